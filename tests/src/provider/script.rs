@@ -1,0 +1,206 @@
+//! Answers and failures as data, and the named ones that `/script NAME` plays in development.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use shared::{
+    api::usage::Usage,
+    provider::{FinishReason, gemini},
+};
+
+use super::call::{Call, Gone, Reply, USAGE};
+
+/// Words that stand in every scripted error and that no client of EdgeChat may ever see.
+pub const TELL_TALES: [&str; 3] = ["secret-project-123", "backend-pool-eu", "generativelanguage"];
+
+const ERROR_MESSAGE: &str = "Consumer projects/secret-project-123 was refused by backend-pool-eu of \
+                             generativelanguage.googleapis.com.";
+const HTML: &str = "<!doctype html><html><head><title>Error 502</title></head><body><p>generativelanguage: \
+                    backend-pool-eu is not reachable from secret-project-123.</p></body></html>\n";
+
+/// One step of an answer.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A piece of text, as one chunk.
+    Say(String),
+    /// These bytes as they are, as one piece.
+    Raw(Bytes),
+    /// Let the provider's own clock run.
+    Wait(Duration),
+    /// An error object in the middle of the stream.
+    Error(StatusCode),
+    /// Finish reason and usage, and the end.
+    Finish(FinishReason, Usage),
+    /// Break the connection.
+    Cut,
+    /// Say no more, but keep the connection until the caller closes it.
+    Hang,
+}
+
+/// How a call is answered.
+#[derive(Clone, Debug)]
+pub enum Script {
+    /// Step by step. Without a [`Step::Finish`] the answer ends without a finish reason.
+    Steps(Vec<Step>),
+    /// A whole body with its status.
+    Reply(Reply),
+    /// The connection is closed without a reply.
+    NoReply,
+}
+
+impl Script {
+    /// Says these pieces one by one and finishes with `STOP`.
+    pub fn pieces<T: Into<String>>(pieces: impl IntoIterator<Item = T>) -> Self {
+        let said = pieces.into_iter().map(|piece| Step::Say(piece.into()));
+        Self::Steps(said.chain([stop()]).collect())
+    }
+
+    /// Gemini's error body with this status.
+    pub fn error(status: StatusCode) -> Self {
+        Self::Reply(Reply::error(status, ERROR_MESSAGE))
+    }
+
+    /// [`Self::error`] 429 with a `Retry-After`.
+    pub fn busy(retry_after_s: u64) -> Self {
+        let reply = Reply::error(StatusCode::TOO_MANY_REQUESTS, ERROR_MESSAGE);
+        Self::Reply(Reply { retry_after_s: Some(retry_after_s), ..reply })
+    }
+
+    /// A page of a proxy on the way, with this status.
+    pub fn html(status: StatusCode) -> Self {
+        let (media_type, body) = ("text/html; charset=UTF-8", Bytes::from_static(HTML.as_bytes()));
+        Self::Reply(Reply { status, media_type, retry_after_s: None, body })
+    }
+
+    /// Status 200 and no body.
+    pub fn empty() -> Self {
+        let (status, media_type) = (StatusCode::OK, "text/event-stream");
+        Self::Reply(Reply { status, media_type, retry_after_s: None, body: Bytes::new() })
+    }
+
+    /// The script of this name; [`NAMES`] lists them.
+    pub fn named(name: &str) -> Option<Self> {
+        const SLOW: Duration = Duration::from_secs(1);
+        let status = |code| StatusCode::from_u16(code).ok().map(Self::error);
+        Some(match name {
+            "400" | "401" | "403" | "500" | "503" => return status(name.parse().ok()?),
+            "429" => Self::busy(30),
+            "html" => Self::html(StatusCode::BAD_GATEWAY),
+            "html200" => Self::html(StatusCode::OK),
+            "empty" => Self::empty(),
+            "nothing" => Self::NoReply,
+            "cut" => Self::Steps(vec![say("This answer breaks "), say("in the middle of"), Step::Cut]),
+            "incomplete" => Self::Steps(vec![say("This answer ends "), say("without a finish reason")]),
+            "error" => {
+                Self::Steps(vec![say("This answer fails "), Step::Error(StatusCode::SERVICE_UNAVAILABLE)])
+            }
+            "length" => Self::Steps(vec![
+                say("This answer reaches its token limit"),
+                Step::Finish(FinishReason::Length, USAGE),
+            ]),
+            "filter" => Self::Steps(vec![
+                say("This answer was filtered"),
+                Step::Finish(FinishReason::ContentFilter, USAGE),
+            ]),
+            "slow" => paced((1..=20).map(|second| format!("Second {second} of 20. ")), SLOW),
+            "long" => paced((1..=2_000).map(|word| format!("word{word} ")), Duration::from_millis(5)),
+            "hang" => Self::Steps(vec![say("This answer hangs "), Step::Hang]),
+            _ => return None,
+        })
+    }
+
+    /// Answers `call` by this script.
+    ///
+    /// # Errors
+    /// [`Gone`] when the caller closed the connection before the script was through.
+    pub async fn play(self, mut call: Call) -> Result<(), Gone> {
+        let steps = match self {
+            Self::Reply(reply) => return call.reply(reply),
+            Self::NoReply => {
+                call.close_without_reply();
+                return Ok(());
+            }
+            Self::Steps(steps) => steps,
+        };
+        for step in steps {
+            match step {
+                Step::Say(text) => call.say(&text).await?,
+                Step::Raw(bytes) => call.raw(bytes).await?,
+                Step::Wait(time) => tokio::select! {
+                    () = tokio::time::sleep(time) => {}
+                    () = call.gone() => return Err(Gone),
+                },
+                Step::Error(status) => call.raw(error_event(status)).await?,
+                Step::Finish(reason, usage) => return call.finish(reason, usage).await,
+                Step::Cut => return call.cut().await,
+                Step::Hang => {
+                    call.gone().await;
+                    return Err(Gone);
+                }
+            }
+        }
+        call.end().await
+    }
+}
+
+/// The names `/script NAME` knows, and what each does.
+pub const NAMES: [(&str, &str); 18] = [
+    ("400", "refuses the request"),
+    ("401", "refuses the key"),
+    ("403", "refuses the account"),
+    ("429", "is over its quota, with Retry-After: 30"),
+    ("500", "fails internally"),
+    ("503", "is overloaded"),
+    ("html", "answers 502 with a page"),
+    ("html200", "answers 200 with a page"),
+    ("empty", "answers 200 with an empty body"),
+    ("nothing", "closes the connection without a reply"),
+    ("cut", "breaks the connection in the middle of the answer"),
+    ("incomplete", "ends the answer without a finish reason"),
+    ("error", "sends an error in the middle of the answer"),
+    ("length", "stops at the token limit"),
+    ("filter", "is stopped by the filter"),
+    ("slow", "takes 20 seconds"),
+    ("long", "says 2000 words"),
+    ("hang", "begins, then says no more"),
+];
+
+fn say(text: &str) -> Step {
+    Step::Say(text.to_owned())
+}
+
+fn stop() -> Step {
+    Step::Finish(FinishReason::Stop, USAGE)
+}
+
+/// These pieces with this time before each.
+pub fn paced<T: Into<String>>(pieces: impl IntoIterator<Item = T>, pause: Duration) -> Script {
+    let steps = pieces.into_iter().flat_map(|piece| [Step::Wait(pause), Step::Say(piece.into())]);
+    Script::Steps(steps.chain([stop()]).collect())
+}
+
+fn error_event(status: StatusCode) -> Bytes {
+    let body = gemini::encode_error(status.as_u16(), ERROR_MESSAGE);
+    [b"data: ", body.as_slice(), b"\r\n\r\n"].concat().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_name_is_a_script() {
+        for (name, _) in NAMES {
+            assert!(Script::named(name).is_some(), "{name}");
+        }
+        assert!(Script::named("no-such-script").is_none());
+    }
+
+    #[test]
+    fn every_error_body_holds_the_tell_tales() {
+        for text in [ERROR_MESSAGE, HTML] {
+            assert!(TELL_TALES.iter().all(|word| text.contains(word)), "{text}");
+        }
+    }
+}

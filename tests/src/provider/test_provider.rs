@@ -1,0 +1,119 @@
+//! The provider of one test: answers what the test queued, and remembers what it was asked.
+
+use std::{
+    collections::VecDeque,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use super::{
+    call::{Call, Received},
+    script::Script,
+    server::serve,
+};
+use crate::wait::bounded;
+
+/// What it says when nothing is queued.
+pub const PLAIN: [&str; 4] = ["Hello ", "from ", "the ", "script."];
+
+/// A provider on a port of its own that ends with the value.
+#[derive(Debug)]
+pub struct ScriptedGemini {
+    addr: SocketAddr,
+    state: Arc<State>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: Mutex<VecDeque<Answer>>,
+    received: Mutex<Vec<Received>>,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Play(Script),
+    HandOver(oneshot::Sender<Call>),
+}
+
+impl ScriptedGemini {
+    /// Starts it on a free port of the loopback address.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let addr = listener.local_addr().expect("a bound socket has an address");
+        let state = Arc::new(State::default());
+        let answering = Arc::clone(&state);
+        let server = tokio::spawn(async move {
+            let answer = Arc::new(move |call: Call| answering.answer(call));
+            drop(serve(listener, answer).await);
+        });
+        Self { addr, state, server }
+    }
+
+    /// The base URL, as `GEMINI_API_BASE` takes it.
+    pub fn base(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// The next call that has no answer yet gets this one.
+    pub fn will(&self, script: Script) {
+        lock(&self.state.queue).push_back(Answer::Play(script));
+    }
+
+    /// The next call that has no answer yet is answered by the test itself, piece by piece.
+    pub fn hand_over(&self) -> Upcoming {
+        let (sender, receiver) = oneshot::channel();
+        lock(&self.state.queue).push_back(Answer::HandOver(sender));
+        Upcoming(receiver)
+    }
+
+    /// Every call so far, oldest first.
+    pub fn received(&self) -> Vec<Received> {
+        lock(&self.state.received).clone()
+    }
+
+    /// How many calls came so far.
+    pub fn calls(&self) -> usize {
+        lock(&self.state.received).len()
+    }
+}
+
+impl Drop for ScriptedGemini {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl State {
+    fn answer(&self, call: Call) {
+        lock(&self.received).push(call.received().clone());
+        match lock(&self.queue).pop_front() {
+            Some(Answer::HandOver(test)) => drop(test.send(call)),
+            Some(Answer::Play(script)) => play(script, call),
+            None => play(Script::pieces(PLAIN), call),
+        }
+    }
+}
+
+fn play(script: Script, call: Call) {
+    // A caller that goes away is something a test looks for at the caller's side.
+    tokio::spawn(async move { drop(script.play(call).await) });
+}
+
+/// A test that panicked poisons its locks; what they hold is still whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A call that is still to come.
+#[derive(Debug)]
+pub struct Upcoming(oneshot::Receiver<Call>);
+
+impl Upcoming {
+    /// Waits for the call.
+    pub async fn arrives(self) -> Call {
+        bounded("a call of the provider", self.0).await.expect("the provider ended before it was called")
+    }
+}

@@ -1,0 +1,45 @@
+//! Waiting for a condition: always with a bound, never for a time that ought to be enough.
+
+use std::{future::Future, time::Duration};
+
+use tokio::time::{sleep, timeout};
+
+/// The longest a test waits for one condition. Far above what any takes, so that a slow machine is no failure.
+pub const BOUND: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(10);
+
+/// Waits for `future`, at most [`BOUND`].
+///
+/// # Panics
+/// When it takes longer; the message names `what`.
+pub async fn bounded<F: Future>(what: &str, future: F) -> F::Output {
+    bounded_by(BOUND, what, future).await
+}
+
+/// Waits for `future`, at most `bound`.
+///
+/// # Panics
+/// When it takes longer; the message names `what`.
+pub async fn bounded_by<F: Future>(bound: Duration, what: &str, future: F) -> F::Output {
+    timeout(bound, future).await.unwrap_or_else(|_| panic!("waited {bound:?} for {what}"))
+}
+
+/// Asks until the answer is there, at most `bound`.
+///
+/// # Panics
+/// When it takes longer; the message names `what`.
+pub async fn until<T, F: Future<Output = Option<T>>>(
+    bound: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
+    bounded_by(bound, what, async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            sleep(POLL).await;
+        }
+    })
+    .await
+}
