@@ -1,0 +1,105 @@
+//! A model call that failed: what kind of failure it is and what a client is told. No word of a provider's body gets
+//! into either.
+
+use crate::api::error::{ApiError, ErrorCode};
+
+/// Why a model call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProviderFailure {
+    /// The provider does not take the request: an invalid argument, an unknown model, too large a prompt.
+    #[error("the provider refused the request")]
+    Refused,
+    /// The provider does not take the key, or the account behind it.
+    #[error("the provider refused the key")]
+    Unauthorized,
+    /// The key's quota is used up for now.
+    #[error("the provider's rate limit is reached")]
+    RateLimited {
+        /// After how many seconds the provider asks to be tried again.
+        retry_after_s: Option<u64>,
+    },
+    /// The provider is overloaded or down.
+    #[error("the provider is unavailable")]
+    Unavailable {
+        /// After how many seconds the provider asks to be tried again.
+        retry_after_s: Option<u64>,
+    },
+    /// The provider made a mistake of its own.
+    #[error("the provider failed internally")]
+    Internal,
+    /// The provider, or our patience with it, ran out of time.
+    #[error("the provider did not answer in time")]
+    Timeout,
+    /// What came back is not the provider's format: HTML, broken JSON, another protocol.
+    #[error("the provider's answer cannot be read")]
+    Malformed,
+    /// One piece of the answer is larger than we hold in memory.
+    #[error("a piece of the provider's answer is too large")]
+    TooLarge,
+    /// The connection could not be made, or broke. Never found in an answer: for the one who makes the call to say.
+    #[error("the connection to the provider broke")]
+    Disconnected,
+}
+
+impl ProviderFailure {
+    /// The code a client gets, with its status and fixed sentence ([`ErrorCode::default_detail`]).
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::Refused => ErrorCode::ProviderRefused,
+            Self::Unauthorized | Self::Internal | Self::Malformed | Self::TooLarge => {
+                ErrorCode::ProviderError
+            }
+            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Disconnected => {
+                ErrorCode::ProviderUnavailable
+            }
+            Self::Timeout => ErrorCode::ProviderTimeout,
+        }
+    }
+
+    /// After how many seconds the provider asks to be tried again, where it does.
+    pub const fn retry_after_s(self) -> Option<u64> {
+        match self {
+            Self::RateLimited { retry_after_s } | Self::Unavailable { retry_after_s } => retry_after_s,
+            _ => None,
+        }
+    }
+}
+
+impl From<ProviderFailure> for ApiError {
+    fn from(failure: ProviderFailure) -> Self {
+        Self { retry_after_s: failure.retry_after_s(), ..Self::from(failure.code()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(ProviderFailure::Refused, "provider_refused", 502)]
+    #[case(ProviderFailure::Unauthorized, "provider_error", 502)]
+    #[case(ProviderFailure::Internal, "provider_error", 502)]
+    #[case(ProviderFailure::Malformed, "provider_error", 502)]
+    #[case(ProviderFailure::TooLarge, "provider_error", 502)]
+    #[case(ProviderFailure::RateLimited { retry_after_s: None }, "provider_unavailable", 503)]
+    #[case(ProviderFailure::Unavailable { retry_after_s: None }, "provider_unavailable", 503)]
+    #[case(ProviderFailure::Disconnected, "provider_unavailable", 503)]
+    #[case(ProviderFailure::Timeout, "provider_timeout", 504)]
+    fn a_client_gets_one_of_our_codes(
+        #[case] failure: ProviderFailure,
+        #[case] code: &str,
+        #[case] status: u16,
+    ) {
+        assert_eq!((failure.code().as_str(), failure.code().status()), (code, status));
+    }
+
+    #[test]
+    fn the_wait_the_provider_asks_for_is_passed_on() {
+        let error = ApiError::from(ProviderFailure::RateLimited { retry_after_s: Some(37) });
+        assert_eq!(error.retry_after_s, Some(37));
+        assert_eq!(error.detail, ErrorCode::ProviderUnavailable.default_detail());
+        assert_eq!(ApiError::from(ProviderFailure::Timeout).retry_after_s, None);
+    }
+}

@@ -1,0 +1,114 @@
+//! Model providers as plain data: what is asked of a model and what it answers, whichever provider serves it, and the
+//! wire formats that carry it.
+//!
+//! No HTTP happens here. A provider's module turns a [`ModelRequest`] into the bytes to send and the bytes that come
+//! back into [`ModelEvent`]s; [`failure`] says what a failed call means for a client; [`registry`] lists the models.
+
+pub mod failure;
+pub mod gemini;
+pub mod registry;
+
+pub use failure::ProviderFailure;
+
+pub use crate::api::chat::{FinishReason, ResponseFormat};
+pub use crate::api::usage::Usage;
+
+/// What is asked of a model. Every provider can be asked this.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ModelRequest {
+    /// Instructions that stand above the conversation.
+    pub system: Option<String>,
+    /// The conversation, oldest message first. Current models answer only when the last one is the user's.
+    pub messages: Vec<ChatMessage>,
+    /// Sampling temperature, 0 to 2; not every model honours it ([`registry::Model::fit`]).
+    pub temperature: Option<f64>,
+    /// The most tokens the answer may have, thinking included.
+    pub max_output_tokens: Option<u32>,
+    /// The shape of the answer; the provider's default (text) when absent.
+    pub response_format: Option<ResponseFormat>,
+}
+
+/// One message of the conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatMessage {
+    /// Who said it.
+    pub role: Role,
+    /// What was said, in order.
+    pub parts: Vec<ContentPart>,
+}
+
+impl ChatMessage {
+    /// A message of one text.
+    pub fn text(role: Role, text: impl Into<String>) -> Self {
+        Self { role, parts: vec![ContentPart::Text(text.into())] }
+    }
+}
+
+/// Who said a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The person.
+    User,
+    /// The model, in an earlier answer.
+    Model,
+}
+
+/// One piece of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContentPart {
+    /// Words.
+    Text(String),
+    /// An image within the request.
+    InlineImage {
+        /// Such as `image/png`.
+        mime_type: String,
+        /// The image in standard base64.
+        data_base64: String,
+    },
+}
+
+/// Something a model's answer tells, in the order it tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModelEvent {
+    /// More words of the answer; never empty.
+    TextDelta(String),
+    /// The model wants a tool to run.
+    ToolCall {
+        /// The provider's id of the call, where it gives one.
+        id: Option<String>,
+        /// The tool's name.
+        name: String,
+        /// The tool's arguments: a JSON object, empty when the model gave none.
+        arguments: serde_json::Value,
+    },
+    /// The prompt was blocked; no answer comes.
+    Refused(RefusalReason),
+    /// What the answer has used so far; replaces every earlier one.
+    Usage(Usage),
+    /// Why the model stopped. The last one counts; nothing of the same chunk follows it, though a later chunk may.
+    Finish(FinishReason),
+}
+
+/// Why a prompt was blocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalReason {
+    /// The provider's safety rules.
+    Safety,
+    /// A term the provider does not take.
+    Blocklist,
+    /// Content the provider's terms forbid.
+    ProhibitedContent,
+    /// Something the provider names otherwise, or not.
+    Other,
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// The model said why it stopped.
+    Completed(FinishReason),
+    /// The prompt was blocked.
+    Refused,
+    /// The bytes ended before the model said why: the answer is cut off.
+    Incomplete,
+}
