@@ -1,0 +1,97 @@
+//! The Worker's variables, read once an isolate.
+
+use std::{cell::OnceCell, rc::Rc};
+
+use shared::{auth::edge::EdgeKeys, http::cors::CorsPolicy, provider::gemini};
+use worker::Env;
+
+/// Requests of one address in a window, when `RATE_LIMIT_REQUESTS` is unset.
+const RATE_LIMIT_REQUESTS: u32 = 100;
+/// The window in seconds, when `RATE_LIMIT_WINDOW_SECONDS` is unset.
+const RATE_LIMIT_WINDOW_SECONDS: u32 = 60;
+/// Messages of the basic plan in a day, when `BASIC_TIER_DAILY_LIMIT` is unset.
+const BASIC_TIER_DAILY_LIMIT: u32 = 5;
+
+/// The Worker's configuration.
+pub struct Config {
+    /// `ORIGIN_URL`: where the origin is, without a slash at the end.
+    pub origin_url: String,
+    /// `EDGE_KEYS`: sign what goes to the origin.
+    pub edge_keys: EdgeKeys,
+    /// `GEMINI_API_KEY`, also `GOOGLE_API_KEY`; empty when unset.
+    pub gemini_api_key: String,
+    /// `GEMINI_API_BASE`: where Gemini is, without a slash at the end.
+    pub gemini_api_base: String,
+    /// `DEFAULT_MODEL`: the alias that answers when nobody names a model.
+    pub default_model: String,
+    /// `CORS_ORIGINS`: `*`, a comma list or a JSON list.
+    pub cors: CorsPolicy,
+    /// `RATE_LIMIT_REQUESTS` (100): requests of one address in a window.
+    pub rate_limit_requests: u32,
+    /// `RATE_LIMIT_WINDOW_SECONDS` (60), in milliseconds.
+    pub rate_limit_window_ms: u32,
+    /// `BASIC_TIER_DAILY_LIMIT` (5): messages of the basic plan in a day; 0 is no limit.
+    pub basic_tier_daily_limit: Option<u64>,
+    /// `FAULT_INJECTION=on` outside production: tests may provoke a panic.
+    pub fault_injection: bool,
+}
+
+impl Config {
+    /// The configuration of this isolate. The error names the variable and what it should hold.
+    pub fn of(env: &Env) -> Result<Rc<Self>, Rc<str>> {
+        thread_local! {
+            static CONFIG: OnceCell<Result<Rc<Config>, Rc<str>>> = const { OnceCell::new() };
+        }
+        CONFIG.with(|config| {
+            let read =
+                |name: &str| env.var(name).ok().map(|value| value.to_string()).filter(|v| !v.is_empty());
+            config.get_or_init(|| Self::read(read).map(Rc::new).map_err(Rc::from)).clone()
+        })
+    }
+
+    fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let url = |name: &str, default: Option<&str>| {
+            let value = variable(name).or_else(|| default.map(str::to_owned)).ok_or_else(|| {
+                format!("{name} is not set; it should be a URL such as http://127.0.0.1:8080")
+            })?;
+            if value.starts_with("http://") || value.starts_with("https://") {
+                Ok(value.trim_end_matches('/').to_owned())
+            } else {
+                Err(format!("{name} is {value:?}; it should be a URL that begins with http:// or https://"))
+            }
+        };
+        let number = |name: &str, default: u32| match variable(name) {
+            None => Ok(default),
+            Some(value) => {
+                value.parse().map_err(|_| format!("{name} is {value:?}; it should be a whole number"))
+            }
+        };
+        let keys = variable("EDGE_KEYS")
+            .ok_or("EDGE_KEYS is not set; it should hold one or two keys of at least 32 characters")?;
+        let default_model = variable("DEFAULT_MODEL").unwrap_or_else(|| "fast".to_owned());
+        if shared::provider::registry::resolve(&default_model).is_none() {
+            return Err(format!(
+                "DEFAULT_MODEL is {default_model:?}; it should be a model of ai/models, such as fast"
+            ));
+        }
+        let daily = number("BASIC_TIER_DAILY_LIMIT", BASIC_TIER_DAILY_LIMIT)?;
+        let production = variable("EDGECHAT_ENV").is_some_and(|env| env == "production");
+        Ok(Self {
+            origin_url: url("ORIGIN_URL", None)?,
+            edge_keys: EdgeKeys::parse(&keys).map_err(|error| format!("EDGE_KEYS: {error}"))?,
+            gemini_api_key: variable("GEMINI_API_KEY")
+                .or_else(|| variable("GOOGLE_API_KEY"))
+                .unwrap_or_default(),
+            gemini_api_base: url("GEMINI_API_BASE", Some(gemini::DEFAULT_BASE))?,
+            default_model,
+            cors: CorsPolicy::parse(&variable("CORS_ORIGINS").unwrap_or_else(|| "*".to_owned()))
+                .map_err(|error| format!("CORS_ORIGINS: {error}"))?,
+            rate_limit_requests: number("RATE_LIMIT_REQUESTS", RATE_LIMIT_REQUESTS)?.max(1),
+            rate_limit_window_ms: number("RATE_LIMIT_WINDOW_SECONDS", RATE_LIMIT_WINDOW_SECONDS)?
+                .clamp(1, 86_400)
+                * 1_000,
+            basic_tier_daily_limit: (daily > 0).then_some(daily.into()),
+            fault_injection: !production && variable("FAULT_INJECTION").is_some_and(|value| value == "on"),
+        })
+    }
+}

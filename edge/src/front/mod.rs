@@ -1,0 +1,158 @@
+//! The front: stateless, one request at a time. Request id, CORS, address limit, token; then to the user object or to the
+//! origin.
+//!
+//! - [`token`]: who asks
+//! - [`keys`]: the origin's public keys, cached
+//! - [`limit`]: how often an address may ask
+//! - [`proxy`]: on to the user object or the origin
+
+mod keys;
+mod limit;
+mod proxy;
+mod token;
+
+use std::rc::Rc;
+
+use shared::{
+    api::{ApiError, ErrorCode},
+    http::{cors, headers::X_REQUEST_ID, request_id},
+};
+use worker::{Env, Headers, Request, Response, ResponseBuilder, Result};
+
+use crate::{
+    config::Config,
+    platform, reply,
+    routes::{self, Route, UserRoute},
+};
+
+/// Why the front has no response of its own to give.
+enum Failure {
+    /// The client is told this.
+    Told(ApiError),
+    /// Something of ours broke; the client is told only that.
+    Broken(worker::Error),
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Told(error)
+    }
+}
+
+impl From<ErrorCode> for Failure {
+    fn from(code: ErrorCode) -> Self {
+        Self::Told(code.into())
+    }
+}
+
+impl From<worker::Error> for Failure {
+    fn from(error: worker::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// What every step of a request knows.
+struct Front {
+    env: Env,
+    config: Rc<Config>,
+    request_id: String,
+    client_ip: String,
+}
+
+/// Answers a request.
+pub async fn handle(request: Request, env: Env) -> Result<Response> {
+    let named = request.headers().get(X_REQUEST_ID)?;
+    let request_id = match request_id::accept(named.as_deref()) {
+        Some(id) => id.to_owned(),
+        None => platform::new_id(platform::now()).to_string(),
+    };
+    let config = match Config::of(&env) {
+        Ok(config) => config,
+        Err(error) => {
+            worker::console_error!("configuration: {error}");
+            return finish(reply::problem(&ErrorCode::Internal.into(), &request_id)?, &request_id, &[]);
+        }
+    };
+    let origin = request.headers().get("Origin")?;
+    let asked = request.headers().get("Access-Control-Request-Method")?;
+    let method = request.method().to_string();
+    if cors::is_preflight(&method, origin.as_deref(), asked.as_deref()) {
+        let answer = ResponseBuilder::new().with_status(204).empty();
+        return finish(
+            answer,
+            &request_id,
+            &config.cors.preflight_headers(origin.as_deref().unwrap_or_default()),
+        );
+    }
+    let client_ip = request.headers().get("CF-Connecting-IP")?.unwrap_or_default();
+    let front = Front { env, config: Rc::clone(&config), request_id, client_ip };
+    let response = match front.serve(request, &method).await {
+        Ok(response) => response,
+        Err(Failure::Told(error)) => reply::problem(&error, &front.request_id)?,
+        Err(Failure::Broken(error)) => {
+            worker::console_error!("request {}: {error}", front.request_id);
+            reply::problem(&ErrorCode::Internal.into(), &front.request_id)?
+        }
+    };
+    finish(response, &front.request_id, &config.cors.response_headers(origin.as_deref()))
+}
+
+impl Front {
+    async fn serve(&self, mut request: Request, method: &str) -> Result<Response, Failure> {
+        limit::check(self).await?;
+        let path = request.path();
+        match routes::front(method, &path) {
+            Route::User(route) => {
+                let claims = token::verified(self, &request).await?;
+                proxy::to_user(self, request, &claims, route).await
+            }
+            Route::Origin { changes } => {
+                let claims = match request.headers().has("Authorization")? && !routes::is_public(&path) {
+                    true => Some(token::verified(self, &request).await?),
+                    false => None,
+                };
+                let response = proxy::to_origin(self, &mut request, method).await?;
+                if let (Some(route), Some(claims)) = (changes, claims)
+                    && (200..300).contains(&response.status_code())
+                {
+                    self.tell_user(&request, &claims, route).await;
+                }
+                Ok(response)
+            }
+            Route::MethodNotAllowed(allowed) => {
+                let response = reply::problem(&ErrorCode::MethodNotAllowed.into(), &self.request_id)?;
+                response.headers().set("Allow", allowed)?;
+                Ok(response)
+            }
+            Route::Panic if self.config.fault_injection => provoke(),
+            Route::Absent | Route::Panic => Err(ErrorCode::NotFound.into()),
+        }
+    }
+
+    /// Tells the user object what changed at the origin. Should that fail, its cache corrects itself later; the client's
+    /// change is done either way.
+    async fn tell_user(&self, request: &Request, claims: &token::Verified, route: UserRoute) {
+        if let Err(Failure::Broken(error)) = proxy::tell_user(self, request, claims, route).await {
+            worker::console_error!("request {}: telling the user object: {error}", self.request_id);
+        }
+    }
+}
+
+/// Puts on what every response carries. The headers of a response that was fetched cannot be changed, so they are copied.
+fn finish(response: Response, request_id: &str, cors: &[(&'static str, &str)]) -> Result<Response> {
+    let headers = Headers(web_sys::Headers::new_with_headers(&response.headers().0)?);
+    headers.set(X_REQUEST_ID, request_id)?;
+    for (name, value) in cors {
+        if *name == "Vary" {
+            headers.append(name, value)?;
+        } else {
+            headers.set(name, value)?;
+        }
+    }
+    Ok(response.with_headers(headers))
+}
+
+#[expect(clippy::panic, reason = "a test sees that a panic here leaves running turns alive")]
+fn provoke() -> Result<Response, Failure> {
+    panic!("provoked by FAULT_INJECTION")
+}

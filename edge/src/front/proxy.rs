@@ -1,0 +1,142 @@
+//! On to the user object or the origin. Bodies stream through; only what is named here passes.
+
+use shared::api::{ApiError, ErrorCode, body};
+use shared::http::headers::{IDEMPOTENCY_KEY, X_REQUEST_ID};
+use worker::{Headers, Request, Response};
+
+use super::{Failure, Front, token::Verified};
+use crate::{
+    origin::{self, Call},
+    platform,
+    routes::{UserRoute, internal_path},
+    user::{IDENTITY, Identity},
+};
+
+/// The Durable Object namespace of the users.
+const USERS: &str = "USERS";
+/// Headers of a client that the origin sees. All others end here: what a client says about its address or identity too.
+const TO_ORIGIN: [&str; 9] = [
+    "Authorization",
+    "Accept",
+    "Accept-Language",
+    "Content-Type",
+    IDEMPOTENCY_KEY,
+    "If-Match",
+    "If-None-Match",
+    "Stripe-Signature",
+    "User-Agent",
+];
+/// Headers of a client that the user object sees.
+const TO_USER: [&str; 5] = ["Accept", "Content-Type", IDEMPOTENCY_KEY, "Last-Event-ID", "Prefer"];
+/// After how many seconds a client may try again when the origin is down.
+const ORIGIN_RETRY_S: u64 = 2;
+
+/// Hands a request to the user's object, and its answer back as it comes.
+pub(super) async fn to_user(
+    front: &Front,
+    request: Request,
+    verified: &Verified,
+    _route: UserRoute,
+) -> Result<Response, Failure> {
+    let declared = request.headers().get("Content-Length")?.and_then(|length| length.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > body::MAX_BODY_BYTES) {
+        return Err(body::too_large().into());
+    }
+    json_only(&request)?;
+    let headers = passed(&request, &TO_USER)?;
+    if let Some(length) = declared {
+        headers.set("Content-Length", &length.to_string())?;
+    }
+    let url = request.inner().url();
+    let body = request.inner().body().map(Into::into);
+    fetch_user(front, &url, request.method().as_ref(), headers, body, verified).await
+}
+
+/// Tells the user's object what changed.
+pub(super) async fn tell_user(
+    front: &Front,
+    request: &Request,
+    verified: &Verified,
+    route: UserRoute,
+) -> Result<(), Failure> {
+    let Some(path) = internal_path(route) else {
+        return Ok(());
+    };
+    let mut url = request.url()?;
+    url.set_path(&path);
+    fetch_user(front, url.as_str(), "POST", Headers::new(), None, verified).await?;
+    Ok(())
+}
+
+async fn fetch_user(
+    front: &Front,
+    url: &str,
+    method: &str,
+    headers: Headers,
+    body: Option<wasm_bindgen::JsValue>,
+    verified: &Verified,
+) -> Result<Response, Failure> {
+    let identity = Identity {
+        user_id: verified.claims.sub,
+        plan: verified.claims.plan,
+        client_ip: front.client_ip.clone(),
+        token: verified.token.clone(),
+    };
+    headers.set(IDENTITY, &serde_json::to_string(&identity).map_err(worker::Error::from)?)?;
+    headers.set(X_REQUEST_ID, &front.request_id)?;
+    let request = platform::outbound(url, method, &headers, body)?;
+    let users = front.env.durable_object(USERS)?;
+    let stub = users.id_from_name(&identity.user_id.to_string())?.get_stub()?;
+    Ok(stub.fetch_with_request(request.into()).await?)
+}
+
+/// Hands a request to the origin, and its answer back as it comes.
+pub(super) async fn to_origin(
+    front: &Front,
+    request: &mut Request,
+    method: &str,
+) -> Result<Response, Failure> {
+    let body = platform::read_body(request).await?;
+    let headers = passed(request, &TO_ORIGIN)?;
+    let url = request.inner().url();
+    let call = Call {
+        method,
+        path_and_query: path_and_query(&url),
+        body: &body,
+        request_id: &front.request_id,
+        client_ip: &front.client_ip,
+    };
+    origin::send(&front.config, &call, headers).await.map_err(|error| {
+        worker::console_error!("request {}: the origin cannot be reached: {error}", front.request_id);
+        Failure::Told(ApiError::from(ErrorCode::OriginUnavailable).retry_after(ORIGIN_RETRY_S))
+    })
+}
+
+fn passed(request: &Request, names: &[&str]) -> worker::Result<Headers> {
+    let headers = Headers::new();
+    for name in names {
+        if let Some(value) = request.headers().get(name)? {
+            headers.set(name, &value)?;
+        }
+    }
+    Ok(headers)
+}
+
+/// A body, where there is one, must say that it is JSON.
+fn json_only(request: &Request) -> Result<(), Failure> {
+    if request.inner().body().is_none() {
+        return Ok(());
+    }
+    let content_type = request.headers().get("Content-Type")?.unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else {
+        Err(ErrorCode::UnsupportedMediaType.into())
+    }
+}
+
+/// A URL without scheme and host.
+fn path_and_query(url: &str) -> &str {
+    url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..))).unwrap_or("/")
+}

@@ -1,0 +1,59 @@
+//! Who asks: the rules of `shared::auth`, the signature by the platform.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use shared::auth::{
+    claims::Claims,
+    token::{self, TokenError},
+};
+use worker::Request;
+
+use super::{Failure, Front, keys};
+use crate::platform::{self, VerifyingKey};
+
+/// Tokens whose signature was verified lately, at most this many.
+const REMEMBERED: usize = 1_024;
+
+/// A token that was verified, and what it says.
+pub(super) struct Verified {
+    pub(super) token: String,
+    pub(super) claims: Claims,
+}
+
+thread_local! {
+    /// Verified tokens and the id of the key that signed them. A signature stays true as long as its key is known; times
+    /// are checked at every use.
+    static SEEN: RefCell<HashMap<String, String>> = RefCell::default();
+}
+
+/// The verified claims of the request's bearer token.
+pub(super) async fn verified(front: &Front, request: &Request) -> Result<Verified, Failure> {
+    let header = request.headers().get("Authorization")?;
+    let bearer = token::bearer(header.as_deref()).map_err(told)?;
+    let unverified = token::parse(bearer).map_err(told)?;
+    let key =
+        keys::find(front, &unverified.kid).await?.ok_or_else(|| told(TokenError::Invalid("unknown key")))?;
+    let seen = SEEN.with_borrow(|seen| seen.get(bearer).is_some_and(|kid| *kid == unverified.kid));
+    if !seen {
+        verify(&key, &unverified).await?;
+        SEEN.with_borrow_mut(|seen| {
+            if seen.len() >= REMEMBERED {
+                seen.clear();
+            }
+            seen.insert(bearer.to_owned(), unverified.kid.clone());
+        });
+    }
+    let claims = unverified.into_claims_once_verified(platform::now()).map_err(told)?;
+    Ok(Verified { token: bearer.to_owned(), claims })
+}
+
+async fn verify(key: &VerifyingKey, unverified: &token::UnverifiedToken<'_>) -> Result<(), Failure> {
+    match key.verify(&unverified.signature, unverified.signing_input.as_bytes()).await? {
+        true => Ok(()),
+        false => Err(told(TokenError::Invalid("signature"))),
+    }
+}
+
+fn told(error: TokenError) -> Failure {
+    Failure::Told(error.into())
+}

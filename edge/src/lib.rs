@@ -1,0 +1,25 @@
+//! EdgeChat's Worker: two deployments of one build.
+//!
+//! The *front* (this module's `fetch`) is stateless: it verifies tokens, counts requests by address and sends each request
+//! on, either to the user's Durable Object or to the origin. The *user object* ([`user::UserObject`]) holds all that must be
+//! exact for one user. It is deployed as a second Worker, because a panic in WASM resets its whole isolate: what breaks a
+//! request at the front must not end the turns that run.
+//!
+//! Decisions are functions in `shared`; this crate decodes, calls and performs.
+
+mod config;
+mod front;
+mod origin;
+mod platform;
+mod provider;
+mod reply;
+mod routes;
+mod user;
+
+use worker::{Context, Env, Request, Response, Result, event};
+
+/// The front's entry.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+    front::handle(request, env).await
+}

@@ -1,0 +1,170 @@
+//! What the platform gives: the clock, randomness, WebCrypto and bounded reading of bodies. The one place that wires time
+//! and chance; everything else takes them as arguments.
+
+use std::{future::Future, pin::pin, time::Duration};
+
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+};
+use js_sys::{Array, Promise, Uint8Array};
+use shared::{
+    api::{ApiError, ErrorCode, body},
+    id::{Id, RANDOM_BYTES},
+    time::Timestamp,
+};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use wasm_bindgen_futures::JsFuture;
+use worker::{Date, Delay, Request, Response};
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = ["crypto"], js_name = getRandomValues)]
+    fn get_random_values(bytes: &mut [u8]);
+
+    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = importKey, catch)]
+    fn import_key(
+        format: &str,
+        key: &Uint8Array,
+        algorithm: &str,
+        extractable: bool,
+        usages: &Array,
+    ) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = verify, catch)]
+    fn verify(
+        algorithm: &str,
+        key: &JsValue,
+        signature: &Uint8Array,
+        data: &Uint8Array,
+    ) -> Result<Promise, JsValue>;
+}
+
+/// The platform's name of the token's signature algorithm.
+const ED25519: &str = "Ed25519";
+
+/// The current time. It stands still while code runs; it moves on I/O.
+pub fn now() -> Timestamp {
+    Timestamp::from_millis(i64::try_from(Date::now().as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Random bytes from the platform's cryptographic generator.
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    get_random_values(&mut bytes);
+    bytes
+}
+
+/// A new id of the time `now`.
+pub fn new_id(now: Timestamp) -> Id {
+    Id::new(now, random::<RANDOM_BYTES>())
+}
+
+/// A public key the platform verifies with.
+#[derive(Clone)]
+pub struct VerifyingKey(JsValue);
+
+impl VerifyingKey {
+    /// Hands an Ed25519 public key to the platform.
+    pub async fn import(key: [u8; 32]) -> worker::Result<Self> {
+        let usages = Array::of1(&JsValue::from_str("verify"));
+        let promise = import_key("raw", &Uint8Array::from(key.as_slice()), ED25519, false, &usages)?;
+        Ok(Self(JsFuture::from(promise).await?))
+    }
+
+    /// Whether this key made the signature over `message`.
+    pub async fn verify(&self, signature: &[u8; 64], message: &[u8]) -> worker::Result<bool> {
+        let promise =
+            verify(ED25519, &self.0, &Uint8Array::from(signature.as_slice()), &Uint8Array::from(message))?;
+        Ok(JsFuture::from(promise).await?.is_truthy())
+    }
+}
+
+/// Reads a request's body, at most [`body::MAX_BODY_BYTES`] of it.
+pub async fn read_body(request: &mut Request) -> Result<Vec<u8>, ApiError> {
+    if request.inner().body().is_none() {
+        return Ok(Vec::new());
+    }
+    let declared = request.headers().get("Content-Length").ok().flatten();
+    match declared.and_then(|length| length.parse::<usize>().ok()) {
+        Some(length) if length > body::MAX_BODY_BYTES => Err(body::too_large()),
+        Some(_) => request.bytes().await.map_err(|_| cut_off()),
+        None => {
+            let mut stream = request.stream().map_err(|_| cut_off())?;
+            let mut bytes = Vec::new();
+            while let Some(chunk) = stream.next().await {
+                let chunk = chunk.map_err(|_| cut_off())?;
+                if bytes.len() + chunk.len() > body::MAX_BODY_BYTES {
+                    return Err(body::too_large());
+                }
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok(bytes)
+        }
+    }
+}
+
+/// Reads at most `max_bytes` of a response's body; what is over is left.
+pub async fn read_some(response: &mut Response, max_bytes: usize) -> Vec<u8> {
+    let Ok(mut stream) = response.stream() else {
+        return Vec::new();
+    };
+    let mut bytes = Vec::new();
+    while bytes.len() < max_bytes {
+        match stream.next().await {
+            Some(Ok(chunk)) => bytes.extend_from_slice(&chunk),
+            _ => break,
+        }
+    }
+    bytes.truncate(max_bytes);
+    bytes
+}
+
+/// Makes a request of plain parts.
+pub fn outbound(
+    url: &str,
+    method: &str,
+    headers: &worker::Headers,
+    body: Option<JsValue>,
+) -> worker::Result<web_sys::Request> {
+    let init = web_sys::RequestInit::new();
+    init.set_method(method);
+    init.set_headers(headers.as_ref());
+    init.set_redirect(web_sys::RequestRedirect::Manual);
+    if let Some(body) = body {
+        init.set_body(&body);
+    }
+    Ok(web_sys::Request::new_with_str_and_init(url, &init)?)
+}
+
+/// Begins a request at once: it is on its way before anything is awaited.
+pub fn begin_fetch(request: &web_sys::Request, signal: Option<&web_sys::AbortSignal>) -> Promise {
+    #[wasm_bindgen]
+    extern "C" {
+        #[wasm_bindgen(js_name = fetch)]
+        fn fetch(request: &web_sys::Request, init: &web_sys::RequestInit) -> Promise;
+    }
+    let init = web_sys::RequestInit::new();
+    if let Some(signal) = signal {
+        init.set_signal(Some(signal));
+    }
+    fetch(request, &init)
+}
+
+/// The answer to a request that was begun.
+pub async fn fetched(promise: Promise) -> worker::Result<Response> {
+    Ok(JsFuture::from(promise).await?.dyn_into::<web_sys::Response>()?.into())
+}
+
+fn cut_off() -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, "The body was cut off")
+}
+
+/// Waits for something, but not longer than this.
+pub async fn within<F: Future>(patience_ms: u64, waited: F) -> Option<F::Output> {
+    let patience = Delay::from(Duration::from_millis(patience_ms));
+    match select(pin!(waited), pin!(patience)).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(((), _)) => None,
+    }
+}

@@ -1,0 +1,3 @@
+//! HTTP to model providers. What goes over it is decided in `shared::provider`.
+
+pub mod gemini;

@@ -1,0 +1,37 @@
+//! The one place that turns errors and values into responses.
+
+use serde::Serialize;
+use shared::api::{ApiError, error::PROBLEM_CONTENT_TYPE};
+use worker::{Headers, Response, ResponseBuilder, Result};
+
+/// An error as a problem body.
+pub fn problem(error: &ApiError, request_id: &str) -> Result<Response> {
+    let headers = Headers::new();
+    headers.set("Content-Type", PROBLEM_CONTENT_TYPE)?;
+    headers.set("Cache-Control", "no-store")?;
+    for (name, value) in error.headers() {
+        headers.set(name, &value)?;
+    }
+    let body = serde_json::to_vec(&error.problem(request_id))?;
+    Ok(ResponseBuilder::new().with_status(error.code.status()).with_headers(headers).fixed(body))
+}
+
+/// A value as JSON.
+pub fn json<T: Serialize>(status: u16, value: &T) -> Result<Response> {
+    let headers = Headers::new();
+    headers.set("Content-Type", "application/json")?;
+    headers.set("Cache-Control", "no-store")?;
+    Ok(ResponseBuilder::new().with_status(status).with_headers(headers).fixed(serde_json::to_vec(value)?))
+}
+
+/// Bytes that are server-sent events already.
+pub fn events(headers: &[(&str, &str)]) -> Result<ResponseBuilder> {
+    let all = Headers::new();
+    all.set("Content-Type", "text/event-stream; charset=utf-8")?;
+    all.set("Cache-Control", "no-store")?;
+    all.set("X-Accel-Buffering", "no")?;
+    for (name, value) in headers {
+        all.set(name, value)?;
+    }
+    Ok(ResponseBuilder::new().with_headers(all))
+}

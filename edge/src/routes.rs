@@ -1,0 +1,119 @@
+//! Which part serves a path. Everything the user object does not serve belongs to the origin.
+
+use shared::id::Id;
+
+/// A route the user object serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserRoute {
+    /// `POST chat/conversations/{id}/messages`
+    SendMessage(Id),
+    /// `GET chat/turns/{id}`
+    Turn(Id),
+    /// `GET chat/turns/{id}/events`
+    TurnEvents(Id),
+    /// `POST chat/turns/{id}/cancel`
+    CancelTurn(Id),
+    /// From the front alone, on the internal path: a conversation changed at the origin.
+    ConversationChanged(Id),
+    /// From the front alone, on the internal path: a conversation was deleted at the origin.
+    ConversationDeleted(Id),
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To the user's object.
+    User(UserRoute),
+    /// To the origin.
+    Origin {
+        /// The conversation this request changes, if it does: the user object hears of it.
+        changes: Option<UserRoute>,
+    },
+    /// The path is the user object's, the method is not; the methods that are.
+    MethodNotAllowed(&'static str),
+    /// Nothing is here for clients.
+    Absent,
+    /// Provokes a panic, where fault injection is on.
+    Panic,
+}
+
+/// The path under which the front tells the user object what changed.
+pub fn internal_path(route: UserRoute) -> Option<String> {
+    match route {
+        UserRoute::ConversationChanged(id) => Some(format!("/internal/conversations/{id}/changed")),
+        UserRoute::ConversationDeleted(id) => Some(format!("/internal/conversations/{id}/deleted")),
+        _ => None,
+    }
+}
+
+/// Whether this path is served without a token whatever the `Authorization` header says: signing in must work with a
+/// stale token at hand.
+pub fn is_public(path: &str) -> bool {
+    const PUBLIC: [&str; 9] = [
+        "/api/v1/auth/register",
+        "/api/v1/auth/login",
+        "/api/v1/auth/token",
+        "/api/v1/auth/refresh",
+        "/api/v1/auth/otp/send",
+        "/api/v1/auth/otp/verify",
+        "/api/v1/auth/forgot-password",
+        "/api/v1/auth/reset-password",
+        "/api/v1/webhook/stripe",
+    ];
+    PUBLIC.contains(&path) || path.starts_with("/api/v1/health") || !path.starts_with("/api/v1/")
+}
+
+/// Where the front sends a request.
+pub fn front(method: &str, path: &str) -> Route {
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    match segments.as_slice() {
+        ["internal" | "metrics", ..] => Route::Absent,
+        ["__fault", "panic"] => Route::Panic,
+        ["api", "v1", "chat", "conversations", id, "messages"] => match (method, Id::parse(id)) {
+            ("POST", Some(id)) => Route::User(UserRoute::SendMessage(id)),
+            ("POST", None) => Route::Absent,
+            _ => Route::Origin { changes: None },
+        },
+        ["api", "v1", "chat", "conversations", id] => Route::Origin {
+            changes: Id::parse(id).and_then(|id| match method {
+                "PATCH" => Some(UserRoute::ConversationChanged(id)),
+                "DELETE" => Some(UserRoute::ConversationDeleted(id)),
+                _ => None,
+            }),
+        },
+        ["api", "v1", "chat", "turns", id, rest @ ..] => turn(method, id, rest),
+        _ => Route::Origin { changes: None },
+    }
+}
+
+fn turn(method: &str, id: &str, rest: &[&str]) -> Route {
+    type Make = fn(Id) -> UserRoute;
+    let (allowed, make): (&'static str, Make) = match rest {
+        [] => ("GET", UserRoute::Turn),
+        ["events"] => ("GET", UserRoute::TurnEvents),
+        ["cancel"] => ("POST", UserRoute::CancelTurn),
+        _ => return Route::Absent,
+    };
+    match Id::parse(id) {
+        _ if method != allowed => Route::MethodNotAllowed(allowed),
+        Some(id) => Route::User(make(id)),
+        None => Route::Absent,
+    }
+}
+
+/// What the user object is asked.
+pub fn user(method: &str, path: &str) -> Option<UserRoute> {
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    if let ["internal", "conversations", id, what] = segments.as_slice() {
+        let id = Id::parse(id)?;
+        return match *what {
+            "changed" => Some(UserRoute::ConversationChanged(id)),
+            "deleted" => Some(UserRoute::ConversationDeleted(id)),
+            _ => None,
+        };
+    }
+    match front(method, path) {
+        Route::User(route) => Some(route),
+        _ => None,
+    }
+}

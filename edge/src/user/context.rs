@@ -1,0 +1,191 @@
+//! What conversations look like here: their newest messages, cached from the origin and grown by the turns that ran here.
+//! While the origin is down, what is cached goes on being used.
+
+use std::collections::HashMap;
+
+use shared::{
+    api::{
+        ErrorCode, Problem,
+        internal::{ConversationContext, StoredTurn, context_path, turn_path},
+    },
+    chat::context,
+    id::Id,
+    time::{SECOND_MS, Timestamp},
+};
+use worker::{Headers, Response, Result};
+
+use super::{Failure, Identity, User};
+use crate::{
+    origin::{self, Call},
+    platform,
+};
+
+/// After this long a context is fetched anew, should the origin answer: a change that was made there and not told here
+/// lasts no longer.
+const FRESH_MS: i64 = 600 * SECOND_MS;
+/// Conversations kept in memory.
+const IN_MEMORY: usize = 8;
+/// How long the origin may take for an answer.
+const ORIGIN_PATIENCE_MS: u64 = 10_000;
+/// Bytes of an error's body that are looked at.
+const PROBLEM_BYTES: usize = 16 * 1024;
+/// After how many seconds a client may try again when the origin is down.
+const ORIGIN_RETRY_S: u64 = 2;
+
+/// The contexts in memory.
+#[derive(Default)]
+pub struct Contexts(HashMap<Id, Cached>);
+
+struct Cached {
+    fetched: Timestamp,
+    context: ConversationContext,
+}
+
+impl User {
+    /// Makes sure the context of a conversation is in memory.
+    pub(super) async fn load_context(
+        &self,
+        conversation: Id,
+        identity: &Identity,
+        request_id: &str,
+    ) -> Result<(), Failure> {
+        let now = platform::now();
+        if !self.contexts.borrow().0.contains_key(&conversation)
+            && let Some((fetched, context)) = self.store()?.context(conversation)?
+        {
+            self.put_in_memory(fetched, context)?;
+        }
+        let cached = self.contexts.borrow().0.get(&conversation).map(|cached| cached.fetched);
+        if cached.is_some_and(|fetched| now.millis_since(fetched) < FRESH_MS) {
+            return Ok(());
+        }
+        match self.ask::<ConversationContext>(&context_path(conversation), identity, request_id).await {
+            Ok(context) => {
+                self.store()?.put_context(&context, now)?;
+                self.put_in_memory(now, context)?;
+                Ok(())
+            }
+            Err(Failure::Told(error)) if error.code == ErrorCode::OriginUnavailable && cached.is_some() => {
+                Ok(())
+            }
+            Err(Failure::Told(error)) => {
+                self.forget_context(conversation)?;
+                Err(error.into())
+            }
+            Err(broken) => Err(broken),
+        }
+    }
+
+    /// Looks at a context in memory.
+    pub(super) fn with_context<T>(
+        &self,
+        conversation: Id,
+        look: impl FnOnce(&ConversationContext) -> T,
+    ) -> Option<T> {
+        self.contexts.borrow().0.get(&conversation).map(|cached| look(&cached.context))
+    }
+
+    /// Adds an ended turn to the context of its conversation.
+    pub(super) fn grow_context(&self, record: &shared::chat::turn::TurnRecord) {
+        if let Some(cached) = self.contexts.borrow_mut().0.get_mut(&record.user_message.conversation_id) {
+            let (user, assistant) = (record.user_message.clone(), record.assistant_message.clone());
+            context::extend(&mut cached.context, user, assistant);
+        }
+    }
+
+    pub(super) fn forget_context(&self, conversation: Id) -> Result<()> {
+        self.contexts.borrow_mut().0.remove(&conversation);
+        self.store()?.forget_context(conversation)
+    }
+
+    /// A turn that is no longer here, as the origin stored it.
+    pub(super) async fn stored_turn(
+        &self,
+        turn: Id,
+        identity: &Identity,
+        request_id: &str,
+    ) -> Result<StoredTurn, Failure> {
+        self.ask(&turn_path(turn), identity, request_id).await
+    }
+
+    /// Takes a context into memory, with the turns that ended here and that the origin did not have yet.
+    fn put_in_memory(&self, fetched: Timestamp, mut context: ConversationContext) -> Result<()> {
+        let id = context.conversation_id;
+        for record in self.store()?.turns_after(id, context.last_seq)? {
+            context::extend(&mut context, record.user_message, record.assistant_message);
+        }
+        let contexts = &mut self.contexts.borrow_mut().0;
+        if contexts.len() >= IN_MEMORY
+            && let Some(oldest) = contexts.iter().min_by_key(|(_, cached)| cached.fetched).map(|(id, _)| *id)
+        {
+            contexts.remove(&oldest);
+        }
+        contexts.insert(id, Cached { fetched, context });
+        Ok(())
+    }
+
+    /// Asks the origin for something of this user's.
+    async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        identity: &Identity,
+        request_id: &str,
+    ) -> Result<T, Failure> {
+        let config = self.config()?;
+        let call = Call {
+            method: "GET",
+            path_and_query: path,
+            body: &[],
+            request_id,
+            client_ip: &identity.client_ip,
+        };
+        let headers = Headers::new();
+        headers.set("Authorization", &format!("Bearer {}", identity.token))?;
+        let answer = async {
+            let mut response = origin::send(&config, &call, headers).await?;
+            let status = response.status_code();
+            let body = if status == 200 {
+                response.bytes().await?
+            } else {
+                platform::read_some(&mut response, PROBLEM_BYTES).await
+            };
+            Ok::<_, worker::Error>((status, body))
+        };
+        let unavailable = || {
+            Failure::Told(
+                shared::api::ApiError::from(ErrorCode::OriginUnavailable).retry_after(ORIGIN_RETRY_S),
+            )
+        };
+        match platform::within(ORIGIN_PATIENCE_MS, answer).await {
+            Some(Ok((200, body))) => {
+                serde_json::from_slice(&body).map_err(|error| Failure::Broken(worker::Error::from(error)))
+            }
+            Some(Ok((401 | 403 | 404, body))) => Err(told(&body).into()),
+            Some(Ok((status, _))) => {
+                worker::console_error!("request {request_id}: the origin answered {status} to GET {path}");
+                Err(unavailable())
+            }
+            Some(Err(error)) => {
+                worker::console_error!("request {request_id}: the origin cannot be reached: {error}");
+                Err(unavailable())
+            }
+            None => {
+                worker::console_error!("request {request_id}: the origin did not answer GET {path} in time");
+                Err(unavailable())
+            }
+        }
+    }
+}
+
+/// The code of the origin's problem, for the client.
+fn told(body: &[u8]) -> ErrorCode {
+    serde_json::from_slice::<Problem>(body).map_or(ErrorCode::NotFound, |problem| problem.code)
+}
+
+/// Frees what a response still holds.
+pub(super) fn discard(response: &Response) {
+    if let worker::ResponseBody::Stream(body) = response.body() {
+        // Nobody waits for the rest, and a body that is neither read nor cancelled keeps its connection.
+        let _ = body.cancel();
+    }
+}

@@ -1,0 +1,287 @@
+//! The user object: one Durable Object a user, holding all that must be exact for that user.
+//!
+//! - [`routes`](self): decode, call, reply
+//! - [`cell`]: a turn in memory and its readers
+//! - [`store`]: its SQLite
+//! - [`context`]: what conversations look like here
+//! - [`turns`]: from a message to its turn
+//! - [`pump`]: from the provider's answer to the turn's end
+//! - [`outbox`]: from the end to the origin, until it has it
+//!
+//! It is a write-ahead log and a cache; the origin stays the system of record.
+
+mod cell;
+mod context;
+mod outbox;
+mod pump;
+mod store;
+mod turns;
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
+
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use shared::{
+    api::{ApiError, ErrorCode, account::Plan},
+    http::{accept, headers::X_REQUEST_ID},
+    id::Id,
+    limits::{daily::DailyCount, gcra::Tat},
+    time::Timestamp,
+};
+use worker::{
+    DurableObject, Env, Headers, Request, Response, ResponseBuilder, Result, State, durable_object,
+};
+
+use self::{
+    cell::{Reader, TurnCell},
+    context::Contexts,
+    store::Store,
+};
+use crate::{
+    config::Config,
+    platform, reply,
+    routes::{self, UserRoute},
+};
+
+/// The header the front hands the verified identity over in. It never leaves the platform: requests from outside reach
+/// only the front, which drops the name.
+pub const IDENTITY: &str = "X-EdgeChat-Identity";
+
+/// Ended turns kept in memory for readers that come late.
+const ENDED_IN_MEMORY: usize = 16;
+
+/// Who asks, as the front verified it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Identity {
+    /// The user.
+    pub user_id: Id,
+    /// Their plan.
+    pub plan: Plan,
+    /// The client's address.
+    pub client_ip: String,
+    /// The access token.
+    pub token: String,
+}
+
+/// The Durable Object class.
+#[durable_object(alarm)]
+pub struct UserObject {
+    user: Rc<User>,
+}
+
+/// The object's parts, shared with the tasks that outlive a request.
+struct User {
+    state: State,
+    env: Env,
+    store: OnceCell<Store>,
+    turns: RefCell<HashMap<Id, Rc<TurnCell>>>,
+    contexts: RefCell<Contexts>,
+    rate: Cell<Option<Tat>>,
+    daily: Cell<Option<DailyCount>>,
+    alarm_at: Cell<Option<Timestamp>>,
+    recovered: Cell<bool>,
+}
+
+impl DurableObject for UserObject {
+    fn new(state: State, env: Env) -> Self {
+        let user = Rc::new(User {
+            state,
+            env,
+            store: OnceCell::new(),
+            turns: RefCell::default(),
+            contexts: RefCell::default(),
+            rate: Cell::default(),
+            daily: Cell::default(),
+            alarm_at: Cell::default(),
+            recovered: Cell::default(),
+        });
+        Self { user }
+    }
+
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        let request_id = request.headers().get(X_REQUEST_ID)?.unwrap_or_default();
+        match self.user.serve(request, &request_id).await {
+            Ok(response) => Ok(response),
+            Err(Failure::Told(error)) => reply::problem(&error, &request_id),
+            Err(Failure::Broken(error)) => {
+                worker::console_error!("request {request_id}: {error}");
+                reply::problem(&ErrorCode::Internal.into(), &request_id)
+            }
+        }
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.user.ring().await?;
+        Response::empty()
+    }
+}
+
+/// Why a request got no answer of its own.
+enum Failure {
+    /// The client is told this.
+    Told(ApiError),
+    /// Something of ours broke; the client is told only that.
+    Broken(worker::Error),
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Told(error)
+    }
+}
+
+impl From<ErrorCode> for Failure {
+    fn from(code: ErrorCode) -> Self {
+        Self::Told(code.into())
+    }
+}
+
+impl From<worker::Error> for Failure {
+    fn from(error: worker::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl User {
+    async fn serve(self: &Rc<Self>, mut request: Request, request_id: &str) -> Result<Response, Failure> {
+        self.recover()?;
+        let method = request.method().to_string();
+        let Some(route) = routes::user(&method, &request.path()) else {
+            return Err(ErrorCode::NotFound.into());
+        };
+        let identity: Identity = request
+            .headers()
+            .get(IDENTITY)?
+            .and_then(|json| serde_json::from_str(&json).ok())
+            .ok_or(Failure::Told(ErrorCode::TokenMissing.into()))?;
+        match route {
+            UserRoute::SendMessage(conversation) => {
+                self.send_message(&mut request, conversation, &identity, request_id).await
+            }
+            UserRoute::Turn(turn) => Ok(reply::json(200, &self.view(turn, &identity, request_id).await?)?),
+            UserRoute::TurnEvents(turn) => {
+                let cursor = cursor(&request)?;
+                self.events(turn, cursor, &identity, request_id).await
+            }
+            UserRoute::CancelTurn(turn) => {
+                self.cancel(turn).await?;
+                Ok(reply::json(202, &self.view(turn, &identity, request_id).await?)?)
+            }
+            UserRoute::ConversationChanged(conversation) => {
+                self.forget_context(conversation)?;
+                Ok(Response::empty()?)
+            }
+            UserRoute::ConversationDeleted(conversation) => {
+                self.forget_conversation(conversation)?;
+                Ok(Response::empty()?)
+            }
+        }
+    }
+
+    /// The configuration; a wrong variable is logged and told as our mistake.
+    fn config(&self) -> Result<Rc<Config>> {
+        Config::of(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))
+    }
+
+    fn store(&self) -> Result<&Store> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = Store::open(&self.state)?;
+        Ok(self.store.get_or_init(|| store))
+    }
+
+    /// The turn in memory or storage.
+    fn find(&self, turn: Id) -> Result<Option<Rc<TurnCell>>> {
+        if let Some(cell) = self.turns.borrow().get(&turn) {
+            return Ok(Some(Rc::clone(cell)));
+        }
+        let Some(row) = self.store()?.load(turn)? else {
+            return Ok(None);
+        };
+        let segments = row.segments.iter().map(|(first_id, frames)| (*first_id, frames.as_str()));
+        let mut state = shared::chat::turn::TurnState::restore(row.record, segments, platform::now());
+        state.close();
+        let cell = TurnCell::restored(state, row.key, row.fingerprint, row.token);
+        self.remember(&cell);
+        Ok(Some(cell))
+    }
+
+    /// Keeps a turn in memory, and lets the oldest that have ended go.
+    fn remember(&self, cell: &Rc<TurnCell>) {
+        let mut turns = self.turns.borrow_mut();
+        turns.insert(cell.id, Rc::clone(cell));
+        let mut ended: Vec<Id> = turns.values().filter(|cell| !cell.is_open()).map(|cell| cell.id).collect();
+        if ended.len() > ENDED_IN_MEMORY {
+            ended.sort_unstable();
+            for id in ended.iter().take(ended.len() - ENDED_IN_MEMORY) {
+                turns.remove(id);
+            }
+        }
+    }
+
+    /// `GET chat/turns/{id}`.
+    async fn view(
+        &self,
+        turn: Id,
+        identity: &Identity,
+        request_id: &str,
+    ) -> Result<shared::api::chat::Turn, Failure> {
+        if let Some(cell) = self.find(turn)? {
+            cell.begun().await?;
+            return cell.state().map(|state| state.view()).ok_or(ErrorCode::NotFound.into());
+        }
+        let stored = self.stored_turn(turn, identity, request_id).await?;
+        Ok(shared::chat::turn::stored_view(stored))
+    }
+
+    /// `GET chat/turns/{id}/events`.
+    async fn events(
+        &self,
+        turn: Id,
+        cursor: u64,
+        identity: &Identity,
+        request_id: &str,
+    ) -> Result<Response, Failure> {
+        if let Some(cell) = self.find(turn)? {
+            cell.begun().await?;
+            return Ok(stream(Reader::attach(cell, cursor), turn)?);
+        }
+        let stored = self.stored_turn(turn, identity, request_id).await?;
+        let events = shared::chat::turn::stored_events(&stored, cursor);
+        Ok(reply::events(&[])?.fixed(events))
+    }
+}
+
+/// A turn's events from a reader on.
+fn stream(reader: Reader, turn: Id) -> Result<Response> {
+    let location = turn_location(turn);
+    reply::events(&[("Location", &location)])?.from_stream(reader.fuse())
+}
+
+/// Where a turn is found.
+fn turn_location(turn: Id) -> String {
+    format!("/api/v1/chat/turns/{turn}")
+}
+
+/// The event a reader goes on from.
+fn cursor(request: &Request) -> Result<u64, Failure> {
+    let held = request.headers().get("Last-Event-ID")?;
+    let url = request.url()?;
+    let after = url.query_pairs().find(|(name, _)| name == "after").map(|(_, value)| value.into_owned());
+    Ok(accept::event_cursor(held.as_deref(), after.as_deref())?)
+}
+
+/// `202 Accepted` for a turn that goes on without its client.
+fn accepted(turn: &shared::api::chat::Turn) -> Result<Response> {
+    let headers = Headers::new();
+    headers.set("Content-Type", "application/json")?;
+    headers.set("Cache-Control", "no-store")?;
+    headers.set("Preference-Applied", "respond-async")?;
+    headers.set("Location", &turn_location(turn.id))?;
+    Ok(ResponseBuilder::new().with_status(202).with_headers(headers).fixed(serde_json::to_vec(turn)?))
+}

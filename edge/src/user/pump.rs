@@ -1,0 +1,167 @@
+//! From the provider's answer to the turn's end: hears what the model says, checkpoints about once a second, and minds the
+//! time.
+
+use std::{future::Future, pin::pin, time::Duration};
+
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+};
+use js_sys::Promise;
+use shared::{
+    chat::turn::Ending,
+    provider::{ModelEvent, ProviderFailure, StreamEnd, gemini as wire},
+    time::{SECOND_MS, Timestamp},
+};
+use worker::Delay;
+
+use super::{User, cell::TurnCell};
+use crate::{platform, provider::gemini};
+
+/// How often a running turn is looked after.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a provider may be silent.
+const SILENCE_MS: i64 = 60 * SECOND_MS;
+/// How long an answer may take in all.
+const ANSWER_MS: i64 = 600 * SECOND_MS;
+/// How long a stream may be without a byte before its readers get a ping.
+const PING_MS: i64 = 15 * SECOND_MS;
+
+/// The time of a running turn.
+struct Watch {
+    began: Timestamp,
+    heard: Timestamp,
+    pinged: Timestamp,
+    tick: Delay,
+}
+
+impl Watch {
+    fn new() -> Self {
+        let now = platform::now();
+        Self { began: now, heard: now, pinged: now, tick: Delay::from(TICK) }
+    }
+}
+
+impl User {
+    /// Hears a streamed answer to its end.
+    pub(super) async fn pump(&self, cell: &TurnCell, call: Promise) -> Ending {
+        let mut watch = Watch::new();
+        let mut response = match self.attend(cell, &mut watch, gemini::answered(call)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(failure)) => return Ending::Failed(failure),
+            Err(ending) => return ending,
+        };
+        let Ok(mut chunks) = response.stream() else {
+            return Ending::Failed(ProviderFailure::Malformed);
+        };
+        let mut decoder = wire::StreamDecoder::default();
+        let mut said = Vec::new();
+        loop {
+            let chunk = match self.attend(cell, &mut watch, chunks.next()).await {
+                Ok(chunk) => chunk,
+                Err(ending) => return ending,
+            };
+            let (decoded, over) = match &chunk {
+                Some(Ok(bytes)) => (decoder.push(bytes, &mut said).map(|()| None), false),
+                Some(Err(_)) | None => (decoder.finish(&mut said).map(Some), true),
+            };
+            watch.heard = platform::now();
+            hear(cell, &mut said);
+            match decoded {
+                Err(failure) => return Ending::Failed(failure),
+                Ok(Some(StreamEnd::Incomplete)) if matches!(chunk, Some(Err(_))) => {
+                    return Ending::Failed(ProviderFailure::Disconnected);
+                }
+                Ok(Some(end)) => return Ending::Answered(end),
+                Ok(None) if over => return Ending::Answered(StreamEnd::Incomplete),
+                Ok(None) => {}
+            }
+        }
+    }
+
+    /// Hears an answer that comes in one piece.
+    pub(super) async fn hear_whole(&self, cell: &TurnCell, call: Promise) -> Ending {
+        let mut watch = Watch::new();
+        let answer = async {
+            let mut response = gemini::answered(call).await?;
+            Ok::<_, ProviderFailure>(platform::read_some(&mut response, gemini::ANSWER_BYTES + 1).await)
+        };
+        let body = match self.attend(cell, &mut watch, answer).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(failure)) => return Ending::Failed(failure),
+            Err(ending) => return ending,
+        };
+        match wire::decode_response(&body, gemini::ANSWER_BYTES) {
+            Ok((mut said, end)) => {
+                hear(cell, &mut said);
+                Ending::Answered(end)
+            }
+            Err(failure) => Ending::Failed(failure),
+        }
+    }
+
+    /// Waits for something of the provider's while looking after the turn once a second.
+    async fn attend<F: Future>(
+        &self,
+        cell: &TurnCell,
+        watch: &mut Watch,
+        waited: F,
+    ) -> std::result::Result<F::Output, Ending> {
+        let mut waited = pin!(waited);
+        loop {
+            match select(waited.as_mut(), pin!(&mut watch.tick)).await {
+                Either::Left(_) if !is_running(cell) => return Err(Ending::Cancelled),
+                Either::Left((output, _)) => return Ok(output),
+                Either::Right(((), _)) => {
+                    watch.tick = Delay::from(TICK);
+                    self.look_after(cell, watch)?;
+                }
+            }
+        }
+    }
+
+    fn look_after(&self, cell: &TurnCell, watch: &mut Watch) -> std::result::Result<(), Ending> {
+        if !is_running(cell) {
+            return Err(Ending::Cancelled);
+        }
+        let now = platform::now();
+        if now.millis_since(watch.heard) > SILENCE_MS || now.millis_since(watch.began) > ANSWER_MS {
+            cell.abort();
+            return Err(Ending::Failed(ProviderFailure::Timeout));
+        }
+        if now.millis_since(watch.heard.max(watch.pinged)) >= PING_MS {
+            watch.pinged = now;
+            cell.ping();
+        }
+        self.checkpoint(cell);
+        Ok(())
+    }
+
+    /// Stores the events that storage lacks. When that fails the turn goes on; the next checkpoint has them too.
+    fn checkpoint(&self, cell: &TurnCell) {
+        let Some(segment) = cell.state().and_then(|state| state.log().unsaved()) else {
+            return;
+        };
+        let last_id = segment.last_id;
+        match self.store().and_then(|store| store.checkpoint(cell.id, segment)) {
+            Ok(()) => {
+                cell.change(|state| state.mark_saved(last_id));
+            }
+            Err(error) => worker::console_error!("turn {}: checkpoint: {error}", cell.id),
+        }
+    }
+}
+
+fn is_running(cell: &TurnCell) -> bool {
+    cell.state().is_some_and(|state| state.is_running())
+}
+
+fn hear(cell: &TurnCell, said: &mut Vec<ModelEvent>) {
+    if !said.is_empty() {
+        cell.change(|state| {
+            for event in said.drain(..) {
+                state.hear(event);
+            }
+        });
+    }
+}

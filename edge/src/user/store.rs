@@ -1,0 +1,345 @@
+//! The user object's SQLite: turns with their outbox, checkpoints, conversation contexts.
+//!
+//! Statements that follow each other without an await are one transaction on this platform, and a response is held back
+//! until what was written before it is durable.
+
+use shared::{
+    api::internal::ConversationContext,
+    chat::{admission::KnownKey, log::Segment, turn::TurnRecord},
+    id::Id,
+    time::Timestamp,
+};
+use worker::{Error, Result, SqlStorage, SqlStorageValue as Value, State};
+
+/// Deliveries one round of the outbox takes up.
+const DELIVERIES_A_ROUND: i64 = 16;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS turns (
+        id TEXT PRIMARY KEY,
+        conversation_id TEXT NOT NULL,
+        last_seq INTEGER NOT NULL,
+        idempotency_key TEXT,
+        fingerprint TEXT NOT NULL,
+        token TEXT NOT NULL,
+        running INTEGER NOT NULL,
+        record TEXT NOT NULL,
+        tail_first_id INTEGER,
+        tail TEXT,
+        persisted INTEGER NOT NULL DEFAULT 0,
+        deliver_at_ms INTEGER,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        created_ms INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX IF NOT EXISTS turns_by_key ON turns (idempotency_key) WHERE idempotency_key IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS turns_to_deliver ON turns (deliver_at_ms) WHERE deliver_at_ms IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS turns_running ON turns (id) WHERE running = 1;
+    CREATE INDEX IF NOT EXISTS turns_by_conversation ON turns (conversation_id, last_seq);
+    CREATE TABLE IF NOT EXISTS checkpoints (
+        turn_id TEXT NOT NULL,
+        first_id INTEGER NOT NULL,
+        frames TEXT NOT NULL,
+        PRIMARY KEY (turn_id, first_id)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS contexts (
+        conversation_id TEXT PRIMARY KEY,
+        fetched_ms INTEGER NOT NULL,
+        context TEXT NOT NULL
+    ) WITHOUT ROWID;
+";
+
+/// What storage has of a turn.
+pub struct StoredTurnRow {
+    /// The turn.
+    pub record: TurnRecord,
+    /// Its events in pieces: the id of the first, and the frames.
+    pub segments: Vec<(u64, String)>,
+    /// The access token that started it; empty once it is delivered.
+    pub token: String,
+    /// The key the client gave it.
+    pub key: Option<String>,
+    /// The fingerprint of the request that made it.
+    pub fingerprint: u64,
+    /// Failed deliveries so far.
+    pub attempts: u32,
+}
+
+/// How a turn was asked for.
+pub struct Asked<'a> {
+    /// The idempotency key.
+    pub key: Option<&'a str>,
+    /// The fingerprint of the request.
+    pub fingerprint: u64,
+    /// The access token.
+    pub token: &'a str,
+}
+
+/// The user object's tables.
+pub struct Store {
+    sql: SqlStorage,
+}
+
+impl Store {
+    /// Opens the tables, making them when they are not there.
+    pub fn open(state: &State) -> Result<Self> {
+        let sql = state.storage().sql();
+        sql.exec(SCHEMA, None)?;
+        Ok(Self { sql })
+    }
+
+    /// A turn begins. Its events so far come with the first checkpoint.
+    pub fn begin_turn(&self, record: &TurnRecord, asked: &Asked<'_>) -> Result<()> {
+        self.run(
+            "INSERT INTO turns (id, conversation_id, last_seq, idempotency_key, fingerprint, token, running, record, \
+             created_ms) VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?)",
+            vec![
+                text(record.turn_id),
+                text(record.user_message.conversation_id),
+                number(record.assistant_message.seq),
+                asked.key.map_or(Value::Null, |key| Value::String(key.to_owned())),
+                Value::String(format!("{:016x}", asked.fingerprint)),
+                Value::String(asked.token.to_owned()),
+                json(record)?,
+                Value::Integer(record.created_at.as_millis()),
+            ],
+        )
+    }
+
+    /// Stores events of a running turn.
+    pub fn checkpoint(&self, turn: Id, segment: Segment) -> Result<()> {
+        self.run(
+            "INSERT INTO checkpoints (turn_id, first_id, frames) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            vec![text(turn), number(segment.first_id), Value::String(segment.frames)],
+        )
+    }
+
+    /// A turn has ended: its record, its last events, and when the outbox looks after it.
+    pub fn end_turn(&self, record: &TurnRecord, tail: Option<Segment>, deliver_at: Timestamp) -> Result<()> {
+        let (first_id, frames) = match tail {
+            Some(segment) => (number(segment.first_id), Value::String(segment.frames)),
+            None => (Value::Null, Value::Null),
+        };
+        self.run(
+            "UPDATE turns SET running = 0, record = ?, tail_first_id = ?, tail = ?, deliver_at_ms = ? WHERE id = ?",
+            vec![json(record)?, first_id, frames, Value::Integer(deliver_at.as_millis()), text(record.turn_id)],
+        )
+    }
+
+    /// The origin has the turn.
+    pub fn delivered(&self, turn: Id) -> Result<()> {
+        self.run(
+            "UPDATE turns SET persisted = 1, deliver_at_ms = NULL, token = '' WHERE id = ?",
+            vec![text(turn)],
+        )
+    }
+
+    /// A delivery failed; when the next one is due.
+    pub fn deliver_later(&self, turn: Id, attempts: u32, at: Timestamp) -> Result<()> {
+        self.run(
+            "UPDATE turns SET attempts = ?, deliver_at_ms = ? WHERE id = ?",
+            vec![Value::Integer(attempts.into()), Value::Integer(at.as_millis()), text(turn)],
+        )
+    }
+
+    /// The turn a key names.
+    pub fn find_key(&self, key: &str) -> Result<Option<KnownKey>> {
+        let query = "SELECT id, fingerprint FROM turns WHERE idempotency_key = ?";
+        let Some(row) = self.rows(query, vec![Value::String(key.to_owned())])?.pop() else {
+            return Ok(None);
+        };
+        let mut row = row.into_iter();
+        let turn_id = id_of(row.next())?;
+        let fingerprint = fingerprint_of(row.next())?;
+        Ok(Some(KnownKey { turn_id, fingerprint }))
+    }
+
+    /// All of a turn.
+    pub fn load(&self, turn: Id) -> Result<Option<StoredTurnRow>> {
+        let query = "SELECT record, persisted, tail_first_id, tail, token, idempotency_key, fingerprint, attempts \
+                     FROM turns WHERE id = ?";
+        let Some(row) = self.rows(query, vec![text(turn)])?.pop() else {
+            return Ok(None);
+        };
+        let mut row = row.into_iter();
+        let mut record: TurnRecord = from_json(row.next())?;
+        record.persisted = integer(row.next())? == 1;
+        let tail = match (row.next(), row.next()) {
+            (Some(Value::Null) | None, _) => None,
+            (first_id, frames) => Some((unsigned(first_id)?, string(frames)?)),
+        };
+        let token = string(row.next())?;
+        let key = match row.next() {
+            Some(Value::String(key)) => Some(key),
+            _ => None,
+        };
+        let fingerprint = fingerprint_of(row.next())?;
+        let attempts = u32::try_from(integer(row.next())?).unwrap_or(u32::MAX);
+        let query = "SELECT first_id, frames FROM checkpoints WHERE turn_id = ? ORDER BY first_id";
+        let mut segments = Vec::new();
+        for row in self.rows(query, vec![text(turn)])? {
+            let mut row = row.into_iter();
+            segments.push((unsigned(row.next())?, string(row.next())?));
+        }
+        segments.extend(tail);
+        Ok(Some(StoredTurnRow { record, segments, token, key, fingerprint, attempts }))
+    }
+
+    /// The turns storage holds as running.
+    pub fn running(&self) -> Result<Vec<Id>> {
+        self.ids("SELECT id FROM turns WHERE running = 1", vec![])
+    }
+
+    /// Deliveries that are due, oldest first, a bounded number of them.
+    pub fn due(&self, now: Timestamp) -> Result<Vec<Id>> {
+        self.ids(
+            "SELECT id FROM turns WHERE deliver_at_ms IS NOT NULL AND deliver_at_ms <= ? ORDER BY deliver_at_ms LIMIT ?",
+            vec![Value::Integer(now.as_millis()), Value::Integer(DELIVERIES_A_ROUND)],
+        )
+    }
+
+    /// When the next delivery is due.
+    pub fn next_delivery(&self) -> Result<Option<Timestamp>> {
+        self.time("SELECT MIN(deliver_at_ms) FROM turns WHERE deliver_at_ms IS NOT NULL", vec![])
+    }
+
+    /// When the oldest turn was taken on.
+    pub fn oldest(&self) -> Result<Option<Timestamp>> {
+        self.time("SELECT MIN(created_ms) FROM turns", vec![])
+    }
+
+    /// The ended turns of a conversation that come after `seq`, in order.
+    pub fn turns_after(&self, conversation: Id, seq: u64) -> Result<Vec<TurnRecord>> {
+        let query = "SELECT record FROM turns WHERE conversation_id = ? AND last_seq > ? AND running = 0 \
+                     ORDER BY last_seq";
+        let rows = self.rows(query, vec![text(conversation), number(seq)])?;
+        rows.into_iter().map(|row| from_json(row.into_iter().next())).collect()
+    }
+
+    /// Turns taken on since then.
+    pub fn count_since(&self, since: Timestamp) -> Result<u64> {
+        let query = "SELECT COUNT(*) FROM turns WHERE created_ms >= ?";
+        let row = self.rows(query, vec![Value::Integer(since.as_millis())])?.pop().unwrap_or_default();
+        unsigned(row.into_iter().next())
+    }
+
+    /// A conversation's context as the origin gave it, and when.
+    pub fn context(&self, conversation: Id) -> Result<Option<(Timestamp, ConversationContext)>> {
+        let query = "SELECT fetched_ms, context FROM contexts WHERE conversation_id = ?";
+        let Some(row) = self.rows(query, vec![text(conversation)])?.pop() else {
+            return Ok(None);
+        };
+        let mut row = row.into_iter();
+        Ok(Some((Timestamp::from_millis(integer(row.next())?), from_json(row.next())?)))
+    }
+
+    /// Stores a conversation's context as the origin gave it.
+    pub fn put_context(&self, context: &ConversationContext, fetched: Timestamp) -> Result<()> {
+        self.run(
+            "INSERT OR REPLACE INTO contexts (conversation_id, fetched_ms, context) VALUES (?, ?, ?)",
+            vec![text(context.conversation_id), Value::Integer(fetched.as_millis()), json(context)?],
+        )
+    }
+
+    /// Forgets a conversation's context.
+    pub fn forget_context(&self, conversation: Id) -> Result<()> {
+        self.run("DELETE FROM contexts WHERE conversation_id = ?", vec![text(conversation)])
+    }
+
+    /// Forgets the delivered turns of a deleted conversation.
+    pub fn forget_turns(&self, conversation: Id) -> Result<()> {
+        let gone = "SELECT id FROM turns WHERE conversation_id = ? AND running = 0 AND deliver_at_ms IS NULL";
+        self.run(&format!("DELETE FROM checkpoints WHERE turn_id IN ({gone})"), vec![text(conversation)])?;
+        self.run(
+            "DELETE FROM turns WHERE conversation_id = ? AND running = 0 AND deliver_at_ms IS NULL",
+            vec![text(conversation)],
+        )
+    }
+
+    /// Forgets what is older than `before` and needed no more: delivered turns and contexts.
+    pub fn purge(&self, before: Timestamp) -> Result<()> {
+        let old = "SELECT id FROM turns WHERE created_ms < ? AND running = 0 AND deliver_at_ms IS NULL";
+        let at = || vec![Value::Integer(before.as_millis())];
+        self.run(&format!("DELETE FROM checkpoints WHERE turn_id IN ({old})"), at())?;
+        self.run("DELETE FROM turns WHERE created_ms < ? AND running = 0 AND deliver_at_ms IS NULL", at())?;
+        self.run("DELETE FROM contexts WHERE fetched_ms < ?", at())
+    }
+
+    fn run(&self, query: &str, bindings: Vec<Value>) -> Result<()> {
+        self.sql.exec(query, bindings).map(|_| ())
+    }
+
+    fn rows(&self, query: &str, bindings: Vec<Value>) -> Result<Vec<Vec<Value>>> {
+        self.sql.exec(query, bindings)?.raw().collect()
+    }
+
+    fn ids(&self, query: &str, bindings: Vec<Value>) -> Result<Vec<Id>> {
+        self.rows(query, bindings)?.into_iter().map(|row| id_of(row.into_iter().next())).collect()
+    }
+
+    fn time(&self, query: &str, bindings: Vec<Value>) -> Result<Option<Timestamp>> {
+        match self.rows(query, bindings)?.pop().and_then(|row| row.into_iter().next()) {
+            None | Some(Value::Null) => Ok(None),
+            value => integer(value).map(|millis| Some(Timestamp::from_millis(millis))),
+        }
+    }
+}
+
+fn text(id: Id) -> Value {
+    Value::String(id.to_string())
+}
+
+/// Sequence numbers and event ids stay far below the platform's exact integers.
+fn number(value: u64) -> Value {
+    Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<Value> {
+    Ok(Value::String(serde_json::to_string(value)?))
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(value: Option<Value>) -> Result<T> {
+    Ok(serde_json::from_str(&string(value)?)?)
+}
+
+fn string(value: Option<Value>) -> Result<String> {
+    match value {
+        Some(Value::String(text)) => Ok(text),
+        other => Err(corrupt("text", other.as_ref())),
+    }
+}
+
+fn integer(value: Option<Value>) -> Result<i64> {
+    match value {
+        Some(Value::Integer(number)) => Ok(number),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the platform hands integers out as exact floats"
+        )]
+        Some(Value::Float(number)) => Ok(number as i64),
+        other => Err(corrupt("a number", other.as_ref())),
+    }
+}
+
+fn unsigned(value: Option<Value>) -> Result<u64> {
+    u64::try_from(integer(value)?).map_err(|_| corrupt("a number from 0", None))
+}
+
+fn id_of(value: Option<Value>) -> Result<Id> {
+    Id::parse(&string(value)?).ok_or_else(|| corrupt("an id", None))
+}
+
+fn fingerprint_of(value: Option<Value>) -> Result<u64> {
+    u64::from_str_radix(&string(value)?, 16).map_err(|_| corrupt("a fingerprint", None))
+}
+
+fn corrupt(expected: &str, found: Option<&Value>) -> Error {
+    let kind = match found {
+        None => "nothing",
+        Some(Value::Null) => "null",
+        Some(Value::Boolean(_)) => "a boolean",
+        Some(Value::Integer(_) | Value::Float(_)) => "a number",
+        Some(Value::String(_)) => "text",
+        Some(Value::Blob(_)) => "bytes",
+    };
+    Error::RustError(format!("storage: expected {expected}, found {kind}"))
+}

@@ -1,0 +1,185 @@
+//! Users, sessions and tokens.
+
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+
+use crate::{id::Id, time::Timestamp};
+
+/// The fewest characters of a password.
+pub const MIN_PASSWORD_CHARS: usize = 8;
+/// The most characters of a password: enough for any passphrase, and a bound on what is hashed.
+pub const MAX_PASSWORD_CHARS: usize = 256;
+
+/// What a user has paid for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Plan {
+    /// Free, with a daily limit.
+    #[default]
+    Basic,
+    /// Paid.
+    Pro,
+}
+
+impl Plan {
+    /// The plan as it stands in a body, a token and a table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Pro => "pro",
+        }
+    }
+
+    /// Reads what [`Self::as_str`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "basic" => Some(Self::Basic),
+            "pro" => Some(Self::Pro),
+            _ => None,
+        }
+    }
+}
+
+/// A user, as they see themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct User {
+    /// The user's id.
+    pub id: Id,
+    /// The address they sign in with, in lower case.
+    pub email: Option<String>,
+    /// Whether they showed that they read mail there.
+    pub email_verified: bool,
+    /// The number they sign in with (E.164).
+    pub phone: Option<String>,
+    /// Whether they showed that they get messages there.
+    pub phone_verified: bool,
+    /// How they want to be called.
+    pub display_name: Option<String>,
+    /// A picture.
+    pub avatar_url: Option<String>,
+    /// A BCP 47 language tag.
+    pub locale: Option<String>,
+    /// An IANA time zone name.
+    pub timezone: Option<String>,
+    /// What they have paid for.
+    pub plan: Plan,
+    /// When they registered.
+    pub created_at: Timestamp,
+}
+
+/// The answer to every sign-in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Tokens {
+    /// A JWT for the `Authorization: Bearer` header.
+    pub access_token: String,
+    /// Exchanged once for the next pair at `auth/refresh`.
+    pub refresh_token: String,
+    /// Always `bearer`.
+    #[cfg_attr(feature = "openapi", schema(example = "bearer"))]
+    pub token_type: std::borrow::Cow<'static, str>,
+    /// Seconds until the access token expires.
+    pub expires_in: u64,
+    /// Seconds until the refresh token expires when it is not used.
+    pub refresh_expires_in: u64,
+    /// The session both belong to.
+    pub session_id: Id,
+    /// Who signed in.
+    pub user: User,
+}
+
+/// `POST auth/register`.
+#[derive(Clone, Deserialize, Serialize, Validate)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RegisterRequest {
+    /// The address to sign in with; letter case does not matter.
+    #[garde(custom(email_shape))]
+    #[cfg_attr(feature = "openapi", schema(example = "ada@example.com"))]
+    pub email: String,
+    /// 8 to 256 characters.
+    #[garde(length(chars, min = MIN_PASSWORD_CHARS, max = MAX_PASSWORD_CHARS))]
+    #[cfg_attr(feature = "openapi", schema(example = "correct horse battery"))]
+    pub password: String,
+    /// How the user wants to be called.
+    #[serde(default)]
+    #[garde(inner(length(chars, min = 1, max = 100)))]
+    pub display_name: Option<String>,
+    /// Names the session in the list of sessions.
+    #[serde(default)]
+    #[garde(inner(length(chars, max = 100)))]
+    pub device_name: Option<String>,
+}
+
+/// `POST auth/login`.
+#[derive(Clone, Deserialize, Serialize, Validate)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LoginRequest {
+    /// The address they registered with.
+    #[garde(length(max = 254))]
+    #[cfg_attr(feature = "openapi", schema(example = "ada@example.com"))]
+    pub email: String,
+    /// Their password.
+    #[garde(length(chars, max = MAX_PASSWORD_CHARS))]
+    #[cfg_attr(feature = "openapi", schema(example = "correct horse battery"))]
+    pub password: String,
+    /// Names the session in the list of sessions.
+    #[serde(default)]
+    #[garde(inner(length(chars, max = 100)))]
+    pub device_name: Option<String>,
+}
+
+/// `POST auth/refresh`.
+#[derive(Clone, Deserialize, Serialize, Validate)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RefreshRequest {
+    /// The refresh token of the last pair.
+    #[garde(length(max = 256))]
+    pub refresh_token: String,
+}
+
+/// Checks an address for its shape (RFC 5321 lengths; one `@`; a dotted domain): whether mail arrives, only mail can tell.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "garde calls custom rules like this")]
+fn email_shape(value: &str, _context: &()) -> garde::Result {
+    let shaped = value.rsplit_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty()
+            && local.len() <= 64
+            && !local.contains('@')
+            && domain.contains('.')
+            && domain.split('.').all(|label| {
+                !label.is_empty()
+                    && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+                    && !label.starts_with('-')
+            })
+    });
+    if value.len() > 254 || value.chars().any(|c| c.is_whitespace() || c.is_control()) || !shaped {
+        return Err(garde::Error::new("is not an e-mail address"));
+    }
+    Ok(())
+}
+
+/// The form an address is stored and compared in.
+pub fn normalize_email(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("ada@example.com", true)]
+    #[case("a.d+a@mail.example.co", true)]
+    #[case("ada@müller.example", true)]
+    #[case("ada", false)]
+    #[case("@example.com", false)]
+    #[case("ada@example", false)]
+    #[case("ada@exa mple.com", false)]
+    #[case("ada@@example.com", false)]
+    #[case("ada@example..com", false)]
+    #[case("ada@-example.com", false)]
+    fn an_address_is_checked_for_its_shape(#[case] text: &str, #[case] good: bool) {
+        assert_eq!(super::email_shape(text, &()).is_ok(), good);
+    }
+}

@@ -1,0 +1,22 @@
+//! Who is asking: access tokens (JWT, Ed25519) and the signature of the Worker's requests to the origin.
+//!
+//! - [`claims`]: what an access token says
+//! - [`token`]: from the `Authorization` header to claims, all rules but the signature itself
+//! - [`keys`]: public keys (JWK, RFC 7517)
+//! - [`edge`]: the HMAC between Worker and origin
+//!
+//! Natively also `native`, which signs and verifies, and `cases`, the table of tokens that every verifier is tested
+//! with. The Worker verifies signatures with the platform's WebCrypto and takes all other rules from [`token`].
+
+pub mod claims;
+pub mod edge;
+pub mod keys;
+pub mod token;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub mod cases;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
+
+pub use claims::Claims;
+pub use token::TokenError;

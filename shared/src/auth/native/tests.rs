@@ -1,0 +1,134 @@
+use jwt_compact::{AlgorithmExt as _, UntrustedToken};
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+use crate::{
+    api::{account::Plan, error::ErrorCode},
+    auth::{
+        cases::token_cases,
+        claims::{AUDIENCE, ISSUER, LEEWAY_S},
+    },
+    id::Id,
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_007);
+const SECRET: &str = "a secret of more than 32 characters";
+
+fn key() -> SigningKey {
+    SigningKey::from_secret(SECRET).unwrap()
+}
+
+fn claims() -> Claims {
+    let now_s = NOW.as_secs();
+    Claims {
+        iss: ISSUER.to_owned(),
+        aud: AUDIENCE.to_owned(),
+        sub: Id::new(NOW, [1; 10]),
+        sid: Id::new(NOW, [2; 10]),
+        jti: Id::new(NOW, [3; 10]),
+        iat: now_s,
+        nbf: now_s,
+        exp: now_s + 900,
+        plan: Plan::Basic,
+    }
+}
+
+#[rstest]
+#[case(Plan::Basic)]
+#[case(Plan::Pro)]
+fn every_case_has_its_outcome(#[case] plan: Plan) {
+    let verifier = Verifier::new(key().jwk_set());
+    let cases = token_cases(&key(), &Claims { plan, ..claims() }, NOW);
+    for case in &cases {
+        let outcome = verifier.verify(&case.token, NOW).map(|_| ()).map_err(TokenError::code);
+        assert_eq!(outcome, case.expected, "{}", case.name);
+        let later =
+            verifier.verify(&case.token, NOW.plus_millis(15_000)).map(|_| ()).map_err(TokenError::code);
+        assert_eq!(later, case.expected, "{} 15 s later", case.name);
+    }
+    let mut names: Vec<_> = cases.iter().map(|case| case.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), cases.len(), "two cases have the same name");
+    let mut tokens: Vec<_> = cases.iter().map(|case| case.token.as_str()).collect();
+    tokens.sort_unstable();
+    tokens.dedup();
+    assert_eq!(tokens.len(), cases.len(), "two cases have the same token");
+}
+
+#[test]
+fn what_is_signed_is_read_back_and_by_others_too() {
+    let token = key().sign(&claims());
+    assert_eq!(Verifier::new(key().jwk_set()).verify(&token, NOW), Ok(claims()));
+
+    let public = ed25519_dalek::VerifyingKey::from_bytes(&key().jwk().public_key().unwrap()).unwrap();
+    let token = UntrustedToken::new(&token).unwrap();
+    assert_eq!(token.header().key_id.as_deref(), Some(key().kid()));
+    assert_eq!(token.header().token_type.as_deref(), Some(TOKEN_TYPE));
+    let by_the_library = Ed25519.validator::<Claims>(&public).validate(&token);
+    // The library takes the times out of the claims, so that only the rest is left to ours.
+    assert!(matches!(by_the_library, Err(jwt_compact::ValidationError::MalformedClaims(_))));
+    let by_the_library = Ed25519.validator::<serde_json::Value>(&public).validate(&token).unwrap();
+    assert_eq!(by_the_library.claims().custom["sub"], claims().sub.to_string());
+    assert_eq!(by_the_library.claims().expiration.unwrap().timestamp(), claims().exp);
+}
+
+#[rstest]
+#[case(-LEEWAY_S * 1_000 - 1, Err(ErrorCode::TokenInvalid))]
+#[case(-LEEWAY_S * 1_000, Ok(()))]
+#[case(0, Ok(()))]
+#[case(900_000 + LEEWAY_S * 1_000 - 1, Ok(()))]
+#[case(900_000 + LEEWAY_S * 1_000, Err(ErrorCode::TokenExpired))]
+fn validity_is_exact_to_the_millisecond(#[case] offset_ms: i64, #[case] expected: Result<(), ErrorCode>) {
+    let issued_at = Timestamp::from_millis(NOW.as_secs() * 1_000);
+    let token = key().sign(&claims());
+    let outcome = Verifier::new(key().jwk_set()).verify(&token, issued_at.plus_millis(offset_ms));
+    assert_eq!(outcome.map(|_| ()).map_err(TokenError::code), expected);
+}
+
+#[test]
+fn a_secret_makes_one_key_and_another_secret_another() {
+    assert_eq!(key().jwk_set(), key().jwk_set());
+    let other = SigningKey::from_secret("another secret of over 32 characters").unwrap();
+    assert_ne!(other.kid(), key().kid());
+    let both = JwkSet { keys: [other.jwk_set().keys, key().jwk_set().keys].concat() };
+    assert_eq!(Verifier::new(both).verify(&key().sign(&claims()), NOW), Ok(claims()));
+    assert!(Verifier::new(other.jwk_set()).verify(&key().sign(&claims()), NOW).is_err());
+    assert!(Verifier::new(JwkSet::default()).verify(&key().sign(&claims()), NOW).is_err());
+}
+
+#[test]
+fn a_short_secret_is_refused_and_none_is_printed() {
+    assert_eq!(SigningKey::from_secret(&"é".repeat(31)).unwrap_err(), WeakSecret);
+    assert!(SigningKey::from_secret(&"é".repeat(32)).is_ok());
+    let shown = format!("{:?}", key());
+    assert_eq!(shown, format!("SigningKey {{ kid: {:?}, .. }}", key().kid()));
+}
+
+#[test]
+fn the_key_of_a_secret_never_changes() {
+    assert_eq!(key().kid(), "KID");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_changed_token_is_taken(place in any::<prop::sample::Index>(), to in "[!-~]") {
+        let token = key().sign(&claims());
+        let mut changed = token.clone().into_bytes();
+        let place = place.index(changed.len());
+        changed[place] = to.as_bytes()[0];
+        let changed = String::from_utf8(changed).unwrap();
+        let outcome = Verifier::new(key().jwk_set()).verify(&changed, NOW);
+        prop_assert_eq!(outcome.is_ok(), changed == token);
+    }
+
+    #[test]
+    fn no_text_breaks_it(text in ".{0,200}", parts in prop::collection::vec("[A-Za-z0-9_-]{0,90}", 0..5)) {
+        let verifier = Verifier::new(key().jwk_set());
+        prop_assert!(verifier.verify(&text, NOW).is_err());
+        prop_assert!(verifier.verify(&parts.join("."), NOW).is_err());
+    }
+}

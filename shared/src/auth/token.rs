@@ -1,0 +1,166 @@
+//! From the `Authorization` header to claims: every rule of an access token except the signature itself, which the
+//! Worker checks with WebCrypto and native code with `super::native`.
+//!
+//! The caller verifies [`UnverifiedToken::signature`] over [`UnverifiedToken::signing_input`] with the key that
+//! [`UnverifiedToken::kid`] names, and only then asks for the claims; nothing of the payload is read before.
+
+use std::borrow::Cow;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Deserialize;
+
+use super::claims::{ALGORITHM, Claims, MAX_TOKEN_BYTES, TOKEN_TYPE};
+use crate::{
+    api::error::{ApiError, ErrorCode},
+    time::Timestamp,
+};
+
+/// Bytes of an Ed25519 signature.
+pub const SIGNATURE_BYTES: usize = 64;
+
+/// Why a token does not let anybody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// There is none.
+    #[error("no bearer token")]
+    Missing,
+    /// It is not one of ours, or was changed. The reason is for logs, never for the client.
+    #[error("token not valid: {0}")]
+    Invalid(&'static str),
+    /// It was valid once.
+    #[error("token expired")]
+    Expired,
+}
+
+impl TokenError {
+    /// The code a client sees.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::Missing => ErrorCode::TokenMissing,
+            Self::Invalid(_) => ErrorCode::TokenInvalid,
+            Self::Expired => ErrorCode::TokenExpired,
+        }
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        error.code().into()
+    }
+}
+
+/// The token of an `Authorization` header (RFC 6750, section 2.1).
+///
+/// Errors: [`TokenError::Missing`] when the header is absent, names another scheme or holds no token.
+pub fn bearer(authorization: Option<&str>) -> Result<&str, TokenError> {
+    let (scheme, token) =
+        authorization.and_then(|value| value.trim().split_once(' ')).ok_or(TokenError::Missing)?;
+    let token = token.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+        return Err(TokenError::Missing);
+    }
+    Ok(token)
+}
+
+/// A token of the right shape, whose signature nobody has verified yet.
+#[derive(Clone, Debug)]
+pub struct UnverifiedToken<'a> {
+    /// Names the key that must have signed it.
+    pub kid: String,
+    /// What was signed: header and payload as they came.
+    pub signing_input: &'a str,
+    /// The signature.
+    pub signature: [u8; SIGNATURE_BYTES],
+    payload: &'a str,
+}
+
+/// The header of a token. It holds these three and nothing else: whatever asks for more trust (`crit`, `jku`, `jwk`,
+/// `x5u`, …) is refused as an unknown field.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header<'a> {
+    #[serde(borrow)]
+    alg: Cow<'a, str>,
+    #[serde(borrow)]
+    typ: Cow<'a, str>,
+    kid: String,
+}
+
+/// Reads the header and the signature of a token in compact form (RFC 7515, section 7.1).
+///
+/// Errors: [`TokenError::Missing`] when it is empty; [`TokenError::Invalid`] when it is longer than
+/// [`MAX_TOKEN_BYTES`], not three parts of unpadded base64url, or its header is not exactly ours.
+pub fn parse(token: &str) -> Result<UnverifiedToken<'_>, TokenError> {
+    if token.is_empty() {
+        return Err(TokenError::Missing);
+    }
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(TokenError::Invalid("too long"));
+    }
+    let (signing_input, signature) = token.rsplit_once('.').ok_or(TokenError::Invalid("shape"))?;
+    let (header, payload) = signing_input.split_once('.').ok_or(TokenError::Invalid("shape"))?;
+    if payload.contains('.') {
+        return Err(TokenError::Invalid("shape"));
+    }
+
+    let header = decode(header, "header encoding")?;
+    let header: Header<'_> = serde_json::from_slice(&header).map_err(|_| TokenError::Invalid("header"))?;
+    if header.alg != ALGORITHM {
+        return Err(TokenError::Invalid("algorithm"));
+    }
+    if header.typ != TOKEN_TYPE {
+        return Err(TokenError::Invalid("type"));
+    }
+    let signature = decode(signature, "signature encoding")?
+        .try_into()
+        .map_err(|_| TokenError::Invalid("signature length"))?;
+    Ok(UnverifiedToken { kid: header.kid, signing_input, signature, payload })
+}
+
+impl UnverifiedToken<'_> {
+    /// The claims, read and checked against the time `now`. Call it only once the signature has been verified.
+    ///
+    /// Errors: [`TokenError::Expired`] after the expiry and leeway; [`TokenError::Invalid`] when a claim is missing,
+    /// doubled, of another type, names another issuer or audience, or the token is not valid yet.
+    pub fn into_claims_once_verified(self, now: Timestamp) -> Result<Claims, TokenError> {
+        let payload = decode(self.payload, "payload encoding")?;
+        let claims: Claims = serde_json::from_slice(&payload).map_err(|_| TokenError::Invalid("claims"))?;
+        claims.check(now)
+    }
+}
+
+/// Unpadded base64url with zero trailing bits: one text for one value.
+fn decode(part: &str, reason: &'static str) -> Result<Vec<u8>, TokenError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Invalid(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(None, Err(TokenError::Missing))]
+    #[case(Some(""), Err(TokenError::Missing))]
+    #[case(Some("Bearer"), Err(TokenError::Missing))]
+    #[case(Some("Bearer   "), Err(TokenError::Missing))]
+    #[case(Some("Basic YTpi"), Err(TokenError::Missing))]
+    #[case(Some("Bearerabc"), Err(TokenError::Missing))]
+    #[case(Some("Bearer abc"), Ok("abc"))]
+    #[case(Some("bEARER  abc "), Ok("abc"))]
+    fn a_bearer_token_is_taken_from_the_header(
+        #[case] header: Option<&str>,
+        #[case] expected: Result<&str, TokenError>,
+    ) {
+        assert_eq!(bearer(header), expected);
+    }
+
+    #[test]
+    fn the_reason_stays_inside() {
+        let error = ApiError::from(TokenError::Invalid("audience"));
+        assert_eq!(error, ApiError::from(ErrorCode::TokenInvalid));
+        assert_eq!(ApiError::from(TokenError::Missing).code, ErrorCode::TokenMissing);
+        assert_eq!(ApiError::from(TokenError::Expired).code, ErrorCode::TokenExpired);
+    }
+}

@@ -1,0 +1,191 @@
+//! What the readers of a turn see, and how it is written: one server-sent event each.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::{
+        chat::{FinishReason, Message, ToolCall, TurnError, TurnStatus},
+        error::ErrorCode,
+        usage::Usage,
+    },
+    id::Id,
+    sse,
+};
+
+/// The type of the events that carry words.
+pub const DELTA: &str = "message.delta";
+
+/// One event of a turn.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event<'a> {
+    /// The turn was taken on.
+    Started(Started<'a>),
+    /// More words.
+    Delta(Delta<'a>),
+    /// The model calls a tool.
+    ToolCall(&'a ToolCall),
+    /// The answer is whole.
+    Message(&'a Message),
+    /// The model came to its end.
+    Completed(Completed),
+    /// The turn ended otherwise; the status says how.
+    Ended(TurnStatus, Ended<'a>),
+    /// Replaces all text before it.
+    Reset(Reset<'a>),
+}
+
+/// `turn.started`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started<'a> {
+    /// The turn.
+    pub turn_id: Id,
+    /// The conversation it belongs to.
+    pub conversation_id: Id,
+    /// The user's message.
+    pub user_message_id: Id,
+    /// The answer's message.
+    pub assistant_message_id: Id,
+    /// The model's alias.
+    pub model: Cow<'a, str>,
+}
+
+/// `message.delta`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delta<'a> {
+    /// The words to append.
+    pub text: Cow<'a, str>,
+}
+
+/// `turn.completed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completed {
+    /// The turn.
+    pub turn_id: Id,
+    /// Why the model stopped.
+    pub finish_reason: FinishReason,
+    /// What it used.
+    pub usage: Usage,
+    /// Whether the origin has stored it.
+    pub persisted: bool,
+}
+
+/// `turn.incomplete`, `turn.cancelled`, `turn.failed`, `turn.interrupted`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended<'a> {
+    /// The turn.
+    pub turn_id: Id,
+    /// Why, for a machine; `null` when there is nothing to say beyond the event's name.
+    pub code: Option<ErrorCode>,
+    /// Why, for a person.
+    pub detail: Option<Cow<'a, str>>,
+    /// The words that came before the end.
+    pub text: Cow<'a, str>,
+    /// What it used.
+    pub usage: Usage,
+    /// Whether the origin has stored it.
+    pub persisted: bool,
+}
+
+/// `reset`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset<'a> {
+    /// The text that holds at this point.
+    pub text: Cow<'a, str>,
+    /// The id the stream goes on from.
+    pub last_event_id: u64,
+}
+
+#[derive(Serialize)]
+struct Call<'a> {
+    id: &'a str,
+    name: &'a str,
+    arguments: &'a serde_json::Value,
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    message: &'a Message,
+}
+
+impl Event<'_> {
+    /// The event's type, as the `event:` field names it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Started(_) => "turn.started",
+            Self::Delta(_) => DELTA,
+            Self::ToolCall(_) => "tool.call",
+            Self::Message(_) => "message.completed",
+            Self::Completed(_) => "turn.completed",
+            Self::Ended(status, _) => terminal_name(*status),
+            Self::Reset(_) => "reset",
+        }
+    }
+
+    /// Appends the event as it goes over the wire.
+    pub fn write(&self, out: &mut Vec<u8>, id: u64) {
+        let data = match self {
+            Self::Started(data) => serde_json::to_string(data),
+            Self::Delta(data) => serde_json::to_string(data),
+            Self::ToolCall(call) => {
+                serde_json::to_string(&Call { id: &call.id, name: &call.name, arguments: &call.arguments })
+            }
+            Self::Message(message) => serde_json::to_string(&Whole { message }),
+            Self::Completed(data) => serde_json::to_string(data),
+            Self::Ended(_, data) => serde_json::to_string(data),
+            Self::Reset(data) => serde_json::to_string(data),
+        };
+        // Plain structs with string keys always serialize.
+        sse::encode(out, Some(id), self.name(), &data.unwrap_or_default());
+    }
+}
+
+/// The name of the event that closes a turn with this status.
+pub const fn terminal_name(status: TurnStatus) -> &'static str {
+    match status {
+        TurnStatus::Completed => "turn.completed",
+        TurnStatus::Incomplete => "turn.incomplete",
+        TurnStatus::Cancelled => "turn.cancelled",
+        TurnStatus::Failed => "turn.failed",
+        TurnStatus::Queued | TurnStatus::Running | TurnStatus::Interrupted => "turn.interrupted",
+    }
+}
+
+/// Whether an event of this type closes its turn.
+pub fn is_terminal(name: &str) -> bool {
+    const TERMINAL: [TurnStatus; 5] = [
+        TurnStatus::Completed,
+        TurnStatus::Incomplete,
+        TurnStatus::Cancelled,
+        TurnStatus::Failed,
+        TurnStatus::Interrupted,
+    ];
+    TERMINAL.into_iter().any(|status| terminal_name(status) == name)
+}
+
+/// The event that closes a turn.
+pub fn terminal<'a>(
+    turn_id: Id,
+    message: &'a Message,
+    error: Option<&'a TurnError>,
+    usage: Usage,
+    persisted: bool,
+) -> Event<'a> {
+    match (message.status, message.finish_reason) {
+        (TurnStatus::Completed, Some(finish_reason)) => {
+            Event::Completed(Completed { turn_id, finish_reason, usage, persisted })
+        }
+        (status, _) => Event::Ended(
+            status,
+            Ended {
+                turn_id,
+                code: error.map(|error| error.code),
+                detail: error.map(|error| Cow::Borrowed(error.detail.as_str())),
+                text: Cow::Borrowed(&message.content),
+                usage,
+                persisted,
+            },
+        ),
+    }
+}

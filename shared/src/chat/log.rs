@@ -1,0 +1,221 @@
+//! The numbered events of a turn, kept as the very bytes readers get, and where a reader goes on.
+//!
+//! Ids count from 1. A log that was cut short by a restart knows up to which id it survived: a reader that holds later
+//! ids has seen words that are gone, so it gets a `reset` to the text that survived, and goes on from there.
+
+use std::borrow::Cow;
+
+use super::event::{DELTA, Delta, Event, Reset, is_terminal};
+use crate::sse;
+
+/// The events of one turn.
+#[derive(Clone, Debug, Default)]
+pub struct EventLog {
+    bytes: Vec<u8>,
+    /// Where each event ends in `bytes`; its id is its place here plus one.
+    ends: Vec<usize>,
+    /// How many events storage has.
+    saved: usize,
+    /// The last id that survived a restart, and the text at that point.
+    recovered: Option<(u64, String)>,
+}
+
+/// Events that storage does not have yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The id of the first.
+    pub first_id: u64,
+    /// The id of the last.
+    pub last_id: u64,
+    /// The events as they went over the wire.
+    pub frames: String,
+}
+
+/// A log read back from storage.
+#[derive(Clone, Debug, Default)]
+pub struct Restored {
+    /// The events.
+    pub log: EventLog,
+    /// The text of its deltas.
+    pub text: String,
+    /// Whether its terminal event is among them.
+    pub closed: bool,
+}
+
+impl EventLog {
+    /// Appends an event and gives it the next id.
+    pub fn push(&mut self, event: &Event<'_>) -> u64 {
+        let id = self.last_id() + 1;
+        event.write(&mut self.bytes, id);
+        self.ends.push(self.bytes.len());
+        id
+    }
+
+    /// The id of the newest event; 0 when there is none.
+    pub fn last_id(&self) -> u64 {
+        self.ends.len() as u64
+    }
+
+    /// Where a reader that holds everything up to `after` goes on: bytes it gets before anything else (a `reset`, or
+    /// nothing), and the cursor for [`Self::read`].
+    pub fn attach(&self, after: u64) -> (Vec<u8>, u64) {
+        let mut bytes = Vec::new();
+        match &self.recovered {
+            Some((floor, text)) if after > *floor => {
+                Event::Reset(Reset { text: Cow::Borrowed(text), last_event_id: *floor })
+                    .write(&mut bytes, *floor);
+                (bytes, *floor)
+            }
+            _ => (bytes, after.min(self.last_id())),
+        }
+    }
+
+    /// All events after `cursor` and the next cursor. `None` when there are none yet.
+    pub fn read(&self, cursor: u64) -> Option<(&[u8], u64)> {
+        let last = self.last_id();
+        (cursor < last).then(|| (self.tail(cursor), last))
+    }
+
+    fn tail(&self, after: u64) -> &[u8] {
+        let at = usize::try_from(after).unwrap_or(usize::MAX);
+        let from = match at.checked_sub(1) {
+            None => 0,
+            Some(last_held) => self.ends.get(last_held).copied().unwrap_or(self.bytes.len()),
+        };
+        self.bytes.get(from..).unwrap_or_default()
+    }
+
+    /// The events storage does not have yet. Call [`Self::mark_saved`] with its `last_id` once it has them.
+    pub fn unsaved(&self) -> Option<Segment> {
+        let saved = self.saved as u64;
+        (saved < self.last_id()).then(|| Segment {
+            first_id: saved + 1,
+            last_id: self.last_id(),
+            frames: String::from_utf8_lossy(self.tail(saved)).into_owned(),
+        })
+    }
+
+    /// Storage has every event up to this id.
+    pub fn mark_saved(&mut self, last_id: u64) {
+        self.saved = usize::try_from(last_id).unwrap_or(usize::MAX).min(self.ends.len());
+    }
+
+    /// The log as storage has it. `segments` come in order; a gap ends the log, for what follows a gap was never durable
+    /// as a whole.
+    pub fn restore<'a>(segments: impl IntoIterator<Item = (u64, &'a str)>) -> Restored {
+        let mut restored = Restored::default();
+        let log = &mut restored.log;
+        for (first_id, frames) in segments {
+            if first_id != log.last_id() + 1 {
+                break;
+            }
+            let mut input = frames.as_bytes();
+            let mut decoder = sse::Decoder::new(frames.len().saturating_add(1));
+            while let Ok(Some(frame)) = decoder.read(&mut input) {
+                if frame.event == DELTA
+                    && let Ok(delta) = serde_json::from_str::<Delta<'_>>(&frame.data)
+                {
+                    restored.text.push_str(&delta.text);
+                }
+                restored.closed = is_terminal(&frame.event);
+                let id = log.last_id() + 1;
+                sse::encode(&mut log.bytes, Some(id), &frame.event, &frame.data);
+                log.ends.push(log.bytes.len());
+            }
+        }
+        log.saved = log.ends.len();
+        restored
+    }
+
+    /// Notes that a restart lost whatever followed the restored events, whose text is `text`.
+    pub fn cut_short(&mut self, text: &str) {
+        self.recovered = Some((self.last_id(), text.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn delta(text: &str) -> Event<'_> {
+        Event::Delta(Delta { text: Cow::Borrowed(text) })
+    }
+
+    fn log_of(words: &[String]) -> EventLog {
+        let mut log = EventLog::default();
+        for word in words {
+            log.push(&delta(word));
+        }
+        log
+    }
+
+    proptest! {
+        #[test]
+        fn every_cursor_gets_exactly_the_rest(words in prop::collection::vec(any::<String>(), 1..20)) {
+            let log = log_of(&words);
+            let (all, last) = log.read(0).unwrap();
+            prop_assert_eq!(last, words.len() as u64);
+            for (held, after) in words.iter().enumerate().map(|(at, _)| (&words[..at], at as u64)) {
+                let held = log_of(held);
+                let held = held.read(0).map_or(&[][..], |(bytes, _)| bytes);
+                prop_assert_eq!(log.attach(after), (Vec::new(), after));
+                prop_assert_eq!(&all[held.len()..], log.read(after).unwrap().0);
+            }
+            prop_assert!(log.read(last).is_none());
+            prop_assert_eq!(log.attach(last + 5), (Vec::new(), last));
+        }
+
+        #[test]
+        fn what_storage_has_is_the_log(
+            words in prop::collection::vec(any::<String>(), 1..20),
+            save_after in prop::collection::vec(any::<bool>(), 20),
+        ) {
+            let (mut log, mut stored) = (EventLog::default(), Vec::new());
+            for (word, save) in words.iter().zip(save_after) {
+                log.push(&delta(word));
+                if save {
+                    let segment = log.unsaved().unwrap();
+                    log.mark_saved(segment.last_id);
+                    stored.push(segment);
+                }
+            }
+            stored.extend(log.unsaved());
+            let restored = EventLog::restore(stored.iter().map(|s| (s.first_id, s.frames.as_str())));
+            prop_assert_eq!(restored.text, words.concat());
+            prop_assert!(!restored.closed);
+            prop_assert_eq!(restored.log.read(0).unwrap().0, log.read(0).unwrap().0);
+        }
+    }
+
+    #[test]
+    fn a_reader_that_holds_lost_words_is_reset() {
+        let words: Vec<String> = ["a", "b", "c"].map(String::from).into();
+        let saved = log_of(&words[..2]).unsaved().unwrap();
+        let Restored { mut log, text, .. } = EventLog::restore([(saved.first_id, saved.frames.as_str())]);
+        log.cut_short(&text);
+        log.push(&delta("end"));
+
+        assert_eq!(log.attach(2), (Vec::new(), 2));
+        for after in [3, 9] {
+            let (bytes, cursor) = log.attach(after);
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            assert_eq!(text, "id: 2\nevent: reset\ndata: {\"text\":\"ab\",\"last_event_id\":2}\n\n");
+            let (rest, last) = log.read(cursor).unwrap();
+            let rest = String::from_utf8_lossy(rest).into_owned();
+            assert_eq!(
+                (rest.as_str(), last),
+                ("id: 3\nevent: message.delta\ndata: {\"text\":\"end\"}\n\n", 3)
+            );
+            assert!(log.read(last).is_none());
+        }
+    }
+
+    #[test]
+    fn a_gap_in_storage_ends_the_log() {
+        let frames = log_of(&["a".to_owned()]).unsaved().unwrap().frames;
+        let restored = EventLog::restore([(1, frames.as_str()), (3, frames.as_str())]);
+        assert_eq!((restored.log.last_id(), restored.text.as_str()), (1, "a"));
+    }
+}

@@ -1,0 +1,15 @@
+//! A turn from its admission to its last event, as decisions over plain values.
+//!
+//! - [`admission`]: may this message run, or is it one that runs already?
+//! - [`context`]: what of a conversation goes to the model
+//! - [`turn`]: the state machine of a turn
+//! - [`event`]: what its readers see
+//! - [`log`]: the numbered events of a turn, and where a reader goes on
+//! - [`delivery`]: when the outbox tries again
+
+pub mod admission;
+pub mod context;
+pub mod delivery;
+pub mod event;
+pub mod log;
+pub mod turn;

@@ -1,0 +1,563 @@
+//! The state machine of a turn: what happened goes in, events for its readers come out of its log.
+//!
+//! ```text
+//! begin ─► running ─► end(completed | incomplete | cancelled | failed | interrupted) ─► close(persisted)
+//! ```
+//! `end` fixes what the turn says and cost; the record is then stored and delivered to the origin; `close` appends the
+//! one terminal event, which tells whether the origin has it. Whatever comes after `end` changes nothing.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    event::{self, Delta, Event, Started},
+    log::{EventLog, Restored},
+};
+use crate::{
+    api::{
+        chat::{FinishReason, Message, Part, Role, SentMessage, Turn, TurnError, TurnStatus, joined_text},
+        error::{ApiError, ErrorCode},
+        internal::{StoredTurn, TurnDelivery},
+        usage::Usage,
+    },
+    id::Id,
+    provider::{ModelEvent, ProviderFailure, StreamEnd},
+    time::Timestamp,
+};
+
+/// What a turn is about, fixed when it is taken on.
+#[derive(Clone, Debug)]
+pub struct TurnSpec {
+    /// The turn's id.
+    pub turn_id: Id,
+    /// Whose it is.
+    pub user_id: Id,
+    /// The conversation it belongs to.
+    pub conversation_id: Id,
+    /// The id of the user's message.
+    pub user_message_id: Id,
+    /// The id of the answer.
+    pub assistant_message_id: Id,
+    /// The highest `seq` of the conversation before this turn.
+    pub last_seq: u64,
+    /// The message before the user's.
+    pub parent_id: Option<Id>,
+    /// What the user says.
+    pub parts: Vec<Part>,
+    /// The model's alias.
+    pub model: String,
+    /// When it was taken on.
+    pub created_at: Timestamp,
+}
+
+/// What of a turn is stored: written when it begins and when it ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TurnRecord {
+    /// The turn's id.
+    pub turn_id: Id,
+    /// Whose it is.
+    pub user_id: Id,
+    /// The user's message.
+    pub user_message: Message,
+    /// The answer; its text is complete once the turn has ended.
+    pub assistant_message: Message,
+    /// The model's alias.
+    pub model: String,
+    /// What it used so far.
+    pub usage: Usage,
+    /// Why it did not complete.
+    pub error: Option<TurnError>,
+    /// Whether the origin has it.
+    pub persisted: bool,
+    /// When it was taken on.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A turn in memory: its record and its events.
+#[derive(Clone, Debug)]
+pub struct TurnState {
+    record: TurnRecord,
+    log: EventLog,
+    closed: bool,
+}
+
+/// How a turn comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The provider's answer is over.
+    Answered(StreamEnd),
+    /// The provider failed.
+    Failed(ProviderFailure),
+    /// The user stopped it.
+    Cancelled,
+    /// Our side was restarted.
+    Interrupted,
+}
+
+impl TurnState {
+    /// Takes a turn on: it is running, and `turn.started` is its first event.
+    pub fn begin(spec: TurnSpec) -> Self {
+        let TurnSpec { turn_id, user_id, conversation_id, model, created_at, .. } = spec;
+        let user_message = Message {
+            id: spec.user_message_id,
+            conversation_id,
+            turn_id,
+            parent_id: spec.parent_id,
+            seq: spec.last_seq + 1,
+            role: Role::User,
+            content: joined_text(&spec.parts),
+            parts: spec.parts,
+            status: TurnStatus::Completed,
+            finish_reason: None,
+            model: None,
+            usage: None,
+            tool_calls: Vec::new(),
+            created_at,
+            updated_at: created_at,
+        };
+        let assistant_message = Message {
+            id: spec.assistant_message_id,
+            parent_id: Some(spec.user_message_id),
+            seq: spec.last_seq + 2,
+            role: Role::Assistant,
+            content: String::new(),
+            parts: Vec::new(),
+            status: TurnStatus::Running,
+            model: Some(model.clone()),
+            ..user_message.clone()
+        };
+        let mut log = EventLog::default();
+        log.push(&Event::Started(Started {
+            turn_id,
+            conversation_id,
+            user_message_id: spec.user_message_id,
+            assistant_message_id: spec.assistant_message_id,
+            model: Cow::Borrowed(&model),
+        }));
+        let record = TurnRecord {
+            turn_id,
+            user_id,
+            user_message,
+            assistant_message,
+            model,
+            usage: Usage::default(),
+            error: None,
+            persisted: false,
+            created_at,
+            finished_at: None,
+        };
+        Self { record, log, closed: false }
+    }
+
+    /// A turn as storage has it after a restart. One that was running is over: it ends as interrupted, with the text that
+    /// was checkpointed, and must be stored and delivered like any that ends.
+    pub fn restore<'a>(
+        record: TurnRecord,
+        segments: impl IntoIterator<Item = (u64, &'a str)>,
+        now: Timestamp,
+    ) -> Self {
+        let Restored { log, text, closed } = EventLog::restore(segments);
+        let running = !record.assistant_message.status.is_terminal();
+        let mut turn = Self { record, log, closed };
+        if running {
+            turn.log.cut_short(&text);
+            turn.record.assistant_message.content = text;
+            turn.end(Ending::Interrupted, now);
+        }
+        turn
+    }
+
+    /// What is stored of it.
+    pub const fn record(&self) -> &TurnRecord {
+        &self.record
+    }
+
+    /// Its events.
+    pub const fn log(&self) -> &EventLog {
+        &self.log
+    }
+
+    /// Storage has its events up to this id.
+    pub fn mark_saved(&mut self, last_id: u64) {
+        self.log.mark_saved(last_id);
+    }
+
+    /// Whether the model may still speak.
+    pub const fn is_running(&self) -> bool {
+        !self.record.assistant_message.status.is_terminal()
+    }
+
+    /// Whether its terminal event is out: readers are done.
+    pub const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Takes what the model says. After the end it is dropped.
+    pub fn hear(&mut self, said: ModelEvent) {
+        if !self.is_running() {
+            return;
+        }
+        match said {
+            ModelEvent::TextDelta(text) => {
+                self.log.push(&Event::Delta(Delta { text: Cow::Borrowed(&text) }));
+                self.record.assistant_message.content.push_str(&text);
+            }
+            ModelEvent::Usage(usage) => self.record.usage = usage,
+            ModelEvent::Finish(reason) => self.record.assistant_message.finish_reason = Some(reason),
+            // No tools are offered to the model, so it has none to call; why a prompt was blocked shows in the ending.
+            ModelEvent::ToolCall { .. } | ModelEvent::Refused(_) => {}
+        }
+    }
+
+    /// Ends the turn. Only the first ending counts.
+    pub fn end(&mut self, ending: Ending, now: Timestamp) {
+        if !self.is_running() {
+            return;
+        }
+        let (status, error) = self.outcome(ending);
+        let message = &mut self.record.assistant_message;
+        message.status = status;
+        if status != TurnStatus::Completed {
+            message.finish_reason = None;
+        }
+        if !message.content.is_empty() {
+            message.parts = vec![Part::Text { text: message.content.clone() }];
+        }
+        message.usage = Some(self.record.usage);
+        message.updated_at = now;
+        self.record.error = error;
+        self.record.finished_at = Some(now);
+        if status == TurnStatus::Completed {
+            self.log.push(&Event::Message(&self.record.assistant_message));
+        }
+    }
+
+    fn outcome(&self, ending: Ending) -> (TurnStatus, Option<TurnError>) {
+        let told = |code: ErrorCode| Some(TurnError { code, detail: code.default_detail().to_owned() });
+        let spoke = !self.record.assistant_message.content.is_empty();
+        match ending {
+            Ending::Answered(StreamEnd::Completed(FinishReason::ContentFilter)) if !spoke => {
+                (TurnStatus::Failed, told(ErrorCode::ProviderRefused))
+            }
+            Ending::Answered(StreamEnd::Completed(_)) => (TurnStatus::Completed, None),
+            Ending::Answered(StreamEnd::Refused) => (TurnStatus::Failed, told(ErrorCode::ProviderRefused)),
+            Ending::Answered(StreamEnd::Incomplete) if spoke => {
+                (TurnStatus::Incomplete, told(ErrorCode::ProviderError))
+            }
+            Ending::Answered(StreamEnd::Incomplete) => (TurnStatus::Failed, told(ErrorCode::ProviderError)),
+            Ending::Failed(failure) if spoke => (TurnStatus::Incomplete, told(failure.code())),
+            Ending::Failed(failure) => (TurnStatus::Failed, told(failure.code())),
+            Ending::Cancelled => (TurnStatus::Cancelled, None),
+            Ending::Interrupted => (TurnStatus::Interrupted, None),
+        }
+    }
+
+    /// The origin has it.
+    pub fn mark_persisted(&mut self) {
+        self.record.persisted = true;
+    }
+
+    /// Appends the terminal event of a turn that has ended, once.
+    pub fn close(&mut self) {
+        if self.closed || self.is_running() {
+            return;
+        }
+        let record = &self.record;
+        let message = &record.assistant_message;
+        self.log.push(&event::terminal(
+            record.turn_id,
+            message,
+            record.error.as_ref(),
+            record.usage,
+            record.persisted,
+        ));
+        self.closed = true;
+    }
+
+    /// The turn as clients see it.
+    pub fn view(&self) -> Turn {
+        let record = &self.record;
+        let message = &record.assistant_message;
+        Turn {
+            id: record.turn_id,
+            conversation_id: message.conversation_id,
+            status: message.status,
+            model: record.model.clone(),
+            text: message.content.clone(),
+            last_event_id: self.log.last_id(),
+            user_message_id: record.user_message.id,
+            assistant_message_id: message.id,
+            usage: message.usage,
+            error: record.error.clone(),
+            persisted: record.persisted,
+            created_at: record.created_at,
+            finished_at: record.finished_at,
+        }
+    }
+
+    /// The answer to a client that did not ask for a stream: both messages, or the error of a turn that failed before its
+    /// first word.
+    pub fn answer(&self) -> Result<SentMessage, ApiError> {
+        let record = &self.record;
+        match (&record.error, record.assistant_message.status) {
+            (Some(error), TurnStatus::Failed) => Err(ApiError::new(error.code, error.detail.clone())),
+            (_, status) => Ok(SentMessage {
+                turn_id: record.turn_id,
+                status,
+                user_message: record.user_message.clone(),
+                assistant_message: record.assistant_message.clone(),
+                usage: record.assistant_message.usage,
+                persisted: record.persisted,
+            }),
+        }
+    }
+
+    /// What the origin gets. `None` while the turn runs. The terminal event is counted as if it were out already.
+    pub fn delivery(&self) -> Option<TurnDelivery> {
+        let record = &self.record;
+        let finished_at = record.finished_at?;
+        Some(TurnDelivery {
+            turn_id: record.turn_id,
+            user_id: record.user_id,
+            conversation_id: record.assistant_message.conversation_id,
+            status: record.assistant_message.status,
+            model: record.model.clone(),
+            error: record.error.clone(),
+            user_message: record.user_message.clone(),
+            assistant_message: record.assistant_message.clone(),
+            usage: record.usage,
+            last_event_id: self.log.last_id() + u64::from(!self.closed),
+            created_at: record.created_at,
+            finished_at,
+        })
+    }
+}
+
+/// A turn whose events have aged out, rebuilt from what the origin stored: any cursor gets the whole text once more as a
+/// `reset` and then the end, with the ids the turn had.
+pub fn stored_events(stored: &StoredTurn, after: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    let message = &stored.assistant_message;
+    let completed = message.status == TurnStatus::Completed;
+    let words_end = stored.last_event_id.saturating_sub(1 + u64::from(completed)).max(1);
+    if after == 0 {
+        let started = Started {
+            turn_id: message.turn_id,
+            conversation_id: message.conversation_id,
+            user_message_id: stored.user_message.id,
+            assistant_message_id: message.id,
+            model: Cow::Borrowed(message.model.as_deref().unwrap_or_default()),
+        };
+        Event::Started(started).write(&mut out, 1);
+    }
+    if after < words_end && words_end > 1 {
+        let reset = event::Reset { text: Cow::Borrowed(&message.content), last_event_id: words_end };
+        Event::Reset(reset).write(&mut out, words_end);
+    }
+    if completed && after <= words_end {
+        Event::Message(message).write(&mut out, words_end + 1);
+    }
+    if after < stored.last_event_id {
+        let usage = message.usage.unwrap_or_default();
+        let end = event::terminal(message.turn_id, message, stored.error.as_ref(), usage, true);
+        end.write(&mut out, stored.last_event_id);
+    }
+    out
+}
+
+/// A stored turn as clients see it.
+pub fn stored_view(stored: StoredTurn) -> Turn {
+    let StoredTurn { last_event_id, error, user_message, assistant_message, finished_at } = stored;
+    Turn {
+        id: assistant_message.turn_id,
+        conversation_id: assistant_message.conversation_id,
+        status: assistant_message.status,
+        model: assistant_message.model.unwrap_or_default(),
+        text: assistant_message.content,
+        last_event_id,
+        user_message_id: user_message.id,
+        assistant_message_id: assistant_message.id,
+        usage: assistant_message.usage,
+        error,
+        persisted: true,
+        created_at: user_message.created_at,
+        finished_at: Some(finished_at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
+
+    fn id(n: u8) -> Id {
+        Id::new(NOW, [n; 10])
+    }
+
+    fn begun() -> TurnState {
+        TurnState::begin(TurnSpec {
+            turn_id: id(1),
+            user_id: id(2),
+            conversation_id: id(3),
+            user_message_id: id(4),
+            assistant_message_id: id(5),
+            last_seq: 6,
+            parent_id: Some(id(6)),
+            parts: vec![Part::Text { text: "Hello".to_owned() }],
+            model: "fast".to_owned(),
+            created_at: NOW,
+        })
+    }
+
+    fn spoken() -> TurnState {
+        let mut turn = begun();
+        turn.hear(ModelEvent::TextDelta("Hi ".to_owned()));
+        turn.hear(ModelEvent::TextDelta("you".to_owned()));
+        turn.hear(ModelEvent::Usage(Usage {
+            input_tokens: 3,
+            output_tokens: 2,
+            total_tokens: 5,
+            ..Usage::default()
+        }));
+        turn
+    }
+
+    fn names(bytes: &[u8]) -> Vec<String> {
+        let text = String::from_utf8_lossy(bytes);
+        text.lines().filter_map(|line| line.strip_prefix("event: ")).map(str::to_owned).collect()
+    }
+
+    fn ids(bytes: &[u8]) -> Vec<u64> {
+        let text = String::from_utf8_lossy(bytes);
+        text.lines().filter_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_turn_that_completes_tells_all_in_order() {
+        let mut turn = spoken();
+        turn.hear(ModelEvent::Finish(FinishReason::Stop));
+        turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW.plus_millis(9));
+        let delivery = turn.delivery().unwrap();
+        turn.mark_persisted();
+        turn.close();
+        turn.close();
+        let (bytes, last) = turn.log().read(0).unwrap();
+        assert_eq!(
+            names(bytes),
+            ["turn.started", "message.delta", "message.delta", "message.completed", "turn.completed"]
+        );
+        assert_eq!((ids(bytes), last), (vec![1, 2, 3, 4, 5], 5));
+        assert!(String::from_utf8_lossy(bytes).ends_with("\"persisted\":true}\n\n"));
+        assert_eq!(delivery.last_event_id, 5);
+        let answer = turn.answer().unwrap();
+        assert_eq!((answer.user_message.seq, answer.assistant_message.seq), (7, 8));
+        assert_eq!(answer.assistant_message.content, "Hi you");
+        assert_eq!(answer.usage.unwrap().total_tokens, 5);
+        assert_eq!(turn.view().text, "Hi you");
+    }
+
+    #[rstest]
+    #[case(true, Ending::Answered(StreamEnd::Incomplete), "turn.incomplete", Some(ErrorCode::ProviderError))]
+    #[case(
+        true,
+        Ending::Failed(ProviderFailure::Disconnected),
+        "turn.incomplete",
+        Some(ErrorCode::ProviderUnavailable)
+    )]
+    #[case(true, Ending::Cancelled, "turn.cancelled", None)]
+    #[case(true, Ending::Interrupted, "turn.interrupted", None)]
+    #[case(false, Ending::Answered(StreamEnd::Incomplete), "turn.failed", Some(ErrorCode::ProviderError))]
+    #[case(false, Ending::Answered(StreamEnd::Refused), "turn.failed", Some(ErrorCode::ProviderRefused))]
+    #[case(false, Ending::Failed(ProviderFailure::Timeout), "turn.failed", Some(ErrorCode::ProviderTimeout))]
+    #[case(false, Ending::Cancelled, "turn.cancelled", None)]
+    fn every_other_end_is_named_truthfully(
+        #[case] spoke: bool,
+        #[case] ending: Ending,
+        #[case] name: &str,
+        #[case] code: Option<ErrorCode>,
+    ) {
+        let mut turn = if spoke { spoken() } else { begun() };
+        turn.end(ending, NOW);
+        turn.hear(ModelEvent::TextDelta("too late".to_owned()));
+        turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+        turn.close();
+        let (bytes, _) = turn.log().read(0).unwrap();
+        assert_eq!(names(bytes).last().unwrap(), name);
+        assert!(!names(bytes).contains(&"message.completed".to_owned()));
+        assert_eq!(turn.record().error.as_ref().map(|error| error.code), code);
+        let text = if spoke { "Hi you" } else { "" };
+        assert_eq!(turn.view().text, text);
+        match turn.answer() {
+            Ok(answer) => assert_eq!(answer.assistant_message.content, text),
+            Err(error) => assert_eq!((Some(error.code), spoke), (code, false)),
+        }
+    }
+
+    #[test]
+    fn a_restart_ends_a_running_turn_with_its_checkpoint() {
+        let mut turn = spoken();
+        let record = turn.record().clone();
+        let checkpoint = turn.log().unsaved().unwrap();
+        turn.hear(ModelEvent::TextDelta(" lost".to_owned()));
+
+        let mut record = record;
+        record.assistant_message.content.clear();
+        let mut back = TurnState::restore(record, [(checkpoint.first_id, checkpoint.frames.as_str())], NOW);
+        assert!(!back.is_running() && !back.is_closed());
+        assert_eq!(back.view().status, TurnStatus::Interrupted);
+        assert_eq!(back.delivery().unwrap().assistant_message.content, "Hi you");
+        back.close();
+        let (reset, cursor) = back.log().attach(4);
+        assert_eq!(names(&reset), ["reset"]);
+        assert_eq!(names(back.log().read(cursor).unwrap().0), ["turn.interrupted"]);
+        assert_eq!(back.log().attach(3), (Vec::new(), 3));
+    }
+
+    #[test]
+    fn a_restart_between_end_and_close_closes_once() {
+        let mut turn = spoken();
+        turn.end(Ending::Cancelled, NOW);
+        let (record, before) = (turn.record().clone(), turn.log().unsaved().unwrap());
+        turn.close();
+        let after = turn.log().unsaved().unwrap();
+        for (segment, closed) in [(before, false), (after, true)] {
+            let mut back = TurnState::restore(record.clone(), [(1, segment.frames.as_str())], NOW);
+            assert_eq!(back.is_closed(), closed);
+            back.close();
+            assert_eq!(back.log().read(0), turn.log().read(0));
+        }
+    }
+
+    #[test]
+    fn a_stored_turn_serves_every_cursor() {
+        let mut turn = spoken();
+        turn.hear(ModelEvent::Finish(FinishReason::Stop));
+        turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+        let delivery = turn.delivery().unwrap();
+        let stored = StoredTurn {
+            last_event_id: delivery.last_event_id,
+            error: None,
+            user_message: delivery.user_message,
+            assistant_message: delivery.assistant_message,
+            finished_at: NOW,
+        };
+        let served = |after| {
+            let bytes = stored_events(&stored, after);
+            (names(&bytes), ids(&bytes))
+        };
+        let end = ["reset", "message.completed", "turn.completed"].map(str::to_owned);
+        assert_eq!(served(0), ([&["turn.started".to_owned()], &end[..]].concat(), vec![1, 3, 4, 5]));
+        assert_eq!(served(1), (end.to_vec(), vec![3, 4, 5]));
+        assert_eq!(served(2), (end.to_vec(), vec![3, 4, 5]));
+        assert_eq!(served(3), (end[1..].to_vec(), vec![4, 5]));
+        assert_eq!(served(4), (end[2..].to_vec(), vec![5]));
+        assert_eq!(served(5), (vec![], vec![]));
+        assert_eq!(stored_view(stored).text, "Hi you");
+    }
+}

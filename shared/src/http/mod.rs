@@ -1,0 +1,12 @@
+//! What HTTP asks of both sides, over plain strings: header names and their values' meaning. No HTTP types here; each
+//! side has its own.
+//!
+//! - [`headers`]: names, and what the front drops
+//! - [`request_id`]: which request ids of clients are taken over
+//! - [`cors`]: who may call from a browser
+//! - [`accept`]: what the request headers of a message ask for
+
+pub mod accept;
+pub mod cors;
+pub mod headers;
+pub mod request_id;

@@ -1,0 +1,80 @@
+//! Ids: UUIDv7 (RFC 9562), built from a given time and given randomness, so that they sort by creation.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::time::Timestamp;
+
+/// Bytes of randomness an id needs beside its time.
+pub const RANDOM_BYTES: usize = 10;
+
+/// The id of a user, session, conversation, message or turn. On the wire: a lower-case UUID string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid, example = "019aa5d2-8c00-7000-8000-3f6d2b1c9e77"))]
+pub struct Id(Uuid);
+
+impl Id {
+    /// A new UUIDv7 of the time `now` with the given randomness. Times before 1970 count as 1970.
+    pub fn new(now: Timestamp, random: [u8; RANDOM_BYTES]) -> Self {
+        let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
+    /// Reads an id; anything but a hyphenated UUID is `None`.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 36 {
+            return None;
+        }
+        Uuid::try_parse(text).ok().map(Self)
+    }
+
+    /// The sixteen bytes of the id.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_hyphenated().fmt(f)
+    }
+}
+
+/// Why a text is not an id.
+#[derive(Debug, thiserror::Error)]
+#[error("not a UUID")]
+pub struct NotAnId;
+
+impl FromStr for Id {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        Self::parse(text).ok_or(NotAnId)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_time_and_carry_version_7() {
+        let earlier = Id::new(Timestamp::from_millis(1_000), [0xff; RANDOM_BYTES]);
+        let later = Id::new(Timestamp::from_millis(1_001), [0; RANDOM_BYTES]);
+        assert!(earlier < later);
+        assert!(earlier.to_string() < later.to_string());
+        assert_eq!(earlier.to_string().as_bytes()[14], b'7');
+        assert_eq!(Id::parse(&later.to_string()), Some(later));
+    }
+
+    #[test]
+    fn only_hyphenated_uuids_are_ids() {
+        for bad in ["", "1", "019aa5d28c0070008000 3f6d2b1c9e77", "{019aa5d2-8c00-7000-8000-3f6d2b1c9e77}"] {
+            assert_eq!(Id::parse(bad), None, "{bad}");
+        }
+    }
+}

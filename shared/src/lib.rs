@@ -1,0 +1,15 @@
+//! EdgeChat's pure core: what the Worker and the origin agree on and every decision they take.
+//!
+//! Nothing here does I/O, reads a clock or draws randomness: functions take values and a `now` and return values.
+//! It builds natively and for wasm32. What belongs to one side only (HTTP, storage, rendering into that side's response
+//! type) lives in `edge` or `origin`.
+
+pub mod api;
+pub mod auth;
+pub mod chat;
+pub mod http;
+pub mod id;
+pub mod limits;
+pub mod provider;
+pub mod sse;
+pub mod time;

@@ -1,0 +1,153 @@
+//! Requests by client address: fixed windows in a table of bounded size.
+//!
+//! The table fails open: it forgets before it grows or denies. An address shares its count with its whole IPv6 /64, the
+//! smallest network a subscriber gets; clients without a readable address share one count.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use super::window::{FixedWindow, WindowState};
+use crate::{
+    api::error::{ApiError, ErrorCode, LimitState},
+    time::Timestamp,
+};
+
+/// The name of the limit in headers.
+pub const POLICY: &str = "ip";
+
+/// Whom a request is counted for. It is written as `203.0.113.7`, `2001:db8:1:2::/64` or `unknown`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientKey(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    V4([u8; 4]),
+    V6Network([u16; 4]),
+    Unknown,
+}
+
+/// Whom a request from this address is counted for. An IPv4 address within IPv6 is the IPv4 address.
+pub fn client_key(address: &str) -> ClientKey {
+    ClientKey(match address.trim().parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V4(address)) => Kind::V4(address.octets()),
+        Ok(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            Kind::V6Network([a, b, c, d])
+        }
+        Err(_) => Kind::Unknown,
+    })
+}
+
+impl fmt::Display for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Kind::V4(octets) => Ipv4Addr::from(octets).fmt(f),
+            Kind::V6Network([a, b, c, d]) => write!(f, "{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)),
+            Kind::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpDecision {
+    /// Whether it may run.
+    pub allowed: bool,
+    /// What is left, for the headers.
+    pub limit: LimitState,
+}
+
+impl IpDecision {
+    /// What is left, or the 429 for a request that may not run.
+    pub fn into_result(self) -> Result<LimitState, ApiError> {
+        if self.allowed {
+            return Ok(self.limit);
+        }
+        Err(ApiError::from(ErrorCode::RateLimited).retry_after(self.limit.reset_s).limited_by(self.limit))
+    }
+}
+
+/// Counts requests by client in windows that start with a client's first request.
+#[derive(Debug)]
+pub struct IpLimiter {
+    window: FixedWindow,
+    max_entries: usize,
+    windows: HashMap<ClientKey, WindowState>,
+    /// The clients of `windows`, each once, by the start of their window: all windows are equally long, so they also
+    /// close in this order.
+    order: VecDeque<ClientKey>,
+    /// The latest time seen: a clock that is set back a little does not disturb the order.
+    latest: Timestamp,
+}
+
+impl IpLimiter {
+    /// A limiter for `limit` requests in `window_ms` milliseconds that remembers at most `max_entries` clients.
+    pub fn new(limit: u32, window_ms: u32, max_entries: usize) -> Self {
+        Self {
+            window: FixedWindow::new(limit, window_ms),
+            max_entries,
+            windows: HashMap::new(),
+            order: VecDeque::new(),
+            latest: Timestamp::from_millis(i64::MIN),
+        }
+    }
+
+    /// Decides on a request. When the table is full, the client whose window is the oldest is forgotten; a table that
+    /// holds nothing allows everything. Amortised, it takes constant time.
+    pub fn check(&mut self, key: ClientKey, now: Timestamp) -> IpDecision {
+        let now = self.advance(now);
+        let known = self.windows.get(&key).copied();
+        let decision = self.window.check(known, now);
+        let limit = self.window.limit_state(POLICY, &decision);
+        if known.is_none() && !self.make_room() {
+            return IpDecision { allowed: true, limit };
+        }
+        if known.is_none() {
+            self.order.push_back(key);
+        }
+        self.windows.insert(key, decision.state);
+        IpDecision { allowed: decision.allowed, limit }
+    }
+
+    /// Forgets all windows that are closed and tells the time to count with.
+    fn advance(&mut self, now: Timestamp) -> Timestamp {
+        if now < self.latest && !self.window.is_open(self.latest, now) {
+            // The clock was set back by more than a window: what was counted says nothing any more.
+            self.windows.clear();
+            self.order.clear();
+            self.latest = now;
+        }
+        self.latest = self.latest.max(now);
+        while let Some(oldest) = self.order.front() {
+            if self
+                .windows
+                .get(oldest)
+                .is_some_and(|state| self.window.is_open(state.started_at, self.latest))
+            {
+                break;
+            }
+            self.forget_oldest();
+        }
+        self.latest
+    }
+
+    /// Makes room for one more client, if the table may hold any.
+    fn make_room(&mut self) -> bool {
+        if self.max_entries > 0 && self.order.len() >= self.max_entries {
+            self.forget_oldest();
+        }
+        self.order.len() < self.max_entries
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(key) = self.order.pop_front() {
+            self.windows.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

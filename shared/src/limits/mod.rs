@@ -1,0 +1,16 @@
+//! Limits as arithmetic over a state and a `now`. Nothing is stored here; the caller keeps the state.
+//!
+//! - [`gcra`]: a steady rate with a burst, for a user
+//! - [`window`]: exactly N in a window that starts with the first request
+//! - [`ip`]: windows by client address, in a bounded table
+//! - [`daily`]: messages a day
+
+pub mod daily;
+pub mod gcra;
+pub mod ip;
+pub mod window;
+
+/// Whole seconds that cover so many milliseconds, at least one: what `Retry-After` says.
+fn seconds_at_least_one(millis: u64) -> u64 {
+    millis.div_ceil(1_000).max(1)
+}
