@@ -104,7 +104,7 @@ pub fn parse(token: &str) -> Result<UnverifiedToken<'_>, TokenError> {
     }
 
     let header = decode(header, "header encoding")?;
-    let header: Header<'_> = serde_json::from_slice(&header).map_err(|_| TokenError::Invalid("header"))?;
+    let header: Header<'_> = object(&header).ok_or(TokenError::Invalid("header"))?;
     if header.alg != ALGORITHM {
         return Err(TokenError::Invalid("algorithm"));
     }
@@ -124,7 +124,7 @@ impl UnverifiedToken<'_> {
     /// doubled, of another type, names another issuer or audience, or the token is not valid yet.
     pub fn into_claims_once_verified(self, now: Timestamp) -> Result<Claims, TokenError> {
         let payload = decode(self.payload, "payload encoding")?;
-        let claims: Claims = serde_json::from_slice(&payload).map_err(|_| TokenError::Invalid("claims"))?;
+        let claims: Claims = object(&payload).ok_or(TokenError::Invalid("claims"))?;
         claims.check(now)
     }
 }
@@ -132,6 +132,11 @@ impl UnverifiedToken<'_> {
 /// Unpadded base64url with zero trailing bits: one text for one value.
 fn decode(part: &str, reason: &'static str) -> Result<Vec<u8>, TokenError> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Invalid(reason))
+}
+
+/// Reads a JSON object. By itself serde would also take a list of the values in their order.
+fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
+    serde_json::from_slice(json).ok().filter(|_| json.first() == Some(&b'{'))
 }
 
 #[cfg(test)]

@@ -122,7 +122,9 @@ fn weight(parameter: &str) -> Option<u16> {
     }
     let (whole, fraction) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
     let weight = match (whole, fraction.len()) {
-        ("0", 0..=3) => format!("{fraction:0<3}").parse().ok(),
+        ("0", 0..=3) if fraction.bytes().all(|b| b.is_ascii_digit()) => {
+            format!("{fraction:0<3}").parse().ok()
+        }
         _ => None,
     };
     Some(weight.unwrap_or(1000))

@@ -50,10 +50,10 @@ pub struct GcraDecision {
 impl Gcra {
     /// A rate of `limit` requests in `window_ms` milliseconds with bursts of `burst`. Each counts as 1 when it is 0.
     pub fn new(limit: u32, window_ms: u32, burst: u32) -> Self {
-        let window_us = i64::from(window_ms.max(1)) * MILLI_US;
+        let span_us = i64::from(window_ms.max(1)) * MILLI_US;
         let limit = i64::from(limit.max(1));
         // Both are positive, so this rounds up.
-        let interval_us = (window_us + limit - 1) / limit;
+        let interval_us = (span_us + limit - 1) / limit;
         Self { burst: burst.max(1), interval_us }
     }
 

@@ -17,6 +17,8 @@ use crate::{
 
 /// The name of the limit in headers.
 pub const POLICY: &str = "ip";
+/// The first 64 bits of an IPv6 address.
+const NETWORK_MASK: u128 = !0 << 64;
 
 /// Whom a request is counted for. It is written as `203.0.113.7`, `2001:db8:1:2::/64` or `unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,19 +26,16 @@ pub struct ClientKey(Kind);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
-    V4([u8; 4]),
-    V6Network([u16; 4]),
+    V4(Ipv4Addr),
+    V6Network(Ipv6Addr),
     Unknown,
 }
 
 /// Whom a request from this address is counted for. An IPv4 address within IPv6 is the IPv4 address.
 pub fn client_key(address: &str) -> ClientKey {
     ClientKey(match address.trim().parse::<IpAddr>().map(|address| address.to_canonical()) {
-        Ok(IpAddr::V4(address)) => Kind::V4(address.octets()),
-        Ok(IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            Kind::V6Network([a, b, c, d])
-        }
+        Ok(IpAddr::V4(address)) => Kind::V4(address),
+        Ok(IpAddr::V6(address)) => Kind::V6Network(Ipv6Addr::from_bits(address.to_bits() & NETWORK_MASK)),
         Err(_) => Kind::Unknown,
     })
 }
@@ -44,8 +43,8 @@ pub fn client_key(address: &str) -> ClientKey {
 impl fmt::Display for ClientKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Kind::V4(octets) => Ipv4Addr::from(octets).fmt(f),
-            Kind::V6Network([a, b, c, d]) => write!(f, "{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)),
+            Kind::V4(address) => address.fmt(f),
+            Kind::V6Network(network) => write!(f, "{network}/64"),
             Kind::Unknown => f.write_str("unknown"),
         }
     }

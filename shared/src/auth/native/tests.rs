@@ -108,7 +108,7 @@ fn a_short_secret_is_refused_and_none_is_printed() {
 
 #[test]
 fn the_key_of_a_secret_never_changes() {
-    assert_eq!(key().kid(), "KID");
+    assert_eq!(key().kid(), "i0wJFfmYMogjVn7HYIUrBRTdztCOTQZWZIZ5dDvj5kc");
 }
 
 proptest! {
