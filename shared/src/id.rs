@@ -14,7 +14,7 @@ pub const RANDOM_BYTES: usize = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid, example = "019aa5d2-8c00-7000-8000-3f6d2b1c9e77"))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid", example = "019aa5d2-8c00-7000-8000-3f6d2b1c9e77"))]
 pub struct Id(Uuid);
 
 impl Id {
@@ -30,6 +30,11 @@ impl Id {
             return None;
         }
         Uuid::try_parse(text).ok().map(Self)
+    }
+
+    /// The id of these sixteen bytes, as [`Self::as_bytes`] gave them.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
     }
 
     /// The sixteen bytes of the id.

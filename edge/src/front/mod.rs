@@ -107,9 +107,10 @@ impl Front {
                 proxy::to_user(self, request, &claims, route).await
             }
             Route::Origin { changes } => {
-                let claims = match request.headers().has("Authorization")? && !routes::is_public(&path) {
-                    true => Some(token::verified(self, &request).await?),
-                    false => None,
+                let claims = if request.headers().has("Authorization")? && !routes::is_public(&path) {
+                    Some(token::verified(self, &request).await?)
+                } else {
+                    None
                 };
                 let response = proxy::to_origin(self, &mut request, method).await?;
                 if let (Some(route), Some(claims)) = (changes, claims)

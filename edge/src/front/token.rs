@@ -48,9 +48,10 @@ pub(super) async fn verified(front: &Front, request: &Request) -> Result<Verifie
 }
 
 async fn verify(key: &VerifyingKey, unverified: &token::UnverifiedToken<'_>) -> Result<(), Failure> {
-    match key.verify(&unverified.signature, unverified.signing_input.as_bytes()).await? {
-        true => Ok(()),
-        false => Err(told(TokenError::Invalid("signature"))),
+    if key.verify(&unverified.signature, unverified.signing_input.as_bytes()).await? {
+        Ok(())
+    } else {
+        Err(told(TokenError::Invalid("signature")))
     }
 }
 

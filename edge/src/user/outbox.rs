@@ -161,7 +161,7 @@ impl User {
         self.store()?.purge(now.plus_millis(-KEPT_MS))?;
         let running = self.turns.borrow().values().any(|cell| cell.is_open());
         let next = [
-            running.then(|| self.heartbeat(now)),
+            running.then(|| heartbeat(now)),
             self.store()?.next_delivery()?,
             self.store()?.oldest()?.map(|oldest| oldest.plus_millis(KEPT_MS + SECOND_MS)),
         ];
@@ -169,11 +169,6 @@ impl User {
             self.ring_by(at).await;
         }
         Ok(())
-    }
-
-    /// When the next heartbeat is due.
-    pub(super) fn heartbeat(&self, now: Timestamp) -> Timestamp {
-        now.plus_millis(HEARTBEAT_MS)
     }
 
     /// Makes sure the alarm comes by then.
@@ -188,4 +183,9 @@ impl User {
             worker::console_error!("setting the alarm: {error}");
         }
     }
+}
+
+/// When the next heartbeat is due.
+pub(super) fn heartbeat(now: Timestamp) -> Timestamp {
+    now.plus_millis(HEARTBEAT_MS)
 }

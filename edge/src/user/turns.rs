@@ -29,6 +29,7 @@ use worker::{Request, Response, Result};
 use super::{
     Failure, Identity, User, accepted,
     cell::{Reader, TurnCell},
+    outbox::heartbeat,
     store::Asked,
 };
 use crate::{platform, provider::gemini, reply};
@@ -230,8 +231,8 @@ impl User {
             cell.abort();
             return Err(error.into());
         }
-        self.ring_by(self.heartbeat(order.now)).await;
         cell.go_live(state);
+        self.ring_by(heartbeat(order.now)).await;
         Ok(Begun { call, stream: order.stream })
     }
 

@@ -104,7 +104,7 @@ mod tests {
     #[case(r#"{"name":"#, ErrorCode::InvalidJson, "")]
     #[case("", ErrorCode::InvalidJson, "")]
     #[case(r#"{"name":"abc"} x"#, ErrorCode::InvalidJson, "")]
-    #[case("[]", ErrorCode::ValidationFailed, "name")]
+    #[case("[]", ErrorCode::ValidationFailed, "body")]
     #[case("7", ErrorCode::ValidationFailed, "body")]
     #[case("{}", ErrorCode::ValidationFailed, "name")]
     #[case(r#"{"name":7}"#, ErrorCode::ValidationFailed, "name")]

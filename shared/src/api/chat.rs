@@ -484,7 +484,11 @@ where
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
-#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "garde calls custom rules like this")]
+#[expect(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "garde calls custom rules like this"
+)]
 fn known_model(model: &Option<String>, _context: &()) -> garde::Result {
     match model {
         Some(name) if crate::provider::registry::resolve(name).is_none() => {
@@ -494,7 +498,11 @@ fn known_model(model: &Option<String>, _context: &()) -> garde::Result {
     }
 }
 
-#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "garde calls custom rules like this")]
+#[expect(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "garde calls custom rules like this"
+)]
 fn no_tools(tools: &Option<Vec<serde_json::Value>>, _context: &()) -> garde::Result {
     match tools {
         Some(list) if !list.is_empty() => Err(garde::Error::new("this server offers no tools")),
