@@ -1,0 +1,25 @@
+//! `cargo xtask bench`: the measurement, with everything built for release.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{
+    build::{self, Profile},
+    setup, step, test,
+    workspace::Workspace,
+};
+
+/// Sets the machine up, builds for release and runs the benchmark with `args`.
+///
+/// # Errors
+/// One sentence that names the step that failed.
+pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
+    let machine = setup::machine(workspace)?;
+    setup::worker(workspace, &machine)?;
+    step::headed("Release builds (cargo build)", || build::programs(workspace, Profile::Release))?;
+    let mut command = Command::new(workspace.binary(Profile::Release.folder(), build::BENCH));
+    command.args(args).current_dir(workspace.root());
+    test::parts(workspace, &machine, Profile::Release, &mut command);
+    step::shown("The benchmark", &command)
+}

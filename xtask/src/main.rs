@@ -1,0 +1,105 @@
+//! The commands of the README: `cargo xtask dev | test | bench | build`.
+//!
+//! What lives here: setting a fresh machine up, building, starting and stopping the parts, running the checks. What
+//! does not: anything the product needs at run time. Nothing here is shipped.
+//!
+//! Every failure ends as one sentence that names what is wrong and the remedy, and a non-zero exit code.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to the terminal")]
+
+mod bench;
+mod build;
+mod dev;
+mod fingerprint;
+mod process;
+mod settings;
+mod setup;
+mod step;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    process::{guard, interrupt},
+    workspace::Workspace,
+};
+
+/// EdgeChat's commands. Each does all the set-up it needs; nothing has to be installed or started by hand.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build and start everything for development: origin, Worker and, without GEMINI_API_KEY, a scripted Gemini.
+    Dev,
+    /// Run every check: formatting, clippy (native and wasm32), unit, property and contract tests, black-box tests.
+    Test {
+        /// Passed to the black-box tests: names to run, or flags of the test binary.
+        #[arg(last = true)]
+        filter: Vec<String>,
+    },
+    /// Build for release and measure the Worker beside a hand-written JavaScript proxy.
+    Bench {
+        /// Passed to the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Set the machine up and build everything, without starting or testing anything.
+    Build,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if interrupt::raised() => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> anyhow::Result<()> {
+    interrupt::install()?;
+    guard::adopt_orphans();
+    let workspace = Workspace::find()?;
+    match command {
+        Command::Dev => dev::run(&workspace),
+        Command::Test { filter } => test::run(&workspace, filter),
+        Command::Bench { args } => bench::run(&workspace, args),
+        Command::Build => build::run(&workspace),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_stands_after_two_dashes_goes_to_the_black_box_tests() {
+        let cli = Cli::try_parse_from(["xtask", "test", "--", "streams", "--nocapture"]).unwrap();
+        assert!(matches!(cli.command, Command::Test { filter } if filter == ["streams", "--nocapture"]));
+        assert!(Cli::try_parse_from(["xtask", "test", "streams"]).is_err());
+    }
+
+    #[test]
+    fn the_benchmark_gets_its_flags() {
+        let cli = Cli::try_parse_from(["xtask", "bench", "--rounds", "3"]).unwrap();
+        assert!(matches!(cli.command, Command::Bench { args } if args == ["--rounds", "3"]));
+    }
+}

