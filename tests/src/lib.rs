@@ -1,12 +1,24 @@
 //! EdgeChat seen from outside: what starts its parts and what speaks to them.
 //!
+//! - [`world`]: origin, Worker and provider of one test, which end with it
+//! - [`client`]: a phone: registers, sends messages, reads streams
+//! - [`clock`]: the time
 //! - [`provider`]: a scripted model provider that speaks Gemini's REST API; also the binary `scripted-gemini`, which
 //!   answers in development where no API key is set
 //! - [`wait`]: waiting for a condition
 //!
 //! The tests themselves lie in `tests/tests`. They need the built parts, and `cargo xtask test` builds them.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a harness fails the test it serves by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    reason = "a harness fails the test it serves by panicking"
+)]
+#![expect(clippy::indexing_slicing, reason = "a JSON value that lacks a field indexes to null")]
 
+pub mod client;
+pub mod clock;
 pub mod provider;
 pub mod wait;
+pub mod world;

@@ -56,13 +56,15 @@ async fn run(args: &Args) -> io::Result<std::convert::Infallible> {
     };
     let answer = Arc::new(move |call: Call| {
         // A caller that goes away is nothing to report: it pressed Stop, or was restarted.
-        tokio::spawn(async move { drop(echo::answer(call, pace).await) });
+        tokio::spawn(async move {
+            let _ = echo::answer(call, pace).await;
+        });
     });
     server::serve(listener, answer).await
 }
 
 fn help() -> String {
     let width = script::NAMES.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    let lines = script::NAMES.iter().map(|(name, does)| format!("  /script {name:width$}  {does}\n"));
-    format!("A message may ask for a failure:\n{}", lines.collect::<String>())
+    let lines = script::NAMES.iter().map(|(name, does)| format!("  /script {name:width$}  {does}"));
+    format!("A message may ask for a failure:\n{}", lines.collect::<Vec<_>>().join("\n"))
 }

@@ -29,10 +29,8 @@ pub struct Pace {
 /// [`Gone`] when the caller closed the connection before the answer was through.
 pub async fn answer(mut call: Call, pace: Pace) -> Result<(), Gone> {
     let prompt = call.received().prompt();
-    if let Some(name) = prompt.strip_prefix("/script ") {
-        if let Some(script) = Script::named(name.trim()) {
-            return script.play(call).await;
-        }
+    if let Some(script) = prompt.strip_prefix("/script ").and_then(|name| Script::named(name.trim())) {
+        return script.play(call).await;
     }
     let pieces = match pace.chunks {
         Some(chunks) => (0..chunks.get()).map(|at| format!("word{at} ")).collect(),
@@ -64,21 +62,19 @@ fn text(received: &Received, prompt: &str) -> String {
     ) {
         return serde_json::json!({ "you_said": prompt, "messages": messages, "images": images }).to_string();
     }
-    let mut text = format!("You said: “{prompt}”. ");
-    text.push_str(&match messages {
+    let seen = match messages {
         1 => "It is the first message of our conversation that I see".to_owned(),
         more => format!("It is message {more} of our conversation, and I see all of them"),
-    });
-    if images > 0 {
-        text.push_str(&format!(", with {} in it", counted(images, "picture")));
-    }
-    text.push_str(". I am the scripted provider: set GEMINI_API_KEY, and Gemini answers instead of me.");
-    text
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{plural}")
+    };
+    let pictures = match images {
+        0 => String::new(),
+        1 => ", with a picture in it".to_owned(),
+        more => format!(", with {more} pictures in it"),
+    };
+    format!(
+        "You said: “{prompt}”. {seen}{pictures}. I am the scripted provider: set GEMINI_API_KEY, and Gemini answers \
+         instead of me."
+    )
 }
 
 /// The words with the blank that follows each, so that they make the text again.

@@ -16,7 +16,7 @@ use super::{
 use crate::wait::bounded;
 
 /// What it says when nothing is queued.
-pub const PLAIN: [&str; 4] = ["Hello ", "from ", "the ", "script."];
+pub(super) const PLAIN: [&str; 4] = ["Hello ", "from ", "the ", "script."];
 
 /// A provider on a port of its own that ends with the value.
 #[derive(Debug)]
@@ -99,7 +99,9 @@ impl State {
 
 fn play(script: Script, call: Call) {
     // A caller that goes away is something a test looks for at the caller's side.
-    tokio::spawn(async move { drop(script.play(call).await) });
+    tokio::spawn(async move {
+        let _ = script.play(call).await;
+    });
 }
 
 /// A test that panicked poisons its locks; what they hold is still whole.

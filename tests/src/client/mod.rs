@@ -1,0 +1,176 @@
+//! A phone, as EdgeChat sees one: sends requests, reads answers and streams.
+//!
+//! - [`Client`], [`Ask`]: any request, with or without a token
+//! - [`Phone`]: a signed-in user and the calls of the main job
+//! - [`Reply`]: a whole answer
+//! - [`EventStream`], [`Event`]: a streamed one
+
+mod phone;
+mod reply;
+mod stream;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use reqwest::{Method, RequestBuilder, header};
+use serde::Serialize;
+use serde_json::json;
+use shared::api::account::Tokens;
+
+use crate::wait::bounded;
+pub use phone::{Phone, content, messages_path, turn_path};
+pub use reply::Reply;
+pub use stream::{Broken, Event, EventStream, text_of};
+
+/// The password of everyone the harness registers.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// Sends requests to one address, as one person or as nobody.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: Option<String>,
+}
+
+impl Client {
+    /// Nobody, at this address.
+    ///
+    /// # Panics
+    /// When there is no HTTP client to be had.
+    pub fn new(base: String) -> Self {
+        let http = reqwest::Client::builder()
+            .http1_only()
+            .no_proxy()
+            .tcp_nodelay(true)
+            // A connection of a process that was killed must not be tried again.
+            .pool_max_idle_per_host(0)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("an HTTP client without TLS");
+        Self { http, base, token: None }
+    }
+
+    /// The same address with this access token.
+    #[must_use]
+    pub fn with_token(&self, token: impl Into<String>) -> Self {
+        Self { token: Some(token.into()), ..self.clone() }
+    }
+
+    /// The same address as nobody.
+    #[must_use]
+    pub fn anonymous(&self) -> Self {
+        Self { token: None, ..self.clone() }
+    }
+
+    /// The URL of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// A request with any method; `path` begins with a slash and may have a query.
+    pub fn ask(&self, method: Method, path: &str) -> Ask {
+        let what = format!("{method} {path}");
+        let request = self.http.request(method, self.url(path));
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        Ask { request, what }
+    }
+
+    /// A GET request.
+    pub fn get(&self, path: &str) -> Ask {
+        self.ask(Method::GET, path)
+    }
+
+    /// A POST request.
+    pub fn post(&self, path: &str) -> Ask {
+        self.ask(Method::POST, path)
+    }
+
+    /// Registers somebody new.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub async fn register(&self) -> Phone {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let email = format!("user{}@example.com", NEXT.fetch_add(1, Ordering::Relaxed));
+        let body = json!({ "email": email, "password": PASSWORD, "display_name": "Ada" });
+        let reply = self.post("/api/v1/auth/register").json(&body).send().await;
+        let tokens: Tokens = reply.expect_status(201).json();
+        Phone::new(self.with_token(&tokens.access_token), tokens)
+    }
+}
+
+/// A request in the making.
+#[derive(Debug)]
+#[must_use = "a request does nothing until it is sent"]
+pub struct Ask {
+    request: RequestBuilder,
+    what: String,
+}
+
+impl Ask {
+    /// Adds a header.
+    pub fn header(self, name: &str, value: &str) -> Self {
+        Self { request: self.request.header(name, value), ..self }
+    }
+
+    /// Sets the idempotency key.
+    pub fn key(self, key: &str) -> Self {
+        self.header("Idempotency-Key", key)
+    }
+
+    /// Sets a JSON body.
+    pub fn json(self, body: &(impl Serialize + ?Sized)) -> Self {
+        Self { request: self.request.json(body), ..self }
+    }
+
+    /// Sets the bytes of a body that is said to be JSON.
+    pub fn json_bytes(self, body: impl Into<Bytes>) -> Self {
+        let request = self.request.header(header::CONTENT_TYPE, "application/json").body(body.into());
+        Self { request, ..self }
+    }
+
+    /// Sets any body.
+    pub fn body(self, body: impl Into<reqwest::Body>) -> Self {
+        Self { request: self.request.body(body), ..self }
+    }
+
+    /// Sends it and reads the whole answer.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn send(self) -> Reply {
+        let Self { request, what } = self;
+        let reply = bounded(&what, async { Reply::read(request.send().await?, what.clone()).await });
+        reply.await.unwrap_or_else(|error| panic!("{what}: {error:?}"))
+    }
+
+    /// Sends it and reads the whole answer, which may fail on the way.
+    ///
+    /// # Errors
+    /// When the connection cannot be made or breaks.
+    pub async fn try_send(self) -> Result<Reply, reqwest::Error> {
+        let Self { request, what } = self;
+        bounded(&what, async { Reply::read(request.send().await?, what.clone()).await }).await
+    }
+
+    /// Sends it and reads the answer as a stream of events.
+    ///
+    /// # Panics
+    /// When the answer is no stream of events.
+    pub async fn stream(self) -> EventStream {
+        let Self { request, what } = self.header("Accept", "text/event-stream");
+        let sent = bounded(&format!("the head of {what}"), request.send()).await;
+        let response = sent.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        let media_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if response.status() != 200 || !media_type.is_some_and(|value| value.starts_with("text/event-stream"))
+        {
+            let reply = Reply::read(response, what.clone()).await;
+            panic!("{what} does not stream: {reply:?}");
+        }
+        EventStream::new(response, what)
+    }
+}

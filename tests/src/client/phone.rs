@@ -1,0 +1,128 @@
+//! A signed-in user and the calls of the main job.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::{
+    api::{
+        account::Tokens,
+        chat::{Conversation, Message, SentMessage, Turn},
+        page::Page,
+        usage::UsageReport,
+    },
+    id::Id,
+};
+
+use super::{Ask, Client, EventStream};
+use crate::wait::{BOUND, until};
+
+/// A user with an access token.
+#[derive(Clone, Debug)]
+pub struct Phone {
+    /// Sends requests with the token.
+    pub client: Client,
+    /// What registering answered.
+    pub tokens: Tokens,
+}
+
+/// The body of a message that says this.
+pub fn content(text: &str) -> Value {
+    json!({ "content": text })
+}
+
+impl Phone {
+    pub(super) fn new(client: Client, tokens: Tokens) -> Self {
+        Self { client, tokens }
+    }
+
+    /// Opens a conversation.
+    pub async fn conversation(&self) -> Id {
+        let reply = self.client.post("/api/v1/chat/conversations").json(&json!({})).send().await;
+        reply.expect_status(201).json::<Conversation>().id
+    }
+
+    /// The request that sends a message.
+    pub fn message(&self, conversation: Id, body: &Value) -> Ask {
+        self.client.post(&messages_path(conversation)).json(body)
+    }
+
+    /// Sends a message and waits for the whole answer.
+    pub async fn say(&self, conversation: Id, text: &str) -> SentMessage {
+        self.message(conversation, &content(text)).send().await.expect_status(201).json()
+    }
+
+    /// Sends a message and reads the answer as a stream.
+    pub async fn stream(&self, conversation: Id, text: &str) -> EventStream {
+        self.message(conversation, &content(text)).stream().await
+    }
+
+    /// The messages of a conversation, oldest first, as the origin has them.
+    pub async fn messages(&self, conversation: Id) -> Vec<Message> {
+        let path = format!("{}?limit=100", messages_path(conversation));
+        let page: Page<Message> = self.client.get(&path).send().await.expect_status(200).json();
+        assert_eq!(page.next_cursor, None, "the tests make no conversation of more than one page");
+        page.items
+    }
+
+    /// The state of a turn.
+    pub async fn turn(&self, turn: Id) -> Turn {
+        self.client.get(&turn_path(turn)).send().await.expect_status(200).json()
+    }
+
+    /// Waits until the turn is as it should be.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn turn_when(&self, turn: Id, what: &str, is_so: impl Fn(&Turn) -> bool) -> Turn {
+        self.turn_within(BOUND, turn, what, is_so).await
+    }
+
+    /// Waits until the origin has the turn, for as long as the outbox may take to try again.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn persisted(&self, turn: Id) -> Turn {
+        const RETRIES: Duration = Duration::from_secs(90);
+        self.turn_within(RETRIES, turn, "the turn to be persisted", |turn| turn.persisted).await
+    }
+
+    async fn turn_within(
+        &self,
+        bound: Duration,
+        turn: Id,
+        what: &str,
+        is_so: impl Fn(&Turn) -> bool,
+    ) -> Turn {
+        until(bound, what, || async { Some(self.turn(turn).await).filter(&is_so) }).await
+    }
+
+    /// The request for a turn's events after the one with this id.
+    pub fn events_after(&self, turn: Id, after: u64) -> Ask {
+        self.client.get(&format!("{}/events?after={after}", turn_path(turn)))
+    }
+
+    /// The request for all of a turn's events.
+    pub fn events(&self, turn: Id) -> Ask {
+        self.client.get(&format!("{}/events", turn_path(turn)))
+    }
+
+    /// The request that stops a turn.
+    pub fn cancel(&self, turn: Id) -> Ask {
+        self.client.post(&format!("{}/cancel", turn_path(turn)))
+    }
+
+    /// What the user has used.
+    pub async fn usage(&self) -> UsageReport {
+        self.client.get("/api/v1/usage/me").send().await.expect_status(200).json()
+    }
+}
+
+/// The path of a conversation's messages.
+pub fn messages_path(conversation: Id) -> String {
+    format!("/api/v1/chat/conversations/{conversation}/messages")
+}
+
+/// The path of a turn.
+pub fn turn_path(turn: Id) -> String {
+    format!("/api/v1/chat/turns/{turn}")
+}

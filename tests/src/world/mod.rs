@@ -1,0 +1,185 @@
+//! One test's world: a folder, a scripted provider, an origin and a Worker of its own.
+//!
+//! - [`World`], [`Setup`]: all of it together
+//! - `part`: a child process that can be killed and started again, with its log
+//! - `port`: an address that stays the test's own while nobody listens there
+//! - `origin`, `workerd`: how each part is started
+
+mod origin;
+mod part;
+mod port;
+mod workerd;
+
+use std::collections::BTreeMap;
+
+use tempfile::TempDir;
+
+use crate::{
+    client::{Client, Phone},
+    provider::ScriptedGemini,
+};
+pub use part::Log;
+use part::Part;
+use port::Port;
+
+/// The secret every test's origin signs its tokens with.
+pub const JWT_SECRET: &str = "a-secret-that-only-the-tests-of-edgechat-use";
+/// The key between every test's Worker and origin.
+pub const EDGE_KEY: &str = "an-edge-key-that-only-the-tests-of-edgechat-use";
+/// The API key the Worker has for the provider.
+pub const GEMINI_API_KEY: &str = "the-gemini-key-of-the-tests";
+/// The web origin that may read answers.
+pub const WEB_ORIGIN: &str = "https://app.example.com";
+
+/// The variables of a world, by name.
+type Vars = BTreeMap<&'static str, String>;
+
+/// What differs from one world to the next.
+#[derive(Debug)]
+pub struct Setup(Vars);
+
+impl Default for Setup {
+    fn default() -> Self {
+        let vars = [
+            ("BASIC_TIER_DAILY_LIMIT", "10000"),
+            ("CORS_ORIGINS", WEB_ORIGIN),
+            ("EDGECHAT_ENV", "development"),
+            ("EDGE_KEYS", EDGE_KEY),
+            ("GEMINI_API_KEY", GEMINI_API_KEY),
+            ("JWT_SECRET", JWT_SECRET),
+            ("RATE_LIMIT_REQUESTS", "100000"),
+            ("RATE_LIMIT_WINDOW_SECONDS", "60"),
+        ];
+        Self(vars.into_iter().map(|(name, value)| (name, value.to_owned())).collect())
+    }
+}
+
+impl Setup {
+    /// Sets a variable for both the origin and the Worker. With `ORIGIN_URL` the test brings an origin of its own, and
+    /// the world has none.
+    #[must_use]
+    pub fn var(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.0.insert(name, value.into());
+        self
+    }
+
+    /// Starts the world.
+    ///
+    /// # Panics
+    /// When the environment does not name the built parts, or one does not come up.
+    pub async fn start(self) -> World {
+        let Self(mut vars) = self;
+        let dir = tempfile::Builder::new().prefix("edgechat-test-").tempdir().expect("a temporary folder");
+        let provider = ScriptedGemini::start().await;
+        vars.entry("GEMINI_API_BASE").or_insert_with(|| provider.base());
+        let origin = (!vars.contains_key("ORIGIN_URL")).then(|| {
+            let port = Port::reserve();
+            vars.insert("ORIGIN_URL", port.url());
+            origin::part(dir.path(), port, &vars)
+        });
+        let edge = workerd::part(dir.path(), Port::reserve(), &vars);
+        let mut world = World { origin, edge, provider, _dir: dir };
+        match &mut world.origin {
+            Some(origin) => drop(tokio::join!(origin.start(), world.edge.start())),
+            None => world.edge.start().await,
+        }
+        world
+    }
+}
+
+/// Everything EdgeChat is made of, for one test. It ends with the value; when the test fails, the ends of the logs are
+/// part of its output.
+#[derive(Debug)]
+pub struct World {
+    origin: Option<Part>,
+    edge: Part,
+    /// The model provider the Worker calls.
+    pub provider: ScriptedGemini,
+    // Last, so that nobody writes there any more when it is deleted.
+    _dir: TempDir,
+}
+
+impl World {
+    /// A world with the defaults of the tests: development, generous limits.
+    pub async fn start() -> Self {
+        Setup::default().start().await
+    }
+
+    /// A world with other variables.
+    pub fn setup() -> Setup {
+        Setup::default()
+    }
+
+    /// Somebody who has not signed in, at the Worker.
+    pub fn client(&self) -> Client {
+        Client::new(self.edge.url())
+    }
+
+    /// Somebody who goes past the Worker, straight to the origin.
+    pub fn client_of_origin(&self) -> Client {
+        Client::new(self.origin_part().url())
+    }
+
+    /// A newly registered user at the Worker.
+    pub async fn phone(&self) -> Phone {
+        self.client().register().await
+    }
+
+    /// Ends the origin as `kill -9` does.
+    pub async fn kill_origin(&mut self) {
+        self.origin_part_mut().kill().await;
+    }
+
+    /// Starts the origin again, on the same address and the same data.
+    pub async fn start_origin(&mut self) {
+        self.origin_part_mut().start().await;
+    }
+
+    /// Keeps the origin from running without ending it: connections are accepted and nobody answers.
+    pub fn suspend_origin(&self) {
+        self.origin_part().suspend();
+    }
+
+    /// Lets a suspended origin run on.
+    pub fn resume_origin(&self) {
+        self.origin_part().resume();
+    }
+
+    /// Ends the Worker's runtime as `kill -9` does.
+    pub async fn kill_workerd(&mut self) {
+        self.edge.kill().await;
+    }
+
+    /// Starts the Worker's runtime again, on the same address and the same data.
+    pub async fn start_workerd(&mut self) {
+        self.edge.start().await;
+    }
+
+    /// What the origin wrote, over all its starts.
+    pub fn origin_log(&self) -> &Log {
+        self.origin_part().log()
+    }
+
+    /// What the Worker wrote, over all its starts.
+    pub fn edge_log(&self) -> &Log {
+        self.edge.log()
+    }
+
+    fn origin_part(&self) -> &Part {
+        self.origin.as_ref().expect("a world with an origin")
+    }
+
+    fn origin_part_mut(&mut self) -> &mut Part {
+        self.origin.as_mut().expect("a world with an origin")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for part in self.origin.iter().chain([&self.edge]) {
+                part.log().print_tail();
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! How the Worker is started: plain workerd with both deployments of the one build, as production has them.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::{
+    Vars,
+    part::{Launch, Part},
+    port::Port,
+};
+
+/// The newest behaviour of the runtime that the Worker is built for; `wrangler.toml` names the same date.
+const COMPATIBILITY_DATE: &str = "2026-10-01";
+const MODULES: [&str; 2] = ["index.js", "index_bg.wasm"];
+/// The variables that reach the Worker; the secret that tokens are signed with is none of them.
+const VARIABLES: [&str; 11] = [
+    "BASIC_TIER_DAILY_LIMIT",
+    "CORS_ORIGINS",
+    "DEFAULT_MODEL",
+    "EDGECHAT_ENV",
+    "EDGE_KEYS",
+    "FAULT_INJECTION",
+    "GEMINI_API_BASE",
+    "GEMINI_API_KEY",
+    "ORIGIN_URL",
+    "RATE_LIMIT_REQUESTS",
+    "RATE_LIMIT_WINDOW_SECONDS",
+];
+
+pub(super) fn part(dir: &Path, port: Port, vars: &Vars) -> Part {
+    let folder = dir.join("edge");
+    fs::create_dir_all(folder.join("objects")).expect("a folder within the test's own");
+    let build = built("EDGECHAT_EDGE_BUILD");
+    for module in MODULES {
+        link(&build.join(module), &folder.join(module));
+    }
+    fs::write(folder.join("config.capnp"), config(&folder, &port, vars))
+        .expect("a file in the test's folder");
+    let launch = Launch {
+        name: "workerd",
+        program: built("EDGECHAT_WORKERD_BIN"),
+        args: ["serve", "--control-fd=1", "config.capnp", "config"].map(str::to_owned).to_vec(),
+        vars: Vec::new(),
+        folder,
+        is_ready,
+    };
+    Part::new(launch, port)
+}
+
+/// What `cargo xtask test` built and put under this name into the environment.
+pub(super) fn built(variable: &str) -> PathBuf {
+    let path = env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());
+    path.unwrap_or_else(|| {
+        panic!("{variable} does not name a built part: run these tests by `cargo xtask test`")
+    })
+}
+
+/// The Worker's modules must lie beside the configuration that embeds them.
+fn link(from: &Path, to: &Path) {
+    let linked = fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop));
+    linked.unwrap_or_else(|error| panic!("the built Worker lacks {}: {error}", from.display()));
+}
+
+fn is_ready(line: &str) -> bool {
+    serde_json::from_str::<Value>(line)
+        .is_ok_and(|line| line["event"] == "listen" && line["socket"] == "http")
+}
+
+fn config(folder: &Path, port: &Port, vars: &Vars) -> String {
+    let texts: Vec<_> = vars
+        .iter()
+        .filter(|(name, _)| VARIABLES.contains(name))
+        .map(|(name, value)| format!("(name = {}, text = {})", quoted(name), quoted(value)))
+        .collect();
+    let texts = texts.join(", ");
+    let modules = "modules = [(name = \"index.js\", esModule = embed \"index.js\"), \
+                   (name = \"index_bg.wasm\", wasm = embed \"index_bg.wasm\")]";
+    let common =
+        format!("{modules}, compatibilityDate = {}, globalOutbound = \"net\"", quoted(COMPATIBILITY_DATE));
+    format!(
+        "using Workerd = import \"/workerd/workerd.capnp\";\n\
+         const config :Workerd.Config = (\n\
+           services = [(name = \"front\", worker = .front), (name = \"user\", worker = .user),\n\
+             (name = \"net\", network = (allow = [\"public\", \"private\"])),\n\
+             (name = \"objects\", disk = (path = {objects}, writable = true))],\n\
+           sockets = [(name = \"http\", address = {address}, http = (), service = \"front\")]\n\
+         );\n\
+         const front :Workerd.Worker = ({common}, bindings = [{texts},\n\
+           (name = \"USERS\", durableObjectNamespace = (className = \"UserObject\", serviceName = \"user\"))]);\n\
+         const user :Workerd.Worker = ({common}, bindings = [{texts}],\n\
+           durableObjectNamespaces = [(className = \"UserObject\", uniqueKey = \"users\", enableSql = true)],\n\
+           durableObjectStorage = (localDisk = \"objects\"));\n",
+        objects = quoted(&folder.join("objects").display().to_string()),
+        address = quoted(&port.addr()),
+    )
+}
+
+/// A text of Cap'n Proto's configuration language.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_quoted() {
+        assert_eq!(quoted("a\"b\\c"), r#""a\"b\\c""#);
+    }
+}

@@ -1,0 +1,211 @@
+//! Who may come in, and what is not theirs.
+
+use edgechat_tests::{
+    client::{Phone, Reply, content, messages_path, turn_path},
+    clock::now,
+    world::{JWT_SECRET, World},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::{
+    api::{ErrorCode, Problem},
+    auth::{
+        cases::token_cases,
+        claims::Claims,
+        native::{SigningKey, Verifier},
+    },
+    id::Id,
+};
+
+/// The key the origin signs with, and what it signed for this phone.
+fn key_and_claims(phone: &Phone) -> (SigningKey, Claims) {
+    let key = SigningKey::from_secret(JWT_SECRET).unwrap();
+    let claims = Verifier::new(key.jwk_set()).verify(&phone.tokens.access_token, now()).unwrap();
+    (key, claims)
+}
+
+/// A route the Worker answers itself, one of the user object, and one of the origin.
+async fn ask_everywhere(phone: &Phone, conversation: Id, token: &str) -> Vec<Reply> {
+    let client = phone.client.with_token(token);
+    let mut replies = vec![client.get("/api/v1/users/me").send().await];
+    replies.push(client.post(&messages_path(conversation)).json(&content("Hello")).send().await);
+    replies.push(client.get(&turn_path(conversation)).send().await);
+    replies.push(client.get(&format!("{}/events", turn_path(conversation))).send().await);
+    replies
+}
+
+#[tokio::test]
+async fn every_token_of_the_table_is_judged_alike_everywhere() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let (key, claims) = key_and_claims(&phone);
+    let count = token_cases(&key, &claims, now()).len();
+    for at in 0..count {
+        // Made anew each time: some of them are only right for seconds.
+        let case = token_cases(&key, &claims, now()).swap_remove(at);
+        let mut wrong = Vec::new();
+        for reply in ask_everywhere(&phone, conversation, &case.token).await {
+            match case.expected {
+                Ok(()) if reply.status == 401 => wrong.push(reply),
+                Ok(()) => {}
+                Err(code) if reply.status == code.status() && reply.json::<Problem>().code == code => {
+                    assert!(reply.header("www-authenticate").unwrap().starts_with("Bearer"), "{reply:?}");
+                    reply.problem(code);
+                }
+                Err(_) => wrong.push(reply),
+            }
+        }
+        assert!(wrong.is_empty(), "the token “{}” should be {:?}: {wrong:?}", case.name, case.expected);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_access_token_is_refused() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let access = &phone.tokens.access_token;
+    let mut changed = access.clone().into_bytes();
+    let middle = access.find('.').unwrap() + 9;
+    changed[middle] = if changed[middle] == b'A' { b'B' } else { b'A' };
+    let changed = String::from_utf8(changed).unwrap();
+    let long = format!("{access}{}", "A".repeat(9_000));
+    for token in [phone.tokens.refresh_token.as_str(), &changed, &long, "x"] {
+        for reply in ask_everywhere(&phone, conversation, token).await {
+            reply.problem(ErrorCode::TokenInvalid);
+            assert!(reply.header("www-authenticate").unwrap().contains("invalid_token"));
+        }
+    }
+    assert_eq!(world.provider.calls(), 0);
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_is_served() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let nobody = phone.client.anonymous();
+    let routes = [
+        (Method::GET, "/api/v1/users/me".to_owned()),
+        (Method::GET, "/api/v1/usage/me".to_owned()),
+        (Method::GET, "/api/v1/chat/conversations".to_owned()),
+        (Method::POST, messages_path(conversation)),
+        (Method::GET, messages_path(conversation)),
+        (Method::GET, turn_path(conversation)),
+        (Method::POST, format!("{}/cancel", turn_path(conversation))),
+    ];
+    for (method, path) in routes {
+        for query in ["", "?access_token=", "?token="] {
+            let path = if query.is_empty() {
+                path.clone()
+            } else {
+                format!("{path}{query}{}", phone.tokens.access_token)
+            };
+            let reply = nobody.ask(method.clone(), &path).json(&content("Hello")).send().await;
+            reply.problem(ErrorCode::TokenMissing);
+            assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
+        }
+        let basic = nobody
+            .ask(method, &path)
+            .header("Authorization", "Basic YWRhOnNlY3JldA==")
+            .json(&content("Hello"));
+        assert_eq!(basic.send().await.status, 401);
+    }
+    assert_eq!(world.provider.calls(), 0);
+}
+
+/// Everything one can try on somebody's conversation and turn.
+fn attempts(conversation: Id, turn: Id) -> Vec<(Method, String, Option<Value>)> {
+    let path = format!("/api/v1/chat/conversations/{conversation}");
+    let turn = turn_path(turn);
+    vec![
+        (Method::GET, path.clone(), None),
+        (Method::PATCH, path.clone(), Some(json!({ "title": "Mine now" }))),
+        (Method::DELETE, path.clone(), None),
+        (Method::GET, format!("{path}/messages"), None),
+        (Method::POST, format!("{path}/messages"), Some(content("Hello"))),
+        (Method::GET, turn.clone(), None),
+        (Method::GET, format!("{turn}/events"), None),
+        (Method::POST, format!("{turn}/cancel"), None),
+    ]
+}
+
+async fn try_it(phone: &Phone, (method, path, body): (Method, String, Option<Value>)) -> Value {
+    let ask = phone.client.ask(method, &path);
+    let reply = match body {
+        Some(body) => ask.json(&body).send().await,
+        None => ask.send().await,
+    };
+    reply.problem(ErrorCode::NotFound);
+    let mut body = reply.value();
+    body.as_object_mut().unwrap().remove("request_id");
+    body
+}
+
+#[tokio::test]
+async fn what_is_somebody_elses_is_not_there() {
+    let world = World::start().await;
+    let (ada, eve) = tokio::join!(world.phone(), world.phone());
+    let conversation = ada.conversation().await;
+    let sent = ada.say(conversation, "For my eyes only").await;
+    ada.persisted(sent.turn_id).await;
+
+    // An id that nobody ever had.
+    let absent = Id::new(now(), [7; 10]);
+    for (theirs, nobodys) in attempts(conversation, sent.turn_id).into_iter().zip(attempts(absent, absent)) {
+        let what = format!("{} {}", theirs.0, theirs.1);
+        assert_eq!(try_it(&eve, theirs).await, try_it(&eve, nobodys).await, "{what}");
+    }
+    assert_eq!(world.provider.calls(), 1, "a message to somebody else's conversation reaches no provider");
+    let messages = ada.messages(conversation).await;
+    assert_eq!(messages, [sent.user_message, sent.assistant_message]);
+    assert_eq!(eve.usage().await.totals.requests, 0);
+}
+
+#[tokio::test]
+async fn a_running_turn_is_not_there_for_anyone_else() {
+    let world = World::start().await;
+    let (ada, eve) = tokio::join!(world.phone(), world.phone());
+    let conversation = ada.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let (mut stream, mut call) = tokio::join!(ada.stream(conversation, "Hello"), upcoming.arrives());
+    let started = stream.expect("turn.started").await;
+    let turn: Id = serde_json::from_value(started.data["turn_id"].clone()).unwrap();
+    for attempt in attempts(conversation, turn) {
+        try_it(&eve, attempt).await;
+    }
+    call.say("Undisturbed.").await.unwrap();
+    call.stop().await.unwrap();
+    assert_eq!(stream.rest().await.last().unwrap().kind, "turn.completed");
+}
+
+#[tokio::test]
+async fn an_id_that_is_none_is_not_there() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    for path in ["/api/v1/chat/conversations/42", "/api/v1/chat/turns/42", "/api/v1/chat/turns/42/events"] {
+        phone.client.get(path).send().await.problem(ErrorCode::NotFound);
+    }
+    let message = phone.client.post("/api/v1/chat/conversations/..%2f..%2f/messages").json(&content("Hello"));
+    message.send().await.problem(ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn the_workers_own_way_to_the_origin_is_closed_to_clients() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let paths = [
+        format!("/internal/v1/conversations/{conversation}/context"),
+        format!("/internal/v1/turns/{conversation}"),
+        "/internal/v1/turns".to_owned(),
+    ];
+    for path in &paths {
+        phone.client.get(path).send().await.problem(ErrorCode::NotFound);
+        phone.client.post(path).json(&json!({})).send().await.problem(ErrorCode::NotFound);
+        let direct = world.client_of_origin().with_token(&phone.tokens.access_token);
+        direct.get(path).send().await.problem(ErrorCode::Forbidden);
+        direct.post(path).json(&json!({})).send().await.problem(ErrorCode::Forbidden);
+    }
+}

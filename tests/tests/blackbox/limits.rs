@@ -1,0 +1,87 @@
+//! Too many requests, too many messages.
+
+use edgechat_tests::{
+    client::{Client, Reply, content},
+    world::World,
+};
+use shared::api::ErrorCode;
+
+const HEALTHY: &str = "/api/v1/users/me";
+
+async fn from(client: &Client, ip: &str) -> Reply {
+    client.get(HEALTHY).header("CF-Connecting-IP", ip).send().await
+}
+
+fn assert_limited(reply: &Reply) {
+    let problem = reply.problem(ErrorCode::RateLimited);
+    assert_eq!(problem.detail, "Too many requests");
+    let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait), "{reply:?}");
+    assert_eq!(reply.header("ratelimit-policy"), Some("\"ip\";q=100;w=60"));
+    assert_eq!(reply.header("ratelimit"), Some(format!("\"ip\";r=0;t={wait}").as_str()));
+}
+
+#[tokio::test]
+async fn the_hundred_and_first_request_of_a_minute_is_one_too_many() {
+    let world = World::setup().var("RATE_LIMIT_REQUESTS", "100").start().await;
+    let phone = world.phone().await;
+    for request in 1..=100 {
+        let reply = from(&phone.client, "203.0.113.7").await;
+        assert_eq!(reply.status, 200, "request {request}: {reply:?}");
+    }
+    assert_limited(&from(&phone.client, "203.0.113.7").await);
+    assert_limited(&from(&phone.client.anonymous(), "203.0.113.7").await);
+
+    // Whom a client says it speaks for changes nothing; somebody else's address is somebody else's count.
+    let pretending = phone.client.get(HEALTHY).header("CF-Connecting-IP", "203.0.113.7");
+    let pretending = pretending.header("X-Forwarded-For", "198.51.100.1").header("X-Real-IP", "198.51.100.1");
+    assert_limited(&pretending.send().await);
+    assert_eq!(from(&phone.client, "203.0.113.8").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_ipv6_network_is_one_client() {
+    let world = World::setup().var("RATE_LIMIT_REQUESTS", "100").start().await;
+    let phone = world.phone().await;
+    for host in 1..=100 {
+        let reply = from(&phone.client, &format!("2001:db8:1:2::{host:x}")).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+    assert_limited(&from(&phone.client, "2001:db8:1:2:ffff::1").await);
+    assert_eq!(from(&phone.client, "2001:db8:1:3::1").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_messages_of_a_day_are_counted() {
+    let world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "2").start().await;
+    let (phone, other) = tokio::join!(world.phone(), world.phone());
+    let conversation = phone.conversation().await;
+    let ask = |key: &str| phone.message(conversation, &content("Hello")).key(key);
+    for key in ["one", "two"] {
+        let _ = ask(key).send().await.expect_status(201);
+    }
+    let refused = ask("three").send().await;
+    refused.problem(ErrorCode::DailyLimitReached);
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=86_400).contains(&wait));
+    assert!(refused.header("ratelimit-policy").unwrap().starts_with("\"daily\";q=2"), "{refused:?}");
+    // What was counted already is served again; others have a count of their own.
+    assert!([200, 201].contains(&ask("two").send().await.status));
+    let theirs = other.conversation().await;
+    other.say(theirs, "Hello").await;
+    assert_eq!(world.provider.calls(), 3);
+    let today = phone.usage().await.today;
+    assert_eq!((today.messages, today.messages_limit), (2, Some(2)));
+}
+
+#[tokio::test]
+async fn the_days_count_survives_a_restart() {
+    let mut world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    phone.say(conversation, "Hello").await;
+    world.kill_workerd().await;
+    world.start_workerd().await;
+    let refused = phone.message(conversation, &content("Hello")).send().await;
+    refused.problem(ErrorCode::DailyLimitReached);
+}

@@ -1,0 +1,43 @@
+//! EdgeChat as a phone sees it: a real origin, the built Worker on plain workerd and a scripted provider, a world of its
+//! own for every test. `cargo xtask test` builds the parts and runs this.
+//!
+//! - `main_job`: register, open a conversation, send a message, read it back, count it
+//! - `streaming`: words arrive as they are said, however the network cuts them
+//! - `idempotency`: the same key is the same turn
+//! - `turns`: readers come, go and come back; Stop stops
+//! - `concurrency`: two messages at once
+//! - `outages`: parts die in the middle and come back
+//! - `provider_failures`: every way a provider fails
+//! - `identity`: tokens, and what is not yours
+//! - `requests`: malformed, too large, wrong; request ids; CORS
+//! - `limits`: too much
+//! - `proxy`: what passes through to the origin
+//! - `surface`: health, documentation
+//! - `scripted_provider`: the provider the others rely on
+
+#[cfg(test)]
+mod concurrency;
+#[cfg(test)]
+mod idempotency;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod main_job;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod provider_failures;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
+mod requests;
+#[cfg(test)]
+mod scripted_provider;
+#[cfg(test)]
+mod streaming;
+#[cfg(test)]
+mod surface;
+#[cfg(test)]
+mod turns;

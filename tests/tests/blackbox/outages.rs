@@ -1,0 +1,256 @@
+//! Parts die in the middle of a turn and come back: nothing is lost that was said, and nothing is counted twice.
+
+use std::time::Duration;
+
+use edgechat_tests::{
+    client::{Event, Phone, content, text_of},
+    provider::{Script, call::USAGE, script::paced},
+    wait::until,
+    world::World,
+};
+use serde_json::json;
+use shared::{
+    api::{
+        ErrorCode,
+        chat::{Message, SentMessage, TurnStatus},
+    },
+    id::Id,
+};
+
+/// The outbox tries again within half a minute; a slow machine gets more.
+const RETRIES: Duration = Duration::from_secs(90);
+
+fn turn_of(started: &Event) -> Id {
+    serde_json::from_value(started.data["turn_id"].clone()).unwrap()
+}
+
+/// Waits until the origin has so many messages of the conversation, without a word to the user object: what brings
+/// them there is its own alarm.
+async fn stored(phone: &Phone, conversation: Id, count: usize) -> Vec<Message> {
+    until(RETRIES, "the messages to reach the origin", || async {
+        Some(phone.messages(conversation).await).filter(|messages| messages.len() >= count)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_origin_dies_in_the_middle_and_has_everything_once_afterwards() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+    let turn = turn_of(&stream.expect("turn.started").await);
+    call.say("Once ").await.unwrap();
+    stream.delta().await;
+
+    world.kill_origin().await;
+    call.say("upon a time.").await.unwrap();
+    assert_eq!(stream.delta().await, "upon a time.");
+    call.stop().await.unwrap();
+    let end = stream.rest().await.pop().unwrap();
+    assert_eq!((end.kind.as_str(), &end.data["persisted"]), ("turn.completed", &json!(false)));
+    assert!(!phone.turn(turn).await.persisted);
+
+    world.start_origin().await;
+    let messages = stored(&phone, conversation, 2).await;
+    assert_eq!(messages.len(), 2);
+    assert_eq!(
+        (messages[1].content.as_str(), messages[1].status),
+        ("Once upon a time.", TurnStatus::Completed)
+    );
+    assert!(phone.persisted(turn).await.persisted);
+    assert_eq!(phone.messages(conversation).await.len(), 2);
+    let totals = phone.usage().await.totals;
+    assert_eq!((totals.requests, totals.output_tokens), (1, USAGE.output_tokens));
+}
+
+#[tokio::test]
+async fn a_running_conversation_goes_on_without_the_origin() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let first = phone.say(conversation, "One").await;
+    phone.persisted(first.turn_id).await;
+
+    world.kill_origin().await;
+    let mut turns = Vec::new();
+    for text in ["Two", "Three"] {
+        let sent = phone.say(conversation, text).await;
+        assert_eq!((sent.status, sent.persisted), (TurnStatus::Completed, false));
+        turns.push(sent.turn_id);
+    }
+    let unreachable = phone.client.get("/api/v1/users/me").send().await;
+    unreachable.problem(ErrorCode::OriginUnavailable);
+
+    world.start_origin().await;
+    let messages = stored(&phone, conversation, 6).await;
+    let asked: Vec<_> = messages.iter().step_by(2).map(|message| message.content.as_str()).collect();
+    assert_eq!(asked, ["One", "Two", "Three"]);
+    let seqs: Vec<_> = messages.iter().map(|message| message.seq).collect();
+    assert_eq!(seqs, [1, 2, 3, 4, 5, 6]);
+    for turn in turns {
+        phone.persisted(turn).await;
+    }
+    assert_eq!(phone.usage().await.totals.requests, 3);
+}
+
+#[tokio::test]
+async fn an_origin_that_hangs_keeps_nobody_waiting() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+    let turn = turn_of(&stream.expect("turn.started").await);
+    world.suspend_origin();
+    call.say("Once upon a time.").await.unwrap();
+    stream.delta().await;
+    call.stop().await.unwrap();
+    let end = stream.rest().await.pop().unwrap();
+    assert_eq!((end.kind.as_str(), &end.data["persisted"]), ("turn.completed", &json!(false)));
+    world.resume_origin();
+    // The first delivery may have arrived after all: it and its repetition are one.
+    phone.persisted(turn).await;
+    assert_eq!(phone.messages(conversation).await.len(), 2);
+    assert_eq!(phone.usage().await.totals.requests, 1);
+}
+
+#[tokio::test]
+async fn what_waits_for_the_origin_survives_a_restart_of_the_worker() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let known = phone.say(conversation, "One").await;
+    phone.persisted(known.turn_id).await;
+    world.kill_origin().await;
+    let sent = phone.say(conversation, "Two").await;
+    assert!(!sent.persisted);
+    world.kill_workerd().await;
+    world.start_origin().await;
+    world.start_workerd().await;
+    let turn = phone.persisted(sent.turn_id).await;
+    assert_eq!((turn.status, turn.text), (TurnStatus::Completed, sent.assistant_message.content));
+    assert_eq!(phone.messages(conversation).await.len(), 4);
+    assert_eq!(phone.usage().await.totals.requests, 2);
+}
+
+#[tokio::test]
+async fn the_worker_dies_in_the_middle_and_says_so_afterwards() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    // Checkpoints come about once a second of the provider's own time; after so many words there have been some.
+    let words: Vec<_> = (0..200).map(|word| format!("word{word} ")).collect();
+    world.provider.will(paced(words.clone(), Duration::from_millis(100)));
+    let mut stream = phone.stream(conversation, "Hello").await;
+    let turn = turn_of(&stream.expect("turn.started").await);
+    let (mut seen, mut last_id) = (String::new(), 0);
+    while !seen.contains("word30 ") {
+        let event = stream.expect("message.delta").await;
+        seen.push_str(event.data["text"].as_str().unwrap());
+        last_id = event.id;
+    }
+
+    world.kill_workerd().await;
+    while let Ok(Some(event)) = stream.try_next().await {
+        seen.push_str(event.data["text"].as_str().unwrap());
+        last_id = event.id;
+    }
+    world.start_workerd().await;
+
+    let state = phone.turn_when(turn, "the turn to be over", |turn| turn.status.is_terminal()).await;
+    assert_eq!(state.status, TurnStatus::Interrupted);
+    assert!(!state.text.is_empty() && words.concat().starts_with(&state.text), "{}", state.text);
+    phone.persisted(turn).await;
+    let messages = phone.messages(conversation).await;
+    assert_eq!(messages.len(), 2);
+    assert_eq!((messages[0].content.as_str(), messages[1].status), ("Hello", TurnStatus::Interrupted));
+    assert_eq!(messages[1].content, state.text);
+    assert_eq!(world.provider.calls(), 1, "after the first word a call is never repeated");
+    assert_eq!(phone.usage().await.totals.requests, 1);
+
+    // The reader of before goes on from where it was and ends with the same text as everyone.
+    let rest = phone.events_after(turn, last_id).stream().await.rest().await;
+    let delta =
+        |text: &str| Event { id: last_id, kind: "message.delta".to_owned(), data: json!({ "text": text }) };
+    assert_eq!(text_of([&delta(&seen)].into_iter().chain(&rest)), state.text);
+    assert_eq!(rest.last().unwrap().kind, "turn.interrupted");
+
+    // One that holds ids which never became durable is told to start over.
+    let rest = phone.events_after(turn, 100_000).stream().await.rest().await;
+    let kinds: Vec<_> = rest.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["reset", "turn.interrupted"]);
+    assert_eq!(rest[0].data["text"], json!(state.text));
+    assert_eq!(rest[0].data["last_event_id"], json!(rest[0].id));
+    assert_eq!(rest[1].data["text"], json!(state.text));
+
+    // And the conversation goes on.
+    world.provider.will(Script::pieces(["Here again."]));
+    let next = phone.say(conversation, "Are you there?").await;
+    assert_eq!((next.status, next.user_message.seq), (TurnStatus::Completed, 3));
+}
+
+#[tokio::test]
+async fn a_turn_without_a_word_is_interrupted_as_well() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let (mut stream, _call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+    let turn = turn_of(&stream.expect("turn.started").await);
+    world.kill_workerd().await;
+    world.start_workerd().await;
+    let state = phone.persisted(turn).await;
+    assert_eq!((state.status, state.text.as_str()), (TurnStatus::Interrupted, ""));
+    let messages = phone.messages(conversation).await;
+    assert_eq!((messages[0].content.as_str(), messages[1].status), ("Hello", TurnStatus::Interrupted));
+}
+
+#[tokio::test]
+async fn a_panic_in_the_front_leaves_a_running_turn_alive() {
+    let world = World::setup().var("FAULT_INJECTION", "on").start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+    let turn = turn_of(&stream.expect("turn.started").await);
+    call.say("Once ").await.unwrap();
+    stream.delta().await;
+    drop(stream);
+
+    let panicked = world.client().get("/__fault/panic").try_send().await;
+    assert!(panicked.is_err() || panicked.is_ok_and(|reply| reply.status >= 500));
+    let state = phone.turn(turn).await;
+    assert_eq!((state.status, state.text.as_str()), (TurnStatus::Running, "Once "));
+    let mut stream = phone.events_after(turn, 2).stream().await;
+    call.say("upon a time.").await.unwrap();
+    assert_eq!(stream.delta().await, "upon a time.");
+    call.stop().await.unwrap();
+    assert_eq!(stream.rest().await.last().unwrap().kind, "turn.completed");
+    phone.persisted(turn).await;
+    assert_eq!(phone.messages(conversation).await[1].content, "Once upon a time.");
+}
+
+#[tokio::test]
+async fn without_fault_injection_there_is_no_such_route() {
+    let world = World::start().await;
+    world.client().get("/__fault/panic").send().await.problem(ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn a_key_sent_before_the_crash_is_the_same_turn_after_it() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let body = content("Hello");
+    let upcoming = world.provider.hand_over();
+    let (mut stream, _call) =
+        tokio::join!(phone.message(conversation, &body).key("before-the-crash").stream(), upcoming.arrives());
+    let turn = turn_of(&stream.expect("turn.started").await);
+    world.kill_workerd().await;
+    world.start_workerd().await;
+    let again: SentMessage = phone.message(conversation, &body).key("before-the-crash").send().await.json();
+    assert_eq!((again.turn_id, again.status), (turn, TurnStatus::Interrupted));
+    assert_eq!(world.provider.calls(), 1);
+}

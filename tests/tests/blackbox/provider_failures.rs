@@ -1,0 +1,182 @@
+//! Every way a provider fails: one clean error or one truthful end, without a word of the provider's internals.
+
+use bytes::Bytes;
+use edgechat_tests::{
+    client::{Phone, content, text_of},
+    provider::{Script, Step, script::TELL_TALES},
+    world::World,
+};
+use hyper::StatusCode;
+use rstest::rstest;
+use shared::{
+    api::{
+        ErrorCode,
+        chat::{FinishReason, SentMessage, TurnStatus},
+        usage::Usage,
+    },
+    id::Id,
+    provider::{ModelEvent, RefusalReason, gemini},
+};
+
+fn spoken(then: Step) -> Script {
+    Script::Steps(vec![Step::Say("Half of ".to_owned()), Step::Say("an answer".to_owned()), then])
+}
+
+fn says_nothing_internal(text: &str) {
+    assert!(!TELL_TALES.iter().any(|word| text.contains(word)), "{text}");
+}
+
+/// Whatever a client can look at after a turn has failed.
+async fn nothing_internal_is_stored(phone: &Phone, conversation: Id, turn: Id) {
+    says_nothing_internal(&format!("{:?}", phone.turn(turn).await));
+    says_nothing_internal(&format!("{:?}", phone.messages(conversation).await));
+}
+
+async fn turn_of_last_message(phone: &Phone, conversation: Id) -> Id {
+    let stored =
+        edgechat_tests::wait::until(edgechat_tests::wait::BOUND, "the failed turn to be stored", || async {
+            Some(phone.messages(conversation).await).filter(|messages| messages.len() == 2)
+        });
+    stored.await[1].turn_id
+}
+
+fn refused_prompt() -> Script {
+    let identity = gemini::Identity { model_version: "m", response_id: "r" };
+    let mut chunk = Vec::new();
+    gemini::encode_chunk(&mut chunk, identity, &[ModelEvent::Refused(RefusalReason::Safety)]);
+    Script::Steps(vec![Step::Raw(Bytes::from(chunk))])
+}
+
+#[rstest]
+#[case::bad_request(Script::error(StatusCode::BAD_REQUEST), ErrorCode::ProviderRefused)]
+#[case::wrong_key(Script::error(StatusCode::UNAUTHORIZED), ErrorCode::ProviderError)]
+#[case::forbidden(Script::error(StatusCode::FORBIDDEN), ErrorCode::ProviderError)]
+#[case::over_quota(Script::busy(30), ErrorCode::ProviderUnavailable)]
+#[case::internal(Script::error(StatusCode::INTERNAL_SERVER_ERROR), ErrorCode::ProviderError)]
+#[case::overloaded(Script::error(StatusCode::SERVICE_UNAVAILABLE), ErrorCode::ProviderUnavailable)]
+#[case::too_slow(Script::error(StatusCode::GATEWAY_TIMEOUT), ErrorCode::ProviderTimeout)]
+#[case::proxy_page(Script::html(StatusCode::BAD_GATEWAY), ErrorCode::ProviderUnavailable)]
+#[case::page_with_200(Script::html(StatusCode::OK), ErrorCode::ProviderError)]
+#[case::empty(Script::empty(), ErrorCode::ProviderError)]
+#[case::no_reply(Script::NoReply, ErrorCode::ProviderUnavailable)]
+#[case::cut_at_once(Script::Steps(vec![Step::Cut]), ErrorCode::ProviderUnavailable)]
+#[case::error_event(Script::Steps(vec![Step::Error(StatusCode::SERVICE_UNAVAILABLE)]), ErrorCode::ProviderUnavailable)]
+#[case::broken_json(Script::Steps(vec![Step::Raw(Bytes::from_static(b"data: {\"candidates\":[}\n\n"))]), ErrorCode::ProviderError)]
+#[case::refused_prompt(refused_prompt(), ErrorCode::ProviderRefused)]
+#[tokio::test]
+async fn a_failure_before_the_first_word_is_one_error(#[case] script: Script, #[case] code: ErrorCode) {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let (by_json, by_stream) = (phone.conversation().await, phone.conversation().await);
+
+    world.provider.will(script.clone());
+    let reply = phone.message(by_json, &content("Hello")).send().await;
+    let problem = reply.problem(code);
+    assert_eq!(problem.detail, code.default_detail());
+    says_nothing_internal(&format!("{reply:?}"));
+    let turn = turn_of_last_message(&phone, by_json).await;
+    nothing_internal_is_stored(&phone, by_json, turn).await;
+
+    world.provider.will(script);
+    let stream = phone.stream(by_stream, "Hello").await;
+    let events = stream.rest().await;
+    assert_eq!(events.iter().filter(|event| event.is_terminal()).count(), 1);
+    let end = events.last().unwrap();
+    assert_eq!((end.kind.as_str(), &end.data["code"]), ("turn.failed", &code.as_str().into()), "{end:?}");
+    assert_eq!((&end.data["text"], &end.data["detail"]), (&"".into(), &code.default_detail().into()));
+    says_nothing_internal(&format!("{events:?}"));
+
+    let turn = turn_of_last_message(&phone, by_stream).await;
+    let state = phone.persisted(turn).await;
+    assert_eq!((state.status, state.error.map(|error| error.code)), (TurnStatus::Failed, Some(code)));
+    let messages = phone.messages(by_stream).await;
+    assert_eq!((messages[0].content.as_str(), messages[1].status), ("Hello", TurnStatus::Failed));
+    nothing_internal_is_stored(&phone, by_stream, turn).await;
+
+    assert_eq!(world.provider.calls(), 2, "the failed calls were not repeated");
+    assert_eq!(phone.usage().await.totals.errors, 2);
+
+    // The conversation is not spoilt.
+    let next = phone.say(by_stream, "Once more").await;
+    assert_eq!(next.status, TurnStatus::Completed);
+}
+
+#[rstest]
+#[case::cut(Step::Cut)]
+#[case::no_finish_reason(Step::Say("…".to_owned()))]
+#[case::error_event(Step::Error(StatusCode::SERVICE_UNAVAILABLE))]
+#[case::garbage(Step::Raw(Bytes::from_static(b"data: backend-pool-eu fell over\n\n")))]
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_incomplete(#[case] then: Step) {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    world.provider.will(spoken(then.clone()));
+    let events = phone.stream(conversation, "Hello").await.rest().await;
+    let end = events.last().unwrap();
+    assert_eq!(end.kind, "turn.incomplete");
+    assert_eq!(events.iter().filter(|event| event.is_terminal()).count(), 1);
+    assert!(events.iter().all(|event| event.kind != "message.completed"));
+    let text = text_of(&events);
+    assert!(text.starts_with("Half of an answer"));
+    assert_eq!(end.data["text"], text.as_str());
+    assert!(end.data["code"].is_string() && end.data["detail"].is_string());
+    says_nothing_internal(&format!("{events:?}"));
+
+    let turn = turn_of_last_message(&phone, conversation).await;
+    let state = phone.persisted(turn).await;
+    assert_eq!((state.status, state.text.as_str()), (TurnStatus::Incomplete, text.as_str()));
+    let messages = phone.messages(conversation).await;
+    assert_eq!((messages[1].status, messages[1].content.as_str()), (TurnStatus::Incomplete, text.as_str()));
+    assert_eq!(messages[1].finish_reason, None);
+    nothing_internal_is_stored(&phone, conversation, turn).await;
+    assert_eq!(world.provider.calls(), 1, "after the first word a call is never repeated");
+
+    // A client that waits for JSON is told just as truthfully.
+    let conversation = phone.conversation().await;
+    world.provider.will(spoken(then));
+    let reply = phone.message(conversation, &content("Hello")).send().await;
+    says_nothing_internal(&format!("{reply:?}"));
+    if reply.status == 201 {
+        let sent: SentMessage = reply.json();
+        assert_eq!(
+            (sent.status, sent.assistant_message.status),
+            (TurnStatus::Incomplete, TurnStatus::Incomplete)
+        );
+        assert!(sent.assistant_message.content.starts_with("Half of an answer"));
+    } else {
+        assert!([502, 503, 504].contains(&reply.status), "{reply:?}");
+        reply.problem(reply.json::<shared::api::Problem>().code);
+    }
+}
+
+#[rstest]
+#[case::length(FinishReason::Length, "length")]
+#[case::filter(FinishReason::ContentFilter, "content_filter")]
+#[case::other(FinishReason::Other, "other")]
+#[tokio::test]
+async fn a_model_that_stops_for_a_reason_has_completed(#[case] reason: FinishReason, #[case] name: &str) {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    world.provider.will(spoken(Step::Finish(reason, Usage::default())));
+    let events = phone.stream(conversation, "Hello").await.rest().await;
+    let end = events.last().unwrap();
+    assert_eq!((end.kind.as_str(), &end.data["finish_reason"]), ("turn.completed", &name.into()));
+    assert_eq!(phone.messages(conversation).await[1].finish_reason, Some(reason));
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_there_is_unavailable() {
+    // A port that was free a moment ago.
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let world = World::setup().var("GEMINI_API_BASE", base).start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let reply = phone.message(conversation, &content("Hello")).send().await;
+    reply.problem(ErrorCode::ProviderUnavailable);
+    let turn = turn_of_last_message(&phone, conversation).await;
+    assert_eq!(phone.persisted(turn).await.status, TurnStatus::Failed);
+}

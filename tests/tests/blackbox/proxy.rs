@@ -1,0 +1,241 @@
+//! What passes through the Worker to the origin: an origin of the test's own sees every byte of it.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, LazyLock},
+};
+
+use bytes::Bytes;
+use edgechat_tests::{
+    clock::now,
+    wait::bounded,
+    world::{EDGE_KEY, JWT_SECRET, World},
+};
+use futures_util::stream;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::{
+    Request, Response,
+    body::{Frame, Incoming},
+    http::request::Parts,
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use reqwest::{Body, Method};
+use shared::{
+    api::account::Plan,
+    auth::{
+        claims::{AUDIENCE, Claims, ISSUER},
+        edge::{EdgeKeys, RequestHead, sha256},
+        native::SigningKey,
+    },
+    http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
+    id::Id,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, Notify, mpsc},
+};
+
+const STREAMED: &str = "/api/v1/users/me/export";
+
+/// An origin that answers everything with 200, keeps what it was asked, and streams [`STREAMED`] in two pieces, the
+/// second once the test lets it go.
+struct Origin {
+    url: String,
+    requests: Mutex<mpsc::UnboundedReceiver<(Parts, Bytes)>>,
+    rest: Arc<Notify>,
+}
+
+type Answer = Response<BoxBody<Bytes, Infallible>>;
+
+impl Origin {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, requests) = mpsc::unbounded_channel();
+        let rest = Arc::new(Notify::new());
+        let let_go = Arc::clone(&rest);
+        tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                connection.set_nodelay(true).unwrap();
+                let (sender, let_go) = (sender.clone(), Arc::clone(&let_go));
+                let service = service_fn(move |request| answer(request, sender.clone(), Arc::clone(&let_go)));
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(connection), service));
+            }
+        });
+        Self { url, requests: Mutex::new(requests), rest }
+    }
+
+    /// The next request that is not for the keys.
+    async fn asked(&self) -> (Parts, Bytes) {
+        let mut requests = self.requests.lock().await;
+        loop {
+            let request = bounded("a request at the origin", requests.recv()).await.unwrap();
+            if !request.0.uri.path().ends_with("jwks.json") {
+                return request;
+            }
+        }
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    sender: mpsc::UnboundedSender<(Parts, Bytes)>,
+    rest: Arc<Notify>,
+) -> Result<Answer, hyper::Error> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    let body = body.collect().await?.to_bytes();
+    sender.send((parts, body)).unwrap();
+    let whole = |text: String| Full::new(Bytes::from(text)).boxed();
+    let body = match path.as_str() {
+        "/.well-known/jwks.json" => {
+            let key = SigningKey::from_secret(JWT_SECRET).unwrap();
+            whole(serde_json::to_string(&key.jwk_set()).unwrap())
+        }
+        STREAMED => {
+            let pieces = stream::unfold(0, move |piece| {
+                let rest = Arc::clone(&rest);
+                async move {
+                    match piece {
+                        0 => Some((Ok(Frame::data(Bytes::from_static(b"first "))), 1)),
+                        1 => {
+                            rest.notified().await;
+                            Some((Ok(Frame::data(Bytes::from_static(b"second"))), 2))
+                        }
+                        _ => None,
+                    }
+                }
+            });
+            StreamBody::new(Box::pin(pieces)).boxed()
+        }
+        _ => whole("{}".to_owned()),
+    };
+    let mut response = Response::new(body);
+    response.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    response.headers_mut().insert("x-from-the-origin", "yes".parse().unwrap());
+    Ok(response)
+}
+
+async fn world() -> (Origin, World) {
+    let origin = Origin::start().await;
+    let world = World::setup().var("ORIGIN_URL", &origin.url).start().await;
+    (origin, world)
+}
+
+#[tokio::test]
+async fn an_answer_of_the_origin_streams_through() {
+    let (origin, world) = world().await;
+    let url = world.client().url(STREAMED);
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    // Public routes and the origin's own pages need no token; what the path means is the origin's business.
+    let mut response =
+        bounded("the head of the answer", http.get(url).bearer_auth(token()).send()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let first = bounded("the first piece", response.chunk()).await.unwrap().unwrap();
+    assert_eq!(&first[..], b"first ");
+    origin.rest.notify_one();
+    let second = bounded("the second piece", response.chunk()).await.unwrap().unwrap();
+    assert_eq!(&second[..], b"second");
+    assert_eq!(bounded("the end", response.chunk()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_request_arrives_as_it_was_sent_and_signed() {
+    let (origin, world) = world().await;
+    let path = "/api/v1/auth/login?a=1&b=%20x";
+    let ask = world.client().with_token(token()).ask(Method::POST, path);
+    let ask = ask.header("CF-Connecting-IP", "203.0.113.7").header("X-Request-ID", "Ada-42");
+    let reply = ask.json_bytes(r#"{"email":"ada@example.com","password":"x"}"#).send().await;
+    assert_eq!((reply.status, reply.header("x-from-the-origin")), (200, Some("yes")));
+
+    let (parts, body) = origin.asked().await;
+    assert_eq!((parts.method.as_str(), parts.uri.to_string().as_str()), ("POST", path));
+    assert_eq!(&body[..], br#"{"email":"ada@example.com","password":"x"}"#);
+    let header = |name: &str| parts.headers.get(name).unwrap().to_str().unwrap();
+    assert_eq!(header("authorization"), format!("Bearer {}", token()));
+    assert_eq!(header("content-type"), "application/json");
+    assert_eq!((header(X_REQUEST_ID), header(CLIENT_IP)), ("Ada-42", "203.0.113.7"));
+    assert_eq!(reply.header("x-request-id"), Some("Ada-42"));
+
+    let head =
+        RequestHead { method: "POST", path_and_query: path, request_id: "Ada-42", client_ip: "203.0.113.7" };
+    let keys = EdgeKeys::parse(EDGE_KEY).unwrap();
+    let signed = keys.verify(&head, header(SIGNATURE), now()).unwrap();
+    assert_eq!(signed.body_sha256, sha256(&body));
+}
+
+#[tokio::test]
+async fn what_a_client_says_about_itself_is_dropped() {
+    let (origin, world) = world().await;
+    let ask = world.client().get("/api/v1/auth/login").header("CF-Connecting-IP", "203.0.113.7");
+    let said = [
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "Forwarded",
+        "X-Real-IP",
+        "True-Client-IP",
+        "X-EdgeChat-Client-IP",
+        "X-EdgeChat-Signature",
+        "X-EdgeChat-User",
+        "CF-Ray",
+        "CF-IPCountry",
+        "X-Original-URL",
+        "Remote-User",
+    ];
+    let ask = said.iter().fold(ask, |ask, name| ask.header(name, "198.51.100.66"));
+    let _ = ask.send().await.expect_status(200);
+    let (parts, _) = origin.asked().await;
+    for (name, value) in &parts.headers {
+        assert_ne!(value.as_bytes(), b"198.51.100.66", "{name} came through");
+    }
+    assert_eq!(parts.headers[CLIENT_IP], "203.0.113.7");
+    assert_eq!(parts.headers.get_all(SIGNATURE).iter().count(), 1);
+    assert!(parts.headers.keys().all(|name| !name.as_str().starts_with("cf-")));
+}
+
+#[tokio::test]
+async fn a_large_body_passes_in_both_framings() {
+    let (origin, world) = world().await;
+    let body = Bytes::from(vec![b'x'; 900 * 1024]);
+    let client = world.client().with_token(token());
+    let whole = client.post("/api/v1/auth/login").json_bytes(body.clone());
+    let pieces: Vec<_> =
+        body.chunks(10_000).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece))).collect();
+    let chunked = client.post("/api/v1/auth/login").header("Content-Type", "application/json");
+    let chunked = chunked.body(Body::wrap_stream(stream::iter(pieces)));
+    for ask in [whole, chunked] {
+        let _ = ask.send().await.expect_status(200);
+        let (parts, received) = origin.asked().await;
+        assert!(received == body, "{} bytes arrived", received.len());
+        let signature = parts.headers[SIGNATURE].to_str().unwrap();
+        let request_id = parts.headers[X_REQUEST_ID].to_str().unwrap();
+        let client_ip = parts.headers.get(CLIENT_IP).map_or("", |ip| ip.to_str().unwrap());
+        let head =
+            RequestHead { method: "POST", path_and_query: "/api/v1/auth/login", request_id, client_ip };
+        let signed = EdgeKeys::parse(EDGE_KEY).unwrap().verify(&head, signature, now()).unwrap();
+        assert_eq!(signed.body_sha256, sha256(&body));
+    }
+}
+
+/// A token of somebody who need not exist: this origin asks nobody.
+fn token() -> &'static str {
+    static TOKEN: LazyLock<String> = LazyLock::new(|| {
+        let now_s = now().as_secs();
+        let id = Id::new(now(), [1; 10]);
+        SigningKey::from_secret(JWT_SECRET).unwrap().sign(&Claims {
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            sub: id,
+            sid: id,
+            jti: id,
+            iat: now_s,
+            nbf: now_s,
+            exp: now_s + 900,
+            plan: Plan::Basic,
+        })
+    });
+    &TOKEN
+}

@@ -1,0 +1,149 @@
+//! Words arrive as they are said, and whole, however the network cuts them.
+
+use bytes::Bytes;
+use edgechat_tests::{
+    client::text_of,
+    provider::{Script, Step, call::USAGE, script::paced},
+    world::World,
+};
+use proptest::{
+    collection::vec,
+    strategy::{Strategy, ValueTree},
+    test_runner::TestRunner,
+};
+use shared::provider::{FinishReason, ModelEvent, gemini};
+
+const TEXT: &str = "Grüße, 世界! 👩‍👩‍👧 “quoted” \\ \u{2028} data: no\n\nid: 7\r\n";
+
+/// The bytes of a whole answer that says [`TEXT`] in three chunks.
+fn answer() -> Vec<u8> {
+    let identity = gemini::Identity { model_version: "m", response_id: "r" };
+    let middle = TEXT.char_indices().nth(9).unwrap().0;
+    let (first, second) = TEXT.split_at(middle);
+    let mut bytes = Vec::new();
+    for text in [first, second] {
+        gemini::encode_chunk(&mut bytes, identity, &[ModelEvent::TextDelta(text.to_owned())]);
+    }
+    gemini::encode_chunk(
+        &mut bytes,
+        identity,
+        &[ModelEvent::Usage(USAGE), ModelEvent::Finish(FinishReason::Stop)],
+    );
+    bytes
+}
+
+/// Says these pieces byte for byte.
+fn verbatim<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Script {
+    Script::Steps(pieces.into_iter().map(|piece| Step::Raw(Bytes::copy_from_slice(piece))).collect())
+}
+
+#[tokio::test]
+async fn the_first_word_is_seen_before_the_provider_says_its_last() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), async {
+        let mut call = upcoming.arrives().await;
+        call.say("Once ").await.unwrap();
+        call
+    });
+    stream.expect("turn.started").await;
+    assert_eq!(stream.delta().await, "Once ");
+    // Every further word is said only after the one before was seen.
+    for word in ["upon ", "a ", "time "] {
+        call.say(word).await.unwrap();
+        assert_eq!(stream.delta().await, word);
+    }
+    call.stop().await.unwrap();
+    stream.expect("message.completed").await;
+    stream.expect("turn.completed").await;
+    assert_eq!(stream.next().await, None);
+}
+
+#[tokio::test]
+async fn the_turn_is_announced_before_the_provider_answers() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let mut stream = phone.stream(conversation, "Hello").await;
+    stream.expect("turn.started").await;
+    upcoming.arrives().await.stop().await.unwrap();
+    let rest = stream.rest().await;
+    assert_eq!(rest.last().unwrap().kind, "turn.completed");
+}
+
+#[tokio::test]
+async fn a_character_cut_in_two_arrives_whole() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    world.provider.will(verbatim(answer().chunks(1)));
+    let events = phone.stream(conversation, "Byte by byte").await.rest().await;
+    assert_eq!(text_of(&events), TEXT);
+    assert_eq!(events.last().unwrap().kind, "turn.completed");
+    assert_eq!(phone.messages(conversation).await[1].content, TEXT);
+}
+
+#[tokio::test]
+async fn however_the_network_cuts_an_answer_the_text_is_the_same() {
+    const CASES: usize = 16;
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let answer = answer();
+    let mut random = TestRunner::deterministic();
+    for _ in 0..CASES {
+        let lengths = vec(1..60_usize, 1..40).new_tree(&mut random).unwrap().current();
+        let (mut rest, mut pieces) = (answer.as_slice(), Vec::new());
+        for length in &lengths {
+            let (piece, more) = rest.split_at(rest.len().min(*length));
+            pieces.push(piece);
+            rest = more;
+        }
+        pieces.push(rest);
+        pieces.retain(|piece| !piece.is_empty());
+        world.provider.will(verbatim(pieces));
+        let events = phone.stream(conversation, "Again").await.rest().await;
+        assert_eq!(text_of(&events), TEXT, "cut at {lengths:?}");
+        assert_eq!(events.last().unwrap().kind, "turn.completed", "cut at {lengths:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_answer_arrives_whole() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let words: Vec<_> = (0..2_000).map(|word| format!("word{word} ")).collect();
+    world.provider.will(Script::pieces(words.clone()));
+    let events = phone.stream(conversation, "Go on").await.rest().await;
+    assert_eq!(text_of(&events), words.concat());
+    let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+    assert_eq!(ids, (1..=events.len() as u64).collect::<Vec<_>>());
+    assert_eq!(phone.messages(conversation).await[1].content, words.concat());
+}
+
+#[tokio::test]
+async fn one_chunk_of_a_hundred_kilobytes_arrives_whole() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let text = "0123456789".repeat(10_000);
+    world.provider.will(Script::pieces([text.clone()]));
+    assert_eq!(phone.say(conversation, "All at once").await.assistant_message.content, text);
+}
+
+#[tokio::test]
+async fn an_answer_of_several_seconds_is_one_answer() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let words: Vec<_> = (0..25).map(|word| format!("word{word} ")).collect();
+    // Longer than the pauses between checkpoints, so that some fall into the middle.
+    world.provider.will(paced(words.clone(), std::time::Duration::from_millis(100)));
+    let events = phone.stream(conversation, "Slowly").await.rest().await;
+    assert_eq!(text_of(&events), words.concat());
+    assert_eq!(phone.messages(conversation).await[1].content, words.concat());
+}

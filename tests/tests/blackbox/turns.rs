@@ -1,0 +1,236 @@
+//! Readers of a turn come, go and come back; losing the connection changes nothing, Stop stops.
+
+use edgechat_tests::{
+    client::{Event, Phone, content, turn_path},
+    provider::{Call, Script},
+    wait::bounded,
+    world::World,
+};
+use serde_json::json;
+use shared::{
+    api::{
+        ErrorCode,
+        chat::{Turn, TurnStatus},
+    },
+    id::Id,
+};
+
+/// A phone with a turn that runs and whose provider waits for the test.
+struct Running {
+    world: World,
+    phone: Phone,
+    conversation: Id,
+    turn: Id,
+    call: Call,
+}
+
+/// Starts a turn whose first words were said and seen, and whose first reader is gone again.
+async fn running(words: &[&str]) -> Running {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let (mut stream, call) = tokio::join!(phone.stream(conversation, "Hello"), async {
+        let mut call = upcoming.arrives().await;
+        for word in words {
+            call.say(word).await.unwrap();
+        }
+        call
+    });
+    let started = stream.expect("turn.started").await;
+    let turn = serde_json::from_value(started.data["turn_id"].clone()).unwrap();
+    let mut seen = String::new();
+    while seen != words.concat() {
+        seen.push_str(&stream.delta().await);
+    }
+    drop(stream);
+    Running { world, phone, conversation, turn, call }
+}
+
+/// The turn of a message that was streamed to its end.
+async fn finished(phone: &Phone, conversation: Id) -> (Id, Vec<Event>) {
+    let events = phone.stream(conversation, "Hello").await.rest().await;
+    (serde_json::from_value(events[0].data["turn_id"].clone()).unwrap(), events)
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_changes_nothing() {
+    let Running { phone, conversation, turn, mut call, .. } = running(&["Once "]).await;
+    call.say("upon ").await.unwrap();
+    call.say("a time.").await.unwrap();
+    call.stop().await.unwrap();
+    let turn = phone.persisted(turn).await;
+    assert_eq!((turn.status, turn.text.as_str()), (TurnStatus::Completed, "Once upon a time."));
+    let messages = phone.messages(conversation).await;
+    assert_eq!(messages.len(), 2);
+    assert_eq!(
+        (messages[1].content.as_str(), messages[1].status),
+        ("Once upon a time.", TurnStatus::Completed)
+    );
+    assert_eq!(phone.usage().await.totals.requests, 1);
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_json_and_goes_away_changes_nothing() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let asking = tokio::spawn(phone.message(conversation, &content("Hello")).try_send());
+    let mut call = upcoming.arrives().await;
+    call.say("Still ").await.unwrap();
+    asking.abort();
+    assert!(asking.await.unwrap_err().is_cancelled());
+    call.say("here.").await.unwrap();
+    call.stop().await.unwrap();
+    let stored = edgechat_tests::wait::until(edgechat_tests::wait::BOUND, "both messages", || async {
+        Some(phone.messages(conversation).await).filter(|messages| messages.len() == 2)
+    });
+    assert_eq!(stored.await[1].content, "Still here.");
+}
+
+#[tokio::test]
+async fn a_turn_tells_its_state() {
+    let Running { phone, conversation, turn, mut call, .. } = running(&["Once "]).await;
+    let state: Turn = phone.turn(turn).await;
+    assert_eq!((state.id, state.conversation_id, state.model.as_str()), (turn, conversation, "fast"));
+    assert_eq!((state.status, state.text.as_str(), state.last_event_id), (TurnStatus::Running, "Once ", 2));
+    assert_eq!((state.persisted, state.finished_at, state.usage, state.error), (false, None, None, None));
+
+    call.say("upon a time.").await.unwrap();
+    call.stop().await.unwrap();
+    let state =
+        phone.turn_when(turn, "the turn to close", |turn| turn.persisted && turn.last_event_id == 5).await;
+    assert_eq!((state.status, state.text.as_str()), (TurnStatus::Completed, "Once upon a time."));
+    assert!(state.finished_at.is_some() && state.usage.is_some());
+}
+
+#[tokio::test]
+async fn every_cursor_gets_exactly_the_rest() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let (turn, events) = finished(&phone, conversation).await;
+    for after in 0..=events.len() {
+        let id = events.get(after.wrapping_sub(1)).map_or(0, |event| event.id);
+        let by_query = phone.events_after(turn, id).stream().await.rest().await;
+        assert_eq!(by_query, events[after..], "?after={id}");
+        let by_header =
+            phone.events(turn).header("Last-Event-ID", &id.to_string()).stream().await.rest().await;
+        assert_eq!(by_header, events[after..], "Last-Event-ID: {id}");
+    }
+    let all = phone.events(turn).stream().await.rest().await;
+    assert_eq!(all, events);
+}
+
+#[tokio::test]
+async fn the_same_cursor_is_served_after_a_restart() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let (turn, events) = finished(&phone, conversation).await;
+    world.kill_workerd().await;
+    world.start_workerd().await;
+    for after in 0..=events.len() {
+        let rest = phone.events_after(turn, after as u64).stream().await.rest().await;
+        assert_eq!(rest, events[after..], "?after={after}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_comes_back_goes_on_where_it_was() {
+    let Running { phone, turn, mut call, .. } = running(&["Once ", "upon "]).await;
+    let mut early = phone.events_after(turn, 2).stream().await;
+    let mut whole = phone.events(turn).stream().await;
+    assert_eq!(early.delta().await, "upon ");
+    whole.expect("turn.started").await;
+    assert_eq!((whole.delta().await, whole.delta().await), ("Once ".to_owned(), "upon ".to_owned()));
+
+    // Both follow what is said from now on.
+    call.say("a ").await.unwrap();
+    assert_eq!((early.delta().await, whole.delta().await), ("a ".to_owned(), "a ".to_owned()));
+    drop(early);
+    call.say("time.").await.unwrap();
+    let mut late = phone.events_after(turn, 4).stream().await;
+    assert_eq!((whole.delta().await, late.delta().await), ("time.".to_owned(), "time.".to_owned()));
+    call.stop().await.unwrap();
+    let (whole, late) = tokio::join!(whole.rest(), late.rest());
+    assert_eq!(whole, late);
+    assert_eq!(whole.last().unwrap().kind, "turn.completed");
+}
+
+#[tokio::test]
+async fn stop_stops() {
+    let Running { world, phone, conversation, turn, mut call } = running(&["Once ", "upon "]).await;
+    let mut stream = phone.events(turn).stream().await;
+    let reply = phone.cancel(turn).send().await.expect_status(202);
+    assert_eq!(reply.json::<Turn>().status, TurnStatus::Cancelled);
+    let mut events = Vec::new();
+    while let Some(event) = stream.next().await {
+        events.push(event);
+    }
+    let end = events.last().unwrap();
+    assert_eq!((end.kind.as_str(), &end.data["text"]), ("turn.cancelled", &json!("Once upon ")));
+    assert_eq!(events.iter().filter(|event| event.is_terminal()).count(), 1);
+    bounded("the call of the provider to be given up", call.gone()).await;
+
+    let state = phone.persisted(turn).await;
+    assert_eq!((state.status, state.text.as_str()), (TurnStatus::Cancelled, "Once upon "));
+    let messages = phone.messages(conversation).await;
+    assert_eq!((messages[1].status, messages[1].content.as_str()), (TurnStatus::Cancelled, "Once upon "));
+
+    // Again changes nothing, and the conversation goes on.
+    let again: Turn = phone.cancel(turn).send().await.expect_status(202).json();
+    assert_eq!((again.status, again.text.as_str()), (TurnStatus::Cancelled, "Once upon "));
+    world.provider.will(Script::pieces(["Anew."]));
+    let next = phone.say(conversation, "Go on").await;
+    assert_eq!((next.assistant_message.content.as_str(), next.user_message.seq), ("Anew.", 3));
+}
+
+#[tokio::test]
+async fn stop_comes_too_late_for_a_turn_that_ended() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let (turn, events) = finished(&phone, conversation).await;
+    let state: Turn = phone.cancel(turn).send().await.expect_status(202).json();
+    assert_eq!(state.status, TurnStatus::Completed);
+    assert_eq!(phone.events(turn).stream().await.rest().await, events);
+}
+
+#[tokio::test]
+async fn stop_works_before_the_first_word() {
+    let Running { phone, conversation, turn, mut call, .. } = running(&[]).await;
+    let _ = phone.cancel(turn).send().await.expect_status(202);
+    bounded("the call of the provider to be given up", call.gone()).await;
+    phone.persisted(turn).await;
+    let messages = phone.messages(conversation).await;
+    assert_eq!((messages[1].status, messages[1].content.as_str()), (TurnStatus::Cancelled, ""));
+}
+
+#[tokio::test]
+async fn a_client_may_fetch_the_answer_later() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let ask = phone.message(conversation, &content("Hello")).header("Prefer", "respond-async");
+    let reply = ask.send().await.expect_status(202);
+    let turn: Turn = reply.json();
+    assert!(!turn.status.is_terminal());
+    assert_eq!(reply.header("location"), Some(turn_path(turn.id).as_str()));
+    let mut call = upcoming.arrives().await;
+    call.say("Later.").await.unwrap();
+    call.stop().await.unwrap();
+    assert_eq!(phone.persisted(turn.id).await.text, "Later.");
+}
+
+#[tokio::test]
+async fn a_cursor_that_is_no_number_is_refused() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let (turn, _) = finished(&phone, conversation).await;
+    let path = format!("{}/events?after=soon", turn_path(turn));
+    phone.client.get(&path).send().await.problem(ErrorCode::InvalidRequest);
+}
