@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use shared::{
     api::usage::Usage,
-    provider::{FinishReason, gemini},
+    provider::{FinishReason, ModelEvent, RefusalReason, gemini},
 };
 
 use super::call::{Call, Gone, Reply, USAGE};
@@ -28,8 +28,10 @@ pub enum Step {
     Raw(Bytes),
     /// Let the provider's own clock run.
     Wait(Duration),
-    /// An error object in the middle of the stream.
+    /// An error object in the middle of the stream. What is not streamed has no middle: there it is the whole answer.
     Error(StatusCode),
+    /// The prompt was blocked.
+    Refuse(RefusalReason),
     /// Finish reason and usage, and the end.
     Finish(FinishReason, Usage),
     /// Break the connection.
@@ -92,6 +94,7 @@ impl Script {
             "nothing" => Self::NoReply,
             "cut" => Self::Steps(vec![say("This answer breaks "), say("in the middle of"), Step::Cut]),
             "incomplete" => Self::Steps(vec![say("This answer ends "), say("without a finish reason")]),
+            "refused" => Self::Steps(vec![Step::Refuse(RefusalReason::Safety)]),
             "error" => {
                 Self::Steps(vec![say("This answer fails "), Step::Error(StatusCode::SERVICE_UNAVAILABLE)])
             }
@@ -131,7 +134,11 @@ impl Script {
                     () = tokio::time::sleep(time) => {}
                     () = call.gone() => return Err(Gone),
                 },
+                Step::Error(status) if !call.received().stream => {
+                    return call.reply(Reply::error(status, ERROR_MESSAGE));
+                }
                 Step::Error(status) => call.raw(error_event(status)).await?,
+                Step::Refuse(reason) => call.events(vec![ModelEvent::Refused(reason)]).await?,
                 Step::Finish(reason, usage) => return call.finish(reason, usage).await,
                 Step::Cut => return call.cut().await,
                 Step::Hang => {
@@ -145,7 +152,7 @@ impl Script {
 }
 
 /// The names `/script NAME` knows, and what each does.
-pub const NAMES: [(&str, &str); 18] = [
+pub const NAMES: [(&str, &str); 19] = [
     ("400", "refuses the request"),
     ("401", "refuses the key"),
     ("403", "refuses the account"),
@@ -159,6 +166,7 @@ pub const NAMES: [(&str, &str); 18] = [
     ("cut", "breaks the connection in the middle of the answer"),
     ("incomplete", "ends the answer without a finish reason"),
     ("error", "sends an error in the middle of the answer"),
+    ("refused", "blocks the prompt"),
     ("length", "stops at the token limit"),
     ("filter", "is stopped by the filter"),
     ("slow", "takes 20 seconds"),

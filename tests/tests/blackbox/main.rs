@@ -11,12 +11,15 @@
 //! - `identity`: tokens, and what is not yours
 //! - `requests`: malformed, too large, wrong; request ids; CORS
 //! - `limits`: too much
+//! - `deliveries`: the Worker's own way to the origin, walked by hand
 //! - `proxy`: what passes through to the origin
 //! - `surface`: health, documentation
 //! - `scripted_provider`: the provider the others rely on
 
 #[cfg(test)]
 mod concurrency;
+#[cfg(test)]
+mod deliveries;
 #[cfg(test)]
 mod idempotency;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use shared::{
         usage::Usage,
     },
     id::Id,
-    provider::{ModelEvent, RefusalReason, gemini},
+    provider::RefusalReason,
 };
 
 fn spoken(then: Step) -> Script {
@@ -40,13 +40,6 @@ async fn turn_of_last_message(phone: &Phone, conversation: Id) -> Id {
     stored.await[1].turn_id
 }
 
-fn refused_prompt() -> Script {
-    let identity = gemini::Identity { model_version: "m", response_id: "r" };
-    let mut chunk = Vec::new();
-    gemini::encode_chunk(&mut chunk, identity, &[ModelEvent::Refused(RefusalReason::Safety)]);
-    Script::Steps(vec![Step::Raw(Bytes::from(chunk))])
-}
-
 #[rstest]
 #[case::bad_request(Script::error(StatusCode::BAD_REQUEST), ErrorCode::ProviderRefused)]
 #[case::wrong_key(Script::error(StatusCode::UNAUTHORIZED), ErrorCode::ProviderError)]
@@ -62,7 +55,7 @@ fn refused_prompt() -> Script {
 #[case::cut_at_once(Script::Steps(vec![Step::Cut]), ErrorCode::ProviderUnavailable)]
 #[case::error_event(Script::Steps(vec![Step::Error(StatusCode::SERVICE_UNAVAILABLE)]), ErrorCode::ProviderUnavailable)]
 #[case::broken_json(Script::Steps(vec![Step::Raw(Bytes::from_static(b"data: {\"candidates\":[}\n\n"))]), ErrorCode::ProviderError)]
-#[case::refused_prompt(refused_prompt(), ErrorCode::ProviderRefused)]
+#[case::refused_prompt(Script::Steps(vec![Step::Refuse(RefusalReason::Safety)]), ErrorCode::ProviderRefused)]
 #[tokio::test]
 async fn a_failure_before_the_first_word_is_one_error(#[case] script: Script, #[case] code: ErrorCode) {
     let world = World::start().await;

@@ -29,9 +29,9 @@ fn posts(conversation: Id) -> [String; 3] {
 #[rstest]
 #[case::cut("{\"content\":")]
 #[case::not_json("content=hello")]
-#[case::two("{} {}")]
+#[case::two(r#"{"content":"x","email":"a@example.com","password":"x"} {}"#)]
 #[case::empty("")]
-#[case::not_utf8_escape("{\"content\":\"\\ud800\"}")]
+#[case::half_a_surrogate(r#"{"content":"\ud800","title":"\ud800","email":"\ud800"}"#)]
 #[tokio::test]
 async fn a_body_that_is_no_json_is_malformed(#[case] body: &'static str) {
     let world = World::start().await;
@@ -144,6 +144,23 @@ async fn an_unknown_path_and_a_wrong_method_are_told_apart() {
         let reply = phone.client.ask(method, &path).send().await;
         reply.problem(ErrorCode::MethodNotAllowed);
         assert!(reply.header("allow").is_some_and(|allow| !allow.is_empty()), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_asked_for_changes_nothing() {
+    let world = World::start().await;
+    let (phone, conversation) = somebody(&world).await;
+    for path in ["/api/v1/users/me".to_owned(), messages_path(conversation)] {
+        let _ = phone.client.get(&path).json(&content("Hello")).send().await.expect_status(200);
+        phone
+            .client
+            .anonymous()
+            .get(&path)
+            .json(&content("Hello"))
+            .send()
+            .await
+            .problem(ErrorCode::TokenMissing);
     }
 }
 

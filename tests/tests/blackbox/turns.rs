@@ -15,7 +15,8 @@ use shared::{
     id::Id,
 };
 
-/// A phone with a turn that runs and whose provider waits for the test.
+/// A phone with a turn that runs and whose provider waits for the test. The world must be bound as well: it ends where it
+/// is dropped.
 struct Running {
     world: World,
     phone: Phone,
@@ -55,7 +56,7 @@ async fn finished(phone: &Phone, conversation: Id) -> (Id, Vec<Event>) {
 
 #[tokio::test]
 async fn a_reader_that_goes_away_changes_nothing() {
-    let Running { phone, conversation, turn, mut call, .. } = running(&["Once "]).await;
+    let Running { world: _world, phone, conversation, turn, mut call, .. } = running(&["Once "]).await;
     call.say("upon ").await.unwrap();
     call.say("a time.").await.unwrap();
     call.stop().await.unwrap();
@@ -91,7 +92,7 @@ async fn a_client_that_waits_for_json_and_goes_away_changes_nothing() {
 
 #[tokio::test]
 async fn a_turn_tells_its_state() {
-    let Running { phone, conversation, turn, mut call, .. } = running(&["Once "]).await;
+    let Running { world: _world, phone, conversation, turn, mut call, .. } = running(&["Once "]).await;
     let state: Turn = phone.turn(turn).await;
     assert_eq!((state.id, state.conversation_id, state.model.as_str()), (turn, conversation, "fast"));
     assert_eq!((state.status, state.text.as_str(), state.last_event_id), (TurnStatus::Running, "Once ", 2));
@@ -139,7 +140,7 @@ async fn the_same_cursor_is_served_after_a_restart() {
 
 #[tokio::test]
 async fn a_reader_that_comes_back_goes_on_where_it_was() {
-    let Running { phone, turn, mut call, .. } = running(&["Once ", "upon "]).await;
+    let Running { world: _world, phone, turn, mut call, .. } = running(&["Once ", "upon "]).await;
     let mut early = phone.events_after(turn, 2).stream().await;
     let mut whole = phone.events(turn).stream().await;
     assert_eq!(early.delta().await, "upon ");
@@ -200,7 +201,7 @@ async fn stop_comes_too_late_for_a_turn_that_ended() {
 
 #[tokio::test]
 async fn stop_works_before_the_first_word() {
-    let Running { phone, conversation, turn, mut call, .. } = running(&[]).await;
+    let Running { world: _world, phone, conversation, turn, mut call, .. } = running(&[]).await;
     let _ = phone.cancel(turn).send().await.expect_status(202);
     bounded("the call of the provider to be given up", call.gone()).await;
     phone.persisted(turn).await;

@@ -1,0 +1,285 @@
+//! The Worker's own way to the origin, walked by hand: a delivery counts once, and only with the Worker's signature and the
+//! user's own token.
+
+use edgechat_tests::{
+    client::{Client, Phone, Reply},
+    clock::now,
+    provider::call::USAGE,
+    world::{EDGE_KEY, JWT_SECRET, World},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::{
+    api::{
+        ErrorCode,
+        chat::{FinishReason, Message, Part, Role, TurnStatus},
+        internal::{
+            ConversationContext, DeliveryReceipt, StoredTurn, TURNS_PATH, TurnDelivery, context_path,
+            turn_path,
+        },
+    },
+    auth::{
+        claims::Claims,
+        edge::{EdgeKeys, EdgeRequest, sha256},
+        native::{SigningKey, Verifier},
+    },
+    http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
+    id::Id,
+    time::Timestamp,
+};
+
+const REQUEST_ID: &str = "by-hand";
+
+/// One request of a Worker, before it is sent.
+struct Signed<'a> {
+    method: Method,
+    path: &'a str,
+    body: Vec<u8>,
+    key: &'a str,
+    nonce: String,
+    created: Timestamp,
+}
+
+impl<'a> Signed<'a> {
+    fn new(method: Method, path: &'a str, body: &impl serde::Serialize) -> Self {
+        let body = if method == Method::GET { Vec::new() } else { serde_json::to_vec(body).unwrap() };
+        Self { method, path, body, key: EDGE_KEY, nonce: fresh_id().to_string(), created: now() }
+    }
+
+    fn delivery(delivery: &TurnDelivery) -> Self {
+        Self::new(Method::POST, TURNS_PATH, delivery)
+    }
+
+    fn signature(&self) -> String {
+        let request = EdgeRequest {
+            method: self.method.as_str(),
+            path_and_query: self.path,
+            body_sha256: &sha256(&self.body),
+            request_id: REQUEST_ID,
+            client_ip: "",
+        };
+        EdgeKeys::parse(self.key).unwrap().sign(&request, self.created, &self.nonce)
+    }
+
+    async fn send(&self, origin: &Client) -> Reply {
+        let ask = origin.ask(self.method.clone(), self.path).header(X_REQUEST_ID, REQUEST_ID);
+        let ask = ask.header(CLIENT_IP, "").header(SIGNATURE, &self.signature());
+        ask.json_bytes(self.body.clone()).send().await
+    }
+}
+
+/// An id that nobody has yet.
+fn fresh_id() -> Id {
+    use std::hash::{BuildHasher, RandomState};
+    let random = RandomState::new().hash_one(0_u8).to_be_bytes();
+    let mut bytes = [0; 10];
+    bytes[2..].copy_from_slice(&random);
+    Id::new(now(), bytes)
+}
+
+/// A turn that went well, as the Worker delivers it.
+fn delivery(phone: &Phone, conversation: Id, last_seq: u64) -> TurnDelivery {
+    let (turn_id, at) = (fresh_id(), now());
+    let user_message = Message {
+        id: fresh_id(),
+        conversation_id: conversation,
+        turn_id,
+        parent_id: None,
+        seq: last_seq + 1,
+        role: Role::User,
+        content: "Hello".to_owned(),
+        parts: vec![Part::Text { text: "Hello".to_owned() }],
+        status: TurnStatus::Completed,
+        finish_reason: None,
+        model: None,
+        usage: None,
+        tool_calls: Vec::new(),
+        created_at: at,
+        updated_at: at,
+    };
+    let assistant_message = Message {
+        id: fresh_id(),
+        parent_id: Some(user_message.id),
+        seq: last_seq + 2,
+        role: Role::Assistant,
+        content: "Hi".to_owned(),
+        parts: vec![Part::Text { text: "Hi".to_owned() }],
+        finish_reason: Some(FinishReason::Stop),
+        model: Some("fast".to_owned()),
+        usage: Some(USAGE),
+        ..user_message.clone()
+    };
+    TurnDelivery {
+        turn_id,
+        user_id: phone.tokens.user.id,
+        conversation_id: conversation,
+        status: TurnStatus::Completed,
+        model: "fast".to_owned(),
+        error: None,
+        user_message,
+        assistant_message,
+        usage: USAGE,
+        last_event_id: 5,
+        created_at: at,
+        finished_at: at,
+    }
+}
+
+/// Somebody at the origin's own door, with a conversation.
+async fn somebody(world: &World) -> (Phone, Id, Client) {
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let origin = world.client_of_origin().with_token(&phone.tokens.access_token);
+    (phone, conversation, origin)
+}
+
+#[tokio::test]
+async fn a_delivery_counts_once_however_often_it_comes() {
+    let world = World::start().await;
+    let (phone, conversation, origin) = somebody(&world).await;
+    let delivery = delivery(&phone, conversation, 0);
+    let bodies = [Signed::delivery(&delivery), Signed::delivery(&delivery), Signed::delivery(&delivery)];
+    let (first, second, third) =
+        tokio::join!(bodies[0].send(&origin), bodies[1].send(&origin), bodies[2].send(&origin));
+    for reply in [first, second, third] {
+        let receipt: DeliveryReceipt = reply.expect_status(200).json();
+        assert_eq!(receipt, DeliveryReceipt { conversation_exists: true, last_seq: 2 });
+    }
+    let expected = [delivery.user_message.clone(), delivery.assistant_message.clone()];
+    assert_eq!(phone.messages(conversation).await, expected);
+    let totals = phone.usage().await.totals;
+    assert_eq!((totals.requests, totals.messages, totals.output_tokens), (1, 1, USAGE.output_tokens));
+
+    let path = context_path(conversation);
+    let context = Signed::new(Method::GET, &path, &()).send(&origin).await.expect_status(200);
+    let context: ConversationContext = context.json();
+    assert_eq!((context.conversation_id, context.last_seq), (conversation, 2));
+    assert_eq!(context.messages, expected);
+    let path = turn_path(delivery.turn_id);
+    let stored: StoredTurn =
+        Signed::new(Method::GET, &path, &()).send(&origin).await.expect_status(200).json();
+    assert_eq!((stored.last_event_id, stored.assistant_message), (5, delivery.assistant_message));
+}
+
+#[tokio::test]
+async fn only_the_workers_signature_opens_the_door() {
+    let world = World::start().await;
+    let (phone, conversation, origin) = somebody(&world).await;
+    let delivery = delivery(&phone, conversation, 0);
+    let good = || Signed::delivery(&delivery);
+    let wrong = [
+        Signed { key: "another-key-that-is-long-enough-to-be-one", ..good() },
+        Signed { created: now().plus_millis(-60_000), ..good() },
+        Signed { created: now().plus_millis(60_000), ..good() },
+    ];
+    for signed in wrong {
+        signed.send(&origin).await.problem(ErrorCode::Forbidden);
+    }
+    // Signed for another body, another path, another method.
+    let signature = good().signature();
+    let mut changed = delivery.clone();
+    changed.usage.output_tokens += 1;
+    let swapped = origin.post(TURNS_PATH).header(X_REQUEST_ID, REQUEST_ID).header(CLIENT_IP, "");
+    swapped.header(SIGNATURE, &signature).json(&changed).send().await.problem(ErrorCode::Forbidden);
+    let path = context_path(conversation);
+    let elsewhere = origin.get(&path).header(X_REQUEST_ID, REQUEST_ID).header(CLIENT_IP, "");
+    elsewhere.header(SIGNATURE, &signature).send().await.problem(ErrorCode::Forbidden);
+    // A public route takes no wrong signature either.
+    let login = origin.post("/api/v1/auth/login").header(SIGNATURE, &signature).json(&json!({}));
+    login.send().await.problem(ErrorCode::Forbidden);
+    // The same request twice is one too many.
+    let once = good();
+    let _ = once.send(&origin).await.expect_status(200);
+    once.send(&origin).await.problem(ErrorCode::Forbidden);
+    assert_eq!(phone.usage().await.totals.requests, 1);
+}
+
+#[tokio::test]
+async fn a_delivery_speaks_for_nobody_but_the_user_of_its_token() {
+    let world = World::start().await;
+    let (ada, conversation, _) = somebody(&world).await;
+    let (eve, _, as_eve) = somebody(&world).await;
+
+    // In Ada's name with Eve's token; in Eve's name into Ada's conversation; with no token at all.
+    let in_adas_name = Signed::delivery(&delivery(&ada, conversation, 0)).send(&as_eve).await;
+    assert!([403, 404].contains(&in_adas_name.status), "{in_adas_name:?}");
+    let into_adas = Signed::delivery(&delivery(&eve, conversation, 0)).send(&as_eve).await;
+    assert!([200, 403, 404].contains(&into_adas.status), "{into_adas:?}");
+    if into_adas.status == 200 {
+        assert!(
+            !into_adas.json::<DeliveryReceipt>().conversation_exists,
+            "to Eve, Ada's conversation does not exist"
+        );
+    }
+    let without = Signed::delivery(&delivery(&ada, conversation, 0)).send(&world.client_of_origin()).await;
+    without.problem(ErrorCode::TokenMissing);
+    let paths = [context_path(conversation), turn_path(conversation)];
+    for path in &paths {
+        Signed::new(Method::GET, path, &()).send(&as_eve).await.problem(ErrorCode::NotFound);
+    }
+    assert_eq!(ada.messages(conversation).await, []);
+    assert_eq!(ada.usage().await.totals.requests, 0);
+}
+
+#[tokio::test]
+async fn a_late_delivery_is_held_against_the_time_of_its_turn() {
+    let world = World::start().await;
+    let (phone, conversation, origin) = somebody(&world).await;
+    let key = SigningKey::from_secret(JWT_SECRET).unwrap();
+    let claims = Verifier::new(key.jwk_set()).verify(&phone.tokens.access_token, now()).unwrap();
+    let hours_ago = |hours: i64| now().plus_millis(-hours * 3_600_000);
+    let token_of = |at: Timestamp| {
+        let from_s = at.as_secs();
+        key.sign(&Claims { iat: from_s, nbf: from_s, exp: from_s + 900, ..claims.clone() })
+    };
+    let turn_of = |at: Timestamp, last_seq: u64| {
+        let new = delivery(&phone, conversation, last_seq);
+        TurnDelivery { created_at: at, finished_at: at, ..new }
+    };
+
+    let long_expired = origin.with_token(token_of(hours_ago(20)));
+    let late = Signed::delivery(&turn_of(hours_ago(20), 0)).send(&long_expired).await;
+    let _ = late.expect_status(200);
+    let after_the_token = Signed::delivery(&turn_of(hours_ago(10), 2)).send(&long_expired).await;
+    assert_eq!(after_the_token.status, 401, "{after_the_token:?}");
+    // Reading is for tokens that hold now.
+    let path = context_path(conversation);
+    Signed::new(Method::GET, &path, &()).send(&long_expired).await.problem(ErrorCode::TokenExpired);
+
+    let months_ago = origin.with_token(token_of(hours_ago(24 * 60)));
+    let too_late = Signed::delivery(&turn_of(hours_ago(24 * 60), 2)).send(&months_ago).await;
+    assert!((400..500).contains(&too_late.status), "{too_late:?}");
+    assert_eq!(phone.messages(conversation).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_delivery_to_a_deleted_conversation_counts_and_stores_nothing() {
+    let world = World::start().await;
+    let (phone, conversation, origin) = somebody(&world).await;
+    let path = format!("/api/v1/chat/conversations/{conversation}");
+    let _ = phone.client.ask(Method::DELETE, &path).send().await.expect_status(204);
+    let delivery = delivery(&phone, conversation, 0);
+    for _ in 0..2 {
+        let reply = Signed::delivery(&delivery).send(&origin).await.expect_status(200);
+        assert!(!reply.json::<DeliveryReceipt>().conversation_exists);
+    }
+    assert_eq!(phone.usage().await.totals.requests, 1);
+    let messages = phone.client.get(&format!("{path}/messages")).send().await;
+    messages.problem(ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn in_production_the_origin_serves_the_worker_only() {
+    let world = World::setup().var("EDGECHAT_ENV", "production").start().await;
+    let direct = world.client_of_origin();
+    let login = json!({ "email": "ada@example.com", "password": "correct horse battery" });
+    direct.post("/api/v1/auth/login").json(&login).send().await.problem(ErrorCode::Forbidden);
+    direct.get("/api/v1/users/me").send().await.problem(ErrorCode::Forbidden);
+    for path in ["/api/v1/health", "/api/v1/health/ready", "/.well-known/jwks.json", "/"] {
+        let reply: Value = direct.get(path).send().await.expect_status(200).value();
+        assert!(reply.is_object());
+    }
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    assert_eq!(phone.say(conversation, "Hello").await.status, TurnStatus::Completed);
+}
