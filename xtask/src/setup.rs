@@ -1,5 +1,7 @@
 //! Everything a fresh machine lacks. Each part looks first and does nothing when nothing is missing.
 
+mod apt;
+mod files;
 mod node;
 mod tools;
 mod wasm;

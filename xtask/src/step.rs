@@ -7,7 +7,7 @@ use std::{
     fs::File,
     io::{IsTerminal, Read, Seek, SeekFrom, Write},
     path::Path,
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -35,24 +35,36 @@ pub(crate) fn headed<T>(title: &str, work: impl FnOnce() -> Result<T>) -> Result
 ///
 /// # Errors
 /// When the tool cannot be started or fails; the log's tail has then been shown, and the sentence names the log.
-pub(crate) fn logged(title: &str, command: &Command, log: &Path) -> Result<()> {
+pub(crate) fn logged(title: &str, command: &mut Command, log: &Path) -> Result<()> {
+    let status = attempt(title, command, log)?;
+    if !status.success() {
+        eprintln!("{}", tail(log));
+        bail!("{title} failed ({status}): the whole output is in {}", near(log).display());
+    }
+    Ok(())
+}
+
+/// As [`logged`], for a tool that may fail: how it ended is the caller's to judge.
+///
+/// # Errors
+/// When the tool cannot be started, or the user interrupts.
+pub(crate) fn attempt(title: &str, command: &mut Command, log: &Path) -> Result<ExitStatus> {
     if let Some(folder) = log.parent() {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
     let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let both = file.try_clone().context("cannot share a log")?;
+    // A tool's backtrace would push its own words out of the log's tail.
+    command.env("RUST_BACKTRACE", "0").env("RUST_LIB_BACKTRACE", "0");
     let mut child = Guarded::spawn(command, file.into(), both.into())?;
     let mut line = ProgressLine::start(title, log);
     let status = child.wait(|| line.tick());
     line.finish();
     let status = status?;
-    if !status.success() {
-        eprintln!("{}", tail(log));
-        bail!("{title} failed ({status}): the whole output is in {}", near(log).display());
-    }
-    println!("    {title}: {}", human(line.started.elapsed()));
-    Ok(())
+    let outcome = if status.success() { "" } else { " (failed)" };
+    println!("    {title}: {}{outcome}", human(line.started.elapsed()));
+    Ok(status)
 }
 
 /// Runs a tool whose output the user wants to see as it comes.
@@ -179,7 +191,7 @@ mod tests {
         let log = folder.path().join("deep/tool.log");
         let mut command = Command::new("sh");
         command.args(["-c", "echo why; exit 4"]);
-        let error = logged("The tool", &command, &log).unwrap_err().to_string();
+        let error = logged("The tool", &mut command, &log).unwrap_err().to_string();
         assert!(error.starts_with("The tool failed (exit status: 4)"), "{error}");
         assert!(error.contains("tool.log"), "{error}");
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "why\n");

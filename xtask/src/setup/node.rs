@@ -104,7 +104,7 @@ fn install(workspace: &Workspace, folder: &Path) -> Result<()> {
     let npm = require("npm", "install Node.js (any version from 18, with npm) and run this again")?;
     let mut command = Command::new(npm);
     command.arg("ci").current_dir(folder);
-    step::logged("Node packages (npm ci)", &command, &workspace.setup_logs().join("npm.log"))
+    step::logged("Node packages (npm ci)", &mut command, &workspace.setup_logs().join("npm.log"))
 }
 
 fn platform(os: &str, arch: &str) -> Result<Platform> {

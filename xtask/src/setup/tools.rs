@@ -64,7 +64,7 @@ fn install(workspace: &Workspace, tool: &Tool, version: &str, scratch: &Path) ->
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_DEBUG", "0");
     let title = format!("{} {version} (cargo install, once)", tool.package);
-    step::logged(&title, &command, &workspace.setup_logs().join(format!("{}.log", tool.package)))
+    step::logged(&title, &mut command, &workspace.setup_logs().join(format!("{}.log", tool.package)))
 }
 
 /// The version of a crate in the text of a `Cargo.lock`: the first, if there are several.

@@ -65,14 +65,10 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<()> {
     if compiler.has_target() {
         return Ok(());
     }
-    let added = rustup(workspace, &compiler);
-    if added && compiler.has_target() {
+    if rustup(workspace, &compiler)? && compiler.has_target() {
         return Ok(());
     }
-    if added {
-        println!("    rustup added nothing to {}", compiler.sysroot.display());
-    }
-    println!("    rustup could not add the target; building it from Debian's source package instead");
+    println!("    rustup could not add {TARGET}: building it from the source that Debian packages");
     wasm_source::build(workspace, &compiler).with_context(|| {
         format!(
             "the {TARGET} standard library of Rust {} is missing: run `rustup target add {TARGET}` where there is \
@@ -83,12 +79,12 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<()> {
 }
 
 /// Whether rustup says that it added the target.
-fn rustup(workspace: &Workspace, compiler: &Compiler) -> bool {
-    let (true, Some(rustup)) = (compiler.is_rustups(), find("rustup")) else { return false };
+fn rustup(workspace: &Workspace, compiler: &Compiler) -> Result<bool> {
+    let (true, Some(rustup)) = (compiler.is_rustups(), find("rustup")) else { return Ok(false) };
     let mut command = Command::new(rustup);
     command.args(["target", "add", TARGET]).current_dir(workspace.root());
-    step::logged("wasm32 target (rustup target add)", &command, &workspace.setup_logs().join("rustup.log"))
-        .is_ok()
+    let log = workspace.setup_logs().join("rustup.log");
+    Ok(step::attempt("wasm32 target (rustup target add)", &mut command, &log)?.success())
 }
 
 /// The release in the output of `rustc -vV`.

@@ -34,7 +34,7 @@ pub(super) fn ensure(workspace: &Workspace, node: &Node) -> Result<()> {
     }
     step::logged(
         "Worker (worker-build)",
-        &command(workspace, node),
+        &mut command(workspace, node),
         &workspace.setup_logs().join("worker.log"),
     )?;
     fingerprint::write(&stamp, &state(workspace, &sources)?)
@@ -54,10 +54,7 @@ fn command(workspace: &Workspace, node: &Node) -> Command {
         .current_dir(workspace.root().join("edge"))
         .env("WASM_BINDGEN_BIN", tools.join("wasm-bindgen"))
         .env("WASM_OPT_BIN", node.program("wasm-opt"))
-        .env("ESBUILD_BIN", node.program("esbuild"))
-        // A backtrace of the tool would push the compiler's own words out of the log's tail.
-        .env("RUST_BACKTRACE", "0")
-        .env("RUST_LIB_BACKTRACE", "0");
+        .env("ESBUILD_BIN", node.program("esbuild"));
     node.prepare(&mut command);
     command
 }
