@@ -1,0 +1,114 @@
+//! From a sign-in to tokens, and from a refresh token to the next pair.
+
+use shared::{
+    api::{
+        ErrorCode,
+        account::{Tokens, User},
+    },
+    id::Id,
+    time::{DAY_MS, Timestamp},
+};
+
+use super::tokens::{RefreshToken, TokenIssuer, seconds};
+use crate::{
+    app::App,
+    http::Failure,
+    store::accounts::{NewSession, RefreshExchange, RefreshOutcome},
+};
+
+/// How long the newest used refresh token still gets its successor again: a client whose answer was lost tries again.
+const REFRESH_GRACE_MS: i64 = 10_000;
+/// How long a session stays on record after its end, in days.
+const KEEP_EXPIRED_DAYS: i64 = 30;
+
+/// A session that is about to begin, with the token its client will hold.
+pub struct Opening {
+    /// For the store.
+    pub session: NewSession,
+    refresh: RefreshToken,
+}
+
+impl Opening {
+    /// A session of this user that begins now.
+    pub fn prepare(app: &App, user_id: Id, device_name: Option<String>, now: Timestamp) -> Self {
+        let refresh = TokenIssuer::refresh(&*app.random);
+        let session = NewSession {
+            id: app.random.id(now),
+            user_id,
+            device_name: device_name.filter(|name| !name.trim().is_empty()),
+            created_at: now,
+            expires_at: app.tokens.session_expiry(now),
+            refresh_hash: refresh.hash(),
+            refresh_expires_at: app.tokens.refresh_expiry(now),
+        };
+        Self { session, refresh }
+    }
+
+    /// The tokens of the session, once it is stored.
+    pub fn into_tokens(self, app: &App, user: User) -> Tokens {
+        let Self { session, refresh } = self;
+        tokens(app, user, session.id, &refresh, session.refresh_expires_at, session.created_at)
+    }
+}
+
+/// Begins a session of somebody who has shown who they are.
+pub async fn open(
+    app: &App,
+    user: User,
+    device_name: Option<String>,
+    now: Timestamp,
+) -> Result<Tokens, Failure> {
+    let opening = Opening::prepare(app, user.id, device_name, now);
+    let forget_before = now.plus_millis(-KEEP_EXPIRED_DAYS * DAY_MS);
+    if !app.stores.accounts.open_session(opening.session.clone(), forget_before).await? {
+        // The account was deleted between the check of the password and here.
+        return Err(ErrorCode::InvalidCredentials.into());
+    }
+    Ok(opening.into_tokens(app, user))
+}
+
+/// The next pair for a refresh token.
+///
+/// Errors: [`ErrorCode::TokenInvalid`] when there is no such token or it has expired, [`ErrorCode::SessionEnded`] when its
+/// session has ended, or ends now because the token had been used before.
+pub async fn refresh(app: &App, presented: &str, now: Timestamp) -> Result<Tokens, Failure> {
+    let presented = RefreshToken::decode(presented).ok_or(ErrorCode::TokenInvalid)?;
+    let successor = app.tokens.successor(&presented);
+    let exchange = RefreshExchange {
+        presented: presented.hash(),
+        successor: successor.hash(),
+        successor_expires_at: app.tokens.refresh_expiry(now),
+        now,
+        grace_ms: REFRESH_GRACE_MS,
+    };
+    match app.stores.accounts.exchange_refresh(exchange).await? {
+        RefreshOutcome::Exchanged { session, refresh_expires_at } => {
+            Ok(tokens(app, session.user, session.id, &successor, refresh_expires_at, now))
+        }
+        RefreshOutcome::Unknown => Err(ErrorCode::TokenInvalid.into()),
+        RefreshOutcome::Ended => Err(ErrorCode::SessionEnded.into()),
+        RefreshOutcome::Reused => {
+            tracing::warn!("a refresh token was used twice; its session has been ended");
+            Err(ErrorCode::SessionEnded.into())
+        }
+    }
+}
+
+fn tokens(
+    app: &App,
+    user: User,
+    session_id: Id,
+    refresh: &RefreshToken,
+    refresh_expires_at: Timestamp,
+    now: Timestamp,
+) -> Tokens {
+    Tokens {
+        access_token: app.tokens.access(&user, session_id, now, &*app.random),
+        refresh_token: refresh.encode(),
+        token_type: "bearer".into(),
+        expires_in: app.tokens.access_lifetime_s(),
+        refresh_expires_in: seconds(refresh_expires_at.millis_since(now)),
+        session_id,
+        user,
+    }
+}

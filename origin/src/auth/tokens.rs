@@ -1,0 +1,144 @@
+//! Access tokens (JWT) and refresh tokens (opaque), made and checked. Nothing is stored here.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hkdf::Hkdf;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+use shared::{
+    api::account::{Plan, User},
+    auth::{
+        Claims, TokenError,
+        claims::{AUDIENCE, ISSUER},
+        edge::sha256,
+        keys::JwkSet,
+        native::{SigningKey, Verifier},
+    },
+    id::Id,
+    time::{DAY_MS, SECOND_MS, Timestamp},
+};
+
+use crate::{ambient::Random, config::Config, store::accounts::TokenHash};
+
+const REFRESH_BYTES: usize = 32;
+/// How long a session lasts whatever happens, in days, unless its refresh tokens live longer.
+const SESSION_DAYS: i64 = 30;
+/// Separates this key from whatever else is derived from the same secret (RFC 5869, section 3.2).
+const REFRESH_KEY_INFO: &[u8] = b"edgechat refresh token successor v1";
+
+/// Makes and checks tokens.
+pub struct TokenIssuer {
+    signing_key: SigningKey,
+    verifier: Verifier,
+    successor_key: Hmac<Sha256>,
+    access_lifetime_ms: i64,
+    refresh_lifetime_ms: i64,
+    session_lifetime_ms: i64,
+}
+
+/// A refresh token: 256 bits that say nothing.
+pub struct RefreshToken([u8; REFRESH_BYTES]);
+
+impl RefreshToken {
+    /// The token as a client holds it.
+    pub fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// Reads a client's token; anything of another form is `None`.
+    pub fn decode(text: &str) -> Option<Self> {
+        URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
+    }
+
+    /// What is stored of it.
+    pub fn hash(&self) -> TokenHash {
+        sha256(&self.0)
+    }
+}
+
+impl TokenIssuer {
+    /// An issuer with the keys and lifetimes of the configuration.
+    ///
+    /// Errors: the key is longer than HKDF can derive, which a test rules out.
+    pub fn new(config: &Config) -> Result<Self, hkdf::InvalidLength> {
+        let refresh_lifetime_ms = config.limits.refresh_token_days * DAY_MS;
+        Ok(Self {
+            verifier: Verifier::new(config.signing_key.jwk_set()),
+            signing_key: config.signing_key.clone(),
+            successor_key: successor_key(config.jwt_secret.expose())?,
+            access_lifetime_ms: config.limits.access_token_minutes * 60 * SECOND_MS,
+            refresh_lifetime_ms,
+            session_lifetime_ms: (SESSION_DAYS * DAY_MS).max(refresh_lifetime_ms),
+        })
+    }
+
+    /// The public keys.
+    pub fn jwk_set(&self) -> JwkSet {
+        self.signing_key.jwk_set()
+    }
+
+    /// Seconds an access token is valid.
+    pub fn access_lifetime_s(&self) -> u64 {
+        seconds(self.access_lifetime_ms)
+    }
+
+    /// An access token for a session of this user.
+    pub fn access(&self, user: &User, session_id: Id, now: Timestamp, random: &dyn Random) -> String {
+        self.signing_key.sign(&self.claims(user.id, user.plan, session_id, now, random))
+    }
+
+    /// The claims of a token that is valid at `now`.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
+        self.verifier.verify(token, now)
+    }
+
+    /// A first refresh token.
+    pub fn refresh(random: &dyn Random) -> RefreshToken {
+        let mut bytes = [0; REFRESH_BYTES];
+        random.fill(&mut bytes);
+        RefreshToken(bytes)
+    }
+
+    /// The token that follows this one: always the same, so that a client whose answer was lost gets it again, and no
+    /// raw token need be stored.
+    pub fn successor(&self, token: &RefreshToken) -> RefreshToken {
+        let mut mac = self.successor_key.clone();
+        mac.update(&token.0);
+        RefreshToken(mac.finalize().into_bytes().into())
+    }
+
+    /// When a refresh token that is made now expires, if it is not used.
+    pub fn refresh_expiry(&self, now: Timestamp) -> Timestamp {
+        now.plus_millis(self.refresh_lifetime_ms)
+    }
+
+    /// When a session that begins now ends, whatever happens.
+    pub fn session_expiry(&self, now: Timestamp) -> Timestamp {
+        now.plus_millis(self.session_lifetime_ms)
+    }
+
+    fn claims(&self, user_id: Id, plan: Plan, session_id: Id, now: Timestamp, random: &dyn Random) -> Claims {
+        let issued = now.as_secs();
+        Claims {
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            sub: user_id,
+            sid: session_id,
+            jti: random.id(now),
+            iat: issued,
+            nbf: issued,
+            exp: now.plus_millis(self.access_lifetime_ms).as_secs(),
+            plan,
+        }
+    }
+}
+
+/// Whole seconds of a span; none when it is negative.
+pub(super) fn seconds(millis: i64) -> u64 {
+    u64::try_from(millis.div_euclid(SECOND_MS)).unwrap_or(0)
+}
+
+fn successor_key(secret: &str) -> Result<Hmac<Sha256>, hkdf::InvalidLength> {
+    let mut key = hmac::digest::Key::<Hmac<Sha256>>::default();
+    Hkdf::<Sha256>::new(None, secret.as_bytes()).expand(REFRESH_KEY_INFO, &mut key)?;
+    Ok(Hmac::new(&key))
+}

@@ -1,0 +1,58 @@
+//! Variables that other parts act on and that stand in the same `.env` file. They are checked here, so that one
+//! `edgechat check-config` finds a typing error wherever it would hurt; the origin keeps nothing of them.
+
+use shared::{http::cors::CorsPolicy, provider::registry};
+
+use super::{
+    process::Environment,
+    reader::{Reader, UNSET, masked, quoted},
+};
+
+/// Checks `CORS_ORIGINS`, `DEFAULT_MODEL`, `GEMINI_API_BASE`, `CACHE_TTL_SECONDS`, `OTP_EXPIRATION_MINUTES` and the
+/// variables of payments.
+pub(super) fn check(reader: &mut Reader<'_>, environment: Environment) {
+    if let Some(text) = reader.text("CORS_ORIGINS")
+        && let Err(reason) = CorsPolicy::parse(text)
+    {
+        reader.wrong(
+            "CORS_ORIGINS",
+            quoted(text),
+            format!("it should hold *, a comma list or a JSON list: {reason}"),
+        );
+    }
+    if let Some(name) = reader.text("DEFAULT_MODEL")
+        && registry::resolve(name).is_none()
+    {
+        let known: Vec<_> = registry::MODELS.iter().map(|model| model.id).collect();
+        reader.wrong("DEFAULT_MODEL", quoted(name), format!("it should hold one of {}", known.join(", ")));
+    }
+    for variable in ["GEMINI_API_BASE", "STRIPE_API_BASE"] {
+        if let Some(text) = reader.text(variable)
+            && !(text.starts_with("https://") || text.starts_with("http://"))
+        {
+            reader.wrong(
+                variable,
+                quoted(text),
+                "it should hold an address that begins with https:// or http://",
+            );
+        }
+    }
+    reader.number("CACHE_TTL_SECONDS", 300, 0..=86_400);
+    reader.number("OTP_EXPIRATION_MINUTES", 5, 1..=60);
+    payments(reader, environment);
+}
+
+fn payments(reader: &mut Reader<'_>, environment: Environment) {
+    let Some(key) = reader.text("STRIPE_SECRET_KEY") else { return };
+    if !key.starts_with("sk_") && !key.starts_with("rk_") {
+        reader.wrong(
+            "STRIPE_SECRET_KEY",
+            masked(key),
+            "it should hold a secret key of Stripe, which begins with sk_ or rk_",
+        );
+    }
+    if environment == Environment::Production && reader.text("STRIPE_WEBHOOK_SECRET").is_none() {
+        let wanted = "it should hold the signing secret of the webhook endpoint, as STRIPE_SECRET_KEY is set";
+        reader.wrong("STRIPE_WEBHOOK_SECRET", UNSET, wanted);
+    }
+}

@@ -1,0 +1,35 @@
+//! How long things live and how often they may happen.
+
+use super::reader::Reader;
+
+/// The limits section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// `ACCESS_TOKEN_EXPIRE_MINUTES`, default 15: minutes an access token is valid.
+    pub access_token_minutes: i64,
+    /// `REFRESH_TOKEN_EXPIRE_DAYS`, default 7: days an unused refresh token is valid.
+    pub refresh_token_days: i64,
+    /// `RATE_LIMIT_REQUESTS`, default 100: sign-ups, and sign-ins, from one address in a window.
+    pub rate_limit_requests: u32,
+    /// `RATE_LIMIT_WINDOW_SECONDS`, default 60: the window, in seconds.
+    pub rate_limit_window_s: u32,
+    /// `BASIC_TIER_DAILY_LIMIT`, default 5: messages a day of the basic plan.
+    pub basic_tier_daily_limit: u64,
+}
+
+impl LimitsConfig {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            access_token_minutes: small(reader.number("ACCESS_TOKEN_EXPIRE_MINUTES", 15, 1..=1_440)).into(),
+            refresh_token_days: small(reader.number("REFRESH_TOKEN_EXPIRE_DAYS", 7, 1..=365)).into(),
+            rate_limit_requests: small(reader.number("RATE_LIMIT_REQUESTS", 100, 1..=1_000_000)),
+            rate_limit_window_s: small(reader.number("RATE_LIMIT_WINDOW_SECONDS", 60, 1..=86_400)),
+            basic_tier_daily_limit: reader.number("BASIC_TIER_DAILY_LIMIT", 5, 0..=1_000_000_000),
+        }
+    }
+}
+
+/// All bounds above fit.
+fn small(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,88 @@
+//! Configuration: variables parsed into enums and numbers once, at start. Nothing else reads a variable.
+//!
+//! - [`vars`]: where variables come from
+//! - [`reader`]: how one is read, and what is said when it is wrong
+//! - [`process`], [`secrets`], [`stores`], [`limits`]: the sections
+//! - `elsewhere`: variables of other parts, checked only
+
+mod elsewhere;
+pub mod limits;
+pub mod process;
+pub mod reader;
+pub mod secrets;
+pub mod stores;
+pub mod vars;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use shared::auth::{edge::EdgeKeys, native::SigningKey};
+
+pub use limits::LimitsConfig;
+pub use process::{Environment, LogFormat, ProcessConfig};
+pub use reader::Problem;
+pub use secrets::Secret;
+pub use stores::StoresConfig;
+pub use vars::Vars;
+
+use reader::Reader;
+
+/// Everything the origin can be told, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Name, environment, address, logs.
+    pub process: ProcessConfig,
+    /// The secret behind tokens.
+    pub jwt_secret: Secret,
+    /// The key of access tokens.
+    pub signing_key: SigningKey,
+    /// The keys shared with the Worker; `None` in a development set-up without one.
+    pub edge_keys: Option<EdgeKeys>,
+    /// What serves each port.
+    pub stores: StoresConfig,
+    /// Lifetimes and limits.
+    pub limits: LimitsConfig,
+}
+
+/// Everything that is wrong, one variable a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<Problem>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads all sections.
+    ///
+    /// Errors: every variable that is wrong, by name.
+    pub fn read(vars: &Vars) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(vars);
+        let process = ProcessConfig::read(&mut reader);
+        let secrets = secrets::SecretsConfig::read(&mut reader, process.environment);
+        let stores = StoresConfig::read(&mut reader, &process);
+        let limits = LimitsConfig::read(&mut reader);
+        elsewhere::check(&mut reader, process.environment);
+        match (reader.into_problems(), secrets.signing_key) {
+            (problems, Some(signing_key)) if problems.is_empty() => Ok(Self {
+                process,
+                jwt_secret: secrets.jwt_secret,
+                signing_key,
+                edge_keys: secrets.edge_keys,
+                stores,
+                limits,
+            }),
+            (problems, _) => Err(ConfigError(problems)),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Reads single variables and collects everything that is wrong, so that one start names all of it.
+
+use std::{fmt, ops::RangeInclusive};
+
+use super::vars::Vars;
+
+/// A variable that cannot be used: `VARIABLE: what it held; what it should hold`. Never the value of a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The variable.
+    pub variable: &'static str,
+    /// What it held, in words where the value may be secret.
+    pub held: String,
+    /// What it should hold.
+    pub wanted: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.variable, self.held, self.wanted)
+    }
+}
+
+/// Reads variables for the sections and gathers their problems.
+pub struct Reader<'a> {
+    vars: &'a Vars,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader over these variables.
+    pub fn new(vars: &'a Vars) -> Self {
+        Self { vars, problems: Vec::new() }
+    }
+
+    /// What was wrong with everything read so far.
+    pub fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
+    /// The value of a variable, if it is set.
+    pub fn text(&self, variable: &str) -> Option<&'a str> {
+        self.vars.get(variable)
+    }
+
+    /// Notes that a variable cannot be used; `held` is shown as it stands.
+    pub fn wrong(&mut self, variable: &'static str, held: impl Into<String>, wanted: impl Into<String>) {
+        self.problems.push(Problem { variable, held: held.into(), wanted: wanted.into() });
+    }
+
+    /// A whole number within bounds.
+    pub fn number(&mut self, variable: &'static str, default: u64, bounds: RangeInclusive<u64>) -> u64 {
+        let Some(text) = self.text(variable) else { return default };
+        match text.parse::<u64>() {
+            Ok(number) if bounds.contains(&number) => number,
+            _ => {
+                let wanted = format!(
+                    "it should hold a whole number from {} to {} (default {default})",
+                    bounds.start(),
+                    bounds.end()
+                );
+                self.wrong(variable, quoted(text), wanted);
+                default
+            }
+        }
+    }
+
+    /// `true` or `false`, or one of the ways to say so.
+    pub fn flag(&mut self, variable: &'static str, default: bool) -> bool {
+        let Some(text) = self.text(variable) else { return default };
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => true,
+            "false" | "0" | "no" | "off" => false,
+            _ => {
+                self.wrong(
+                    variable,
+                    quoted(text),
+                    format!("it should hold true or false (default {default})"),
+                );
+                default
+            }
+        }
+    }
+}
+
+/// A value that is not secret, as it is shown in a problem.
+pub fn quoted(text: &str) -> String {
+    format!("held {text:?}")
+}
+
+/// A secret, as it is shown in a problem: by its length alone.
+pub fn masked(text: &str) -> String {
+    match text.chars().count() {
+        1 => "held a secret of 1 character".to_owned(),
+        count => format!("held a secret of {count} characters"),
+    }
+}
+
+/// What is shown of a variable that is not set.
+pub const UNSET: &str = "not set";

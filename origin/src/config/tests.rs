@@ -1,0 +1,106 @@
+//! Every sentence a wrong configuration answers with, and every form a right one may have.
+
+use std::path::PathBuf;
+
+use rstest::rstest;
+
+use super::{stores::AccountsStore, *};
+
+const SECRET: (&str, &str) = ("JWT_SECRET", "0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c");
+const KEYS: (&str, &str) = ("EDGE_KEYS", "a1b2c3d4e5f60718293a4b5c6d7e8f90");
+const PRODUCTION: (&str, &str) = ("EDGECHAT_ENV", "production");
+
+fn read(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::read(&vars.iter().copied().collect())
+}
+
+#[test]
+fn one_secret_is_enough_for_development() {
+    let config = read(&[SECRET]).unwrap();
+    assert_eq!(config.process.environment, Environment::Development);
+    assert_eq!(config.process.listen_addr.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.process.app_name, "EdgeChat");
+    assert_eq!(config.process.log_format, LogFormat::Text);
+    assert_eq!(config.stores.accounts, AccountsStore::Sqlite(PathBuf::from(".edgechat/edgechat.db")));
+    assert_eq!(
+        config.limits,
+        LimitsConfig {
+            access_token_minutes: 15,
+            refresh_token_days: 7,
+            rate_limit_requests: 100,
+            rate_limit_window_s: 60,
+            basic_tier_daily_limit: 5,
+        }
+    );
+}
+
+#[test]
+fn an_earlier_backends_file_keeps_working() {
+    let config = read(&[
+        ("SECRET_KEY", SECRET.1),
+        ("DATABASE_URL", "sqlite+aiosqlite:///./app.db"),
+        ("GOOGLE_API_KEY", "AIza-something"),
+        ("CORS_ORIGINS", r#"["http://localhost:3000"]"#),
+        ("ACCESS_TOKEN_EXPIRE_MINUTES", "30"),
+        ("DEBUG", "True"),
+        ("MONGODB_URL", ""),
+    ])
+    .unwrap();
+    assert_eq!(config.stores.accounts, AccountsStore::Sqlite(PathBuf::from("app.db")));
+    assert_eq!(config.limits.access_token_minutes, 30);
+    assert!(config.process.debug);
+}
+
+#[test]
+fn a_production_start_needs_secrets_and_logs_json() {
+    let config = read(&[PRODUCTION, SECRET, KEYS]).unwrap();
+    assert_eq!(config.process.log_format, LogFormat::Json);
+    assert!(config.edge_keys.is_some());
+}
+
+#[rstest]
+#[case(&[], "JWT_SECRET: not set; it should hold a random text of at least 32 characters (`openssl rand -hex 32` makes one)")]
+#[case(&[("JWT_SECRET", "short-and-secret")], "JWT_SECRET: held a secret of 16 characters; it should hold a random text")]
+#[case(&[("SECRET_KEY", "short")], "SECRET_KEY: held a secret of 5 characters; it should hold a random text")]
+#[case(&[SECRET, ("EDGECHAT_ENV", "prod")], "EDGECHAT_ENV: held \"prod\"; it should hold development or production")]
+#[case(&[SECRET, ("LISTEN_ADDR", "8080")], "LISTEN_ADDR: held \"8080\"; it should hold an address and a port")]
+#[case(&[SECRET, ("LOG_FORMAT", "xml")], "LOG_FORMAT: held \"xml\"; it should hold text or json")]
+#[case(&[SECRET, ("DEBUG", "maybe")], "DEBUG: held \"maybe\"; it should hold true or false")]
+#[case(&[SECRET, ("EDGE_KEYS", "abc")], "EDGE_KEYS: held a list in which key 1 has 3 characters; it should hold one or two")]
+#[case(&[SECRET, ("DATABASE_URL", "postgresql+asyncpg://u:pass@db/x")], "DATABASE_URL: held a PostgreSQL address, and this build serves only the embedded stores; it should hold the path of an SQLite file")]
+#[case(&[SECRET, ("DATABASE_URL", "mysql://u:pass@db/x")], "DATABASE_URL: held something that is not an SQLite address; it should hold the path")]
+#[case(&[SECRET, ("DATABASE_URL", "sqlite://:memory:")], "DATABASE_URL: held \"sqlite://:memory:\"; it should hold the path")]
+#[case(&[SECRET, ("MONGODB_URL", "mongodb://u:pass@db/x")], "MONGODB_URL: held a MongoDB address, and this build serves only the embedded stores; it should be unset")]
+#[case(&[SECRET, ("REDIS_URL", "redis://:pass@db/0")], "REDIS_URL: held a Redis address, and this build serves only the embedded stores; it should be unset")]
+#[case(&[SECRET, ("ACCESS_TOKEN_EXPIRE_MINUTES", "0")], "ACCESS_TOKEN_EXPIRE_MINUTES: held \"0\"; it should hold a whole number from 1 to 1440 (default 15)")]
+#[case(&[SECRET, ("REFRESH_TOKEN_EXPIRE_DAYS", "seven")], "REFRESH_TOKEN_EXPIRE_DAYS: held \"seven\"; it should hold a whole number from 1 to 365")]
+#[case(&[SECRET, ("RATE_LIMIT_REQUESTS", "-1")], "RATE_LIMIT_REQUESTS: held \"-1\"; it should hold a whole number")]
+#[case(&[SECRET, ("CORS_ORIGINS", "example.com")], "CORS_ORIGINS: held \"example.com\"; it should hold *, a comma list or a JSON list")]
+#[case(&[SECRET, ("DEFAULT_MODEL", "gpt")], "DEFAULT_MODEL: held \"gpt\"; it should hold one of fast")]
+#[case(&[SECRET, ("GEMINI_API_BASE", "localhost:1")], "GEMINI_API_BASE: held \"localhost:1\"; it should hold an address that begins with")]
+#[case(&[SECRET, ("OTP_EXPIRATION_MINUTES", "x")], "OTP_EXPIRATION_MINUTES: held \"x\"; it should hold a whole number")]
+#[case(&[SECRET, ("STRIPE_SECRET_KEY", "pk_1")], "STRIPE_SECRET_KEY: held a secret of 4 characters; it should hold a secret key of Stripe")]
+#[case(&[PRODUCTION, SECRET], "EDGE_KEYS: not set; it should hold one or two random texts")]
+#[case(&[PRODUCTION, KEYS, ("JWT_SECRET", "development-secret-change-me-0123456789")], "JWT_SECRET: held a placeholder; it should hold")]
+#[case(&[PRODUCTION, KEYS, ("JWT_SECRET", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")], "JWT_SECRET: held a placeholder; it should hold")]
+#[case(&[PRODUCTION, SECRET, ("EDGE_KEYS", "development-edge-key-0123456789abcdef")], "EDGE_KEYS: held a placeholder; it should hold")]
+#[case(&[PRODUCTION, SECRET, KEYS, ("DEBUG", "1")], "DEBUG: held true; it should be false in production")]
+#[case(&[PRODUCTION, SECRET, KEYS, ("EDGECHAT_REPLICAS", "2")], "EDGECHAT_REPLICAS: held 2, and the embedded stores serve one process; it should be 1")]
+#[case(&[PRODUCTION, SECRET, KEYS, ("STRIPE_SECRET_KEY", "sk_live_1")], "STRIPE_WEBHOOK_SECRET: not set; it should hold the signing secret")]
+fn a_wrong_variable_is_named_with_the_remedy(#[case] vars: &[(&str, &str)], #[case] sentence: &str) {
+    let error = read(vars).unwrap_err();
+    assert_eq!(error.0.len(), 1, "{error}");
+    let text = error.to_string();
+    assert!(text.starts_with(sentence), "{text}");
+    for secret in ["pass", "short-and-secret", "sk_live", "development-secret"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[test]
+fn all_wrong_variables_are_named_at_once() {
+    let error = read(&[("LISTEN_ADDR", "x"), ("DEBUG", "x"), ("REDIS_URL", "redis://r")]).unwrap_err();
+    let named: Vec<_> = error.0.iter().map(|problem| problem.variable).collect();
+    assert_eq!(named, ["DEBUG", "LISTEN_ADDR", "JWT_SECRET", "REDIS_URL"]);
+    assert_eq!(error.to_string().lines().count(), 4);
+}

@@ -1,0 +1,89 @@
+//! The variables a configuration is read from, as an explicit map: the process and a `.env` file at start, literals in
+//! tests.
+
+use std::{collections::BTreeMap, path::Path};
+
+/// Variables by name. A blank value counts as unset, because that is how compose files and shells pass "nothing".
+#[derive(Clone, Default)]
+pub struct Vars(BTreeMap<String, String>);
+
+/// Why the variables could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum VarsError {
+    /// The `.env` file is there but cannot be read.
+    #[error("{path}: cannot be read ({reason}); it should hold lines of the form NAME=value")]
+    EnvFile {
+        /// The file.
+        path: String,
+        /// What the system or the parser says; never a value.
+        reason: String,
+    },
+}
+
+impl Vars {
+    /// The process environment over the `.env` file at `path`, where there is one.
+    pub fn from_process(path: &Path) -> Result<Self, VarsError> {
+        let mut vars = Self::from_env_file(path)?;
+        vars.0.extend(std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+                .filter(|(_, value)| !value.trim().is_empty())
+        }));
+        Ok(vars)
+    }
+
+    fn from_env_file(path: &Path) -> Result<Self, VarsError> {
+        let failed = |reason: String| VarsError::EnvFile { path: path.display().to_string(), reason };
+        let entries = match dotenvy::from_path_iter(path) {
+            Ok(entries) => entries,
+            Err(error) if error.not_found() => return Ok(Self::default()),
+            Err(dotenvy::Error::Io(error)) => return Err(failed(error.to_string())),
+            Err(_) => return Err(failed("not a .env file".to_owned())),
+        };
+        let mut vars = Self::default();
+        for (index, entry) in entries.enumerate() {
+            let (name, value) = entry.map_err(|error| match error {
+                dotenvy::Error::Io(error) => failed(error.to_string()),
+                _ => failed(format!("entry {} is malformed", index + 1)),
+            })?;
+            vars.0.insert(name, value);
+        }
+        Ok(vars)
+    }
+
+    /// The trimmed value of a variable that is set and not blank.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Vars {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_and_an_absent_one_is_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        assert!(Vars::from_env_file(&path).unwrap().get("APP_NAME").is_none());
+        std::fs::write(&path, "# ours\nAPP_NAME=\"Chat\"\nDEBUG=\nexport LISTEN_ADDR=127.0.0.1:0\n").unwrap();
+        let vars = Vars::from_env_file(&path).unwrap();
+        assert_eq!(vars.get("APP_NAME"), Some("Chat"));
+        assert_eq!(vars.get("DEBUG"), None);
+        assert_eq!(vars.get("LISTEN_ADDR"), Some("127.0.0.1:0"));
+    }
+
+    #[test]
+    fn a_malformed_file_is_named_without_its_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        std::fs::write(&path, "A=1\nJWT_SECRET='s3cr3t\n").unwrap();
+        let text = Vars::from_env_file(&path).err().unwrap().to_string();
+        assert!(text.contains(".env") && text.contains("entry 2") && !text.contains("s3cr3t"), "{text}");
+    }
+}

@@ -1,0 +1,102 @@
+//! What a handler may fail with. It becomes a response in [`super::observe`], which knows the request's id.
+
+use std::{borrow::Cow, sync::Arc};
+
+use axum::{
+    body::Body,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use shared::{
+    api::{ApiError, ErrorCode},
+    auth::TokenError,
+};
+
+use crate::store::StoreError;
+
+/// Seconds after which a client may try again when a store fails.
+const STORE_RETRY_S: u64 = 2;
+/// Seconds after which a client may try again when too much is going on.
+const OVERLOAD_RETRY_S: u64 = 1;
+
+/// Why a request is not answered as it wishes.
+#[derive(Debug)]
+pub enum Failure {
+    /// Something the client is told as it is.
+    Client(ApiError),
+    /// A token that lets nobody in; the reason is for the log.
+    Token(TokenError),
+    /// A store's failure; the client learns that there is one, the log which.
+    Store(StoreError),
+    /// A mistake of ours; for the log alone.
+    Internal(String),
+}
+
+impl Failure {
+    /// What the client is told.
+    pub fn to_api_error(&self) -> ApiError {
+        match self {
+            Self::Client(error) if error.code == ErrorCode::Overloaded => {
+                error.clone().retry_after(OVERLOAD_RETRY_S)
+            }
+            Self::Client(error) => error.clone(),
+            Self::Token(error) => (*error).into(),
+            Self::Store(StoreError::Unavailable(_) | StoreError::Timeout) => {
+                ApiError::from(ErrorCode::StoreUnavailable).retry_after(STORE_RETRY_S)
+            }
+            Self::Store(StoreError::Overloaded) => {
+                ApiError::from(ErrorCode::Overloaded).retry_after(OVERLOAD_RETRY_S)
+            }
+            Self::Store(StoreError::Conflict(_)) => ErrorCode::Conflict.into(),
+            Self::Store(StoreError::Corrupt { .. }) | Self::Internal(_) => ErrorCode::Internal.into(),
+        }
+    }
+
+    /// What the log is told beside the code, where there is more to tell.
+    pub fn reason(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Client(_) | Self::Token(TokenError::Missing | TokenError::Expired) => None,
+            Self::Token(error) => Some(error.to_string().into()),
+            Self::Store(error) => Some(error.to_string().into()),
+            Self::Internal(reason) => Some(reason.into()),
+        }
+    }
+}
+
+impl From<ErrorCode> for Failure {
+    fn from(code: ErrorCode) -> Self {
+        Self::Client(code.into())
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status(self.to_api_error().code);
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// The status of a code.
+pub fn status(code: ErrorCode) -> StatusCode {
+    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}

@@ -1,0 +1,115 @@
+//! The outermost layer: gives a request its id, renders every error in the one form, and logs one line.
+//!
+//! The line has allow-listed fields only: no query, no header, no body, no address, no e-mail.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{MatchedPath, Request, State},
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+    },
+    middleware::Next,
+    response::Response,
+};
+use shared::{
+    api::{ApiError, ErrorCode, error::PROBLEM_CONTENT_TYPE},
+    http::{headers::X_REQUEST_ID, request_id},
+};
+use tracing::Instrument as _;
+
+use super::Failure;
+use crate::app::App;
+
+/// The layer.
+pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = app.clock.elapsed();
+    let id = request_id::accept(request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok()))
+        .map_or_else(|| app.random.id(app.clock.now()).to_string(), str::to_owned);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("(none)", MatchedPath::as_str);
+    let span = tracing::info_span!("request", request_id = id);
+
+    let response = next.run(request).instrument(span).await;
+    let (mut response, code, reason) = render(response, &id);
+    set_defaults(&mut response, &id);
+
+    let status = response.status().as_u16();
+    let latency_ms = app.clock.elapsed().saturating_sub(started).as_secs_f64() * 1_000.0;
+    let code = code.map(ErrorCode::as_str);
+    if status >= 500 {
+        tracing::error!(request_id = id, %method, route, status, latency_ms, code, reason, "request");
+    } else {
+        tracing::info!(request_id = id, %method, route, status, latency_ms, code, reason, "request");
+    }
+    response
+}
+
+/// Turns whatever failed into a problem body. A response that has a JSON body of its own is left as it is.
+fn render(response: Response, request_id: &str) -> (Response, Option<ErrorCode>, Option<String>) {
+    if response.status().as_u16() < 400 {
+        return (response, None, None);
+    }
+    let (error, reason) = match response.extensions().get::<Arc<Failure>>() {
+        Some(failure) => (failure.to_api_error(), failure.reason().map(|reason| reason.into_owned())),
+        None if has_json_body(&response) => return (response, None, None),
+        None => (of_status(response.status()).into(), None),
+    };
+    let code = error.code;
+    (problem(&error, &response, request_id), Some(code), reason)
+}
+
+/// The error that the framework's own refusals mean: an unknown path, a wrong method, a timeout.
+fn of_status(status: StatusCode) -> ErrorCode {
+    match status {
+        StatusCode::NOT_FOUND => ErrorCode::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => ErrorCode::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::PayloadTooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorCode::UnsupportedMediaType,
+        StatusCode::SERVICE_UNAVAILABLE => ErrorCode::Overloaded,
+        status if status.is_client_error() => ErrorCode::InvalidRequest,
+        _ => ErrorCode::Internal,
+    }
+}
+
+fn has_json_body(response: &Response) -> bool {
+    response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+}
+
+fn problem(error: &ApiError, failed: &Response, request_id: &str) -> Response {
+    // Only numbers, codes and sentences go in, so this cannot fail.
+    let body = serde_json::to_vec(&error.problem(request_id)).unwrap_or_default();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = super::failure::status(error.code);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_CONTENT_TYPE));
+    for (name, value) in error.headers() {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value))
+        {
+            headers.insert(name, value);
+        }
+    }
+    if let Some(allow) = failed.headers().get(ALLOW) {
+        headers.insert(ALLOW, allow.clone());
+    }
+    if failed.headers().contains_key(CONTENT_LENGTH) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    response
+}
+
+fn set_defaults(response: &mut Response, request_id: &str) {
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), value);
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}

@@ -1,0 +1,23 @@
+//! Ids in paths.
+
+use axum::{
+    extract::{FromRequestParts, Path},
+    http::request::Parts,
+};
+use shared::{api::ErrorCode, id::Id};
+
+use super::Failure;
+use crate::app::App;
+
+/// The one id of a path. What is no id names nothing: it is not found, like an id that nothing has.
+pub struct PathId(pub Id);
+
+impl FromRequestParts<App> for PathId {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let text = Path::<String>::from_request_parts(parts, app).await.ok();
+        let id = text.and_then(|Path(text)| Id::parse(&text));
+        id.map(Self).ok_or_else(|| ErrorCode::NotFound.into())
+    }
+}

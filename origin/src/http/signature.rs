@@ -1,0 +1,108 @@
+//! Requests of the Worker are signed: only then is its word about the client's address taken. Who the user is, their own
+//! token tells.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, request::Parts},
+    middleware::Next,
+    response::Response,
+};
+use shared::{
+    api::{ApiError, ErrorCode},
+    auth::edge::{EdgeKeys, MAX_SKEW_S, RequestHead, Signed, sha256},
+    http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
+    time::SECOND_MS,
+};
+
+use super::{Failure, body};
+use crate::{app::App, config::Environment};
+
+/// The address of the other end of the connection; the server puts it into every request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Whom a request is counted for: the client, as the Worker saw it, or the other end of the connection.
+#[derive(Clone, Debug)]
+pub struct ClientIp(pub String);
+
+impl FromRequestParts<App> for ClientIp {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
+        let missing = || Failure::Internal("the route is not behind the signature layer".to_owned());
+        parts.extensions.get::<Self>().cloned().ok_or_else(missing)
+    }
+}
+
+/// The layer of routes that only the Worker may call.
+pub async fn require(State(app): State<App>, request: Request, next: Next) -> Result<Response, Failure> {
+    if !request.headers().contains_key(SIGNATURE) {
+        return Err(ErrorCode::Forbidden.into());
+    }
+    Ok(next.run(verify(&app, request).await?).await)
+}
+
+/// The layer of all other routes: a signature must be right where there is one, and in production there must be one.
+pub async fn accept(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Failure> {
+    if request.headers().contains_key(SIGNATURE) {
+        return Ok(next.run(verify(&app, request).await?).await);
+    }
+    if app.config.process.environment == Environment::Production {
+        return Err(ErrorCode::Forbidden.into());
+    }
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_canonical());
+    request.extensions_mut().insert(ClientIp(peer.map_or_else(String::new, |ip: IpAddr| ip.to_string())));
+    Ok(next.run(request).await)
+}
+
+/// Checks the signature over the head, the digest of the body and that the nonce is new.
+async fn verify(app: &App, request: Request) -> Result<Request, Failure> {
+    let (mut parts, body) = request.into_parts();
+    let signed = verify_head(app, &parts)?;
+    let body = body::read(body).await?;
+    if sha256(&body) != signed.body_sha256 {
+        return Err(refused("the body is not the one that was signed"));
+    }
+    if !is_first(app, &signed).await {
+        return Err(refused("the nonce was seen before"));
+    }
+    let client_ip = header(&parts.headers, CLIENT_IP).to_owned();
+    parts.extensions.insert(ClientIp(client_ip));
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+fn verify_head(app: &App, parts: &Parts) -> Result<Signed, Failure> {
+    let keys: &EdgeKeys = app.config.edge_keys.as_ref().ok_or_else(|| refused("EDGE_KEYS is not set"))?;
+    let head = RequestHead {
+        method: parts.method.as_str(),
+        path_and_query: parts.uri.path_and_query().map_or("/", |path_and_query| path_and_query.as_str()),
+        request_id: header(&parts.headers, X_REQUEST_ID),
+        client_ip: header(&parts.headers, CLIENT_IP),
+    };
+    keys.verify(&head, header(&parts.headers, SIGNATURE), app.clock.now())
+        .map_err(|error| refused(&error.to_string()))
+}
+
+/// Whether the nonce is new. A store that does not answer stops nobody: the signature itself is good, and is so for half a
+/// minute only.
+async fn is_first(app: &App, signed: &Signed) -> bool {
+    let key = format!("nonce:{}", signed.nonce);
+    let until = signed.created.plus_millis((MAX_SKEW_S + 1) * SECOND_MS);
+    app.stores.ephemeral.first_seen(&key, until, app.clock.now()).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "nonces cannot be checked");
+        true
+    })
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// A client learns nothing about why; the log does.
+fn refused(reason: &str) -> Failure {
+    tracing::warn!(reason, "a signature was refused");
+    Failure::Client(ApiError::from(ErrorCode::Forbidden))
+}

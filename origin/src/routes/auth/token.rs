@@ -1,0 +1,179 @@
+//! `POST auth/token`: the OAuth2 form (RFC 6749), password and refresh_token grants.
+
+use axum::{
+    Json as Reply,
+    extract::{FromRequest, Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use shared::api::{
+    ErrorCode,
+    account::{MAX_PASSWORD_CHARS, Tokens},
+};
+
+use super::sign_in;
+use crate::{
+    app::App,
+    auth::sessions,
+    http::{
+        ClientIp, Failure,
+        body::{has_media_type, read},
+    },
+};
+
+/// The form of a token request.
+#[derive(Deserialize, utoipa::ToSchema)]
+pub(in crate::routes) struct TokenForm {
+    /// `password` or `refresh_token`.
+    #[schema(example = "password")]
+    grant_type: Option<String>,
+    /// The e-mail; with `password`.
+    #[schema(example = "ada@example.com")]
+    username: Option<String>,
+    /// The password; with `password`.
+    #[schema(example = "correct horse battery")]
+    password: Option<String>,
+    /// The refresh token; with `refresh_token`.
+    refresh_token: Option<String>,
+}
+
+/// The answer of RFC 6749, section 5.1.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(in crate::routes) struct TokenAnswer {
+    access_token: String,
+    refresh_token: String,
+    /// Always `bearer`.
+    #[schema(example = "bearer")]
+    token_type: &'static str,
+    /// Seconds until the access token expires.
+    expires_in: u64,
+    /// Always `api`.
+    #[schema(example = "api")]
+    scope: &'static str,
+}
+
+/// The error of RFC 6749, section 5.2.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(in crate::routes) struct TokenProblem {
+    /// `invalid_request`, `invalid_grant` or `unsupported_grant_type`.
+    #[schema(example = "invalid_grant")]
+    error: &'static str,
+    /// One sentence for a developer.
+    error_description: &'static str,
+}
+
+/// Sign in by the OAuth2 form
+///
+/// Errors are those of RFC 6749. The limits are those of `auth/login`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/token",
+    tag = "auth",
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, body = TokenAnswer), (status = 400, body = TokenProblem)),
+)]
+pub(in crate::routes) async fn token(
+    State(app): State<App>,
+    ip: ClientIp,
+    form: TokenForm,
+) -> Result<Reply<TokenAnswer>, TokenFailure> {
+    let tokens = match form.grant()? {
+        Grant::Password { username, password } => {
+            sign_in(&app, &ip, &username, password, None, app.clock.now()).await?
+        }
+        Grant::Refresh { refresh_token } => sessions::refresh(&app, &refresh_token, app.clock.now()).await?,
+    };
+    Ok(Reply(tokens.into()))
+}
+
+enum Grant {
+    Password { username: String, password: String },
+    Refresh { refresh_token: String },
+}
+
+impl TokenForm {
+    fn grant(self) -> Result<Grant, TokenProblem> {
+        let needed = |description| TokenProblem { error: "invalid_request", error_description: description };
+        match self.grant_type.as_deref() {
+            Some("password") => {
+                let username = self.username.ok_or_else(|| needed("username is needed"))?;
+                let password = self.password.ok_or_else(|| needed("password is needed"))?;
+                if username.len() > 254 || password.chars().count() > MAX_PASSWORD_CHARS {
+                    return Err(needed("username or password is too long"));
+                }
+                Ok(Grant::Password { username, password })
+            }
+            Some("refresh_token") => {
+                let refresh_token = self.refresh_token.ok_or_else(|| needed("refresh_token is needed"))?;
+                Ok(Grant::Refresh { refresh_token })
+            }
+            Some(_) => Err(TokenProblem {
+                error: "unsupported_grant_type",
+                error_description: "grant_type must be password or refresh_token",
+            }),
+            None => Err(needed("grant_type is needed")),
+        }
+    }
+}
+
+impl FromRequest<App> for TokenForm {
+    type Rejection = TokenFailure;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, TokenFailure> {
+        let malformed = TokenProblem {
+            error: "invalid_request",
+            error_description: "the body must be a form, each field once",
+        };
+        if !has_media_type(request.headers(), "application/x-www-form-urlencoded") {
+            return Err(malformed.into());
+        }
+        let body = read(request.into_body()).await.map_err(Failure::from)?;
+        serde_urlencoded::from_bytes(&body).map_err(|_| malformed.into())
+    }
+}
+
+impl From<Tokens> for TokenAnswer {
+    fn from(tokens: Tokens) -> Self {
+        Self {
+            access_token: tokens.access_token,
+            refresh_token: tokens.refresh_token,
+            token_type: "bearer",
+            expires_in: tokens.expires_in,
+            scope: "api",
+        }
+    }
+}
+
+/// What this route fails with: RFC 6749's errors where it has one, else ours.
+pub(in crate::routes) enum TokenFailure {
+    OAuth(TokenProblem),
+    Other(Failure),
+}
+
+impl From<TokenProblem> for TokenFailure {
+    fn from(problem: TokenProblem) -> Self {
+        Self::OAuth(problem)
+    }
+}
+
+impl From<Failure> for TokenFailure {
+    fn from(failure: Failure) -> Self {
+        let description = match failure.to_api_error().code {
+            ErrorCode::InvalidCredentials => ErrorCode::InvalidCredentials.default_detail(),
+            ErrorCode::TokenInvalid => "The refresh token is not valid",
+            ErrorCode::SessionEnded => ErrorCode::SessionEnded.default_detail(),
+            _ => return Self::Other(failure),
+        };
+        Self::OAuth(TokenProblem { error: "invalid_grant", error_description: description })
+    }
+}
+
+impl IntoResponse for TokenFailure {
+    fn into_response(self) -> Response {
+        match self {
+            Self::OAuth(problem) => (StatusCode::BAD_REQUEST, Reply(problem)).into_response(),
+            Self::Other(failure) => failure.into_response(),
+        }
+    }
+}

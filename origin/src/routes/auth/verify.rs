@@ -1,0 +1,47 @@
+//! `GET auth/verify`.
+
+use axum::Json;
+use serde::Serialize;
+use shared::{
+    api::{Problem, account::Plan},
+    id::Id,
+    time::Timestamp,
+};
+
+use crate::auth::CurrentUser;
+
+/// A token that lets its holder in.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(in crate::routes) struct ValidToken {
+    /// Always true: a token that is not valid gets a 401.
+    valid: bool,
+    /// The user.
+    user_id: Id,
+    /// The session.
+    session_id: Id,
+    /// What the user has paid for, now.
+    plan: Plan,
+    /// When the token expires.
+    expires_at: Timestamp,
+}
+
+/// Check an access token
+#[utoipa::path(
+    get,
+    path = "/api/v1/auth/verify",
+    tag = "auth",
+    security(("bearer" = [])),
+    responses(
+        (status = 200, body = ValidToken),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(in crate::routes) async fn verify(CurrentUser { user, claims }: CurrentUser) -> Json<ValidToken> {
+    Json(ValidToken {
+        valid: true,
+        user_id: user.id,
+        session_id: claims.sid,
+        plan: user.plan,
+        expires_at: claims.expires_at(),
+    })
+}

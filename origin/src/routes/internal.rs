@@ -1,0 +1,139 @@
+//! What the Worker asks and tells. The user's own token is checked here as everywhere, so that a leaked key of the Worker
+//! impersonates nobody.
+
+use axum::{
+    Json as Reply,
+    extract::{FromRequest, Request, State},
+};
+use shared::{
+    api::{
+        ApiError, ErrorCode,
+        body::{MAX_BODY_BYTES, too_large},
+        chat::{Role, TurnStatus},
+        internal::{
+            CONTEXT_MESSAGES, ConversationContext, DeliveryReceipt, MAX_DELIVERY_AGE_MS, StoredTurn,
+            TurnDelivery,
+        },
+    },
+    auth::claims::LEEWAY_S,
+    time::{SECOND_MS, Timestamp},
+};
+
+use crate::{
+    app::App,
+    auth::{CurrentUser, current::Bearer},
+    http::{
+        Failure, PathId,
+        body::{has_media_type, read},
+    },
+    store::accounts::UsageEntry,
+};
+
+/// `POST turns`: stores a turn and counts its usage, each once, however often it is delivered. Conversations come first:
+/// a crash between the two is completed by the next delivery.
+pub(super) async fn deliver(
+    State(app): State<App>,
+    Bearer(token): Bearer,
+    Delivery(delivery): Delivery,
+) -> Result<Reply<DeliveryReceipt>, Failure> {
+    authorize(&app, &token, &delivery)?;
+    let usage = usage_of(&delivery);
+    let last_seq = app.stores.chats.record_turn(delivery).await?;
+    if !app.stores.accounts.record_usage(usage).await? {
+        tracing::info!("a delivery came for a user who is gone");
+    }
+    Ok(Reply(DeliveryReceipt { conversation_exists: last_seq.is_some(), last_seq: last_seq.unwrap_or(0) }))
+}
+
+/// `GET turns/{id}`: a turn as it was stored.
+pub(super) async fn turn(
+    State(app): State<App>,
+    current: CurrentUser,
+    PathId(id): PathId,
+) -> Result<Reply<StoredTurn>, Failure> {
+    let found = app.stores.chats.turn(current.user.id, id).await?;
+    found.map(Reply).ok_or_else(|| ErrorCode::NotFound.into())
+}
+
+/// `GET conversations/{id}/context`: what the next turn builds on.
+pub(super) async fn context(
+    State(app): State<App>,
+    current: CurrentUser,
+    PathId(id): PathId,
+) -> Result<Reply<ConversationContext>, Failure> {
+    let limit = u32::try_from(CONTEXT_MESSAGES).unwrap_or(u32::MAX);
+    let found = app.stores.chats.context(current.user.id, id, limit).await?;
+    found.map(Reply).ok_or_else(|| ErrorCode::NotFound.into())
+}
+
+/// A delivery may come long after the token that began the turn has expired, or after its session has ended: what counts
+/// is that the token was valid when the turn began, and that this is not too long ago.
+fn authorize(app: &App, token: &str, delivery: &TurnDelivery) -> Result<(), Failure> {
+    let claims = app.tokens.verify(token, delivery.created_at)?;
+    if claims.sub != delivery.user_id {
+        return Err(ErrorCode::Forbidden.into());
+    }
+    let age_ms = app.clock.now().millis_since(delivery.created_at);
+    if age_ms > MAX_DELIVERY_AGE_MS {
+        return Err(ApiError::invalid_field("created_at", "is too long ago").into());
+    }
+    if age_ms < -LEEWAY_S * SECOND_MS {
+        return Err(ApiError::invalid_field("created_at", "is in the future").into());
+    }
+    Ok(())
+}
+
+fn usage_of(delivery: &TurnDelivery) -> UsageEntry {
+    UsageEntry {
+        turn_id: delivery.turn_id,
+        user_id: delivery.user_id,
+        at: delivery.created_at,
+        model: delivery.model.clone(),
+        usage: delivery.usage,
+        failed: delivery.status == TurnStatus::Failed,
+    }
+}
+
+/// The body of a delivery.
+pub(super) struct Delivery(TurnDelivery);
+
+impl FromRequest<App> for Delivery {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, Failure> {
+        if !has_media_type(request.headers(), "application/json") {
+            return Err(ErrorCode::UnsupportedMediaType.into());
+        }
+        let body = read(request.into_body()).await?;
+        if body.len() > MAX_BODY_BYTES {
+            return Err(too_large().into());
+        }
+        let delivery = serde_json::from_slice(&body)
+            .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("Not a delivery: {error}")))?;
+        check(&delivery)?;
+        Ok(Self(delivery))
+    }
+}
+
+/// A delivery belongs together: both messages are of its turn and conversation, and it has ended.
+fn check(delivery: &TurnDelivery) -> Result<(), ApiError> {
+    let wrong = |field, message: &'static str| Err(ApiError::invalid_field(field, message));
+    for (field, message, role) in [
+        ("user_message", &delivery.user_message, Role::User),
+        ("assistant_message", &delivery.assistant_message, Role::Assistant),
+    ] {
+        if message.turn_id != delivery.turn_id || message.conversation_id != delivery.conversation_id {
+            return wrong(field, "is of another turn or conversation");
+        }
+        if message.role != role || !message.status.is_terminal() {
+            return wrong(field, "has another role, or has not ended");
+        }
+    }
+    if !delivery.status.is_terminal() {
+        return wrong("status", "has not ended");
+    }
+    if delivery.finished_at < delivery.created_at || delivery.finished_at > Timestamp::MAX {
+        return wrong("finished_at", "is before created_at");
+    }
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! The public keys of access tokens.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderName, header::CACHE_CONTROL},
+};
+use shared::auth::keys::JwkSet;
+
+use crate::app::App;
+
+/// The public keys of access tokens
+///
+/// A key set (RFC 7517). Tokens are signed with Ed25519 (`alg` is `EdDSA`, RFC 8037).
+#[utoipa::path(
+    get,
+    path = "/.well-known/jwks.json",
+    tag = "auth",
+    responses((status = 200, body = Object, example = json!({
+        "keys": [{
+            "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig",
+            "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        }],
+    }))),
+)]
+pub(super) async fn jwks(State(app): State<App>) -> ([(HeaderName, &'static str); 1], Json<JwkSet>) {
+    ([(CACHE_CONTROL, "public, max-age=300")], Json(app.tokens.jwk_set()))
+}

@@ -1,0 +1,68 @@
+//! The messages of a conversation, as they are stored. Sending one is the Worker's.
+
+use axum::{Json as Reply, extract::State};
+use garde::Validate;
+use serde::Deserialize;
+use shared::{
+    api::{
+        ErrorCode, Problem,
+        chat::Message,
+        page::{Order, Page, PageQuery},
+    },
+    id::Id,
+};
+
+use crate::{
+    app::App,
+    auth::CurrentUser,
+    http::{Failure, PathId, Query, cursor},
+    store::chats::MessagesPage,
+};
+
+/// The order of a list of messages.
+#[derive(Deserialize, Validate, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct MessagesOrder {
+    /// `asc`: oldest first; `desc`: newest first.
+    #[serde(default)]
+    #[garde(skip)]
+    #[param(inline)]
+    order: Order,
+}
+
+/// List the messages of a conversation
+#[utoipa::path(
+    get,
+    path = "/api/v1/chat/conversations/{id}/messages",
+    tag = "chat",
+    security(("bearer" = [])),
+    params(("id" = Id, Path, description = "The conversation"), PageQuery, MessagesOrder),
+    responses(
+        (status = 200, body = Page<Message>),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    current: CurrentUser,
+    PathId(id): PathId,
+    Query(page): Query<PageQuery>,
+    Query(MessagesOrder { order }): Query<MessagesOrder>,
+) -> Result<Reply<Page<Message>>, Failure> {
+    let list = list_name(id, order);
+    let after = cursor::decode(&list, page.cursor.as_deref())?;
+    let wanted = MessagesPage { order, after, limit: cursor::one_more(page.limit()) };
+    let found = app.stores.chats.messages(current.user.id, id, wanted).await?;
+    let found = found.ok_or(ErrorCode::NotFound)?;
+    Ok(Reply(cursor::page(found, page.limit(), &list, |message| message.seq)))
+}
+
+/// The list's name, which its cursors are bound to.
+fn list_name(conversation_id: Id, order: Order) -> String {
+    match order {
+        Order::Asc => format!("messages.{conversation_id}.asc"),
+        Order::Desc => format!("messages.{conversation_id}.desc"),
+    }
+}

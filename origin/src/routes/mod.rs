@@ -1,0 +1,97 @@
+//! The routes, and one list of them that reads like the table in the design. One file a resource.
+
+mod about;
+mod account;
+mod auth;
+mod conversations;
+mod docs;
+mod health;
+mod internal;
+mod keys;
+mod messages;
+mod models;
+mod usage;
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    http::StatusCode,
+    middleware::from_fn_with_state,
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use shared::api::ErrorCode;
+use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    app::App,
+    http::{Failure, observe::observe, overload::shed, signature},
+};
+
+/// How long a request may take, its body included. Every store gives up long before.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// All routes, with every layer.
+pub fn router(app: App) -> Router {
+    let (open, open_doc) = open().split_for_parts();
+    let (public, public_doc) = public().split_for_parts();
+    let routes = open
+        .merge(public.layer(from_fn_with_state(app.clone(), signature::accept)))
+        .merge(internal().layer(from_fn_with_state(app.clone(), signature::require)));
+    routes
+        .merge(docs::router(document(&app, open_doc, public_doc)))
+        .fallback(|| async { Failure::from(ErrorCode::NotFound) })
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(CatchPanicLayer::custom(|_| panicked()))
+        .layer(from_fn_with_state(app.clone(), shed))
+        .layer(from_fn_with_state(app.clone(), observe))
+        .with_state(app)
+}
+
+/// Routes that need no signature: load balancers and key caches call them.
+fn open() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(about::about))
+        .routes(routes!(keys::jwks))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::database))
+        .routes(routes!(health::mongo))
+        .routes(routes!(health::redis))
+}
+
+/// Routes that clients call through the Worker.
+fn public() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(auth::register::register))
+        .routes(routes!(auth::login::login))
+        .routes(routes!(auth::token::token))
+        .routes(routes!(auth::refresh::refresh))
+        .routes(routes!(auth::verify::verify))
+        .routes(routes!(account::auth_me))
+        .routes(routes!(account::users_me))
+        .routes(routes!(conversations::create, conversations::list))
+        .routes(routes!(conversations::show, conversations::update, conversations::delete))
+        .routes(routes!(messages::list))
+        .routes(routes!(models::list))
+        .routes(routes!(usage::show))
+}
+
+/// Routes that the Worker alone calls. They are in no document.
+fn internal() -> Router<App> {
+    Router::new()
+        .route("/internal/v1/turns", post(internal::deliver))
+        .route("/internal/v1/turns/{id}", get(internal::turn))
+        .route("/internal/v1/conversations/{id}/context", get(internal::context))
+}
+
+fn document(app: &App, open: OpenApi, public: OpenApi) -> OpenApi {
+    docs::document(&app.config.process.app_name, open, public)
+}
+
+fn panicked() -> Response {
+    Failure::Internal("the handler panicked".to_owned()).into_response()
+}

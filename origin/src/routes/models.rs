@@ -1,0 +1,43 @@
+//! The models users can choose.
+
+use axum::Json;
+use serde::Serialize;
+use shared::provider::registry::{MODELS, Model};
+
+/// A model, as the documentation describes it; what is sent is the registry's own entry.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "it stands for its fields' description only")]
+struct ModelInfo {
+    /// The name to use in requests.
+    #[schema(example = "fast")]
+    id: String,
+    /// Who serves it.
+    #[schema(example = "gemini")]
+    provider: String,
+    /// The provider's id of the model.
+    model: String,
+    /// Tokens of prompt and conversation it can take.
+    context_window: u32,
+    /// Tokens it can answer.
+    max_output_tokens: u32,
+    /// What it can do: `text`, `vision`, `json`, `tools`, `reasoning`.
+    #[schema(example = json!(["text", "vision"]))]
+    abilities: Vec<String>,
+    /// The least plan that may use it.
+    #[schema(example = "basic")]
+    plan: String,
+}
+
+/// Every model, the default first.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Models {
+    /// The models.
+    #[schema(value_type = Vec<ModelInfo>)]
+    items: &'static [Model],
+}
+
+/// List the models
+#[utoipa::path(get, path = "/api/v1/ai/models", tag = "ai", responses((status = 200, body = Models)))]
+pub(super) async fn list() -> Json<Models> {
+    Json(Models { items: &MODELS })
+}

@@ -1,0 +1,169 @@
+//! The accounts port: users, credentials, sessions, usage.
+//!
+//! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
+//! more. Ids and times come from the caller.
+
+use async_trait::async_trait;
+use shared::{
+    api::{
+        account::User,
+        usage::{Usage, UsageTotals},
+    },
+    id::Id,
+    time::Timestamp,
+};
+
+use super::error::StoreResult;
+
+/// The SHA-256 of a refresh token: all that is stored of one.
+pub type TokenHash = [u8; 32];
+
+/// A session that is about to begin, with its first refresh token.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// The session.
+    pub id: Id,
+    /// Whose it is.
+    pub user_id: Id,
+    /// What the user calls the device.
+    pub device_name: Option<String>,
+    /// When it begins.
+    pub created_at: Timestamp,
+    /// When it ends whatever happens.
+    pub expires_at: Timestamp,
+    /// Its first refresh token.
+    pub refresh_hash: TokenHash,
+    /// When that expires if it is not used.
+    pub refresh_expires_at: Timestamp,
+}
+
+/// What became of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// The account is there.
+    Created,
+    /// Another account has this e-mail.
+    EmailTaken,
+}
+
+/// What a password is checked against.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// Whose it is.
+    pub user: User,
+    /// The password's hash in PHC form.
+    pub password_hash: String,
+}
+
+/// A session with its user.
+#[derive(Clone, Debug)]
+pub struct SessionOfUser {
+    /// The session.
+    pub id: Id,
+    /// When it ends whatever happens.
+    pub expires_at: Timestamp,
+    /// When it was ended, if it was.
+    pub ended_at: Option<Timestamp>,
+    /// Whose it is.
+    pub user: User,
+}
+
+/// An exchange of a refresh token for its successor.
+#[derive(Clone, Copy, Debug)]
+pub struct RefreshExchange {
+    /// The token that was presented.
+    pub presented: TokenHash,
+    /// The one that follows it.
+    pub successor: TokenHash,
+    /// When the successor expires if it is not used; the session's own end comes first where it is earlier.
+    pub successor_expires_at: Timestamp,
+    /// The time of the exchange.
+    pub now: Timestamp,
+    /// Until so many milliseconds after its exchange the newest used token still gets its successor again.
+    pub grace_ms: i64,
+}
+
+/// What became of an exchange.
+#[derive(Clone, Debug)]
+pub enum RefreshOutcome {
+    /// The successor is valid; also when the presented token was the newest used one, within the grace.
+    Exchanged {
+        /// The session, its user.
+        session: Box<SessionOfUser>,
+        /// When the successor expires if it is not used.
+        refresh_expires_at: Timestamp,
+    },
+    /// No such token, or it or its session has expired.
+    Unknown,
+    /// The session has ended before.
+    Ended,
+    /// The token had been used: somebody has a copy. The session has been ended.
+    Reused,
+}
+
+/// What a turn used.
+#[derive(Clone, Debug)]
+pub struct UsageEntry {
+    /// The turn, which is counted once.
+    pub turn_id: Id,
+    /// Whose it is.
+    pub user_id: Id,
+    /// When it was taken on; its UTC day is the one it counts for.
+    pub at: Timestamp,
+    /// The model's alias.
+    pub model: String,
+    /// What it used.
+    pub usage: Usage,
+    /// Whether it failed.
+    pub failed: bool,
+}
+
+/// The usage of one day and model. `cost_usd` is zero: no prices are stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsageRow {
+    /// The day in UTC, `YYYY-MM-DD`.
+    pub day: String,
+    /// The model's alias.
+    pub model: String,
+    /// Its sums.
+    pub totals: UsageTotals,
+}
+
+/// Users, credentials, sessions, usage.
+#[async_trait]
+pub trait Accounts: Send + Sync + 'static {
+    /// The name of the product behind, such as `sqlite`.
+    fn backend(&self) -> &'static str;
+
+    /// Answers when the store does.
+    async fn ping(&self) -> StoreResult<()>;
+
+    /// Creates a user with a password and a first session: all three or nothing. E-mails are unique as they are
+    /// stored, in lower case. Repeated with the same user id, it is `Created` and changes nothing.
+    async fn register(
+        &self,
+        user: User,
+        password_hash: String,
+        session: NewSession,
+    ) -> StoreResult<Registration>;
+
+    /// The user with this e-mail (in lower case) and their password's hash.
+    async fn credential(&self, email: String) -> StoreResult<Option<Credential>>;
+
+    /// Begins a session, and forgets those of the user that expired before `forget_before`. Repeated with the same
+    /// session id, it changes nothing. False when there is no such user.
+    async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool>;
+
+    /// A session of this user; `None` when it is absent or somebody else's.
+    async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>>;
+
+    /// Exchanges a refresh token for its successor. Of any number of exchanges at once the first decides and the others
+    /// see what it did. Reuse of an older token ends the session in the same step.
+    async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome>;
+
+    /// Counts a turn, once, in its row and in the sums of its day. False when there is no such user.
+    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<bool>;
+
+    /// The sums of each day and model from `first_day` to `last_day`, both included, by day and model.
+    async fn usage(&self, user_id: Id, first_day: String, last_day: String) -> StoreResult<Vec<UsageRow>>;
+}

@@ -1,0 +1,123 @@
+//! The chats port: conversations, messages, turns.
+//!
+//! Every method is one promise, and repeating a write changes nothing more. Ids and times come from the caller. No
+//! promise needs a transaction over several documents: those that touch several name the order, and a repetition
+//! completes what a crash left open.
+
+use async_trait::async_trait;
+use shared::{
+    api::{
+        chat::{Conversation, Message, UpdateConversation},
+        internal::{ConversationContext, StoredTurn, TurnDelivery},
+        page::Order,
+    },
+    id::Id,
+    time::Timestamp,
+};
+
+use super::error::StoreResult;
+
+/// A place in a user's list of conversations: everything after it is older, or as old with a smaller id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActivityPosition {
+    /// The last activity of the conversation at this place.
+    pub activity_at: Timestamp,
+    /// The conversation at this place.
+    pub id: Id,
+}
+
+impl ActivityPosition {
+    /// The place of this conversation.
+    pub fn of(conversation: &Conversation) -> Self {
+        let activity_at = conversation
+            .last_message_at
+            .map_or(conversation.created_at, |at| at.max(conversation.created_at));
+        Self { activity_at, id: conversation.id }
+    }
+}
+
+/// A page of a user's conversations.
+#[derive(Clone, Copy, Debug)]
+pub struct ConversationsPage {
+    /// Only those that are archived, or only those that are not; all when `None`.
+    pub archived: Option<bool>,
+    /// Only what comes after this place.
+    pub after: Option<ActivityPosition>,
+    /// The most items.
+    pub limit: u32,
+}
+
+/// A page of a conversation's messages.
+#[derive(Clone, Copy, Debug)]
+pub struct MessagesPage {
+    /// By `seq`, up or down.
+    pub order: Order,
+    /// Only what comes after this `seq` in that order.
+    pub after: Option<u64>,
+    /// The most items.
+    pub limit: u32,
+}
+
+/// Conversations, messages, turns.
+#[async_trait]
+pub trait Chats: Send + Sync + 'static {
+    /// The name of the product behind, such as `sqlite`.
+    fn backend(&self) -> &'static str;
+
+    /// Answers when the store does.
+    async fn ping(&self) -> StoreResult<()>;
+
+    /// Inserts a conversation as it stands. Repeated with the same id and user, it changes nothing; with the id of
+    /// somebody else's it is a conflict.
+    async fn create_conversation(&self, user_id: Id, conversation: Conversation) -> StoreResult<()>;
+
+    /// A conversation of this user; `None` when it is absent or somebody else's.
+    async fn conversation(&self, user_id: Id, id: Id) -> StoreResult<Option<Conversation>>;
+
+    /// A page of the user's conversations: last activity (the last message, or the creation) descending, then id
+    /// descending.
+    async fn conversations(&self, user_id: Id, page: ConversationsPage) -> StoreResult<Vec<Conversation>>;
+
+    /// Changes what the update names and sets `updated_at` to `now`, in one step. `None` as in [`Self::conversation`].
+    async fn update_conversation(
+        &self,
+        user_id: Id,
+        id: Id,
+        update: UpdateConversation,
+        now: Timestamp,
+    ) -> StoreResult<Option<Conversation>>;
+
+    /// Deletes a conversation, then its messages and turns; from the first step on nobody sees any of it. False when it
+    /// is absent or somebody else's.
+    async fn delete_conversation(&self, user_id: Id, id: Id) -> StoreResult<bool>;
+
+    /// A page of a conversation's messages. `None` when the conversation is absent or somebody else's.
+    async fn messages(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        page: MessagesPage,
+    ) -> StoreResult<Option<Vec<Message>>>;
+
+    /// Stores a turn and its two messages, then moves the conversation's counters up. Returns the conversation's highest
+    /// `seq`; `None`, and nothing is stored, when the conversation is absent or somebody else's.
+    ///
+    /// A message is unique by its id and by conversation and `seq`. Where its `seq` is another message's, it gets the
+    /// first one after all: nothing that was acknowledged is lost or replaced, and the answer always stands after its
+    /// question. `message_count` is the highest `seq`, and with `last_message_*` only ever moves on, so a late delivery
+    /// does not set them back. Steps: user's message, answer, turn, counters; a repetition completes them, and any
+    /// number of repetitions at once stores everything once.
+    async fn record_turn(&self, delivery: TurnDelivery) -> StoreResult<Option<u64>>;
+
+    /// A turn of this user; `None` when it is absent or somebody else's.
+    async fn turn(&self, user_id: Id, turn_id: Id) -> StoreResult<Option<StoredTurn>>;
+
+    /// What the next turn of a conversation builds on, with its newest `limit` messages. `None` when the conversation is
+    /// absent or somebody else's.
+    async fn context(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        limit: u32,
+    ) -> StoreResult<Option<ConversationContext>>;
+}

@@ -1,0 +1,44 @@
+//! Why a store did not do what it promises.
+
+/// A store's failure. "Not found" is none: it is an `Option`.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, or answers nonsense.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// It did not answer in time. A write may have happened nevertheless; repeating it is safe.
+    #[error("the store did not answer in time")]
+    Timeout,
+    /// Too much is waiting for it already; nothing happened.
+    #[error("too much is waiting for the store")]
+    Overloaded,
+    /// What was to be written contradicts what is there: an id that belongs to something else.
+    #[error("the write contradicts the store: {0}")]
+    Conflict(&'static str),
+    /// What is stored cannot be what was written.
+    #[error("corrupt: {table}.{column} of {row}")]
+    Corrupt {
+        /// The table or collection.
+        table: &'static str,
+        /// The column or field.
+        column: &'static str,
+        /// The row's or document's key.
+        row: String,
+    },
+}
+
+impl StoreError {
+    /// The kind of failure in one word, for health checks and logs.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Overloaded => "overloaded",
+            Self::Conflict(_) => "conflict",
+            Self::Corrupt { .. } => "corrupt",
+        }
+    }
+}
+
+/// What every method of a port returns.
+pub type StoreResult<T> = Result<T, StoreError>;

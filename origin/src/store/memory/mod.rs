@@ -1,0 +1,152 @@
+//! The ephemeral port in the process's own memory: bounded, lost with the process, not shared with another.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use shared::{
+    auth::edge::sha256,
+    limits::window::{FixedWindow, WindowState},
+    time::Timestamp,
+};
+
+use super::{
+    ephemeral::{Ephemeral, WindowDecision},
+    error::{StoreError, StoreResult},
+};
+
+/// The most entries of one kind. Beyond it the store says that it is overloaded, and its callers fail open.
+const MAX_ENTRIES: usize = 500_000;
+/// The fewest entries worth a search for those that have expired.
+const MIN_SWEEP: usize = 1_024;
+/// How long a full table waits for the next search, in milliseconds.
+const FULL_SWEEP_MS: i64 = 1_000;
+
+/// Short-lived state in this process.
+#[derive(Default)]
+pub struct MemoryEphemeral {
+    windows: Mutex<Expiring<(FixedWindow, WindowState)>>,
+    seen: Mutex<Expiring<Timestamp>>,
+}
+
+#[async_trait]
+impl Ephemeral for MemoryEphemeral {
+    fn backend(&self) -> &'static str {
+        "memory"
+    }
+
+    async fn ping(&self) -> StoreResult<()> {
+        Ok(())
+    }
+
+    async fn count(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<WindowDecision> {
+        let mut windows = lock(&self.windows);
+        let key = Key::of(key);
+        let known = windows.entries.get(&key).map(|(_, state)| *state);
+        let decision = window.check(known, now);
+        windows.insert(key, (window, decision.state), now, |(window, state)| {
+            window.is_open(state.started_at, now)
+        })?;
+        Ok(decision)
+    }
+
+    async fn forget(&self, key: &str) -> StoreResult<()> {
+        lock(&self.windows).entries.remove(&Key::of(key));
+        Ok(())
+    }
+
+    async fn first_seen(&self, key: &str, until: Timestamp, now: Timestamp) -> StoreResult<bool> {
+        let mut seen = lock(&self.seen);
+        let key = Key::of(key);
+        if seen.entries.get(&key).is_some_and(|known_until| *known_until > now) {
+            return Ok(false);
+        }
+        seen.insert(key, until, now, |known_until| *known_until > now)?;
+        Ok(true)
+    }
+}
+
+/// A key of any length as sixteen bytes of its SHA-256: small, and nobody can choose two that meet.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key([u8; 16]);
+
+impl Key {
+    fn of(text: &str) -> Self {
+        let [digest, ..] = *sha256(text.as_bytes()).as_chunks::<16>().0 else { return Self([0; 16]) };
+        Self(digest)
+    }
+}
+
+/// Entries of which the expired ones are dropped whenever their number has doubled: constant time an insert, amortised.
+/// A full table is searched at most once in [`FULL_SWEEP_MS`].
+struct Expiring<T> {
+    entries: HashMap<Key, T>,
+    next_sweep: usize,
+    swept_at: Timestamp,
+}
+
+impl<T> Default for Expiring<T> {
+    fn default() -> Self {
+        Self { entries: HashMap::new(), next_sweep: MIN_SWEEP, swept_at: Timestamp::from_millis(i64::MIN) }
+    }
+}
+
+impl<T> Expiring<T> {
+    fn insert(
+        &mut self,
+        key: Key,
+        value: T,
+        now: Timestamp,
+        mut is_alive: impl FnMut(&T) -> bool,
+    ) -> StoreResult<()> {
+        let full = self.entries.len() >= MAX_ENTRIES;
+        if self.entries.len() >= self.next_sweep && !(full && now.millis_since(self.swept_at) < FULL_SWEEP_MS)
+        {
+            self.entries.retain(|_, value| is_alive(value));
+            self.next_sweep = (self.entries.len() * 2).clamp(MIN_SWEEP, MAX_ENTRIES);
+            self.swept_at = now;
+        }
+        if self.entries.len() >= MAX_ENTRIES && !self.entries.contains_key(&key) {
+            return Err(StoreError::Overloaded);
+        }
+        self.entries.insert(key, value);
+        Ok(())
+    }
+}
+
+/// Every change of the tables is a single insert or remove, so a panic while one is held leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_millis(1_795_253_400_000);
+
+    #[tokio::test]
+    async fn what_has_expired_makes_room() {
+        let store = MemoryEphemeral::default();
+        for index in 0..MIN_SWEEP {
+            assert!(store.first_seen(&index.to_string(), START.plus_millis(10), START).await.unwrap());
+        }
+        assert!(store.first_seen("later", START.plus_millis(20), START.plus_millis(10)).await.unwrap());
+        assert_eq!(lock(&store.seen).entries.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_full_table_says_so_and_keeps_what_it_knows() {
+        let store = MemoryEphemeral::default();
+        for index in 0..MAX_ENTRIES {
+            let key = Key(u128::try_from(index).unwrap().to_be_bytes());
+            lock(&store.seen).entries.insert(key, START.plus_millis(10));
+        }
+        lock(&store.seen).entries.insert(Key::of("known"), START.plus_millis(10));
+        let error = store.first_seen("one more", START.plus_millis(10), START).await.unwrap_err();
+        assert_eq!(error.kind(), "overloaded");
+        assert!(!store.first_seen("known", START.plus_millis(10), START).await.unwrap());
+    }
+}

@@ -1,0 +1,145 @@
+//! Sessions and their chains of refresh tokens.
+
+use rusqlite::{Connection, OptionalExtension as _, named_params};
+use shared::{id::Id, time::Timestamp};
+
+use super::users;
+use crate::store::{
+    accounts::{NewSession, RefreshExchange, RefreshOutcome, SessionOfUser, TokenHash},
+    error::StoreResult,
+    sqlite::row::Columns,
+};
+
+/// Inserts a session with its first refresh token; nothing when the session is there.
+pub(super) fn insert(c: &Connection, session: &NewSession) -> StoreResult<()> {
+    let inserted = c
+        .prepare_cached(
+            "INSERT INTO sessions (id, user_id, device_name, created_at, last_used_at, expires_at) \
+             VALUES (:id, :user_id, :device_name, :created_at, :created_at, :expires_at) ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute(named_params! {
+            ":id": session.id.as_bytes(),
+            ":user_id": session.user_id.as_bytes(),
+            ":device_name": session.device_name,
+            ":created_at": session.created_at.as_millis(),
+            ":expires_at": session.expires_at.as_millis(),
+        })?;
+    if inserted == 1 {
+        insert_token(c, &session.refresh_hash, session.id, session.refresh_expires_at)?;
+    }
+    Ok(())
+}
+
+/// Deletes the sessions of a user that expired before this time, with their tokens.
+pub(super) fn forget_expired(c: &Connection, user_id: Id, before: Timestamp) -> StoreResult<()> {
+    c.prepare_cached("DELETE FROM sessions WHERE user_id = ?1 AND expires_at < ?2")?
+        .execute((user_id.as_bytes(), before.as_millis()))?;
+    Ok(())
+}
+
+/// A session with its user.
+pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<SessionOfUser>> {
+    let mut statement = c.prepare_cached(
+        "SELECT u.id, u.email, u.email_verified, u.phone, u.phone_verified, u.display_name, u.avatar_url, u.locale, \
+         u.timezone, u.plan, u.created_at, s.id, s.expires_at, s.ended_at \
+         FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?1",
+    )?;
+    let mut rows = statement.query([id.as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let mut columns = Columns::of("sessions", row);
+    let user = users::read(&mut columns)?;
+    Ok(Some(SessionOfUser {
+        id: columns.id("id")?,
+        expires_at: columns.time("expires_at")?,
+        ended_at: columns.optional_time("ended_at")?,
+        user,
+    }))
+}
+
+/// The rules of [`crate::store::accounts::Accounts::exchange_refresh`]; the caller holds the write transaction.
+pub(super) fn exchange_refresh(c: &Connection, exchange: &RefreshExchange) -> StoreResult<RefreshOutcome> {
+    let now = exchange.now;
+    let Some(token) = find_token(c, &exchange.presented)? else { return Ok(RefreshOutcome::Unknown) };
+    let Some(session) = find(c, token.session_id)? else { return Ok(RefreshOutcome::Unknown) };
+    if session.ended_at.is_some() {
+        return Ok(RefreshOutcome::Ended);
+    }
+    if session.expires_at <= now {
+        return Ok(RefreshOutcome::Unknown);
+    }
+    let refresh_expires_at = match token.used {
+        None if token.expires_at <= now => return Ok(RefreshOutcome::Unknown),
+        None => {
+            let expires_at = exchange.successor_expires_at.min(session.expires_at);
+            use_token(c, exchange, session.id, expires_at)?;
+            expires_at
+        }
+        Some(used) => match find_token(c, &used.successor)? {
+            Some(successor) if successor.used.is_none() && now.millis_since(used.at) <= exchange.grace_ms => {
+                successor.expires_at
+            }
+            _ => {
+                end(c, session.id, now)?;
+                return Ok(RefreshOutcome::Reused);
+            }
+        },
+    };
+    Ok(RefreshOutcome::Exchanged { session: Box::new(session), refresh_expires_at })
+}
+
+struct Token {
+    session_id: Id,
+    expires_at: Timestamp,
+    used: Option<Used>,
+}
+
+struct Used {
+    at: Timestamp,
+    successor: TokenHash,
+}
+
+fn find_token(c: &Connection, hash: &TokenHash) -> StoreResult<Option<Token>> {
+    let row: Option<([u8; 16], i64, Option<i64>, Option<TokenHash>)> = c
+        .prepare_cached(
+            "SELECT session_id, expires_at, used_at, successor FROM refresh_tokens WHERE hash = ?1",
+        )?
+        .query_row([hash], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .optional()?;
+    Ok(row.map(|(session_id, expires_at, used_at, successor)| Token {
+        session_id: Id::from_bytes(session_id),
+        expires_at: Timestamp::from_millis(expires_at),
+        used: used_at
+            .zip(successor)
+            .map(|(at, successor)| Used { at: Timestamp::from_millis(at), successor }),
+    }))
+}
+
+fn insert_token(c: &Connection, hash: &TokenHash, session_id: Id, expires_at: Timestamp) -> StoreResult<()> {
+    c.prepare_cached("INSERT INTO refresh_tokens (hash, session_id, expires_at) VALUES (?1, ?2, ?3)")?
+        .execute((hash, session_id.as_bytes(), expires_at.as_millis()))?;
+    Ok(())
+}
+
+fn use_token(
+    c: &Connection,
+    exchange: &RefreshExchange,
+    session_id: Id,
+    expires_at: Timestamp,
+) -> StoreResult<()> {
+    let now = exchange.now.as_millis();
+    c.prepare_cached("UPDATE refresh_tokens SET used_at = ?2, successor = ?3 WHERE hash = ?1")?.execute((
+        exchange.presented,
+        now,
+        exchange.successor,
+    ))?;
+    insert_token(c, &exchange.successor, session_id, expires_at)?;
+    c.prepare_cached("UPDATE sessions SET last_used_at = max(last_used_at, ?2) WHERE id = ?1")?
+        .execute((session_id.as_bytes(), now))?;
+    Ok(())
+}
+
+fn end(c: &Connection, session_id: Id, now: Timestamp) -> StoreResult<()> {
+    c.prepare_cached("UPDATE sessions SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL")?
+        .execute((session_id.as_bytes(), now.as_millis()))?;
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! What turns used: a row each, and the sums of their days.
+
+use rusqlite::{Connection, named_params};
+use shared::{api::usage::UsageTotals, id::Id};
+
+use crate::store::{
+    accounts::{UsageEntry, UsageRow},
+    error::{StoreError, StoreResult},
+    sqlite::row::{Columns, to_sql_count},
+};
+
+/// Counts a turn, unless it has been counted.
+pub(super) fn record(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
+    let inserted = c
+        .prepare_cached(
+            "INSERT INTO usage_turns (turn_id, user_id, at, model, input_tokens, output_tokens, cached_tokens, \
+             reasoning_tokens, total_tokens, failed) VALUES (:turn_id, :user_id, :at, :model, :input, :output, \
+             :cached, :reasoning, :total, :failed) ON CONFLICT (turn_id) DO NOTHING",
+        )?
+        .execute(named_params! {
+            ":turn_id": entry.turn_id.as_bytes(),
+            ":user_id": entry.user_id.as_bytes(),
+            ":at": entry.at.as_millis(),
+            ":model": entry.model,
+            ":input": to_sql_count(entry.usage.input_tokens),
+            ":output": to_sql_count(entry.usage.output_tokens),
+            ":cached": to_sql_count(entry.usage.cached_tokens),
+            ":reasoning": to_sql_count(entry.usage.reasoning_tokens),
+            ":total": to_sql_count(entry.usage.total_tokens),
+            ":failed": entry.failed,
+        })?;
+    if inserted == 1 { add_to_day(c, entry) } else { same_user(c, entry) }
+}
+
+fn add_to_day(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
+    c.prepare_cached(
+        "INSERT INTO usage_days (user_id, day, model, requests, messages, input_tokens, output_tokens, cached_tokens, \
+         reasoning_tokens, errors) VALUES (:user_id, :day, :model, 1, 1, :input, :output, :cached, :reasoning, :failed) \
+         ON CONFLICT (user_id, day, model) DO UPDATE SET requests = requests + 1, messages = messages + 1, \
+         input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens, \
+         cached_tokens = cached_tokens + excluded.cached_tokens, \
+         reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, errors = errors + excluded.errors",
+    )?
+    .execute(named_params! {
+        ":user_id": entry.user_id.as_bytes(),
+        ":day": entry.at.day(),
+        ":model": entry.model,
+        ":input": to_sql_count(entry.usage.input_tokens),
+        ":output": to_sql_count(entry.usage.output_tokens),
+        ":cached": to_sql_count(entry.usage.cached_tokens),
+        ":reasoning": to_sql_count(entry.usage.reasoning_tokens),
+        ":failed": entry.failed,
+    })?;
+    Ok(())
+}
+
+/// A turn that was counted for somebody else is no repetition.
+fn same_user(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
+    let same = c
+        .prepare_cached("SELECT 1 FROM usage_turns WHERE turn_id = ?1 AND user_id = ?2")?
+        .exists((entry.turn_id.as_bytes(), entry.user_id.as_bytes()))?;
+    if same { Ok(()) } else { Err(StoreError::Conflict("the turn was counted for another user")) }
+}
+
+/// The sums of the days, by day and model.
+pub(super) fn by_day_and_model(
+    c: &Connection,
+    user_id: Id,
+    first_day: &str,
+    last_day: &str,
+) -> StoreResult<Vec<UsageRow>> {
+    let mut statement = c.prepare_cached(
+        "SELECT user_id, day, model, requests, messages, input_tokens, output_tokens, cached_tokens, errors \
+         FROM usage_days WHERE user_id = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day, model",
+    )?;
+    let mut rows = statement.query((user_id.as_bytes(), first_day, last_day))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut columns = Columns::of("usage_days", row);
+        columns.id("user_id")?;
+        found.push(UsageRow {
+            day: columns.get("day")?,
+            model: columns.get("model")?,
+            totals: UsageTotals {
+                requests: columns.count("requests")?,
+                messages: columns.count("messages")?,
+                input_tokens: columns.count("input_tokens")?,
+                output_tokens: columns.count("output_tokens")?,
+                cached_tokens: columns.count("cached_tokens")?,
+                cost_usd: 0.0,
+                errors: columns.count("errors")?,
+            },
+        });
+    }
+    Ok(found)
+}

@@ -1,0 +1,82 @@
+//! Users and their passwords.
+
+use rusqlite::{Connection, OptionalExtension as _, named_params};
+use shared::{
+    api::account::{Plan, User},
+    id::Id,
+};
+
+use crate::store::{
+    accounts::{Credential, Registration},
+    error::StoreResult,
+    sqlite::row::Columns,
+};
+
+/// Inserts a user with their password, unless the account is there already: then that is the answer.
+pub(super) fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreResult<Option<Registration>> {
+    let known: Option<[u8; 16]> = c
+        .prepare_cached("SELECT id FROM users WHERE id = :id OR email = :email")?
+        .query_row(named_params! {":id": user.id.as_bytes(), ":email": user.email}, |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        let same = id == *user.id.as_bytes();
+        return Ok(Some(if same { Registration::Created } else { Registration::EmailTaken }));
+    }
+    c.prepare_cached(
+        "INSERT INTO users (id, email, email_verified, phone, phone_verified, display_name, avatar_url, locale, \
+         timezone, plan, created_at) VALUES (:id, :email, :email_verified, :phone, :phone_verified, :display_name, \
+         :avatar_url, :locale, :timezone, :plan, :created_at)",
+    )?
+    .execute(named_params! {
+        ":id": user.id.as_bytes(),
+        ":email": user.email,
+        ":email_verified": user.email_verified,
+        ":phone": user.phone,
+        ":phone_verified": user.phone_verified,
+        ":display_name": user.display_name,
+        ":avatar_url": user.avatar_url,
+        ":locale": user.locale,
+        ":timezone": user.timezone,
+        ":plan": user.plan.as_str(),
+        ":created_at": user.created_at.as_millis(),
+    })?;
+    c.prepare_cached("INSERT INTO credentials (user_id, password_hash, changed_at) VALUES (?1, ?2, ?3)")?
+        .execute((user.id.as_bytes(), password_hash, user.created_at.as_millis()))?;
+    Ok(None)
+}
+
+/// The user with this e-mail and their password's hash.
+pub(super) fn credential(c: &Connection, email: &str) -> StoreResult<Option<Credential>> {
+    let mut statement = c.prepare_cached(
+        "SELECT u.id, u.email, u.email_verified, u.phone, u.phone_verified, u.display_name, u.avatar_url, u.locale, \
+         u.timezone, u.plan, u.created_at, k.password_hash \
+         FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = ?1",
+    )?;
+    let mut rows = statement.query([email])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let mut columns = Columns::of("users", row);
+    let user = read(&mut columns)?;
+    Ok(Some(Credential { user, password_hash: columns.get("password_hash")? }))
+}
+
+/// Whether there is such a user.
+pub(super) fn exists(c: &Connection, id: Id) -> StoreResult<bool> {
+    Ok(c.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.exists([id.as_bytes()])?)
+}
+
+/// Reads the columns from `id` to `created_at`, in the order of [`credential`].
+pub(super) fn read(columns: &mut Columns<'_>) -> StoreResult<User> {
+    Ok(User {
+        id: columns.id("id")?,
+        email: columns.get("email")?,
+        email_verified: columns.get("email_verified")?,
+        phone: columns.get("phone")?,
+        phone_verified: columns.get("phone_verified")?,
+        display_name: columns.get("display_name")?,
+        avatar_url: columns.get("avatar_url")?,
+        locale: columns.get("locale")?,
+        timezone: columns.get("timezone")?,
+        plan: columns.word("plan", Plan::parse)?,
+        created_at: columns.time("created_at")?,
+    })
+}

@@ -1,0 +1,188 @@
+//! Conversations.
+
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, named_params};
+use shared::{
+    api::chat::{Conversation, UpdateConversation, preview},
+    id::Id,
+    time::Timestamp,
+};
+
+use crate::store::{
+    chats::{ActivityPosition, ConversationsPage},
+    error::{StoreError, StoreResult},
+    sqlite::row::{Columns, to_sql_count},
+};
+
+/// The columns [`read`] reads, in its order.
+macro_rules! columns {
+    () => {
+        "id, title, model, system, pinned, archived, message_count, last_message_preview, last_message_at, created_at, \
+         updated_at"
+    };
+}
+
+/// Inserts a conversation; nothing when it is there and theirs.
+pub(super) fn insert(c: &Connection, user_id: Id, conversation: &Conversation) -> StoreResult<()> {
+    let inserted = c
+        .prepare_cached(
+            "INSERT INTO conversations (id, user_id, title, model, system, pinned, archived, message_count, \
+             last_message_preview, last_message_at, activity_at, created_at, updated_at) VALUES (:id, :user_id, :title, \
+             :model, :system, :pinned, :archived, :message_count, :preview, :last_message_at, :activity_at, :created_at, \
+             :updated_at) ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute(named_params! {
+            ":id": conversation.id.as_bytes(),
+            ":user_id": user_id.as_bytes(),
+            ":title": conversation.title,
+            ":model": conversation.model,
+            ":system": conversation.system,
+            ":pinned": conversation.pinned,
+            ":archived": conversation.archived,
+            ":message_count": to_sql_count(conversation.message_count),
+            ":preview": conversation.last_message_preview,
+            ":last_message_at": conversation.last_message_at.map(Timestamp::as_millis),
+            ":activity_at": ActivityPosition::of(conversation).activity_at.as_millis(),
+            ":created_at": conversation.created_at.as_millis(),
+            ":updated_at": conversation.updated_at.as_millis(),
+        })?;
+    if inserted == 0 && !exists(c, user_id, conversation.id)? {
+        return Err(StoreError::Conflict("the conversation's id is somebody else's"));
+    }
+    Ok(())
+}
+
+/// Whether there is such a conversation and it is theirs.
+pub(super) fn exists(c: &Connection, user_id: Id, id: Id) -> StoreResult<bool> {
+    let sql = "SELECT 1 FROM conversations WHERE id = ?1 AND user_id = ?2";
+    Ok(c.prepare_cached(sql)?.exists((id.as_bytes(), user_id.as_bytes()))?)
+}
+
+/// A conversation, if it is theirs.
+pub(super) fn find(c: &Connection, user_id: Id, id: Id) -> StoreResult<Option<Conversation>> {
+    let sql = concat!("SELECT ", columns!(), " FROM conversations WHERE id = ?1 AND user_id = ?2");
+    one(c, sql, (id.as_bytes(), user_id.as_bytes()))
+}
+
+/// A page, newest activity first. Both forms are served by an index in the order of the list.
+pub(super) fn page(c: &Connection, user_id: Id, page: ConversationsPage) -> StoreResult<Vec<Conversation>> {
+    let (activity_at, id) = page
+        .after
+        .map_or((i64::MAX, [0xff; 16]), |after| (after.activity_at.as_millis(), *after.id.as_bytes()));
+    match page.archived {
+        None => {
+            let sql = concat!(
+                "SELECT ",
+                columns!(),
+                " FROM conversations WHERE user_id = ?1 AND (activity_at, id) < (?2, ?3) \
+                 ORDER BY activity_at DESC, id DESC LIMIT ?4"
+            );
+            many(c, sql, (user_id.as_bytes(), activity_at, id, page.limit))
+        }
+        Some(archived) => {
+            let sql = concat!(
+                "SELECT ",
+                columns!(),
+                " FROM conversations WHERE user_id = ?1 AND archived = ?5 AND (activity_at, id) < (?2, ?3) \
+                 ORDER BY activity_at DESC, id DESC LIMIT ?4"
+            );
+            many(c, sql, (user_id.as_bytes(), activity_at, id, page.limit, archived))
+        }
+    }
+}
+
+/// Changes what the update names.
+pub(super) fn update(
+    c: &Connection,
+    user_id: Id,
+    id: Id,
+    update: &UpdateConversation,
+    now: Timestamp,
+) -> StoreResult<Option<Conversation>> {
+    let sql = concat!(
+        "UPDATE conversations SET title = iif(:set_title, :title, title), model = iif(:set_model, :model, model), \
+         system = iif(:set_system, :system, system), pinned = coalesce(:pinned, pinned), \
+         archived = coalesce(:archived, archived), updated_at = max(updated_at, :now) \
+         WHERE id = :id AND user_id = :user_id RETURNING ",
+        columns!()
+    );
+    let params = named_params! {
+        ":set_title": update.title.is_some(),
+        ":title": update.title.as_ref().and_then(Option::as_ref),
+        ":set_model": update.model.is_some(),
+        ":model": update.model.as_ref().and_then(Option::as_ref),
+        ":set_system": update.system.is_some(),
+        ":system": update.system.as_ref().and_then(Option::as_ref),
+        ":pinned": update.pinned,
+        ":archived": update.archived,
+        ":now": now.as_millis(),
+        ":id": id.as_bytes(),
+        ":user_id": user_id.as_bytes(),
+    };
+    one(c, sql, params)
+}
+
+/// Deletes a conversation, if it is theirs, with all that is in it.
+pub(super) fn delete(c: &Connection, user_id: Id, id: Id) -> StoreResult<bool> {
+    let sql = "DELETE FROM conversations WHERE id = ?1 AND user_id = ?2";
+    Ok(c.prepare_cached(sql)?.execute((id.as_bytes(), user_id.as_bytes()))? == 1)
+}
+
+/// Moves the counters up to a message at `seq`, never down. Returns the highest `seq`.
+pub(super) fn advance(
+    c: &Connection,
+    id: Id,
+    seq: u64,
+    text: &str,
+    at: Timestamp,
+    changed_at: Timestamp,
+) -> StoreResult<u64> {
+    let count: i64 = c
+        .prepare_cached(
+            "UPDATE conversations SET message_count = max(message_count, :seq), \
+             last_message_preview = iif(:seq >= message_count, :preview, last_message_preview), \
+             last_message_at = max(coalesce(last_message_at, :at), :at), activity_at = max(activity_at, :at), \
+             updated_at = max(updated_at, :changed_at) WHERE id = :id RETURNING message_count",
+        )?
+        .query_one(
+            named_params! {
+                ":seq": to_sql_count(seq),
+                ":preview": preview(text),
+                ":at": at.as_millis(),
+                ":changed_at": changed_at.as_millis(),
+                ":id": id.as_bytes(),
+            },
+            |row| row.get(0),
+        )?;
+    Ok(u64::try_from(count).unwrap_or(seq))
+}
+
+fn one(c: &Connection, sql: &str, params: impl Params) -> StoreResult<Option<Conversation>> {
+    c.prepare_cached(sql)?.query_row(params, |row| Ok(read(row))).optional()?.transpose()
+}
+
+fn many(c: &Connection, sql: &str, params: impl Params) -> StoreResult<Vec<Conversation>> {
+    let mut statement = c.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+fn read(row: &Row<'_>) -> StoreResult<Conversation> {
+    let mut columns = Columns::of("conversations", row);
+    Ok(Conversation {
+        id: columns.id("id")?,
+        title: columns.get("title")?,
+        model: columns.get("model")?,
+        system: columns.get("system")?,
+        pinned: columns.get("pinned")?,
+        archived: columns.get("archived")?,
+        message_count: columns.count("message_count")?,
+        last_message_preview: columns.get("last_message_preview")?,
+        last_message_at: columns.optional_time("last_message_at")?,
+        created_at: columns.time("created_at")?,
+        updated_at: columns.time("updated_at")?,
+    })
+}

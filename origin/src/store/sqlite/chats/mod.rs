@@ -1,0 +1,122 @@
+//! The chats port on SQLite. Statements are in [`conversations`], [`messages`] and [`turns`].
+
+mod conversations;
+mod messages;
+mod turns;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use shared::{
+    api::{
+        chat::{Conversation, Message, UpdateConversation},
+        internal::{ConversationContext, StoredTurn, TurnDelivery},
+        page::Order,
+    },
+    id::Id,
+    time::Timestamp,
+};
+
+use super::{engine::Engine, migrate};
+use crate::store::{
+    chats::{Chats, ConversationsPage, MessagesPage},
+    error::StoreResult,
+};
+
+/// Conversations, messages and turns in one SQLite file.
+pub struct SqliteChats(Engine);
+
+impl SqliteChats {
+    /// Opens the file, made and migrated where needed. Blocks.
+    pub fn open(path: &Path) -> StoreResult<Self> {
+        migrate::chats(path)?;
+        Engine::open(path).map(Self)
+    }
+}
+
+#[async_trait]
+impl Chats for SqliteChats {
+    fn backend(&self) -> &'static str {
+        "sqlite"
+    }
+
+    async fn ping(&self) -> StoreResult<()> {
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM conversations LIMIT 1)";
+        self.0.read(move |c| Ok(c.query_one(sql, [], |_| Ok(()))?)).await
+    }
+
+    async fn create_conversation(&self, user_id: Id, conversation: Conversation) -> StoreResult<()> {
+        self.0.write(move |c| conversations::insert(c, user_id, &conversation)).await
+    }
+
+    async fn conversation(&self, user_id: Id, id: Id) -> StoreResult<Option<Conversation>> {
+        self.0.read(move |c| conversations::find(c, user_id, id)).await
+    }
+
+    async fn conversations(&self, user_id: Id, page: ConversationsPage) -> StoreResult<Vec<Conversation>> {
+        self.0.read(move |c| conversations::page(c, user_id, page)).await
+    }
+
+    async fn update_conversation(
+        &self,
+        user_id: Id,
+        id: Id,
+        update: UpdateConversation,
+        now: Timestamp,
+    ) -> StoreResult<Option<Conversation>> {
+        self.0.write(move |c| conversations::update(c, user_id, id, &update, now)).await
+    }
+
+    async fn delete_conversation(&self, user_id: Id, id: Id) -> StoreResult<bool> {
+        self.0.write(move |c| conversations::delete(c, user_id, id)).await
+    }
+
+    async fn messages(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        page: MessagesPage,
+    ) -> StoreResult<Option<Vec<Message>>> {
+        self.0
+            .read(move |c| {
+                if !conversations::exists(c, user_id, conversation_id)? {
+                    return Ok(None);
+                }
+                messages::page(c, conversation_id, page).map(Some)
+            })
+            .await
+    }
+
+    async fn record_turn(&self, delivery: TurnDelivery) -> StoreResult<Option<u64>> {
+        self.0.write(move |c| turns::record(c, &delivery)).await
+    }
+
+    async fn turn(&self, user_id: Id, turn_id: Id) -> StoreResult<Option<StoredTurn>> {
+        self.0.read(move |c| turns::find(c, user_id, turn_id)).await
+    }
+
+    async fn context(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        limit: u32,
+    ) -> StoreResult<Option<ConversationContext>> {
+        self.0
+            .read(move |c| {
+                let Some(conversation) = conversations::find(c, user_id, conversation_id)? else {
+                    return Ok(None);
+                };
+                let newest = MessagesPage { order: Order::Desc, after: None, limit };
+                let mut messages = messages::page(c, conversation_id, newest)?;
+                messages.reverse();
+                Ok(Some(ConversationContext {
+                    conversation_id,
+                    model: conversation.model,
+                    system: conversation.system,
+                    last_seq: messages.last().map_or(0, |message| message.seq),
+                    messages,
+                }))
+            })
+            .await
+    }
+}

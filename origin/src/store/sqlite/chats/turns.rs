@@ -1,0 +1,118 @@
+//! Turns: deliveries taken in, and read back.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use shared::{
+    api::{
+        chat::TurnError,
+        error::ErrorCode,
+        internal::{StoredTurn, TurnDelivery},
+    },
+    id::Id,
+    time::Timestamp,
+};
+
+use super::{conversations, messages};
+use crate::store::{
+    error::{StoreError, StoreResult},
+    sqlite::row::{Columns, to_sql_count},
+};
+
+/// The rules of [`crate::store::chats::Chats::record_turn`]; the caller holds the write transaction.
+pub(super) fn record(c: &Connection, delivery: &TurnDelivery) -> StoreResult<Option<u64>> {
+    if !conversations::exists(c, delivery.user_id, delivery.conversation_id)? {
+        return Ok(None);
+    }
+    let asked_at = messages::insert(c, &delivery.user_message, 1)?;
+    let answered_at = messages::insert(c, &delivery.assistant_message, asked_at.saturating_add(1))?;
+    insert(c, delivery)?;
+    let answer = &delivery.assistant_message;
+    let last_text = if answer.content.is_empty() { &delivery.user_message.content } else { &answer.content };
+    conversations::advance(
+        c,
+        delivery.conversation_id,
+        answered_at,
+        last_text,
+        answer.created_at,
+        delivery.finished_at,
+    )
+    .map(Some)
+}
+
+/// A turn of this user with its messages.
+pub(super) fn find(c: &Connection, user_id: Id, turn_id: Id) -> StoreResult<Option<StoredTurn>> {
+    let found = c
+        .prepare_cached(
+            "SELECT t.id, t.user_message_id, t.assistant_message_id, t.last_event_id, t.error_code, t.error_detail, \
+             t.finished_at FROM turns t JOIN conversations c ON c.id = t.conversation_id \
+             WHERE t.id = ?1 AND c.user_id = ?2",
+        )?
+        .query_row((turn_id.as_bytes(), user_id.as_bytes()), |row| Ok(read(row)))
+        .optional()?
+        .transpose()?;
+    let Some(turn) = found else { return Ok(None) };
+    let lost = |column| StoreError::Corrupt { table: "turns", column, row: turn_id.to_string() };
+    Ok(Some(StoredTurn {
+        last_event_id: turn.last_event_id,
+        error: turn.error,
+        user_message: messages::find(c, turn.user_message_id)?.ok_or_else(|| lost("user_message_id"))?,
+        assistant_message: messages::find(c, turn.assistant_message_id)?
+            .ok_or_else(|| lost("assistant_message_id"))?,
+        finished_at: turn.finished_at,
+    }))
+}
+
+fn insert(c: &Connection, delivery: &TurnDelivery) -> StoreResult<()> {
+    let error = delivery.error.as_ref();
+    let inserted = c
+        .prepare_cached(
+            "INSERT INTO turns (id, conversation_id, user_message_id, assistant_message_id, last_event_id, error_code, \
+             error_detail, created_at, finished_at) VALUES (:id, :conversation_id, :user_message_id, \
+             :assistant_message_id, :last_event_id, :error_code, :error_detail, :created_at, :finished_at) \
+             ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute(named_params! {
+            ":id": delivery.turn_id.as_bytes(),
+            ":conversation_id": delivery.conversation_id.as_bytes(),
+            ":user_message_id": delivery.user_message.id.as_bytes(),
+            ":assistant_message_id": delivery.assistant_message.id.as_bytes(),
+            ":last_event_id": to_sql_count(delivery.last_event_id),
+            ":error_code": error.map(|error| error.code.as_str()),
+            ":error_detail": error.map(|error| error.detail.as_str()),
+            ":created_at": delivery.created_at.as_millis(),
+            ":finished_at": delivery.finished_at.as_millis(),
+        })?;
+    let same = inserted == 1
+        || c.prepare_cached("SELECT 1 FROM turns WHERE id = ?1 AND conversation_id = ?2")?
+            .exists((delivery.turn_id.as_bytes(), delivery.conversation_id.as_bytes()))?;
+    if same { Ok(()) } else { Err(StoreError::Conflict("the turn's id is one of another conversation")) }
+}
+
+struct TurnRow {
+    user_message_id: Id,
+    assistant_message_id: Id,
+    last_event_id: u64,
+    error: Option<TurnError>,
+    finished_at: Timestamp,
+}
+
+fn read(row: &Row<'_>) -> StoreResult<TurnRow> {
+    let mut columns = Columns::of("turns", row);
+    columns.id("id")?;
+    let user_message_id = columns.id("user_message_id")?;
+    let assistant_message_id = columns.id("assistant_message_id")?;
+    let last_event_id = columns.count("last_event_id")?;
+    let code = columns.optional_word("error_code", |text| {
+        ErrorCode::ALL.iter().copied().find(|code| code.as_str() == text)
+    })?;
+    let detail: Option<String> = columns.get("error_detail")?;
+    Ok(TurnRow {
+        user_message_id,
+        assistant_message_id,
+        last_event_id,
+        error: code.map(|code| TurnError {
+            code,
+            detail: detail.unwrap_or_else(|| code.default_detail().to_owned()),
+        }),
+        finished_at: columns.time("finished_at")?,
+    })
+}

@@ -1,0 +1,311 @@
+//! One SQLite file: a writer thread that commits what waits together, a few reader threads, bounded queues, timeouts.
+//!
+//! Nothing here knows a table. A job gets a connection on its thread; the future that asked waits for the answer.
+
+use std::{path::Path, thread::JoinHandle, time::Duration};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio::sync::oneshot;
+
+use crate::store::error::{StoreError, StoreResult};
+
+/// How long a caller waits for its answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection waits for another process that holds the file. Less than a caller waits.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
+/// Jobs that may wait for a thread. More are refused at once.
+const QUEUE_LEN: usize = 1_024;
+/// Writes that are committed together at most: one `fsync` for all of them.
+const GROUP_LEN: usize = 64;
+const READERS: usize = 2;
+/// Prepared statements kept by a connection; more than any adapter has.
+const STATEMENTS: usize = 64;
+
+/// An open SQLite file.
+pub(super) struct Engine {
+    writes: Option<Sender<Box<dyn WriteJob>>>,
+    reads: Option<Sender<ReadJob>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Opens a file that has its tables already, and starts the threads.
+    pub(super) fn open(path: &Path) -> StoreResult<Self> {
+        let (writes, write_queue) = bounded(QUEUE_LEN);
+        let (reads, read_queue) = bounded::<ReadJob>(QUEUE_LEN);
+        let writer = connect(path)?;
+        let mut threads = vec![spawn("sqlite-writer", move || run_writes(&writer, &write_queue))?];
+        for _ in 0..READERS {
+            let reader = connect(path)?;
+            reader.pragma_update(None, "query_only", true)?;
+            let queue = read_queue.clone();
+            threads.push(spawn("sqlite-reader", move || {
+                for job in queue {
+                    job(&reader);
+                }
+            })?);
+        }
+        Ok(Self { writes: Some(writes), reads: Some(reads), threads })
+    }
+
+    /// Runs a job that reads.
+    pub(super) async fn read<T, F>(&self, job: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: ReadJob = Box::new(move |connection| {
+            if !answer.is_closed() {
+                // A caller that has gone needs no answer.
+                let _ = answer.send(job(connection));
+            }
+        });
+        enqueue(self.reads.as_ref(), job)?;
+        wait(answered).await
+    }
+
+    /// Runs a job that writes, in a transaction: `Ok` means that all of it is on the disk, an error that none of it is.
+    pub(super) async fn write<T, F>(&self, job: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        enqueue(self.writes.as_ref(), Box::new(Write { job: Some(job), outcome: None, answer }))?;
+        wait(answered).await
+    }
+}
+
+impl Drop for Engine {
+    /// Lets the threads finish what waits, so that the file is closed when this returns.
+    fn drop(&mut self) {
+        self.writes = None;
+        self.reads = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the SQLite store had panicked");
+            }
+        }
+    }
+}
+
+/// Opens a connection with the settings all of them have. A commit is on the disk before it returns
+/// (`synchronous=FULL`), and readers do not wait for the writer (WAL).
+pub(super) fn connect(path: &Path) -> StoreResult<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Timeout,
+            Some(ErrorCode::ConstraintViolation) => Self::Conflict("a constraint of the file"),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
+
+/// A write on its way through a group: run, then told what became of the group.
+trait WriteJob: Send {
+    /// Whether nobody waits for it any more.
+    fn is_abandoned(&self) -> bool;
+    /// Runs within the open transaction. False when its own changes must not stay.
+    fn run(&mut self, connection: &Connection) -> bool;
+    /// Tells the caller, once the group is committed or has failed.
+    fn finish(self: Box<Self>, group: Result<(), StoreError>);
+}
+
+struct Write<T, F> {
+    job: Option<F>,
+    outcome: Option<StoreResult<T>>,
+    answer: oneshot::Sender<StoreResult<T>>,
+}
+
+impl<T, F> WriteJob for Write<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> StoreResult<T> + Send,
+{
+    fn is_abandoned(&self) -> bool {
+        self.answer.is_closed()
+    }
+
+    fn run(&mut self, connection: &Connection) -> bool {
+        self.outcome = self.job.take().map(|job| job(connection));
+        matches!(self.outcome, Some(Ok(_)))
+    }
+
+    fn finish(self: Box<Self>, group: Result<(), StoreError>) {
+        let outcome = match (group, self.outcome) {
+            (Ok(()), Some(outcome)) => outcome,
+            (Ok(()), None) => Err(StoreError::Timeout),
+            (Err(error), _) => Err(error),
+        };
+        // A caller that has gone needs no answer.
+        let _ = self.answer.send(outcome);
+    }
+}
+
+fn run_writes(connection: &Connection, queue: &Receiver<Box<dyn WriteJob>>) {
+    for first in queue {
+        let mut group = vec![first];
+        group.extend(queue.try_iter().take(GROUP_LEN - 1));
+        group.retain(|job| !job.is_abandoned());
+        if group.is_empty() {
+            continue;
+        }
+        let outcome = commit_together(connection, &mut group);
+        if outcome.is_err() && !connection.is_autocommit() {
+            // When even this fails, the next BEGIN does too, and says so.
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        for job in group {
+            job.finish(outcome.as_ref().copied().map_err(clone_failure));
+        }
+    }
+}
+
+/// One transaction for the group, a savepoint for each job, so that the failure of one leaves the others alone.
+fn commit_together(connection: &Connection, group: &mut [Box<dyn WriteJob>]) -> StoreResult<()> {
+    let step = |sql| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+    step("BEGIN IMMEDIATE")?;
+    for job in group {
+        step("SAVEPOINT job")?;
+        if !job.run(connection) {
+            step("ROLLBACK TO job")?;
+        }
+        step("RELEASE job")?;
+    }
+    step("COMMIT")?;
+    Ok(())
+}
+
+/// The failure of a group as each of its callers gets it.
+fn clone_failure(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Timeout => StoreError::Timeout,
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+fn enqueue<J>(queue: Option<&Sender<J>>, job: J) -> StoreResult<()> {
+    let queue = queue.ok_or_else(gone)?;
+    queue.try_send(job).map_err(|error| match error {
+        TrySendError::Full(_) => StoreError::Overloaded,
+        TrySendError::Disconnected(_) => gone(),
+    })
+}
+
+async fn wait<T>(answered: oneshot::Receiver<StoreResult<T>>) -> StoreResult<T> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, answered).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(gone()),
+        Err(_) => Err(StoreError::Timeout),
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable("its thread has ended".to_owned())
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> StoreResult<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn engine() -> (Engine, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.db");
+        connect(&path).unwrap().execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT").unwrap();
+        (Engine::open(&path).unwrap(), folder)
+    }
+
+    fn insert(connection: &Connection, n: i64) -> StoreResult<()> {
+        connection.prepare_cached("INSERT INTO t VALUES (?1)")?.execute([n])?;
+        Ok(())
+    }
+
+    async fn count(engine: &Engine) -> i64 {
+        engine.read(|c| Ok(c.query_one("SELECT count(*) FROM t", [], |row| row.get(0))?)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_failed_write_of_a_group_leaves_the_others_alone() {
+        let (engine, _folder) = engine();
+        let (release, held) = mpsc::channel::<()>();
+        let blocker = engine.write(move |c| {
+            held.recv().map_err(|_| StoreError::Timeout)?;
+            insert(c, 1)
+        });
+        let doubled = engine.write(|c| insert(c, 2).and_then(|()| insert(c, 2)));
+        let good = engine.write(|c| insert(c, 3));
+        let unblock = async { release.send(()).unwrap() };
+        let (first, second, third, ()) = tokio::join!(blocker, doubled, good, unblock);
+        first.unwrap();
+        assert_eq!(second.unwrap_err().kind(), "conflict");
+        third.unwrap();
+        assert_eq!(count(&engine).await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once() {
+        let (engine, _folder) = engine();
+        let (release, held) = mpsc::channel::<()>();
+        let (started, begun) = oneshot::channel();
+        let blocker = async {
+            engine
+                .write(move |_| {
+                    let _ = started.send(());
+                    held.recv().map_err(|_| StoreError::Timeout)
+                })
+                .await
+        };
+        let flood = async {
+            begun.await.unwrap();
+            let (mut waiting, mut refused) = (Vec::new(), 0);
+            for n in 0..=QUEUE_LEN {
+                let mut write = Box::pin(engine.write(move |c| insert(c, i64::try_from(n).unwrap())));
+                let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(write.as_mut().poll(cx))).await;
+                match polled {
+                    std::task::Poll::Ready(Err(StoreError::Overloaded)) => refused += 1,
+                    _ => waiting.push(write),
+                }
+            }
+            release.send(()).unwrap();
+            for write in waiting {
+                write.await.unwrap();
+            }
+            refused
+        };
+        let (first, refused) = tokio::join!(blocker, flood);
+        first.unwrap();
+        assert_eq!(refused, 1);
+        assert_eq!(count(&engine).await, i64::try_from(QUEUE_LEN).unwrap());
+    }
+
+    #[tokio::test]
+    async fn readers_cannot_write() {
+        let (engine, _folder) = engine();
+        assert_eq!(engine.read(|c| insert(c, 1)).await.unwrap_err().kind(), "unavailable");
+    }
+}
