@@ -103,7 +103,8 @@ impl Node {
 fn install(workspace: &Workspace, folder: &Path) -> Result<()> {
     let npm = require("npm", "install Node.js (any version from 18, with npm) and run this again")?;
     let mut command = Command::new(npm);
-    command.arg("ci").current_dir(folder);
+    // Whatever the user's own npm configuration leaves out, these are needed.
+    command.args(["ci", "--include=dev", "--include=optional"]).current_dir(folder);
     step::logged("Node packages (npm ci)", &mut command, &workspace.setup_logs().join("npm.log"))
 }
 
