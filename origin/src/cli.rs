@@ -82,6 +82,7 @@ fn serve(config: Config) -> Result<(), String> {
     let listen_addr = config.process.listen_addr;
     let app = App::new(config, stores, Arc::new(SystemClock::start()), Arc::new(SystemRandom))
         .map_err(|error| error.to_string())?;
+    let router = routes::router(app.clone()).map_err(|error| error.to_string())?;
     runtime.block_on(async {
         let listener =
             TcpListener::bind(listen_addr).await.map_err(|error| cannot_listen(listen_addr, &error))?;
@@ -90,7 +91,7 @@ fn serve(config: Config) -> Result<(), String> {
             server::shutdown_signal().map_err(|error| format!("signals cannot be received: {error}"))?;
         say(&mut std::io::stdout(), &format!(r#"{{"event":"listening","addr":"{bound}"}}"#));
         tracing::info!(addr = %bound, environment = app.config.process.environment.as_str(), "listening");
-        server::serve(listener, routes::router(app), shutdown).await;
+        server::serve(listener, router, shutdown).await;
         Ok(())
     })
 }

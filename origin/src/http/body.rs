@@ -18,7 +18,7 @@ use shared::api::{
 use super::Failure;
 use crate::app::App;
 
-/// How much of a body over the limit is read and dropped, so that a client that is still sending gets to read why it was
+/// How much more than the limit of a body is read and dropped, so that a client that is still sending gets to read why it was
 /// refused instead of a broken connection.
 const MAX_DRAINED_BYTES: usize = 8 * MAX_BODY_BYTES;
 
@@ -35,7 +35,7 @@ where
         if !has_media_type(request.headers(), "application/json") {
             return Err(ErrorCode::UnsupportedMediaType.into());
         }
-        let body = read(request.into_body()).await?;
+        let body = read(request.into_body(), MAX_BODY_BYTES).await?;
         Ok(Self(parse(&body)?))
     }
 }
@@ -46,20 +46,20 @@ pub fn has_media_type(headers: &HeaderMap, media_type: &str) -> bool {
     declared.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(media_type))
 }
 
-/// Reads a body of at most [`MAX_BODY_BYTES`].
+/// Reads a body of at most `limit` bytes.
 ///
 /// Errors: [`ErrorCode::PayloadTooLarge`] over that, [`ErrorCode::InvalidRequest`] when it breaks off.
-pub async fn read(mut body: Body) -> Result<Bytes, ApiError> {
+pub async fn read(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let mut whole = BytesMut::new();
     let mut length = 0_usize;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| ApiError::new(ErrorCode::InvalidRequest, "The body breaks off"))?;
         let Ok(data) = frame.into_data() else { continue };
         length = length.saturating_add(data.len());
-        if length > MAX_DRAINED_BYTES {
-            return Err(too_large());
+        if length > limit.saturating_add(MAX_DRAINED_BYTES) {
+            break;
         }
-        if length > MAX_BODY_BYTES {
+        if length > limit {
             whole = BytesMut::new();
         } else if whole.is_empty() && body.is_end_stream() {
             // The usual case: one frame, which is not copied.
@@ -68,5 +68,5 @@ pub async fn read(mut body: Body) -> Result<Bytes, ApiError> {
             whole.extend_from_slice(&data);
         }
     }
-    if length > MAX_BODY_BYTES { Err(too_large()) } else { Ok(whole.freeze()) }
+    if length > limit { Err(too_large()) } else { Ok(whole.freeze()) }
 }

@@ -2,7 +2,7 @@
 //!
 //! The line has allow-listed fields only: no query, no header, no body, no address, no e-mail.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     body::Body,
@@ -54,7 +54,7 @@ fn render(response: Response, request_id: &str) -> (Response, Option<ErrorCode>,
         return (response, None, None);
     }
     let (error, reason) = match response.extensions().get::<Arc<Failure>>() {
-        Some(failure) => (failure.to_api_error(), failure.reason().map(|reason| reason.into_owned())),
+        Some(failure) => (failure.to_api_error(), failure.reason().map(Cow::into_owned)),
         None if has_json_body(&response) => return (response, None, None),
         None => (of_status(response.status()).into(), None),
     };

@@ -11,7 +11,7 @@ use axum::{
     response::Response,
 };
 use shared::{
-    api::{ApiError, ErrorCode},
+    api::{ApiError, ErrorCode, body::MAX_BODY_BYTES},
     auth::edge::{EdgeKeys, MAX_SKEW_S, RequestHead, Signed, sha256},
     http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
     time::SECOND_MS,
@@ -19,6 +19,10 @@ use shared::{
 
 use super::{Failure, body};
 use crate::{app::App, config::Environment};
+
+/// The largest body of the Worker's own requests, in bytes. A turn holds a client's message, whose text stands in it twice
+/// and may need escaping, and the model's whole answer.
+pub const MAX_INTERNAL_BODY_BYTES: usize = 8 * MAX_BODY_BYTES;
 
 /// The address of the other end of the connection; the server puts it into every request.
 #[derive(Clone, Copy, Debug)]
@@ -42,13 +46,13 @@ pub async fn require(State(app): State<App>, request: Request, next: Next) -> Re
     if !request.headers().contains_key(SIGNATURE) {
         return Err(ErrorCode::Forbidden.into());
     }
-    Ok(next.run(verify(&app, request).await?).await)
+    Ok(next.run(verify(&app, request, MAX_INTERNAL_BODY_BYTES).await?).await)
 }
 
 /// The layer of all other routes: a signature must be right where there is one, and in production there must be one.
 pub async fn accept(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Failure> {
     if request.headers().contains_key(SIGNATURE) {
-        return Ok(next.run(verify(&app, request).await?).await);
+        return Ok(next.run(verify(&app, request, MAX_BODY_BYTES).await?).await);
     }
     if app.config.process.environment == Environment::Production {
         return Err(ErrorCode::Forbidden.into());
@@ -59,10 +63,10 @@ pub async fn accept(State(app): State<App>, mut request: Request, next: Next) ->
 }
 
 /// Checks the signature over the head, the digest of the body and that the nonce is new.
-async fn verify(app: &App, request: Request) -> Result<Request, Failure> {
+async fn verify(app: &App, request: Request, body_limit: usize) -> Result<Request, Failure> {
     let (mut parts, body) = request.into_parts();
     let signed = verify_head(app, &parts)?;
-    let body = body::read(body).await?;
+    let body = body::read(body, body_limit).await?;
     if sha256(&body) != signed.body_sha256 {
         return Err(refused("the body is not the one that was signed"));
     }

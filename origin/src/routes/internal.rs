@@ -8,7 +8,6 @@ use axum::{
 use shared::{
     api::{
         ApiError, ErrorCode,
-        body::{MAX_BODY_BYTES, too_large},
         chat::{Role, TurnStatus},
         internal::{
             CONTEXT_MESSAGES, ConversationContext, DeliveryReceipt, MAX_DELIVERY_AGE_MS, StoredTurn,
@@ -25,6 +24,7 @@ use crate::{
     http::{
         Failure, PathId,
         body::{has_media_type, read},
+        signature::MAX_INTERNAL_BODY_BYTES,
     },
     store::accounts::UsageEntry,
 };
@@ -104,10 +104,7 @@ impl FromRequest<App> for Delivery {
         if !has_media_type(request.headers(), "application/json") {
             return Err(ErrorCode::UnsupportedMediaType.into());
         }
-        let body = read(request.into_body()).await?;
-        if body.len() > MAX_BODY_BYTES {
-            return Err(too_large().into());
-        }
+        let body = read(request.into_body(), MAX_INTERNAL_BODY_BYTES).await?;
         let delivery = serde_json::from_slice(&body)
             .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("Not a delivery: {error}")))?;
         check(&delivery)?;

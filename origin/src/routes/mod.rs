@@ -11,6 +11,7 @@ mod keys;
 mod messages;
 mod models;
 mod usage;
+mod worker;
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use axum::{
 };
 use shared::api::ErrorCode;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
-use utoipa::openapi::OpenApi;
+use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -35,20 +36,23 @@ use crate::{
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// All routes, with every layer.
-pub fn router(app: App) -> Router {
-    let (open, open_doc) = open().split_for_parts();
-    let (public, public_doc) = public().split_for_parts();
+///
+/// Errors: the documentation cannot be written as JSON, which a test rules out.
+pub fn router(app: App) -> Result<Router, serde_json::Error> {
+    let (open, open_document) = open().split_for_parts();
+    let (public, public_document) = public().split_for_parts();
+    let documents = [public_document, worker::WorkerRoutes::openapi(), open_document];
+    let document = docs::document(&app.config.process.app_name, documents);
     let routes = open
         .merge(public.layer(from_fn_with_state(app.clone(), signature::accept)))
-        .merge(internal().layer(from_fn_with_state(app.clone(), signature::require)));
-    routes
-        .merge(docs::router(document(&app, open_doc, public_doc)))
+        .merge(internal().layer(from_fn_with_state(app.clone(), signature::require)))
+        .merge(docs::router(&document)?)
         .fallback(|| async { Failure::from(ErrorCode::NotFound) })
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(from_fn_with_state(app.clone(), shed))
-        .layer(from_fn_with_state(app.clone(), observe))
-        .with_state(app)
+        .layer(from_fn_with_state(app.clone(), observe));
+    Ok(routes.with_state(app))
 }
 
 /// Routes that need no signature: load balancers and key caches call them.
@@ -86,10 +90,6 @@ fn internal() -> Router<App> {
         .route("/internal/v1/turns", post(internal::deliver))
         .route("/internal/v1/turns/{id}", get(internal::turn))
         .route("/internal/v1/conversations/{id}/context", get(internal::context))
-}
-
-fn document(app: &App, open: OpenApi, public: OpenApi) -> OpenApi {
-    docs::document(&app.config.process.app_name, open, public)
 }
 
 fn panicked() -> Response {

@@ -14,6 +14,9 @@ pub mod error;
 pub mod memory;
 pub mod sqlite;
 
+#[cfg(test)]
+mod contract;
+
 use std::sync::Arc;
 
 pub use accounts::Accounts;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use shared::api::{
     ErrorCode,
     account::{MAX_PASSWORD_CHARS, Tokens},
+    body::MAX_BODY_BYTES,
 };
 
 use super::sign_in;
@@ -128,7 +129,7 @@ impl FromRequest<App> for TokenForm {
         if !has_media_type(request.headers(), "application/x-www-form-urlencoded") {
             return Err(malformed.into());
         }
-        let body = read(request.into_body()).await.map_err(Failure::from)?;
+        let body = read(request.into_body(), MAX_BODY_BYTES).await.map_err(Failure::from)?;
         serde_urlencoded::from_bytes(&body).map_err(|_| malformed.into())
     }
 }

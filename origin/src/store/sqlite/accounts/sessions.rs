@@ -1,6 +1,6 @@
 //! Sessions and their chains of refresh tokens.
 
-use rusqlite::{Connection, OptionalExtension as _, named_params};
+use rusqlite::{Connection, named_params};
 use shared::{id::Id, time::Timestamp};
 
 use super::users;
@@ -99,19 +99,17 @@ struct Used {
 }
 
 fn find_token(c: &Connection, hash: &TokenHash) -> StoreResult<Option<Token>> {
-    let row: Option<([u8; 16], i64, Option<i64>, Option<TokenHash>)> = c
-        .prepare_cached(
-            "SELECT session_id, expires_at, used_at, successor FROM refresh_tokens WHERE hash = ?1",
-        )?
-        .query_row([hash], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-        .optional()?;
-    Ok(row.map(|(session_id, expires_at, used_at, successor)| Token {
-        session_id: Id::from_bytes(session_id),
-        expires_at: Timestamp::from_millis(expires_at),
-        used: used_at
-            .zip(successor)
-            .map(|(at, successor)| Used { at: Timestamp::from_millis(at), successor }),
-    }))
+    let sql = "SELECT session_id, expires_at, used_at, successor FROM refresh_tokens WHERE hash = ?1";
+    let mut statement = c.prepare_cached(sql)?;
+    let mut rows = statement.query([hash])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let mut columns = Columns::of("refresh_tokens", row);
+    let session_id = columns.id("session_id")?;
+    let expires_at = columns.time("expires_at")?;
+    let used_at = columns.optional_time("used_at")?;
+    let successor: Option<TokenHash> = columns.get("successor")?;
+    let used = used_at.zip(successor).map(|(at, successor)| Used { at, successor });
+    Ok(Some(Token { session_id, expires_at, used }))
 }
 
 fn insert_token(c: &Connection, hash: &TokenHash, session_id: Id, expires_at: Timestamp) -> StoreResult<()> {

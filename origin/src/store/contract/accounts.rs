@@ -1,0 +1,260 @@
+//! The suite of the accounts port.
+
+use std::sync::Arc;
+
+use shared::{api::usage::Usage, time::DAY_MS};
+
+use super::{
+    at_once,
+    samples::{START, at, hash, id, session, user},
+};
+use crate::store::{
+    Accounts,
+    accounts::{RefreshExchange, RefreshOutcome, Registration, UsageEntry},
+};
+
+/// The cases; `$open` is a fresh store and what keeps it alive.
+macro_rules! suite {
+    ($open:expr) => {
+        $crate::store::contract::run_suite! { accounts on $open;
+            a_user_is_read_back_as_written
+            an_email_is_taken_once_and_compared_as_it_is_stored
+            registering_again_changes_nothing
+            of_registrations_at_once_one_wins
+            a_session_belongs_to_its_user
+            opening_a_session_again_changes_nothing
+            sessions_that_expired_long_ago_are_forgotten
+            a_refresh_token_is_exchanged_until_it_expires
+            the_last_used_token_gets_the_same_successor_within_the_grace
+            an_older_token_ends_its_session
+            exchanges_at_once_agree
+            a_turn_is_counted_once
+            usage_is_summed_by_day_and_model
+        }
+    };
+}
+pub(super) use suite;
+
+type Store = Arc<dyn Accounts>;
+
+async fn register(store: &Store, number: u32) {
+    let user = user(number);
+    let session = session(u8::try_from(number).unwrap(), &user);
+    assert_eq!(store.register(user, "phc".to_owned(), session).await.unwrap(), Registration::Created);
+}
+
+fn exchange(presented: u8, successor: u8, millis: i64) -> RefreshExchange {
+    RefreshExchange {
+        presented: hash(presented),
+        successor: hash(successor),
+        successor_expires_at: at(millis + 500_000),
+        now: at(millis),
+        grace_ms: 10_000,
+    }
+}
+
+/// What became of an exchange, in one word, and when the successor expires.
+async fn outcome(store: &Store, exchange: RefreshExchange) -> (&'static str, i64) {
+    match store.exchange_refresh(exchange).await.unwrap() {
+        RefreshOutcome::Exchanged { session, refresh_expires_at } => {
+            assert_eq!(session.user, user(1));
+            ("exchanged", refresh_expires_at.millis_since(START))
+        }
+        RefreshOutcome::Unknown => ("unknown", 0),
+        RefreshOutcome::Ended => ("ended", 0),
+        RefreshOutcome::Reused => ("reused", 0),
+    }
+}
+
+pub(super) async fn a_user_is_read_back_as_written(store: Store) {
+    store.ping().await.unwrap();
+    register(&store, 1).await;
+    let known = store.credential("user1@example.com".to_owned()).await.unwrap().unwrap();
+    assert_eq!((known.user, known.password_hash.as_str()), (user(1), "phc"));
+    let session = store.session(id(1), id(1_001)).await.unwrap().unwrap();
+    assert_eq!((session.user, session.id, session.ended_at), (user(1), id(1_001), None));
+    assert_eq!(session.expires_at, at(1_000_000));
+}
+
+pub(super) async fn an_email_is_taken_once_and_compared_as_it_is_stored(store: Store) {
+    register(&store, 1).await;
+    let mut other = user(2);
+    other.email = user(1).email;
+    let refused = store.register(other.clone(), "phc".to_owned(), session(2, &other)).await.unwrap();
+    assert_eq!(refused, Registration::EmailTaken);
+    assert!(store.session(other.id, id(1_002)).await.unwrap().is_none());
+    // Neither case nor accents nor trailing spaces are folded here: the caller has normalized the address.
+    for (number, email) in [(3, "ïser1@example.com"), (4, "user1@example.com "), (5, "strasse@example.com")]
+    {
+        let other = shared::api::account::User { email: Some(email.to_owned()), ..user(number) };
+        let session = session(u8::try_from(number).unwrap(), &other);
+        assert_eq!(store.register(other, "phc".to_owned(), session).await.unwrap(), Registration::Created);
+    }
+    for unknown in ["USER1@example.com", "straße@example.com", "user1", "", "%"] {
+        assert!(store.credential(unknown.to_owned()).await.unwrap().is_none(), "{unknown}");
+    }
+}
+
+pub(super) async fn registering_again_changes_nothing(store: Store) {
+    register(&store, 1).await;
+    let repeated = store.register(user(1), "other".to_owned(), session(2, &user(1))).await.unwrap();
+    assert_eq!(repeated, Registration::Created);
+    assert_eq!(store.credential("user1@example.com".to_owned()).await.unwrap().unwrap().password_hash, "phc");
+    assert!(store.session(id(1), id(1_002)).await.unwrap().is_none());
+}
+
+pub(super) async fn of_registrations_at_once_one_wins(store: Store) {
+    let outcomes = at_once(16, |index| {
+        let store = Arc::clone(&store);
+        async move {
+            let number = u32::try_from(index).unwrap() + 1;
+            let user =
+                shared::api::account::User { email: Some("one@example.com".to_owned()), ..user(number) };
+            let session = session(u8::try_from(number).unwrap(), &user);
+            store.register(user, "phc".to_owned(), session).await.unwrap()
+        }
+    })
+    .await;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Registration::Created).count(), 1);
+    assert!(store.credential("one@example.com".to_owned()).await.unwrap().is_some());
+}
+
+pub(super) async fn a_session_belongs_to_its_user(store: Store) {
+    register(&store, 1).await;
+    register(&store, 2).await;
+    assert!(store.session(id(2), id(1_001)).await.unwrap().is_none());
+    assert!(store.session(id(1), id(9_999)).await.unwrap().is_none());
+    assert!(store.session(id(1), id(1_001)).await.unwrap().is_some());
+}
+
+pub(super) async fn opening_a_session_again_changes_nothing(store: Store) {
+    register(&store, 1).await;
+    let opening = session(2, &user(1));
+    assert!(store.open_session(opening.clone(), START).await.unwrap());
+    let mut repeated = opening;
+    repeated.expires_at = at(2_000_000);
+    repeated.refresh_hash = hash(3);
+    assert!(store.open_session(repeated, START).await.unwrap());
+    assert_eq!(store.session(id(1), id(1_002)).await.unwrap().unwrap().expires_at, at(1_000_000));
+    assert_eq!(outcome(&store, exchange(3, 4, 1)).await.0, "unknown");
+    assert!(!store.open_session(session(5, &user(5)), START).await.unwrap());
+}
+
+pub(super) async fn sessions_that_expired_long_ago_are_forgotten(store: Store) {
+    register(&store, 1).await;
+    register(&store, 2).await;
+    let mut later = session(3, &user(1));
+    later.expires_at = at(3_000_000);
+    assert!(store.open_session(later, at(1_000_001)).await.unwrap());
+    assert!(store.session(id(1), id(1_001)).await.unwrap().is_none());
+    assert_eq!(outcome(&store, exchange(1, 9, 1)).await.0, "unknown");
+    assert!(store.session(id(1), id(1_003)).await.unwrap().is_some());
+    assert!(store.session(id(2), id(1_002)).await.unwrap().is_some());
+}
+
+pub(super) async fn a_refresh_token_is_exchanged_until_it_expires(store: Store) {
+    register(&store, 1).await;
+    assert_eq!(outcome(&store, exchange(99, 98, 1)).await.0, "unknown");
+    assert_eq!(outcome(&store, exchange(1, 2, 499_999)).await, ("exchanged", 999_999));
+    // The successor cannot outlive the session.
+    assert_eq!(outcome(&store, exchange(2, 3, 900_000)).await, ("exchanged", 1_000_000));
+    assert_eq!(outcome(&store, exchange(3, 4, 1_000_000)).await.0, "unknown");
+    register(&store, 5).await;
+    assert_eq!(outcome(&store, exchange(5, 6, 500_000)).await.0, "unknown");
+    assert!(store.session(id(5), id(1_005)).await.unwrap().unwrap().ended_at.is_none());
+}
+
+pub(super) async fn the_last_used_token_gets_the_same_successor_within_the_grace(store: Store) {
+    register(&store, 1).await;
+    assert_eq!(outcome(&store, exchange(1, 2, 1_000)).await, ("exchanged", 501_000));
+    assert_eq!(outcome(&store, exchange(1, 2, 11_000)).await, ("exchanged", 501_000));
+    assert_eq!(outcome(&store, exchange(1, 2, 11_001)).await.0, "reused");
+    assert_eq!(store.session(id(1), id(1_001)).await.unwrap().unwrap().ended_at, Some(at(11_001)));
+    for token in [1, 2] {
+        assert_eq!(outcome(&store, exchange(token, 7, 11_002)).await.0, "ended");
+    }
+}
+
+pub(super) async fn an_older_token_ends_its_session(store: Store) {
+    register(&store, 1).await;
+    assert_eq!(outcome(&store, exchange(1, 2, 1_000)).await.0, "exchanged");
+    assert_eq!(outcome(&store, exchange(2, 3, 1_001)).await.0, "exchanged");
+    assert_eq!(outcome(&store, exchange(1, 2, 1_002)).await.0, "reused");
+    assert_eq!(outcome(&store, exchange(3, 4, 1_003)).await.0, "ended");
+    assert_eq!(store.session(id(1), id(1_001)).await.unwrap().unwrap().ended_at, Some(at(1_002)));
+}
+
+pub(super) async fn exchanges_at_once_agree(store: Store) {
+    register(&store, 1).await;
+    let outcomes = at_once(16, |_| {
+        let store = Arc::clone(&store);
+        async move { outcome(&store, exchange(1, 2, 1_000)).await }
+    })
+    .await;
+    assert!(outcomes.iter().all(|outcome| *outcome == ("exchanged", 501_000)), "{outcomes:?}");
+    assert_eq!(outcome(&store, exchange(2, 3, 1_001)).await.0, "exchanged");
+}
+
+fn usage(turn: u32, user: u32, day: i64, model: &str) -> UsageEntry {
+    UsageEntry {
+        turn_id: id(turn),
+        user_id: id(user),
+        at: START.plus_millis(day * DAY_MS),
+        model: model.to_owned(),
+        usage: Usage {
+            input_tokens: 10,
+            output_tokens: 20,
+            cached_tokens: 3,
+            reasoning_tokens: 4,
+            total_tokens: 34,
+        },
+        failed: turn.is_multiple_of(2),
+    }
+}
+
+pub(super) async fn a_turn_is_counted_once(store: Store) {
+    register(&store, 1).await;
+    register(&store, 2).await;
+    let recorded = at_once(16, |_| {
+        let store = Arc::clone(&store);
+        async move { store.record_usage(usage(7, 1, 0, "fast")).await.unwrap() }
+    })
+    .await;
+    assert!(recorded.iter().all(|known_user| *known_user));
+    let rows = store.usage(id(1), START.day(), START.day()).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].totals.requests, rows[0].totals.messages, rows[0].totals.input_tokens), (1, 1, 10));
+    assert_eq!(store.record_usage(usage(7, 2, 0, "fast")).await.unwrap_err().kind(), "conflict");
+    assert!(store.usage(id(2), START.day(), START.day()).await.unwrap().is_empty());
+    assert!(!store.record_usage(usage(8, 9, 0, "fast")).await.unwrap());
+}
+
+pub(super) async fn usage_is_summed_by_day_and_model(store: Store) {
+    register(&store, 1).await;
+    for (turn, day, model) in [(1, 0, "fast"), (2, 0, "fast"), (3, 0, "lite"), (4, 1, "fast"), (5, 2, "fast")]
+    {
+        assert!(store.record_usage(usage(turn, 1, day, model)).await.unwrap());
+    }
+    let rows = store.usage(id(1), START.day(), START.plus_millis(DAY_MS).day()).await.unwrap();
+    let found: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                row.day.as_str(),
+                row.model.as_str(),
+                row.totals.requests,
+                row.totals.output_tokens,
+                row.totals.errors,
+            )
+        })
+        .collect();
+    let (first, second) = (START.day(), START.plus_millis(DAY_MS).day());
+    assert_eq!(
+        found,
+        [
+            (first.as_str(), "fast", 2, 40, 1),
+            (first.as_str(), "lite", 1, 20, 0),
+            (second.as_str(), "fast", 1, 20, 1),
+        ]
+    );
+}

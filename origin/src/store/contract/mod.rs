@@ -1,0 +1,72 @@
+//! What every adapter of a port must keep: one suite a port, listed once, run on each adapter.
+//!
+//! A suite opens a store of its own for each case. A backend that is asked for and absent fails its cases.
+
+mod accounts;
+mod chats;
+mod ephemeral;
+mod samples;
+
+use std::{future::Future, sync::Arc};
+
+use tempfile::TempDir;
+
+use super::{
+    Accounts, Chats, Ephemeral,
+    memory::MemoryEphemeral,
+    sqlite::{SqliteAccounts, SqliteChats},
+};
+
+/// Runs each case of a suite on a fresh store.
+macro_rules! run_suite {
+    ($suite:ident on $open:expr; $($case:ident)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $case() {
+                let (store, _guard) = $open;
+                $crate::store::contract::$suite::$case(store).await;
+            }
+        )+
+    };
+}
+use run_suite;
+
+mod accounts_on_sqlite {
+    super::accounts::suite!(super::sqlite_accounts());
+}
+
+mod chats_on_sqlite {
+    super::chats::suite!(super::sqlite_chats());
+}
+
+mod ephemeral_in_memory {
+    super::ephemeral::suite!(super::memory());
+}
+
+fn sqlite_accounts() -> (Arc<dyn Accounts>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (Arc::new(SqliteAccounts::open(&folder.path().join("accounts.db")).unwrap()), folder)
+}
+
+fn sqlite_chats() -> (Arc<dyn Chats>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (Arc::new(SqliteChats::open(&folder.path().join("chats.db")).unwrap()), folder)
+}
+
+fn memory() -> (Arc<dyn Ephemeral>, ()) {
+    (Arc::new(MemoryEphemeral::default()), ())
+}
+
+/// Runs so many at once and returns what each returned.
+async fn at_once<T, F>(count: usize, make: impl Fn(usize) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let running: Vec<_> = (0..count).map(|index| tokio::spawn(make(index))).collect();
+    let mut done = Vec::with_capacity(count);
+    for task in running {
+        done.push(task.await.unwrap());
+    }
+    done
+}

@@ -1,0 +1,136 @@
+//! Values for the suites: every field set to something of its own.
+
+use shared::{
+    api::{
+        account::{Plan, User},
+        chat::{Conversation, FinishReason, Message, Part, Role, TurnStatus},
+        internal::TurnDelivery,
+        usage::Usage,
+    },
+    id::Id,
+    time::Timestamp,
+};
+
+use crate::store::accounts::{NewSession, TokenHash};
+
+/// A time with milliseconds that are no round number.
+pub(super) const START: Timestamp = Timestamp::from_millis(1_795_253_400_007);
+
+/// An id; the same number is the same id.
+pub(super) fn id(number: u32) -> Id {
+    let [a, b, c, d] = number.to_be_bytes();
+    Id::new(START, [0, 0, 0, 0, 0, 0, a, b, c, d])
+}
+
+/// A time so many milliseconds after [`START`].
+pub(super) fn at(millis: i64) -> Timestamp {
+    START.plus_millis(millis)
+}
+
+pub(super) fn hash(number: u8) -> TokenHash {
+    [number; 32]
+}
+
+pub(super) fn user(number: u32) -> User {
+    User {
+        id: id(number),
+        email: Some(format!("user{number}@example.com")),
+        email_verified: false,
+        phone: None,
+        phone_verified: false,
+        display_name: Some("Ada Løvelace 🦀".to_owned()),
+        avatar_url: None,
+        locale: Some("de-CH".to_owned()),
+        timezone: Some("Europe/Zurich".to_owned()),
+        plan: Plan::Pro,
+        created_at: START,
+    }
+}
+
+/// A session of a user, with the refresh token `hash(number)`.
+pub(super) fn session(number: u8, user: &User) -> NewSession {
+    NewSession {
+        id: id(1_000 + u32::from(number)),
+        user_id: user.id,
+        device_name: Some("Phone".to_owned()),
+        created_at: START,
+        expires_at: at(1_000_000),
+        refresh_hash: hash(number),
+        refresh_expires_at: at(500_000),
+    }
+}
+
+pub(super) fn conversation(number: u32, created_at: Timestamp) -> Conversation {
+    Conversation {
+        id: id(number),
+        title: Some(format!("Conversation {number} ✓")),
+        model: Some("fast".to_owned()),
+        system: Some("Be brief.\nBe kind.".to_owned()),
+        pinned: false,
+        archived: false,
+        message_count: 0,
+        last_message_preview: None,
+        last_message_at: None,
+        created_at,
+        updated_at: created_at,
+    }
+}
+
+/// Turn `number` of a conversation: messages `10 × number` and `10 × number + 1`, at `seq` and `seq + 1`.
+pub(super) fn delivery(user_id: Id, conversation_id: Id, number: u32, seq: u64) -> TurnDelivery {
+    let taken_on = at(i64::from(number) * 1_000);
+    let question = format!("question {number}");
+    let user_message = Message {
+        id: id(10 * number),
+        conversation_id,
+        turn_id: id(100_000 + number),
+        parent_id: None,
+        seq,
+        role: Role::User,
+        content: question.clone(),
+        parts: vec![Part::Text { text: question }],
+        status: TurnStatus::Completed,
+        finish_reason: None,
+        model: None,
+        usage: None,
+        tool_calls: Vec::new(),
+        created_at: taken_on,
+        updated_at: taken_on,
+    };
+    let usage = Usage {
+        input_tokens: 11,
+        output_tokens: 22,
+        cached_tokens: 3,
+        reasoning_tokens: 4,
+        total_tokens: 37,
+    };
+    let answer = format!("answer {number}");
+    let assistant_message = Message {
+        id: id(10 * number + 1),
+        parent_id: Some(user_message.id),
+        seq: seq + 1,
+        role: Role::Assistant,
+        content: answer.clone(),
+        parts: vec![Part::Text { text: answer }],
+        finish_reason: Some(FinishReason::Stop),
+        model: Some("fast".to_owned()),
+        usage: Some(usage),
+        created_at: taken_on.plus_millis(1),
+        updated_at: taken_on.plus_millis(500),
+        ..user_message.clone()
+    };
+    TurnDelivery {
+        turn_id: user_message.turn_id,
+        user_id,
+        conversation_id,
+        status: TurnStatus::Completed,
+        model: "fast".to_owned(),
+        error: None,
+        user_message,
+        assistant_message,
+        usage,
+        last_event_id: 17,
+        created_at: taken_on,
+        finished_at: taken_on.plus_millis(500),
+    }
+}
