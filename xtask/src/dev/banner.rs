@@ -49,21 +49,21 @@ Register, open a conversation, and watch the answer come:
 
     fn register(&self) -> String {
         format!(
-            r#"TOKEN=$(curl -s http://{}/api/v1/auth/register -H 'Content-Type: application/json' -d "{{\"email\":\"me-$RANDOM$RANDOM@example.com\",\"password\":\"correct horse battery staple\"}}" | sed 's/.*"access_token":"\([^"]*\)".*/\1/')"#,
+            r#"TOKEN=$(curl -sS http://{}/api/v1/auth/register -H 'Content-Type: application/json' -d "{{\"email\":\"me-$RANDOM$RANDOM@example.com\",\"password\":\"correct horse battery staple\"}}" | sed 's/.*"access_token":"\([^"]*\)".*/\1/')"#,
             self.worker
         )
     }
 
     fn converse(&self) -> String {
         format!(
-            r#"CHAT=$(curl -s http://{}/api/v1/chat/conversations -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"title":"Hello"}}' | sed 's/.*"id":"\([^"]*\)".*/\1/')"#,
+            r#"CHAT=$(curl -sS http://{}/api/v1/chat/conversations -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"title":"Hello"}}' | sed 's/.*"id":"\([^"]*\)".*/\1/')"#,
             self.worker
         )
     }
 
     fn send(&self) -> String {
         format!(
-            r#"curl -N http://{}/api/v1/chat/conversations/$CHAT/messages -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -H 'Accept: text/event-stream' -d '{{"content":"Tell me something about the sea."}}'"#,
+            r#"curl -sSN http://{}/api/v1/chat/conversations/$CHAT/messages -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -H 'Accept: text/event-stream' -d '{{"content":"Tell me something about the sea."}}'"#,
             self.worker
         )
     }
