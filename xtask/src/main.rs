@@ -22,10 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{
-    process::{guard, interrupt},
-    workspace::Workspace,
-};
+use crate::{process::interrupt, workspace::Workspace};
 
 /// EdgeChat's commands. Each does all the set-up it needs; nothing has to be installed or started by hand.
 #[derive(Debug, Parser)]
@@ -69,7 +66,6 @@ fn main() -> ExitCode {
 
 fn run(command: &Command) -> anyhow::Result<()> {
     interrupt::install()?;
-    guard::adopt_orphans();
     let workspace = Workspace::find()?;
     match command {
         Command::Dev => dev::run(&workspace),

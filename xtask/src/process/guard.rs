@@ -17,10 +17,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use nix::{
     errno::Errno,
-    sys::{
-        signal::{Signal, killpg},
-        wait::{WaitPidFlag, WaitStatus, waitpid},
-    },
+    sys::signal::{Signal, killpg},
     unistd::Pid,
 };
 
@@ -119,7 +116,7 @@ impl Guarded {
         }
         let asked = now();
         if !grace.is_zero() && killpg(self.group, Signal::SIGTERM) != Err(Errno::ESRCH) {
-            while self.is_alive() && asked.elapsed() < grace {
+            while is_alive(self.group) && asked.elapsed() < grace {
                 sleep(POLL);
             }
         }
@@ -127,18 +124,6 @@ impl Guarded {
         if self.ended.is_none() {
             self.ended = self.child.wait().ok();
         }
-    }
-
-    /// Whether any process of the group is left; collects those that have ended, since they count as long as nobody
-    /// has asked how.
-    fn is_alive(&mut self) -> bool {
-        if matches!(self.try_wait(), Ok(Some(_))) {
-            let group = Pid::from_raw(-self.group.as_raw());
-            while waitpid(group, Some(WaitPidFlag::WNOHANG))
-                .is_ok_and(|status| status != WaitStatus::StillAlive)
-            {}
-        }
-        killpg(self.group, None) != Err(Errno::ESRCH)
     }
 }
 
@@ -148,12 +133,27 @@ impl Drop for Guarded {
     }
 }
 
-/// Makes this program the parent of whatever its children leave behind, so that it can see them end. In a container
-/// there may be nobody else who does.
-pub(crate) fn adopt_orphans() {
-    // Where it is not possible, stopping takes a little longer; nothing else changes.
-    #[cfg(target_os = "linux")]
-    let _ = nix::sys::prctl::set_child_subreaper(true);
+/// Whether any process of the group still runs. One that has ended and waits to be asked how does not: in a container
+/// there may be nobody who asks.
+fn is_alive(group: Pid) -> bool {
+    killpg(group, None) != Err(Errno::ESRCH) && listed_as_running(group).unwrap_or(true)
+}
+
+/// What `/proc` says of the group, on systems that have one.
+fn listed_as_running(group: Pid) -> Option<bool> {
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    let mut stats =
+        processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok()).peekable();
+    stats.peek()?;
+    Some(stats.any(|stat| runs_in(group, &stat)))
+}
+
+/// Reads a line of `/proc/PID/stat`: `PID (NAME) STATE PARENT GROUP …`, where the name may hold anything.
+fn runs_in(group: Pid, stat: &str) -> bool {
+    let Some((_, rest)) = stat.rsplit_once(')') else { return false };
+    let mut words = rest.split_whitespace();
+    let state = words.next();
+    !matches!(state, Some("Z" | "X") | None) && words.nth(1) == Some(group.to_string().as_str())
 }
 
 /// The clock of everything that measures or bounds a wait here.
@@ -181,7 +181,7 @@ mod tests {
     fn group_is_gone(group: Pid) -> bool {
         let asked = now();
         while asked.elapsed() < Duration::from_secs(10) {
-            if killpg(group, None) == Err(Errno::ESRCH) {
+            if !is_alive(group) {
                 return true;
             }
             sleep(POLL);
@@ -238,6 +238,15 @@ mod tests {
         drop(child.leash.take());
         assert!(child.child.wait().is_ok());
         assert!(group_is_gone(group));
+    }
+
+    #[test]
+    fn a_process_that_has_ended_does_not_count_as_running() {
+        let group = Pid::from_raw(40);
+        assert!(runs_in(group, "41 (a (b) c) S 1 40 40 0"));
+        assert!(!runs_in(group, "41 (sh) Z 1 40 40 0"));
+        assert!(!runs_in(group, "40 (sh) S 1 41 40 0"));
+        assert!(!runs_in(group, ""));
     }
 
     #[test]
