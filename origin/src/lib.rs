@@ -19,3 +19,6 @@ pub mod logging;
 pub mod routes;
 pub mod server;
 pub mod store;
+
+#[cfg(test)]
+mod tests;

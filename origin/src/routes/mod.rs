@@ -46,13 +46,19 @@ pub fn router(app: App) -> Result<Router, serde_json::Error> {
     let routes = open
         .merge(public.layer(from_fn_with_state(app.clone(), signature::accept)))
         .merge(internal().layer(from_fn_with_state(app.clone(), signature::require)))
-        .merge(docs::router(&document)?)
+        .merge(docs::router(&document)?);
+    Ok(layered(app, routes))
+}
+
+/// The layers of every route, the innermost first.
+pub(crate) fn layered(app: App, routes: Router<App>) -> Router {
+    routes
         .fallback(|| async { Failure::from(ErrorCode::NotFound) })
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(from_fn_with_state(app.clone(), shed))
-        .layer(from_fn_with_state(app.clone(), observe));
-    Ok(routes.with_state(app))
+        .layer(from_fn_with_state(app.clone(), observe))
+        .with_state(app)
 }
 
 /// Routes that need no signature: load balancers and key caches call them.

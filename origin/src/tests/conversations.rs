@@ -1,0 +1,185 @@
+//! Conversations and their messages, as their user and as somebody else.
+
+use serde_json::{Value, json};
+use shared::id::Id;
+
+use super::{
+    deliveries::delivery,
+    world::{Call, Member, World, problem},
+};
+
+const LIST: &str = "/api/v1/chat/conversations";
+
+fn path(id: impl std::fmt::Display) -> String {
+    format!("{LIST}/{id}")
+}
+
+#[tokio::test]
+async fn a_conversation_lives() {
+    let world = World::new();
+    let ada = world.register("ada").await;
+    let body = json!({"title": "Rust", "model": "smart", "system": "Be brief.", "later": true});
+    let created = world.send(Call::post(LIST).token(&ada.access).json(&body)).await;
+    assert_eq!(created.status, 201);
+    let mut expected = json!({
+        "id": created.json()["id"], "title": "Rust", "model": "smart", "system": "Be brief.", "pinned": false,
+        "archived": false, "message_count": 0, "last_message_preview": null, "last_message_at": null,
+        "created_at": "2026-11-21T09:30:00.007Z", "updated_at": "2026-11-21T09:30:00.007Z",
+    });
+    assert_eq!(created.json(), expected);
+    let one = path(expected["id"].as_str().unwrap());
+    assert_eq!(world.send(Call::get(&one).token(&ada.access)).await.json(), expected);
+
+    world.clock.advance(1_000);
+    let change = json!({"title": null, "archived": true, "model": "lite"});
+    let changed = world.send(Call::new("PATCH", &one).token(&ada.access).json(&change)).await;
+    for (field, value) in [("title", Value::Null), ("archived", json!(true)), ("model", json!("lite"))] {
+        expected[field] = value;
+    }
+    expected["updated_at"] = json!("2026-11-21T09:30:01.007Z");
+    assert_eq!((changed.status, changed.json()), (200, expected.clone()));
+    let archived = |value: &str| Call::get(format!("{LIST}?archived={value}")).token(&ada.access);
+    assert_eq!(world.send(archived("true")).await.json()["items"], json!([expected]));
+    assert_eq!(world.send(archived("false")).await.json()["items"], json!([]));
+
+    let deleted = world.send(Call::new("DELETE", &one).token(&ada.access)).await;
+    assert_eq!((deleted.status, deleted.body.len()), (204, 0));
+    let gone = world.send(Call::get(&one).token(&ada.access)).await;
+    assert_eq!(gone.problem(), problem(404, "not_found"));
+}
+
+#[tokio::test]
+async fn a_wrong_field_is_named() {
+    let world = World::new();
+    let ada = world.register("ada").await;
+    let one = path(world.open(&ada).await);
+    for (method, path, body, field) in [
+        ("POST", LIST, json!({"model": "no-such-model"}), "model"),
+        ("POST", LIST, json!({"title": 7}), "title"),
+        ("PATCH", &one, json!({"title": "x".repeat(201)}), "title"),
+        ("PATCH", &one, json!({"pinned": null, "archived": "yes"}), "archived"),
+    ] {
+        let answer = world.send(Call::new(method, path).token(&ada.access).json(&body)).await;
+        assert_eq!(answer.problem(), problem(422, "validation_failed"), "{body}");
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn somebody_elses_and_an_absent_one_are_the_same_answer() {
+    let world = World::new();
+    let (ada, eve) = (world.register("ada").await, world.register("eve").await);
+    let theirs = world.open(&ada).await;
+    let absent = world.app.random.id(super::world::START);
+    let ids = [theirs.to_string(), absent.to_string(), "no-id".to_owned()];
+    for (method, suffix) in
+        [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/messages"), ("GET", "/messages?limit=1")]
+    {
+        let mut bodies = Vec::new();
+        for id in &ids {
+            let call = Call::new(method, format!("{}{suffix}", path(id))).token(&eve.access);
+            let call = if method == "PATCH" { call.json(&json!({"pinned": true})) } else { call };
+            let answer = world.send(call).await;
+            assert_eq!(answer.problem(), problem(404, "not_found"), "{method} {id}{suffix}");
+            bodies.push(answer.problem_body());
+        }
+        assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "{bodies:?}");
+    }
+    assert_eq!(
+        world.send(Call::get(LIST).token(&eve.access)).await.json(),
+        json!({"items": [], "next_cursor": null})
+    );
+    assert_eq!(world.send(Call::get(path(theirs)).token(&ada.access)).await.status, 200);
+}
+
+/// All items of a list, page by page.
+async fn pages(world: &World, member: &Member, list: &str) -> Vec<Value> {
+    let (mut items, mut cursor) = (Vec::new(), None::<String>);
+    for _ in 0..50 {
+        let next = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
+        let page = world.send(Call::get(format!("{list}{next}")).token(&member.access)).await;
+        assert_eq!(page.status, 200, "{:?}", page.body);
+        items.extend(page.json()["items"].as_array().unwrap().clone());
+        cursor = page.json()["next_cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            return items;
+        }
+    }
+    panic!("the list does not end");
+}
+
+#[tokio::test]
+async fn pages_hold_every_item_once_newest_activity_first() {
+    let world = World::new();
+    let ada = world.register("ada").await;
+    let mut opened = Vec::new();
+    for index in 0..7 {
+        opened.push(world.open(&ada).await.to_string());
+        world.clock.advance(index % 2);
+    }
+    let ids = |items: &[Value]| {
+        items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let by_three = ids(&pages(&world, &ada, &format!("{LIST}?limit=3")).await);
+    assert_eq!(by_three, ids(&pages(&world, &ada, &format!("{LIST}?limit=100")).await));
+    assert_eq!(by_three.iter().collect::<std::collections::BTreeSet<_>>().len(), 7);
+    assert!(by_three.iter().all(|id| opened.contains(id)));
+}
+
+#[tokio::test]
+async fn messages_come_in_either_order() {
+    let world = World::new();
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    for number in 0..3 {
+        world
+            .app
+            .stores
+            .chats
+            .record_turn(delivery(&world, &ada, conversation, number))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    let list = format!("{}/messages", path(conversation));
+    let seqs = |items: &[Value]| items.iter().map(|item| item["seq"].as_u64().unwrap()).collect::<Vec<_>>();
+    assert_eq!(seqs(&pages(&world, &ada, &format!("{list}?limit=4")).await), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(seqs(&pages(&world, &ada, &format!("{list}?limit=5&order=desc")).await), [6, 5, 4, 3, 2, 1]);
+    let first = world.send(Call::get(&list).token(&ada.access)).await.json()["items"][0].clone();
+    assert_eq!((&first["role"], &first["content"]), (&json!("user"), &json!("question 0")));
+    assert_eq!(first["usage"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_list_and_a_limit_out_of_bounds_are_refused() {
+    let world = World::new();
+    let ada = world.register("ada").await;
+    let (first, second): (Id, Id) = (world.open(&ada).await, world.open(&ada).await);
+    for number in 0..2 {
+        let turn = delivery(&world, &ada, first, number);
+        world.app.stores.chats.record_turn(turn).await.unwrap().unwrap();
+    }
+    let messages = |id: Id| format!("{}/messages", path(id));
+    let cursor_of = async |list: String| {
+        let page = world.send(Call::get(format!("{list}?limit=1")).token(&ada.access)).await;
+        page.json()["next_cursor"].as_str().unwrap().to_owned()
+    };
+    let of_messages = cursor_of(messages(first)).await;
+    let of_conversations = cursor_of(LIST.to_owned()).await;
+    for (path, field) in [
+        (format!("{LIST}?cursor={of_messages}"), "cursor"),
+        (format!("{LIST}?cursor={of_conversations}&archived=true"), "cursor"),
+        (format!("{LIST}?cursor=nonsense"), "cursor"),
+        (format!("{}?cursor={of_messages}&order=desc", messages(first)), "cursor"),
+        (format!("{}?cursor={of_messages}", messages(second)), "cursor"),
+        (format!("{LIST}?limit=0"), "limit"),
+        (format!("{LIST}?limit=101"), "limit"),
+        (format!("{LIST}?limit=many"), "limit"),
+        (format!("{LIST}?archived=perhaps"), "archived"),
+        (format!("{}?order=random", messages(first)), "order"),
+    ] {
+        let answer = world.send(Call::get(&path).token(&ada.access)).await;
+        assert_eq!(answer.problem(), problem(422, "validation_failed"), "{path}");
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{path}");
+    }
+}

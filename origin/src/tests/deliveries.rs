@@ -1,0 +1,314 @@
+//! What the Worker delivers and asks: stored once, counted once, and only for whom the token says.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use shared::{
+    api::{
+        chat::{FinishReason, Message, Part, Role, TurnStatus},
+        internal::{TURNS_PATH, TurnDelivery, context_path, turn_path},
+        usage::Usage,
+    },
+    auth::edge::{EdgeRequest, sha256},
+    http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
+    id::Id,
+    time::DAY_MS,
+};
+
+use super::world::{Answer, Call, Member, World, problem};
+use crate::ambient::Clock as _;
+
+/// Turn `number` of a conversation, at places `2 × number + 1` and `+ 2`, begun now and ended half a second later.
+pub(super) fn delivery(world: &World, member: &Member, conversation_id: Id, number: u64) -> TurnDelivery {
+    let now = world.clock.now();
+    let new_id = || world.app.random.id(now);
+    let question = format!("question {number}");
+    let user_message = Message {
+        id: new_id(),
+        conversation_id,
+        turn_id: new_id(),
+        parent_id: None,
+        seq: 2 * number + 1,
+        role: Role::User,
+        content: question.clone(),
+        parts: vec![Part::Text { text: question }],
+        status: TurnStatus::Completed,
+        finish_reason: None,
+        model: None,
+        usage: None,
+        tool_calls: Vec::new(),
+        created_at: now,
+        updated_at: now,
+    };
+    let usage = Usage {
+        input_tokens: 11,
+        output_tokens: 22,
+        cached_tokens: 3,
+        reasoning_tokens: 4,
+        total_tokens: 37,
+    };
+    let answer = format!("answer {number}");
+    let assistant_message = Message {
+        id: new_id(),
+        parent_id: Some(user_message.id),
+        seq: 2 * number + 2,
+        role: Role::Assistant,
+        content: answer.clone(),
+        parts: vec![Part::Text { text: answer }],
+        finish_reason: Some(FinishReason::Stop),
+        model: Some("fast".to_owned()),
+        usage: Some(usage),
+        ..user_message.clone()
+    };
+    TurnDelivery {
+        turn_id: user_message.turn_id,
+        user_id: member.id,
+        conversation_id,
+        status: TurnStatus::Completed,
+        model: "fast".to_owned(),
+        error: None,
+        user_message,
+        assistant_message,
+        usage,
+        last_event_id: 9,
+        created_at: now,
+        finished_at: now.plus_millis(500),
+    }
+}
+
+fn call(member: &Member, turn: &TurnDelivery) -> Call {
+    Call::post(TURNS_PATH).token(&member.access).json(&serde_json::to_value(turn).unwrap())
+}
+
+async fn deliver(world: &World, member: &Member, turn: &TurnDelivery) -> Answer {
+    world.send(world.sign(call(member, turn), "203.0.113.7")).await
+}
+
+async fn messages(world: &World, member: &Member, conversation: Id) -> Vec<Value> {
+    let path = format!("/api/v1/chat/conversations/{conversation}/messages");
+    let answer = world.send(Call::get(path).token(&member.access)).await;
+    answer.json()["items"].as_array().unwrap().clone()
+}
+
+async fn usage(world: &World, member: &Member) -> Value {
+    world.send(Call::get("/api/v1/usage/me").token(&member.access)).await.json()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_deliveries_at_once_are_one() {
+    let world = Arc::new(World::new());
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    let turn = delivery(&world, &ada, conversation, 0);
+    let running: Vec<_> = (0..10)
+        .map(|_| {
+            let (world, ada, turn) = (Arc::clone(&world), ada.clone(), turn.clone());
+            tokio::spawn(async move { deliver(&world, &ada, &turn).await })
+        })
+        .collect();
+    for delivery in running {
+        let answer = delivery.await.unwrap();
+        assert_eq!(
+            (answer.status, answer.json()),
+            (200, json!({"conversation_exists": true, "last_seq": 2}))
+        );
+    }
+    let stored = messages(&world, &ada, conversation).await;
+    let expected =
+        [&turn.user_message, &turn.assistant_message].map(|message| serde_json::to_value(message).unwrap());
+    assert_eq!(stored, expected);
+    let totals = json!({
+        "requests": 1, "messages": 1, "input_tokens": 11, "output_tokens": 22, "cached_tokens": 3, "cost_usd": 0.0,
+        "errors": 0,
+    });
+    let report = usage(&world, &ada).await;
+    assert_eq!(report["totals"], totals);
+    assert_eq!(report["today"]["messages"], 1);
+    assert_eq!(
+        (&report["by_day"][0]["day"], &report["by_model"][0]["model"]),
+        (&json!("2026-11-21"), &json!("fast"))
+    );
+}
+
+#[tokio::test]
+async fn a_crash_between_the_two_stores_is_completed_by_the_next_delivery() {
+    let world = World::new();
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    let turn = delivery(&world, &ada, conversation, 0);
+    // What is on the disk when the process dies after the first store has taken the turn.
+    world.app.stores.chats.record_turn(turn.clone()).await.unwrap();
+    assert_eq!(usage(&world, &ada).await["totals"]["requests"], 0);
+    for _ in 0..2 {
+        assert_eq!(deliver(&world, &ada, &turn).await.status, 200);
+        assert_eq!(messages(&world, &ada, conversation).await.len(), 2);
+        assert_eq!(usage(&world, &ada).await["totals"]["requests"], 1);
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_conversation_takes_no_messages_but_the_usage_counts() {
+    let world = World::new();
+    let (ada, eve) = (world.register("ada").await, world.register("eve").await);
+    let conversation = world.open(&ada).await;
+    for (member, number) in [(&eve, 0), (&ada, 1)] {
+        if number == 1 {
+            let path = format!("/api/v1/chat/conversations/{conversation}");
+            assert_eq!(world.send(Call::new("DELETE", path).token(&ada.access)).await.status, 204);
+        }
+        let answer = deliver(&world, member, &delivery(&world, member, conversation, number)).await;
+        assert_eq!(
+            (answer.status, answer.json()),
+            (200, json!({"conversation_exists": false, "last_seq": 0}))
+        );
+        assert_eq!(usage(&world, member).await["totals"]["requests"], 1);
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_may_be_late_but_its_token_must_have_been_valid_then() {
+    let world = World::new();
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    let turn = delivery(&world, &ada, conversation, 0);
+    world.clock.advance(10 * 60_000);
+    let still_valid = delivery(&world, &ada, conversation, 1);
+    world.clock.advance(20 * 60_000);
+    let after_expiry = delivery(&world, &ada, conversation, 2);
+    world.clock.advance(29 * DAY_MS);
+    assert_eq!(deliver(&world, &ada, &turn).await.status, 200);
+    assert_eq!(deliver(&world, &ada, &still_valid).await.status, 200);
+    assert_eq!(deliver(&world, &ada, &after_expiry).await.problem(), problem(401, "token_expired"));
+    world.clock.advance(DAY_MS);
+    let too_late = deliver(&world, &ada, &turn).await;
+    assert_eq!(too_late.problem(), problem(422, "validation_failed"));
+    assert_eq!(too_late.json()["errors"][0]["field"], "created_at");
+}
+
+#[tokio::test]
+async fn a_delivery_is_only_for_whom_its_token_says() {
+    let world = World::new();
+    let (ada, eve) = (world.register("ada").await, world.register("eve").await);
+    let conversation = world.open(&ada).await;
+    let turn = delivery(&world, &ada, conversation, 0);
+    assert_eq!(deliver(&world, &eve, &turn).await.problem(), problem(403, "forbidden"));
+    let mut before = turn.clone();
+    before.created_at = turn.created_at.plus_millis(-3_600_000);
+    assert_eq!(deliver(&world, &ada, &before).await.problem(), problem(401, "token_invalid"));
+    let unsigned = Call::post(TURNS_PATH).json(&serde_json::to_value(&turn).unwrap());
+    assert_eq!(
+        world.send(world.sign(unsigned, "203.0.113.7")).await.problem(),
+        problem(401, "token_missing")
+    );
+    assert!(messages(&world, &ada, conversation).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_delivery_that_does_not_belong_together_is_refused() {
+    let world = World::new();
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    let turn = delivery(&world, &ada, conversation, 0);
+    let changed = |change: fn(&mut TurnDelivery)| {
+        let mut turn = turn.clone();
+        change(&mut turn);
+        turn
+    };
+    for (wrong, field) in [
+        (changed(|turn| turn.user_message.turn_id = turn.user_id), "user_message"),
+        (changed(|turn| turn.assistant_message.conversation_id = turn.user_id), "assistant_message"),
+        (changed(|turn| turn.assistant_message.role = Role::User), "assistant_message"),
+        (changed(|turn| turn.assistant_message.status = TurnStatus::Running), "assistant_message"),
+        (changed(|turn| turn.status = TurnStatus::Queued), "status"),
+        (changed(|turn| turn.finished_at = turn.created_at.plus_millis(-1)), "finished_at"),
+    ] {
+        let answer = deliver(&world, &ada, &wrong).await;
+        assert_eq!(answer.problem(), problem(422, "validation_failed"), "{field}");
+        assert_eq!(answer.json()["errors"][0]["field"], field);
+    }
+    let garbage = Call::post(TURNS_PATH).token(&ada.access).json(&json!({"turn_id": 7}));
+    assert_eq!(
+        world.send(world.sign(garbage, "203.0.113.7")).await.problem(),
+        problem(400, "invalid_request")
+    );
+}
+
+#[tokio::test]
+async fn a_long_turn_fits() {
+    let world = World::new();
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    let mut turn = delivery(&world, &ada, conversation, 0);
+    let text = "\u{1}".repeat(200_000);
+    turn.assistant_message.content.clone_from(&text);
+    turn.assistant_message.parts = vec![Part::Text { text }];
+    assert!(serde_json::to_vec(&turn).unwrap().len() > 2 * 1_048_576);
+    assert_eq!(deliver(&world, &ada, &turn).await.status, 200);
+    let too_large =
+        Call::post(TURNS_PATH).token(&ada.access).bytes("application/json", vec![b' '; 9 * 1_048_576]);
+    assert_eq!(
+        world.send(world.sign(too_large, "203.0.113.7")).await.problem(),
+        problem(413, "payload_too_large")
+    );
+}
+
+#[tokio::test]
+async fn the_worker_reads_back_context_and_turns() {
+    let world = World::new();
+    let (ada, eve) = (world.register("ada").await, world.register("eve").await);
+    let conversation = world.open(&ada).await;
+    let turn = delivery(&world, &ada, conversation, 0);
+    assert_eq!(deliver(&world, &ada, &turn).await.status, 200);
+    let ask = async |path: String, member: &Member| {
+        world.send(world.sign(Call::get(path).token(&member.access), "203.0.113.7")).await
+    };
+    let context = ask(context_path(conversation), &ada).await.json();
+    assert_eq!((&context["last_seq"], &context["model"]), (&json!(2), &Value::Null));
+    assert_eq!(context["messages"][1]["content"], "answer 0");
+    let stored = ask(turn_path(turn.turn_id), &ada).await.json();
+    assert_eq!(stored["assistant_message"], serde_json::to_value(&turn.assistant_message).unwrap());
+    assert_eq!((&stored["last_event_id"], &stored["error"]), (&json!(9), &Value::Null));
+    for path in [context_path(conversation), turn_path(turn.turn_id)] {
+        let theirs = ask(path, &eve).await;
+        let absent = ask(context_path(ada.id), &eve).await;
+        assert_eq!(theirs.problem(), problem(404, "not_found"));
+        assert_eq!(theirs.problem_body(), absent.problem_body());
+    }
+}
+
+#[tokio::test]
+async fn only_a_good_signature_gets_in_and_only_once() {
+    let world = World::new();
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    let turn = delivery(&world, &ada, conversation, 0);
+    let refused = problem(403, "forbidden");
+    assert_eq!(world.send(call(&ada, &turn)).await.problem(), refused);
+
+    let good = world.sign(call(&ada, &turn), "203.0.113.7");
+    assert_eq!(world.send(good.clone()).await.status, 200);
+    assert_eq!(world.send(good.clone()).await.problem(), refused, "the same nonce");
+    let later = world.sign(call(&ada, &turn), "203.0.113.7");
+    world.clock.advance(32_000);
+    assert_eq!(world.send(later).await.problem(), refused, "too old");
+
+    let signed = world.sign(call(&ada, &turn), "203.0.113.7");
+    let other_body = signed.clone().json(&json!({}));
+    assert_eq!(world.send(other_body).await.problem(), refused, "another body");
+    let request = EdgeRequest {
+        method: "POST",
+        path_and_query: TURNS_PATH,
+        body_sha256: &sha256(b""),
+        request_id: "r1",
+        client_ip: "203.0.113.7",
+    };
+    let foreign = shared::auth::edge::EdgeKeys::parse(&"f".repeat(32)).unwrap();
+    let signature = foreign.sign(&request, world.clock.now(), "0123456789abcdef0123");
+    let forged = Call::post(TURNS_PATH)
+        .header(X_REQUEST_ID, "r1")
+        .header(CLIENT_IP, "203.0.113.7")
+        .header(SIGNATURE, &signature);
+    assert_eq!(world.send(forged).await.problem(), refused, "another key");
+    let public = Call::get("/api/v1/auth/me").token(&ada.access).header(SIGNATURE, "v1;nonsense");
+    assert_eq!(world.send(public).await.problem(), refused, "a wrong one is refused everywhere");
+}

@@ -1,0 +1,121 @@
+//! Everything that goes wrong before or around a handler, in the one form.
+
+use axum::{Router, routing::get};
+use serde_json::json;
+
+use super::world::{Call, World, problem};
+
+const REGISTER: &str = "/api/v1/auth/register";
+
+#[tokio::test]
+async fn an_unknown_path_and_a_wrong_method_are_told_apart() {
+    let world = World::new();
+    for path in ["/nope", "/api/v1/nope", "/api/v1", "/internal/v1/nope", "/api/v1/auth/me/"] {
+        assert_eq!(world.send(Call::get(path)).await.problem(), problem(404, "not_found"), "{path}");
+    }
+    let put = world.send(Call::new("PUT", "/api/v1/chat/conversations")).await;
+    assert_eq!(put.problem(), problem(405, "method_not_allowed"));
+    let mut allowed: Vec<_> = put.header("allow").split(',').map(str::trim).collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, ["GET", "HEAD", "POST"]);
+}
+
+#[tokio::test]
+async fn a_body_is_checked_before_it_is_read_as_one() {
+    let world = World::new();
+    let good = json!({"email": "ada@example.com", "password": "correct horse"}).to_string();
+    for (call, expected) in [
+        (Call::post(REGISTER), problem(415, "unsupported_media_type")),
+        (Call::post(REGISTER).bytes("text/plain", good.clone()), problem(415, "unsupported_media_type")),
+        (
+            Call::post(REGISTER).bytes("application/jsonp", good.clone()),
+            problem(415, "unsupported_media_type"),
+        ),
+        (Call::post(REGISTER).bytes("application/json", "{\"email\":"), problem(400, "invalid_json")),
+        (Call::post(REGISTER).bytes("application/json", ""), problem(400, "invalid_json")),
+        (Call::post(REGISTER).bytes("application/json", "[]"), problem(422, "validation_failed")),
+        (
+            Call::post(REGISTER).bytes("application/json", vec![b' '; 2 * 1_048_576]),
+            problem(413, "payload_too_large"),
+        ),
+    ] {
+        assert_eq!(world.send(call).await.problem(), expected);
+    }
+    let with_charset = Call::post(REGISTER).bytes("Application/JSON; charset=utf-8", good);
+    assert_eq!(world.send(with_charset).await.status, 201);
+}
+
+#[tokio::test]
+async fn every_response_has_the_request_id_it_came_with_or_a_new_one() {
+    let world = World::new();
+    for path in ["/", "/nope", "/api/v1/auth/me", "/openapi.json"] {
+        let answer = world.send(Call::get(path).header("X-Request-ID", "abc-123")).await;
+        assert_eq!(answer.header("x-request-id"), "abc-123", "{path}");
+        let answer = world.send(Call::get(path).header("X-Request-ID", "a b")).await;
+        assert_eq!(answer.header("x-request-id").len(), 36, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_clean_error() {
+    async fn boom() {
+        panic!("a secret of the inside");
+    }
+    let world = World::new().serving(Router::new().route("/boom", get(boom)));
+    let answer = world.send(Call::get("/boom")).await;
+    assert_eq!(answer.problem(), problem(500, "internal"));
+    assert!(!String::from_utf8_lossy(&answer.body).contains("secret"));
+}
+
+#[tokio::test]
+async fn more_than_can_be_served_is_refused_at_once() {
+    let world = World::new();
+    let all = u32::try_from(crate::http::overload::MAX_IN_FLIGHT).unwrap();
+    let places = world.app.in_flight.try_acquire_many(all).unwrap();
+    let refused = world.send(Call::get("/api/v1/health")).await;
+    assert_eq!(refused.problem(), problem(503, "overloaded"));
+    assert_eq!(refused.header("retry-after"), "1");
+    drop(places);
+    assert_eq!(world.send(Call::get("/api/v1/health")).await.status, 200);
+}
+
+#[tokio::test]
+async fn in_production_only_the_worker_gets_in_but_anybody_may_ask_for_health() {
+    let world = World::with(&[("EDGECHAT_ENV", "production")]);
+    let body = json!({"email": "ada@example.com", "password": "correct horse"});
+    let call = Call::post(REGISTER).json(&body);
+    assert_eq!(world.send(call.clone()).await.problem(), problem(403, "forbidden"));
+    assert_eq!(world.send(world.sign(call, "203.0.113.7")).await.status, 201);
+    for path in
+        ["/", "/api/v1/health", "/api/v1/health/ready", "/.well-known/jwks.json", "/openapi.json", "/redoc"]
+    {
+        assert_eq!(world.send(Call::get(path)).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn health_names_each_store() {
+    let world = World::new();
+    assert_eq!(world.send(Call::get("/api/v1/health")).await.json(), json!({"status": "ok"}));
+    let about =
+        json!({"name": "EdgeChat", "version": env!("CARGO_PKG_VERSION"), "status": "ok", "docs": "/docs"});
+    assert_eq!(world.send(Call::get("/")).await.json(), about);
+    for (name, field, backend) in
+        [("db", "database", "sqlite"), ("mongo", "mongo", "sqlite"), ("redis", "redis", "memory")]
+    {
+        let answer = world.send(Call::get(format!("/api/v1/health/{name}"))).await.json();
+        assert_eq!(
+            (&answer["status"], &answer[field], &answer["backend"]),
+            (&json!("ok"), &json!("connected"), &json!(backend))
+        );
+        assert!(answer["latency_ms"].is_number());
+    }
+    let ready = world.send(Call::get("/api/v1/health/ready")).await;
+    assert_eq!(ready.status, 200);
+    for port in ["accounts", "chats", "ephemeral"] {
+        assert_eq!(ready.json()["checks"][port]["status"], "ok");
+        assert_eq!(ready.json()["checks"][port]["error"], json!(null));
+    }
+    let head = world.send(Call::new("HEAD", "/api/v1/health")).await;
+    assert_eq!((head.status, head.body.len()), (200, 0));
+}

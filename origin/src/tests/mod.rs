@@ -1,0 +1,13 @@
+//! The routes from outside: requests into the router, answers out of it, each test on stores of its own.
+//!
+//! - [`world`]: the router with a clock that tests set, and what speaks to it
+
+mod conversations;
+mod deliveries;
+mod document;
+mod errors;
+mod serving;
+mod sessions;
+mod sign_in;
+mod tokens;
+mod world;

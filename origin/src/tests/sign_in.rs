@@ -1,0 +1,171 @@
+//! Sign-up, sign-in, and how often they may be tried.
+
+use serde_json::{Value, json};
+
+use super::world::{Answer, Call, Member, World, problem};
+
+const REGISTER: &str = "/api/v1/auth/register";
+const LOGIN: &str = "/api/v1/auth/login";
+const TOKEN: &str = "/api/v1/auth/token";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn login(email: &str, password: &str) -> Call {
+    Call::post(LOGIN).json(&json!({"email": email, "password": password}))
+}
+
+async fn grant(world: &World, form: &str) -> Answer {
+    world.send(Call::post(TOKEN).bytes(FORM, form.to_owned())).await
+}
+
+#[tokio::test]
+async fn whoever_registers_is_signed_in() {
+    let world = World::new();
+    let body = json!({"email": " Ada@Example.COM".trim(), "password": "correct horse", "display_name": "Ada", "later": 1});
+    let answer = world.send(Call::post(REGISTER).json(&body)).await;
+    assert_eq!(answer.status, 201);
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let tokens = answer.json();
+    let user = json!({
+        "id": tokens["user"]["id"], "email": "ada@example.com", "email_verified": false, "phone": null,
+        "phone_verified": false, "display_name": "Ada", "avatar_url": null, "locale": null, "timezone": null,
+        "plan": "basic", "created_at": "2026-11-21T09:30:00.007Z",
+    });
+    assert_eq!(tokens["user"], user);
+    assert_eq!(
+        (&tokens["token_type"], &tokens["expires_in"], &tokens["refresh_expires_in"]),
+        (&json!("bearer"), &json!(900), &json!(604_800))
+    );
+    let member = Member::of(&tokens);
+    for path in ["/api/v1/auth/me", "/api/v1/users/me"] {
+        let me = world.send(Call::get(path).token(&member.access)).await;
+        assert_eq!((me.status, me.json()), (200, user.clone()));
+    }
+}
+
+#[tokio::test]
+async fn an_email_registers_once_whatever_its_case() {
+    let world = World::new();
+    world.register("ada").await;
+    let again = world
+        .send(Call::post(REGISTER).json(&json!({"email": "ADA@example.com", "password": "12345678"})))
+        .await;
+    assert_eq!(again.problem(), problem(400, "email_taken"));
+    assert_eq!(again.json()["detail"], "Email already registered");
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_email_are_one_answer() {
+    let world = World::new();
+    let member = world.register("ada").await;
+    let good = world.send(login("Ada@Example.com", "correct horse")).await;
+    assert_eq!(good.status, 200);
+    assert_ne!(Member::of(&good.json()).session, member.session);
+    let wrong = world.send(login("ada@example.com", "wrong horse")).await;
+    let unknown = world.send(login("eve@example.com", "correct horse")).await;
+    assert_eq!(wrong.problem(), problem(401, "invalid_credentials"));
+    assert_eq!(wrong.json()["detail"], "Invalid email or password");
+    assert_eq!(wrong.problem_body(), unknown.problem_body());
+}
+
+#[tokio::test]
+async fn a_wrong_field_is_named() {
+    let world = World::new();
+    for (body, field) in [
+        (json!({"email": "ada@example.com"}), "password"),
+        (json!({"email": "ada@example.com", "password": "short"}), "password"),
+        (json!({"email": "ada", "password": "correct horse"}), "email"),
+        (json!({"email": 7, "password": "correct horse"}), "email"),
+        (
+            json!({"email": "ada@example.com", "password": "correct horse", "display_name": ""}),
+            "display_name",
+        ),
+    ] {
+        let answer = world.send(Call::post(REGISTER).json(&body)).await;
+        assert_eq!(answer.problem(), problem(422, "validation_failed"), "{body}");
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_oauth_form_signs_in_and_refreshes() {
+    let world = World::new();
+    world.register("ada").await;
+    let first = grant(&world, "grant_type=password&username=Ada%40example.com&password=correct+horse").await;
+    assert_eq!((first.status, first.header("cache-control")), (200, "no-store"));
+    let tokens = first.json();
+    let names: Vec<_> = tokens.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["access_token", "expires_in", "refresh_token", "scope", "token_type"]);
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    let second = grant(&world, &format!("grant_type=refresh_token&refresh_token={refresh}")).await;
+    assert_eq!(second.status, 200);
+    let access = second.json()["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(world.send(Call::get("/api/v1/auth/me").token(&access)).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_oauth_form_fails_as_its_standard_says() {
+    let world = World::new();
+    world.register("ada").await;
+    for (form, error) in [
+        ("", "invalid_request"),
+        ("grant_type=password", "invalid_request"),
+        ("grant_type=password&username=a", "invalid_request"),
+        ("grant_type=refresh_token", "invalid_request"),
+        ("grant_type=password&grant_type=password", "invalid_request"),
+        ("grant_type=client_credentials", "unsupported_grant_type"),
+        ("grant_type=password&username=ada@example.com&password=wrong", "invalid_grant"),
+        ("grant_type=refresh_token&refresh_token=nonsense", "invalid_grant"),
+    ] {
+        let answer = grant(&world, form).await;
+        assert_eq!((answer.status, answer.header("content-type")), (400, "application/json"), "{form}");
+        assert_eq!(answer.json()["error"], error, "{form}");
+        assert_ne!(answer.header("x-request-id"), "");
+    }
+    let as_json = world.send(Call::post(TOKEN).json(&json!({"grant_type": "password"}))).await;
+    assert_eq!((as_json.status, &as_json.json()["error"]), (400, &json!("invalid_request")));
+}
+
+#[tokio::test]
+async fn ten_failures_for_an_email_from_an_address_are_enough() {
+    let world = World::new();
+    world.register("ada").await;
+    let try_in = |password: &'static str, ip: &'static str| {
+        world.send(world.sign(login("ada@example.com", password), ip))
+    };
+    for _ in 0..9 {
+        assert_eq!(try_in("wrong horse", "203.0.113.7").await.status, 401);
+    }
+    // A success starts the count anew.
+    assert_eq!(try_in("correct horse", "203.0.113.7").await.status, 200);
+    for _ in 0..10 {
+        assert_eq!(try_in("wrong horse", "203.0.113.7").await.status, 401);
+    }
+    let refused = try_in("correct horse", "203.0.113.7").await;
+    assert_eq!(refused.problem(), problem(429, "rate_limited"));
+    assert_eq!(refused.header("retry-after"), "900");
+    assert_eq!(refused.header("ratelimit-policy"), "\"sign_in_failures\";q=10;w=900");
+    // Another address is not concerned, and the first one only for a while.
+    assert_eq!(try_in("correct horse", "203.0.113.8").await.status, 200);
+    world.clock.advance(900_000);
+    assert_eq!(try_in("correct horse", "203.0.113.7").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_address_signs_up_so_many_times_in_a_window() {
+    let world = World::with(&[("RATE_LIMIT_REQUESTS", "2"), ("RATE_LIMIT_WINDOW_SECONDS", "30")]);
+    let sign_up = |number: u32, ip: &'static str| {
+        let body: Value = json!({"email": format!("user{number}@example.com"), "password": "correct horse"});
+        world.send(world.sign(Call::post(REGISTER).json(&body), ip))
+    };
+    assert_eq!(sign_up(1, "2001:db8::1").await.status, 201);
+    assert_eq!(sign_up(2, "2001:db8::2").await.status, 201);
+    let refused = sign_up(3, "2001:db8::3").await;
+    assert_eq!(refused.problem(), problem(429, "rate_limited"));
+    assert_eq!(refused.header("retry-after"), "30");
+    assert_eq!(sign_up(4, "2001:db8:0:1::1").await.status, 201);
+    // Signing in is counted apart.
+    let signed = world.sign(login("user1@example.com", "correct horse"), "2001:db8::1");
+    assert_eq!(world.send(signed).await.status, 200);
+    world.clock.advance(30_000);
+    assert_eq!(sign_up(3, "2001:db8::3").await.status, 201);
+}

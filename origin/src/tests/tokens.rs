@@ -1,0 +1,62 @@
+//! Which access tokens let somebody in.
+
+use serde_json::json;
+use shared::auth::{cases::token_cases, native::Verifier};
+
+use super::world::{Call, START, World, problem};
+use crate::ambient::Clock as _;
+
+const ME: &str = "/api/v1/auth/me";
+
+#[tokio::test]
+async fn every_case_of_the_table_is_judged_as_it_says() {
+    let world = World::new();
+    let member = world.register("ada").await;
+    let claims = world.app.tokens.verify(&member.access, START).unwrap();
+    for case in token_cases(&world.app.config.signing_key, &claims, START) {
+        let answer = world.send(Call::get(ME).token(&case.token)).await;
+        match case.expected {
+            Ok(()) => assert_eq!(answer.status, 200, "{}: {:?}", case.name, answer.body),
+            Err(code) => assert_eq!(answer.problem(), problem(401, code.as_str()), "{}", case.name),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_needed_and_a_refresh_token_is_none() {
+    let world = World::new();
+    let member = world.register("ada").await;
+    let none = world.send(Call::get(ME)).await;
+    assert_eq!(none.problem(), problem(401, "token_missing"));
+    assert_eq!(none.header("www-authenticate"), "Bearer");
+    let refresh = world.send(Call::get(ME).token(&member.refresh)).await;
+    assert_eq!(refresh.problem(), problem(401, "token_invalid"));
+    assert!(refresh.header("www-authenticate").contains("error=\"invalid_token\""));
+}
+
+#[tokio::test]
+async fn a_token_ends_with_its_time_and_says_when() {
+    let world = World::with(&[("ACCESS_TOKEN_EXPIRE_MINUTES", "2")]);
+    let member = world.register("ada").await;
+    let verified = world.send(Call::get("/api/v1/auth/verify").token(&member.access)).await;
+    let expected = json!({
+        "valid": true, "user_id": member.id, "session_id": member.session, "plan": "basic",
+        "expires_at": "2026-11-21T09:32:00.000Z",
+    });
+    assert_eq!((verified.status, verified.json()), (200, expected));
+    world.clock.advance(149_000);
+    assert_eq!(world.send(Call::get(ME).token(&member.access)).await.status, 200);
+    world.clock.advance(2_000);
+    let late = world.send(Call::get(ME).token(&member.access)).await;
+    assert_eq!(late.problem(), problem(401, "token_expired"));
+}
+
+#[tokio::test]
+async fn the_published_keys_verify_the_tokens() {
+    let world = World::new();
+    let member = world.register("ada").await;
+    let keys = world.send(Call::get("/.well-known/jwks.json")).await;
+    assert_eq!(keys.header("cache-control"), "public, max-age=300");
+    let verifier = Verifier::new(serde_json::from_slice(&keys.body).unwrap());
+    assert_eq!(verifier.verify(&member.access, world.clock.now()).unwrap().sub, member.id);
+}

@@ -1,0 +1,255 @@
+//! A router on fresh stores, a clock that tests set, and requests in few words.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Request, header::AUTHORIZATION, header::CONTENT_TYPE},
+};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use shared::{
+    auth::edge::{EdgeKeys, EdgeRequest, sha256},
+    http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
+    id::Id,
+    time::Timestamp,
+};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use crate::{
+    ambient::{Clock, SystemRandom},
+    app::App,
+    config::Config,
+    http::signature::Peer,
+    routes,
+    store::Stores,
+};
+
+pub(super) const START: Timestamp = Timestamp::from_millis(1_795_253_400_007);
+const JWT_SECRET: &str = "0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c";
+const EDGE_KEY: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
+
+/// A clock that stands still until a test moves it.
+pub(super) struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub(super) fn advance(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+pub(super) struct World {
+    pub(super) app: App,
+    pub(super) clock: Arc<TestClock>,
+    pub(super) keys: EdgeKeys,
+    router: Router,
+    _folder: TempDir,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// A world with these variables beside the secrets.
+    pub(super) fn with(vars: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = format!("sqlite://{}/edgechat.db", folder.path().display());
+        let base = [("JWT_SECRET", JWT_SECRET), ("EDGE_KEYS", EDGE_KEY), ("DATABASE_URL", database.as_str())];
+        let config = Config::read(&base.iter().chain(vars).copied().collect()).unwrap();
+        let stores = Stores::open(&config.stores).unwrap();
+        let clock = Arc::new(TestClock(AtomicI64::new(START.as_millis())));
+        let app =
+            App::new(config, stores, Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemRandom)).unwrap();
+        let router = routes::router(app.clone()).unwrap();
+        Self { app, clock, keys: EdgeKeys::parse(EDGE_KEY).unwrap(), router, _folder: folder }
+    }
+
+    /// The same world behind other routes.
+    pub(super) fn serving(self, routes: Router<App>) -> Self {
+        let router = routes::layered(self.app.clone(), routes);
+        Self { router, ..self }
+    }
+
+    pub(super) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    pub(super) async fn send(&self, call: Call) -> Answer {
+        let response = self.router.clone().oneshot(call.into_request()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
+    /// Signs a call as the Worker does.
+    pub(super) fn sign(&self, call: Call, client_ip: &str) -> Call {
+        let request_id = self.app.random.id(self.clock.now()).to_string();
+        let request = EdgeRequest {
+            method: call.method,
+            path_and_query: &call.path,
+            body_sha256: &sha256(&call.body),
+            request_id: &request_id,
+            client_ip,
+        };
+        let nonce = self.app.random.id(self.clock.now()).to_string();
+        let signature = self.keys.sign(&request, self.clock.now(), &nonce);
+        call.header(X_REQUEST_ID, &request_id).header(CLIENT_IP, client_ip).header(SIGNATURE, &signature)
+    }
+
+    /// Registers somebody and returns what they hold.
+    pub(super) async fn register(&self, name: &str) -> Member {
+        let body = json!({"email": format!("{name}@example.com"), "password": "correct horse"});
+        let answer = self.send(Call::post("/api/v1/auth/register").json(&body)).await;
+        assert_eq!(answer.status, 201, "{:?}", answer.body);
+        Member::of(&answer.json())
+    }
+
+    /// Opens a conversation.
+    pub(super) async fn open(&self, member: &Member) -> Id {
+        let answer =
+            self.send(Call::post("/api/v1/chat/conversations").token(&member.access).json(&json!({}))).await;
+        assert_eq!(answer.status, 201, "{:?}", answer.body);
+        Id::parse(answer.json()["id"].as_str().unwrap()).unwrap()
+    }
+}
+
+/// Somebody who has signed in.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) id: Id,
+    pub(super) session: Id,
+    pub(super) access: String,
+    pub(super) refresh: String,
+}
+
+impl Member {
+    pub(super) fn of(tokens: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Self {
+            id: Id::parse(tokens["user"]["id"].as_str().unwrap()).unwrap(),
+            session: Id::parse(tokens["session_id"].as_str().unwrap()).unwrap(),
+            access: text(&tokens["access_token"]),
+            refresh: text(&tokens["refresh_token"]),
+        }
+    }
+}
+
+/// A request.
+#[derive(Clone)]
+pub(super) struct Call {
+    method: &'static str,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+}
+
+impl Call {
+    pub(super) fn new(method: &'static str, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), headers: Vec::new(), body: Bytes::new() }
+    }
+
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self::new("GET", path)
+    }
+
+    pub(super) fn post(path: impl Into<String>) -> Self {
+        Self::new("POST", path)
+    }
+
+    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(super) fn token(self, token: &str) -> Self {
+        self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
+    }
+
+    pub(super) fn json(self, body: &Value) -> Self {
+        self.bytes("application/json", body.to_string())
+    }
+
+    pub(super) fn bytes(mut self, media_type: &str, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self.header(CONTENT_TYPE.as_str(), media_type)
+    }
+
+    fn into_request(self) -> Request<Body> {
+        let mut request = Request::builder().method(self.method).uri(self.path);
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        let peer = Peer(SocketAddr::from(([127, 0, 0, 1], 4_711)));
+        request.extension(peer).body(Body::from(self.body)).unwrap()
+    }
+}
+
+/// A response.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Status and code of a problem; everything that every problem has is checked on the way.
+    pub(super) fn problem(&self) -> (u16, String) {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{:?}", self.body);
+        let body = self.json();
+        assert_eq!(body["status"], self.status);
+        assert_eq!(body["request_id"], self.header("x-request-id"));
+        assert_eq!(body["type"], "about:blank");
+        for field in ["title", "detail"] {
+            assert!(body[field].as_str().is_some_and(|text| !text.is_empty()), "{body}");
+        }
+        if self.status == 401 {
+            assert!(self.header("www-authenticate").starts_with("Bearer"), "{:?}", self.headers);
+        }
+        (self.status, body["code"].as_str().unwrap().to_owned())
+    }
+
+    /// The body of a problem without the request's id: what must be the same for two requests.
+    pub(super) fn problem_body(&self) -> Value {
+        self.problem();
+        let mut body = self.json();
+        body.as_object_mut().unwrap().remove("request_id");
+        body
+    }
+}
+
+/// Status and code as [`Answer::problem`] gives them.
+pub(super) fn problem(status: u16, code: &str) -> (u16, String) {
+    (status, code.to_owned())
+}

@@ -1,0 +1,145 @@
+//! The process itself: what it exits with, what it prints, and that two of them may start at once.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper fails the test by panicking")]
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+};
+
+const SECRET: &str = "0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c";
+
+/// `edgechat` with these variables and no others, in this folder.
+fn edgechat(folder: &Path, vars: &[(&str, &str)], arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edgechat"));
+    command.args(arguments).current_dir(folder).env_clear().envs(vars.iter().copied()).stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A serving process; it ends with the test.
+struct Origin {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    addr: String,
+}
+
+impl Origin {
+    fn start(folder: &Path, vars: &[(&str, &str)]) -> Self {
+        let mut command = edgechat(folder, vars, &[]);
+        let mut child = command
+            .env("LISTEN_ADDR", "127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(ready["event"], "listening");
+        let addr = ready["addr"].as_str().unwrap().to_owned();
+        Self { child, stdout, addr }
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.addr).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: origin\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_named_line_by_line_and_exits_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&[][..], &["serve"], &["check-config"], &["migrate"]] {
+        let vars = [("REDIS_URL", "redis://:pass@cache/0"), ("LISTEN_ADDR", "nowhere")];
+        let Output { status, stdout, stderr } = edgechat(folder.path(), &vars, arguments).output().unwrap();
+        assert_eq!((status.code(), text(&stdout).as_str()), (Some(2), ""));
+        let stderr = text(&stderr);
+        let named: Vec<_> = stderr.lines().map(|line| line.split(':').next().unwrap()).collect();
+        assert_eq!(named, ["LISTEN_ADDR", "JWT_SECRET", "REDIS_URL"], "{stderr}");
+        assert!(!stderr.contains("pass"), "{stderr}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_file_of_variables_is_read_and_the_environment_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("JWT_SECRET={SECRET}\nLISTEN_ADDR=127.0.0.1:4711\nRATE_LIMIT_REQUESTS=7\n");
+    std::fs::write(folder.path().join(".env"), file).unwrap();
+    let vars = [("LISTEN_ADDR", "127.0.0.1:4712")];
+    let output = edgechat(folder.path(), &vars, &["check-config"]).output().unwrap();
+    let stdout = text(&output.stdout);
+    assert!(
+        output.status.success() && stdout.contains("127.0.0.1:4712") && stdout.contains("7 in 60 s"),
+        "{stdout}"
+    );
+    assert!(!stdout.contains(SECRET), "{stdout}");
+}
+
+#[test]
+fn migrate_says_what_it_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let run =
+        || text(&edgechat(folder.path(), &[("JWT_SECRET", SECRET)], &["migrate"]).output().unwrap().stdout);
+    assert_eq!(run(), "applied V1__accounts\napplied V1__chats\n");
+    assert_eq!(run(), "nothing to do\n");
+    assert!(folder.path().join(".edgechat/edgechat.db").exists());
+}
+
+#[test]
+fn two_may_start_at_once_on_the_same_files() {
+    let folder = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        let starting: Vec<_> =
+            (0..2).map(|_| scope.spawn(|| Origin::start(folder.path(), &[("JWT_SECRET", SECRET)]))).collect();
+        for origin in starting {
+            let answer = origin.join().unwrap().get("/api/v1/health/ready");
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+    });
+}
+
+#[test]
+fn a_taken_address_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let vars = [("JWT_SECRET", SECRET), ("LISTEN_ADDR", addr.as_str())];
+    let output = edgechat(folder.path(), &vars, &["serve"]).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.contains(&format!("LISTEN_ADDR: {addr} cannot be listened on")), "{stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn it_ends_when_told_and_prints_nothing_but_the_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut origin = Origin::start(folder.path(), &[("JWT_SECRET", SECRET)]);
+    assert!(origin.get("/").starts_with("HTTP/1.1 200"));
+    let told = Command::new("kill").args(["-TERM", &origin.child.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    assert!(origin.child.wait().unwrap().success());
+    let mut rest = String::new();
+    origin.stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+    // Everything is in the main file: the journal was folded in when it was closed.
+    assert!(!folder.path().join(".edgechat/edgechat.db-wal").exists());
+}
