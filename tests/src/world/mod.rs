@@ -23,9 +23,9 @@ use part::Part;
 use port::Port;
 
 /// The secret every test's origin signs its tokens with.
-pub const JWT_SECRET: &str = "a-secret-that-only-the-tests-of-edgechat-use";
+pub const JWT_SECRET: &str = "5d1fa0c67b3e98420f6b7ad1c3e5289e04b7f6a1d2c83e95";
 /// The key between every test's Worker and origin.
-pub const EDGE_KEY: &str = "an-edge-key-that-only-the-tests-of-edgechat-use";
+pub const EDGE_KEY: &str = "e07c4b9d81a65f320c9e7b48d15a6f03b2e8c7d94a10f356";
 /// The API key the Worker has for the provider.
 pub const GEMINI_API_KEY: &str = "the-gemini-key-of-the-tests";
 /// The web origin that may read answers.
@@ -78,7 +78,7 @@ impl Setup {
             origin::part(dir.path(), port, &vars)
         });
         let edge = workerd::part(dir.path(), Port::reserve(), &vars);
-        let mut world = World { origin, edge, provider, _dir: dir };
+        let mut world = World { origin, edge, provider, dir };
         match &mut world.origin {
             Some(origin) => drop(tokio::join!(origin.start(), world.edge.start())),
             None => world.edge.start().await,
@@ -96,7 +96,7 @@ pub struct World {
     /// The model provider the Worker calls.
     pub provider: ScriptedGemini,
     // Last, so that nobody writes there any more when it is deleted.
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl World {
@@ -152,6 +152,12 @@ impl World {
 
     /// Starts the Worker's runtime again, on the same address and the same data.
     pub async fn start_workerd(&mut self) {
+        self.edge.start().await;
+    }
+
+    /// Starts the Worker's runtime again without anything the user objects had stored.
+    pub async fn start_workerd_without_objects(&mut self) {
+        workerd::forget_objects(self.dir.path());
         self.edge.start().await;
     }
 

@@ -14,7 +14,11 @@ use super::{
 };
 
 /// The newest behaviour of the runtime that the Worker is built for; `wrangler.toml` names the same date.
-const COMPATIBILITY_DATE: &str = "2026-10-01";
+pub(super) const COMPATIBILITY_DATE: &str = "2026-10-01";
+/// The Worker's folder within the test's.
+const FOLDER: &str = "edge";
+/// Where the user objects are stored within it.
+const OBJECTS: &str = "objects";
 const MODULES: [&str; 2] = ["index.js", "index_bg.wasm"];
 /// The variables that reach the Worker; the secret that tokens are signed with is none of them.
 const VARIABLES: [&str; 11] = [
@@ -32,8 +36,8 @@ const VARIABLES: [&str; 11] = [
 ];
 
 pub(super) fn part(dir: &Path, port: Port, vars: &Vars) -> Part {
-    let folder = dir.join("edge");
-    fs::create_dir_all(folder.join("objects")).expect("a folder within the test's own");
+    let folder = dir.join(FOLDER);
+    fs::create_dir_all(folder.join(OBJECTS)).expect("a folder within the test's own");
     let build = built("EDGECHAT_EDGE_BUILD");
     for module in MODULES {
         link(&build.join(module), &folder.join(module));
@@ -51,6 +55,12 @@ pub(super) fn part(dir: &Path, port: Port, vars: &Vars) -> Part {
     Part::new(launch, port)
 }
 
+/// Deletes what the user objects stored; the runtime must not run.
+pub(super) fn forget_objects(dir: &Path) {
+    let objects = dir.join(FOLDER).join(OBJECTS);
+    fs::remove_dir_all(&objects).and_then(|()| fs::create_dir(&objects)).expect("the objects' own folder");
+}
+
 /// What `cargo xtask test` built and put under this name into the environment.
 pub(super) fn built(variable: &str) -> PathBuf {
     let path = env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());
@@ -65,7 +75,7 @@ fn link(from: &Path, to: &Path) {
     linked.unwrap_or_else(|error| panic!("the built Worker lacks {}: {error}", from.display()));
 }
 
-fn is_ready(line: &str) -> bool {
+pub(super) fn is_ready(line: &str) -> bool {
     serde_json::from_str::<Value>(line)
         .is_ok_and(|line| line["event"] == "listen" && line["socket"] == "http")
 }
@@ -94,13 +104,13 @@ fn config(folder: &Path, port: &Port, vars: &Vars) -> String {
          const user :Workerd.Worker = ({common}, bindings = [{texts}],\n\
            durableObjectNamespaces = [(className = \"UserObject\", uniqueKey = \"users\", enableSql = true)],\n\
            durableObjectStorage = (localDisk = \"objects\"));\n",
-        objects = quoted(&folder.join("objects").display().to_string()),
+        objects = quoted(&folder.join(OBJECTS).display().to_string()),
         address = quoted(&port.addr()),
     )
 }
 
 /// A text of Cap'n Proto's configuration language.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
 

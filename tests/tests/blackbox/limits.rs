@@ -52,6 +52,48 @@ async fn an_ipv6_network_is_one_client() {
 }
 
 #[tokio::test]
+async fn a_user_is_one_user_from_every_address() {
+    let world = World::setup().var("RATE_LIMIT_REQUESTS", "5").start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let ask = |host: u8| {
+        let ask = phone.message(conversation, &content("Hello"));
+        ask.header("CF-Connecting-IP", &format!("203.0.113.{host}")).send()
+    };
+    for host in 1..=5 {
+        let _ = ask(host).await.expect_status(201);
+    }
+    let refused = ask(6).await;
+    refused.problem(ErrorCode::RateLimited);
+    assert!(refused.header("retry-after").is_some());
+    assert!(refused.header("ratelimit-policy").unwrap().starts_with("\"user\";q=5;w=60"), "{refused:?}");
+    assert_eq!(world.provider.calls(), 5);
+}
+
+#[tokio::test]
+async fn only_so_many_answers_run_at_once() {
+    const MOST: usize = 8;
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let mut running = Vec::new();
+    for _ in 0..MOST {
+        let conversation = phone.conversation().await;
+        let upcoming = world.provider.hand_over();
+        let (mut stream, call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+        stream.expect("turn.started").await;
+        running.push((stream, call));
+    }
+    let conversation = phone.conversation().await;
+    let refused = phone.message(conversation, &content("Hello")).send().await;
+    refused.problem(ErrorCode::TooManyTurns);
+    assert!(refused.header("retry-after").is_some());
+    let (stream, call) = running.pop().unwrap();
+    call.stop().await.unwrap();
+    assert!(stream.rest().await.last().unwrap().is_terminal());
+    phone.say(conversation, "Now").await;
+}
+
+#[tokio::test]
 async fn the_messages_of_a_day_are_counted() {
     let world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "2").start().await;
     let (phone, other) = tokio::join!(world.phone(), world.phone());

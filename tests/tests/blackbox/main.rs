@@ -6,6 +6,7 @@
 //! - `idempotency`: the same key is the same turn
 //! - `turns`: readers come, go and come back; Stop stops
 //! - `concurrency`: two messages at once
+//! - `chaos`: parts die at every kind of moment
 //! - `outages`: parts die in the middle and come back
 //! - `provider_failures`: every way a provider fails
 //! - `identity`: tokens, and what is not yours
@@ -16,6 +17,8 @@
 //! - `surface`: health, documentation
 //! - `scripted_provider`: the provider the others rely on
 
+#[cfg(test)]
+mod chaos;
 #[cfg(test)]
 mod concurrency;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use edgechat_tests::{
     client::{PASSWORD, content, messages_path, text_of, turn_path},
     provider::{Script, call::USAGE},
+    wait::bounded,
     world::{EDGE_KEY, GEMINI_API_KEY, JWT_SECRET, World},
 };
 use serde_json::{Value, json};
@@ -189,6 +190,38 @@ async fn a_conversation_is_listed_changed_and_deleted() {
     let list: Page<Conversation> =
         phone.client.get("/api/v1/chat/conversations?limit=1").send().await.expect_status(200).json();
     assert_eq!((list.items.len(), list.next_cursor), (1, None));
+}
+
+#[tokio::test]
+async fn a_changed_conversation_is_heard_by_the_next_message() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    phone.say(conversation, "First").await;
+    let path = format!("/api/v1/chat/conversations/{conversation}");
+    let body = json!({ "system": "Rhyme.", "model": "smart" });
+    let _ = phone.client.ask(reqwest::Method::PATCH, &path).json(&body).send().await.expect_status(200);
+    phone.say(conversation, "Second").await;
+    let second = &world.provider.received()[1];
+    assert_eq!(second.request.system.as_deref(), Some("Rhyme."));
+    assert_eq!(second.model, registry::resolve("smart").unwrap().model);
+    assert_eq!(second.request.messages.len(), 3);
+}
+
+#[tokio::test]
+async fn deleting_a_conversation_ends_what_runs_in_it() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+    stream.expect("turn.started").await;
+    let path = format!("/api/v1/chat/conversations/{conversation}");
+    let _ = phone.client.ask(reqwest::Method::DELETE, &path).send().await.expect_status(204);
+    bounded("the call of the provider to be given up", call.gone()).await;
+    assert_eq!(stream.rest().await.last().unwrap().kind, "turn.cancelled");
+    phone.client.get(&messages_path(conversation)).send().await.problem(ErrorCode::NotFound);
+    assert_eq!(phone.usage().await.today.messages, 1, "what was asked was asked");
 }
 
 #[tokio::test]

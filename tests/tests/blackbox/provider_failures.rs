@@ -1,16 +1,19 @@
 //! Every way a provider fails: one clean error or one truthful end, without a word of the provider's internals.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use edgechat_tests::{
-    client::{Phone, content, text_of},
+    client::{Phone, content, messages_path, text_of},
     provider::{Script, Step, script::TELL_TALES},
+    wait::bounded_by,
     world::World,
 };
 use hyper::StatusCode;
 use rstest::rstest;
 use shared::{
     api::{
-        ErrorCode,
+        ErrorCode, Problem,
         chat::{FinishReason, SentMessage, TurnStatus},
         usage::Usage,
     },
@@ -139,7 +142,7 @@ async fn an_answer_that_breaks_off_is_incomplete(#[case] then: Step) {
         assert!(sent.assistant_message.content.starts_with("Half of an answer"));
     } else {
         assert!([502, 503, 504].contains(&reply.status), "{reply:?}");
-        reply.problem(reply.json::<shared::api::Problem>().code);
+        reply.problem(reply.json::<Problem>().code);
     }
 }
 
@@ -157,6 +160,36 @@ async fn a_model_that_stops_for_a_reason_has_completed(#[case] reason: FinishRea
     let end = events.last().unwrap();
     assert_eq!((end.kind.as_str(), &end.data["finish_reason"]), ("turn.completed", &name.into()));
     assert_eq!(phone.messages(conversation).await[1].finish_reason, Some(reason));
+}
+
+#[tokio::test]
+async fn a_provider_that_falls_silent_runs_out_of_time() {
+    const PATIENCE: Duration = Duration::from_secs(150);
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let (by_json, by_stream, midway) =
+        (phone.conversation().await, phone.conversation().await, phone.conversation().await);
+    let silent = Script::Steps(vec![Step::Hang]);
+    let half = Script::Steps(vec![Step::Say("Half of ".to_owned()), Step::Hang]);
+    // One after the other, so that each gets its own script.
+    world.provider.will(half);
+    let mut broken = phone.stream(midway, "Hello").await;
+    broken.expect("turn.started").await;
+    assert_eq!(broken.delta().await, "Half of ");
+    world.provider.will(silent.clone());
+    let mut mute = phone.stream(by_stream, "Hello").await;
+    mute.expect("turn.started").await;
+    world.provider.will(silent);
+    let url = phone.client.url(&messages_path(by_json));
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ask = http.post(url).bearer_auth(&phone.tokens.access_token).json(&content("Hello"));
+    let reply = bounded_by(PATIENCE, "the turn to be given up", ask.send()).await.unwrap();
+    assert_eq!(reply.status(), 504);
+    assert_eq!(reply.json::<Problem>().await.unwrap().code, ErrorCode::ProviderTimeout);
+    for (stream, kind) in [(broken, "turn.incomplete"), (mute, "turn.failed")] {
+        let end = stream.rest().await.pop().unwrap();
+        assert_eq!((end.kind.as_str(), &end.data["code"]), (kind, &"provider_timeout".into()), "{end:?}");
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use reqwest::{Body, Method};
 use rstest::rstest;
 use serde_json::json;
 use shared::{
-    api::{ErrorCode, body::MAX_BODY_BYTES},
+    api::{ErrorCode, body::MAX_BODY_BYTES, chat::SentMessage},
     id::Id,
 };
 
@@ -103,8 +103,11 @@ async fn a_body_just_below_the_limit_is_read() {
         { "type": "text", "text": "What is this?" },
         { "type": "image", "mime_type": "image/png", "data": image },
     ]});
-    let _ = phone.message(conversation, &body).send().await.expect_status(201);
+    let sent: SentMessage = phone.message(conversation, &body).send().await.expect_status(201).json();
     assert!(world.provider.received()[0].body.len() > image.len());
+    // What a client may send, the Worker may deliver.
+    assert!(phone.persisted(sent.turn_id).await.persisted);
+    assert_eq!(phone.messages(conversation).await[0].parts, sent.user_message.parts);
 }
 
 #[tokio::test]

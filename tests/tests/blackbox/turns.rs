@@ -1,7 +1,9 @@
 //! Readers of a turn come, go and come back; losing the connection changes nothing, Stop stops.
 
+use std::time::Duration;
+
 use edgechat_tests::{
-    client::{Event, Phone, content, turn_path},
+    client::{Event, Phone, content, text_of, turn_path},
     provider::{Call, Script},
     wait::bounded,
     world::World,
@@ -158,6 +160,61 @@ async fn a_reader_that_comes_back_goes_on_where_it_was() {
     let (whole, late) = tokio::join!(whole.rest(), late.rest());
     assert_eq!(whole, late);
     assert_eq!(whole.last().unwrap().kind, "turn.completed");
+}
+
+#[tokio::test]
+async fn a_turn_whose_events_are_gone_is_served_from_the_origin() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let (turn, events) = finished(&phone, conversation).await;
+    let before = phone.persisted(turn).await;
+    world.kill_workerd().await;
+    world.start_workerd_without_objects().await;
+
+    assert_eq!(phone.turn(turn).await, before);
+    let end = events.last().unwrap();
+    for after in 0..=events.len() {
+        // What this reader has, and then whatever it is sent: the same text, the same end, and no id twice.
+        let rest = phone.events_after(turn, after as u64).stream().await.rest().await;
+        assert!(rest.iter().all(|event| event.id > after as u64), "?after={after}: {rest:?}");
+        let whole: Vec<_> = events[..after].iter().chain(&rest).collect();
+        assert_eq!(text_of(whole.iter().copied()), before.text, "?after={after}");
+        assert_eq!(
+            whole.last().map(|event| (&event.kind, event.id)),
+            Some((&end.kind, end.id)),
+            "?after={after}"
+        );
+    }
+    phone.say(conversation, "Still there?").await;
+    assert_eq!(world.provider.received()[1].request.messages.len(), 3);
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_read_holds_up_nobody() {
+    const KIBIBYTES: usize = 1_024;
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    world.provider.will(Script::pieces((0..KIBIBYTES).map(|_| "x".repeat(1_024))));
+    let mut stream = phone.stream(conversation, "Say a lot").await;
+    let started = stream.expect("turn.started").await;
+    let turn = serde_json::from_value(started.data["turn_id"].clone()).unwrap();
+    let state = phone.persisted(turn).await;
+    assert_eq!((state.status, state.text.len()), (TurnStatus::Completed, KIBIBYTES * 1_024));
+    // It may take its time: nothing of it is lost.
+    assert_eq!(text_of(&stream.rest().await), state.text);
+}
+
+#[tokio::test]
+async fn an_idle_stream_is_kept_open() {
+    let Running { world: _world, phone, turn, call, .. } = running(&["Once "]).await;
+    let url = phone.client.url(&format!("{}/events?after=2", turn_path(turn)));
+    let ask = reqwest::Client::builder().no_proxy().build().unwrap().get(url);
+    let mut response = ask.bearer_auth(&phone.tokens.access_token).send().await.unwrap();
+    let piece = edgechat_tests::wait::bounded_by(Duration::from_secs(60), "a ping", response.chunk()).await;
+    assert_eq!(&piece.unwrap().unwrap()[..], shared::sse::PING);
+    call.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,139 @@
+//! Parts die at every kind of moment, and in the end every message was asked, answered and counted exactly once.
+
+use edgechat_tests::{
+    client::{Phone, content},
+    provider::{Call, Script},
+    wait::{BOUND, until},
+    world::World,
+};
+use serde_json::Value;
+use shared::{
+    api::chat::{Role, SentMessage},
+    id::Id,
+};
+
+/// Who dies.
+#[derive(Clone, Copy, Debug)]
+enum Victim {
+    Origin,
+    Worker,
+    Both,
+}
+
+/// When.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// The provider was just called.
+    Called,
+    /// A word was said.
+    Spoken,
+    /// The last word was said; the answer is on its way to the origin.
+    Finished,
+}
+
+async fn kill_and_start(world: &mut World, victim: Victim) {
+    match victim {
+        Victim::Origin => {
+            world.kill_origin().await;
+            world.start_origin().await;
+        }
+        Victim::Worker => {
+            world.kill_workerd().await;
+            world.start_workerd().await;
+        }
+        Victim::Both => {
+            world.kill_origin().await;
+            world.kill_workerd().await;
+            world.start_workerd().await;
+            world.start_origin().await;
+        }
+    }
+}
+
+/// Lets one part die at one moment of one turn. The phone keeps sending the message until somebody answers.
+async fn round(
+    world: &mut World,
+    phone: &Phone,
+    conversation: Id,
+    key: &str,
+    victim: Victim,
+    moment: Moment,
+) {
+    let upcoming = world.provider.hand_over();
+    let body = content(key);
+    let asking = tokio::spawn(
+        phone.message(conversation, &body).key(key).header("Accept", "text/event-stream").try_send(),
+    );
+    let mut call: Call = upcoming.arrives().await;
+    match moment {
+        Moment::Called => {
+            kill_and_start(world, victim).await;
+            // The Worker may be gone, and with it whoever listened.
+            let _ = call.say("One ").await;
+            let _ = call.stop().await;
+        }
+        Moment::Spoken => {
+            call.say("One ").await.unwrap();
+            kill_and_start(world, victim).await;
+            let _ = call.stop().await;
+        }
+        Moment::Finished => {
+            call.say("One ").await.unwrap();
+            call.stop().await.unwrap();
+            kill_and_start(world, victim).await;
+        }
+    }
+    // However the first attempt ended, the phone asks again with the same key.
+    let _ = asking.await;
+    let answer = until(BOUND, "an answer", || async {
+        let reply = phone.message(conversation, &body).key(key).try_send().await.ok()?;
+        [200, 201].contains(&reply.status).then(|| reply.json::<SentMessage>())
+    });
+    let sent = answer.await;
+    assert!(sent.status.is_terminal(), "{victim:?} {moment:?}: {sent:?}");
+    phone.persisted(sent.turn_id).await;
+}
+
+#[tokio::test]
+async fn whoever_dies_whenever_every_message_counts_once() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let mut rounds = Vec::new();
+    for victim in [Victim::Origin, Victim::Worker, Victim::Both] {
+        for moment in [Moment::Called, Moment::Spoken, Moment::Finished] {
+            let key = format!("{victim:?}-{moment:?}");
+            round(&mut world, &phone, conversation, &key, victim, moment).await;
+            rounds.push(key);
+        }
+    }
+    let messages = phone.messages(conversation).await;
+    let asked: Vec<_> = messages
+        .iter()
+        .filter(|message| message.role == Role::User)
+        .map(|message| &message.content)
+        .collect();
+    assert_eq!(asked, rounds.iter().collect::<Vec<_>>());
+    let seqs: Vec<_> = messages.iter().map(|message| message.seq).collect();
+    assert_eq!(seqs, (1..=messages.len() as u64).collect::<Vec<_>>());
+    for pair in messages.chunks(2) {
+        assert_eq!((pair[0].role, pair[1].role), (Role::User, Role::Assistant));
+        assert_eq!((pair[0].turn_id, pair[1].parent_id), (pair[1].turn_id, Some(pair[0].id)));
+        assert!(pair[1].status.is_terminal());
+    }
+    let report = phone.usage().await;
+    let count = rounds.len() as u64;
+    assert_eq!(
+        (report.totals.requests, report.totals.messages, report.today.messages),
+        (count, count, count)
+    );
+
+    // And the model hears the whole of it.
+    world.provider.will(Script::pieces(["Calm."]));
+    phone.say(conversation, "How are you?").await;
+    let last = world.provider.received().pop().unwrap();
+    let heard: Value = serde_json::from_slice(&last.body).unwrap();
+    for key in &rounds {
+        assert!(heard.to_string().contains(key.as_str()), "{key} is missing in {heard}");
+    }
+}
