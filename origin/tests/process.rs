@@ -1,6 +1,10 @@
 //! The process itself: what it exits with, what it prints, and that two of them may start at once.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper fails the test by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test's helper fails the test by panicking"
+)]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

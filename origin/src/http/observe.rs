@@ -9,7 +9,7 @@ use axum::{
     extract::{MatchedPath, Request, State},
     http::{
         HeaderName, HeaderValue, StatusCode,
-        header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+        header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
     },
     middleware::Next,
     response::Response,
@@ -98,9 +98,6 @@ fn problem(error: &ApiError, failed: &Response, request_id: &str) -> Response {
     }
     if let Some(allow) = failed.headers().get(ALLOW) {
         headers.insert(ALLOW, allow.clone());
-    }
-    if failed.headers().contains_key(CONTENT_LENGTH) {
-        headers.remove(CONTENT_LENGTH);
     }
     response
 }

@@ -9,6 +9,7 @@ use crate::auth::CurrentUser;
 #[utoipa::path(
     get,
     path = "/api/v1/auth/me",
+    operation_id = "auth_me",
     tag = "auth",
     security(("bearer" = [])),
     responses(
@@ -24,6 +25,7 @@ pub(super) async fn auth_me(current: CurrentUser) -> Json<User> {
 #[utoipa::path(
     get,
     path = "/api/v1/users/me",
+    operation_id = "users_me",
     tag = "users",
     security(("bearer" = [])),
     responses(

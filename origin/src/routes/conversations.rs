@@ -24,6 +24,7 @@ use crate::{
 #[utoipa::path(
     post,
     path = "/api/v1/chat/conversations",
+    operation_id = "create_conversation",
     tag = "chat",
     security(("bearer" = [])),
     request_body = CreateConversation,
@@ -85,6 +86,7 @@ impl ConversationsFilter {
 #[utoipa::path(
     get,
     path = "/api/v1/chat/conversations",
+    operation_id = "list_conversations",
     tag = "chat",
     security(("bearer" = [])),
     params(PageQuery, ConversationsFilter),
@@ -111,6 +113,7 @@ pub(super) async fn list(
 #[utoipa::path(
     get,
     path = "/api/v1/chat/conversations/{id}",
+    operation_id = "show_conversation",
     tag = "chat",
     security(("bearer" = [])),
     params(("id" = Id, Path, description = "The conversation")),
@@ -135,6 +138,7 @@ pub(super) async fn show(
 #[utoipa::path(
     patch,
     path = "/api/v1/chat/conversations/{id}",
+    operation_id = "update_conversation",
     tag = "chat",
     security(("bearer" = [])),
     params(("id" = Id, Path, description = "The conversation")),
@@ -160,6 +164,7 @@ pub(super) async fn update(
 #[utoipa::path(
     delete,
     path = "/api/v1/chat/conversations/{id}",
+    operation_id = "delete_conversation",
     tag = "chat",
     security(("bearer" = [])),
     params(("id" = Id, Path, description = "The conversation")),

@@ -15,7 +15,7 @@ use crate::{
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether the process is alive
-#[utoipa::path(get, path = "/api/v1/health", tag = "health", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/api/v1/health", operation_id = "health", tag = "health", responses((status = 200, body = Health)))]
 pub(super) async fn alive() -> Json<Health> {
     Json(Health { status: HealthStatus::Ok })
 }
@@ -24,6 +24,7 @@ pub(super) async fn alive() -> Json<Health> {
 #[utoipa::path(
     get,
     path = "/api/v1/health/ready",
+    operation_id = "health_ready",
     tag = "health",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)),
 )]
@@ -88,6 +89,7 @@ pub(super) struct RedisHealth {
 #[utoipa::path(
     get,
     path = "/api/v1/health/db",
+    operation_id = "health_db",
     tag = "health",
     responses((status = 200, body = DatabaseHealth), (status = 503, body = DatabaseHealth)),
 )]
@@ -101,6 +103,7 @@ pub(super) async fn database(State(app): State<App>) -> (StatusCode, Json<Databa
 #[utoipa::path(
     get,
     path = "/api/v1/health/mongo",
+    operation_id = "health_mongo",
     tag = "health",
     responses((status = 200, body = MongoHealth), (status = 503, body = MongoHealth)),
 )]
@@ -114,6 +117,7 @@ pub(super) async fn mongo(State(app): State<App>) -> (StatusCode, Json<MongoHeal
 #[utoipa::path(
     get,
     path = "/api/v1/health/redis",
+    operation_id = "health_redis",
     tag = "health",
     responses((status = 200, body = RedisHealth), (status = 503, body = RedisHealth)),
 )]

@@ -34,6 +34,7 @@ pub(super) struct MessagesOrder {
 #[utoipa::path(
     get,
     path = "/api/v1/chat/conversations/{id}/messages",
+    operation_id = "list_messages",
     tag = "chat",
     security(("bearer" = [])),
     params(("id" = Id, Path, description = "The conversation"), PageQuery, MessagesOrder),

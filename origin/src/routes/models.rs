@@ -37,7 +37,7 @@ pub(super) struct Models {
 }
 
 /// List the models
-#[utoipa::path(get, path = "/api/v1/ai/models", tag = "ai", responses((status = 200, body = Models)))]
+#[utoipa::path(get, path = "/api/v1/ai/models", operation_id = "list_models", tag = "ai", responses((status = 200, body = Models)))]
 pub(super) async fn list() -> Json<Models> {
     Json(Models { items: &MODELS })
 }

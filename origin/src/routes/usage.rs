@@ -49,6 +49,7 @@ pub(super) struct UsageSpan {
 #[utoipa::path(
     get,
     path = "/api/v1/usage/me",
+    operation_id = "show_usage",
     tag = "usage",
     security(("bearer" = [])),
     params(UsageSpan),

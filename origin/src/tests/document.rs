@@ -48,9 +48,11 @@ async fn every_route_is_in_the_document_and_the_other_way_round() {
     let world = World::new();
     let document = document(&world).await;
     let mut documented: Vec<(String, String)> = Vec::new();
+    let mut names = std::collections::BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path}");
+            assert!(names.insert(operation["operationId"].as_str().unwrap()), "{method} {path}");
             documented.push((method.clone(), path.clone()));
         }
     }

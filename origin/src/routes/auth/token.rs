@@ -70,6 +70,7 @@ pub(in crate::routes) struct TokenProblem {
 #[utoipa::path(
     post,
     path = "/api/v1/auth/token",
+    operation_id = "oauth_token",
     tag = "auth",
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, body = TokenAnswer), (status = 400, body = TokenProblem)),

@@ -29,6 +29,7 @@ pub(in crate::routes) struct ValidToken {
 #[utoipa::path(
     get,
     path = "/api/v1/auth/verify",
+    operation_id = "verify_token",
     tag = "auth",
     security(("bearer" = [])),
     responses(
