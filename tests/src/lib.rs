@@ -6,6 +6,7 @@
 //! - [`provider`]: a scripted model provider that speaks Gemini's REST API; also the binary `scripted-gemini`, which
 //!   answers in development where no API key is set
 //! - [`wait`]: waiting for a condition
+//! - [`bench`]: the measurement behind `cargo xtask bench`
 //!
 //! The tests themselves lie in `tests/tests`. They need the built parts, and `cargo xtask test` builds them.
 
@@ -17,6 +18,7 @@
 )]
 #![expect(clippy::indexing_slicing, reason = "a JSON value that lacks a field indexes to null")]
 
+pub mod bench;
 pub mod client;
 pub mod clock;
 pub mod provider;

@@ -4,7 +4,9 @@
 //! - `part`: a child process that can be killed and started again, with its log
 //! - `port`: an address that stays the test's own while nobody listens there
 //! - `origin`, `workerd`: how each part is started
+//! - [`Floor`]: a Worker that only proxies, which the benchmark measures beside EdgeChat's
 
+mod floor;
 mod origin;
 mod part;
 mod port;
@@ -18,6 +20,7 @@ use crate::{
     client::{Client, Phone},
     provider::ScriptedGemini,
 };
+pub use floor::Floor;
 pub use part::Log;
 use part::Part;
 use port::Port;
@@ -153,6 +156,11 @@ impl World {
     /// Starts the Worker's runtime again, on the same address and the same data.
     pub async fn start_workerd(&mut self) {
         self.edge.start().await;
+    }
+
+    /// The id of the Worker runtime's process.
+    pub fn workerd_pid(&self) -> u32 {
+        self.edge.pid()
     }
 
     /// Starts the Worker's runtime again without anything the user objects had stored.

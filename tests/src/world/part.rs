@@ -58,6 +58,12 @@ impl Part {
         &self.log
     }
 
+    /// The process's id.
+    pub(super) fn pid(&self) -> u32 {
+        let running = self.child.as_ref().and_then(Child::id);
+        running.unwrap_or_else(|| panic!("{} does not run", self.launch.name))
+    }
+
     /// Starts the process and waits until it says that it is ready.
     pub(super) async fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.launch.name);
@@ -108,8 +114,7 @@ impl Part {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = self.child.as_ref().and_then(Child::id).and_then(|pid| i32::try_from(pid).ok());
-        let pid = pid.and_then(Pid::from_raw).unwrap_or_else(|| panic!("{} does not run", self.launch.name));
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("an id of a process");
         kill_process(pid, signal).unwrap_or_else(|error| panic!("signal to {}: {error}", self.launch.name));
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn part(dir: &Path, port: Port, vars: &Vars) -> Part {
     fs::create_dir_all(folder.join(OBJECTS)).expect("a folder within the test's own");
     let build = built("EDGECHAT_EDGE_BUILD");
     for module in MODULES {
-        link(&build.join(module), &folder.join(module));
+        copy(&build.join(module), &folder.join(module));
     }
     fs::write(folder.join("config.capnp"), config(&folder, &port, vars))
         .expect("a file in the test's folder");
@@ -69,10 +69,10 @@ pub(super) fn built(variable: &str) -> PathBuf {
     })
 }
 
-/// The Worker's modules must lie beside the configuration that embeds them.
-fn link(from: &Path, to: &Path) {
-    let linked = fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop));
-    linked.unwrap_or_else(|error| panic!("the built Worker lacks {}: {error}", from.display()));
+/// The Worker's modules must lie beside the configuration that embeds them; a build that goes on meanwhile must not change
+/// them.
+fn copy(from: &Path, to: &Path) {
+    fs::copy(from, to).unwrap_or_else(|error| panic!("the built Worker lacks {}: {error}", from.display()));
 }
 
 pub(super) fn is_ready(line: &str) -> bool {

@@ -1,0 +1,43 @@
+//! From the start of the runtime's process to its first answer: a call with a token that the origin answers. The Worker
+//! has to fetch the origin's keys for it.
+
+use hyper::StatusCode;
+use tokio::time::Instant;
+
+use super::{Effort, Pair};
+use crate::bench::{
+    load::Site,
+    report::{Row, Target},
+    stage::{Stage, who_am_i},
+};
+
+/// Starts a round: a start is short, and one alone says little.
+const STARTS: usize = 2;
+
+pub(super) async fn measure(stage: &mut Stage, effort: Effort) -> Vec<Row> {
+    let mut cold = Pair::default();
+    for round in effort.numbered("cold start") {
+        for _ in 0..STARTS {
+            stage.floor.kill().await;
+            let began = Instant::now();
+            stage.floor.restart().await;
+            let floor = first_answer(stage, &stage.floor(), began).await;
+            stage.world.kill_workerd().await;
+            let began = Instant::now();
+            stage.world.start_workerd().await;
+            let worker = first_answer(stage, &stage.worker(), began).await;
+            if round > 0 {
+                cold.push(Some(floor), Some(worker));
+            }
+        }
+    }
+    vec![cold.row("cold start to the first answer", "ms", Target::TimesAtMost(1.5))]
+}
+
+async fn first_answer(stage: &Stage, site: &Site, began: Instant) -> f64 {
+    let user = stage.users.first().expect("a user");
+    let mut connection = site.connect().await;
+    let answer = connection.ask(who_am_i(site, user).template).await;
+    assert_eq!(answer.status, StatusCode::OK, "the first answer of the {}", site.name);
+    began.elapsed().as_secs_f64() * 1_000.0
+}

@@ -1,0 +1,39 @@
+//! Where and when a table was made: without it its figures say nothing.
+
+use std::{env, fs, process::Command, thread};
+
+use crate::clock;
+
+/// One line: processor, cores, kernel, runtime, day, and how busy the machine was before it began.
+pub(super) fn line() -> String {
+    let runtime = env::var_os("EDGECHAT_WORKERD_BIN")
+        .and_then(|workerd| Command::new(workerd).arg("--version").output().ok())
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .filter(|version| !version.is_empty());
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let parts = [
+        processor().unwrap_or_else(|| env::consts::ARCH.to_owned()),
+        format!("{cores} {}", if cores == 1 { "core" } else { "cores" }),
+        kernel().unwrap_or_else(|| env::consts::OS.to_owned()),
+        runtime.unwrap_or_else(|| "workerd".to_owned()),
+        clock::now().day(),
+    ];
+    let busy = first_word("/proc/loadavg").map(|load| format!(" (load before: {load})"));
+    parts.join(" · ") + &busy.unwrap_or_default()
+}
+
+fn processor() -> Option<String> {
+    let info = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = info.lines().find_map(|line| line.strip_prefix("model name"))?;
+    Some(line.trim_start_matches([' ', '\t', ':']).to_owned())
+}
+
+fn kernel() -> Option<String> {
+    let release = first_word("/proc/sys/kernel/osrelease")?;
+    // What follows the dash names a machine, not a kernel.
+    Some(format!("Linux {}", release.split('-').next().unwrap_or(&release)))
+}
+
+fn first_word(file: &str) -> Option<String> {
+    fs::read_to_string(file).ok()?.split_whitespace().next().map(str::to_owned)
+}
