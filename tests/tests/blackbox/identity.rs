@@ -3,6 +3,7 @@
 use edgechat_tests::{
     client::{Phone, Reply, content, messages_path, turn_path},
     clock::now,
+    wait::bounded,
     world::{JWT_SECRET, World},
 };
 use reqwest::Method;
@@ -15,6 +16,10 @@ use shared::{
         native::{SigningKey, Verifier},
     },
     id::Id,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
 };
 
 /// The key the origin signs with, and what it signed for this phone.
@@ -186,6 +191,50 @@ async fn an_id_that_is_none_is_not_there() {
     }
     let message = phone.client.post("/api/v1/chat/conversations/..%2f..%2f/messages").json(&content("Hello"));
     message.send().await.problem(ErrorCode::NotFound);
+}
+
+/// The status of a request whose path is sent as it is spelled.
+async fn status_of(world: &World, path: &str, token: &str) -> u16 {
+    let address = world.client().url("");
+    let address = address.strip_prefix("http://").unwrap();
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    );
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    bounded("an answer", connection.read_to_end(&mut answer)).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    answer.split(' ').nth(1).unwrap_or_else(|| panic!("{path}: {answer}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn no_spelling_of_a_path_leads_inside() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let inside = format!("v1/conversations/{conversation}/context");
+    let begins = [
+        "/internal/",
+        "//internal/",
+        "/./internal/",
+        "/api/../internal/",
+        "/api/%2e%2e/internal/",
+        "/%69nternal/",
+        "/%2finternal/",
+        "/INTERNAL/",
+        "/internal%2f",
+        "/api/v1/../../internal/",
+        "/\\internal/",
+        "/;/internal/",
+        "/api/v1/..%2f..%2finternal/",
+    ];
+    for begin in begins {
+        let status = status_of(&world, &format!("{begin}{inside}"), &phone.tokens.access_token).await;
+        assert!([400, 404].contains(&status), "{begin}: {status}");
+    }
+    let outside = format!("/api/v1/chat/conversations/{conversation}");
+    assert_eq!(status_of(&world, &outside, &phone.tokens.access_token).await, 200, "the requests are sound");
 }
 
 #[tokio::test]

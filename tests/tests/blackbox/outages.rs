@@ -96,6 +96,18 @@ async fn a_running_conversation_goes_on_without_the_origin() {
 }
 
 #[tokio::test]
+async fn a_good_token_is_not_blamed_for_keys_that_cannot_be_had() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    world.kill_origin().await;
+    let reply = phone.client.get("/api/v1/users/me").send().await;
+    reply.problem(ErrorCode::OriginUnavailable);
+    assert!(reply.header("retry-after").is_some());
+    world.start_origin().await;
+    let _ = phone.client.get("/api/v1/users/me").send().await.expect_status(200);
+}
+
+#[tokio::test]
 async fn an_origin_that_hangs_keeps_nobody_waiting() {
     let world = World::start().await;
     let phone = world.phone().await;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use edgechat_tests::{
     client::{Phone, content, messages_path},
+    wait::{BOUND, until},
     world::{WEB_ORIGIN, World},
 };
 use futures_util::stream;
@@ -182,6 +183,10 @@ async fn every_answer_carries_a_request_id() {
             assert!(Id::parse(id).is_some() && id.as_bytes()[14] == b'7', "{given:?}");
         }
     }
+    until(BOUND, "the request in the origin's log", || async {
+        world.origin_log().lines().iter().any(|line| line.contains("Ada-42")).then_some(())
+    })
+    .await;
     let ids: Vec<_> = [phone.client.get("/").send().await, phone.client.get("/").send().await]
         .iter()
         .map(|reply| reply.header("x-request-id").unwrap().to_owned())
@@ -224,6 +229,14 @@ async fn a_browser_of_the_right_origin_may_read_answers() {
     let stream = phone.message(conversation, &content("Hello")).header("Origin", WEB_ORIGIN).stream().await;
     assert_eq!(stream.header("access-control-allow-origin"), Some(WEB_ORIGIN));
     stream.rest().await;
+}
+
+#[tokio::test]
+async fn where_every_origin_may_read_none_sends_cookies() {
+    let world = World::setup().var("CORS_ORIGINS", "*").start().await;
+    let reply = world.client().get("/api/v1/health").header("Origin", "https://anyone.example").send().await;
+    assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(reply.header("access-control-allow-credentials"), None);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::TestRunner,
 };
+use serde_json::json;
 use shared::provider::{FinishReason, ModelEvent, gemini};
 
 const TEXT: &str = "Grüße, 世界! 👩‍👩‍👧 “quoted” \\ \u{2028} data: no\n\nid: 7\r\n";
@@ -72,6 +73,20 @@ async fn the_turn_is_announced_before_the_provider_answers() {
     upcoming.arrives().await.stop().await.unwrap();
     let rest = stream.rest().await;
     assert_eq!(rest.last().unwrap().kind, "turn.completed");
+}
+
+#[tokio::test]
+async fn the_body_may_ask_for_the_stream() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    for (stream, media_type) in [(true, "text/event-stream"), (false, "application/json")] {
+        let ask = phone.message(conversation, &json!({ "content": "Hello", "stream": stream }));
+        let reply = ask.send().await;
+        assert!(reply.header("content-type").unwrap().starts_with(media_type), "{reply:?}");
+    }
+    let calls = world.provider.received();
+    assert_eq!((calls[0].stream, calls[1].stream), (true, false));
 }
 
 #[tokio::test]

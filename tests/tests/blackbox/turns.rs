@@ -212,7 +212,7 @@ async fn an_idle_stream_is_kept_open() {
     let url = phone.client.url(&format!("{}/events?after=2", turn_path(turn)));
     let ask = reqwest::Client::builder().no_proxy().build().unwrap().get(url);
     let mut response = ask.bearer_auth(&phone.tokens.access_token).send().await.unwrap();
-    let piece = edgechat_tests::wait::bounded_by(Duration::from_secs(60), "a ping", response.chunk()).await;
+    let piece = edgechat_tests::wait::bounded_by(Duration::from_mins(1), "a ping", response.chunk()).await;
     assert_eq!(&piece.unwrap().unwrap()[..], shared::sse::PING);
     call.stop().await.unwrap();
 }
