@@ -29,7 +29,7 @@ where
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     let value: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
         let field = error.path().to_string();
-        ApiError::invalid_field(&field, error.into_inner().to_string())
+        ApiError::invalid_field(&field, format!("is not valid: {}", error.into_inner()))
     })?;
     validate(&value)?;
     Ok(value)
