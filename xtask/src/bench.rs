@@ -17,9 +17,9 @@ use crate::{
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let machine = setup::machine(workspace)?;
     setup::worker(workspace, &machine)?;
-    step::headed("Release builds (cargo build)", || build::programs(workspace, Profile::Release))?;
+    step::headed("Release builds (cargo build)", || build::release_programs(workspace))?;
     let mut command = Command::new(workspace.binary(Profile::Release.folder(), build::BENCH));
     command.args(args).current_dir(workspace.root());
     test::parts(workspace, &machine, Profile::Release, &mut command);
-    step::shown("The benchmark", &command)
+    step::shown("The benchmark", &mut command)
 }

@@ -10,7 +10,7 @@ use crate::{setup, step, workspace::Workspace};
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let machine = setup::machine(workspace)?;
     setup::worker(workspace, &machine)?;
-    programs(workspace, Profile::Debug)?;
+    programs(workspace)?;
     println!("built: {}", step::near(&workspace.worker_build()).display());
     for name in [ORIGIN, SCRIPTED_GEMINI] {
         println!("built: {}", step::near(&workspace.binary(Profile::Debug.folder(), name)).display());
@@ -44,14 +44,23 @@ impl Profile {
     }
 }
 
-/// Builds the origin and the programs of the tests' package.
-pub(crate) fn programs(workspace: &Workspace, profile: Profile) -> Result<()> {
-    let mut command =
-        cargo(workspace.root(), &["build", "-p", "edgechat-origin", "-p", "edgechat-tests", "--bins"]);
-    if profile == Profile::Release {
-        command.arg("--release");
+/// The packages of this machine, as arguments for cargo. Every command takes all of them: with another choice cargo would
+/// unite the features of shared dependencies differently, and compile them a second time.
+pub(crate) const NATIVE: [&str; 3] = ["--workspace", "--exclude", "edgechat-edge"];
+
+/// Builds the origin and the programs of the tests' package for development.
+pub(crate) fn programs(workspace: &Workspace) -> Result<()> {
+    let mut command = cargo(workspace.root(), &["build", "--bins"]);
+    step::shown("Origin and test programs (cargo build)", command.args(NATIVE))
+}
+
+/// Builds the same for release: the origin by itself, exactly as it is deployed.
+pub(crate) fn release_programs(workspace: &Workspace) -> Result<()> {
+    for package in ["edgechat-origin", "edgechat-tests"] {
+        let mut command = cargo(workspace.root(), &["build", "--release", "--bins", "--package", package]);
+        step::shown("Release builds (cargo build)", &mut command)?;
     }
-    step::shown("Origin and test programs (cargo build)", &command)
+    Ok(())
 }
 
 /// A cargo command in the workspace.

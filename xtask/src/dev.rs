@@ -49,7 +49,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     plan.require_free_ports()?;
     let machine = setup::machine(workspace)?;
     setup::worker(workspace, &machine)?;
-    build::programs(workspace, Profile::Debug)?;
+    build::programs(workspace)?;
     let mut parts = Vec::new();
     let result = start(workspace, &machine, plan, &mut parts).and_then(|()| watch(&mut parts));
     if interrupt::raised() {

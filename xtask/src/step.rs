@@ -71,7 +71,7 @@ pub(crate) fn attempt(title: &str, command: &mut Command, log: &Path) -> Result<
 ///
 /// # Errors
 /// When the tool cannot be started or fails.
-pub(crate) fn shown(title: &str, command: &Command) -> Result<()> {
+pub(crate) fn shown(title: &str, command: &mut Command) -> Result<()> {
     let mut child = Guarded::spawn(command, Stdio::inherit(), Stdio::inherit())?;
     let status = child.wait(|| ())?;
     if !status.success() {

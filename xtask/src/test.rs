@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::{
-    build::{self, Profile, cargo},
+    build::{self, NATIVE, Profile, cargo},
     process::guard::now,
     setup::{self, Machine},
     step,
@@ -19,43 +19,44 @@ use crate::{
 pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<()> {
     let started = now();
     let machine = setup::machine(workspace)?;
-    for (title, command) in checks(workspace) {
-        step::headed(title, || step::shown(title, &command))?;
+    for (title, mut command) in checks(workspace) {
+        step::headed(title, || step::shown(title, &mut command))?;
     }
     setup::worker(workspace, &machine)?;
-    step::headed("Origin (cargo build)", || step::shown("Origin (cargo build)", &origin(workspace)))?;
     let title = "Black-box tests";
-    step::headed(title, || step::shown(title, &black_box(workspace, &machine, filter)))?;
+    step::headed(title, || step::shown(title, &mut black_box(workspace, &machine, filter)))?;
     println!("all checks passed in {}", step::human(started.elapsed()));
     Ok(())
 }
 
-/// What needs no built Worker and no running part.
+/// What needs no built Worker and no running part. Tests are compiled together with the programs that the black-box
+/// tests start, so that nothing is compiled twice.
 fn checks(workspace: &Workspace) -> Vec<(&'static str, Command)> {
-    let cargo = |args| cargo(workspace.root(), args);
+    let native = |args: &[&str]| {
+        let mut command = cargo(workspace.root(), args);
+        command.args(NATIVE);
+        command
+    };
     let deny = ["--", "--deny", "warnings"];
-    let mut native =
-        cargo(&["clippy", "--quiet", "--workspace", "--exclude", "edgechat-edge", "--all-targets"]);
-    native.args(deny);
-    let mut wasm = cargo(&["clippy", "--quiet", "-p", "edgechat-edge", "-p", "edgechat-shared"]);
-    wasm.args(["--target", "wasm32-unknown-unknown"]).args(deny);
+    let mut clippy = native(&["clippy", "--quiet", "--all-targets"]);
+    clippy.args(deny);
+    let mut clippy_wasm =
+        cargo(workspace.root(), &["clippy", "--quiet", "-p", "edgechat-edge", "-p", "edgechat-shared"]);
+    clippy_wasm.args(["--target", "wasm32-unknown-unknown"]).args(deny);
     vec![
-        ("Formatting (cargo fmt)", cargo(&["fmt", "--all", "--check"])),
-        ("Clippy, native", native),
-        ("Clippy, wasm32", wasm),
-        (
-            "Unit, property and contract tests",
-            cargo(&["test", "--workspace", "--exclude", "edgechat-edge", "--exclude", "edgechat-tests"]),
-        ),
+        ("Formatting (cargo fmt)", cargo(workspace.root(), &["fmt", "--all", "--check"])),
+        ("Clippy, native", clippy),
+        ("Clippy, wasm32", clippy_wasm),
+        ("Programs and tests (cargo build)", native(&["build", "--bins", "--tests"])),
+        ("Unit, property and contract tests", native(&["test", "--lib", "--bins"])),
+        ("Documentation tests", native(&["test", "--doc"])),
     ]
 }
 
-fn origin(workspace: &Workspace) -> Command {
-    cargo(workspace.root(), &["build", "-p", "edgechat-origin"])
-}
-
+/// All integration tests: the black-box tests, and what else a package has in its folder `tests`.
 fn black_box(workspace: &Workspace, machine: &Machine, filter: &[String]) -> Command {
-    let mut command = cargo(workspace.root(), &["test", "-p", "edgechat-tests"]);
+    let mut command = cargo(workspace.root(), &["test", "--test", "*"]);
+    command.args(NATIVE);
     if !filter.is_empty() {
         command.arg("--").args(filter);
     }
@@ -85,8 +86,8 @@ mod tests {
             })
             .collect();
         assert_eq!(lines[0], "fmt --all --check");
-        assert!(lines[1].ends_with("--workspace --exclude edgechat-edge --all-targets -- --deny warnings"));
+        assert!(lines[1].ends_with("--all-targets --workspace --exclude edgechat-edge -- --deny warnings"));
         assert!(lines[2].contains("edgechat-edge") && lines[2].ends_with("-- --deny warnings"));
-        assert!(lines[3].starts_with("test --workspace"));
+        assert!(lines[3..].iter().all(|line| line.ends_with("--workspace --exclude edgechat-edge")));
     }
 }
