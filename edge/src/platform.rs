@@ -15,7 +15,7 @@ use shared::{
 };
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
-use worker::{Date, Delay, Request, Response};
+use worker::{Date, Delay, Method, Request, Response};
 
 #[wasm_bindgen]
 extern "C" {
@@ -80,9 +80,15 @@ impl VerifyingKey {
     }
 }
 
+/// Whether a request has a body that counts: on GET and HEAD it has no meaning (RFC 9110, section 9.3.1), and some HTTP
+/// libraries send one all the same.
+pub fn takes_body(request: &Request) -> bool {
+    !matches!(request.method(), Method::Get | Method::Head) && request.inner().body().is_some()
+}
+
 /// Reads a request's body, at most [`body::MAX_BODY_BYTES`] of it.
 pub async fn read_body(request: &mut Request) -> Result<Vec<u8>, ApiError> {
-    if request.inner().body().is_none() {
+    if !takes_body(request) {
         return Ok(Vec::new());
     }
     let declared = request.headers().get("Content-Length").ok().flatten();
@@ -106,18 +112,27 @@ pub async fn read_body(request: &mut Request) -> Result<Vec<u8>, ApiError> {
 
 /// Reads at most `max_bytes` of a response's body; what is over is left.
 pub async fn read_some(response: &mut Response, max_bytes: usize) -> Vec<u8> {
-    let Ok(mut stream) = response.stream() else {
-        return Vec::new();
-    };
     let mut bytes = Vec::new();
+    // What came before a cut is all there is to look at.
+    let _ = read_into(&mut bytes, response, max_bytes).await;
+    bytes
+}
+
+/// Reads a response's body, at most `max_bytes` of it; a body that is cut off is an error.
+pub async fn read_whole(response: &mut Response, max_bytes: usize) -> worker::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    read_into(&mut bytes, response, max_bytes).await?;
+    Ok(bytes)
+}
+
+async fn read_into(bytes: &mut Vec<u8>, response: &mut Response, max_bytes: usize) -> worker::Result<()> {
+    let mut stream = response.stream()?;
     while bytes.len() < max_bytes {
-        match stream.next().await {
-            Some(Ok(chunk)) => bytes.extend_from_slice(&chunk),
-            _ => break,
-        }
+        let Some(chunk) = stream.next().await else { break };
+        bytes.extend_from_slice(&chunk?);
     }
     bytes.truncate(max_bytes);
-    bytes
+    Ok(())
 }
 
 /// Makes a request of plain parts.

@@ -17,7 +17,7 @@ use shared::{
     api::{ApiError, ErrorCode},
     http::{cors, headers::X_REQUEST_ID, request_id},
 };
-use worker::{Env, Headers, Request, Response, ResponseBuilder, Result};
+use worker::{Env, Headers, Request, Response, ResponseBuilder, Result, Url};
 
 use crate::{
     config::Config,
@@ -100,11 +100,13 @@ pub async fn handle(request: Request, env: Env) -> Result<Response> {
 impl Front {
     async fn serve(&self, mut request: Request, method: &str) -> Result<Response, Failure> {
         limit::check(self).await?;
-        let path = request.path();
+        // Normalised as `fetch` would: what is routed and signed is what the origin sees.
+        let url = request.url()?;
+        let path = url.path().to_owned();
         match routes::front(method, &path) {
-            Route::User(route) => {
+            Route::User(_) => {
                 let claims = token::verified(self, &request).await?;
-                proxy::to_user(self, request, &claims, route).await
+                proxy::to_user(self, &request, &url, &claims).await
             }
             Route::Origin { changes } => {
                 let claims = if request.headers().has("Authorization")? && !routes::is_public(&path) {
@@ -112,11 +114,11 @@ impl Front {
                 } else {
                     None
                 };
-                let response = proxy::to_origin(self, &mut request, method).await?;
+                let response = proxy::to_origin(self, &mut request, &url, method).await?;
                 if let (Some(route), Some(claims)) = (changes, claims)
                     && (200..300).contains(&response.status_code())
                 {
-                    self.tell_user(&request, &claims, route).await;
+                    self.tell_user(url, &claims, route).await;
                 }
                 Ok(response)
             }
@@ -132,8 +134,8 @@ impl Front {
 
     /// Tells the user object what changed at the origin. Should that fail, its cache corrects itself later; the client's
     /// change is done either way.
-    async fn tell_user(&self, request: &Request, claims: &token::Verified, route: UserRoute) {
-        if let Err(Failure::Broken(error)) = proxy::tell_user(self, request, claims, route).await {
+    async fn tell_user(&self, url: Url, claims: &token::Verified, route: UserRoute) {
+        if let Err(Failure::Broken(error)) = proxy::tell_user(self, url, claims, route).await {
             worker::console_error!("request {}: telling the user object: {error}", self.request_id);
         }
     }

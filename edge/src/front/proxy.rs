@@ -2,7 +2,7 @@
 
 use shared::api::{ApiError, ErrorCode, body};
 use shared::http::headers::{IDEMPOTENCY_KEY, X_REQUEST_ID};
-use worker::{Headers, Request, Response};
+use worker::{Headers, Request, Response, Url};
 
 use super::{Failure, Front, token::Verified};
 use crate::{
@@ -34,35 +34,33 @@ const ORIGIN_RETRY_S: u64 = 2;
 /// Hands a request to the user's object, and its answer back as it comes.
 pub(super) async fn to_user(
     front: &Front,
-    request: Request,
+    request: &Request,
+    url: &Url,
     verified: &Verified,
-    _route: UserRoute,
 ) -> Result<Response, Failure> {
     let declared = request.headers().get("Content-Length")?.and_then(|length| length.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > body::MAX_BODY_BYTES) {
+    if platform::takes_body(request) && declared.is_some_and(|length| length > body::MAX_BODY_BYTES) {
         return Err(body::too_large().into());
     }
-    json_only(&request)?;
-    let headers = passed(&request, &TO_USER)?;
-    if let Some(length) = declared {
+    json_only(request)?;
+    let headers = passed(request, &TO_USER)?;
+    if let Some(length) = declared.filter(|_| platform::takes_body(request)) {
         headers.set("Content-Length", &length.to_string())?;
     }
-    let url = request.inner().url();
-    let body = request.inner().body().map(Into::into);
-    fetch_user(front, &url, request.method().as_ref(), headers, body, verified).await
+    let body = request.inner().body().filter(|_| platform::takes_body(request)).map(Into::into);
+    fetch_user(front, url.as_str(), request.method().as_ref(), headers, body, verified).await
 }
 
 /// Tells the user's object what changed.
 pub(super) async fn tell_user(
     front: &Front,
-    request: &Request,
+    mut url: Url,
     verified: &Verified,
     route: UserRoute,
 ) -> Result<(), Failure> {
     let Some(path) = internal_path(route) else {
         return Ok(());
     };
-    let mut url = request.url()?;
     url.set_path(&path);
     fetch_user(front, url.as_str(), "POST", Headers::new(), None, verified).await?;
     Ok(())
@@ -94,14 +92,14 @@ async fn fetch_user(
 pub(super) async fn to_origin(
     front: &Front,
     request: &mut Request,
+    url: &Url,
     method: &str,
 ) -> Result<Response, Failure> {
     let body = platform::read_body(request).await?;
     let headers = passed(request, &TO_ORIGIN)?;
-    let url = request.inner().url();
     let call = Call {
         method,
-        path_and_query: path_and_query(&url),
+        path_and_query: path_and_query(url.as_str()),
         body: &body,
         request_id: &front.request_id,
         client_ip: &front.client_ip,
@@ -124,7 +122,7 @@ fn passed(request: &Request, names: &[&str]) -> worker::Result<Headers> {
 
 /// A body, where there is one, must say that it is JSON.
 fn json_only(request: &Request) -> Result<(), Failure> {
-    if request.inner().body().is_none() {
+    if !platform::takes_body(request) {
         return Ok(());
     }
     let content_type = request.headers().get("Content-Type")?.unwrap_or_default();

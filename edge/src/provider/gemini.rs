@@ -1,15 +1,18 @@
 //! HTTP to Google Gemini.
 
 use js_sys::{Promise, Uint8Array};
-use shared::provider::{ModelRequest, ProviderFailure, gemini, registry::Model};
+use shared::{
+    chat::turn::MAX_ANSWER_BYTES,
+    provider::{ModelRequest, ProviderFailure, gemini, registry::Model},
+};
 use worker::{Headers, Response, Result};
 
 use crate::{config::Config, platform};
 
 /// Bytes of an error's body that are looked at.
 const ERROR_BYTES: usize = 64 * 1024;
-/// Bytes of a whole answer at most, when it is not streamed.
-pub const ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of a whole answer at most, when it is not streamed: what the longest text of a model takes, and room around it.
+pub const ANSWER_BYTES: usize = 2 * MAX_ANSWER_BYTES;
 
 /// Begins a call: it is on its way when this returns.
 pub fn begin(

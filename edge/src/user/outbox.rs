@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use shared::{
-    api::internal::{DeliveryReceipt, TURNS_PATH, TurnDelivery},
+    api::internal::{DeliveryReceipt, MAX_DELIVERY_AGE_MS, TURNS_PATH, TurnDelivery},
     chat::{
         delivery,
         turn::{Ending, TurnState},
@@ -78,7 +78,7 @@ impl User {
                     cell.id,
                     attempts + 1
                 );
-                self.deliver_again(cell.id, attempts + 1).await
+                self.deliver_again(cell.id, delivery.created_at, attempts + 1).await
             }
         };
         if let Err(error) = noted {
@@ -96,7 +96,12 @@ impl User {
         Ok(())
     }
 
-    async fn deliver_again(&self, turn: Id, attempts: u32) -> Result<()> {
+    /// Sets the next delivery, unless the turn is so old that the origin takes it no more.
+    async fn deliver_again(&self, turn: Id, created_at: Timestamp, attempts: u32) -> Result<()> {
+        if platform::now().millis_since(created_at) > MAX_DELIVERY_AGE_MS {
+            worker::console_error!("turn {turn}: given up after {attempts} deliveries");
+            return self.store()?.give_up(turn);
+        }
         let jitter = u32::from_le_bytes(platform::random());
         let at = delivery::next_attempt(attempts, platform::now(), jitter);
         self.store()?.deliver_later(turn, attempts, at)?;

@@ -67,6 +67,10 @@ impl User {
             };
             watch.heard = platform::now();
             hear(cell, &mut said);
+            if cell.state().is_some_and(|state| state.is_too_long()) {
+                cell.abort();
+                return Ending::Failed(ProviderFailure::TooLarge);
+            }
             match decoded {
                 Err(failure) => return Ending::Failed(failure),
                 Ok(Some(StreamEnd::Incomplete)) if matches!(chunk, Some(Err(_))) => {
@@ -84,7 +88,8 @@ impl User {
         let mut watch = Watch::new();
         let answer = async {
             let mut response = gemini::answered(call).await?;
-            Ok::<_, ProviderFailure>(platform::read_some(&mut response, gemini::ANSWER_BYTES + 1).await)
+            let body = platform::read_whole(&mut response, gemini::ANSWER_BYTES + 1).await;
+            body.map_err(|_| ProviderFailure::Disconnected)
         };
         let body = match self.attend(cell, &mut watch, answer).await {
             Ok(Ok(body)) => body,

@@ -141,6 +141,11 @@ impl Store {
         )
     }
 
+    /// The outbox looks after the turn no more.
+    pub fn give_up(&self, turn: Id) -> Result<()> {
+        self.run("UPDATE turns SET deliver_at_ms = NULL, token = '' WHERE id = ?", vec![text(turn)])
+    }
+
     /// The turn a key names.
     pub fn find_key(&self, key: &str) -> Result<Option<KnownKey>> {
         let query = "SELECT id, fingerprint FROM turns WHERE idempotency_key = ?";

@@ -15,6 +15,7 @@ use shared::{
         },
     },
     auth::claims::LEEWAY_S,
+    chat::context::newest,
     time::{SECOND_MS, Timestamp},
 };
 
@@ -62,7 +63,10 @@ pub(super) async fn context(
     PathId(id): PathId,
 ) -> Result<Reply<ConversationContext>, Failure> {
     let limit = u32::try_from(CONTEXT_MESSAGES).unwrap_or(u32::MAX);
-    let found = app.stores.chats.context(current.user.id, id, limit).await?;
+    let mut found = app.stores.chats.context(current.user.id, id, limit).await?;
+    if let Some(context) = &mut found {
+        context.messages = newest(std::mem::take(&mut context.messages));
+    }
     found.map(Reply).ok_or_else(|| ErrorCode::NotFound.into())
 }
 

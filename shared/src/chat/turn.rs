@@ -26,6 +26,10 @@ use crate::{
     time::Timestamp,
 };
 
+/// Bytes of an answer's text at most: twice what the most tokens of any model come to, and little enough that a turn is
+/// always delivered.
+pub const MAX_ANSWER_BYTES: usize = 512 * 1024;
+
 /// What a turn is about, fixed when it is taken on.
 #[derive(Clone, Debug)]
 pub struct TurnSpec {
@@ -188,6 +192,11 @@ impl TurnState {
     /// Whether the model may still speak.
     pub const fn is_running(&self) -> bool {
         !self.record.assistant_message.status.is_terminal()
+    }
+
+    /// Whether the answer is longer than any should be; its turn is to end as failed.
+    pub const fn is_too_long(&self) -> bool {
+        self.record.assistant_message.content.len() > MAX_ANSWER_BYTES
     }
 
     /// Whether its terminal event is out: readers are done.
