@@ -33,14 +33,14 @@ impl Vars {
 
     fn from_env_file(path: &Path) -> Result<Self, VarsError> {
         let failed = |reason: String| VarsError::EnvFile { path: path.display().to_string(), reason };
-        let entries = match dotenvy::from_path_iter(path) {
-            Ok(entries) => entries,
-            Err(error) if error.not_found() => return Ok(Self::default()),
-            Err(dotenvy::Error::Io(error)) => return Err(failed(error.to_string())),
-            Err(_) => return Err(failed("not a .env file".to_owned())),
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(failed(error.to_string())),
         };
+        let text: String = text.lines().map(with_list_quoted).collect();
         let mut vars = Self::default();
-        for (index, entry) in entries.enumerate() {
+        for (index, entry) in dotenvy::from_read_iter(text.as_bytes()).enumerate() {
             let (name, value) = entry.map_err(|error| match error {
                 dotenvy::Error::Io(error) => failed(error.to_string()),
                 _ => failed(format!("entry {} is malformed", index + 1)),
@@ -62,6 +62,17 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Vars {
     }
 }
 
+/// The line, with a bare JSON list as its value put into quotes: FastAPI backends take `NAME=["a", "b"]`, and the parser
+/// would take the list's own quotation marks away.
+fn with_list_quoted(line: &str) -> String {
+    match line.split_once('=').map(|(name, value)| (name, value.trim())) {
+        Some((name, value)) if value.starts_with('[') && value.ends_with(']') && !value.contains('\'') => {
+            format!("{name}='{value}'\n")
+        }
+        _ => format!("{line}\n"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,11 +82,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
         assert!(Vars::from_env_file(&path).unwrap().get("APP_NAME").is_none());
-        std::fs::write(&path, "# ours\nAPP_NAME=\"Chat\"\nDEBUG=\nexport LISTEN_ADDR=127.0.0.1:0\n").unwrap();
+        std::fs::write(&path, "# ours\nAPP_NAME=\"Chat\"\nDEBUG=\nexport LISTEN_ADDR=127.0.0.1:0\nCORS_ORIGINS=[\"https://a.example\", \"https://b.example\"]\n")
+            .unwrap();
         let vars = Vars::from_env_file(&path).unwrap();
         assert_eq!(vars.get("APP_NAME"), Some("Chat"));
         assert_eq!(vars.get("DEBUG"), None);
         assert_eq!(vars.get("LISTEN_ADDR"), Some("127.0.0.1:0"));
+        assert_eq!(vars.get("CORS_ORIGINS"), Some(r#"["https://a.example", "https://b.example"]"#));
     }
 
     #[test]

@@ -26,9 +26,9 @@ use crate::{
     time::Timestamp,
 };
 
-/// Bytes of an answer's text at most: twice what the most tokens of any model come to, and little enough that a turn is
+/// Bytes of an answer's text at most: more than the most tokens of any model come to, and little enough that a turn is
 /// always delivered.
-pub const MAX_ANSWER_BYTES: usize = 512 * 1024;
+pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 /// What a turn is about, fixed when it is taken on.
 #[derive(Clone, Debug)]
