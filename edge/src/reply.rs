@@ -1,8 +1,46 @@
 //! The one place that turns errors and values into responses.
 
 use serde::Serialize;
-use shared::api::{ApiError, error::PROBLEM_CONTENT_TYPE};
+use shared::api::{ApiError, ErrorCode, error::PROBLEM_CONTENT_TYPE};
 use worker::{Headers, Response, ResponseBuilder, Result};
+
+/// Why a request got no answer of its own.
+pub enum Failure {
+    /// The client is told this.
+    Told(ApiError),
+    /// Something of ours broke; the client is told only that.
+    Broken(worker::Error),
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Told(error)
+    }
+}
+
+impl From<ErrorCode> for Failure {
+    fn from(code: ErrorCode) -> Self {
+        Self::Told(code.into())
+    }
+}
+
+impl From<worker::Error> for Failure {
+    fn from(error: worker::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// The response of a request, or its failure as a problem; what broke is logged here, once.
+pub fn answer(served: std::result::Result<Response, Failure>, request_id: &str) -> Result<Response> {
+    match served {
+        Ok(response) => Ok(response),
+        Err(Failure::Told(error)) => problem(&error, request_id),
+        Err(Failure::Broken(error)) => {
+            worker::console_error!("request {request_id}: {error}");
+            problem(&ErrorCode::Internal.into(), request_id)
+        }
+    }
+}
 
 /// An error as a problem body.
 pub fn problem(error: &ApiError, request_id: &str) -> Result<Response> {

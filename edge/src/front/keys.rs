@@ -10,10 +10,11 @@ use shared::{
 };
 use worker::Headers;
 
-use super::{Failure, Front};
+use super::Front;
 use crate::{
     origin::{self, Call},
     platform::{self, VerifyingKey},
+    reply::Failure,
 };
 
 const PATH: &str = "/.well-known/jwks.json";

@@ -8,8 +8,8 @@ use shared::{
     limits::ip::{IpLimiter, client_key},
 };
 
-use super::{Failure, Front};
-use crate::platform;
+use super::Front;
+use crate::{platform, reply::Failure};
 
 /// Addresses remembered at once, a few megabytes at most.
 const MAX_ADDRESSES: usize = 50_000;

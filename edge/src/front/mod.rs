@@ -14,42 +14,17 @@ mod token;
 use std::rc::Rc;
 
 use shared::{
-    api::{ApiError, ErrorCode},
+    api::ErrorCode,
     http::{cors, headers::X_REQUEST_ID, request_id},
 };
 use worker::{Env, Headers, Request, Response, ResponseBuilder, Result, Url};
 
 use crate::{
     config::Config,
-    platform, reply,
+    platform,
+    reply::{self, Failure},
     routes::{self, Route, UserRoute},
 };
-
-/// Why the front has no response of its own to give.
-enum Failure {
-    /// The client is told this.
-    Told(ApiError),
-    /// Something of ours broke; the client is told only that.
-    Broken(worker::Error),
-}
-
-impl From<ApiError> for Failure {
-    fn from(error: ApiError) -> Self {
-        Self::Told(error)
-    }
-}
-
-impl From<ErrorCode> for Failure {
-    fn from(code: ErrorCode) -> Self {
-        Self::Told(code.into())
-    }
-}
-
-impl From<worker::Error> for Failure {
-    fn from(error: worker::Error) -> Self {
-        Self::Broken(error)
-    }
-}
 
 /// What every step of a request knows.
 struct Front {
@@ -86,14 +61,8 @@ pub async fn handle(request: Request, env: Env) -> Result<Response> {
     }
     let client_ip = request.headers().get("CF-Connecting-IP")?.unwrap_or_default();
     let front = Front { env, config: Rc::clone(&config), request_id, client_ip };
-    let response = match front.serve(request, &method).await {
-        Ok(response) => response,
-        Err(Failure::Told(error)) => reply::problem(&error, &front.request_id)?,
-        Err(Failure::Broken(error)) => {
-            worker::console_error!("request {}: {error}", front.request_id);
-            reply::problem(&ErrorCode::Internal.into(), &front.request_id)?
-        }
-    };
+    let served = front.serve(request, &method).await;
+    let response = reply::answer(served, &front.request_id)?;
     finish(response, &front.request_id, &config.cors.response_headers(origin.as_deref()))
 }
 

@@ -4,10 +4,11 @@ use shared::api::{ApiError, ErrorCode, body};
 use shared::http::headers::{IDEMPOTENCY_KEY, X_REQUEST_ID};
 use worker::{Headers, Request, Response, Url};
 
-use super::{Failure, Front, token::Verified};
+use super::{Front, token::Verified};
 use crate::{
     origin::{self, Call},
     platform,
+    reply::Failure,
     routes::{UserRoute, internal_path},
     user::{IDENTITY, Identity},
 };

@@ -8,8 +8,11 @@ use shared::auth::{
 };
 use worker::Request;
 
-use super::{Failure, Front, keys};
-use crate::platform::{self, VerifyingKey};
+use super::{Front, keys};
+use crate::{
+    platform::{self, VerifyingKey},
+    reply::Failure,
+};
 
 /// Tokens whose signature was verified lately, at most this many.
 const REMEMBERED: usize = 1_024;

@@ -14,10 +14,11 @@ use shared::{
 };
 use worker::{Headers, Response, Result};
 
-use super::{Failure, Identity, User};
+use super::{Identity, User};
 use crate::{
     origin::{self, Call},
     platform,
+    reply::Failure,
 };
 
 /// After this long a context is fetched anew, should the origin answer: a change that was made there and not told here

@@ -26,7 +26,7 @@ use std::{
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use shared::{
-    api::{ApiError, ErrorCode, account::Plan},
+    api::{ErrorCode, account::Plan},
     http::{accept, headers::X_REQUEST_ID},
     id::Id,
     limits::{daily::DailyCount, gcra::Tat},
@@ -43,7 +43,8 @@ use self::{
 };
 use crate::{
     config::Config,
-    platform, reply,
+    platform,
+    reply::{self, Failure},
     routes::{self, UserRoute},
 };
 
@@ -104,45 +105,13 @@ impl DurableObject for UserObject {
 
     async fn fetch(&self, request: Request) -> Result<Response> {
         let request_id = request.headers().get(X_REQUEST_ID)?.unwrap_or_default();
-        match self.user.serve(request, &request_id).await {
-            Ok(response) => Ok(response),
-            Err(Failure::Told(error)) => reply::problem(&error, &request_id),
-            Err(Failure::Broken(error)) => {
-                worker::console_error!("request {request_id}: {error}");
-                reply::problem(&ErrorCode::Internal.into(), &request_id)
-            }
-        }
+        let served = self.user.serve(request, &request_id).await;
+        reply::answer(served, &request_id)
     }
 
     async fn alarm(&self) -> Result<Response> {
         self.user.ring().await?;
         Response::empty()
-    }
-}
-
-/// Why a request got no answer of its own.
-enum Failure {
-    /// The client is told this.
-    Told(ApiError),
-    /// Something of ours broke; the client is told only that.
-    Broken(worker::Error),
-}
-
-impl From<ApiError> for Failure {
-    fn from(error: ApiError) -> Self {
-        Self::Told(error)
-    }
-}
-
-impl From<ErrorCode> for Failure {
-    fn from(code: ErrorCode) -> Self {
-        Self::Told(code.into())
-    }
-}
-
-impl From<worker::Error> for Failure {
-    fn from(error: worker::Error) -> Self {
-        Self::Broken(error)
     }
 }
 

@@ -27,12 +27,16 @@ use shared::{
 use worker::{Request, Response, Result};
 
 use super::{
-    Failure, Identity, User, accepted,
+    Identity, User, accepted,
     cell::{Reader, TurnCell},
     outbox::heartbeat,
     store::Asked,
 };
-use crate::{platform, provider::gemini, reply};
+use crate::{
+    platform,
+    provider::gemini,
+    reply::{self, Failure},
+};
 
 /// Tokens kept free for the answer when the request does not bound it.
 const ANSWER_TOKENS: u32 = 8_192;
