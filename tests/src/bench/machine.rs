@@ -1,10 +1,10 @@
 //! Where and when a table was made: without it its figures say nothing.
 
-use std::{env, fs, process::Command, thread};
+use std::{env, fs, path::Path, process::Command, thread};
 
 use crate::clock;
 
-/// One line: processor, cores, kernel, runtime, day, and how busy the machine was before it began.
+/// One line: processor, cores, kernel, runtime, what the data lies on, day, and how busy the machine was before.
 pub(super) fn line() -> String {
     let runtime = env::var_os("EDGECHAT_WORKERD_BIN")
         .and_then(|workerd| Command::new(workerd).arg("--version").output().ok())
@@ -16,6 +16,7 @@ pub(super) fn line() -> String {
         format!("{cores} {}", if cores == 1 { "core" } else { "cores" }),
         kernel().unwrap_or_else(|| env::consts::OS.to_owned()),
         runtime.unwrap_or_else(|| "workerd".to_owned()),
+        format!("data on {}", filesystem(&env::temp_dir()).as_deref().unwrap_or("the temporary folder")),
         clock::now().day(),
     ];
     let busy = first_word("/proc/loadavg").map(|load| format!(" (load before: {load})"));
@@ -32,6 +33,18 @@ fn kernel() -> Option<String> {
     let release = first_word("/proc/sys/kernel/osrelease")?;
     // What follows the dash names a machine, not a kernel.
     Some(format!("Linux {}", release.split('-').next().unwrap_or(&release)))
+}
+
+/// The kind of the file system a folder lies on: whether a write that must last waits for a disk.
+fn filesystem(folder: &Path) -> Option<String> {
+    let folder = folder.canonicalize().ok()?;
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    let around = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        Some((Path::new(fields.next()?), fields.next()?)).filter(|(point, _)| folder.starts_with(point))
+    });
+    // Of two on the same point the later one hides the earlier.
+    around.max_by_key(|(point, _)| point.components().count()).map(|(_, kind)| kind.to_owned())
 }
 
 fn first_word(file: &str) -> Option<String> {
