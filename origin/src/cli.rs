@@ -1,28 +1,34 @@
-//! The command line: `edgechat serve | check-config | migrate`.
+//! The command line: `edgechat serve | migrate | check-config | keys`.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{future::Future, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 
 use crate::{
-    ambient::{SystemClock, SystemRandom},
+    ambient::{Random, SystemClock, SystemRandom},
     app::App,
     config::{Config, Vars},
     logging, routes, server,
-    store::Stores,
+    store::{OpenError, Stores},
 };
 
 /// What a wrong configuration exits with, so that a supervisor can tell it from a crash.
 const EXIT_CONFIG: u8 = 2;
+/// How often a start tries to reach the stores, and how long it waits in between: databases that start together with the
+/// origin get about a minute.
+const OPEN_ATTEMPTS: u32 = 30;
+const OPEN_PAUSE: Duration = Duration::from_secs(2);
 
 /// EdgeChat's origin: accounts, conversations and usage behind the Worker.
 ///
 /// It is configured by environment variables and a .env file in the current folder; the environment wins. The one that is
-/// always needed is JWT_SECRET, a random text of at least 32 characters. EDGECHAT_ENV=production refuses what is only fit
-/// for development. `edgechat check-config` tells whether a configuration is right.
+/// always needed is JWT_SECRET, a random text of at least 32 characters: `edgechat keys new` makes one. Without more,
+/// everything is in SQLite files under .edgechat/. DATABASE_URL, MONGODB_URL and REDIS_URL put accounts into PostgreSQL,
+/// conversations into MongoDB and short-lived state into Redis. EDGECHAT_ENV=production refuses what is only fit for
+/// development.
 #[derive(Debug, Parser)]
-#[command(name = "edgechat", version)]
+#[command(name = "edgechat", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// The file of variables that the environment does not set
     #[arg(long, global = true, default_value = ".env", value_name = "FILE")]
@@ -31,20 +37,45 @@ pub struct Cli {
     command: Option<Command>,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  edgechat keys new >> .env     make the secrets once
+  edgechat check-config         what the variables mean, or what is wrong with them
+  edgechat migrate              bring the schema up before new replicas start
+  edgechat serve                serve; ends on SIGTERM or Ctrl-C after running requests
+
+It exits with 0 when all went well, 2 when the configuration is wrong, 1 when anything else is.";
+
 #[derive(Clone, Copy, Debug, Default, Subcommand)]
 enum Command {
     /// Serve until told to end (the default); migrates the stores first
     #[default]
     Serve,
-    /// Check the configuration and say what it means; changes nothing
-    CheckConfig,
-    /// Bring the stores to the newest schema and end
+    /// Bring the stores to the newest schema and end; safe while other replicas serve
     Migrate,
+    /// Check the configuration and say what it means; reaches no store and changes nothing
+    CheckConfig,
+    /// Print the public keys that verify access tokens, as a JSON Web Key Set
+    Keys {
+        #[command(subcommand)]
+        command: Option<KeysCommand>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum KeysCommand {
+    /// Print new random secrets as lines of a .env file; needs no configuration
+    New,
 }
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    let command = cli.command.unwrap_or_default();
+    if let Command::Keys { command: Some(KeysCommand::New) } = command {
+        say(&mut std::io::stdout(), &new_secrets(&SystemRandom));
+        return ExitCode::SUCCESS;
+    }
     let config = match Vars::from_process(&cli.env_file)
         .map_err(|error| error.to_string())
         .and_then(|vars| Config::read(&vars).map_err(|error| error.to_string()))
@@ -55,13 +86,14 @@ pub fn run() -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    let outcome = match cli.command.unwrap_or_default() {
+    let outcome = match command {
         Command::Serve => serve(config),
+        Command::Migrate => migrate(&config),
         Command::CheckConfig => {
             say(&mut std::io::stdout(), &summary(&config));
             Ok(())
         }
-        Command::Migrate => migrate(&config),
+        Command::Keys { .. } => key_set(&config).map(|keys| say(&mut std::io::stdout(), &keys)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,16 +106,12 @@ pub fn run() -> ExitCode {
 
 fn serve(config: Config) -> Result<(), String> {
     logging::start(&config.process);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("the runtime could not be started: {error}"))?;
-    let stores = Stores::open(&config.stores).map_err(|error| error.to_string())?;
-    let listen_addr = config.process.listen_addr;
-    let app = App::new(config, stores, Arc::new(SystemClock::start()), Arc::new(SystemRandom))
-        .map_err(|error| error.to_string())?;
-    let router = routes::router(app.clone()).map_err(|error| error.to_string())?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
+        let stores = patiently(|| Stores::open(&config.stores)).await.map_err(|error| error.to_string())?;
+        let listen_addr = config.process.listen_addr;
+        let app = App::new(config, stores, Arc::new(SystemClock::start()), Arc::new(SystemRandom))
+            .map_err(|error| error.to_string())?;
+        let router = routes::router(app.clone()).map_err(|error| error.to_string())?;
         let listener =
             TcpListener::bind(listen_addr).await.map_err(|error| cannot_listen(listen_addr, &error))?;
         let bound = listener.local_addr().map_err(|error| cannot_listen(listen_addr, &error))?;
@@ -96,6 +124,30 @@ fn serve(config: Config) -> Result<(), String> {
     })
 }
 
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime could not be started: {error}"))
+}
+
+/// Tries until the stores can be reached, for a bounded time. What is wrong for another reason is told at once.
+async fn patiently<T, F>(mut reach: impl FnMut() -> F) -> Result<T, OpenError>
+where
+    F: Future<Output = Result<T, OpenError>>,
+{
+    for _ in 1..OPEN_ATTEMPTS {
+        match reach().await {
+            Err(error) if error.may_pass() => {
+                tracing::warn!(%error, "a store cannot be reached yet");
+                tokio::time::sleep(OPEN_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+    reach().await
+}
+
 fn cannot_listen(addr: std::net::SocketAddr, error: &std::io::Error) -> String {
     format!(
         "LISTEN_ADDR: {addr} cannot be listened on ({error}); choose a free address, or port 0 for any free port"
@@ -103,7 +155,10 @@ fn cannot_listen(addr: std::net::SocketAddr, error: &std::io::Error) -> String {
 }
 
 fn migrate(config: &Config) -> Result<(), String> {
-    let applied = Stores::migrate(&config.stores).map_err(|error| error.to_string())?;
+    logging::start(&config.process);
+    let applied = runtime()?
+        .block_on(patiently(|| Stores::migrate(&config.stores)))
+        .map_err(|error| error.to_string())?;
     let mut stdout = std::io::stdout();
     for name in &applied {
         say(&mut stdout, &format!("applied {name}"));
@@ -114,11 +169,27 @@ fn migrate(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
+fn key_set(config: &Config) -> Result<String, String> {
+    serde_json::to_string_pretty(&config.signing_key.jwk_set())
+        .map_err(|error| format!("the keys cannot be written as JSON: {error}"))
+}
+
+fn new_secrets(random: &dyn Random) -> String {
+    ["JWT_SECRET", "EDGE_KEYS"].map(|name| format!("{name}={}", secret(random))).join("\n")
+}
+
+/// 256 random bits as hexadecimal digits.
+fn secret(random: &dyn Random) -> String {
+    let half = || {
+        let mut bytes = [0; 16];
+        random.fill(&mut bytes);
+        u128::from_be_bytes(bytes)
+    };
+    format!("{:032x}{:032x}", half(), half())
+}
+
 fn summary(config: &Config) -> String {
-    use crate::config::stores::{AccountsStore, ChatsStore, EphemeralStore};
-    let AccountsStore::Sqlite(accounts) = &config.stores.accounts;
-    let ChatsStore::Sqlite(chats) = &config.stores.chats;
-    let EphemeralStore::Memory = config.stores.ephemeral;
+    let stores = &config.stores;
     let edge = if config.edge_keys.is_some() { "set" } else { "not set: only unsigned requests are served" };
     let limits = &config.limits;
     [
@@ -126,9 +197,9 @@ fn summary(config: &Config) -> String {
         format!("environment      {}", config.process.environment.as_str()),
         format!("listens on       {}", config.process.listen_addr),
         format!("logs             {}", config.process.log_format.as_str()),
-        format!("accounts         SQLite, {}", accounts.display()),
-        format!("conversations    SQLite, {}", chats.display()),
-        "short-lived      in this process".to_owned(),
+        format!("accounts         {}", stores.accounts),
+        format!("conversations    {}", stores.chats),
+        format!("short-lived      {}", stores.ephemeral),
         format!("key of tokens    {}", config.signing_key.kid()),
         format!("keys of Worker   {edge}"),
         format!("access tokens    {} minutes", limits.access_token_minutes),

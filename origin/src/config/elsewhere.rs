@@ -8,7 +8,7 @@ use super::{
     reader::{Reader, UNSET, masked, quoted},
 };
 
-/// Checks `CORS_ORIGINS`, `DEFAULT_MODEL`, `GEMINI_API_BASE`, `CACHE_TTL_SECONDS`, `OTP_EXPIRATION_MINUTES` and the
+/// Checks `CORS_ORIGINS`, `DEFAULT_MODEL`, `GEMINI_API_BASE`, `OTP_EXPIRATION_MINUTES` and the
 /// variables of payments.
 pub(super) fn check(reader: &mut Reader<'_>, environment: Environment) {
     if let Some(text) = reader.text("CORS_ORIGINS")
@@ -37,7 +37,6 @@ pub(super) fn check(reader: &mut Reader<'_>, environment: Environment) {
             );
         }
     }
-    reader.number("CACHE_TTL_SECONDS", 300, 0..=86_400);
     reader.number("OTP_EXPIRATION_MINUTES", 5, 1..=60);
     payments(reader, environment);
 }

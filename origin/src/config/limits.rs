@@ -15,6 +15,8 @@ pub struct LimitsConfig {
     pub rate_limit_window_s: u32,
     /// `BASIC_TIER_DAILY_LIMIT`, default 5: messages a day of the basic plan.
     pub basic_tier_daily_limit: u64,
+    /// `CACHE_TTL_SECONDS`, default 300: seconds a list of conversations is cached; 0 turns that off.
+    pub cache_ttl_s: i64,
 }
 
 impl LimitsConfig {
@@ -25,6 +27,7 @@ impl LimitsConfig {
             rate_limit_requests: small(reader.number("RATE_LIMIT_REQUESTS", 100, 1..=1_000_000)),
             rate_limit_window_s: small(reader.number("RATE_LIMIT_WINDOW_SECONDS", 60, 1..=86_400)),
             basic_tier_daily_limit: reader.number("BASIC_TIER_DAILY_LIMIT", 5, 0..=1_000_000_000),
+            cache_ttl_s: small(reader.number("CACHE_TTL_SECONDS", 300, 0..=86_400)).into(),
         }
     }
 }

@@ -31,6 +31,11 @@ pub struct SecretsConfig {
 pub struct Secret(String);
 
 impl Secret {
+    /// Keeps a value.
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The value itself.
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,14 +1,16 @@
 //! Every sentence a wrong configuration answers with, and every form a right one may have.
 
-use std::path::PathBuf;
-
 use rstest::rstest;
 
-use super::{stores::AccountsStore, *};
+use super::*;
 
 const SECRET: (&str, &str) = ("JWT_SECRET", "0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c");
 const KEYS: (&str, &str) = ("EDGE_KEYS", "a1b2c3d4e5f60718293a4b5c6d7e8f90");
 const PRODUCTION: (&str, &str) = ("EDGECHAT_ENV", "production");
+
+const POSTGRES: (&str, &str) = ("DATABASE_URL", "postgresql+asyncpg://user:hunter2@db.example:5433/chat");
+const MONGO: (&str, &str) = ("MONGODB_URL", "mongodb://user:hunter2@mongo.example/talk");
+const REDIS: (&str, &str) = ("REDIS_URL", "redis://:hunter2@redis.example:6380/0");
 
 fn read(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::read(&vars.iter().copied().collect())
@@ -21,7 +23,9 @@ fn one_secret_is_enough_for_development() {
     assert_eq!(config.process.listen_addr.to_string(), "127.0.0.1:8080");
     assert_eq!(config.process.app_name, "EdgeChat");
     assert_eq!(config.process.log_format, LogFormat::Text);
-    assert_eq!(config.stores.accounts, AccountsStore::Sqlite(PathBuf::from(".edgechat/edgechat.db")));
+    assert_eq!(config.stores.accounts.to_string(), "SQLite, .edgechat/edgechat.db");
+    assert_eq!(config.stores.chats.to_string(), "SQLite, .edgechat/edgechat-chats.db");
+    assert_eq!(config.stores.ephemeral.to_string(), "in this process");
     assert_eq!(
         config.limits,
         LimitsConfig {
@@ -30,6 +34,7 @@ fn one_secret_is_enough_for_development() {
             rate_limit_requests: 100,
             rate_limit_window_s: 60,
             basic_tier_daily_limit: 5,
+            cache_ttl_s: 300,
         }
     );
 }
@@ -46,9 +51,19 @@ fn an_earlier_backends_file_keeps_working() {
         ("MONGODB_URL", ""),
     ])
     .unwrap();
-    assert_eq!(config.stores.accounts, AccountsStore::Sqlite(PathBuf::from("app.db")));
+    assert_eq!(config.stores.accounts.to_string(), "SQLite, app.db");
     assert_eq!(config.limits.access_token_minutes, 30);
     assert!(config.process.debug);
+}
+
+#[test]
+fn servers_are_named_without_their_passwords() {
+    let replicas = ("EDGECHAT_REPLICAS", "3");
+    let stores = read(&[PRODUCTION, SECRET, KEYS, POSTGRES, MONGO, REDIS, replicas]).unwrap().stores;
+    assert_eq!(stores.accounts.to_string(), "PostgreSQL, db.example:5433/chat");
+    assert_eq!(stores.chats.to_string(), "MongoDB, mongo.example/talk");
+    assert_eq!(stores.ephemeral.to_string(), "Redis, redis.example:6380, keys edgechat:…");
+    assert!(!format!("{stores:?}").contains("hunter2"), "{stores:?}");
 }
 
 #[test]
@@ -67,11 +82,14 @@ fn a_production_start_needs_secrets_and_logs_json() {
 #[case(&[SECRET, ("LOG_FORMAT", "xml")], "LOG_FORMAT: held \"xml\"; it should hold text or json")]
 #[case(&[SECRET, ("DEBUG", "maybe")], "DEBUG: held \"maybe\"; it should hold true or false")]
 #[case(&[SECRET, ("EDGE_KEYS", "abc")], "EDGE_KEYS: held a list in which key 1 has 3 characters; it should hold one or two")]
-#[case(&[SECRET, ("DATABASE_URL", "postgresql+asyncpg://u:pass@db/x")], "DATABASE_URL: held a PostgreSQL address, and this build serves only the embedded stores; it should hold the path of an SQLite file")]
-#[case(&[SECRET, ("DATABASE_URL", "mysql://u:pass@db/x")], "DATABASE_URL: held something that is not an SQLite address; it should hold the path")]
+#[case(&[SECRET, ("DATABASE_URL", "postgres://u:hunter2@db:port/x")], "DATABASE_URL: held a PostgreSQL address that cannot be read; it should hold the address of a PostgreSQL server")]
+#[case(&[SECRET, ("DATABASE_URL", "postgres://u:hunter2@db/x"), ("DATABASE_POOL_SIZE", "0")], "DATABASE_POOL_SIZE: held \"0\"; it should hold a whole number from 1 to 500")]
+#[case(&[SECRET, ("DATABASE_URL", "mysql://u:hunter2@db/x")], "DATABASE_URL: held something that is neither an SQLite nor a PostgreSQL address; it should hold the path")]
 #[case(&[SECRET, ("DATABASE_URL", "sqlite://:memory:")], "DATABASE_URL: held \"sqlite://:memory:\"; it should hold the path")]
-#[case(&[SECRET, ("MONGODB_URL", "mongodb://u:pass@db/x")], "MONGODB_URL: held a MongoDB address, and this build serves only the embedded stores; it should be unset")]
-#[case(&[SECRET, ("REDIS_URL", "redis://:pass@db/0")], "REDIS_URL: held a Redis address, and this build serves only the embedded stores; it should be unset")]
+#[case(&[SECRET, ("MONGODB_URL", "http://u:hunter2@db/x")], "MONGODB_URL: held something that is no MongoDB address; it should hold one such as mongodb://")]
+#[case(&[SECRET, ("REDIS_URL", "http://:pass@db/0")], "REDIS_URL: held something that is no Redis address; it should hold one such as redis://")]
+#[case(&[SECRET, ("REDIS_URL", "redis://:hunter2@db/0"), ("REDIS_KEY_PREFIX", "{x}")], "REDIS_KEY_PREFIX: held \"{x}\"; it should hold at most 64 letters")]
+#[case(&[SECRET, ("CACHE_TTL_SECONDS", "-1")], "CACHE_TTL_SECONDS: held \"-1\"; it should hold a whole number")]
 #[case(&[SECRET, ("ACCESS_TOKEN_EXPIRE_MINUTES", "0")], "ACCESS_TOKEN_EXPIRE_MINUTES: held \"0\"; it should hold a whole number from 1 to 1440 (default 15)")]
 #[case(&[SECRET, ("REFRESH_TOKEN_EXPIRE_DAYS", "seven")], "REFRESH_TOKEN_EXPIRE_DAYS: held \"seven\"; it should hold a whole number from 1 to 365")]
 #[case(&[SECRET, ("RATE_LIMIT_REQUESTS", "-1")], "RATE_LIMIT_REQUESTS: held \"-1\"; it should hold a whole number")]
@@ -85,21 +103,23 @@ fn a_production_start_needs_secrets_and_logs_json() {
 #[case(&[PRODUCTION, KEYS, ("JWT_SECRET", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")], "JWT_SECRET: held a placeholder; it should hold")]
 #[case(&[PRODUCTION, SECRET, ("EDGE_KEYS", "development-edge-key-0123456789abcdef")], "EDGE_KEYS: held a placeholder; it should hold")]
 #[case(&[PRODUCTION, SECRET, KEYS, ("DEBUG", "1")], "DEBUG: held true; it should be false in production")]
-#[case(&[PRODUCTION, SECRET, KEYS, ("EDGECHAT_REPLICAS", "2")], "EDGECHAT_REPLICAS: held 2, and the embedded stores serve one process; it should be 1")]
+#[case(&[PRODUCTION, SECRET, KEYS, POSTGRES, MONGO, ("EDGECHAT_REPLICAS", "2")], "REDIS_URL: is embedded in one process, and EDGECHAT_REPLICAS held 2; it should name a Redis server")]
+#[case(&[PRODUCTION, SECRET, KEYS, POSTGRES, REDIS, ("EDGECHAT_REPLICAS", "2")], "MONGODB_URL: is embedded in one process, and EDGECHAT_REPLICAS held 2; it should name a MongoDB server")]
+#[case(&[PRODUCTION, SECRET, KEYS, MONGO, REDIS, ("EDGECHAT_REPLICAS", "2")], "DATABASE_URL: is embedded in one process, and EDGECHAT_REPLICAS held 2; it should name a PostgreSQL server")]
 #[case(&[PRODUCTION, SECRET, KEYS, ("STRIPE_SECRET_KEY", "sk_live_1")], "STRIPE_WEBHOOK_SECRET: not set; it should hold the signing secret")]
 fn a_wrong_variable_is_named_with_the_remedy(#[case] vars: &[(&str, &str)], #[case] sentence: &str) {
     let error = read(vars).unwrap_err();
     assert_eq!(error.0.len(), 1, "{error}");
     let text = error.to_string();
     assert!(text.starts_with(sentence), "{text}");
-    for secret in ["pass", "short-and-secret", "sk_live", "development-secret"] {
+    for secret in ["hunter2", "short-and-secret", "sk_live", "development-secret"] {
         assert!(!text.contains(secret), "{text}");
     }
 }
 
 #[test]
 fn all_wrong_variables_are_named_at_once() {
-    let error = read(&[("LISTEN_ADDR", "x"), ("DEBUG", "x"), ("REDIS_URL", "redis://r")]).unwrap_err();
+    let error = read(&[("LISTEN_ADDR", "x"), ("DEBUG", "x"), ("REDIS_URL", "http://r")]).unwrap_err();
     let named: Vec<_> = error.0.iter().map(|problem| problem.variable).collect();
     assert_eq!(named, ["DEBUG", "LISTEN_ADDR", "JWT_SECRET", "REDIS_URL"]);
     assert_eq!(error.to_string().lines().count(), 4);

@@ -58,6 +58,17 @@ pub struct MessagesPage {
     pub limit: u32,
 }
 
+/// A conversation that changed: it, its messages, or both.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Its place in the user's order of changes, from 1 on. Later changes have higher places.
+    pub position: u64,
+    /// The conversation.
+    pub conversation_id: Id,
+    /// As it is now; `None` when it was deleted.
+    pub conversation: Option<Conversation>,
+}
+
 /// Conversations, messages, turns.
 #[async_trait]
 pub trait Chats: Send + Sync + 'static {
@@ -87,8 +98,8 @@ pub trait Chats: Send + Sync + 'static {
         now: Timestamp,
     ) -> StoreResult<Option<Conversation>>;
 
-    /// Deletes a conversation, then its messages and turns; from the first step on nobody sees any of it. False when it
-    /// is absent or somebody else's.
+    /// Deletes a conversation, then its messages and turns; from the first step on nobody sees any of it, but
+    /// [`Self::changes`] tells of it. False when it is absent or somebody else's; a repetition completes the deletion.
     async fn delete_conversation(&self, user_id: Id, id: Id) -> StoreResult<bool>;
 
     /// A page of a conversation's messages. `None` when the conversation is absent or somebody else's.
@@ -120,4 +131,10 @@ pub trait Chats: Send + Sync + 'static {
         conversation_id: Id,
         limit: u32,
     ) -> StoreResult<Option<ConversationContext>>;
+
+    /// What changed for this user after a place in the order of changes (0: from the beginning), at most `limit` of them,
+    /// in order. Whoever follows the order misses nothing that was acknowledged before the call: no change ever appears
+    /// at a place before one that was returned. A conversation may come more than once, each time as it is now; of its
+    /// earlier changes only the last may be kept.
+    async fn changes(&self, user_id: Id, after: u64, limit: u32, now: Timestamp) -> StoreResult<Vec<Change>>;
 }

@@ -1,13 +1,70 @@
-//! The ephemeral port: what may be lost at any moment, such as counters of throttles and nonces that were seen.
+//! The ephemeral port: what may be lost at any moment. Throttles, nonces that were seen, one-time codes, idempotency
+//! records, and caches of what the other ports hold.
+//!
+//! Keys are the caller's words; an adapter shares a server with others by a prefix of its own. Times come from the
+//! caller, so that every replica that asks decides by one rule.
 
 use async_trait::async_trait;
-use shared::{limits::window::FixedWindow, time::Timestamp};
+use shared::{
+    id::Id,
+    limits::{
+        gcra::{Gcra, GcraDecision},
+        window::FixedWindow,
+    },
+    time::Timestamp,
+};
 
 pub use shared::limits::window::WindowDecision;
 
 use super::error::StoreResult;
 
+/// A one-time code that somebody was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OneTimeCode {
+    /// Its keyed hash: all that is stored of one.
+    pub hash: [u8; 32],
+    /// How many guesses it bears, at least one.
+    pub tries: u32,
+    /// When it is no longer good.
+    pub expires_at: Timestamp,
+}
+
+/// What became of a guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeOutcome {
+    /// It was right, and is used up.
+    Accepted,
+    /// It was wrong; so many guesses are left.
+    Wrong {
+        /// Guesses that are left; after the last the code is gone.
+        tries_left: u32,
+    },
+    /// There is no code: none was sent, it has expired, or it is used up.
+    Absent,
+}
+
+/// What is cached together and forgotten together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CacheGroup {
+    /// First pages of this user's list of conversations.
+    ConversationsOf(Id),
+    /// This user's sessions, with the user.
+    SessionsOf(Id),
+}
+
+/// What a cache has, and the right to fill it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cached {
+    /// The entry, if it is there.
+    pub value: Option<Vec<u8>>,
+    /// With it, what is read now may be put there, unless the group is invalidated meanwhile.
+    pub lease: Id,
+}
+
 /// Short-lived state.
+///
+/// Limits, nonces and remembered values are answered by the process itself while a server does not answer, so those
+/// methods fail only when the process is overloaded, too.
 #[async_trait]
 pub trait Ephemeral: Send + Sync + 'static {
     /// The name of the product behind, such as `memory`.
@@ -23,7 +80,49 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// Forgets what was counted under this key.
     async fn forget(&self, key: &str) -> StoreResult<()>;
 
+    /// Takes one under this key from a steady rate, if it has one to give, in one step. A key is always used with the
+    /// same rate, and never with [`Self::count`].
+    async fn admit(&self, key: &str, rate: Gcra, now: Timestamp) -> StoreResult<GcraDecision>;
+
     /// Whether this key is seen for the first time; it is remembered until `until`. Of any number at once one is the
     /// first.
     async fn first_seen(&self, key: &str, until: Timestamp, now: Timestamp) -> StoreResult<bool>;
+
+    /// Remembers `value` under this key until `until`, unless another is remembered there. Returns the one that is: of
+    /// any number at once all get the same.
+    async fn remember(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Vec<u8>>;
+
+    /// Puts a code under this key, in place of any before it. Fails when it would not be there to be found.
+    async fn put_code(&self, key: &str, code: OneTimeCode, now: Timestamp) -> StoreResult<()>;
+
+    /// Guesses at the code under this key, in one step: of any number of right guesses one is accepted, and no more
+    /// guesses are heard than the code bears.
+    async fn try_code(&self, key: &str, hash: [u8; 32], now: Timestamp) -> StoreResult<CodeOutcome>;
+
+    /// What the cache has under `entry` of this group; nothing when its server does not answer. `lease` is a new id; the
+    /// lease that is returned may be an older one that still stands.
+    async fn cached(&self, group: CacheGroup, entry: &str, lease: Id, now: Timestamp) -> Cached;
+
+    /// Puts into the cache, until `until`, what was read from a store after [`Self::cached`] returned this lease. Nothing
+    /// happens when the group was invalidated since, or the cache is full or does not answer.
+    async fn fill(
+        &self,
+        group: CacheGroup,
+        entry: &str,
+        lease: Id,
+        value: Vec<u8>,
+        until: Timestamp,
+        now: Timestamp,
+    );
+
+    /// Forgets the group. From the return on this process never gets from [`Self::cached`] what was read before the call,
+    /// also when the server does not answer now and does later. Another process may, in that case, until the entry
+    /// expires.
+    async fn invalidate(&self, group: CacheGroup);
 }

@@ -37,28 +37,71 @@ pub struct Stores {
     pub ephemeral: Arc<dyn Ephemeral>,
 }
 
+/// A store that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{variable}: {error}")]
+pub struct OpenError {
+    /// The variable that names it.
+    pub variable: &'static str,
+    /// Why.
+    pub error: StoreError,
+}
+
+impl OpenError {
+    /// The error of the store that this variable names.
+    fn of(variable: &'static str) -> impl FnOnce(StoreError) -> Self {
+        move |error| Self { variable, error }
+    }
+
+    /// Whether waiting may help: a server that does not answer yet.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self.error, StoreError::Unavailable(_) | StoreError::Timeout | StoreError::Overloaded)
+    }
+}
+
 impl Stores {
-    /// Opens what the configuration names, migrated to the newest schema. Blocks.
-    pub fn open(config: &StoresConfig) -> StoreResult<Self> {
+    /// Opens what the configuration names, migrated to the newest schema.
+    pub async fn open(config: &StoresConfig) -> Result<Self, OpenError> {
         Ok(Self {
-            accounts: match &config.accounts {
-                AccountsStore::Sqlite(path) => Arc::new(sqlite::SqliteAccounts::open(path)?),
-            },
-            chats: match &config.chats {
-                ChatsStore::Sqlite(path) => Arc::new(sqlite::SqliteChats::open(path)?),
-            },
-            ephemeral: match config.ephemeral {
-                EphemeralStore::Memory => Arc::new(memory::MemoryEphemeral::default()),
-            },
+            accounts: accounts(&config.accounts).await.map_err(OpenError::of("DATABASE_URL"))?,
+            chats: chats(&config.chats).await.map_err(OpenError::of("MONGODB_URL"))?,
+            ephemeral: ephemeral(&config.ephemeral).await.map_err(OpenError::of("REDIS_URL"))?,
         })
     }
 
-    /// Migrates what the configuration names and opens nothing. Returns the migrations that were applied. Blocks.
-    pub fn migrate(config: &StoresConfig) -> StoreResult<Vec<String>> {
-        let AccountsStore::Sqlite(accounts) = &config.accounts;
-        let ChatsStore::Sqlite(chats) = &config.chats;
-        let mut applied = sqlite::migrate::accounts(accounts)?;
-        applied.extend(sqlite::migrate::chats(chats)?);
+    /// Migrates what the configuration names and opens nothing. Returns the migrations that were applied.
+    pub async fn migrate(config: &StoresConfig) -> Result<Vec<String>, OpenError> {
+        let accounts = match &config.accounts {
+            AccountsStore::Sqlite(path) => sqlite::migrate::accounts(path),
+            AccountsStore::Postgres(_) => Err(StoreError::Unavailable("no adapter".to_owned())),
+        };
+        let chats = match &config.chats {
+            ChatsStore::Sqlite(path) => sqlite::migrate::chats(path),
+            ChatsStore::Mongo(_) => Err(StoreError::Unavailable("no adapter".to_owned())),
+        };
+        let mut applied = accounts.map_err(OpenError::of("DATABASE_URL"))?;
+        applied.extend(chats.map_err(OpenError::of("MONGODB_URL"))?);
         Ok(applied)
     }
+}
+
+async fn accounts(config: &AccountsStore) -> StoreResult<Arc<dyn Accounts>> {
+    Ok(match config {
+        AccountsStore::Sqlite(path) => Arc::new(sqlite::SqliteAccounts::open(path)?),
+        AccountsStore::Postgres(_) => return Err(StoreError::Unavailable("no adapter".to_owned())),
+    })
+}
+
+async fn chats(config: &ChatsStore) -> StoreResult<Arc<dyn Chats>> {
+    Ok(match config {
+        ChatsStore::Sqlite(path) => Arc::new(sqlite::SqliteChats::open(path)?),
+        ChatsStore::Mongo(_) => return Err(StoreError::Unavailable("no adapter".to_owned())),
+    })
+}
+
+async fn ephemeral(config: &EphemeralStore) -> StoreResult<Arc<dyn Ephemeral>> {
+    Ok(match config {
+        EphemeralStore::Memory => Arc::new(memory::MemoryEphemeral::default()),
+        EphemeralStore::Redis(_) => return Err(StoreError::Unavailable("no adapter".to_owned())),
+    })
 }

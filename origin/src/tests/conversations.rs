@@ -16,7 +16,7 @@ fn path(id: impl std::fmt::Display) -> String {
 
 #[tokio::test]
 async fn a_conversation_lives() {
-    let world = World::new();
+    let world = World::new().await;
     let ada = world.register("ada").await;
     let body = json!({"title": "Rust", "model": "smart", "system": "Be brief.", "later": true});
     let created = world.send(Call::post(LIST).token(&ada.access).json(&body)).await;
@@ -50,7 +50,7 @@ async fn a_conversation_lives() {
 
 #[tokio::test]
 async fn a_wrong_field_is_named() {
-    let world = World::new();
+    let world = World::new().await;
     let ada = world.register("ada").await;
     let one = path(world.open(&ada).await);
     for (method, path, body, field) in [
@@ -67,7 +67,7 @@ async fn a_wrong_field_is_named() {
 
 #[tokio::test]
 async fn somebody_elses_and_an_absent_one_are_the_same_answer() {
-    let world = World::new();
+    let world = World::new().await;
     let (ada, eve) = (world.register("ada").await, world.register("eve").await);
     let theirs = world.open(&ada).await;
     let absent = world.app.random.id(super::world::START);
@@ -110,7 +110,7 @@ async fn pages(world: &World, member: &Member, list: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn pages_hold_every_item_once_newest_activity_first() {
-    let world = World::new();
+    let world = World::new().await;
     let ada = world.register("ada").await;
     let mut opened = Vec::new();
     for index in 0..7 {
@@ -128,7 +128,7 @@ async fn pages_hold_every_item_once_newest_activity_first() {
 
 #[tokio::test]
 async fn messages_come_in_either_order() {
-    let world = World::new();
+    let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
     for number in 0..3 {
@@ -152,7 +152,7 @@ async fn messages_come_in_either_order() {
 
 #[tokio::test]
 async fn a_cursor_of_another_list_and_a_limit_out_of_bounds_are_refused() {
-    let world = World::new();
+    let world = World::new().await;
     let ada = world.register("ada").await;
     let (first, second): (Id, Id) = (world.open(&ada).await, world.open(&ada).await);
     for number in 0..2 {

@@ -96,7 +96,7 @@ async fn usage(world: &World, member: &Member) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_deliveries_at_once_are_one() {
-    let world = Arc::new(World::new());
+    let world = Arc::new(World::new().await);
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
     let turn = delivery(&world, &ada, conversation, 0);
@@ -132,7 +132,7 @@ async fn ten_deliveries_at_once_are_one() {
 
 #[tokio::test]
 async fn a_crash_between_the_two_stores_is_completed_by_the_next_delivery() {
-    let world = World::new();
+    let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
     let turn = delivery(&world, &ada, conversation, 0);
@@ -148,7 +148,7 @@ async fn a_crash_between_the_two_stores_is_completed_by_the_next_delivery() {
 
 #[tokio::test]
 async fn a_deleted_conversation_takes_no_messages_but_the_usage_counts() {
-    let world = World::new();
+    let world = World::new().await;
     let (ada, eve) = (world.register("ada").await, world.register("eve").await);
     let conversation = world.open(&ada).await;
     for (member, number) in [(&eve, 0), (&ada, 1)] {
@@ -167,7 +167,7 @@ async fn a_deleted_conversation_takes_no_messages_but_the_usage_counts() {
 
 #[tokio::test]
 async fn a_delivery_may_be_late_but_its_token_must_have_been_valid_then() {
-    let world = World::new();
+    let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
     let turn = delivery(&world, &ada, conversation, 0);
@@ -187,7 +187,7 @@ async fn a_delivery_may_be_late_but_its_token_must_have_been_valid_then() {
 
 #[tokio::test]
 async fn a_delivery_is_only_for_whom_its_token_says() {
-    let world = World::new();
+    let world = World::new().await;
     let (ada, eve) = (world.register("ada").await, world.register("eve").await);
     let conversation = world.open(&ada).await;
     let turn = delivery(&world, &ada, conversation, 0);
@@ -205,7 +205,7 @@ async fn a_delivery_is_only_for_whom_its_token_says() {
 
 #[tokio::test]
 async fn a_delivery_that_does_not_belong_together_is_refused() {
-    let world = World::new();
+    let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
     let turn = delivery(&world, &ada, conversation, 0);
@@ -235,7 +235,7 @@ async fn a_delivery_that_does_not_belong_together_is_refused() {
 
 #[tokio::test]
 async fn a_long_turn_fits() {
-    let world = World::new();
+    let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
     let mut turn = delivery(&world, &ada, conversation, 0);
@@ -254,7 +254,7 @@ async fn a_long_turn_fits() {
 
 #[tokio::test]
 async fn the_worker_reads_back_context_and_turns() {
-    let world = World::new();
+    let world = World::new().await;
     let (ada, eve) = (world.register("ada").await, world.register("eve").await);
     let conversation = world.open(&ada).await;
     let turn = delivery(&world, &ada, conversation, 0);
@@ -278,7 +278,7 @@ async fn the_worker_reads_back_context_and_turns() {
 
 #[tokio::test]
 async fn only_a_good_signature_gets_in_and_only_once() {
-    let world = World::new();
+    let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
     let turn = delivery(&world, &ada, conversation, 0);

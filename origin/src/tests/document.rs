@@ -45,7 +45,7 @@ async fn document(world: &World) -> Value {
 
 #[tokio::test]
 async fn every_route_is_in_the_document_and_the_other_way_round() {
-    let world = World::new();
+    let world = World::new().await;
     let document = document(&world).await;
     let mut documented: Vec<(String, String)> = Vec::new();
     let mut names = std::collections::BTreeSet::new();
@@ -81,7 +81,7 @@ async fn every_route_is_in_the_document_and_the_other_way_round() {
 
 #[tokio::test]
 async fn every_reference_of_the_document_leads_somewhere() {
-    let world = World::new();
+    let world = World::new().await;
     let document = document(&world).await;
     let mut references = Vec::new();
     collect_references(&document, &mut references);
@@ -113,7 +113,7 @@ fn collect_references(value: &Value, found: &mut Vec<String>) {
 
 #[tokio::test]
 async fn the_pages_load_nothing_from_elsewhere() {
-    let world = World::new();
+    let world = World::new().await;
     for (page, parts) in [
         ("/docs/", ["./swagger-ui-bundle.js", "./swagger-ui.css"]),
         ("/redoc", ["/redoc/redoc.standalone.js", "/openapi.json"]),

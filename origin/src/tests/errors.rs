@@ -9,7 +9,7 @@ const REGISTER: &str = "/api/v1/auth/register";
 
 #[tokio::test]
 async fn an_unknown_path_and_a_wrong_method_are_told_apart() {
-    let world = World::new();
+    let world = World::new().await;
     for path in ["/nope", "/api/v1/nope", "/api/v1", "/internal/v1/nope", "/api/v1/auth/me/"] {
         assert_eq!(world.send(Call::get(path)).await.problem(), problem(404, "not_found"), "{path}");
     }
@@ -22,7 +22,7 @@ async fn an_unknown_path_and_a_wrong_method_are_told_apart() {
 
 #[tokio::test]
 async fn a_body_is_checked_before_it_is_read_as_one() {
-    let world = World::new();
+    let world = World::new().await;
     let good = json!({"email": "ada@example.com", "password": "correct horse"}).to_string();
     for (call, expected) in [
         (Call::post(REGISTER), problem(415, "unsupported_media_type")),
@@ -47,7 +47,7 @@ async fn a_body_is_checked_before_it_is_read_as_one() {
 
 #[tokio::test]
 async fn every_response_has_the_request_id_it_came_with_or_a_new_one() {
-    let world = World::new();
+    let world = World::new().await;
     for path in ["/", "/nope", "/api/v1/auth/me", "/openapi.json"] {
         let answer = world.send(Call::get(path).header("X-Request-ID", "abc-123")).await;
         assert_eq!(answer.header("x-request-id"), "abc-123", "{path}");
@@ -61,7 +61,7 @@ async fn a_panic_is_a_clean_error() {
     async fn boom() {
         panic!("a secret of the inside");
     }
-    let world = World::new().serving(Router::new().route("/boom", get(boom)));
+    let world = World::new().await.serving(Router::new().route("/boom", get(boom)));
     let answer = world.send(Call::get("/boom")).await;
     assert_eq!(answer.problem(), problem(500, "internal"));
     assert!(!String::from_utf8_lossy(&answer.body).contains("secret"));
@@ -69,7 +69,7 @@ async fn a_panic_is_a_clean_error() {
 
 #[tokio::test]
 async fn more_than_can_be_served_is_refused_at_once() {
-    let world = World::new();
+    let world = World::new().await;
     let all = u32::try_from(crate::http::overload::MAX_IN_FLIGHT).unwrap();
     let places = world.app.in_flight.try_acquire_many(all).unwrap();
     let refused = world.send(Call::get("/api/v1/health")).await;
@@ -81,7 +81,7 @@ async fn more_than_can_be_served_is_refused_at_once() {
 
 #[tokio::test]
 async fn in_production_only_the_worker_gets_in_but_anybody_may_ask_for_health() {
-    let world = World::with(&[("EDGECHAT_ENV", "production")]);
+    let world = World::with(&[("EDGECHAT_ENV", "production")]).await;
     let body = json!({"email": "ada@example.com", "password": "correct horse"});
     let call = Call::post(REGISTER).json(&body);
     assert_eq!(world.send(call.clone()).await.problem(), problem(403, "forbidden"));
@@ -95,7 +95,7 @@ async fn in_production_only_the_worker_gets_in_but_anybody_may_ask_for_health() 
 
 #[tokio::test]
 async fn health_names_each_store() {
-    let world = World::new();
+    let world = World::new().await;
     assert_eq!(world.send(Call::get("/api/v1/health")).await.json(), json!({"status": "ok"}));
     let about =
         json!({"name": "EdgeChat", "version": env!("CARGO_PKG_VERSION"), "status": "ok", "docs": "/docs"});

@@ -34,7 +34,7 @@ async fn ending_lets_running_requests_finish_and_takes_no_more() {
             "finished"
         }
     };
-    let world = World::new().serving(Router::new().route("/slow", get(slow)));
+    let world = World::new().await.serving(Router::new().route("/slow", get(slow)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (end, ended) = oneshot::channel::<()>();

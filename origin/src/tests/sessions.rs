@@ -15,7 +15,7 @@ async fn me(world: &World, access: &str) -> Answer {
 
 #[tokio::test]
 async fn a_refresh_token_is_exchanged_for_the_next_pair() {
-    let world = World::new();
+    let world = World::new().await;
     let first = world.register("ada").await;
     world.clock.advance(60_000);
     let answer = refresh(&world, &first.refresh).await;
@@ -29,7 +29,7 @@ async fn a_refresh_token_is_exchanged_for_the_next_pair() {
 
 #[tokio::test]
 async fn a_lost_answer_can_be_asked_for_again_within_ten_seconds() {
-    let world = World::new();
+    let world = World::new().await;
     let first = world.register("ada").await;
     let second = Member::of(&refresh(&world, &first.refresh).await.json());
     world.clock.advance(10_000);
@@ -45,7 +45,7 @@ async fn a_lost_answer_can_be_asked_for_again_within_ten_seconds() {
 
 #[tokio::test]
 async fn a_token_before_the_last_ends_the_session_at_once() {
-    let world = World::new();
+    let world = World::new().await;
     let first = world.register("ada").await;
     let other = world
         .send(
@@ -63,7 +63,7 @@ async fn a_token_before_the_last_ends_the_session_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn refreshes_at_once_get_the_same_successor() {
-    let world = std::sync::Arc::new(World::new());
+    let world = std::sync::Arc::new(World::new().await);
     let first = world.register("ada").await;
     let racing: Vec<_> = (0..16)
         .map(|_| {
@@ -82,7 +82,7 @@ async fn refreshes_at_once_get_the_same_successor() {
 
 #[tokio::test]
 async fn an_unused_token_expires_and_a_session_ends_after_thirty_days() {
-    let world = World::new();
+    let world = World::new().await;
     let unused = world.register("ada").await;
     let mut used = world.register("bob").await;
     world.clock.advance(7 * DAY_MS);
@@ -103,7 +103,7 @@ async fn an_unused_token_expires_and_a_session_ends_after_thirty_days() {
 
 #[tokio::test]
 async fn what_is_no_refresh_token_is_refused() {
-    let world = World::new();
+    let world = World::new().await;
     let member = world.register("ada").await;
     for token in ["", "nonsense", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
         assert_eq!(refresh(&world, token).await.problem(), problem(401, "token_invalid"), "{token}");

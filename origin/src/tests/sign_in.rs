@@ -19,7 +19,7 @@ async fn grant(world: &World, form: &str) -> Answer {
 
 #[tokio::test]
 async fn whoever_registers_is_signed_in() {
-    let world = World::new();
+    let world = World::new().await;
     let body = json!({"email": " Ada@Example.COM".trim(), "password": "correct horse", "display_name": "Ada", "later": 1});
     let answer = world.send(Call::post(REGISTER).json(&body)).await;
     assert_eq!(answer.status, 201);
@@ -44,7 +44,7 @@ async fn whoever_registers_is_signed_in() {
 
 #[tokio::test]
 async fn an_email_registers_once_whatever_its_case() {
-    let world = World::new();
+    let world = World::new().await;
     world.register("ada").await;
     let again = world
         .send(Call::post(REGISTER).json(&json!({"email": "ADA@example.com", "password": "12345678"})))
@@ -55,7 +55,7 @@ async fn an_email_registers_once_whatever_its_case() {
 
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_email_are_one_answer() {
-    let world = World::new();
+    let world = World::new().await;
     let member = world.register("ada").await;
     let good = world.send(login("Ada@Example.com", "correct horse")).await;
     assert_eq!(good.status, 200);
@@ -69,7 +69,7 @@ async fn a_wrong_password_and_an_unknown_email_are_one_answer() {
 
 #[tokio::test]
 async fn a_wrong_field_is_named() {
-    let world = World::new();
+    let world = World::new().await;
     for (body, field) in [
         (json!({"email": "ada@example.com"}), "password"),
         (json!({"email": "ada@example.com", "password": "short"}), "password"),
@@ -88,7 +88,7 @@ async fn a_wrong_field_is_named() {
 
 #[tokio::test]
 async fn the_oauth_form_signs_in_and_refreshes() {
-    let world = World::new();
+    let world = World::new().await;
     world.register("ada").await;
     let first = grant(&world, "grant_type=password&username=Ada%40example.com&password=correct+horse").await;
     assert_eq!((first.status, first.header("cache-control")), (200, "no-store"));
@@ -104,7 +104,7 @@ async fn the_oauth_form_signs_in_and_refreshes() {
 
 #[tokio::test]
 async fn the_oauth_form_fails_as_its_standard_says() {
-    let world = World::new();
+    let world = World::new().await;
     world.register("ada").await;
     for (form, error) in [
         ("", "invalid_request"),
@@ -127,7 +127,7 @@ async fn the_oauth_form_fails_as_its_standard_says() {
 
 #[tokio::test]
 async fn ten_failures_for_an_email_from_an_address_are_enough() {
-    let world = World::new();
+    let world = World::new().await;
     world.register("ada").await;
     let try_in = |password: &'static str, ip: &'static str| {
         world.send(world.sign(login("ada@example.com", password), ip))
@@ -152,7 +152,7 @@ async fn ten_failures_for_an_email_from_an_address_are_enough() {
 
 #[tokio::test]
 async fn an_address_signs_up_so_many_times_in_a_window() {
-    let world = World::with(&[("RATE_LIMIT_REQUESTS", "2"), ("RATE_LIMIT_WINDOW_SECONDS", "30")]);
+    let world = World::with(&[("RATE_LIMIT_REQUESTS", "2"), ("RATE_LIMIT_WINDOW_SECONDS", "30")]).await;
     let sign_up = |number: u32, ip: &'static str| {
         let body: Value = json!({"email": format!("user{number}@example.com"), "password": "correct horse"});
         world.send(world.sign(Call::post(REGISTER).json(&body), ip))

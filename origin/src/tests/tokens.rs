@@ -10,7 +10,7 @@ const ME: &str = "/api/v1/auth/me";
 
 #[tokio::test]
 async fn every_case_of_the_table_is_judged_as_it_says() {
-    let world = World::new();
+    let world = World::new().await;
     let member = world.register("ada").await;
     let claims = world.app.tokens.verify(&member.access, START).unwrap();
     for case in token_cases(&world.app.config.signing_key, &claims, START) {
@@ -24,7 +24,7 @@ async fn every_case_of_the_table_is_judged_as_it_says() {
 
 #[tokio::test]
 async fn a_token_is_needed_and_a_refresh_token_is_none() {
-    let world = World::new();
+    let world = World::new().await;
     let member = world.register("ada").await;
     let none = world.send(Call::get(ME)).await;
     assert_eq!(none.problem(), problem(401, "token_missing"));
@@ -36,7 +36,7 @@ async fn a_token_is_needed_and_a_refresh_token_is_none() {
 
 #[tokio::test]
 async fn a_token_ends_with_its_time_and_says_when() {
-    let world = World::with(&[("ACCESS_TOKEN_EXPIRE_MINUTES", "2")]);
+    let world = World::with(&[("ACCESS_TOKEN_EXPIRE_MINUTES", "2")]).await;
     let member = world.register("ada").await;
     let verified = world.send(Call::get("/api/v1/auth/verify").token(&member.access)).await;
     let expected = json!({
@@ -53,7 +53,7 @@ async fn a_token_ends_with_its_time_and_says_when() {
 
 #[tokio::test]
 async fn the_published_keys_verify_the_tokens() {
-    let world = World::new();
+    let world = World::new().await;
     let member = world.register("ada").await;
     let keys = world.send(Call::get("/.well-known/jwks.json")).await;
     assert_eq!(keys.header("cache-control"), "public, max-age=300");

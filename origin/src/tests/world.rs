@@ -67,17 +67,17 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new() -> Self {
-        Self::with(&[])
+    pub(super) async fn new() -> Self {
+        Self::with(&[]).await
     }
 
     /// A world with these variables beside the secrets.
-    pub(super) fn with(vars: &[(&str, &str)]) -> Self {
+    pub(super) async fn with(vars: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}/edgechat.db", folder.path().display());
         let base = [("JWT_SECRET", JWT_SECRET), ("EDGE_KEYS", EDGE_KEY), ("DATABASE_URL", database.as_str())];
         let config = Config::read(&base.iter().chain(vars).copied().collect()).unwrap();
-        let stores = Stores::open(&config.stores).unwrap();
+        let stores = Stores::open(&config.stores).await.unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(START.as_millis())));
         let app =
             App::new(config, stores, Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemRandom)).unwrap();

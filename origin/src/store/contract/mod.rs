@@ -6,6 +6,7 @@ mod accounts;
 mod chats;
 mod ephemeral;
 mod samples;
+mod servers;
 
 use std::{future::Future, sync::Arc};
 

@@ -1,5 +1,7 @@
 //! The ephemeral port in the process's own memory: bounded, lost with the process, not shared with another.
 
+mod cache;
+
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -8,14 +10,20 @@ use std::{
 use async_trait::async_trait;
 use shared::{
     auth::edge::sha256,
-    limits::window::{FixedWindow, WindowState},
+    id::Id,
+    limits::{
+        gcra::{Gcra, GcraDecision, Tat},
+        window::{FixedWindow, WindowState},
+    },
     time::Timestamp,
 };
+use subtle::ConstantTimeEq as _;
 
 use super::{
-    ephemeral::{Ephemeral, WindowDecision},
+    ephemeral::{CacheGroup, Cached, CodeOutcome, Ephemeral, OneTimeCode, WindowDecision},
     error::{StoreError, StoreResult},
 };
+use cache::Cache;
 
 /// The most entries of one kind. Beyond it the store says that it is overloaded, and its callers fail open.
 const MAX_ENTRIES: usize = 500_000;
@@ -28,7 +36,11 @@ const FULL_SWEEP_MS: i64 = 1_000;
 #[derive(Default)]
 pub struct MemoryEphemeral {
     windows: Mutex<Expiring<(FixedWindow, WindowState)>>,
+    rates: Mutex<Expiring<(Tat, Timestamp)>>,
     seen: Mutex<Expiring<Timestamp>>,
+    remembered: Mutex<Expiring<(Vec<u8>, Timestamp)>>,
+    codes: Mutex<Expiring<OneTimeCode>>,
+    cache: Mutex<Cache>,
 }
 
 #[async_trait]
@@ -57,6 +69,15 @@ impl Ephemeral for MemoryEphemeral {
         Ok(())
     }
 
+    async fn admit(&self, key: &str, rate: Gcra, now: Timestamp) -> StoreResult<GcraDecision> {
+        let mut rates = lock(&self.rates);
+        let key = Key::of(key);
+        let decision = rate.check(rates.entries.get(&key).map(|(tat, _)| *tat), now);
+        let spent = now.plus_millis(i64::try_from(decision.reset_ms).unwrap_or(i64::MAX));
+        rates.insert(key, (decision.tat, spent), now, |(_, spent)| *spent > now)?;
+        Ok(decision)
+    }
+
     async fn first_seen(&self, key: &str, until: Timestamp, now: Timestamp) -> StoreResult<bool> {
         let mut seen = lock(&self.seen);
         let key = Key::of(key);
@@ -65,6 +86,61 @@ impl Ephemeral for MemoryEphemeral {
         }
         seen.insert(key, until, now, |known_until| *known_until > now)?;
         Ok(true)
+    }
+
+    async fn remember(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Vec<u8>> {
+        let mut remembered = lock(&self.remembered);
+        let key = Key::of(key);
+        if let Some((known, _)) = remembered.entries.get(&key).filter(|(_, known_until)| *known_until > now) {
+            return Ok(known.clone());
+        }
+        remembered.insert(key, (value.clone(), until), now, |(_, known_until)| *known_until > now)?;
+        Ok(value)
+    }
+
+    async fn put_code(&self, key: &str, code: OneTimeCode, now: Timestamp) -> StoreResult<()> {
+        lock(&self.codes).insert(Key::of(key), code, now, |code| code.expires_at > now)
+    }
+
+    async fn try_code(&self, key: &str, hash: [u8; 32], now: Timestamp) -> StoreResult<CodeOutcome> {
+        let mut codes = lock(&self.codes);
+        let key = Key::of(key);
+        let Some(code) = codes.entries.get_mut(&key).filter(|code| code.expires_at > now) else {
+            return Ok(CodeOutcome::Absent);
+        };
+        let accepted = code.hash.ct_eq(&hash).into();
+        code.tries = code.tries.saturating_sub(1);
+        let tries_left = code.tries;
+        if accepted || tries_left == 0 {
+            codes.entries.remove(&key);
+        }
+        Ok(if accepted { CodeOutcome::Accepted } else { CodeOutcome::Wrong { tries_left } })
+    }
+
+    async fn cached(&self, group: CacheGroup, entry: &str, lease: Id, now: Timestamp) -> Cached {
+        lock(&self.cache).get(group, entry, lease, now)
+    }
+
+    async fn fill(
+        &self,
+        group: CacheGroup,
+        entry: &str,
+        lease: Id,
+        value: Vec<u8>,
+        until: Timestamp,
+        now: Timestamp,
+    ) {
+        lock(&self.cache).fill(group, entry, lease, value, until, now);
+    }
+
+    async fn invalidate(&self, group: CacheGroup) {
+        lock(&self.cache).invalidate(group);
     }
 }
 

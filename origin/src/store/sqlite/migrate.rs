@@ -11,8 +11,10 @@ use crate::store::error::{StoreError, StoreResult};
 /// Every migration by the name its history keeps. One that has been released is never changed.
 const ACCOUNTS: &[(&str, &str)] =
     &[("V1__accounts", include_str!("../../../../migrations/sqlite/accounts/V1__accounts.sql"))];
-const CHATS: &[(&str, &str)] =
-    &[("V1__chats", include_str!("../../../../migrations/sqlite/chats/V1__chats.sql"))];
+const CHATS: &[(&str, &str)] = &[
+    ("V1__chats", include_str!("../../../../migrations/sqlite/chats/V1__chats.sql")),
+    ("V2__changes", include_str!("../../../../migrations/sqlite/chats/V2__changes.sql")),
+];
 
 /// Brings the accounts file to the newest schema. Returns the names of the migrations that were applied.
 pub fn accounts(path: &Path) -> StoreResult<Vec<String>> {

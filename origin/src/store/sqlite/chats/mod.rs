@@ -1,5 +1,6 @@
-//! The chats port on SQLite. Statements are in [`conversations`], [`messages`] and [`turns`].
+//! The chats port on SQLite. Statements are in [`conversations`], [`messages`], [`turns`] and [`changes`].
 
+mod changes;
 mod conversations;
 mod messages;
 mod turns;
@@ -19,7 +20,7 @@ use shared::{
 
 use super::{engine::Engine, migrate};
 use crate::store::{
-    chats::{Chats, ConversationsPage, MessagesPage},
+    chats::{Change, Chats, ConversationsPage, MessagesPage},
     error::StoreResult,
 };
 
@@ -118,5 +119,15 @@ impl Chats for SqliteChats {
                 }))
             })
             .await
+    }
+
+    async fn changes(
+        &self,
+        user_id: Id,
+        after: u64,
+        limit: u32,
+        _now: Timestamp,
+    ) -> StoreResult<Vec<Change>> {
+        self.0.read(move |c| changes::after(c, user_id, after, limit)).await
     }
 }

@@ -1,0 +1,30 @@
+//! The order of changes, which the schema's triggers keep.
+
+use rusqlite::Connection;
+use shared::id::Id;
+
+use super::conversations;
+use crate::store::{
+    chats::Change,
+    error::StoreResult,
+    sqlite::row::{Columns, to_sql_count},
+};
+
+/// What changed after a place, in order, served by the unique index of places.
+pub(super) fn after(c: &Connection, user_id: Id, position: u64, limit: u32) -> StoreResult<Vec<Change>> {
+    let mut statement = c.prepare_cached(
+        "SELECT conversation_id, position FROM changes WHERE user_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
+    )?;
+    let mut rows = statement.query((user_id.as_bytes(), to_sql_count(position), limit))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut columns = Columns::of("changes", row);
+        let conversation_id = columns.id("conversation_id")?;
+        found.push(Change {
+            position: columns.count("position")?,
+            conversation_id,
+            conversation: conversations::find(c, user_id, conversation_id)?,
+        });
+    }
+    Ok(found)
+}
