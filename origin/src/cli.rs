@@ -107,7 +107,13 @@ pub fn run() -> ExitCode {
 fn serve(config: Config) -> Result<(), String> {
     logging::start(&config.process);
     runtime()?.block_on(async {
-        let stores = patiently(|| Stores::open(&config.stores)).await.map_err(|error| error.to_string())?;
+        let shutdown =
+            server::shutdown_signal().map_err(|error| format!("signals cannot be received: {error}"))?;
+        tokio::pin!(shutdown);
+        let stores = tokio::select! {
+            opened = patiently(|| Stores::open(&config.stores)) => opened.map_err(|error| error.to_string())?,
+            () = &mut shutdown => return Ok(()),
+        };
         let listen_addr = config.process.listen_addr;
         let app = App::new(config, stores, Arc::new(SystemClock::start()), Arc::new(SystemRandom))
             .map_err(|error| error.to_string())?;
@@ -115,8 +121,6 @@ fn serve(config: Config) -> Result<(), String> {
         let listener =
             TcpListener::bind(listen_addr).await.map_err(|error| cannot_listen(listen_addr, &error))?;
         let bound = listener.local_addr().map_err(|error| cannot_listen(listen_addr, &error))?;
-        let shutdown =
-            server::shutdown_signal().map_err(|error| format!("signals cannot be received: {error}"))?;
         say(&mut std::io::stdout(), &format!(r#"{{"event":"listening","addr":"{bound}"}}"#));
         tracing::info!(addr = %bound, environment = app.config.process.environment.as_str(), "listening");
         server::serve(listener, router, shutdown).await;

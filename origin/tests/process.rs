@@ -70,14 +70,14 @@ impl Drop for Origin {
 #[test]
 fn a_wrong_configuration_is_named_line_by_line_and_exits_with_2() {
     let folder = tempfile::tempdir().unwrap();
-    for arguments in [&[][..], &["serve"], &["check-config"], &["migrate"]] {
-        let vars = [("REDIS_URL", "redis://:pass@cache/0"), ("LISTEN_ADDR", "nowhere")];
+    for arguments in [&[][..], &["serve"], &["check-config"], &["migrate"], &["keys"]] {
+        let vars = [("REDIS_URL", "http://:hunter2@cache/0"), ("LISTEN_ADDR", "nowhere")];
         let Output { status, stdout, stderr } = edgechat(folder.path(), &vars, arguments).output().unwrap();
         assert_eq!((status.code(), text(&stdout).as_str()), (Some(2), ""));
         let stderr = text(&stderr);
         let named: Vec<_> = stderr.lines().map(|line| line.split(':').next().unwrap()).collect();
         assert_eq!(named, ["LISTEN_ADDR", "JWT_SECRET", "REDIS_URL"], "{stderr}");
-        assert!(!stderr.contains("pass"), "{stderr}");
+        assert!(!stderr.contains("hunter2"), "{stderr}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
@@ -102,9 +102,43 @@ fn migrate_says_what_it_did() {
     let folder = tempfile::tempdir().unwrap();
     let run =
         || text(&edgechat(folder.path(), &[("JWT_SECRET", SECRET)], &["migrate"]).output().unwrap().stdout);
-    assert_eq!(run(), "applied V1__accounts\napplied V1__chats\n");
+    assert_eq!(run(), "applied V1__accounts\napplied V1__chats\napplied V2__changes\n");
     assert_eq!(run(), "nothing to do\n");
     assert!(folder.path().join(".edgechat/edgechat.db").exists());
+}
+
+#[test]
+fn new_keys_are_a_file_of_variables_that_works_in_production() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = edgechat(folder.path(), &[], &["keys", "new"]).output().unwrap();
+    assert!(made.status.success());
+    std::fs::write(folder.path().join(".env"), &made.stdout).unwrap();
+    let vars = [("EDGECHAT_ENV", "production")];
+    let checked = edgechat(folder.path(), &vars, &["check-config"]).output().unwrap();
+    assert!(checked.status.success(), "{}", text(&checked.stderr));
+    let again = edgechat(folder.path(), &[], &["keys", "new"]).output().unwrap();
+    assert_ne!(text(&again.stdout), text(&made.stdout));
+
+    let keys = edgechat(folder.path(), &[], &["keys"]).output().unwrap();
+    let keys: serde_json::Value = serde_json::from_slice(&keys.stdout).unwrap();
+    let kid = keys["keys"][0]["kid"].as_str().unwrap();
+    assert!(text(&checked.stdout).contains(kid), "{kid}");
+    assert_eq!((keys["keys"][0]["crv"].as_str(), keys["keys"][0]["d"].as_str()), (Some("Ed25519"), None));
+}
+
+#[test]
+fn a_store_that_is_not_there_is_waited_for_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://edgechat:hunter2@{}/edgechat", nobody.local_addr().unwrap());
+    drop(nobody);
+    let vars = [("JWT_SECRET", SECRET), ("DATABASE_URL", url.as_str())];
+    let mut child = edgechat(folder.path(), &vars, &["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("DATABASE_URL") && !line.contains("hunter2"), "{line}");
+    let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(told.success() && child.wait().unwrap().success());
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn servers_are_named_without_their_passwords() {
     let replicas = ("EDGECHAT_REPLICAS", "3");
     let stores = read(&[PRODUCTION, SECRET, KEYS, POSTGRES, MONGO, REDIS, replicas]).unwrap().stores;
     assert_eq!(stores.accounts.to_string(), "PostgreSQL, db.example:5433/chat");
-    assert_eq!(stores.chats.to_string(), "MongoDB, mongo.example/talk");
+    assert_eq!(stores.chats.to_string(), "MongoDB, mongo.example:27017/talk");
     assert_eq!(stores.ephemeral.to_string(), "Redis, redis.example:6380, keys edgechat:…");
     assert!(!format!("{stores:?}").contains("hunter2"), "{stores:?}");
 }
