@@ -1,0 +1,22 @@
+// The gate of an edge without Cloudflare in front: does what the Worker relies on Cloudflare for. Whatever a client says
+// about its address ends here; `CF-Connecting-IP` is the address that its connection comes from. Behind a proxy that one
+// is the proxy's, so CLIENT_IP_HEADER may name the header in which the proxy puts the client's.
+export default {
+  fetch(request, env) {
+    const headers = new Headers(request.headers);
+    headers.delete("CF-Connecting-IP");
+    const address = (env.CLIENT_IP_HEADER && told(request, env.CLIENT_IP_HEADER)) || peer(request);
+    if (address) headers.set("CF-Connecting-IP", address);
+    return env.FRONT.fetch(new Request(request, { headers }));
+  },
+};
+
+// The last of a list: the proxy nearest to us wrote it, all before may be the client's own invention.
+function told(request, header) {
+  return request.headers.get(header)?.split(",").pop().trim();
+}
+
+// `192.0.2.1:443` or `[2001:db8::1]:443` without the port.
+function peer(request) {
+  return request.cf?.clientIp?.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
+}

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Starts the Worker in its image. Beside the variables of README.md:
+#   EDGE_KEYS_FILE       a file with EDGE_KEYS, where those are not set
+#   SCRIPTED_GEMINI_URL  who answers in development, as long as there is no GEMINI_API_KEY
+#   CLIENT_IP_HEADER     see gate.js
+set -eu
+
+: "${GEMINI_API_KEY:=${GOOGLE_API_KEY:-}}"
+if [ -z "${EDGE_KEYS:-}" ] && [ -n "${EDGE_KEYS_FILE:-}" ]; then
+    EDGE_KEYS=$(cat "$EDGE_KEYS_FILE")
+fi
+if [ -z "$GEMINI_API_KEY" ]; then
+    if [ "${EDGECHAT_ENV:-}" = production ]; then
+        echo 'GEMINI_API_KEY: not set; it should hold a key of the Gemini API' >&2
+        exit 2
+    elif [ -n "${SCRIPTED_GEMINI_URL:-}" ]; then
+        echo 'GEMINI_API_KEY is not set: the scripted Gemini answers' >&2
+        GEMINI_API_KEY=scripted
+        GEMINI_API_BASE=$SCRIPTED_GEMINI_URL
+    fi
+fi
+
+# All that workerd.capnp names, if only to nothing.
+for name in BASIC_TIER_DAILY_LIMIT CLIENT_IP_HEADER CORS_ORIGINS DEFAULT_MODEL EDGECHAT_ENV EDGE_KEYS GEMINI_API_BASE \
+    GEMINI_API_KEY ORIGIN_URL RATE_LIMIT_REQUESTS RATE_LIMIT_WINDOW_SECONDS; do
+    eval "export $name=\"\${$name-}\""
+done
+exec workerd serve --directory-path=objects=/var/lib/edgechat "$(dirname "$0")/workerd.capnp" config

@@ -1,0 +1,63 @@
+# The Worker on plain workerd: both deployments of the one build, as wrangler.toml and wrangler.user.toml have them on
+# Cloudflare, with a gate before them. Every variable that is named here must be set, if only to nothing: an unset one is
+# `null` to the Worker, which it does not expect. start.sh sees to that.
+using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "gate", worker = .gate),
+    (name = "front", worker = .front),
+    (name = "user", worker = .user),
+    # The origin is on a private network, Gemini on the public one.
+    (name = "net", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+    # --directory-path=objects=… says where.
+    (name = "objects", disk = (writable = true)),
+  ],
+  sockets = [(name = "http", address = "*:8787", http = (), service = "gate")],
+);
+
+const gate :Workerd.Worker = (
+  modules = [(name = "gate.js", esModule = embed "gate.js")],
+  compatibilityDate = .compatibilityDate,
+  bindings = [
+    (name = "FRONT", service = "front"),
+    (name = "CLIENT_IP_HEADER", fromEnvironment = "CLIENT_IP_HEADER"),
+  ],
+);
+
+const front :Workerd.Worker = (
+  modules = .modules,
+  compatibilityDate = .compatibilityDate,
+  bindings = .bindings,
+  globalOutbound = "net",
+);
+
+const user :Workerd.Worker = (
+  modules = .modules,
+  compatibilityDate = .compatibilityDate,
+  bindings = .bindings,
+  globalOutbound = "net",
+  durableObjectNamespaces = [(className = "UserObject", uniqueKey = "users", enableSql = true)],
+  durableObjectStorage = (localDisk = "objects"),
+);
+
+const compatibilityDate :Text = "2026-10-01";
+
+const modules :List(Workerd.Worker.Module) = [
+  (name = "index.js", esModule = embed "build/index.js"),
+  (name = "index_bg.wasm", wasm = embed "build/index_bg.wasm"),
+];
+
+const bindings :List(Workerd.Worker.Binding) = [
+  (name = "USERS", durableObjectNamespace = (className = "UserObject", serviceName = "user")),
+  (name = "BASIC_TIER_DAILY_LIMIT", fromEnvironment = "BASIC_TIER_DAILY_LIMIT"),
+  (name = "CORS_ORIGINS", fromEnvironment = "CORS_ORIGINS"),
+  (name = "DEFAULT_MODEL", fromEnvironment = "DEFAULT_MODEL"),
+  (name = "EDGECHAT_ENV", fromEnvironment = "EDGECHAT_ENV"),
+  (name = "EDGE_KEYS", fromEnvironment = "EDGE_KEYS"),
+  (name = "GEMINI_API_BASE", fromEnvironment = "GEMINI_API_BASE"),
+  (name = "GEMINI_API_KEY", fromEnvironment = "GEMINI_API_KEY"),
+  (name = "ORIGIN_URL", fromEnvironment = "ORIGIN_URL"),
+  (name = "RATE_LIMIT_REQUESTS", fromEnvironment = "RATE_LIMIT_REQUESTS"),
+  (name = "RATE_LIMIT_WINDOW_SECONDS", fromEnvironment = "RATE_LIMIT_WINDOW_SECONDS"),
+];
