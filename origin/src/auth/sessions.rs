@@ -86,8 +86,8 @@ pub async fn refresh(app: &App, presented: &str, now: Timestamp) -> Result<Token
             Ok(tokens(app, session.user, session.id, &successor, refresh_expires_at, now))
         }
         RefreshOutcome::Unknown => Err(ErrorCode::TokenInvalid.into()),
-        RefreshOutcome::Ended => Err(ErrorCode::SessionEnded.into()),
-        RefreshOutcome::Reused => {
+        RefreshOutcome::Ended { .. } => Err(ErrorCode::SessionEnded.into()),
+        RefreshOutcome::Reused { .. } => {
             tracing::warn!("a refresh token was used twice; its session has been ended");
             Err(ErrorCode::SessionEnded.into())
         }

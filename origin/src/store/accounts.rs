@@ -96,9 +96,15 @@ pub enum RefreshOutcome {
     /// No such token, or it or its session has expired.
     Unknown,
     /// The session has ended before.
-    Ended,
+    Ended {
+        /// Whose it was.
+        user_id: Id,
+    },
     /// The token had been used: somebody has a copy. The session has been ended.
-    Reused,
+    Reused {
+        /// Whose it was.
+        user_id: Id,
+    },
 }
 
 /// What a turn used.

@@ -62,7 +62,7 @@ pub(super) fn exchange_refresh(c: &Connection, exchange: &RefreshExchange) -> St
     let Some(token) = find_token(c, &exchange.presented)? else { return Ok(RefreshOutcome::Unknown) };
     let Some(session) = find(c, token.session_id)? else { return Ok(RefreshOutcome::Unknown) };
     if session.ended_at.is_some() {
-        return Ok(RefreshOutcome::Ended);
+        return Ok(RefreshOutcome::Ended { user_id: session.user.id });
     }
     if session.expires_at <= now {
         return Ok(RefreshOutcome::Unknown);
@@ -80,7 +80,7 @@ pub(super) fn exchange_refresh(c: &Connection, exchange: &RefreshExchange) -> St
             }
             _ => {
                 end(c, session.id, now)?;
-                return Ok(RefreshOutcome::Reused);
+                return Ok(RefreshOutcome::Reused { user_id: session.user.id });
             }
         },
     };
