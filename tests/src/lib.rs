@@ -5,6 +5,8 @@
 //! - [`clock`]: the time
 //! - [`provider`]: a scripted model provider that speaks Gemini's REST API; also the binary `scripted-gemini`, which
 //!   answers in development where no API key is set
+//! - [`servers`]: PostgreSQL, MongoDB (or a stand-in) and Redis for the tests, to share and to kill; also the binary
+//!   `edgechat-servers`
 //! - [`wait`]: waiting for a condition
 //! - [`bench`]: the measurement behind `cargo xtask bench`
 //!
@@ -22,5 +24,6 @@ pub mod bench;
 pub mod client;
 pub mod clock;
 pub mod provider;
+pub mod servers;
 pub mod wait;
 pub mod world;

@@ -22,6 +22,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 pub(crate) const ORIGIN: &str = "edgechat";
 /// The stand-in for Gemini.
 pub(crate) const SCRIPTED_GEMINI: &str = "scripted-gemini";
+/// Holds the databases of a test run.
+pub(crate) const SERVERS: &str = "edgechat-servers";
 /// The load client with its report.
 pub(crate) const BENCH: &str = "edgechat-bench";
 

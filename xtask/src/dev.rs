@@ -2,12 +2,11 @@
 //!
 //! - [`plan`]: what runs where, with which variables; [`ports`], [`secrets`]
 //! - [`wrangler`]: both Workers in one session
-//! - [`part`]: a started part; [`http`]: whether it answers
+//! - [`http`]: whether a part answers
 //! - [`banner`]: what the user reads at the end
 
 mod banner;
 mod http;
-mod part;
 mod plan;
 mod ports;
 mod secrets;
@@ -24,10 +23,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use self::{banner::Banner, part::Part, plan::Plan};
+use self::{banner::Banner, plan::Plan};
 use crate::{
     build::{self, Profile},
-    process::interrupt,
+    process::{interrupt, part::Part},
     settings::Settings,
     setup::{self, Machine},
     workspace::Workspace,

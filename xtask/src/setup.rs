@@ -3,12 +3,14 @@
 mod apt;
 mod files;
 mod node;
+mod servers;
 mod tools;
 mod wasm;
 mod wasm_source;
 mod worker;
 
 pub(crate) use node::Node;
+pub(crate) use servers::Servers;
 
 use anyhow::Result;
 

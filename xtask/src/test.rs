@@ -1,16 +1,26 @@
 //! `cargo xtask test`: every check there is, in the order in which a mistake is cheapest to find.
+//!
+//! - [`servers`]: the databases of the run: started once, told to every suite
+
+mod servers;
 
 use std::process::Command;
 
 use anyhow::Result;
 
+use self::servers::Running;
 use crate::{
     build::{self, NATIVE, Profile, cargo},
     process::guard::now,
-    setup::{self, Machine},
+    setup::{self, Machine, Servers},
     step,
     workspace::Workspace,
 };
+
+/// The tests that kill databases of their own: once is enough.
+const STORE_CHAOS: &str = "store_chaos::";
+/// As many black-box tests at once as two cores carry: they wait more than they compute.
+const TEST_THREADS: &str = "8";
 
 /// Sets the machine up and runs all checks; the first that fails ends it. `filter` goes to the black-box tests.
 ///
@@ -19,14 +29,55 @@ use crate::{
 pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<()> {
     let started = now();
     let machine = setup::machine(workspace)?;
+    let programs = Servers::ensure(workspace)?;
     for (title, mut command) in checks(workspace) {
         step::headed(title, || step::shown(title, &mut command))?;
     }
     setup::worker(workspace, &machine)?;
-    let title = "Black-box tests";
-    step::headed(title, || step::shown(title, &mut black_box(workspace, &machine, filter)))?;
+    let servers = step::headed("Databases of the tests", || Running::start(workspace, &programs))?;
+    for suite in suites(workspace, &machine, filter) {
+        let Suite { title, mut command, runs_on } = suite;
+        servers.tell(&mut command);
+        step::headed(title, || {
+            println!("    on {}", servers.of(runs_on));
+            step::shown(title, &mut command)
+        })?;
+    }
+    servers.stop();
     println!("all checks passed in {}", step::human(started.elapsed()));
     Ok(())
+}
+
+/// What needs databases.
+struct Suite {
+    title: &'static str,
+    command: Command,
+    runs_on: servers::Use,
+}
+
+fn suites(workspace: &Workspace, machine: &Machine, filter: &[String]) -> Vec<Suite> {
+    let mut contract = cargo(workspace.root(), &["test", "--lib", "--bins"]);
+    contract.args(NATIVE);
+    let embedded =
+        black_box(workspace, machine, &["--test", "*"], filter, &["--skip", STORE_CHAOS], "embedded");
+    let production = black_box(workspace, machine, &["--test", "blackbox"], filter, &[], "production");
+    vec![
+        Suite {
+            title: "Unit, property and contract tests",
+            command: contract,
+            runs_on: servers::Use::Everything,
+        },
+        Suite {
+            title: "Black-box tests, embedded stores",
+            command: embedded,
+            runs_on: servers::Use::Embedded,
+        },
+        Suite {
+            title: "Black-box tests, production stores",
+            command: production,
+            runs_on: servers::Use::Production,
+        },
+    ]
 }
 
 /// What needs no built Worker and no running part. Tests are compiled together with the programs that the black-box
@@ -48,19 +99,26 @@ fn checks(workspace: &Workspace) -> Vec<(&'static str, Command)> {
         ("Clippy, native", clippy),
         ("Clippy, wasm32", clippy_wasm),
         ("Programs and tests (cargo build)", native(&["build", "--bins", "--tests"])),
-        ("Unit, property and contract tests", native(&["test", "--lib", "--bins"])),
         ("Documentation tests", native(&["test", "--doc"])),
     ]
 }
 
-/// All integration tests: the black-box tests, and what else a package has in its folder `tests`.
-fn black_box(workspace: &Workspace, machine: &Machine, filter: &[String]) -> Command {
-    let mut command = cargo(workspace.root(), &["test", "--test", "*"]);
-    command.args(NATIVE);
-    if !filter.is_empty() {
-        command.arg("--").args(filter);
-    }
+/// Integration tests on one kind of stores. `*` takes what else a package has in its folder `tests` as well.
+fn black_box(
+    workspace: &Workspace,
+    machine: &Machine,
+    target: &[&str],
+    filter: &[String],
+    more: &[&str],
+    stores: &str,
+) -> Command {
+    let mut command = cargo(workspace.root(), &["test"]);
+    command.args(target).args(NATIVE).arg("--").args(filter).args(more);
     parts(workspace, machine, Profile::Debug, &mut command);
+    command.env("EDGECHAT_TEST_STORES", stores);
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        command.env("RUST_TEST_THREADS", TEST_THREADS);
+    }
     command
 }
 

@@ -37,6 +37,7 @@ impl Floor {
             args: ["serve", "--control-fd=1", "config.capnp", "config"].map(str::to_owned).to_vec(),
             vars: Vec::new(),
             folder: dir.path().to_owned(),
+            user: None,
             is_ready,
         };
         let mut part = Part::new(launch, port);

@@ -8,8 +8,8 @@
 
 mod floor;
 mod origin;
-mod part;
-mod port;
+pub(crate) mod part;
+pub(crate) mod port;
 mod workerd;
 
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use crate::{
     client::{Client, Phone},
     provider::ScriptedGemini,
+    servers::database::Bases,
 };
 pub use floor::Floor;
 pub use part::Log;
@@ -33,6 +34,9 @@ pub const EDGE_KEY: &str = "e07c4b9d81a65f320c9e7b48d15a6f03b2e8c7d94a10f356";
 pub const GEMINI_API_KEY: &str = "the-gemini-key-of-the-tests";
 /// The web origin that may read answers.
 pub const WEB_ORIGIN: &str = "https://app.example.com";
+
+/// Which stores the origin of every test gets: `embedded`, also when unset, or `production`.
+const STORES: &str = "EDGECHAT_TEST_STORES";
 
 /// The variables of a world, by name.
 type Vars = BTreeMap<&'static str, String>;
@@ -66,12 +70,22 @@ impl Setup {
         self
     }
 
+    /// Sets several variables, such as those of stores that the test has chosen itself.
+    #[must_use]
+    pub fn vars(mut self, vars: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        self.0.extend(vars);
+        self
+    }
+
     /// Starts the world.
     ///
     /// # Panics
     /// When the environment does not name the built parts, or one does not come up.
     pub async fn start(self) -> World {
         let Self(mut vars) = self;
+        if !vars.contains_key("DATABASE_URL") && on_production_stores() {
+            vars.extend(Bases::of_the_run().fresh().await);
+        }
         let dir = tempfile::Builder::new().prefix("edgechat-test-").tempdir().expect("a temporary folder");
         let provider = ScriptedGemini::start().await;
         vars.entry("GEMINI_API_BASE").or_insert_with(|| provider.base());
@@ -87,6 +101,14 @@ impl Setup {
             None => world.edge.start().await,
         }
         world
+    }
+}
+
+fn on_production_stores() -> bool {
+    match std::env::var(STORES).as_deref() {
+        Ok("production") => true,
+        Ok("embedded") | Err(_) => false,
+        Ok(other) => panic!("{STORES} is {other:?}, and should be embedded or production"),
     }
 }
 
@@ -156,6 +178,11 @@ impl World {
     /// Starts the Worker's runtime again, on the same address and the same data.
     pub async fn start_workerd(&mut self) {
         self.edge.start().await;
+    }
+
+    /// The id of the origin's process.
+    pub fn origin_pid(&self) -> u32 {
+        self.origin_part().pid()
     }
 
     /// The id of the Worker runtime's process.

@@ -1,4 +1,5 @@
-//! How the origin is started: the real binary on its embedded default, with its data in the test's folder.
+//! How the origin is started: the real binary, on the stores that the variables name or else on its embedded
+//! default with its data in the test's folder.
 
 use std::path::Path;
 
@@ -16,13 +17,16 @@ pub(super) fn part(dir: &Path, port: Port, vars: &Vars) -> Part {
     std::fs::create_dir(&folder).expect("a folder within the test's own");
     let mut vars: Vec<_> = vars.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     vars.push(("LISTEN_ADDR".to_owned(), port.addr()));
-    vars.push(("DATABASE_URL".to_owned(), format!("sqlite://{}", folder.join("edgechat.db").display())));
+    if !vars.iter().any(|(name, _)| name == "DATABASE_URL") {
+        vars.push(("DATABASE_URL".to_owned(), format!("sqlite://{}", folder.join("edgechat.db").display())));
+    }
     let launch = Launch {
         name: "the origin",
         program: built("EDGECHAT_ORIGIN_BIN"),
         args: vec!["serve".to_owned()],
         vars,
         folder,
+        user: None,
         is_ready,
     };
     Part::new(launch, port)

@@ -2,7 +2,7 @@
 
 use std::{
     env, fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -11,33 +11,35 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
-    sync::oneshot,
+    sync::mpsc,
 };
 
 use super::port::Port;
-use crate::wait::bounded;
+use crate::wait::{BOUND, bounded, until};
 
 /// Whether a line says that the process is ready.
 type IsReady = fn(&str) -> bool;
 
 /// How one part is run.
-pub(super) struct Launch {
+pub(crate) struct Launch {
     /// The part's name, for people.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// The program.
-    pub(super) program: PathBuf,
+    pub(crate) program: PathBuf,
     /// Its arguments.
-    pub(super) args: Vec<String>,
+    pub(crate) args: Vec<String>,
     /// Its whole environment beside `PATH`.
-    pub(super) vars: Vec<(String, String)>,
+    pub(crate) vars: Vec<(String, String)>,
     /// Its working folder.
-    pub(super) folder: PathBuf,
-    /// Finds the line of its standard output that says that it is ready.
-    pub(super) is_ready: IsReady,
+    pub(crate) folder: PathBuf,
+    /// The user it runs as, when that is another than this process's.
+    pub(crate) user: Option<&'static str>,
+    /// Finds the line of its output that says that it is ready.
+    pub(crate) is_ready: IsReady,
 }
 
 /// A part of the world: running or not.
-pub(super) struct Part {
+pub(crate) struct Part {
     launch: Launch,
     port: Port,
     log: Log,
@@ -45,77 +47,119 @@ pub(super) struct Part {
 }
 
 impl Part {
-    pub(super) fn new(launch: Launch, port: Port) -> Self {
+    pub(crate) fn new(launch: Launch, port: Port) -> Self {
         let log = Log { name: launch.name, lines: Arc::default() };
         Self { launch, port, log, child: None }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.port.url()
     }
 
-    pub(super) fn log(&self) -> &Log {
+    pub(crate) fn log(&self) -> &Log {
         &self.log
     }
 
     /// The process's id.
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         let running = self.child.as_ref().and_then(Child::id);
         running.unwrap_or_else(|| panic!("{} does not run", self.launch.name))
     }
 
     /// Starts the process and waits until it says that it is ready.
-    pub(super) async fn start(&mut self) {
+    pub(crate) async fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.launch.name);
         let mut child = self.command().spawn().unwrap_or_else(|error| {
             panic!("{} ({}) does not start: {error}", self.launch.name, self.launch.program.display())
         });
-        let (ready, is_ready) = oneshot::channel();
+        let (ready, mut is_ready) = mpsc::channel(1);
         let stdout = child.stdout.take().expect("stdout is piped");
         let stderr = child.stderr.take().expect("stderr is piped");
-        tokio::spawn(drain(stdout, self.log.clone(), Some((self.launch.is_ready, ready))));
-        tokio::spawn(drain(stderr, self.log.clone(), None));
+        tokio::spawn(drain(stdout, self.log.clone(), self.launch.is_ready, ready.clone()));
+        tokio::spawn(drain(stderr, self.log.clone(), self.launch.is_ready, ready));
         self.child = Some(child);
-        let ready = bounded(&format!("{} to listen", self.launch.name), is_ready).await;
-        assert!(ready.is_ok(), "{} ended before it was ready", self.launch.name);
+        let ready = bounded(&format!("{} to listen", self.launch.name), is_ready.recv()).await;
+        if ready.is_none() {
+            self.log.print_tail();
+            panic!("{} ended before it was ready", self.launch.name);
+        }
     }
 
     fn command(&self) -> Command {
-        let Launch { program, args, vars, folder, .. } = &self.launch;
-        // A test that is killed takes its processes along where the system can do that.
-        let mut command = match on_path("setpriv") {
-            Some(setpriv) => {
-                let mut command = Command::new(setpriv);
-                command.args(["--pdeathsig", "KILL"]).arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
+        let Launch { program, args, vars, folder, user, .. } = &self.launch;
+        let mut command = guarded(program, *user);
         command.args(args).env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
         command.envs(vars.iter().map(|(name, value)| (name, value))).current_dir(folder);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }
 
-    /// Ends the process as `kill -9` does, and waits until it is gone.
-    pub(super) async fn kill(&mut self) {
+    /// Ends the process and its children as `kill -9` does, and waits until they are gone.
+    pub(crate) async fn kill(&mut self) {
         let name = self.launch.name;
+        // Stopped first, it starts no children while they are counted.
+        self.signal(Signal::STOP);
+        let children = self.children();
         let mut child = self.child.take().unwrap_or_else(|| panic!("{name} does not run"));
         child.start_kill().unwrap_or_else(|error| panic!("{name} cannot be killed: {error}"));
+        for pid in &children {
+            // It may have ended by itself.
+            let _ = kill_process(*pid, Signal::KILL);
+        }
         bounded(&format!("{name} to be gone"), child.wait()).await.expect("a child that can be waited for");
+        until(BOUND, &format!("the children of {name} to be gone"), || async {
+            children.iter().all(|pid| is_gone(*pid)).then_some(())
+        })
+        .await;
     }
 
-    pub(super) fn suspend(&self) {
+    /// Keeps the process and its children from running.
+    pub(crate) fn suspend(&self) {
         self.signal(Signal::STOP);
+        self.signal_children(Signal::STOP);
     }
 
-    pub(super) fn resume(&self) {
+    /// Lets them run on.
+    pub(crate) fn resume(&self) {
+        self.signal_children(Signal::CONT);
         self.signal(Signal::CONT);
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("an id of a process");
-        kill_process(pid, signal).unwrap_or_else(|error| panic!("signal to {}: {error}", self.launch.name));
+        kill_process(self.id(), signal)
+            .unwrap_or_else(|error| panic!("signal to {}: {error}", self.launch.name));
+    }
+
+    fn signal_children(&self, signal: Signal) {
+        for pid in self.children() {
+            // It may have ended by itself.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    fn id(&self) -> Pid {
+        i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("an id of a process")
+    }
+
+    /// The processes that this one has started, where the system lists them.
+    fn children(&self) -> Vec<Pid> {
+        let pid = self.pid();
+        let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        listed.split_whitespace().filter_map(|word| word.parse().ok().and_then(Pid::from_raw)).collect()
+    }
+}
+
+/// Whether a process has ended, also when nobody has asked how yet.
+fn is_gone(pid: Pid) -> bool {
+    std::fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero())).is_err()
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // What ends with the value is the child; its children would only notice, and meanwhile write.
+        if self.child.as_ref().and_then(Child::id).is_some() {
+            self.signal_children(Signal::KILL);
+        }
     }
 }
 
@@ -128,19 +172,38 @@ impl fmt::Debug for Part {
     }
 }
 
-fn on_path(program: &str) -> Option<PathBuf> {
+/// A command for this program that ends with the process that starts it, where the system can do that.
+///
+/// # Panics
+/// When it shall run as another user and the system cannot do that.
+pub(crate) fn guarded(program: &Path, user: Option<&str>) -> Command {
+    let setpriv = on_path("setpriv");
+    let Some(setpriv) = setpriv else {
+        assert!(user.is_none(), "`setpriv` (of util-linux) is needed to run {} here", program.display());
+        return Command::new(program);
+    };
+    let mut command = Command::new(setpriv);
+    if let Some(user) = user {
+        command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--init-groups"]);
+    }
+    command.args(["--pdeathsig", "KILL"]).arg(program);
+    command
+}
+
+/// The place of a program that is on the `PATH`.
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// Reads a process's output to its end, so that it never waits for a reader.
-async fn drain(output: impl AsyncRead + Unpin, log: Log, mut ready: Option<(IsReady, oneshot::Sender<()>)>) {
-    let mut lines = BufReader::new(output).split(b'\n');
+async fn drain(output: impl AsyncRead + Unpin, log: Log, is_ready: IsReady, ready: mpsc::Sender<()>) {
+    let (mut lines, mut ready) = (BufReader::new(output).split(b'\n'), Some(ready));
     while let Ok(Some(line)) = lines.next_segment().await {
         let line = String::from_utf8_lossy(&line).into_owned();
-        if let Some((_, sender)) = ready.take_if(|(is_ready, _)| is_ready(&line)) {
+        if let Some(sender) = ready.take_if(|_| is_ready(&line)) {
             // Nobody waits any more when the test has given up.
-            let _ = sender.send(());
+            let _ = sender.try_send(());
         }
         log.push(line);
     }
@@ -165,7 +228,7 @@ impl Log {
 
     /// Prints the last lines to where a test's output goes.
     #[expect(clippy::print_stderr, reason = "libtest shows what a failed test printed")]
-    pub(super) fn print_tail(&self) {
+    pub(crate) fn print_tail(&self) {
         const TAIL: usize = 60;
         let lines = self.lines();
         eprintln!("--- the last lines of {} ---", self.name);

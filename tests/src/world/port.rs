@@ -6,7 +6,7 @@ use tokio::net::TcpSocket;
 
 /// A port of the loopback address that nobody else gets while the value lives, also while its process is dead.
 #[derive(Debug)]
-pub(super) struct Port {
+pub(crate) struct Port {
     addr: SocketAddr,
     /// Bound, never listening. Linux lets another socket with `SO_REUSEADDR` listen on the same address, and hands the
     /// port to nobody who asks for any free one. Elsewhere that would take the address from the process itself.
@@ -15,7 +15,7 @@ pub(super) struct Port {
 
 impl Port {
     /// Takes a free port.
-    pub(super) fn reserve() -> Self {
+    pub(crate) fn reserve() -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_reuseaddr(true).expect("SO_REUSEADDR on a new socket");
         socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
@@ -23,13 +23,18 @@ impl Port {
         Self { addr, _hold: cfg!(target_os = "linux").then_some(socket) }
     }
 
+    /// The port alone.
+    pub(crate) fn number(&self) -> u16 {
+        self.addr.port()
+    }
+
     /// As a listening address, `127.0.0.1:PORT`.
-    pub(super) fn addr(&self) -> String {
+    pub(crate) fn addr(&self) -> String {
         self.addr.to_string()
     }
 
     /// As a base URL.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn part(dir: &Path, port: Port, vars: &Vars) -> Part {
         args: ["serve", "--control-fd=1", "config.capnp", "config"].map(str::to_owned).to_vec(),
         vars: Vec::new(),
         folder,
+        user: None,
         is_ready,
     };
     Part::new(launch, port)

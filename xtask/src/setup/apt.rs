@@ -80,6 +80,11 @@ impl Apt {
     }
 }
 
+/// Whether this is Debian.
+pub(super) fn is_debian() -> bool {
+    debian_codename(&fs::read_to_string("/etc/os-release").unwrap_or_default()).is_some()
+}
+
 /// The codename in `/etc/os-release`, if this is Debian.
 fn debian_codename(os_release: &str) -> Option<&str> {
     let value = |name: &str| {

@@ -1,4 +1,4 @@
-//! A started part of the session: its process group, its log, and whether it is up.
+//! A started part of a session or a test run: its process group, its log, and whether it is up.
 
 use std::{
     fs::File,
@@ -11,10 +11,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{
-    process::{Guarded, guard::now, interrupt},
-    step,
-};
+use super::{Guarded, guard::now, interrupt};
+use crate::step;
 
 /// How long a part may take to stop by itself: the origin lets running requests finish.
 const GRACE: Duration = Duration::from_secs(8);
@@ -26,7 +24,7 @@ const WARNING_CHARS: usize = 200;
 
 /// A running part. Dropping it kills it.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(crate) struct Part {
     name: &'static str,
     process: Guarded,
     log: PathBuf,
@@ -35,7 +33,7 @@ pub(super) struct Part {
 
 impl Part {
     /// Starts a part with a fresh log.
-    pub(super) fn start(name: &'static str, command: &Command, log: &Path) -> Result<Self> {
+    pub(crate) fn start(name: &'static str, command: &Command, log: &Path) -> Result<Self> {
         if let Some(folder) = log.parent() {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -51,7 +49,7 @@ impl Part {
     /// # Errors
     /// When the part ends first (with its own words, if they are about its configuration), `patience` runs out, or the
     /// user interrupts.
-    pub(super) fn wait_until<T>(
+    pub(crate) fn wait_until<T>(
         &mut self,
         patience: Duration,
         ready: impl Fn(&str) -> Option<T>,
@@ -83,19 +81,19 @@ impl Part {
 
     /// # Errors
     /// When the part has ended by itself; its log's tail has then been shown.
-    pub(super) fn require_running(&mut self) -> Result<()> {
+    pub(crate) fn require_running(&mut self) -> Result<()> {
         self.process.try_wait()?.map_or(Ok(()), |status| Err(self.ended(status)))
     }
 
     /// Prints what the part has newly logged as a warning or an error.
-    pub(super) fn print_warnings(&mut self) {
+    pub(crate) fn print_warnings(&mut self) {
         for line in self.new_lines().lines().filter(|line| is_warning(line)) {
             println!("{}: {}", self.name, line.chars().take(WARNING_CHARS).collect::<String>());
         }
     }
 
     /// Asks the part to stop, and kills what has not gone in time.
-    pub(super) fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.process.stop(GRACE);
     }
 

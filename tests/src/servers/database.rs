@@ -1,0 +1,233 @@
+//! A database of its own for every test, on servers that many tests share.
+
+use std::{
+    fs::OpenOptions,
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    io::Write,
+    path::Path,
+    time::Duration,
+};
+
+use ::redis::Client as Redis;
+use tokio::time::timeout;
+use tokio_postgres::NoTls;
+
+use super::{provided, required};
+
+/// The PostgreSQL in which tests make their databases.
+pub const POSTGRES: &str = "EDGECHAT_TEST_POSTGRES";
+/// The server for semantics and races.
+pub const MONGO: &str = "EDGECHAT_TEST_MONGO";
+/// The server that can be killed, where that is another.
+pub const MONGO_DURABLE: &str = "EDGECHAT_TEST_MONGO_DURABLE";
+/// The Redis in which tests have a prefix each.
+pub const REDIS: &str = "EDGECHAT_TEST_REDIS";
+/// The file to which the name of every database goes that is to be dropped when all tests have run: set when a server is
+/// not the run's own.
+pub const TO_DROP: &str = "EDGECHAT_TEST_DATABASES";
+
+/// How long one step with a server may take.
+const BOUND: Duration = Duration::from_secs(10);
+const PREFIX: &str = "edgechat_test_";
+
+/// Three servers, by the address and the user under which databases can be made there.
+#[derive(Clone, Debug)]
+pub struct Bases {
+    /// PostgreSQL.
+    pub postgres: String,
+    /// Whatever speaks MongoDB's protocol.
+    pub mongo: String,
+    /// Redis.
+    pub redis: String,
+}
+
+impl Bases {
+    /// The servers of this test run.
+    ///
+    /// # Panics
+    /// When the environment does not name them.
+    pub fn of_the_run() -> Self {
+        Self { postgres: required(POSTGRES), mongo: required(MONGO), redis: required(REDIS) }
+    }
+
+    /// Makes an empty database on each, and gives the origin's variables for them.
+    ///
+    /// # Panics
+    /// When PostgreSQL refuses.
+    pub async fn fresh(&self) -> Vec<(&'static str, String)> {
+        let name = format!("{PREFIX}{:016x}", RandomState::new().hash_one(std::process::id()));
+        remember(&name);
+        let made = make(&self.postgres, &name).await;
+        made.unwrap_or_else(|error| panic!("PostgreSQL makes no database: {error}"));
+        vec![
+            ("DATABASE_URL", with_database(&self.postgres, &name)),
+            ("MONGODB_URL", with_database(&with_auth_source(&self.mongo), &name)),
+            ("REDIS_URL", self.redis.clone()),
+            ("REDIS_KEY_PREFIX", name),
+        ]
+    }
+
+    /// Drops what [`Self::fresh`] made under these names. What cannot be dropped stays.
+    pub async fn drop_all(&self, names: &[String]) {
+        if let Ok(client) = postgres(&self.postgres).await {
+            for name in names {
+                let _ = client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+            }
+        }
+        if let Ok(client) = mongo(&self.mongo).await {
+            for name in names {
+                let _ = timeout(BOUND, async { client.database(name).drop().await }).await;
+            }
+        }
+        let _ = within_bound(forget_keys(&self.redis, names)).await;
+    }
+}
+
+/// The names that [`Bases::fresh`] wrote to this file.
+pub fn remembered(file: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().filter(|name| name.starts_with(PREFIX)).map(str::to_owned).collect()
+}
+
+/// A connection to PostgreSQL.
+///
+/// # Errors
+/// When there is none within some seconds; the text says why.
+pub async fn postgres(url: &str) -> Result<tokio_postgres::Client, String> {
+    let url = url.replacen("postgresql+asyncpg://", "postgresql://", 1);
+    let (client, connection) = within_bound(tokio_postgres::connect(&url, NoTls)).await?;
+    tokio::spawn(async move {
+        // How it ends is told to whoever asks something.
+        let _ = connection.await;
+    });
+    Ok(client)
+}
+
+/// A client of a MongoDB.
+///
+/// # Errors
+/// When the address is none; the text says why.
+pub async fn mongo(url: &str) -> Result<mongodb::Client, String> {
+    within_bound(async {
+        let mut options = mongodb::options::ClientOptions::parse(url).await?;
+        options.server_selection_timeout = Some(BOUND);
+        mongodb::Client::with_options(options)
+    })
+    .await
+}
+
+/// Waits for one step with a server, and no longer than a person would.
+///
+/// # Errors
+/// When it fails or takes too long; the text says why.
+pub async fn within_bound<T, E: std::error::Error>(
+    step: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
+    match timeout(BOUND, step).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(with_causes(&error)),
+        Err(_) => Err(format!("no answer within {BOUND:?}")),
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+async fn make(url: &str, name: &str) -> Result<(), String> {
+    let client = postgres(url).await?;
+    within_bound(client.batch_execute(&format!("CREATE DATABASE {name}"))).await
+}
+
+/// One short line is written whole, however many tests write at once.
+fn remember(name: &str) {
+    if let Some(file) = provided(TO_DROP) {
+        let mut file = OpenOptions::new().append(true).open(file).expect("the file of databases to drop");
+        file.write_all(format!("{name}\n").as_bytes()).expect("a line in the file of databases to drop");
+    }
+}
+
+async fn forget_keys(url: &str, names: &[String]) -> Result<(), ::redis::RedisError> {
+    let mut connection = Redis::open(url)?.get_multiplexed_async_connection().await?;
+    for name in names {
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = ::redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(format!("{name}*")).arg("COUNT").arg(1_000);
+            let (next, keys): (u64, Vec<String>) = scan.query_async(&mut connection).await?;
+            if !keys.is_empty() {
+                let _: u64 = ::redis::cmd("UNLINK").arg(keys).query_async(&mut connection).await?;
+            }
+            if next == 0 {
+                break;
+            }
+            cursor = next;
+        }
+    }
+    Ok(())
+}
+
+/// The address with another database. What follows the scheme may name several hosts, which no URL parser takes.
+fn with_database(url: &str, name: &str) -> String {
+    let (front, _, query) = parts(url);
+    format!("{front}/{name}{query}")
+}
+
+/// A user of MongoDB is looked up in the database of the address unless the address says otherwise: before another
+/// takes its place, the address has to say so.
+fn with_auth_source(url: &str) -> String {
+    let (front, database, query) = parts(url);
+    if !front.contains('@') || query.contains("authSource=") {
+        return url.to_owned();
+    }
+    let source = if database.is_empty() { "admin" } else { database };
+    let separator = if query.is_empty() { '?' } else { '&' };
+    format!("{front}/{database}{query}{separator}authSource={source}")
+}
+
+/// What comes before the path, the path without its slash, and the query with its question mark.
+fn parts(url: &str) -> (&str, &str, &str) {
+    let (rest, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+    let (_, after_scheme) = rest.split_once("://").unwrap_or(("", rest));
+    let path = after_scheme.find('/').map_or("", |at| after_scheme.split_at(at).1);
+    (rest.strip_suffix(path).unwrap_or(rest), path.trim_start_matches('/'), query)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_takes_the_place_of_another() {
+        for (url, expected) in [
+            ("postgres://u:p@db:5432/app?sslmode=require", "postgres://u:p@db:5432/mine?sslmode=require"),
+            ("postgres://db", "postgres://db/mine"),
+            ("mongodb://a:1,b:2/?replicaSet=r", "mongodb://a:1,b:2/mine?replicaSet=r"),
+            ("mongodb://a:1,b:2?replicaSet=r/s", "mongodb://a:1,b:2/mine?replicaSet=r/s"),
+        ] {
+            assert_eq!(with_database(url, "mine"), expected);
+        }
+    }
+
+    #[test]
+    fn a_user_is_still_looked_up_where_it_was() {
+        for (url, expected) in [
+            ("mongodb://a/", "mongodb://a/"),
+            ("mongodb://u:p@a", "mongodb://u:p@a/?authSource=admin"),
+            ("mongodb://u:p@a/app?tls=true", "mongodb://u:p@a/app?tls=true&authSource=app"),
+            ("mongodb://u:p@a/app?authSource=x", "mongodb://u:p@a/app?authSource=x"),
+        ] {
+            assert_eq!(with_auth_source(url), expected);
+        }
+    }
+
+    #[test]
+    fn only_names_of_tests_are_ever_dropped() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "edgechat_test_0a\napp\n\nedgechat_test_1b\n").unwrap();
+        assert_eq!(remembered(file.path()), ["edgechat_test_0a", "edgechat_test_1b"]);
+        assert!(remembered(Path::new("no/such/file")).is_empty());
+    }
+}

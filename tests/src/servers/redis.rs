@@ -1,0 +1,58 @@
+//! A private Redis.
+
+use ::redis::{Client, InfoDict};
+
+use super::{About, Durability, Server, compose, database::within_bound, required};
+use crate::world::part::{Launch, Part};
+
+/// The program `redis-server`.
+pub const PROGRAM: &str = "EDGECHAT_REDIS_BIN";
+const SERVICE: &str = "redis";
+
+/// Starts an empty one.
+///
+/// # Panics
+/// When it cannot be had.
+pub async fn start(durability: Durability) -> Server {
+    let url = |addr: &str| format!("redis://{addr}");
+    if compose::is_chosen() {
+        return Server::container(SERVICE, durability, url).await;
+    }
+    let program = required(PROGRAM).into();
+    Server::program(SERVICE, |dir, port| {
+        let durable = match durability {
+            Durability::Durable => ["--appendonly", "yes", "--appendfsync", "always"].as_slice(),
+            Durability::Fleeting => &["--appendonly", "no"],
+        };
+        let mut args: Vec<_> = ["--bind", "127.0.0.1", "--save", ""].map(str::to_owned).to_vec();
+        args.extend(["--port".to_owned(), port.number().to_string()]);
+        args.extend(durable.iter().map(|&arg| arg.to_owned()));
+        let url = url(&port.addr());
+        let launch = Launch {
+            name: "Redis",
+            program,
+            args,
+            vars: Vec::new(),
+            folder: dir,
+            user: None,
+            is_ready: |line| line.contains("Ready to accept connections"),
+        };
+        (Part::new(launch, port), url)
+    })
+    .await
+}
+
+/// Asks a server what it is.
+///
+/// # Errors
+/// When it cannot be reached; the text says why.
+pub async fn about(url: &str) -> Result<About, String> {
+    let client = Client::open(url).map_err(|error| error.to_string())?;
+    within_bound(async {
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let info: InfoDict = ::redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
+        let version: String = info.get("redis_version").unwrap_or_default();
+        Ok::<_, ::redis::RedisError>(About::new("Redis", version, &[]))
+    })
+    .await
+}

@@ -1,0 +1,130 @@
+//! The servers of a whole test run: those that the environment names, and private ones for the rest.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+
+use super::{
+    About, Durability, Server, compose,
+    database::{Bases, remembered},
+    mongo, postgres, provided, redis,
+};
+
+/// One server of the run.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Supplied {
+    /// Its address.
+    pub url: String,
+    /// Where it comes from: the variable that names it, `container` or `program`.
+    pub from: String,
+    /// What it is.
+    pub about: About,
+}
+
+/// What `edgechat-servers` tells when all servers are ready, as one line of JSON.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Offer {
+    /// PostgreSQL.
+    pub postgres: Supplied,
+    /// The server for semantics and races.
+    pub mongo: Supplied,
+    /// The server that can be killed, when that is another.
+    pub mongo_durable: Option<Supplied>,
+    /// Redis.
+    pub redis: Supplied,
+    /// The file to which tests write the names of databases on servers that outlive the run.
+    pub databases: Option<PathBuf>,
+}
+
+/// Running servers. The private ones end with the value.
+#[derive(Debug)]
+pub struct Supply {
+    offer: Offer,
+    to_drop: Option<NamedTempFile>,
+    _servers: Vec<Server>,
+}
+
+impl Supply {
+    /// Starts what the environment (`DATABASE_URL`, `MONGODB_URL`, `REDIS_URL`) does not name.
+    ///
+    /// # Errors
+    /// When a named server cannot be reached; the text names its variable and the reason, and not its address, which
+    /// may hold a password.
+    ///
+    /// # Panics
+    /// When a private server does not come up.
+    pub async fn gather() -> Result<Self, String> {
+        let (mut servers, mut named) = (Vec::new(), 0);
+        let mut url_of = |variable: &'static str, server: Option<Server>| {
+            let Some(server) = server else {
+                named += 1;
+                return (provided(variable).unwrap_or_default(), variable);
+            };
+            let url = server.url().to_owned();
+            let from = if server.is_container() { "container" } else { "program" };
+            servers.push(server);
+            (url, from)
+        };
+        let fleeting = Durability::Fleeting;
+        let (postgres, mongo, redis) = tokio::join!(
+            unless_named("DATABASE_URL", postgres::start(fleeting)),
+            unless_named("MONGODB_URL", mongo::start(fleeting)),
+            unless_named("REDIS_URL", redis::start(fleeting)),
+        );
+        let postgres = url_of("DATABASE_URL", postgres);
+        let own_mongo = mongo.is_some();
+        let mongo = url_of("MONGODB_URL", mongo);
+        let redis = url_of("REDIS_URL", redis);
+        let durable = if own_mongo && !mongo::durable_one_decides_races() {
+            Some(url_of("MONGODB_URL", Some(mongo::start(Durability::Durable).await)))
+        } else {
+            None
+        };
+        let to_drop = (named > 0).then(|| NamedTempFile::new().expect("a file in the temporary folder"));
+        let offer = Offer {
+            postgres: supplied(postgres, async |url| postgres::about(url).await).await?,
+            mongo: supplied(mongo, async |url| mongo::about(url).await).await?,
+            mongo_durable: match durable {
+                Some(durable) => Some(supplied(durable, async |url| mongo::about(url).await).await?),
+                None => None,
+            },
+            redis: supplied(redis, async |url| redis::about(url).await).await?,
+            databases: to_drop.as_ref().map(|file| file.path().to_owned()),
+        };
+        Ok(Self { offer, to_drop, _servers: servers })
+    }
+
+    /// What there is.
+    pub fn offer(&self) -> &Offer {
+        &self.offer
+    }
+
+    /// Ends it: what tests have left on servers that go on is removed, private servers end.
+    pub async fn end(self) {
+        let names = self.to_drop.as_ref().map(|file| remembered(file.path())).unwrap_or_default();
+        if !names.is_empty() {
+            let Offer { postgres, mongo, redis, .. } = &self.offer;
+            let url = |supplied: &Supplied| supplied.url.clone();
+            let bases = Bases { postgres: url(postgres), mongo: url(mongo), redis: url(redis) };
+            bases.drop_all(&names).await;
+        }
+        drop(self);
+        compose::sweep();
+    }
+}
+
+async fn unless_named(variable: &str, server: impl Future<Output = Server>) -> Option<Server> {
+    match provided(variable) {
+        Some(_) => None,
+        None => Some(server.await),
+    }
+}
+
+async fn supplied(
+    (url, from): (String, &'static str),
+    ask: impl AsyncFnOnce(&str) -> Result<About, String>,
+) -> Result<Supplied, String> {
+    let about = ask(&url).await.map_err(|reason| format!("the server of {from} cannot be used: {reason}"))?;
+    Ok(Supplied { url, from: from.to_owned(), about })
+}
