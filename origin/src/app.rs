@@ -12,7 +12,7 @@ use crate::{
         tokens::TokenIssuer,
     },
     config::Config,
-    http::overload::MAX_IN_FLIGHT,
+    http::{overload::MAX_IN_FLIGHT, probe::Probes},
     store::Stores,
 };
 
@@ -38,6 +38,8 @@ pub struct Parts {
     pub throttle: Throttle,
     /// Requests that may run at once.
     pub in_flight: Semaphore,
+    /// Checks of the stores.
+    pub probes: Probes,
 }
 
 /// The cryptography refuses the parameters it is given here. Every test that makes an [`App`] rules it out.
@@ -64,6 +66,7 @@ impl App {
             tokens: TokenIssuer::new(&config).map_err(SetupError::Tokens)?,
             throttle: Throttle::new(&config.limits),
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
+            probes: Probes::default(),
             passwords,
             config,
             stores,

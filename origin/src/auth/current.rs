@@ -1,14 +1,15 @@
-//! The extractor of signed-in requests: the token is checked here, and the session in the accounts, whose word counts.
+//! The extractor of signed-in requests: the token is checked here, and its session must be alive.
 
 use axum::{
     extract::FromRequestParts,
     http::{header::AUTHORIZATION, request::Parts},
 };
 use shared::{
-    api::{ErrorCode, account::User},
+    api::account::User,
     auth::{Claims, token::bearer},
 };
 
+use super::live;
 use crate::{app::App, http::Failure};
 
 /// Who is asking.
@@ -25,13 +26,8 @@ impl FromRequestParts<App> for CurrentUser {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         let now = app.clock.now();
         let claims = app.tokens.verify(bearer_of(parts)?, now)?;
-        let session = app.stores.accounts.session(claims.sub, claims.sid).await?;
-        match session {
-            Some(session) if session.ended_at.is_none() && session.expires_at > now => {
-                Ok(Self { user: session.user, claims })
-            }
-            _ => Err(ErrorCode::SessionEnded.into()),
-        }
+        let user = live::user(app, &claims, now).await?;
+        Ok(Self { user, claims })
     }
 }
 

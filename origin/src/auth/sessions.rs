@@ -9,10 +9,13 @@ use shared::{
     time::{DAY_MS, Timestamp},
 };
 
-use super::tokens::{RefreshToken, TokenIssuer, seconds};
+use super::{
+    live,
+    tokens::{RefreshToken, TokenIssuer, seconds},
+};
 use crate::{
     app::App,
-    http::Failure,
+    http::{Failure, detached},
     store::accounts::{NewSession, RefreshExchange, RefreshOutcome},
 };
 
@@ -81,7 +84,7 @@ pub async fn refresh(app: &App, presented: &str, now: Timestamp) -> Result<Token
         now,
         grace_ms: REFRESH_GRACE_MS,
     };
-    match app.stores.accounts.exchange_refresh(exchange).await? {
+    match exchanged(app, exchange).await? {
         RefreshOutcome::Exchanged { session, refresh_expires_at } => {
             Ok(tokens(app, session.user, session.id, &successor, refresh_expires_at, now))
         }
@@ -92,6 +95,20 @@ pub async fn refresh(app: &App, presented: &str, now: Timestamp) -> Result<Token
             Err(ErrorCode::SessionEnded.into())
         }
     }
+}
+
+/// Exchanges, and lets no end of a session be told before what is remembered of it is forgotten. A repetition does it again,
+/// so an answer that was lost on the way from the store is made good.
+async fn exchanged(app: &App, exchange: RefreshExchange) -> Result<RefreshOutcome, Failure> {
+    let stores = app.stores.clone();
+    let outcome = detached(async move {
+        let outcome = stores.accounts.exchange_refresh(exchange).await;
+        if let Ok(RefreshOutcome::Ended { user_id } | RefreshOutcome::Reused { user_id }) = outcome {
+            live::forget(&*stores.ephemeral, user_id).await;
+        }
+        outcome
+    });
+    Ok(outcome.await??)
 }
 
 fn tokens(

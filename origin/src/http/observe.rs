@@ -56,7 +56,7 @@ fn render(response: Response, request_id: &str) -> (Response, Option<ErrorCode>,
     let (error, reason) = match response.extensions().get::<Arc<Failure>>() {
         Some(failure) => (failure.to_api_error(), failure.reason().map(Cow::into_owned)),
         None if has_json_body(&response) => return (response, None, None),
-        None => (of_status(response.status()).into(), None),
+        None => (Failure::from(of_status(response.status())).to_api_error(), None),
     };
     let code = error.code;
     (problem(&error, &response, request_id), Some(code), reason)

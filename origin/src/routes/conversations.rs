@@ -1,5 +1,7 @@
 //! Conversations. Somebody else's is answered exactly like one that does not exist.
 
+use std::sync::Arc;
+
 use axum::{Json as Reply, extract::State, http::StatusCode};
 use garde::Validate;
 use serde::Deserialize;
@@ -13,35 +15,57 @@ use shared::{
     time::Timestamp,
 };
 
+use super::{
+    list_cache::{changing, first_page},
+    repeat,
+};
 use crate::{
     app::App,
     auth::CurrentUser,
-    http::{Failure, Json, PathId, Query, cursor},
-    store::chats::{ActivityPosition, ConversationsPage},
+    http::{Encoded, Failure, IdempotencyKey, Json, PathId, Query, cursor},
+    store::{
+        Chats,
+        chats::{ActivityPosition, ConversationsPage},
+    },
 };
 
 /// Open a conversation
+///
+/// The same `Idempotency-Key` within 24 hours gets the same conversation, however often it is sent.
 #[utoipa::path(
     post,
     path = "/api/v1/chat/conversations",
     operation_id = "create_conversation",
     tag = "chat",
     security(("bearer" = [])),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Your name for this request, 1 to 255 characters"),
+    ),
     request_body = CreateConversation,
     responses(
         (status = 201, body = Conversation),
+        (status = 400, description = "A key of a wrong form", body = Problem, content_type = "application/problem+json"),
         (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json"),
+        (
+            status = 422,
+            description = "`validation_failed`, or `idempotency_key_reused`: the key came with another body",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
     ),
 )]
 pub(super) async fn create(
     State(app): State<App>,
     current: CurrentUser,
+    IdempotencyKey(key): IdempotencyKey,
     Json(request): Json<CreateConversation>,
 ) -> Result<(StatusCode, Reply<Conversation>), Failure> {
-    let now = app.clock.now();
-    let conversation = new_conversation(app.random.id(now), request, now);
-    app.stores.chats.create_conversation(current.user.id, conversation.clone()).await?;
+    let user_id = current.user.id;
+    let making = repeat::making(&app, "create-conversation", user_id, key, &request).await?;
+    let conversation = new_conversation(making.id, request, making.at);
+    let stored = conversation.clone();
+    let creation = |chats: Arc<dyn Chats>| async move { chats.create_conversation(user_id, stored).await };
+    changing(&app, user_id, creation).await?;
     Ok((StatusCode::CREATED, Reply(conversation)))
 }
 
@@ -101,12 +125,27 @@ pub(super) async fn list(
     current: CurrentUser,
     Query(page): Query<PageQuery>,
     Query(filter): Query<ConversationsFilter>,
-) -> Result<Reply<Page<Conversation>>, Failure> {
+) -> Result<Encoded, Failure> {
     let after = cursor::decode(filter.list(), page.cursor.as_deref())?;
-    let wanted =
-        ConversationsPage { archived: filter.archived, after, limit: cursor::one_more(page.limit()) };
-    let found = app.stores.chats.conversations(current.user.id, wanted).await?;
-    Ok(Reply(cursor::page(found, page.limit(), filter.list(), ActivityPosition::of)))
+    let read = read_page(&app, current.user.id, &filter, page.limit(), after);
+    if after.is_some() {
+        return read.await;
+    }
+    let entry = format!("{}.{}", filter.list(), page.limit());
+    first_page(&app, current.user.id, &entry, app.clock.now(), read).await
+}
+
+/// A page of the list after this place, or its first one.
+async fn read_page(
+    app: &App,
+    user_id: Id,
+    filter: &ConversationsFilter,
+    limit: u32,
+    after: Option<ActivityPosition>,
+) -> Result<Encoded, Failure> {
+    let wanted = ConversationsPage { archived: filter.archived, after, limit: cursor::one_more(limit) };
+    let found = app.stores.chats.conversations(user_id, wanted).await?;
+    Encoded::of(&cursor::page(found, limit, filter.list(), ActivityPosition::of))
 }
 
 /// Show a conversation
@@ -156,7 +195,10 @@ pub(super) async fn update(
     PathId(id): PathId,
     Json(request): Json<UpdateConversation>,
 ) -> Result<Reply<Conversation>, Failure> {
-    let changed = app.stores.chats.update_conversation(current.user.id, id, request, app.clock.now()).await?;
+    let (user_id, now) = (current.user.id, app.clock.now());
+    let update =
+        |chats: Arc<dyn Chats>| async move { chats.update_conversation(user_id, id, request, now).await };
+    let changed = changing(&app, user_id, update).await?;
     changed.map(Reply).ok_or_else(|| ErrorCode::NotFound.into())
 }
 
@@ -179,6 +221,8 @@ pub(super) async fn delete(
     current: CurrentUser,
     PathId(id): PathId,
 ) -> Result<StatusCode, Failure> {
-    let deleted = app.stores.chats.delete_conversation(current.user.id, id).await?;
+    let user_id = current.user.id;
+    let deletion = |chats: Arc<dyn Chats>| async move { chats.delete_conversation(user_id, id).await };
+    let deleted = changing(&app, user_id, deletion).await?;
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(ErrorCode::NotFound.into()) }
 }

@@ -1,18 +1,12 @@
 //! Health: of the process, and of the stores one by one.
 
-use std::{future::Future, time::Duration};
+use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
 use shared::api::health::{Check, Checks, Health, HealthStatus, Readiness};
 
-use crate::{
-    app::App,
-    store::{StoreError, StoreResult},
-};
-
-/// How long a store may take to answer a check.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+use crate::app::App;
 
 /// Whether the process is alive
 #[utoipa::path(get, path = "/api/v1/health", operation_id = "health", tag = "health", responses((status = 200, body = Health)))]
@@ -40,49 +34,34 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Readiness
     (status_code(status), Json(Readiness { status, checks: Checks { accounts, chats, ephemeral } }))
 }
 
-/// One store, under the name of the product that serves its port in production.
+/// The accounts, under the name of the product that serves them in production.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct DatabaseHealth {
-    /// Whether it answered in time.
-    status: HealthStatus,
     /// `connected` or `unavailable`.
     #[schema(example = "connected")]
     database: &'static str,
-    /// What serves the port, such as `sqlite`.
-    #[schema(example = "sqlite")]
-    backend: String,
-    /// How long the check took, in milliseconds.
-    latency_ms: f64,
+    #[serde(flatten)]
+    check: Check,
 }
 
-/// As [`DatabaseHealth`], of the conversations.
+/// The conversations, under the name of the product that serves them in production.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct MongoHealth {
-    /// Whether it answered in time.
-    status: HealthStatus,
     /// `connected` or `unavailable`.
     #[schema(example = "connected")]
     mongo: &'static str,
-    /// What serves the port, such as `sqlite`.
-    #[schema(example = "sqlite")]
-    backend: String,
-    /// How long the check took, in milliseconds.
-    latency_ms: f64,
+    #[serde(flatten)]
+    check: Check,
 }
 
-/// As [`DatabaseHealth`], of the short-lived state.
+/// The short-lived state, under the name of the product that serves it in production.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct RedisHealth {
-    /// Whether it answered in time.
-    status: HealthStatus,
     /// `connected` or `unavailable`.
     #[schema(example = "connected")]
     redis: &'static str,
-    /// What serves the port, such as `memory`.
-    #[schema(example = "memory")]
-    backend: String,
-    /// How long the check took, in milliseconds.
-    latency_ms: f64,
+    #[serde(flatten)]
+    check: Check,
 }
 
 /// Whether the accounts answer
@@ -94,9 +73,8 @@ pub(super) struct RedisHealth {
     responses((status = 200, body = DatabaseHealth), (status = 503, body = DatabaseHealth)),
 )]
 pub(super) async fn database(State(app): State<App>) -> (StatusCode, Json<DatabaseHealth>) {
-    let Check { status, backend, latency_ms, .. } = accounts(&app).await;
-    let body = DatabaseHealth { status, database: word(status), backend: backend.into_owned(), latency_ms };
-    (status_code(status), Json(body))
+    let check = accounts(&app).await;
+    (status_code(check.status), Json(DatabaseHealth { database: word(check.status), check }))
 }
 
 /// Whether the conversations answer
@@ -108,9 +86,8 @@ pub(super) async fn database(State(app): State<App>) -> (StatusCode, Json<Databa
     responses((status = 200, body = MongoHealth), (status = 503, body = MongoHealth)),
 )]
 pub(super) async fn mongo(State(app): State<App>) -> (StatusCode, Json<MongoHealth>) {
-    let Check { status, backend, latency_ms, .. } = chats(&app).await;
-    let body = MongoHealth { status, mongo: word(status), backend: backend.into_owned(), latency_ms };
-    (status_code(status), Json(body))
+    let check = chats(&app).await;
+    (status_code(check.status), Json(MongoHealth { mongo: word(check.status), check }))
 }
 
 /// Whether the short-lived state answers
@@ -122,36 +99,23 @@ pub(super) async fn mongo(State(app): State<App>) -> (StatusCode, Json<MongoHeal
     responses((status = 200, body = RedisHealth), (status = 503, body = RedisHealth)),
 )]
 pub(super) async fn redis(State(app): State<App>) -> (StatusCode, Json<RedisHealth>) {
-    let Check { status, backend, latency_ms, .. } = ephemeral(&app).await;
-    let body = RedisHealth { status, redis: word(status), backend: backend.into_owned(), latency_ms };
-    (status_code(status), Json(body))
+    let check = ephemeral(&app).await;
+    (status_code(check.status), Json(RedisHealth { redis: word(check.status), check }))
 }
 
 async fn accounts(app: &App) -> Check {
-    check(app, app.stores.accounts.backend(), app.stores.accounts.ping()).await
+    let store = Arc::clone(&app.stores.accounts);
+    app.probes.accounts.check(&app.clock, store.backend(), async move { store.ping().await }).await
 }
 
 async fn chats(app: &App) -> Check {
-    check(app, app.stores.chats.backend(), app.stores.chats.ping()).await
+    let store = Arc::clone(&app.stores.chats);
+    app.probes.chats.check(&app.clock, store.backend(), async move { store.ping().await }).await
 }
 
 async fn ephemeral(app: &App) -> Check {
-    check(app, app.stores.ephemeral.backend(), app.stores.ephemeral.ping()).await
-}
-
-async fn check(app: &App, backend: &'static str, ping: impl Future<Output = StoreResult<()>>) -> Check {
-    let started = app.clock.elapsed();
-    let outcome = tokio::time::timeout(CHECK_TIMEOUT, ping).await.unwrap_or(Err(StoreError::Timeout));
-    let latency = app.clock.elapsed().saturating_sub(started);
-    if let Err(error) = &outcome {
-        tracing::warn!(%error, backend, "a store failed its check");
-    }
-    Check {
-        status: if outcome.is_ok() { HealthStatus::Ok } else { HealthStatus::Unavailable },
-        backend: backend.into(),
-        latency_ms: (latency.as_secs_f64() * 1_000_000.0).round() / 1_000.0,
-        error: outcome.err().map(|error| error.kind().into()),
-    }
+    let store = Arc::clone(&app.stores.ephemeral);
+    app.probes.ephemeral.check(&app.clock, store.backend(), async move { store.ping().await }).await
 }
 
 const fn word(status: HealthStatus) -> &'static str {

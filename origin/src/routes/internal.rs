@@ -1,6 +1,8 @@
 //! What the Worker asks and tells. The user's own token is checked here as everywhere, so that a leaked key of the Worker
 //! impersonates nobody.
 
+use std::sync::Arc;
+
 use axum::{
     Json as Reply,
     extract::{FromRequest, Request, State},
@@ -19,6 +21,7 @@ use shared::{
     time::{SECOND_MS, Timestamp},
 };
 
+use super::list_cache::changing;
 use crate::{
     app::App,
     auth::{CurrentUser, current::Bearer},
@@ -27,7 +30,7 @@ use crate::{
         body::{has_media_type, read},
         signature::MAX_INTERNAL_BODY_BYTES,
     },
-    store::accounts::UsageEntry,
+    store::{Chats, accounts::UsageEntry},
 };
 
 /// `POST turns`: stores a turn and counts its usage, each once, however often it is delivered. Conversations come first:
@@ -39,7 +42,8 @@ pub(super) async fn deliver(
 ) -> Result<Reply<DeliveryReceipt>, Failure> {
     authorize(&app, &token, &delivery)?;
     let usage = usage_of(&delivery);
-    let last_seq = app.stores.chats.record_turn(delivery).await?;
+    let recording = |chats: Arc<dyn Chats>| async move { chats.record_turn(delivery).await };
+    let last_seq = changing(&app, usage.user_id, recording).await?;
     if !app.stores.accounts.record_usage(usage).await? {
         tracing::info!("a delivery came for a user who is gone");
     }

@@ -5,7 +5,7 @@ use garde::Validate;
 use serde::Deserialize;
 use shared::{
     api::{
-        ErrorCode, Problem,
+        ApiError, ErrorCode, Problem,
         chat::Message,
         page::{Order, Page, PageQuery},
     },
@@ -19,15 +19,29 @@ use crate::{
     store::chats::MessagesPage,
 };
 
-/// The order of a list of messages.
+/// Which messages a list holds, and in which order.
 #[derive(Deserialize, Validate, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct MessagesOrder {
+pub(super) struct MessagesFilter {
     /// `asc`: oldest first; `desc`: newest first.
     #[serde(default)]
     #[garde(skip)]
     #[param(inline)]
     order: Order,
+    /// Only messages after this `seq`; with `order=desc`, only those before it. Not together with `cursor`.
+    #[serde(default)]
+    #[garde(skip)]
+    after_seq: Option<u64>,
+}
+
+impl MessagesFilter {
+    /// The `seq` after which, in the list's order, its first message stands.
+    fn after(&self, list: &str, cursor: Option<&str>) -> Result<Option<u64>, ApiError> {
+        if self.after_seq.is_some() && cursor.is_some() {
+            return Err(ApiError::invalid_field("after_seq", "must not stand beside cursor"));
+        }
+        Ok(cursor::decode(list, cursor)?.or(self.after_seq))
+    }
 }
 
 /// List the messages of a conversation
@@ -37,7 +51,7 @@ pub(super) struct MessagesOrder {
     operation_id = "list_messages",
     tag = "chat",
     security(("bearer" = [])),
-    params(("id" = Id, Path, description = "The conversation"), PageQuery, MessagesOrder),
+    params(("id" = Id, Path, description = "The conversation"), PageQuery, MessagesFilter),
     responses(
         (status = 200, body = Page<Message>),
         (status = 401, body = Problem, content_type = "application/problem+json"),
@@ -50,11 +64,11 @@ pub(super) async fn list(
     current: CurrentUser,
     PathId(id): PathId,
     Query(page): Query<PageQuery>,
-    Query(MessagesOrder { order }): Query<MessagesOrder>,
+    Query(filter): Query<MessagesFilter>,
 ) -> Result<Reply<Page<Message>>, Failure> {
-    let list = list_name(id, order);
-    let after = cursor::decode(&list, page.cursor.as_deref())?;
-    let wanted = MessagesPage { order, after, limit: cursor::one_more(page.limit()) };
+    let list = list_name(id, filter.order);
+    let after = filter.after(&list, page.cursor.as_deref())?;
+    let wanted = MessagesPage { order: filter.order, after, limit: cursor::one_more(page.limit()) };
     let found = app.stores.chats.messages(current.user.id, id, wanted).await?;
     let found = found.ok_or(ErrorCode::NotFound)?;
     Ok(Reply(cursor::page(found, page.limit(), &list, |message| message.seq)))

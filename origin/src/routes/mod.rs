@@ -8,8 +8,11 @@ mod docs;
 mod health;
 mod internal;
 mod keys;
+pub(crate) mod list_cache;
 mod messages;
 mod models;
+mod repeat;
+mod sync;
 mod usage;
 mod worker;
 
@@ -86,6 +89,7 @@ fn public() -> OpenApiRouter<App> {
         .routes(routes!(conversations::create, conversations::list))
         .routes(routes!(conversations::show, conversations::update, conversations::delete))
         .routes(routes!(messages::list))
+        .routes(routes!(sync::follow))
         .routes(routes!(models::list))
         .routes(routes!(usage::show))
 }

@@ -12,7 +12,7 @@ const OF_THE_WORKER: [(&str, &str); 4] = [
     ("post", "/api/v1/chat/turns/{id}/cancel"),
 ];
 
-const ROUTES: [(&str, &str); 22] = [
+const ROUTES: [(&str, &str); 23] = [
     ("get", "/"),
     ("get", "/.well-known/jwks.json"),
     ("get", "/api/v1/health"),
@@ -33,6 +33,7 @@ const ROUTES: [(&str, &str); 22] = [
     ("patch", "/api/v1/chat/conversations/{id}"),
     ("delete", "/api/v1/chat/conversations/{id}"),
     ("get", "/api/v1/chat/conversations/{id}/messages"),
+    ("get", "/api/v1/sync"),
     ("get", "/api/v1/ai/models"),
     ("get", "/api/v1/usage/me"),
 ];

@@ -54,7 +54,7 @@ impl Clock for TestClock {
     }
 
     fn elapsed(&self) -> Duration {
-        Duration::ZERO
+        Duration::from_millis(u64::try_from(self.now().millis_since(START)).unwrap())
     }
 }
 

@@ -7,6 +7,7 @@
 //! - [`usage`]: what was used
 //! - [`health`]: health checks
 //! - [`page`]: lists and their cursors
+//! - [`sync`]: what changed for a user
 //! - [`internal`]: what the Worker and the origin say to each other; no client sees it
 
 pub mod account;
@@ -16,6 +17,7 @@ pub mod error;
 pub mod health;
 pub mod internal;
 pub mod page;
+pub mod sync;
 pub mod usage;
 
 pub use error::{ApiError, ErrorCode, FieldError, Problem};

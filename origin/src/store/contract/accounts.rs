@@ -61,8 +61,14 @@ async fn outcome(store: &Store, exchange: RefreshExchange) -> (&'static str, i64
             ("exchanged", refresh_expires_at.millis_since(START))
         }
         RefreshOutcome::Unknown => ("unknown", 0),
-        RefreshOutcome::Ended { .. } => ("ended", 0),
-        RefreshOutcome::Reused { .. } => ("reused", 0),
+        RefreshOutcome::Ended { user_id } => {
+            assert_eq!(user_id, id(1));
+            ("ended", 0)
+        }
+        RefreshOutcome::Reused { user_id } => {
+            assert_eq!(user_id, id(1));
+            ("reused", 0)
+        }
     }
 }
 

@@ -1,0 +1,69 @@
+//! What changed for a user, for clients that keep a copy.
+
+use axum::{Json as Reply, extract::State};
+use shared::api::{
+    Problem,
+    page::PageQuery,
+    sync::{SyncItem, SyncPage},
+};
+
+use crate::{
+    app::App,
+    auth::CurrentUser,
+    http::{Failure, Query, cursor},
+    store::chats::Change,
+};
+
+/// The list's name, which its cursors are bound to.
+const LIST: &str = "sync";
+
+/// Follow what changes
+///
+/// Which conversations changed, in the order in which they did: opened, renamed, deleted, or with new messages. Without a
+/// cursor from the beginning, deleted ones included. To keep a copy right:
+///
+/// 1. Take over each item: replace the conversation, or remove it where `deleted`.
+/// 2. Where its `message_count` is above the highest `seq` you have, get the rest from `…/messages?after_seq=` that `seq`.
+///    A `seq` that is missing between two others is a message on its way: ask from before the gap again when the
+///    conversation comes next.
+/// 3. Keep `next_cursor`, and ask with it: at once while `has_more`, else when you next want to know.
+///
+/// A conversation may come again without a difference. What was acknowledged before the request is never missed.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sync",
+    operation_id = "sync",
+    tag = "chat",
+    security(("bearer" = [])),
+    params(PageQuery),
+    responses(
+        (status = 200, body = SyncPage),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn follow(
+    State(app): State<App>,
+    current: CurrentUser,
+    Query(page): Query<PageQuery>,
+) -> Result<Reply<SyncPage>, Failure> {
+    let after = cursor::decode(LIST, page.cursor.as_deref())?.unwrap_or(0);
+    let (limit, now) = (cursor::one_more(page.limit()), app.clock.now());
+    let changes = app.stores.chats.changes(current.user.id, after, limit, now).await?;
+    Ok(Reply(of_changes(changes, page.limit(), after)))
+}
+
+/// The page of what the store returned for [`cursor::one_more`] after this place.
+fn of_changes(mut changes: Vec<Change>, limit: u32, after: u64) -> SyncPage {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = changes.len() > limit;
+    changes.truncate(limit);
+    let place = changes.last().map_or(after, |last| last.position);
+    let items = changes.into_iter().map(|change| SyncItem {
+        id: change.conversation_id,
+        deleted: change.conversation.is_none(),
+        conversation: change.conversation,
+    });
+    SyncPage { items: items.collect(), next_cursor: cursor::encode(LIST, &place), has_more }
+}
