@@ -13,7 +13,7 @@ const config :Workerd.Config = (
     # --directory-path=objects=… says where.
     (name = "objects", disk = (writable = true)),
   ],
-  sockets = [(name = "http", address = "*:8787", http = (), service = "gate")],
+  sockets = [(name = "http", address = "0.0.0.0:8787", http = (), service = "gate")],
 );
 
 const gate :Workerd.Worker = (
