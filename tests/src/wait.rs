@@ -12,16 +12,18 @@ const POLL: Duration = Duration::from_millis(10);
 ///
 /// # Panics
 /// When it takes longer; the message names `what`.
-pub async fn bounded<F: Future>(what: &str, future: F) -> F::Output {
-    bounded_by(BOUND, what, future).await
+pub fn bounded<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
+    bounded_by(BOUND, what, future)
 }
 
-/// Waits for `future`, at most `bound`.
+/// Waits for `future`, at most `bound`. A whole request is a large value, which is not carried around in whatever waits
+/// for it.
 ///
 /// # Panics
 /// When it takes longer; the message names `what`.
-pub async fn bounded_by<F: Future>(bound: Duration, what: &str, future: F) -> F::Output {
-    timeout(bound, future).await.unwrap_or_else(|_| panic!("waited {bound:?} for {what}"))
+pub fn bounded_by<F: Future>(bound: Duration, what: &str, future: F) -> impl Future<Output = F::Output> {
+    let future = Box::pin(future);
+    async move { timeout(bound, future).await.unwrap_or_else(|_| panic!("waited {bound:?} for {what}")) }
 }
 
 /// Asks until the answer is there, at most `bound`.

@@ -8,6 +8,7 @@
 //! - `concurrency`: two messages at once
 //! - `chaos`: parts die at every kind of moment
 //! - `outages`: parts die in the middle and come back
+//! - `store_chaos`: databases of their own die, hang and come back, on the production stores
 //! - `provider_failures`: every way a provider fails
 //! - `identity`: tokens, and what is not yours
 //! - `requests`: malformed, too large, wrong; request ids; CORS
@@ -41,6 +42,8 @@ mod proxy;
 mod requests;
 #[cfg(test)]
 mod scripted_provider;
+#[cfg(test)]
+mod store_chaos;
 #[cfg(test)]
 mod streaming;
 #[cfg(test)]

@@ -1,0 +1,118 @@
+//! A list read after a write shows it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use edgechat_tests::{client::Phone, world::World};
+use reqwest::Method;
+use serde_json::json;
+use shared::{
+    api::{chat::Conversation, page::Page},
+    id::Id,
+};
+
+use super::{Store, world_with};
+
+const USERS: usize = 3;
+const READERS: usize = 3;
+const WRITES: u64 = 60;
+const KILLS: usize = 10;
+
+/// The title's number in the list, as a user reads it.
+async fn listed(phone: &Phone, conversation: Id) -> Option<u64> {
+    let reply = phone.client.get("/api/v1/chat/conversations").send().await.expect_status(200);
+    let page: Page<Conversation> = reply.json();
+    let found = page.items.into_iter().find(|listed| listed.id == conversation)?;
+    found.title.and_then(|title| title.parse().ok())
+}
+
+/// One user: a writer counts upwards in a title, and readers never see less than what was acknowledged before they asked.
+/// In the end the conversation is deleted, and no list has it.
+async fn counts(phone: Phone) {
+    let body = json!({ "title": "0" });
+    let made = phone.client.post("/api/v1/chat/conversations").json(&body).send().await.expect_status(201);
+    let conversation = made.json::<Conversation>().id;
+    let (acknowledged, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..READERS {
+        let (phone, acknowledged, done) = (phone.clone(), Arc::clone(&acknowledged), Arc::clone(&done));
+        readers.spawn(async move {
+            while !done.load(Ordering::SeqCst) {
+                let at_least = acknowledged.load(Ordering::SeqCst);
+                let seen = listed(&phone, conversation).await.expect("the conversation is in the list");
+                assert!(seen >= at_least, "{seen} is listed after {at_least} was acknowledged");
+            }
+        });
+    }
+    let path = format!("/api/v1/chat/conversations/{conversation}");
+    for number in 1..=WRITES {
+        let body = json!({ "title": number.to_string() });
+        let _ = phone.client.ask(Method::PATCH, &path).json(&body).send().await.expect_status(200);
+        acknowledged.store(number, Ordering::SeqCst);
+        assert_eq!(listed(&phone, conversation).await, Some(number));
+    }
+    done.store(true, Ordering::SeqCst);
+    while let Some(reader) = readers.join_next().await {
+        reader.unwrap();
+    }
+    let _ = phone.client.ask(Method::DELETE, &path).send().await.expect_status(204);
+    assert_eq!(listed(&phone, conversation).await, None);
+}
+
+async fn users(world: &World) -> tokio::task::JoinSet<()> {
+    let mut users = tokio::task::JoinSet::new();
+    for _ in 0..USERS {
+        users.spawn(counts(world.phone().await));
+    }
+    users
+}
+
+#[tokio::test]
+async fn a_list_read_after_a_write_shows_it() {
+    let (world, _redis) = world_with(Store::Redis).await;
+    let mut users = users(&world).await;
+    while let Some(user) = users.join_next().await {
+        user.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_list_read_after_a_write_shows_it_also_while_redis_comes_and_goes() {
+    let (world, mut redis) = world_with(Store::Redis).await;
+    let mut users = users(&world).await;
+    for kill in 0..KILLS {
+        if kill % 2 == 0 {
+            redis.kill().await;
+            world.phone().await.conversation().await;
+            redis.start().await;
+        } else {
+            redis.suspend().await;
+            world.phone().await.conversation().await;
+            redis.resume().await;
+        }
+    }
+    while let Some(user) = users.join_next().await {
+        user.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_turn_moves_its_conversation_to_the_top_of_the_list() {
+    let (world, _redis) = world_with(Store::Redis).await;
+    let phone = world.phone().await;
+    let (one, other) = (phone.conversation().await, phone.conversation().await);
+    for (turn, conversation) in [one, other, one, one, other].into_iter().enumerate() {
+        let sent = phone.say(conversation, &format!("turn {turn}")).await;
+        phone.persisted(sent.turn_id).await;
+        let reply = phone.client.get("/api/v1/chat/conversations").send().await.expect_status(200);
+        let page: Page<Conversation> = reply.json();
+        assert_eq!(page.items[0].id, conversation);
+        assert_eq!(
+            page.items[0].last_message_preview.as_deref(),
+            Some(sent.assistant_message.content.as_str())
+        );
+        assert_eq!(page.items[0].message_count, sent.assistant_message.seq);
+    }
+}

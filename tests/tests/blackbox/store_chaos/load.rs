@@ -1,0 +1,234 @@
+//! Users who register, sign in and chat without a pause, and remember what they were told.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use edgechat_tests::{
+    client::{Client, PASSWORD, Phone, Reply, content},
+    wait::{bounded_by, until},
+    world::World,
+};
+use serde_json::json;
+use shared::{
+    api::chat::{Conversation, Role, SentMessage},
+    id::Id,
+};
+use tokio::task::JoinSet;
+
+const USERS: usize = 4;
+/// A conversation of the tests fits on one page.
+const TURNS_A_CONVERSATION: usize = 20;
+/// Every so many turns a user signs in anew and somebody else registers.
+const TURNS_A_SIGN_IN: usize = 3;
+/// How long one step may take with a server that dies again and again meanwhile.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What the users and those who look on share.
+#[derive(Debug, Default)]
+struct Counters {
+    /// Answers that acknowledge something.
+    acknowledged: AtomicU64,
+    /// Answers that say that a store is not there.
+    failed: AtomicU64,
+    stop: AtomicBool,
+}
+
+/// What one user was told.
+#[derive(Debug)]
+struct Ledger {
+    phone: Phone,
+    conversations: Vec<(Id, Vec<String>)>,
+    turns: Vec<Id>,
+    registered: Vec<String>,
+}
+
+/// Users at work.
+#[derive(Debug)]
+pub(super) struct Load {
+    counters: Arc<Counters>,
+    users: JoinSet<Ledger>,
+}
+
+impl Load {
+    /// Starts it. With `one_writer`, a user waits until the origin has a turn before the next: a store without atomic
+    /// updates can be asked for no more.
+    pub(super) async fn start(world: &World, one_writer: bool) -> Self {
+        let (counters, mut users) = (Arc::<Counters>::default(), JoinSet::new());
+        for number in 0..USERS {
+            let phone = world.phone().await;
+            let user = User { number, phone, one_writer, counters: Arc::clone(&counters) };
+            users.spawn(user.work());
+        }
+        Self { counters, users }
+    }
+
+    /// Waits until that many more answers have come in, good or bad.
+    pub(super) async fn answers(&self, more: u64) {
+        let counters = &self.counters;
+        let so_far = || counters.acknowledged.load(Ordering::SeqCst) + counters.failed.load(Ordering::SeqCst);
+        let goal = so_far() + more;
+        until(PATIENCE, "the load to go on", || async { (so_far() >= goal).then_some(()) }).await;
+    }
+
+    /// Ends it and compares: everything that was acknowledged is there, and nothing twice.
+    pub(super) async fn settle(mut self) -> Settled {
+        self.counters.stop.store(true, Ordering::SeqCst);
+        let mut settled =
+            Settled { failed: self.counters.failed.load(Ordering::SeqCst), ..Settled::default() };
+        while let Some(ledger) = bounded_by(PATIENCE * 2, "the users to stop", self.users.join_next()).await {
+            let ledger = ledger.expect("a user who was answered as expected");
+            settled.turns += ledger.turns.len();
+            settled.registered += ledger.registered.len();
+            ledger.compare().await;
+        }
+        settled
+    }
+}
+
+/// What a load came to.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    pub(super) turns: usize,
+    pub(super) registered: usize,
+    pub(super) failed: u64,
+}
+
+struct User {
+    number: usize,
+    phone: Phone,
+    one_writer: bool,
+    counters: Arc<Counters>,
+}
+
+impl User {
+    async fn work(self) -> Ledger {
+        let mut ledger = Ledger {
+            phone: self.phone.clone(),
+            conversations: Vec::new(),
+            turns: Vec::new(),
+            registered: vec![self.phone.tokens.user.email.clone().expect("who registers by address has one")],
+        };
+        for turn in 0.. {
+            if self.counters.stop.load(Ordering::SeqCst) {
+                break;
+            }
+            if turn % TURNS_A_CONVERSATION == 0 {
+                ledger.conversations.push((self.converse().await, Vec::new()));
+            }
+            let (conversation, said) = ledger.conversations.last_mut().expect("just opened");
+            let text = format!("user {} turn {turn}", self.number);
+            ledger.turns.push(self.say(*conversation, &text).await);
+            said.push(text);
+            if turn % TURNS_A_SIGN_IN == 0 {
+                self.sign_in(&ledger.registered[0]).await;
+                let email = format!("load-{}-{turn}@example.com", self.number);
+                if self.register(&email).await {
+                    ledger.registered.push(email);
+                }
+            }
+        }
+        ledger
+    }
+
+    /// Opens a conversation. One whose answer was lost stays empty, and is nobody's.
+    async fn converse(&self) -> Id {
+        until(PATIENCE, "a conversation", || async {
+            let reply =
+                self.phone.client.post("/api/v1/chat/conversations").json(&json!({})).try_send().await;
+            self.counted(reply.ok()?, 201).map(|reply| reply.json::<Conversation>().id)
+        })
+        .await
+    }
+
+    /// Says something, with the same key until somebody answers.
+    async fn say(&self, conversation: Id, text: &str) -> Id {
+        let sent: SentMessage = until(PATIENCE, "an answer", || async {
+            let reply = self.phone.message(conversation, &content(text)).key(text).try_send().await.ok()?;
+            let expected = if reply.status == 200 { 200 } else { 201 };
+            self.counted(reply, expected).map(|reply| reply.json())
+        })
+        .await;
+        if self.one_writer {
+            self.phone.persisted(sent.turn_id).await;
+        }
+        sent.turn_id
+    }
+
+    async fn sign_in(&self, email: &str) {
+        if let Ok(reply) = sign_in(&self.phone.client.anonymous(), email).await {
+            self.counted(reply, 200);
+        }
+    }
+
+    /// Whether somebody is registered; when the answer is lost or bad, nobody knows.
+    async fn register(&self, email: &str) -> bool {
+        let body = json!({ "email": email, "password": PASSWORD });
+        let reply = self.phone.client.anonymous().post("/api/v1/auth/register").json(&body).try_send().await;
+        reply.is_ok_and(|reply| self.counted(reply, 201).is_some())
+    }
+
+    /// The answer when it is the expected one; any other has to say that a store is not there.
+    fn counted(&self, reply: Reply, expected: u16) -> Option<Reply> {
+        if reply.status == expected {
+            self.counters.acknowledged.fetch_add(1, Ordering::SeqCst);
+            return Some(reply);
+        }
+        assert!(reply.status == 503 || reply.status == 504, "{reply:?}");
+        self.counters.failed.fetch_add(1, Ordering::SeqCst);
+        None
+    }
+}
+
+impl Ledger {
+    /// Compares it with what the origin has.
+    async fn compare(self) {
+        let Self { phone, conversations, turns, registered } = self;
+        for turn in &turns {
+            phone.persisted(*turn).await;
+        }
+        for (conversation, said) in &conversations {
+            let messages = phone.messages(*conversation).await;
+            let asked: Vec<_> = messages.iter().filter(|message| message.role == Role::User).collect();
+            let texts: Vec<_> = asked.iter().map(|message| &message.content).collect();
+            assert_eq!(texts, said.iter().collect::<Vec<_>>());
+            let seqs: Vec<_> = messages.iter().map(|message| message.seq).collect();
+            assert_eq!(seqs, (1..=2 * said.len() as u64).collect::<Vec<_>>());
+        }
+        let totals = phone.usage().await.totals;
+        assert_eq!((totals.requests, totals.messages), (turns.len() as u64, turns.len() as u64));
+        for email in &registered {
+            let reply = sign_in(&phone.client.anonymous(), email).await.expect("an answer");
+            assert_eq!(reply.status, 200, "{email}: {reply:?}");
+        }
+    }
+}
+
+async fn sign_in(client: &Client, email: &str) -> Result<Reply, reqwest::Error> {
+    let body = json!({ "email": email, "password": PASSWORD });
+    client.post("/api/v1/auth/login").json(&body).try_send().await
+}
+
+/// Somebody new registers, signs in, opens a conversation and has a turn that the origin keeps: `None` while any of it
+/// fails.
+pub(super) async fn serves(world: &World, email: &str) -> Option<()> {
+    let client = world.client();
+    let body = json!({ "email": email, "password": PASSWORD });
+    let registered = client.post("/api/v1/auth/register").json(&body).try_send().await.ok()?;
+    // An earlier attempt may have come as far as this.
+    if ![201, 400].contains(&registered.status) {
+        return None;
+    }
+    let reply = sign_in(&client, email).await.ok().filter(|reply| reply.status == 200)?;
+    let token = reply.value()["access_token"].as_str()?.to_owned();
+    let client = client.with_token(token);
+    let made = client.post("/api/v1/chat/conversations").json(&json!({})).try_send().await.ok()?;
+    let conversation = (made.status == 201).then(|| made.json::<Conversation>().id)?;
+    let path = edgechat_tests::client::messages_path(conversation);
+    let said = client.post(&path).json(&content("Are you there?")).try_send().await.ok()?;
+    (said.status == 201 && said.json::<SentMessage>().persisted).then_some(())
+}

@@ -1,0 +1,104 @@
+//! Servers that accept connections and do not answer.
+
+use std::time::Duration;
+
+use edgechat_tests::{
+    client::{PASSWORD, Phone, Reply, content},
+    clock::now,
+    wait::{bounded_by, until},
+    world::World,
+};
+use serde_json::json;
+use shared::{api::chat::SentMessage, id::Id};
+
+use super::{Store, load::serves, world_with};
+
+const SUSPENDED_MS: i64 = 10_000;
+/// Waiting for a connection and for one statement, both to their end, and what a busy machine adds.
+const TIMEOUTS: Duration = Duration::from_secs(9);
+/// How soon everything works again.
+const BACK: Duration = Duration::from_secs(10);
+
+/// Everything a phone does, at once; each request is answered within the timeouts of the stores.
+async fn everything(world: &World, phone: &Phone, conversation: Id, wave: usize) -> [Reply; 6] {
+    let nobody = world.client();
+    let email = phone.tokens.user.email.clone().unwrap();
+    let text = format!("wave {wave}");
+    let credentials = json!({ "email": email, "password": PASSWORD });
+    let newcomer = json!({ "email": format!("wave-{wave}@example.com"), "password": PASSWORD });
+    let sent = tokio::join!(
+        nobody.post("/api/v1/auth/login").json(&credentials).send(),
+        nobody.post("/api/v1/auth/register").json(&newcomer).send(),
+        phone.client.get("/api/v1/users/me").send(),
+        phone.client.get("/api/v1/chat/conversations").send(),
+        phone.client.get("/api/v1/usage/me").send(),
+        phone.message(conversation, &content(&text)).key(&text).send(),
+    );
+    sent.into()
+}
+
+/// Waves of requests to a suspended server, for as long as it is; what was answered.
+async fn waves(store: Store) -> Vec<[Reply; 6]> {
+    let (world, server) = world_with(store).await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    server.suspend().await;
+    let (since, mut answered) = (now(), Vec::new());
+    while now().millis_since(since) < SUSPENDED_MS {
+        let wave = everything(&world, &phone, conversation, answered.len());
+        answered.push(bounded_by(TIMEOUTS, "every request to be answered", wave).await);
+    }
+    server.resume().await;
+    until(BACK, "everything to work again", || serves(&world, "afterwards@example.com")).await;
+
+    // What was said meanwhile is there, once.
+    let turns: Vec<SentMessage> = answered
+        .iter()
+        .map(|replies| &replies[5])
+        .filter(|said| said.status == 201)
+        .map(Reply::json)
+        .collect();
+    for sent in &turns {
+        phone.persisted(sent.turn_id).await;
+    }
+    let messages = phone.messages(conversation).await;
+    assert_eq!(messages.len(), 2 * turns.len());
+    assert_eq!(phone.usage().await.totals.requests, turns.len() as u64);
+    answered
+}
+
+/// Whether each answer is a good one or says that a store is not there.
+fn are_honest(answered: &[[Reply; 6]]) {
+    for reply in answered.iter().flatten() {
+        assert!([200, 201, 503, 504].contains(&reply.status), "{reply:?}");
+        if reply.status == 503 {
+            assert!(reply.header("retry-after").is_some(), "{reply:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn postgresql_hangs_and_no_request_does() {
+    let answered = waves(Store::Postgres).await;
+    are_honest(&answered);
+    assert!(answered.iter().all(|replies| replies[0].status == 503), "nobody signs in without accounts");
+}
+
+#[tokio::test]
+async fn mongodb_hangs_and_no_request_does() {
+    let answered = waves(Store::Mongo).await;
+    are_honest(&answered);
+    for replies in &answered {
+        let accounts: Vec<_> = replies[..3].iter().map(|reply| reply.status).collect();
+        assert_eq!(accounts, [200, 201, 200], "accounts need no conversations");
+    }
+}
+
+#[tokio::test]
+async fn redis_hangs_and_everything_works() {
+    for replies in waves(Store::Redis).await {
+        let statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
+        assert_eq!(statuses, [200, 201, 200, 200, 200, 201], "{replies:?}");
+        assert!(replies[5].json::<SentMessage>().persisted);
+    }
+}
