@@ -1,6 +1,6 @@
 //! The load client: requests over connections that stay open, each with the times at which its answer came.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -127,7 +127,7 @@ impl Answer {
     }
 
     /// The whole body.
-    async fn read(&mut self) -> Vec<u8> {
+    pub(super) async fn read(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         while let Some(bytes) = self.next().await {
             body.extend_from_slice(&bytes);
@@ -141,14 +141,53 @@ fn broken(site: &str, error: &hyper::Error) -> ! {
 }
 
 /// What one connection sends over and over, and what it must hear.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Lane {
-    /// The request.
-    pub(super) template: Template,
-    /// With a prefix, every request has an idempotency key of its own.
-    pub(super) key_prefix: Option<String>,
-    /// Whether this body is the right answer. It comes with status 200.
-    pub(super) is_right: fn(&[u8]) -> bool,
+    request: Arc<dyn Fn(usize) -> Template + Send + Sync>,
+    is_right: fn(&[u8]) -> bool,
+}
+
+impl Lane {
+    /// The same request every time. `is_right` knows the right body; it comes with status 200.
+    pub(super) fn same(template: Template, is_right: fn(&[u8]) -> bool) -> Self {
+        Self::made(move |_| template.clone(), is_right)
+    }
+
+    /// The same request every time, with an idempotency key of its own that begins with `prefix`.
+    pub(super) fn keyed(template: Template, prefix: String, is_right: fn(&[u8]) -> bool) -> Self {
+        Self::made(
+            move |round| {
+                let mut request = template.clone();
+                set_key(&mut request, &format!("{prefix}-{round}"));
+                request
+            },
+            is_right,
+        )
+    }
+
+    /// A request made anew each time; it is told how many came before.
+    pub(super) fn made(
+        request: impl Fn(usize) -> Template + Send + Sync + 'static,
+        is_right: fn(&[u8]) -> bool,
+    ) -> Self {
+        Self { request: Arc::new(request), is_right }
+    }
+
+    /// The request after so many others.
+    pub(super) fn request(&self, round: usize) -> Template {
+        (self.request)(round)
+    }
+
+    /// Whether this body is the right answer.
+    pub(super) fn is_right(&self, body: &[u8]) -> bool {
+        (self.is_right)(body)
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").finish_non_exhaustive()
+    }
 }
 
 /// How long an answer took.
@@ -206,15 +245,11 @@ pub(super) async fn hammer(site: &Site, lanes: &[Lane], length: Duration) -> Run
 async fn drive(mut connection: Connection, lane: Lane, until: Instant) -> Vec<Timing> {
     let mut timings = Vec::new();
     while Instant::now() < until {
-        let mut request = lane.template.clone();
-        if let Some(prefix) = &lane.key_prefix {
-            set_key(&mut request, &format!("{prefix}-{}", timings.len()));
-        }
-        let mut answer = connection.ask(request).await;
+        let mut answer = connection.ask(lane.request(timings.len())).await;
         let body = answer.read().await;
         let timing = Timing { first_byte: answer.head - answer.asked, whole: answer.asked.elapsed() };
         assert!(
-            answer.status == StatusCode::OK && (lane.is_right)(&body),
+            answer.status == StatusCode::OK && lane.is_right(&body),
             "{} answered {} and {}",
             answer.site,
             answer.status,
@@ -229,7 +264,7 @@ async fn drive(mut connection: Connection, lane: Lane, until: Instant) -> Vec<Ti
 ///
 /// # Panics
 /// When the key cannot stand in a header.
-pub(super) fn set_key(request: &mut Template, key: &str) {
+fn set_key(request: &mut Template, key: &str) {
     let name = HeaderName::from_static("idempotency-key");
     request.headers_mut().insert(name, HeaderValue::from_str(key).expect("a key of plain letters"));
 }

@@ -6,11 +6,13 @@
 //! - [`load`], [`provider`]: the load client and the provider it ends at, both lean, so that the Worker is what is seen
 //! - [`process`], [`machine`]: what the system tells
 //! - [`figures`], [`report`]: from samples to the table
+//! - [`origin`]: the origin alone, on both configurations of its stores
 
 pub mod cases;
 mod figures;
 mod load;
 mod machine;
+pub mod origin;
 mod process;
 mod provider;
 mod report;

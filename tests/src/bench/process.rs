@@ -27,8 +27,17 @@ impl Process {
 
     /// The most memory it has had resident at once, in MiB.
     pub(super) fn peak_memory_mib(self) -> Option<f64> {
+        self.memory_mib("VmHWM:")
+    }
+
+    /// The memory it has resident now, in MiB.
+    pub(super) fn resident_mib(self) -> Option<f64> {
+        self.memory_mib("VmRSS:")
+    }
+
+    fn memory_mib(self, field: &str) -> Option<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
         let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         Some(kib / 1_024.0)
     }

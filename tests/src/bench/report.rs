@@ -102,7 +102,7 @@ impl fmt::Display for Report {
 }
 
 /// A figure with the smallest and the largest that were measured.
-fn with_spread(figure: f64, rounds: &Rounds) -> String {
+pub(super) fn with_spread(figure: f64, rounds: &Rounds) -> String {
     let (least, most) = rounds.spread();
     let (figure, least, most) = (short(figure), short(least), short(most));
     if least == most { figure } else { format!("{figure} ({least}–{most})") }

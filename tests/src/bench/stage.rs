@@ -101,7 +101,7 @@ impl Stage {
             let headers = [JSON, EVENTS, ("authorization", &authorization)];
             let body = json!({ "content": QUESTION }).to_string();
             let template = site.request(Method::POST, &path, &headers, body.into());
-            lanes.push(Lane { template, key_prefix: Some(conversation.to_string()), is_right: is_turn });
+            lanes.push(Lane::keyed(template, conversation.to_string(), is_turn));
         }
         lanes
     }
@@ -109,7 +109,7 @@ impl Stage {
     /// The same question put to the provider through the floor.
     pub(super) fn calls(&self, users: usize) -> Vec<Lane> {
         let template = self.call();
-        vec![Lane { template, key_prefix: None, is_right: is_answer }; users]
+        vec![Lane::same(template, is_answer); users]
     }
 
     fn call(&self) -> Template {
@@ -125,7 +125,7 @@ pub(super) fn who_am_i(site: &Site, user: &Phone) -> Lane {
     let authorization = bearer(user);
     let headers = [("accept", "application/json"), ("authorization", &authorization)];
     let template = site.request(Method::GET, "/api/v1/auth/me", &headers, Bytes::new());
-    Lane { template, key_prefix: None, is_right: |body| holds(body, "\"email\"") }
+    Lane::same(template, |body| holds(body, "\"email\""))
 }
 
 fn bearer(user: &Phone) -> String {

@@ -1,5 +1,5 @@
-//! Measures EdgeChat's Worker beside the platform's floor and prints a table. `cargo xtask bench` builds what it needs
-//! and runs it.
+//! Measures EdgeChat and prints a table: the Worker beside the platform's floor, or the origin on both configurations of
+//! its stores. `cargo xtask bench` builds what it needs and runs it.
 
 use std::{
     io::{self, Write},
@@ -7,16 +7,19 @@ use std::{
     time::Duration,
 };
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use edgechat_tests::bench::{
     self,
     cases::{Case, Effort},
+    origin,
 };
 
 /// Measures EdgeChat's Worker beside a Worker that only proxies, on plain workerd, and prints one table.
 #[derive(Parser)]
-#[command(name = "edgechat-bench")]
+#[command(name = "edgechat-bench", args_conflicts_with_subcommands = true)]
 struct Args {
+    #[command(subcommand)]
+    instead: Option<Instead>,
     /// Rounds that count; floor and Worker take turns in each.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=100))]
     rounds: u8,
@@ -28,12 +31,37 @@ struct Args {
     only: Vec<Case>,
 }
 
+/// What is measured instead of the Worker.
+#[derive(Subcommand)]
+enum Instead {
+    /// Measure the origin alone, on its embedded stores and on PostgreSQL, MongoDB and Redis
+    Origin {
+        /// Rounds that count
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
+        rounds: u8,
+        /// Seconds of load in a round
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=60))]
+        seconds: u8,
+        /// Messages in the long conversation whose pages are read; 0 leaves it out
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+        messages: u64,
+    },
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let effort = Effort { rounds: args.rounds.into(), length: Duration::from_secs(args.seconds.into()) };
-    let report = bench::run(&args.only, effort).await;
-    match write!(io::stdout(), "{report}") {
+    let table = match args.instead {
+        Some(Instead::Origin { rounds, seconds, messages }) => {
+            let length = Duration::from_secs(seconds.into());
+            origin::run(origin::Effort { rounds: rounds.into(), length, messages }).await.to_string()
+        }
+        None => {
+            let length = Duration::from_secs(args.seconds.into());
+            bench::run(&args.only, Effort { rounds: args.rounds.into(), length }).await.to_string()
+        }
+    };
+    match write!(io::stdout(), "{table}") {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -37,7 +37,7 @@ pub(super) async fn measure(stage: &mut Stage, effort: Effort) -> Vec<Row> {
 async fn first_answer(stage: &Stage, site: &Site, began: Instant) -> f64 {
     let user = stage.users.first().expect("a user");
     let mut connection = site.connect().await;
-    let answer = connection.ask(who_am_i(site, user).template).await;
+    let answer = connection.ask(who_am_i(site, user).request(0)).await;
     assert_eq!(answer.status, StatusCode::OK, "the first answer of the {}", site.name);
     began.elapsed().as_secs_f64() * 1_000.0
 }

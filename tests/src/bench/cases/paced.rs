@@ -11,7 +11,7 @@ use tokio::{
 use super::{Effort, Pair};
 use crate::bench::{
     figures::percentile_ms,
-    load::{Connection, Lane, Site, set_key},
+    load::{Connection, Lane, Site},
     provider::{BETWEEN_PIECES, FIRST_PIECE, PIECES},
     report::{Row, Target},
     stage::{Stage, USERS},
@@ -85,11 +85,7 @@ async fn listen(site: &Site, lanes: &[Lane], piece: &'static str, length: Durati
 }
 
 async fn hear(connection: &mut Connection, lane: &Lane, number: usize, piece: &str) -> Heard {
-    let mut request = lane.template.clone();
-    if let Some(prefix) = &lane.key_prefix {
-        set_key(&mut request, &format!("{prefix}-{number}"));
-    }
-    let mut answer = connection.ask(request).await;
+    let mut answer = connection.ask(lane.request(number)).await;
     let (mut body, mut pieces) = (Vec::new(), Vec::with_capacity(PIECES));
     while let Some(bytes) = answer.next().await {
         // A piece may begin in one read and end in the next.
@@ -99,7 +95,7 @@ async fn hear(connection: &mut Connection, lane: &Lane, number: usize, piece: &s
         let count = new.windows(piece.len()).filter(|window| *window == piece.as_bytes()).count();
         pieces.extend(std::iter::repeat_n(Instant::now(), count));
     }
-    let is_right = answer.status == StatusCode::OK && pieces.len() == PIECES && (lane.is_right)(&body);
+    let is_right = answer.status == StatusCode::OK && pieces.len() == PIECES && lane.is_right(&body);
     assert!(is_right, "{}, not the paced answer: {}", answer.status, String::from_utf8_lossy(&body));
     Heard { asked: answer.asked, pieces }
 }
