@@ -6,9 +6,13 @@ use anyhow::Result;
 
 use crate::{
     build::{self, Profile},
-    setup, step, test,
+    setup::{self, Servers},
+    step, test,
     workspace::Workspace,
 };
+
+/// What `args` begin with when the origin is measured alone, on databases of its own.
+const ORIGIN: &str = "origin";
 
 /// Sets the machine up, builds for release and runs the benchmark with `args`.
 ///
@@ -21,5 +25,8 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let mut command = Command::new(workspace.binary(Profile::Release.folder(), build::BENCH));
     command.args(args).current_dir(workspace.root());
     test::parts(workspace, &machine, Profile::Release, &mut command);
+    if args.first().is_some_and(|what| what == ORIGIN) {
+        Servers::ensure(workspace)?.tell(&mut command);
+    }
     step::shown("The benchmark", &mut command)
 }

@@ -42,7 +42,8 @@ enum Command {
         #[arg(last = true)]
         filter: Vec<String>,
     },
-    /// Build for release and measure the Worker beside a hand-written JavaScript proxy.
+    /// Build for release and measure: the Worker beside a hand-written JavaScript proxy, or with `origin` the origin
+    /// alone, on embedded stores and on databases.
     Bench {
         /// Passed to the benchmark.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -97,5 +98,7 @@ mod tests {
     fn the_benchmark_gets_its_flags() {
         let cli = Cli::try_parse_from(["xtask", "bench", "--rounds", "3"]).unwrap();
         assert!(matches!(cli.command, Command::Bench { args } if args == ["--rounds", "3"]));
+        let cli = Cli::try_parse_from(["xtask", "bench", "origin", "--rounds", "3"]).unwrap();
+        assert!(matches!(cli.command, Command::Bench { args } if args == ["origin", "--rounds", "3"]));
     }
 }
