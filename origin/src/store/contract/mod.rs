@@ -5,7 +5,7 @@
 mod accounts;
 mod chats;
 mod ephemeral;
-mod samples;
+pub(super) mod samples;
 mod servers;
 
 use std::{future::Future, sync::Arc};

@@ -14,24 +14,24 @@ use shared::{
 use crate::store::accounts::{NewSession, TokenHash};
 
 /// A time with milliseconds that are no round number.
-pub(super) const START: Timestamp = Timestamp::from_millis(1_795_253_400_007);
+pub(in crate::store) const START: Timestamp = Timestamp::from_millis(1_795_253_400_007);
 
 /// An id; the same number is the same id.
-pub(super) fn id(number: u32) -> Id {
+pub(in crate::store) fn id(number: u32) -> Id {
     let [a, b, c, d] = number.to_be_bytes();
     Id::new(START, [0, 0, 0, 0, 0, 0, a, b, c, d])
 }
 
 /// A time so many milliseconds after [`START`].
-pub(super) fn at(millis: i64) -> Timestamp {
+pub(in crate::store) fn at(millis: i64) -> Timestamp {
     START.plus_millis(millis)
 }
 
-pub(super) fn hash(number: u8) -> TokenHash {
+pub(in crate::store) fn hash(number: u8) -> TokenHash {
     [number; 32]
 }
 
-pub(super) fn user(number: u32) -> User {
+pub(in crate::store) fn user(number: u32) -> User {
     User {
         id: id(number),
         email: Some(format!("user{number}@example.com")),
@@ -48,7 +48,7 @@ pub(super) fn user(number: u32) -> User {
 }
 
 /// A session of a user, with the refresh token `hash(number)`.
-pub(super) fn session(number: u8, user: &User) -> NewSession {
+pub(in crate::store) fn session(number: u8, user: &User) -> NewSession {
     NewSession {
         id: id(1_000 + u32::from(number)),
         user_id: user.id,
@@ -60,7 +60,7 @@ pub(super) fn session(number: u8, user: &User) -> NewSession {
     }
 }
 
-pub(super) fn conversation(number: u32, created_at: Timestamp) -> Conversation {
+pub(in crate::store) fn conversation(number: u32, created_at: Timestamp) -> Conversation {
     Conversation {
         id: id(number),
         title: Some(format!("Conversation {number} ✓")),
@@ -77,7 +77,7 @@ pub(super) fn conversation(number: u32, created_at: Timestamp) -> Conversation {
 }
 
 /// Turn `number` of a conversation: messages `10 × number` and `10 × number + 1`, at `seq` and `seq + 1`.
-pub(super) fn delivery(user_id: Id, conversation_id: Id, number: u32, seq: u64) -> TurnDelivery {
+pub(in crate::store) fn delivery(user_id: Id, conversation_id: Id, number: u32, seq: u64) -> TurnDelivery {
     let taken_on = at(i64::from(number) * 1_000);
     let question = format!("question {number}");
     let user_message = Message {

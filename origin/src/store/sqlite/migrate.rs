@@ -73,6 +73,44 @@ mod tests {
     }
 
     #[test]
+    fn what_a_file_of_the_first_version_holds_is_kept_and_told_as_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chats.db");
+        assert_eq!(migrate(&path, &CHATS[..1]).unwrap().len(), 1);
+        let file = connect(&path).unwrap();
+        // Two users; of the first, conversation 3 changed before conversation 2.
+        for (id, user, title, updated_at) in [(2, 1, "two", 70), (3, 1, "three", 60), (4, 9, "four", 50)] {
+            let sql =
+                "INSERT INTO conversations VALUES (?1, ?2, ?3, NULL, NULL, 0, 0, 1, NULL, NULL, 5, 5, ?4)";
+            file.execute(sql, ([id; 16], [user; 16], title, updated_at)).unwrap();
+            let sql = "INSERT INTO messages (id, conversation_id, turn_id, seq, role, content, status, created_at, \
+                       updated_at) VALUES (?1, ?2, ?1, 1, 'user', 'hello', 'completed', 5, 5)";
+            file.execute(sql, ([id + 100; 16], [id; 16])).unwrap();
+        }
+        drop(file);
+
+        assert_eq!(chats(&path).unwrap().len(), CHATS.len() - 1);
+        let file = connect(&path).unwrap();
+        let rows = |sql: &str| -> Vec<(u8, i64, String)> {
+            let mut statement = file.prepare(sql).unwrap();
+            let read =
+                |row: &rusqlite::Row<'_>| Ok((row.get::<_, [u8; 16]>(0)?[0], row.get(1)?, row.get(2)?));
+            statement.query_map([], read).unwrap().map(Result::unwrap).collect()
+        };
+        let text = |rows: &[(u8, i64, &str)]| -> Vec<(u8, i64, String)> {
+            rows.iter().map(|(id, number, text)| (*id, *number, (*text).to_owned())).collect()
+        };
+        let kept = "SELECT c.id, updated_at, title || ' ' || content FROM conversations c JOIN \
+                    (SELECT conversation_id, content FROM messages) ON conversation_id = c.id ORDER BY c.id";
+        assert_eq!(rows(kept), text(&[(2, 70, "two hello"), (3, 60, "three hello"), (4, 50, "four hello")]));
+        let told = "SELECT conversation_id, position, hex(substr(user_id, 1, 1)) FROM changes ORDER BY user_id, position";
+        assert_eq!(rows(told), text(&[(3, 1, "01"), (2, 2, "01"), (4, 1, "09")]));
+        // The next change stands after all of them.
+        file.execute("UPDATE conversations SET pinned = 1 WHERE id = ?1", ([3_u8; 16],)).unwrap();
+        assert_eq!(rows(told), text(&[(2, 2, "01"), (3, 3, "01"), (4, 1, "09")]));
+    }
+
+    #[test]
     fn a_path_that_cannot_be_is_named() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("file"), "").unwrap();

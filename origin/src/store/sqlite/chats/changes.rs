@@ -10,11 +10,13 @@ use crate::store::{
     sqlite::row::{Columns, to_sql_count},
 };
 
-/// What changed after a place, in order, served by the unique index of places.
+/// The changes after a place, in the order of the unique index of places.
+pub(super) const AFTER: &str = "SELECT conversation_id, position FROM changes WHERE user_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
+
+/// What changed after a place, in order. The conversations are read while the statement is open, which holds one snapshot
+/// for all: none is seen newer than its place says.
 pub(super) fn after(c: &Connection, user_id: Id, position: u64, limit: u32) -> StoreResult<Vec<Change>> {
-    let mut statement = c.prepare_cached(
-        "SELECT conversation_id, position FROM changes WHERE user_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
-    )?;
+    let mut statement = c.prepare_cached(AFTER)?;
     let mut rows = statement.query((user_id.as_bytes(), to_sql_count(position), limit))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {

@@ -21,8 +21,26 @@ macro_rules! columns {
     };
 }
 
-/// Inserts a conversation; nothing when it is there and theirs.
+/// A page of all, in the order of an index.
+pub(super) const PAGE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM conversations WHERE user_id = ?1 AND (activity_at, id) < (?2, ?3) ORDER BY activity_at DESC, id DESC LIMIT ?4"
+);
+/// A page of the archived ones, or of the others, in the order of an index.
+pub(super) const PAGE_BY_ARCHIVED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM conversations WHERE user_id = ?1 AND archived = ?5 AND (activity_at, id) < (?2, ?3) \
+     ORDER BY activity_at DESC, id DESC LIMIT ?4"
+);
+
+/// Inserts a conversation; nothing when it is there and theirs, or was and they have deleted it.
 pub(super) fn insert(c: &Connection, user_id: Id, conversation: &Conversation) -> StoreResult<()> {
+    let known = "SELECT 1 FROM changes WHERE user_id = ?1 AND conversation_id = ?2";
+    if c.prepare_cached(known)?.exists((user_id.as_bytes(), conversation.id.as_bytes()))? {
+        return Ok(());
+    }
     let inserted = c
         .prepare_cached(
             "INSERT INTO conversations (id, user_id, title, model, system, pinned, archived, message_count, \
@@ -45,10 +63,7 @@ pub(super) fn insert(c: &Connection, user_id: Id, conversation: &Conversation) -
             ":created_at": conversation.created_at.as_millis(),
             ":updated_at": conversation.updated_at.as_millis(),
         })?;
-    if inserted == 0 && !exists(c, user_id, conversation.id)? {
-        return Err(StoreError::Conflict("the conversation's id is somebody else's"));
-    }
-    Ok(())
+    if inserted == 1 { Ok(()) } else { Err(StoreError::Conflict("the conversation's id is somebody else's")) }
 }
 
 /// Whether there is such a conversation and it is theirs.
@@ -63,29 +78,15 @@ pub(super) fn find(c: &Connection, user_id: Id, id: Id) -> StoreResult<Option<Co
     one(c, sql, (id.as_bytes(), user_id.as_bytes()))
 }
 
-/// A page, newest activity first. Both forms are served by an index in the order of the list.
+/// A page, newest activity first.
 pub(super) fn page(c: &Connection, user_id: Id, page: ConversationsPage) -> StoreResult<Vec<Conversation>> {
     let (activity_at, id) = page
         .after
         .map_or((i64::MAX, [0xff; 16]), |after| (after.activity_at.as_millis(), *after.id.as_bytes()));
     match page.archived {
-        None => {
-            let sql = concat!(
-                "SELECT ",
-                columns!(),
-                " FROM conversations WHERE user_id = ?1 AND (activity_at, id) < (?2, ?3) \
-                 ORDER BY activity_at DESC, id DESC LIMIT ?4"
-            );
-            many(c, sql, (user_id.as_bytes(), activity_at, id, page.limit))
-        }
+        None => many(c, PAGE, (user_id.as_bytes(), activity_at, id, page.limit)),
         Some(archived) => {
-            let sql = concat!(
-                "SELECT ",
-                columns!(),
-                " FROM conversations WHERE user_id = ?1 AND archived = ?5 AND (activity_at, id) < (?2, ?3) \
-                 ORDER BY activity_at DESC, id DESC LIMIT ?4"
-            );
-            many(c, sql, (user_id.as_bytes(), activity_at, id, page.limit, archived))
+            many(c, PAGE_BY_ARCHIVED, (user_id.as_bytes(), activity_at, id, page.limit, archived))
         }
     }
 }
@@ -125,6 +126,13 @@ pub(super) fn update(
 pub(super) fn delete(c: &Connection, user_id: Id, id: Id) -> StoreResult<bool> {
     let sql = "DELETE FROM conversations WHERE id = ?1 AND user_id = ?2";
     Ok(c.prepare_cached(sql)?.execute((id.as_bytes(), user_id.as_bytes()))? == 1)
+}
+
+/// The highest `seq` of a conversation that is there.
+pub(super) fn highest_seq(c: &Connection, id: Id) -> StoreResult<u64> {
+    let sql = "SELECT message_count FROM conversations WHERE id = ?1";
+    let count: i64 = c.prepare_cached(sql)?.query_one([id.as_bytes()], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// Moves the counters up to a message at `seq`, never down. Returns the highest `seq`.

@@ -25,6 +25,19 @@ macro_rules! columns {
     };
 }
 
+/// A page with `seq` going up, in the order of the unique index.
+pub(super) const PAGE_UP: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM messages WHERE conversation_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
+);
+/// A page with `seq` going down, in the order of the unique index.
+pub(super) const PAGE_DOWN: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM messages WHERE conversation_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3"
+);
+
 /// Inserts a message at its `seq`, or at the first one after all when that, or one before `at_least`, is taken. Returns
 /// where it stands, which is also the answer when it is there already.
 pub(super) fn insert(c: &Connection, message: &Message, at_least: u64) -> StoreResult<u64> {
@@ -46,25 +59,11 @@ pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<Message>> {
     c.prepare_cached(sql)?.query_row([id.as_bytes()], |row| Ok(read(row))).optional()?.transpose()
 }
 
-/// A page by `seq`, served by the unique index in either direction.
+/// A page by `seq`.
 pub(super) fn page(c: &Connection, conversation_id: Id, page: MessagesPage) -> StoreResult<Vec<Message>> {
     let (sql, after) = match page.order {
-        Order::Asc => (
-            concat!(
-                "SELECT ",
-                columns!(),
-                " FROM messages WHERE conversation_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
-            ),
-            page.after.map_or(0, to_sql_count),
-        ),
-        Order::Desc => (
-            concat!(
-                "SELECT ",
-                columns!(),
-                " FROM messages WHERE conversation_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3"
-            ),
-            page.after.map_or(i64::MAX, to_sql_count),
-        ),
+        Order::Asc => (PAGE_UP, page.after.map_or(0, to_sql_count)),
+        Order::Desc => (PAGE_DOWN, page.after.map_or(i64::MAX, to_sql_count)),
     };
     let mut statement = c.prepare_cached(sql)?;
     let mut rows = statement.query((conversation_id.as_bytes(), after, page.limit))?;

@@ -5,6 +5,9 @@ mod conversations;
 mod messages;
 mod turns;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use async_trait::async_trait;

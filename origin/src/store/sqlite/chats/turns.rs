@@ -22,6 +22,10 @@ pub(super) fn record(c: &Connection, delivery: &TurnDelivery) -> StoreResult<Opt
     if !conversations::exists(c, delivery.user_id, delivery.conversation_id)? {
         return Ok(None);
     }
+    if is_recorded(c, delivery)? {
+        // All of it is there since one commit, and telling it again would be no change.
+        return conversations::highest_seq(c, delivery.conversation_id).map(Some);
+    }
     let asked_at = messages::insert(c, &delivery.user_message, 1)?;
     let answered_at = messages::insert(c, &delivery.assistant_message, asked_at.saturating_add(1))?;
     insert(c, delivery)?;
@@ -36,6 +40,20 @@ pub(super) fn record(c: &Connection, delivery: &TurnDelivery) -> StoreResult<Opt
         delivery.finished_at,
     )
     .map(Some)
+}
+
+/// Whether this turn was recorded before.
+fn is_recorded(c: &Connection, delivery: &TurnDelivery) -> StoreResult<bool> {
+    let known: Option<[u8; 16]> = c
+        .prepare_cached("SELECT conversation_id FROM turns WHERE id = ?1")?
+        .query_row([delivery.turn_id.as_bytes()], |row| row.get(0))
+        .optional()?;
+    match known {
+        Some(conversation_id) if conversation_id != *delivery.conversation_id.as_bytes() => {
+            Err(StoreError::Conflict("the turn's id is one of another conversation"))
+        }
+        known => Ok(known.is_some()),
+    }
 }
 
 /// A turn of this user with its messages.
@@ -63,12 +81,10 @@ pub(super) fn find(c: &Connection, user_id: Id, turn_id: Id) -> StoreResult<Opti
 
 fn insert(c: &Connection, delivery: &TurnDelivery) -> StoreResult<()> {
     let error = delivery.error.as_ref();
-    let inserted = c
-        .prepare_cached(
+    c.prepare_cached(
             "INSERT INTO turns (id, conversation_id, user_message_id, assistant_message_id, last_event_id, error_code, \
              error_detail, created_at, finished_at) VALUES (:id, :conversation_id, :user_message_id, \
-             :assistant_message_id, :last_event_id, :error_code, :error_detail, :created_at, :finished_at) \
-             ON CONFLICT (id) DO NOTHING",
+             :assistant_message_id, :last_event_id, :error_code, :error_detail, :created_at, :finished_at)",
         )?
         .execute(named_params! {
             ":id": delivery.turn_id.as_bytes(),
@@ -81,10 +97,7 @@ fn insert(c: &Connection, delivery: &TurnDelivery) -> StoreResult<()> {
             ":created_at": delivery.created_at.as_millis(),
             ":finished_at": delivery.finished_at.as_millis(),
         })?;
-    let same = inserted == 1
-        || c.prepare_cached("SELECT 1 FROM turns WHERE id = ?1 AND conversation_id = ?2")?
-            .exists((delivery.turn_id.as_bytes(), delivery.conversation_id.as_bytes()))?;
-    if same { Ok(()) } else { Err(StoreError::Conflict("the turn's id is one of another conversation")) }
+    Ok(())
 }
 
 struct TurnRow {

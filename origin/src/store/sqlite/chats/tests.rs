@@ -1,0 +1,196 @@
+//! What is SQLite's own: its triggers, and that no page costs more the further it is.
+
+use rusqlite::Connection;
+use shared::{
+    api::{chat::UpdateConversation, internal::TurnDelivery, page::Order},
+    id::Id,
+};
+use tempfile::TempDir;
+
+use super::{SqliteChats, changes, conversations, messages, migrate};
+use crate::{
+    ambient::{Clock as _, SystemClock},
+    store::{
+        chats::{Change, Chats as _, MessagesPage},
+        contract::samples::{START, at, conversation, delivery, id},
+        sqlite::engine::connect,
+    },
+};
+
+const ADA: u32 = 1;
+
+fn open() -> (SqliteChats, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (SqliteChats::open(&folder.path().join("chats.db")).unwrap(), folder)
+}
+
+/// All changes of somebody after a place, as place, conversation and whether it is there.
+async fn changes_of(store: &SqliteChats, user: u32, after: u64) -> Vec<(u64, Id, bool)> {
+    let found = store.changes(id(user), after, 100, START).await.unwrap();
+    found
+        .into_iter()
+        .map(|Change { position, conversation_id, conversation }| {
+            (position, conversation_id, conversation.is_some())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn every_write_takes_the_next_place_and_no_place_twice() {
+    let (store, _folder) = open();
+    let (first, second) = (conversation(10, START), conversation(11, START));
+    store.create_conversation(id(ADA), first.clone()).await.unwrap();
+    store.create_conversation(id(ADA), second.clone()).await.unwrap();
+    store.create_conversation(id(2), conversation(12, START)).await.unwrap();
+    assert_eq!(changes_of(&store, ADA, 0).await, [(1, first.id, true), (2, second.id, true)]);
+
+    let rename = UpdateConversation { title: Some(None), ..UpdateConversation::default() };
+    store.update_conversation(id(ADA), first.id, rename, at(1)).await.unwrap().unwrap();
+    assert_eq!(changes_of(&store, ADA, 0).await, [(2, second.id, true), (3, first.id, true)]);
+    store.record_turn(delivery(id(ADA), second.id, 1, 1)).await.unwrap().unwrap();
+    assert_eq!(changes_of(&store, ADA, 2).await, [(3, first.id, true), (4, second.id, true)]);
+    // The newest one goes; its place is not given to the next.
+    assert!(store.delete_conversation(id(ADA), second.id).await.unwrap());
+    assert_eq!(changes_of(&store, ADA, 3).await, [(5, second.id, false)]);
+    store.create_conversation(id(ADA), conversation(13, START)).await.unwrap();
+    assert_eq!(changes_of(&store, ADA, 4).await, [(5, second.id, false), (6, id(13), true)]);
+    assert_eq!(changes_of(&store, ADA, 6).await, []);
+    assert_eq!(changes_of(&store, ADA, u64::MAX).await, []);
+    assert_eq!(changes_of(&store, 2, 0).await, [(1, id(12), true)]);
+}
+
+#[tokio::test]
+async fn a_repetition_is_no_change_and_brings_nothing_back() {
+    let (store, _folder) = open();
+    let opened = conversation(10, START);
+    let turn = delivery(id(ADA), opened.id, 1, 1);
+    store.create_conversation(id(ADA), opened.clone()).await.unwrap();
+    store.record_turn(turn.clone()).await.unwrap();
+    let before = changes_of(&store, ADA, 0).await;
+    store.create_conversation(id(ADA), opened.clone()).await.unwrap();
+    assert_eq!(store.record_turn(turn.clone()).await.unwrap(), Some(2));
+    assert_eq!(changes_of(&store, ADA, 0).await, before);
+
+    assert!(store.delete_conversation(id(ADA), opened.id).await.unwrap());
+    store.create_conversation(id(ADA), opened.clone()).await.unwrap();
+    assert_eq!(store.record_turn(turn).await.unwrap(), None);
+    assert_eq!(changes_of(&store, ADA, 0).await, [(3, opened.id, false)]);
+    // Even if somebody else took the id, who deleted it would not see theirs.
+    store.create_conversation(id(2), opened.clone()).await.unwrap();
+    assert_eq!(store.conversation(id(ADA), opened.id).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_follows_while_others_write_misses_nothing() {
+    let (store, _folder) = open();
+    let store = std::sync::Arc::new(store);
+    let writers: Vec<_> = (0..4_u32)
+        .map(|writer| {
+            let store = std::sync::Arc::clone(&store);
+            tokio::spawn(async move {
+                for number in 0..25 {
+                    let new = conversation(100 + writer * 25 + number, START);
+                    store.create_conversation(id(ADA), new).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let (mut place, mut seen) = (0, std::collections::BTreeSet::new());
+    while seen.len() < 100 {
+        let done = writers.iter().all(tokio::task::JoinHandle::is_finished);
+        let page = store.changes(id(ADA), place, 7, START).await.unwrap();
+        assert!(!(done && page.is_empty()), "missed some: {}", seen.len());
+        for change in page {
+            assert!(change.position > place);
+            place = change.position;
+            assert!(seen.insert(change.conversation_id), "only creations, so each comes once");
+        }
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+}
+
+/// The lines of a statement's plan.
+fn plan(file: &Connection, sql: &str) -> String {
+    let mut statement = file.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let mut rows = statement.raw_query();
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        lines.push(row.get::<_, String>(3).unwrap());
+    }
+    lines.join("; ")
+}
+
+#[test]
+fn every_page_is_read_from_an_index_in_its_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.db");
+    migrate::chats(&path).unwrap();
+    let file = connect(&path).unwrap();
+    for (sql, index, range) in [
+        (conversations::PAGE, "conversations_by_activity", "(user_id=? AND (activity_at,id)<(?,?))"),
+        (
+            conversations::PAGE_BY_ARCHIVED,
+            "conversations_by_archived",
+            "(user_id=? AND archived=? AND (activity_at,id)<(?,?))",
+        ),
+        (messages::PAGE_UP, "sqlite_autoindex_messages_2", "(conversation_id=? AND seq>?)"),
+        (messages::PAGE_DOWN, "sqlite_autoindex_messages_2", "(conversation_id=? AND seq<?)"),
+        (changes::AFTER, "sqlite_autoindex_changes_2", "(user_id=? AND position>?)"),
+    ] {
+        let plan = plan(&file, sql);
+        // One search from where the page begins, and no sorting, which would be a second line.
+        assert!(plan.starts_with("SEARCH ") && !plan.contains(';'), "{plan}");
+        assert!(plan.ends_with(&format!("INDEX {index} {range}")), "{plan}");
+    }
+}
+
+/// Turn `number` of a long conversation, from 1 on.
+fn turn(conversation_id: Id, number: u32) -> TurnDelivery {
+    delivery(id(ADA), conversation_id, 1_000 + number, u64::from(2 * number - 1))
+}
+
+/// Prints how long pages of 100,000 messages take, by hand:
+/// `cargo test --release -p edgechat-origin --lib a_hundred_thousand -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "prints figures, and asserts no times"]
+async fn a_hundred_thousand_messages() {
+    const TURNS: u32 = 50_000;
+    const ROUNDS: u32 = 500;
+    let (store, _folder) = open();
+    let store = std::sync::Arc::new(store);
+    let long = conversation(10, START).id;
+    store.create_conversation(id(ADA), conversation(10, START)).await.unwrap();
+    for first in (1..=TURNS).step_by(500) {
+        let group: Vec<_> = (first..first + 500)
+            .map(|number| {
+                let store = std::sync::Arc::clone(&store);
+                tokio::spawn(async move { store.record_turn(turn(long, number)).await.unwrap().unwrap() })
+            })
+            .collect();
+        for recorded in group {
+            recorded.await.unwrap();
+        }
+    }
+    let clock = SystemClock::start();
+    let all = u64::from(2 * TURNS);
+    for (name, order, after) in [
+        ("first page, up", Order::Asc, None),
+        ("last page, up", Order::Asc, Some(all - 20)),
+        ("first page, down", Order::Desc, None),
+        ("last page, down", Order::Desc, Some(21)),
+    ] {
+        let mut micros: Vec<u128> = Vec::new();
+        for _ in 0..ROUNDS {
+            let started = clock.elapsed();
+            let wanted = MessagesPage { order, after, limit: 21 };
+            let page = store.messages(id(ADA), long, wanted).await.unwrap().unwrap();
+            micros.push((clock.elapsed() - started).as_micros());
+            assert!(page.len() >= 20);
+        }
+        micros.sort_unstable();
+        let at = |part: usize| micros[micros.len() * part / 100];
+        println!("{name}: p50 {} µs, p99 {} µs, of {} messages", at(50), at(99), all);
+    }
+}
