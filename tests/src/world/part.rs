@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -98,7 +99,7 @@ impl Part {
     pub(crate) async fn kill(&mut self) {
         let name = self.launch.name;
         // Stopped first, it starts no children while they are counted.
-        self.signal(Signal::STOP);
+        self.stop();
         let children = self.children();
         let mut child = self.child.take().unwrap_or_else(|| panic!("{name} does not run"));
         child.start_kill().unwrap_or_else(|error| panic!("{name} cannot be killed: {error}"));
@@ -115,14 +116,23 @@ impl Part {
 
     /// Keeps the process and its children from running.
     pub(crate) fn suspend(&self) {
-        self.signal(Signal::STOP);
-        self.signal_children(Signal::STOP);
+        self.stop();
+        for child in self.children() {
+            // It may have ended by itself.
+            let _ = kill_process(child, Signal::STOP);
+            wait_until_stopped(child);
+        }
     }
 
     /// Lets them run on.
     pub(crate) fn resume(&self) {
         self.signal_children(Signal::CONT);
         self.signal(Signal::CONT);
+    }
+
+    fn stop(&self) {
+        self.signal(Signal::STOP);
+        wait_until_stopped(self.id());
     }
 
     fn signal(&self, signal: Signal) {
@@ -147,6 +157,31 @@ impl Part {
         let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         listed.split_whitespace().filter_map(|word| word.parse().ok().and_then(Pid::from_raw)).collect()
     }
+}
+
+/// Waits until no thread of a process runs: the signal is sent before it is obeyed. Where the system does not tell, this
+/// does not wait.
+fn wait_until_stopped(pid: Pid) {
+    const POLLS: u32 = 5_000;
+    let tasks = format!("/proc/{}/task", pid.as_raw_nonzero());
+    let runs = || {
+        std::fs::read_dir(&tasks)
+            .is_ok_and(|threads| threads.flatten().any(|thread| is_running(&thread.path())))
+    };
+    for _ in 0..POLLS {
+        if !runs() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("process {} does not stop", pid.as_raw_nonzero());
+}
+
+/// Reads `PID (NAME) STATE …`, where the name may hold anything.
+fn is_running(thread: &Path) -> bool {
+    let stat = std::fs::read_to_string(thread.join("stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| !"TtZX".contains(state))
 }
 
 /// Whether a process has ended, also when nobody has asked how yet.

@@ -9,11 +9,13 @@
 //! - `started`: two origins on the same new databases
 //! - `lists`: a list read after a write shows it
 //! - `health`: what the checks say meanwhile
+//! - `servers`: the servers themselves
 
 mod health;
 mod killed;
 mod lists;
 mod load;
+mod servers;
 mod started;
 mod suspended;
 

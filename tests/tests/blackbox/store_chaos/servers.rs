@@ -1,0 +1,71 @@
+//! The private servers that the other tests kill: durable ones keep what they have acknowledged, and a suspended one
+//! answers nobody.
+
+use std::time::Duration;
+
+use edgechat_tests::servers::{Durability, Server, database, mongo, postgres, redis};
+use mongodb::bson::{Document, doc};
+
+/// Longer than any of them takes to answer, and short enough to wait for.
+const SILENT: Duration = Duration::from_millis(500);
+
+async fn count(server: &Server) -> i64 {
+    let client = database::postgres(server.url()).await.unwrap();
+    client.query_one("SELECT count(*) FROM kept", &[]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn postgresql_keeps_what_it_acknowledged() {
+    let mut server = postgres::start(Durability::Durable).await;
+    assert_eq!(postgres::about(server.url()).await.unwrap().name, "PostgreSQL");
+    let client = database::postgres(server.url()).await.unwrap();
+    client.batch_execute("CREATE TABLE kept (number int); INSERT INTO kept VALUES (1)").await.unwrap();
+    server.kill().await;
+    assert!(database::postgres(server.url()).await.is_err());
+    server.start().await;
+    assert_eq!(count(&server).await, 1);
+
+    // A connection that was there before hangs too: all processes are suspended, not the first alone.
+    let client = database::postgres(server.url()).await.unwrap();
+    server.suspend().await;
+    let mut answer = Box::pin(client.query_one("SELECT 1", &[]));
+    assert!(tokio::time::timeout(SILENT, &mut answer).await.is_err());
+    server.resume().await;
+    let answer: i32 = answer.await.unwrap().get(0);
+    assert_eq!(answer, 1);
+}
+
+#[tokio::test]
+async fn the_mongo_server_keeps_what_it_acknowledged() {
+    let mut server = mongo::start(Durability::Durable).await;
+    let about = mongo::about(server.url()).await.unwrap();
+    assert_eq!(about.cannot_show.is_empty(), mongo::durable_one_decides_races(), "{about:?}");
+    let kept = |client: mongodb::Client| client.database("test").collection::<Document>("kept");
+    kept(database::mongo(server.url()).await.unwrap()).insert_one(doc! { "_id": 1 }).await.unwrap();
+    server.kill().await;
+    server.start().await;
+    let collection = kept(database::mongo(server.url()).await.unwrap());
+    assert_eq!(collection.find_one(doc! { "_id": 1 }).await.unwrap(), Some(doc! { "_id": 1 }));
+
+    server.suspend().await;
+    assert!(tokio::time::timeout(SILENT, collection.find_one(doc! {}).into_future()).await.is_err());
+    server.resume().await;
+    assert!(collection.find_one(doc! {}).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn redis_keeps_what_it_acknowledged() {
+    let mut server = redis::start(Durability::Durable).await;
+    assert_eq!(redis::about(server.url()).await.unwrap().name, "Redis");
+    let connect = async |server: &Server| {
+        let client = ::redis::Client::open(server.url()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    };
+    let mut connection = connect(&server).await;
+    let () = ::redis::cmd("SET").arg("kept").arg(1).query_async(&mut connection).await.unwrap();
+    server.kill().await;
+    server.start().await;
+    let mut connection = connect(&server).await;
+    let kept: i64 = ::redis::cmd("GET").arg("kept").query_async(&mut connection).await.unwrap();
+    assert_eq!(kept, 1);
+}

@@ -1,0 +1,322 @@
+//! The containers: what their files say agrees with the rest of the repository, and the edge's image serves as the Worker
+//! on Cloudflare does. The image's own script and configuration run here, outside a container.
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeSet,
+        env, fs,
+        path::{Path, PathBuf},
+        process::Stdio,
+    };
+
+    use edgechat_tests::{
+        client::Client,
+        wait::bounded,
+        world::{EDGE_KEY, World},
+    };
+    use serde_json::Value;
+    use shared::api::{ErrorCode, chat::TurnStatus};
+    use tempfile::TempDir;
+    use tokio::{
+        io::{AsyncBufReadExt, BufReader},
+        process::{Child, Command},
+    };
+
+    const DOCKERFILES: [&str; 3] = ["edge/Dockerfile", "origin/Dockerfile", "tests/Dockerfile"];
+    /// For tests alone, and for no deployment.
+    const NOT_DEPLOYED: [&str; 1] = ["FAULT_INJECTION"];
+    /// Other names of variables; docker-compose.yml and start.sh give the one for the other.
+    const ALIASES: [&str; 2] = ["GOOGLE_API_KEY", "SECRET_KEY"];
+
+    fn root() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    }
+
+    fn read(path: &str) -> String {
+        fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// What stands behind `name` on the first line that begins with it, without quotation marks.
+    fn value<'a>(text: &'a str, name: &str) -> &'a str {
+        let found = text.lines().find_map(|line| line.strip_prefix(name));
+        found.unwrap_or_else(|| panic!("no {name}")).trim_matches([' ', '=', '"', ';'])
+    }
+
+    /// The version of a crate in Cargo.lock.
+    fn locked(name: &str) -> String {
+        let lock = read("Cargo.lock");
+        let from = lock.find(&format!("name = \"{name}\"\n")).unwrap();
+        value(&lock[from..], "version").to_owned()
+    }
+
+    /// The words of a text that are written like variables.
+    fn variables(text: &str) -> BTreeSet<&str> {
+        let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let words = text.split(|c: char| !is_part(c) && !c.is_ascii_lowercase());
+        words.filter(|word| word.len() > 4 && word.chars().all(is_part)).collect()
+    }
+
+    /// What Rust sources read: texts that are a variable's name and nothing else.
+    fn texts(source: &str) -> BTreeSet<&str> {
+        let texts = source.split('"').skip(1).step_by(2);
+        texts.filter(|text| variables(text).contains(text)).collect()
+    }
+
+    /// The lines of one service in docker-compose.yml.
+    fn service<'a>(compose: &'a str, name: &str) -> &'a str {
+        let (_, rest) = compose.split_once(&format!("\n  {name}:\n")).unwrap();
+        let end = rest.match_indices("\n  ").find(|(at, _)| !rest[at + 3..].starts_with(' '));
+        end.map_or(rest, |(at, _)| &rest[..at])
+    }
+
+    #[test]
+    fn versions_are_those_of_the_repository() {
+        let toolchain = read("rust-toolchain.toml");
+        for path in DOCKERFILES {
+            assert_eq!(value(&read(path), "ARG RUST="), value(&toolchain, "channel"), "{path}");
+        }
+        let edge = read("edge/Dockerfile");
+        assert_eq!(value(&edge, "ARG WORKER_BUILD="), locked("worker"));
+        assert_eq!(value(&edge, "ARG WASM_BINDGEN="), locked("wasm-bindgen"));
+        let date = read("edge/workerd.capnp");
+        let date = value(&date, "const compatibilityDate :Text");
+        for path in ["wrangler.toml", "edge/wrangler.user.toml"] {
+            assert_eq!(value(&read(path), "compatibility_date"), date, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_image_names_its_version() {
+        let images = ["docker-compose.yml"].into_iter().chain(DOCKERFILES).flat_map(|path| {
+            let from = read(path).replace("${RUST}", "1.95.0");
+            let images: Vec<_> = from
+                .lines()
+                .filter_map(|line| {
+                    line.trim().strip_prefix("FROM ").or_else(|| line.trim().strip_prefix("image: "))
+                })
+                .map(|image| image.split(' ').next().unwrap().to_owned())
+                .collect();
+            images
+        });
+        let images: BTreeSet<_> = images.collect();
+        assert!(images.len() >= 6, "{images:?}");
+        for image in images {
+            let tag = image.split_once(':').unwrap_or_else(|| panic!("{image} has no tag")).1;
+            assert!(tag.chars().filter(char::is_ascii_digit).count() >= 3, "{image} is not of one version");
+        }
+    }
+
+    #[test]
+    fn every_variable_of_the_worker_reaches_it() {
+        let config = read("edge/src/config.rs");
+        let mut wanted = texts(&config);
+        wanted.retain(|name| !NOT_DEPLOYED.contains(name) && !ALIASES.contains(name));
+        assert!(wanted.contains("ORIGIN_URL") && wanted.len() > 8, "{wanted:?}");
+        let (capnp, start, compose) =
+            (read("edge/workerd.capnp"), read("edge/start.sh"), read("docker-compose.yml"));
+        let bound = format!("{capnp}\n").replace("fromEnvironment = \"CLIENT_IP_HEADER\"", "");
+        for name in &wanted {
+            assert!(
+                bound.contains(&format!("(name = \"{name}\", fromEnvironment = \"{name}\")")),
+                "workerd.capnp lacks {name}"
+            );
+        }
+        let (_, set) = start.split_once("\nfor name in ").unwrap();
+        let set = variables(set.split_once("; do").unwrap().0);
+        let named: BTreeSet<_> =
+            capnp.split("fromEnvironment = \"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert_eq!(set, named, "start.sh sets what workerd.capnp names");
+        let handed = variables(service(&compose, "edge"));
+        assert!(named.is_subset(&handed), "docker-compose.yml hands on {handed:?}");
+    }
+
+    #[test]
+    fn every_variable_of_the_origin_reaches_it() {
+        let folder = root().join("origin/src/config");
+        let mut sources = Vec::new();
+        let mut folders = vec![folder];
+        while let Some(folder) = folders.pop() {
+            for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.file_name().unwrap() != "tests.rs" {
+                    let text = fs::read_to_string(&path).unwrap();
+                    sources.push(text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned());
+                }
+            }
+        }
+        let wanted: BTreeSet<_> = sources.iter().flat_map(|source| texts(source)).collect();
+        assert!(wanted.contains("DATABASE_URL") && wanted.len() > 15, "{wanted:?}");
+        let compose = read("docker-compose.yml");
+        let (made, given) = (service(&compose, "secrets"), service(&compose, "origin"));
+        let handed: BTreeSet<_> = variables(made).union(&variables(given)).copied().collect();
+        // The image sets it.
+        assert!(read("origin/Dockerfile").contains("ENV LISTEN_ADDR=0.0.0.0:8080"));
+        let missing: Vec<_> = wanted
+            .iter()
+            .filter(|name| **name != "LISTEN_ADDR" && !ALIASES.contains(name) && !handed.contains(*name))
+            .collect();
+        assert!(missing.is_empty(), "docker-compose.yml does not hand on {missing:?}");
+    }
+
+    #[test]
+    fn the_host_reaches_the_edge_alone_and_every_service_is_confined() {
+        let compose = read("docker-compose.yml");
+        let (_, services) = compose.split_once("\nservices:\n").unwrap();
+        let services = services.split("\nnetworks:\n").next().unwrap();
+        let is_name = |line: &&str| line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':');
+        let names: Vec<_> =
+            services.lines().filter(is_name).map(|line| line.trim().trim_end_matches(':')).collect();
+        assert_eq!(names, ["secrets", "postgres", "mongo", "redis", "origin", "edge", "gemini"]);
+        for name in names {
+            let service = service(&compose, name);
+            assert_eq!(service.contains("    ports:"), name == "edge", "{name}");
+            assert!(service.trim_start().starts_with("<<: *service"), "{name}");
+            assert!(service.contains("    mem_limit: "), "{name}");
+            assert!(!service.contains("DATABASE_URL:"), "{name}");
+        }
+        let dev = read("docker-compose.dev.yml");
+        let ports: Vec<_> = dev.lines().filter(|line| line.trim().starts_with("ports:")).collect();
+        assert_eq!(ports.len(), 3);
+        assert!(ports.iter().all(|line| line.contains("\"127.0.0.1:")), "{ports:?}");
+    }
+
+    /// The edge's image without a container: its files in a folder, its script as the process.
+    struct Edge {
+        url: String,
+        _process: Child,
+        _folder: TempDir,
+    }
+
+    fn script(folder: &Path, vars: &[(&str, &str)]) -> Command {
+        let part = |name: &str| {
+            let path = env::var_os(name).map(PathBuf::from).filter(|path| path.exists());
+            path.unwrap_or_else(|| {
+                panic!("{name} does not name a built part: run these tests by `cargo xtask test`")
+            })
+        };
+        for inner in ["app/build", "bin", "objects"] {
+            fs::create_dir_all(folder.join(inner)).unwrap();
+        }
+        for file in ["workerd.capnp", "gate.js", "start.sh"] {
+            fs::copy(root().join("edge").join(file), folder.join("app").join(file)).unwrap();
+        }
+        for module in ["index.js", "index_bg.wasm"] {
+            fs::copy(part("EDGECHAT_EDGE_BUILD").join(module), folder.join("app/build").join(module))
+                .unwrap();
+        }
+        std::os::unix::fs::symlink(part("EDGECHAT_WORKERD_BIN"), folder.join("bin/workerd")).unwrap();
+        fs::write(folder.join("edge-keys"), EDGE_KEY).unwrap();
+        let path = env::join_paths(
+            [folder.join("bin")].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap())),
+        );
+        let mut command = if Path::new("/usr/bin/setpriv").exists() {
+            // It ends with this process, however that ends.
+            let mut command = Command::new("/usr/bin/setpriv");
+            command.args(["--pdeathsig", "KILL", "sh"]);
+            command
+        } else {
+            Command::new("sh")
+        };
+        command
+            .arg(folder.join("app/start.sh"))
+            .args(["--socket-addr=http=127.0.0.1:0", "--control-fd=1"])
+            .env_clear()
+            .env("PATH", path.unwrap())
+            .env("OBJECTS_DIR", folder.join("objects"))
+            .env("EDGE_KEYS_FILE", folder.join("edge-keys"))
+            .envs(vars.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    impl Edge {
+        async fn start(vars: &[(&str, &str)]) -> Self {
+            let folder = tempfile::Builder::new().prefix("edgechat-test-").tempdir().unwrap();
+            let mut process = script(folder.path(), vars).spawn().unwrap();
+            let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+            let port = bounded("workerd to listen", async {
+                loop {
+                    let line = lines.next_line().await.unwrap().expect("workerd goes on until it listens");
+                    let told: Value = serde_json::from_str(&line).unwrap_or_default();
+                    if told["event"] == "listen" && told["socket"] == "http" {
+                        return told["port"].as_u64().unwrap();
+                    }
+                }
+            })
+            .await;
+            // Read to its end, so that it never waits for a reader.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            Self { url: format!("http://127.0.0.1:{port}"), _process: process, _folder: folder }
+        }
+
+        /// What each of these values of a header is answered with, one request after the other.
+        async fn answers(&self, header: &str, values: &[&str]) -> Vec<u16> {
+            let client = Client::new(self.url.clone());
+            let mut statuses = Vec::new();
+            for value in values {
+                let reply = client.get("/api/v1/health").header(header, value).send().await;
+                if reply.status == 429 {
+                    reply.problem(ErrorCode::RateLimited);
+                }
+                statuses.push(reply.status);
+            }
+            statuses
+        }
+    }
+
+    #[tokio::test]
+    async fn a_turn_runs_with_nothing_set_but_where_the_others_are() {
+        let world = World::start().await;
+        let (origin, gemini) = (world.client_of_origin().url(""), world.provider.base());
+        let edge = Edge::start(&[("ORIGIN_URL", &origin), ("SCRIPTED_GEMINI_URL", &gemini)]).await;
+        let phone = Client::new(edge.url.clone()).register().await;
+        let conversation = phone.conversation().await;
+        let sent = phone.say(conversation, "Hello").await;
+        assert_eq!(sent.status, TurnStatus::Completed);
+        assert_eq!(world.provider.calls(), 1);
+        assert_eq!(phone.persisted(sent.turn_id).await.text, sent.assistant_message.content);
+        assert_eq!(phone.messages(conversation).await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_client_says_nothing_about_its_address() {
+        let world = World::start().await;
+        let origin = world.client_of_origin().url("");
+        let edge = Edge::start(&[("ORIGIN_URL", &origin), ("RATE_LIMIT_REQUESTS", "2")]).await;
+        let statuses = edge.answers("CF-Connecting-IP", &["203.0.113.1", "203.0.113.2", "203.0.113.3"]).await;
+        assert_eq!(statuses, [200, 200, 429]);
+    }
+
+    #[tokio::test]
+    async fn behind_a_proxy_the_proxy_says_it() {
+        let world = World::start().await;
+        let origin = world.client_of_origin().url("");
+        let vars =
+            [("ORIGIN_URL", &*origin), ("RATE_LIMIT_REQUESTS", "2"), ("CLIENT_IP_HEADER", "X-Forwarded-For")];
+        let edge = Edge::start(&vars).await;
+        let told = [
+            "203.0.113.7",
+            "198.51.100.1, 203.0.113.7",
+            "198.51.100.2, 203.0.113.7",
+            "203.0.113.7, 203.0.113.8",
+        ];
+        assert_eq!(edge.answers("X-Forwarded-For", &told).await, [200, 200, 429, 200]);
+    }
+
+    #[tokio::test]
+    async fn production_does_not_start_without_a_key_for_gemini() {
+        let folder = tempfile::tempdir().unwrap();
+        let vars = [("EDGECHAT_ENV", "production"), ("SCRIPTED_GEMINI_URL", "http://127.0.0.1:9")];
+        let mut command = script(folder.path(), &vars);
+        let output = bounded("the script to end", command.stderr(Stdio::piped()).output()).await.unwrap();
+        assert!(!output.status.success());
+        assert_eq!(
+            String::from_utf8_lossy(&output.stderr),
+            "GEMINI_API_KEY: not set; it should hold a key of the Gemini API\n"
+        );
+    }
+}
