@@ -3,6 +3,8 @@
 #   EDGE_KEYS_FILE       a file with EDGE_KEYS, where those are not set
 #   SCRIPTED_GEMINI_URL  who answers in development, as long as there is no GEMINI_API_KEY
 #   CLIENT_IP_HEADER     see gate.js
+#   OBJECTS_DIR          where the user objects are stored
+# Arguments go to workerd.
 set -eu
 
 : "${GEMINI_API_KEY:=${GOOGLE_API_KEY:-}}"
@@ -25,4 +27,4 @@ for name in BASIC_TIER_DAILY_LIMIT CLIENT_IP_HEADER CORS_ORIGINS DEFAULT_MODEL E
     GEMINI_API_KEY ORIGIN_URL RATE_LIMIT_REQUESTS RATE_LIMIT_WINDOW_SECONDS; do
     eval "export $name=\"\${$name-}\""
 done
-exec workerd serve --directory-path=objects=/var/lib/edgechat "$(dirname "$0")/workerd.capnp" config
+exec workerd serve "--directory-path=objects=${OBJECTS_DIR:-/var/lib/edgechat}" "$@" "$(dirname "$0")/workerd.capnp" config

@@ -46,8 +46,8 @@ mod tests {
     /// The version of a crate in Cargo.lock.
     fn locked(name: &str) -> String {
         let lock = read("Cargo.lock");
-        let from = lock.find(&format!("name = \"{name}\"\n")).unwrap();
-        value(&lock[from..], "version").to_owned()
+        let (_, from) = lock.split_once(&format!("name = \"{name}\"\n")).unwrap();
+        value(from, "version").to_owned()
     }
 
     /// The words of a text that are written like variables.
@@ -63,11 +63,30 @@ mod tests {
         texts.filter(|text| variables(text).contains(text)).collect()
     }
 
-    /// The lines of one service in docker-compose.yml.
-    fn service<'a>(compose: &'a str, name: &str) -> &'a str {
-        let (_, rest) = compose.split_once(&format!("\n  {name}:\n")).unwrap();
-        let end = rest.match_indices("\n  ").find(|(at, _)| !rest[at + 3..].starts_with(' '));
-        end.map_or(rest, |(at, _)| &rest[..at])
+    /// The services of docker-compose.yml by name, each with its lines.
+    fn services() -> Vec<(String, String)> {
+        let compose = read("docker-compose.yml");
+        let (_, from) = compose.split_once("\nservices:\n").unwrap();
+        let mut services: Vec<(String, String)> = Vec::new();
+        for line in from.split("\nnetworks:\n").next().unwrap().lines() {
+            match line.strip_prefix("  ").and_then(|line| line.strip_suffix(':')) {
+                Some(name) if !name.starts_with(' ') => services.push((name.to_owned(), String::new())),
+                _ => {
+                    if let Some((_, lines)) = services.last_mut() {
+                        lines.extend([line, "\n"]);
+                    }
+                }
+            }
+        }
+        services
+    }
+
+    fn service(name: &str) -> String {
+        services()
+            .into_iter()
+            .find(|(found, _)| found == name)
+            .unwrap_or_else(|| panic!("no service {name}"))
+            .1
     }
 
     #[test]
@@ -113,12 +132,10 @@ mod tests {
         let mut wanted = texts(&config);
         wanted.retain(|name| !NOT_DEPLOYED.contains(name) && !ALIASES.contains(name));
         assert!(wanted.contains("ORIGIN_URL") && wanted.len() > 8, "{wanted:?}");
-        let (capnp, start, compose) =
-            (read("edge/workerd.capnp"), read("edge/start.sh"), read("docker-compose.yml"));
-        let bound = format!("{capnp}\n").replace("fromEnvironment = \"CLIENT_IP_HEADER\"", "");
+        let (capnp, start, service) = (read("edge/workerd.capnp"), read("edge/start.sh"), service("edge"));
         for name in &wanted {
             assert!(
-                bound.contains(&format!("(name = \"{name}\", fromEnvironment = \"{name}\")")),
+                capnp.contains(&format!("(name = \"{name}\", fromEnvironment = \"{name}\")")),
                 "workerd.capnp lacks {name}"
             );
         }
@@ -127,7 +144,7 @@ mod tests {
         let named: BTreeSet<_> =
             capnp.split("fromEnvironment = \"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
         assert_eq!(set, named, "start.sh sets what workerd.capnp names");
-        let handed = variables(service(&compose, "edge"));
+        let handed = variables(&service);
         assert!(named.is_subset(&handed), "docker-compose.yml hands on {handed:?}");
     }
 
@@ -148,9 +165,8 @@ mod tests {
         }
         let wanted: BTreeSet<_> = sources.iter().flat_map(|source| texts(source)).collect();
         assert!(wanted.contains("DATABASE_URL") && wanted.len() > 15, "{wanted:?}");
-        let compose = read("docker-compose.yml");
-        let (made, given) = (service(&compose, "secrets"), service(&compose, "origin"));
-        let handed: BTreeSet<_> = variables(made).union(&variables(given)).copied().collect();
+        let services = [service("secrets"), service("origin")].concat();
+        let handed = variables(&services);
         // The image sets it.
         assert!(read("origin/Dockerfile").contains("ENV LISTEN_ADDR=0.0.0.0:8080"));
         let missing: Vec<_> = wanted
@@ -162,19 +178,14 @@ mod tests {
 
     #[test]
     fn the_host_reaches_the_edge_alone_and_every_service_is_confined() {
-        let compose = read("docker-compose.yml");
-        let (_, services) = compose.split_once("\nservices:\n").unwrap();
-        let services = services.split("\nnetworks:\n").next().unwrap();
-        let is_name = |line: &&str| line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':');
-        let names: Vec<_> =
-            services.lines().filter(is_name).map(|line| line.trim().trim_end_matches(':')).collect();
+        let services = services();
+        let names: Vec<_> = services.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["secrets", "postgres", "mongo", "redis", "origin", "edge", "gemini"]);
-        for name in names {
-            let service = service(&compose, name);
+        for (name, service) in services {
             assert_eq!(service.contains("    ports:"), name == "edge", "{name}");
-            assert!(service.trim_start().starts_with("<<: *service"), "{name}");
+            assert!(service.trim_start().starts_with("<<: *service\n"), "{name}");
             assert!(service.contains("    mem_limit: "), "{name}");
-            assert!(!service.contains("DATABASE_URL:"), "{name}");
+            assert!(!service.contains("DATABASE_URL:"), "{name} takes what .env says for another place");
         }
         let dev = read("docker-compose.dev.yml");
         let ports: Vec<_> = dev.lines().filter(|line| line.trim().starts_with("ports:")).collect();
