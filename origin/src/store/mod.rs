@@ -3,6 +3,7 @@
 //! - [`accounts`], [`chats`], [`ephemeral`]: the ports, each method with its promise
 //! - [`error`]: how a promise is not kept
 //! - [`sqlite`], [`memory`]: the embedded adapters
+//! - [`postgres`]: the adapter for PostgreSQL
 //! - `contract`: one suite a port, run on every adapter
 //!
 //! Routes know the ports alone.
@@ -12,6 +13,7 @@ pub mod chats;
 pub mod ephemeral;
 pub mod error;
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 
 #[cfg(test)]
@@ -73,7 +75,7 @@ impl Stores {
     pub async fn migrate(config: &StoresConfig) -> Result<Vec<String>, OpenError> {
         let accounts = match &config.accounts {
             AccountsStore::Sqlite(path) => sqlite::migrate::accounts(path),
-            AccountsStore::Postgres(_) => Err(StoreError::Unavailable("no adapter".to_owned())),
+            AccountsStore::Postgres(config) => postgres::migrate::accounts(config).await,
         };
         let chats = match &config.chats {
             ChatsStore::Sqlite(path) => sqlite::migrate::chats(path),
@@ -88,7 +90,7 @@ impl Stores {
 async fn accounts(config: &AccountsStore) -> StoreResult<Arc<dyn Accounts>> {
     Ok(match config {
         AccountsStore::Sqlite(path) => Arc::new(sqlite::SqliteAccounts::open(path)?),
-        AccountsStore::Postgres(_) => return Err(StoreError::Unavailable("no adapter".to_owned())),
+        AccountsStore::Postgres(config) => Arc::new(postgres::PostgresAccounts::open(config).await?),
     })
 }
 

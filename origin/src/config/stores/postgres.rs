@@ -1,34 +1,165 @@
 //! The address of a PostgreSQL server.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use tokio_postgres::config::Host;
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+use tokio_postgres::config::{Host, SslMode};
 
 use crate::config::reader::Reader;
 
 const WANTED: &str = "it should hold the address of a PostgreSQL server, such as \
                       postgres://user:password@host:5432/edgechat";
+const MODES: &str = "disable, prefer, require, verify-ca or verify-full";
 const DEFAULT_PORT: u16 = 5432;
+
+/// The parameters of an address that the driver reads itself.
+const OF_DRIVER: [&str; 16] = [
+    "application_name",
+    "channel_binding",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "hostaddr",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "load_balance_hosts",
+    "options",
+    "password",
+    "port",
+    "target_session_attrs",
+    "user",
+];
 
 /// How to reach PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PostgresConfig {
     /// Host, user, password, database: `DATABASE_URL`. Its `Debug` leaves the password out.
     pub server: tokio_postgres::Config,
+    /// What TLS must show, from the parameters `sslmode` (or `ssl`, as asyncpg calls it) and `sslrootcert`; `None` where
+    /// it is off.
+    pub tls: Option<Tls>,
     /// `DATABASE_POOL_SIZE`, default 16: the most connections of this process.
     pub pool_size: usize,
+}
+
+/// What TLS must show.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// What is asked of the server's certificate.
+    pub verify: Verify,
+    /// The certificates of `sslrootcert`; `None` stands for the system's.
+    pub roots: Option<Arc<RootCertStore>>,
+}
+
+/// What is asked of the server's certificate, as libpq defines it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// Nothing: `prefer`, `require`. Who listens on the way cannot read along; who stands in the way can.
+    Nothing,
+    /// A root has signed it: `verify-ca`, and `prefer` or `require` where `sslrootcert` names one.
+    Chain,
+    /// A root has signed it, and for the host that the address names: `verify-full`.
+    ChainAndName,
 }
 
 impl PostgresConfig {
     /// Reads what follows the scheme of `DATABASE_URL`.
     pub(super) fn read(reader: &mut Reader<'_>, rest: &str) -> Option<Self> {
         let pool_size = reader.number("DATABASE_POOL_SIZE", 16, 1..=500);
-        let Ok(server) = format!("postgres://{rest}").parse::<tokio_postgres::Config>() else {
-            reader.wrong("DATABASE_URL", "held a PostgreSQL address that cannot be read", WANTED);
-            return None;
-        };
-        Some(Self { server, pool_size: usize::try_from(pool_size).unwrap_or(usize::MAX) })
+        match address(rest) {
+            Ok((server, tls)) => {
+                Some(Self { server, tls, pool_size: usize::try_from(pool_size).unwrap_or(usize::MAX) })
+            }
+            Err((held, wanted)) => {
+                reader.wrong("DATABASE_URL", held, wanted);
+                None
+            }
+        }
     }
+}
+
+/// What an address held and what it should hold.
+type Wrong = (String, String);
+
+fn address(rest: &str) -> Result<(tokio_postgres::Config, Option<Tls>), Wrong> {
+    // A question mark may stand in a password, which ends with an @.
+    let host = rest.find('@').unwrap_or_default();
+    let (base, query) = match rest.get(host..).and_then(|tail| tail.split_once('?')) {
+        Some((tail, query)) => (rest.get(..host + tail.len()).unwrap_or(rest), query),
+        None => (rest, ""),
+    };
+    let (mut left, mut mode, mut roots) = (Vec::new(), None, None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = decoded(pair);
+        match name.as_str() {
+            "sslmode" | "ssl" => mode = Some((name, value)),
+            "sslrootcert" => roots = Some(value),
+            name if OF_DRIVER.contains(&name) => left.push(pair),
+            _ => {
+                let held = format!("held the parameter {name:?}, which is not known");
+                let known = format!("sslmode, ssl, sslrootcert, {}", OF_DRIVER.join(", "));
+                return Err((held, format!("it should hold none but {known}")));
+            }
+        }
+    }
+    let unreadable = || ("held a PostgreSQL address that cannot be read".to_owned(), WANTED.to_owned());
+    let url = format!("postgres://{base}?{}", left.join("&"));
+    let mut server = url.parse::<tokio_postgres::Config>().map_err(|_| unreadable())?;
+    if server.get_hosts().is_empty() && server.get_hostaddrs().is_empty() {
+        return Err(unreadable());
+    }
+    let (mode, tls) = tls(mode, roots.as_deref())?;
+    server.ssl_mode(mode);
+    Ok((server, tls))
+}
+
+/// A parameter's name and value, with their percent signs undone; a plus is a plus.
+fn decoded(pair: &str) -> (String, String) {
+    let pair = pair.replace('+', "%2B");
+    form_urlencoded::parse(pair.as_bytes()).next().map(|(n, v)| (n.into(), v.into())).unwrap_or_default()
+}
+
+fn tls(mode: Option<(String, String)>, roots: Option<&str>) -> Result<(SslMode, Option<Tls>), Wrong> {
+    // libpq's word for the system's own roots, with which nothing less than the name will do.
+    let system = roots == Some("system");
+    let (name, value) = mode
+        .unwrap_or_else(|| ("sslmode".to_owned(), if system { "verify-full" } else { "prefer" }.to_owned()));
+    let loose = if roots.is_some() { Verify::Chain } else { Verify::Nothing };
+    let (mode, verify) = match value.as_str() {
+        "disable" => return Ok((SslMode::Disable, None)),
+        "prefer" => (SslMode::Prefer, loose),
+        "require" => (SslMode::Require, loose),
+        "verify-ca" => (SslMode::Require, Verify::Chain),
+        "verify-full" => (SslMode::Require, Verify::ChainAndName),
+        _ => return Err((format!("held {name}={value}"), format!("{name} should be {MODES}"))),
+    };
+    if system && verify != Verify::ChainAndName {
+        return Err((
+            format!("held {name}={value} with sslrootcert=system"),
+            format!("{name} should be verify-full"),
+        ));
+    }
+    let roots = roots.filter(|_| !system).map(certificates).transpose()?;
+    Ok((mode, Some(Tls { verify, roots })))
+}
+
+/// The certificates of a PEM file.
+fn certificates(path: &str) -> Result<Arc<RootCertStore>, Wrong> {
+    let wrong = |why: String| {
+        let held = format!("held sslrootcert={path}, {why}");
+        (held, "sslrootcert should name a file with certificates in PEM form".to_owned())
+    };
+    let mut roots = RootCertStore::empty();
+    let found = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| wrong(format!("which cannot be read ({error})")))?;
+    let (added, _) = roots.add_parsable_certificates(found);
+    if added == 0 { Err(wrong("which has no certificate".to_owned())) } else { Ok(Arc::new(roots)) }
 }
 
 /// Where it is, without user and password.
@@ -45,5 +176,70 @@ impl fmt::Display for PostgresConfig {
             }
         }
         write!(f, "/{}", self.server.get_dbname().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn modes(rest: &str) -> (SslMode, Option<Verify>) {
+        let (server, tls) = address(rest).unwrap();
+        (server.get_ssl_mode(), tls.map(|tls| tls.verify))
+    }
+
+    #[rstest]
+    #[case("db/x", SslMode::Prefer, Some(Verify::Nothing))]
+    #[case("db/x?sslmode=disable", SslMode::Disable, None)]
+    #[case("db/x?sslmode=prefer", SslMode::Prefer, Some(Verify::Nothing))]
+    #[case("db/x?sslmode=require", SslMode::Require, Some(Verify::Nothing))]
+    #[case("db/x?sslmode=verify-ca", SslMode::Require, Some(Verify::Chain))]
+    #[case("db/x?sslmode=verify-full", SslMode::Require, Some(Verify::ChainAndName))]
+    #[case("u:p?q@db/x?ssl=require&target_session_attrs=read-write", SslMode::Require, Some(Verify::Nothing))]
+    #[case("db/x?sslrootcert=system", SslMode::Require, Some(Verify::ChainAndName))]
+    fn every_mode_is_what_libpq_means(
+        #[case] rest: &str,
+        #[case] mode: SslMode,
+        #[case] verify: Option<Verify>,
+    ) {
+        assert_eq!(modes(rest), (mode, verify));
+    }
+
+    #[test]
+    fn the_rest_of_the_address_reaches_the_driver() {
+        let (server, _) =
+            address("u%40x:p?w@a,b:5433/chat?sslmode=require&connect_timeout=7&options=-c%20x=1").unwrap();
+        assert_eq!(server.get_hosts(), [Host::Tcp("a".to_owned()), Host::Tcp("b".to_owned())]);
+        assert_eq!((server.get_user(), server.get_password()), (Some("u@x"), Some(b"p?w".as_slice())));
+        assert_eq!((server.get_dbname(), server.get_ports()), (Some("chat"), [5432, 5433].as_slice()));
+        assert_eq!(server.get_options(), Some("-c x=1"));
+        assert_eq!(server.get_connect_timeout(), Some(&std::time::Duration::from_secs(7)));
+    }
+
+    #[rstest]
+    #[case("db/x?sslcert=a&sslmode=require", "held the parameter \"sslcert\", which is not known")]
+    #[case("db/x?sslmode=verify", "held sslmode=verify")]
+    #[case("db/x?ssl=true", "held ssl=true")]
+    #[case("db/x?sslmode=require&sslrootcert=system", "held sslmode=require with sslrootcert=system")]
+    #[case(
+        "db/x?sslmode=verify-full&sslrootcert=/none/ca.pem",
+        "held sslrootcert=/none/ca.pem, which cannot be read"
+    )]
+    #[case("db:x/x", "held a PostgreSQL address that cannot be read")]
+    #[case("/x", "held a PostgreSQL address that cannot be read")]
+    fn what_is_wrong_is_named(#[case] rest: &str, #[case] held: &str) {
+        let (found, wanted) = address(rest).unwrap_err();
+        assert!(found.starts_with(held), "{found}");
+        assert!(wanted.contains("should"), "{wanted}");
+    }
+
+    #[test]
+    fn a_named_root_is_verified_against_and_an_empty_file_is_none() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let rest = format!("db/x?sslmode=require&sslrootcert={}", file.path().display());
+        let (held, _) = address(&rest).unwrap_err();
+        assert!(held.ends_with("which has no certificate"), "{held}");
     }
 }

@@ -5,6 +5,7 @@
 mod accounts;
 mod chats;
 mod ephemeral;
+pub(super) mod postgres;
 pub(super) mod samples;
 mod servers;
 
@@ -34,6 +35,10 @@ use run_suite;
 
 mod accounts_on_sqlite {
     super::accounts::suite!(super::sqlite_accounts());
+}
+
+mod accounts_on_postgres {
+    super::accounts::suite!(super::postgres::accounts().await);
 }
 
 mod chats_on_sqlite {

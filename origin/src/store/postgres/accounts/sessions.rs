@@ -1,0 +1,174 @@
+//! Sessions and their chains of refresh tokens.
+
+use shared::{id::Id, time::Timestamp};
+
+use super::users;
+use crate::store::{
+    accounts::{NewSession, RefreshExchange, RefreshOutcome, SessionOfUser},
+    error::StoreResult,
+    postgres::{
+        failure::Step,
+        pool::Connection,
+        row::{Columns, key},
+    },
+};
+
+/// Forgets, and opens unless the session is there. Rows are locked in one order, so that two sign-ins of a user at once
+/// wait for each other and never for both.
+const OPEN: &str = "\
+    WITH known AS ( \
+        SELECT id FROM users WHERE id = $2 FOR KEY SHARE \
+    ), expired AS ( \
+        SELECT id FROM sessions WHERE user_id = $2 AND expires_at < $7 AND id <> $1 ORDER BY id FOR UPDATE \
+    ), forgotten AS ( \
+        DELETE FROM sessions WHERE id IN (SELECT id FROM expired) \
+    ), opened AS ( \
+        INSERT INTO sessions (id, user_id, device_name, created_at, last_used_at, expires_at) \
+        SELECT $1, id, $3::text, $4::bigint, $4::bigint, $5::bigint FROM known \
+        ON CONFLICT (id) DO NOTHING RETURNING id \
+    ), token AS ( \
+        INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $6::bytea, id, $8::bigint FROM opened \
+    ) SELECT id FROM known";
+
+/// Begins a session with its first refresh token, unless it is there, and deletes the user's sessions that expired before
+/// this time, with their tokens. False when there is no such user.
+pub(super) async fn open(c: &Connection, session: &NewSession, forget_before: Timestamp) -> Step<bool> {
+    let known = c
+        .row(
+            OPEN,
+            &[
+                &key(session.id),
+                &key(session.user_id),
+                &session.device_name,
+                &session.created_at.as_millis(),
+                &session.expires_at.as_millis(),
+                &session.refresh_hash.as_slice(),
+                &forget_before.as_millis(),
+                &session.refresh_expires_at.as_millis(),
+            ],
+        )
+        .await?;
+    Ok(known.is_some())
+}
+
+/// A session of this user, with them.
+pub(super) async fn find(c: &Connection, user_id: Id, id: Id) -> Step<Option<SessionOfUser>> {
+    let sql = "SELECT u.id, u.email, u.email_verified, u.phone, u.phone_verified, u.display_name, u.avatar_url, u.locale, \
+               u.timezone, u.plan, u.created_at, s.id, s.expires_at, s.ended_at \
+               FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2";
+    let row = c.row(sql, &[&key(id), &key(user_id)]).await?;
+    Ok(row.map(|row| read(&mut Columns::of("sessions", &row))).transpose()?)
+}
+
+/// Reads the columns of [`find`].
+fn read(columns: &mut Columns<'_>) -> StoreResult<SessionOfUser> {
+    let user = users::read(columns)?;
+    Ok(SessionOfUser {
+        id: columns.id("id")?,
+        expires_at: columns.time("expires_at")?,
+        ended_at: columns.optional_time("ended_at")?,
+        user,
+    })
+}
+
+/// Takes the session's row: exchanges of its tokens follow one another. What depends on the tokens is read after it, by a
+/// statement that sees what the one before has done.
+const LOCK: &str = "SELECT FROM sessions WHERE id = (SELECT session_id FROM refresh_tokens WHERE hash = $1) \
+                    FOR NO KEY UPDATE";
+
+/// The session and user of a token, the token, and its successor.
+const PRESENTED: &str = "\
+    SELECT u.id, u.email, u.email_verified, u.phone, u.phone_verified, u.display_name, u.avatar_url, u.locale, \
+        u.timezone, u.plan, u.created_at, s.id, s.expires_at, s.ended_at, t.expires_at, t.used_at, \
+        n.expires_at, n.used_at \
+    FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id \
+        LEFT JOIN refresh_tokens n ON n.hash = t.successor \
+    WHERE t.hash = $1";
+
+const USE: &str = "\
+    WITH used AS ( \
+        UPDATE refresh_tokens SET used_at = $2, successor = $3 WHERE hash = $1 RETURNING session_id \
+    ), next AS ( \
+        INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $3, session_id, $4::bigint FROM used \
+    ) UPDATE sessions SET last_used_at = greatest(last_used_at, $2) FROM used WHERE sessions.id = used.session_id";
+
+const END: &str = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";
+
+/// A token as it was presented, with what it belongs to.
+struct Presented {
+    session: SessionOfUser,
+    expires_at: Timestamp,
+    used_at: Option<Timestamp>,
+    /// When the successor expires, and whether it has been used itself.
+    successor: Option<(Timestamp, bool)>,
+}
+
+impl Presented {
+    fn read(columns: &mut Columns<'_>) -> StoreResult<Self> {
+        let session = read(columns)?;
+        let expires_at = columns.time("expires_at")?;
+        let used_at = columns.optional_time("used_at")?;
+        let successor_expires_at = columns.optional_time("expires_at")?;
+        let is_successor_used = columns.optional_time("used_at")?.is_some();
+        let successor = successor_expires_at.map(|at| (at, is_successor_used));
+        Ok(Self { session, expires_at, used_at, successor })
+    }
+}
+
+/// The rules of [`crate::store::accounts::Accounts::exchange_refresh`], in two round trips.
+pub(super) async fn exchange_refresh(c: &Connection, exchange: &RefreshExchange) -> Step<RefreshOutcome> {
+    let row = c.begin_locked(LOCK, PRESENTED, &[&exchange.presented.as_slice()]).await?;
+    let presented = row.map(|row| Presented::read(&mut Columns::of("refresh_tokens", &row))).transpose()?;
+    let now = exchange.now.as_millis();
+    match decide(presented, exchange) {
+        Decision::Known(outcome) => {
+            c.commit(None).await?;
+            Ok(outcome)
+        }
+        Decision::Use(session, refresh_expires_at) => {
+            let (presented, successor) = (exchange.presented.as_slice(), exchange.successor.as_slice());
+            let expires_at = refresh_expires_at.as_millis();
+            c.commit(Some((USE, &[&presented, &now, &successor, &expires_at]))).await?;
+            Ok(RefreshOutcome::Exchanged { session, refresh_expires_at })
+        }
+        Decision::End(session) => {
+            c.commit(Some((END, &[&key(session.id), &now]))).await?;
+            Ok(RefreshOutcome::Reused { user_id: session.user.id })
+        }
+    }
+}
+
+/// What an exchange comes to.
+enum Decision {
+    /// Nothing is to be written.
+    Known(RefreshOutcome),
+    /// The token is used up, and its successor lives until then.
+    Use(Box<SessionOfUser>, Timestamp),
+    /// The session ends.
+    End(Box<SessionOfUser>),
+}
+
+fn decide(presented: Option<Presented>, exchange: &RefreshExchange) -> Decision {
+    let now = exchange.now;
+    let Some(token) = presented else { return Decision::Known(RefreshOutcome::Unknown) };
+    let session = Box::new(token.session);
+    if session.ended_at.is_some() {
+        return Decision::Known(RefreshOutcome::Ended { user_id: session.user.id });
+    }
+    if session.expires_at <= now {
+        return Decision::Known(RefreshOutcome::Unknown);
+    }
+    match (token.used_at, token.successor) {
+        (None, _) if token.expires_at <= now => Decision::Known(RefreshOutcome::Unknown),
+        (None, _) => {
+            let expires_at = exchange.successor_expires_at.min(session.expires_at);
+            Decision::Use(session, expires_at)
+        }
+        (Some(used_at), Some((refresh_expires_at, false)))
+            if now.millis_since(used_at) <= exchange.grace_ms =>
+        {
+            Decision::Known(RefreshOutcome::Exchanged { session, refresh_expires_at })
+        }
+        _ => Decision::End(session),
+    }
+}

@@ -1,0 +1,110 @@
+//! What turns used: a row each, and the sums of their days.
+
+use shared::{api::usage::UsageTotals, id::Id};
+use uuid::Uuid;
+
+use crate::store::{
+    accounts::{UsageEntry, UsageRow},
+    error::StoreError,
+    postgres::{
+        failure::Step,
+        pool::Connection,
+        row::{Columns, key, to_sql_count},
+    },
+};
+
+/// One statement: only a turn whose row is new is added to its day.
+const RECORD: &str = "\
+    WITH known AS ( \
+        SELECT id FROM users WHERE id = $2 FOR KEY SHARE \
+    ), turn AS ( \
+        INSERT INTO usage_turns (turn_id, user_id, at, model, input_tokens, output_tokens, cached_tokens, \
+            reasoning_tokens, total_tokens, failed) \
+        SELECT $1::uuid, id, $3::bigint, $4::text, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::bigint, \
+            $10::boolean FROM known \
+        ON CONFLICT (turn_id) DO NOTHING \
+        RETURNING user_id, model, input_tokens, output_tokens, cached_tokens, reasoning_tokens, failed::int AS failed \
+    ), day AS ( \
+        INSERT INTO usage_days AS d (user_id, day, model, requests, messages, input_tokens, output_tokens, \
+            cached_tokens, reasoning_tokens, errors) \
+        SELECT user_id, $11::text, model, 1, 1, input_tokens, output_tokens, cached_tokens, reasoning_tokens, failed \
+        FROM turn \
+        ON CONFLICT (user_id, day, model) DO UPDATE SET \
+            requests = d.requests + 1, messages = d.messages + 1, \
+            input_tokens = d.input_tokens + excluded.input_tokens, \
+            output_tokens = d.output_tokens + excluded.output_tokens, \
+            cached_tokens = d.cached_tokens + excluded.cached_tokens, \
+            reasoning_tokens = d.reasoning_tokens + excluded.reasoning_tokens, \
+            errors = d.errors + excluded.errors \
+    ) SELECT id, EXISTS (SELECT FROM turn) FROM known";
+
+/// Counts a turn, unless it has been counted. False when there is no such user.
+pub(super) async fn record(c: &Connection, entry: &UsageEntry) -> Step<bool> {
+    let known = c
+        .row(
+            RECORD,
+            &[
+                &key(entry.turn_id),
+                &key(entry.user_id),
+                &entry.at.as_millis(),
+                &entry.model,
+                &to_sql_count(entry.usage.input_tokens),
+                &to_sql_count(entry.usage.output_tokens),
+                &to_sql_count(entry.usage.cached_tokens),
+                &to_sql_count(entry.usage.reasoning_tokens),
+                &to_sql_count(entry.usage.total_tokens),
+                &entry.failed,
+                &entry.at.day(),
+            ],
+        )
+        .await?;
+    let Some(row) = known else { return Ok(false) };
+    let mut columns = Columns::of("users", &row);
+    columns.id("id")?;
+    let is_new: bool = columns.get("is_new")?;
+    if !is_new {
+        same_user(c, entry).await?;
+    }
+    Ok(true)
+}
+
+/// A turn that was counted for somebody else is no repetition.
+async fn same_user(c: &Connection, entry: &UsageEntry) -> Step<()> {
+    let row = c.row("SELECT user_id FROM usage_turns WHERE turn_id = $1", &[&key(entry.turn_id)]).await?;
+    let whose: Option<Uuid> = row.map(|row| Columns::of("usage_turns", &row).get("user_id")).transpose()?;
+    match whose {
+        Some(user_id) if user_id == key(entry.user_id) => Ok(()),
+        _ => Err(StoreError::Conflict("the turn was counted for another user").into()),
+    }
+}
+
+/// The sums of the days, by day and model.
+pub(super) async fn by_day_and_model(
+    c: &Connection,
+    user_id: Id,
+    first_day: &str,
+    last_day: &str,
+) -> Step<Vec<UsageRow>> {
+    let sql = "SELECT user_id, day, model, requests, messages, input_tokens, output_tokens, cached_tokens, errors \
+               FROM usage_days WHERE user_id = $1 AND day BETWEEN $2 AND $3 ORDER BY day, model";
+    let rows = c.rows(sql, &[&key(user_id), &first_day, &last_day]).await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let mut columns = Columns::of("usage_days", row);
+        columns.id("user_id")?;
+        found.push(UsageRow {
+            day: columns.get("day")?,
+            model: columns.get("model")?,
+            totals: UsageTotals {
+                requests: columns.count("requests")?,
+                messages: columns.count("messages")?,
+                input_tokens: columns.count("input_tokens")?,
+                output_tokens: columns.count("output_tokens")?,
+                cached_tokens: columns.count("cached_tokens")?,
+                cost_usd: 0.0,
+                errors: columns.count("errors")?,
+            },
+        });
+    }
+    Ok(found)
+}

@@ -1,0 +1,119 @@
+//! Users and their passwords.
+
+use shared::api::account::{Plan, User};
+use uuid::Uuid;
+
+use crate::store::{
+    accounts::{Credential, NewSession, Registration},
+    error::{StoreError, StoreResult},
+    postgres::{
+        failure::Step,
+        pool::Connection,
+        row::{Columns, key},
+    },
+};
+
+/// Reads next to nothing of a table.
+pub(super) async fn answer(c: &Connection) -> Step<()> {
+    c.rows("SELECT FROM users LIMIT 1", &[]).await?;
+    Ok(())
+}
+
+/// One statement, so all of it or nothing. A conflicting registration that is under way is waited for.
+const REGISTER: &str = "\
+    WITH new_user AS ( \
+        INSERT INTO users (id, email, email_verified, phone, phone_verified, display_name, avatar_url, locale, \
+            timezone, plan, created_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING id \
+    ), new_credential AS ( \
+        INSERT INTO credentials (user_id, password_hash, changed_at) \
+        SELECT id, $12::text, $11::bigint FROM new_user \
+    ), new_session AS ( \
+        INSERT INTO sessions (id, user_id, device_name, created_at, last_used_at, expires_at) \
+        SELECT $13::uuid, id, $14::text, $15::bigint, $15::bigint, $16::bigint FROM new_user \
+        ON CONFLICT (id) DO NOTHING RETURNING id \
+    ), new_token AS ( \
+        INSERT INTO refresh_tokens (hash, session_id, expires_at) \
+        SELECT $17::bytea, id, $18::bigint FROM new_session \
+    ) SELECT id FROM new_user";
+
+/// Who was there before: the same user rather than another one with the e-mail.
+const KNOWN: &str = "SELECT id FROM users WHERE id = $1 OR email = $2 ORDER BY id = $1 DESC LIMIT 1";
+
+/// Inserts a user with their password and first session, unless the account is there already: then that is the answer.
+pub(super) async fn register(
+    c: &Connection,
+    user: &User,
+    password_hash: &str,
+    session: &NewSession,
+) -> Step<Registration> {
+    let user_id = key(user.id);
+    let created = c
+        .row(
+            REGISTER,
+            &[
+                &user_id,
+                &user.email,
+                &user.email_verified,
+                &user.phone,
+                &user.phone_verified,
+                &user.display_name,
+                &user.avatar_url,
+                &user.locale,
+                &user.timezone,
+                &user.plan.as_str(),
+                &user.created_at.as_millis(),
+                &password_hash,
+                &key(session.id),
+                &session.device_name,
+                &session.created_at.as_millis(),
+                &session.expires_at.as_millis(),
+                &session.refresh_hash.as_slice(),
+                &session.refresh_expires_at.as_millis(),
+            ],
+        )
+        .await?;
+    if created.is_some() {
+        return Ok(Registration::Created);
+    }
+    // A statement of its own sees what the first one had to wait for.
+    match c.row(KNOWN, &[&user_id, &user.email]).await? {
+        Some(row) => {
+            let known: Uuid = Columns::of("users", &row).get("id")?;
+            Ok(if known == user_id { Registration::Created } else { Registration::EmailTaken })
+        }
+        None => Err(StoreError::Conflict("another account has this phone number").into()),
+    }
+}
+
+/// The user with this e-mail and their password's hash.
+pub(super) async fn credential(c: &Connection, email: &str) -> Step<Option<Credential>> {
+    if email.contains('\0') {
+        // No stored text has this character, and PostgreSQL does not even compare with it.
+        return Ok(None);
+    }
+    let sql = "SELECT u.id, u.email, u.email_verified, u.phone, u.phone_verified, u.display_name, u.avatar_url, u.locale, \
+               u.timezone, u.plan, u.created_at, k.password_hash \
+               FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = $1";
+    let Some(row) = c.row(sql, &[&email]).await? else { return Ok(None) };
+    let mut columns = Columns::of("users", &row);
+    let user = read(&mut columns)?;
+    Ok(Some(Credential { user, password_hash: columns.get("password_hash")? }))
+}
+
+/// Reads the columns from `id` to `created_at`, in the order of [`credential`].
+pub(super) fn read(columns: &mut Columns<'_>) -> StoreResult<User> {
+    Ok(User {
+        id: columns.id("id")?,
+        email: columns.get("email")?,
+        email_verified: columns.get("email_verified")?,
+        phone: columns.get("phone")?,
+        phone_verified: columns.get("phone_verified")?,
+        display_name: columns.get("display_name")?,
+        avatar_url: columns.get("avatar_url")?,
+        locale: columns.get("locale")?,
+        timezone: columns.get("timezone")?,
+        plan: columns.word("plan", Plan::parse)?,
+        created_at: columns.time("created_at")?,
+    })
+}

@@ -1,0 +1,78 @@
+//! Brings the database to the newest schema, under a lock, so that any number of origins may start at once.
+//!
+//! **Expand, then contract.** While a new version is rolled out, old replicas serve on the new schema, and a roll-back
+//! starts old ones on it. So a released migration is never changed, and a new one only adds: tables, columns that may be
+//! NULL or have a default, indexes. Code that no longer needs a column ships first; the migration that drops it ships in a
+//! later version, when no replica that reads it is left. A rename is an addition, a release that writes both, a copy of what
+//! is there, and a removal. Statements name their columns, so that an added one disturbs nobody. Each migration is one
+//! transaction: what cannot be in one (an index built `CONCURRENTLY`) is not for this runner.
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use super::{
+    failure::{Failure, describe},
+    pool::Limits,
+    settings, tls,
+};
+use crate::{
+    config::stores::PostgresConfig,
+    store::error::{StoreError, StoreResult},
+};
+
+/// Every migration by the name its history keeps. One that has been released is never changed.
+const ACCOUNTS: &[(&str, &str)] =
+    &[("V1__accounts", include_str!("../../../../migrations/postgres/accounts/V1__accounts.sql"))];
+
+/// The lock of those who migrate: an arbitrary number that no other program on the same database is likely to use.
+const LOCK: i64 = 0x6564_6765_6368_6174;
+/// How long the lock may be held by others before this start fails.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
+/// How long all of it may take.
+const ALL: Duration = Duration::from_secs(20 * 60);
+
+/// Brings the accounts database to the newest schema. Returns the names of the migrations that were applied.
+pub async fn accounts(config: &PostgresConfig) -> StoreResult<Vec<String>> {
+    tokio::time::timeout(ALL, migrate(config, ACCOUNTS)).await.unwrap_or(Err(StoreError::Timeout))
+}
+
+async fn migrate(config: &PostgresConfig, migrations: &[(&str, &str)]) -> StoreResult<Vec<String>> {
+    let failed = |error: refinery::Error| StoreError::Unavailable(describe(&error));
+    let migrations: Result<Vec<_>, _> =
+        migrations.iter().map(|(name, sql)| refinery::Migration::unapplied(name, sql)).collect();
+    let migrations = migrations.map_err(failed)?;
+    let mut client = connect(config).await?;
+    lock(&client).await?;
+    // The lock is released with the connection, which ends when `client` goes.
+    let report = refinery::Runner::new(&migrations)
+        // A newer version may have been here: its additions do not disturb this one.
+        .set_abort_missing(false)
+        .run_async(&mut client)
+        .await
+        .map_err(failed)?;
+    Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
+}
+
+/// A connection of its own, which no pool has set limits to.
+async fn connect(config: &PostgresConfig) -> StoreResult<Client> {
+    let within = Limits::DEFAULT.connect;
+    let server = settings::migrating(config, within);
+    let connecting = server.connect(tls::connector(config.tls.as_ref())?);
+    let connected = tokio::time::timeout(within, connecting).await.map_err(|_| StoreError::Timeout)?;
+    let (client, connection) = connected.map_err(|error| Failure::from(error).into_store_error())?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::warn!(error = describe(&error), "the connection that migrates broke");
+        }
+    });
+    Ok(client)
+}
+
+async fn lock(client: &Client) -> StoreResult<()> {
+    let wait = LOCK_WAIT.as_millis();
+    let sql = format!("SET lock_timeout = {wait}; SELECT pg_advisory_lock({LOCK}); RESET lock_timeout");
+    let locked =
+        tokio::time::timeout(LOCK_WAIT + Limits::DEFAULT.operation, client.batch_execute(&sql)).await;
+    locked.map_err(|_| StoreError::Timeout)?.map_err(|error| Failure::from(error).into_store_error())
+}

@@ -1,0 +1,202 @@
+//! Connections, deadlines and repetitions. Nothing here knows a table.
+//!
+//! An operation gets one connection and has one deadline, which holds the wait for the connection, the connecting and the
+//! repetitions too. A connection goes back to the pool only when its operation came to its end: one that was given up
+//! (deadline, error, or a caller who has gone) may be within a transaction or wait for a server that does not answer, and
+//! is closed. When a connection turns out broken or silent, the idle ones are likely to be so as well and are closed with
+//! it, so that nobody has to find that out for each of them.
+//!
+//! Every operation of the port may be repeated. So one whose connection broke (the server was restarted, say) runs again on
+//! a fresh connection, and one that gave way to another transaction runs again.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, RecyclingMethod, Runtime};
+use tokio_postgres::{Row, Statement, types::ToSql};
+
+use super::{
+    failure::{Failure, Step},
+    settings, tls,
+};
+use crate::{
+    config::stores::PostgresConfig,
+    store::error::{StoreError, StoreResult},
+};
+
+/// How long what may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// A whole operation.
+    pub(super) operation: Duration,
+    /// The wait for a connection of the pool.
+    pub(super) wait: Duration,
+    /// The making of a connection, from the first packet to the end of the authentication.
+    pub(super) connect: Duration,
+}
+
+impl Limits {
+    /// One second more than the server gives itself for a statement.
+    pub(super) const DEFAULT: Self = Self {
+        operation: Duration::from_secs(6),
+        wait: Duration::from_secs(2),
+        connect: Duration::from_secs(2),
+    };
+}
+
+/// How often an operation is tried: the first time, on a fresh connection, and once more.
+const TRIES: usize = 3;
+
+/// The connections of this process.
+#[derive(Clone)]
+pub(super) struct Pool {
+    idle: deadpool_postgres::Pool,
+    limits: Limits,
+}
+
+impl Pool {
+    /// A pool for this server. Connects when the first operation does.
+    pub(super) fn new(config: &PostgresConfig, limits: Limits) -> StoreResult<Self> {
+        let manager = Manager::from_config(
+            settings::serving(config, limits.connect),
+            tls::connector(config.tls.as_ref())?,
+            // Whether a connection is closed is known without asking the server.
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let idle = deadpool_postgres::Pool::builder(manager)
+            .max_size(config.pool_size)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(limits.wait))
+            .create_timeout(Some(limits.connect))
+            .recycle_timeout(Some(limits.connect))
+            .build()
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self { idle, limits })
+    }
+
+    /// Runs an operation, which must be repeatable, to its end or to the deadline.
+    pub(super) async fn run<T, F>(&self, operation: impl Fn(Arc<Connection>) -> F) -> StoreResult<T>
+    where
+        F: Future<Output = Step<T>>,
+    {
+        let deadline = self.limits.operation;
+        if let Ok(outcome) = tokio::time::timeout(deadline, self.tries(operation)).await {
+            outcome
+        } else {
+            self.close_idle();
+            Err(StoreError::Timeout)
+        }
+    }
+
+    async fn tries<T, F>(&self, operation: impl Fn(Arc<Connection>) -> F) -> StoreResult<T>
+    where
+        F: Future<Output = Step<T>>,
+    {
+        for _ in 1..TRIES {
+            match self.once(&operation).await {
+                Err(Failure::Broken(why)) => {
+                    tracing::warn!(why, "a connection to PostgreSQL broke");
+                    self.close_idle();
+                }
+                Err(Failure::Again(why)) => tracing::debug!(why, "a transaction is repeated"),
+                outcome => return outcome.map_err(Failure::into_store_error),
+            }
+        }
+        self.once(&operation).await.map_err(Failure::into_store_error)
+    }
+
+    async fn once<T, F>(&self, operation: impl Fn(Arc<Connection>) -> F) -> Step<T>
+    where
+        F: Future<Output = Step<T>>,
+    {
+        let connection = Arc::new(Connection { object: Some(self.idle.get().await?), is_done: false.into() });
+        let outcome = operation(Arc::clone(&connection)).await;
+        connection.is_done.store(outcome.is_ok(), Ordering::Relaxed);
+        outcome
+    }
+
+    fn close_idle(&self) {
+        self.idle.retain(|_, _| false);
+    }
+}
+
+/// A connection while an operation has it.
+pub(super) struct Connection {
+    /// Taken by the destructor alone.
+    object: Option<Object>,
+    /// Whether the operation came to its end.
+    is_done: AtomicBool,
+}
+
+impl Connection {
+    fn client(&self) -> Step<&Object> {
+        self.object.as_ref().ok_or_else(|| Failure::Broken("the connection has been given back".to_owned()))
+    }
+
+    async fn prepared(&self, sql: &'static str) -> Step<Statement> {
+        Ok(self.client()?.prepare_cached(sql).await?)
+    }
+
+    /// The only row of a statement, or none.
+    pub(super) async fn row(&self, sql: &'static str, values: Values<'_>) -> Step<Option<Row>> {
+        let statement = self.prepared(sql).await?;
+        Ok(self.client()?.query_opt(&statement, values).await?)
+    }
+
+    /// All rows of a statement.
+    pub(super) async fn rows(&self, sql: &'static str, values: Values<'_>) -> Step<Vec<Row>> {
+        let statement = self.prepared(sql).await?;
+        Ok(self.client()?.query(&statement, values).await?)
+    }
+
+    /// Begins a transaction, runs a statement that locks and then one that reads: one round trip, and what is read is
+    /// newer than the lock.
+    pub(super) async fn begin_locked(
+        &self,
+        lock: &'static str,
+        read: &'static str,
+        values: Values<'_>,
+    ) -> Step<Option<Row>> {
+        let (lock, read) = (self.prepared(lock).await?, self.prepared(read).await?);
+        let client = self.client()?;
+        // Polled in this order, the three are sent in this order, and the server works in the order of arrival.
+        let (begun, locked, row) = tokio::join!(
+            biased;
+            client.batch_execute("BEGIN"),
+            client.query(&lock, values),
+            client.query_opt(&read, values),
+        );
+        begun?;
+        locked?;
+        Ok(row?)
+    }
+
+    /// Runs the last statement of a transaction, if it needs one, and commits: one round trip.
+    pub(super) async fn commit(&self, last: Option<(&'static str, Values<'_>)>) -> Step<()> {
+        let client = self.client()?;
+        let Some((sql, values)) = last else { return Ok(client.batch_execute("COMMIT").await?) };
+        let statement = self.prepared(sql).await?;
+        // Where the statement fails, COMMIT rolls back.
+        let (written, committed) =
+            tokio::join!(biased; client.execute(&statement, values), client.batch_execute("COMMIT"));
+        written?;
+        Ok(committed?)
+    }
+}
+
+impl Drop for Connection {
+    /// Closes a connection whose operation did not come to its end.
+    fn drop(&mut self) {
+        if let Some(object) = self.object.take().filter(|_| !*self.is_done.get_mut()) {
+            drop(Object::take(object));
+        }
+    }
+}
+
+/// The values of a statement's parameters.
+pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];

@@ -1,0 +1,74 @@
+//! From a row to values: column by column, in the order of the statement, with errors that name table, column and row.
+
+use shared::{id::Id, time::Timestamp};
+use tokio_postgres::{Row, types::FromSql};
+use uuid::Uuid;
+
+use crate::store::error::{StoreError, StoreResult};
+
+/// Reads the columns of a row one after the other. The first one is the row's key.
+pub(super) struct Columns<'a> {
+    table: &'static str,
+    row: &'a Row,
+    next: usize,
+}
+
+impl<'a> Columns<'a> {
+    /// The columns of a row of this table.
+    pub(super) fn of(table: &'static str, row: &'a Row) -> Self {
+        Self { table, row, next: 0 }
+    }
+
+    /// The next column as PostgreSQL holds it.
+    pub(super) fn get<T: FromSql<'a>>(&mut self, column: &'static str) -> StoreResult<T> {
+        let value = self.row.try_get(self.next).map_err(|_| self.corrupt(column));
+        self.next += 1;
+        value
+    }
+
+    /// The next column, an id.
+    pub(super) fn id(&mut self, column: &'static str) -> StoreResult<Id> {
+        self.get(column).map(|id: Uuid| Id::from_bytes(id.into_bytes()))
+    }
+
+    /// The next column, a time.
+    pub(super) fn time(&mut self, column: &'static str) -> StoreResult<Timestamp> {
+        self.get(column).map(Timestamp::from_millis)
+    }
+
+    /// The next column, a time or NULL.
+    pub(super) fn optional_time(&mut self, column: &'static str) -> StoreResult<Option<Timestamp>> {
+        Ok(self.get::<Option<i64>>(column)?.map(Timestamp::from_millis))
+    }
+
+    /// The next column, a count.
+    pub(super) fn count(&mut self, column: &'static str) -> StoreResult<u64> {
+        let value: i64 = self.get(column)?;
+        u64::try_from(value).map_err(|_| self.corrupt(column))
+    }
+
+    /// The next column, a word that `parse` knows.
+    pub(super) fn word<T>(
+        &mut self,
+        column: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> StoreResult<T> {
+        parse(self.get(column)?).ok_or_else(|| self.corrupt(column))
+    }
+
+    /// The error of a column that cannot be what was written.
+    fn corrupt(&self, column: &'static str) -> StoreError {
+        let row = self.row.try_get(0).map_or_else(|_| "a row".to_owned(), |key: Uuid| key.to_string());
+        StoreError::Corrupt { table: self.table, column, row }
+    }
+}
+
+/// An id as PostgreSQL holds it.
+pub(super) fn key(id: Id) -> Uuid {
+    Uuid::from_bytes(*id.as_bytes())
+}
+
+/// A count as PostgreSQL holds it. Nothing that is counted here comes near the bound.
+pub(super) fn to_sql_count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,70 @@
+//! How every connection is set up, whatever the server's or the role's own settings are.
+//!
+//! The settings of a session travel in the packet that opens it and cost no round trip. A pooler that refuses `options`
+//! there (PgBouncer without `ignore_startup_parameters = options`) needs them on the role instead.
+
+use std::{fmt::Write as _, time::Duration};
+
+use tokio_postgres::Config;
+
+use crate::config::stores::PostgresConfig;
+
+/// The settings of a session that serves. A write is on the disk before it is acknowledged; nothing waits for ever;
+/// each statement sees what was committed before it began.
+const SERVING: &[(&str, &str)] = &[
+    ("synchronous_commit", "on"),
+    ("statement_timeout", "5s"),
+    ("lock_timeout", "4s"),
+    ("idle_in_transaction_session_timeout", "10s"),
+    ("default_transaction_isolation", "read\\ committed"),
+];
+
+/// The settings of a session that migrates. A statement may take long (an index is built); a lock on a table that others
+/// use is not waited for long, since all who come later would wait behind it.
+const MIGRATING: &[(&str, &str)] = &[
+    ("synchronous_commit", "on"),
+    ("statement_timeout", "15min"),
+    ("lock_timeout", "4s"),
+    ("idle_in_transaction_session_timeout", "1min"),
+    ("default_transaction_isolation", "read\\ committed"),
+];
+
+/// A dead peer is noticed by probes on an idle connection, and by what is not acknowledged on a busy one.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
+
+/// How to connect for serving, each attempt within this time.
+pub(super) fn serving(config: &PostgresConfig, connect: Duration) -> Config {
+    with(&config.server, SERVING, connect)
+}
+
+/// How to connect for migrating, each attempt within this time.
+pub(super) fn migrating(config: &PostgresConfig, connect: Duration) -> Config {
+    with(&config.server, MIGRATING, connect)
+}
+
+fn with(server: &Config, settings: &[(&str, &str)], connect: Duration) -> Config {
+    // What is named last counts, so the address can add settings and cannot weaken these.
+    let mut options = server.get_options().unwrap_or_default().to_owned();
+    for (name, value) in settings {
+        // Writing to a string cannot fail.
+        let _ = write!(options, " -c {name}={value}");
+    }
+    let mut server = server.clone();
+    // Several hosts are tried one after the other within the same time.
+    let hosts = server.get_hosts().len().max(server.get_hostaddrs().len()).max(1);
+    let each = connect / u32::try_from(hosts).unwrap_or(u32::MAX);
+    let connect = server.get_connect_timeout().map_or(each, |given| each.min(*given));
+    server
+        .options(options.trim_start())
+        .application_name("edgechat")
+        .connect_timeout(connect)
+        .keepalives(true)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .keepalives_interval(KEEPALIVE_INTERVAL)
+        .keepalives_retries(KEEPALIVE_RETRIES)
+        .tcp_user_timeout(UNACKNOWLEDGED);
+    server
+}
