@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use shared::{api::usage::Usage, time::DAY_MS};
+use shared::{
+    api::usage::Usage,
+    time::{DAY_MS, Timestamp},
+};
 
 use super::{
     at_once,
@@ -21,15 +24,23 @@ macro_rules! suite {
             an_email_is_taken_once_and_compared_as_it_is_stored
             registering_again_changes_nothing
             of_registrations_at_once_one_wins
+            one_registration_sent_many_times_at_once_is_one
+            letters_beyond_ascii_are_kept_as_they_are
+            a_nul_character_is_kept_or_refused
+            times_are_exact_to_the_millisecond_however_far
             a_session_belongs_to_its_user
             opening_a_session_again_changes_nothing
             sessions_that_expired_long_ago_are_forgotten
+            sessions_opened_at_once_are_all_there
             a_refresh_token_is_exchanged_until_it_expires
             the_last_used_token_gets_the_same_successor_within_the_grace
             an_older_token_ends_its_session
             exchanges_at_once_agree
+            reuses_at_once_end_the_session_once
             a_turn_is_counted_once
             usage_is_summed_by_day_and_model
+            models_are_sorted_by_their_bytes
+            turns_at_once_are_summed_exactly
         }
     };
 }
@@ -125,6 +136,64 @@ pub(super) async fn of_registrations_at_once_one_wins(store: Store) {
     assert!(store.credential("one@example.com".to_owned()).await.unwrap().is_some());
 }
 
+pub(super) async fn one_registration_sent_many_times_at_once_is_one(store: Store) {
+    let outcomes = at_once(16, |_| {
+        let store = Arc::clone(&store);
+        async move { store.register(user(1), "phc".to_owned(), session(1, &user(1))).await.unwrap() }
+    })
+    .await;
+    assert!(outcomes.iter().all(|outcome| *outcome == Registration::Created), "{outcomes:?}");
+    assert_eq!(outcome(&store, exchange(1, 2, 1_000)).await.0, "exchanged");
+}
+
+pub(super) async fn letters_beyond_ascii_are_kept_as_they_are(store: Store) {
+    // Composed and decomposed, upper and lower case, a dotless and a dotted i: six addresses.
+    let emails = ["\u{e9}va@x.org", "e\u{301}va@x.org", "Éva@x.org", "ıx@x.org", "İx@x.org", "ix@x.org"];
+    for (number, email) in (1..).zip(emails) {
+        let named = shared::api::account::User { email: Some(email.to_owned()), ..user(number) };
+        let session = session(u8::try_from(number).unwrap(), &named);
+        let outcome = store.register(named, "phc".to_owned(), session).await.unwrap();
+        assert_eq!(outcome, Registration::Created, "{email}");
+    }
+    for (number, email) in (1..).zip(emails) {
+        assert_eq!(store.credential(email.to_owned()).await.unwrap().unwrap().user.id, id(number), "{email}");
+    }
+    let shouted = shared::api::account::User { email: Some("ADA@x.org".to_owned()), ..user(7) };
+    let refused = store.register(shouted.clone(), "phc".to_owned(), session(7, &shouted)).await.unwrap_err();
+    assert_eq!(refused.kind(), "conflict");
+}
+
+pub(super) async fn a_nul_character_is_kept_or_refused(store: Store) {
+    register(&store, 1).await;
+    assert!(store.credential("user1@example.com\0".to_owned()).await.unwrap().is_none());
+    let named = shared::api::account::User { display_name: Some("a\0b".to_owned()), ..user(2) };
+    match store.register(named.clone(), "phc".to_owned(), session(2, &named)).await {
+        Ok(_) => assert_eq!(store.session(id(2), id(1_002)).await.unwrap().unwrap().user, named),
+        Err(error) => {
+            assert_eq!(error.kind(), "conflict");
+            assert!(store.credential("user2@example.com".to_owned()).await.unwrap().is_none());
+        }
+    }
+}
+
+pub(super) async fn times_are_exact_to_the_millisecond_however_far(store: Store) {
+    let times = [i64::MIN, -62_167_219_200_000, -1, 0, 1, Timestamp::MAX.as_millis(), i64::MAX - 1, i64::MAX];
+    for (number, millis) in (1..).zip(times) {
+        let at = Timestamp::from_millis(millis);
+        let far = shared::api::account::User { created_at: at, ..user(number) };
+        let mut session = session(u8::try_from(number).unwrap(), &far);
+        session.expires_at = at;
+        store.register(far.clone(), "phc".to_owned(), session).await.unwrap();
+        let found = store.session(far.id, id(1_000 + number)).await.unwrap().unwrap();
+        assert_eq!((found.user.created_at, found.expires_at), (at, at));
+        let entry = UsageEntry { at, ..usage(number, number, 0, "fast") };
+        let day = at.day();
+        assert!(store.record_usage(entry).await.unwrap());
+        let rows = store.usage(id(number), day.clone(), day.clone()).await.unwrap();
+        assert_eq!((rows.len(), rows[0].day.as_str()), (1, day.as_str()));
+    }
+}
+
 pub(super) async fn a_session_belongs_to_its_user(store: Store) {
     register(&store, 1).await;
     register(&store, 2).await;
@@ -156,6 +225,28 @@ pub(super) async fn sessions_that_expired_long_ago_are_forgotten(store: Store) {
     assert_eq!(outcome(&store, exchange(1, 9, 1)).await.0, "unknown");
     assert!(store.session(id(1), id(1_003)).await.unwrap().is_some());
     assert!(store.session(id(2), id(1_002)).await.unwrap().is_some());
+}
+
+pub(super) async fn sessions_opened_at_once_are_all_there(store: Store) {
+    register(&store, 1).await;
+    for number in 2..20 {
+        assert!(store.open_session(session(number, &user(1)), START).await.unwrap());
+    }
+    // Each of these forgets all of those.
+    let opened = at_once(16, |index| {
+        let store = Arc::clone(&store);
+        let mut opening = session(u8::try_from(100 + index).unwrap(), &user(1));
+        opening.expires_at = at(3_000_000);
+        async move { store.open_session(opening, at(1_000_001)).await.unwrap() }
+    })
+    .await;
+    assert!(opened.iter().all(|known_user| *known_user));
+    for number in 1..20 {
+        assert!(store.session(id(1), id(1_000 + number)).await.unwrap().is_none(), "{number}");
+    }
+    for number in 100..116 {
+        assert!(store.session(id(1), id(1_000 + number)).await.unwrap().is_some(), "{number}");
+    }
 }
 
 pub(super) async fn a_refresh_token_is_exchanged_until_it_expires(store: Store) {
@@ -199,6 +290,19 @@ pub(super) async fn exchanges_at_once_agree(store: Store) {
     .await;
     assert!(outcomes.iter().all(|outcome| *outcome == ("exchanged", 501_000)), "{outcomes:?}");
     assert_eq!(outcome(&store, exchange(2, 3, 1_001)).await.0, "exchanged");
+}
+
+pub(super) async fn reuses_at_once_end_the_session_once(store: Store) {
+    register(&store, 1).await;
+    assert_eq!(outcome(&store, exchange(1, 2, 1_000)).await.0, "exchanged");
+    assert_eq!(outcome(&store, exchange(2, 3, 1_001)).await.0, "exchanged");
+    let outcomes = at_once(16, |index| {
+        let store = Arc::clone(&store);
+        async move { outcome(&store, exchange(1, 2, 1_002 + i64::try_from(index).unwrap())).await.0 }
+    })
+    .await;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == "reused").count(), 1, "{outcomes:?}");
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == "ended").count(), 15, "{outcomes:?}");
 }
 
 fn usage(turn: u32, user: u32, day: i64, model: &str) -> UsageEntry {
@@ -263,4 +367,36 @@ pub(super) async fn usage_is_summed_by_day_and_model(store: Store) {
             (second.as_str(), "fast", 1, 20, 1),
         ]
     );
+}
+
+pub(super) async fn models_are_sorted_by_their_bytes(store: Store) {
+    register(&store, 1).await;
+    let sorted = ["", "B", "Z", "_", "a", "a b", "a-b", "a_b", "ab", "b", "zz", "\u{e4}", "\u{fffd}", "🦀"];
+    for (turn, model) in (1..).zip(sorted.iter().rev()) {
+        assert!(store.record_usage(usage(turn, 1, 0, model)).await.unwrap());
+    }
+    let rows = store.usage(id(1), START.day(), START.day()).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.model.as_str()).collect::<Vec<_>>(), sorted);
+}
+
+pub(super) async fn turns_at_once_are_summed_exactly(store: Store) {
+    const TURNS: u32 = 64;
+    // Too many for 32 bits, and for the whole numbers of a float of 32 bits.
+    let tokens = |turn: u32| 3_000_000_000 + u64::from(turn);
+    register(&store, 1).await;
+    // Each turn arrives twice.
+    let recorded = at_once(2 * usize::try_from(TURNS).unwrap(), |index| {
+        let store = Arc::clone(&store);
+        let turn = u32::try_from(index / 2).unwrap();
+        let mut entry = usage(turn, 1, 0, "fast");
+        entry.usage.input_tokens = tokens(turn);
+        async move { store.record_usage(entry).await.unwrap() }
+    })
+    .await;
+    assert!(recorded.iter().all(|known_user| *known_user));
+    let rows = store.usage(id(1), START.day(), START.day()).await.unwrap();
+    let totals = rows[0].totals;
+    assert_eq!((rows.len(), totals.requests, totals.messages), (1, TURNS.into(), TURNS.into()));
+    assert_eq!(totals.input_tokens, (0..TURNS).map(tokens).sum::<u64>());
+    assert_eq!((totals.output_tokens, totals.errors), (20 * u64::from(TURNS), u64::from(TURNS / 2)));
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_postgres::Client;
+
 use super::servers;
 use crate::{
     config::{
@@ -27,9 +29,14 @@ pub(in crate::store) struct Database {
 impl Database {
     /// An empty database.
     pub(in crate::store) async fn create() -> Self {
+        Self::with("").await
+    }
+
+    /// An empty database with these options.
+    pub(in crate::store) async fn with(options: &str) -> Self {
         let name = servers::unique_name();
         let mut config = server();
-        command(&config, &format!("CREATE DATABASE {name}")).await;
+        command(&config, &format!("CREATE DATABASE {name} {options}")).await;
         config.server.dbname(&name);
         Self { config, name }
     }
@@ -47,14 +54,18 @@ impl Drop for Database {
     }
 }
 
-/// Runs a command on the server's own database, or on another one that the configuration names.
+/// Runs a command on the database of a configuration.
 pub(in crate::store) async fn command(config: &PostgresConfig, sql: &str) {
-    let (client, connection) =
-        config.server.connect(tls::connector(config.tls.as_ref()).unwrap()).await.unwrap();
-    let connection = tokio::spawn(connection);
-    client.batch_execute(sql).await.unwrap();
-    drop(client);
-    connection.await.unwrap().unwrap();
+    client(config).await.batch_execute(sql).await.unwrap();
+}
+
+/// A connection to the database of a configuration, outside of any pool. It lasts as long as the client.
+pub(in crate::store) async fn client(config: &PostgresConfig) -> Client {
+    let connector = tls::connector(config.tls.as_ref()).unwrap();
+    let (client, connection) = config.server.connect(connector).await.unwrap();
+    // What goes wrong with the connection, the client tells.
+    tokio::spawn(connection);
+    client
 }
 
 /// The server, as the origin would read its address.

@@ -3,7 +3,10 @@
 use std::error::Error as _;
 
 use deadpool_postgres::{PoolError, TimeoutType};
-use tokio_postgres::{Error, error::SqlState};
+use tokio_postgres::{
+    Error,
+    error::{DbError, SqlState},
+};
 
 use crate::store::error::StoreError;
 
@@ -105,17 +108,14 @@ fn constraint(state: &SqlState) -> &'static str {
 
 /// The error with its causes in one line. Of an error of the server its code and message: its details hold values.
 pub(super) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = String::new();
+    let mut causes = Vec::new();
     let mut next = Some(error);
     while let Some(cause) = next {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        match cause.downcast_ref::<tokio_postgres::error::DbError>() {
-            Some(answer) => text.push_str(&format!("{} ({})", answer.message(), answer.code().code())),
-            None => text.push_str(&cause.to_string()),
-        }
+        causes.push(match cause.downcast_ref::<DbError>() {
+            Some(answer) => format!("{} ({})", answer.message(), answer.code().code()),
+            None => cause.to_string(),
+        });
         next = cause.source();
     }
-    text
+    causes.join(": ")
 }

@@ -28,9 +28,9 @@ const ACCOUNTS: &[(&str, &str)] =
 /// The lock of those who migrate: an arbitrary number that no other program on the same database is likely to use.
 const LOCK: i64 = 0x6564_6765_6368_6174;
 /// How long the lock may be held by others before this start fails.
-const LOCK_WAIT: Duration = Duration::from_secs(60);
+const LOCK_WAIT: Duration = Duration::from_mins(1);
 /// How long all of it may take.
-const ALL: Duration = Duration::from_secs(20 * 60);
+const ALL: Duration = Duration::from_mins(20);
 
 /// Brings the accounts database to the newest schema. Returns the names of the migrations that were applied.
 pub async fn accounts(config: &PostgresConfig) -> StoreResult<Vec<String>> {
@@ -43,6 +43,7 @@ async fn migrate(config: &PostgresConfig, migrations: &[(&str, &str)]) -> StoreR
         migrations.iter().map(|(name, sql)| refinery::Migration::unapplied(name, sql)).collect();
     let migrations = migrations.map_err(failed)?;
     let mut client = connect(config).await?;
+    check_encoding(&client).await?;
     lock(&client).await?;
     // The lock is released with the connection, which ends when `client` goes.
     let report = refinery::Runner::new(&migrations)
@@ -67,6 +68,19 @@ async fn connect(config: &PostgresConfig) -> StoreResult<Client> {
         }
     });
     Ok(client)
+}
+
+/// In another encoding some texts could not be stored, or would be compared and counted as something else.
+async fn check_encoding(client: &Client) -> StoreResult<()> {
+    let row = client.query_one("SELECT current_setting('server_encoding')", &[]);
+    let row = tokio::time::timeout(Limits::DEFAULT.operation, row).await.map_err(|_| StoreError::Timeout)?;
+    let encoding = row.and_then(|row| row.try_get::<_, String>(0));
+    match encoding.map_err(|error| Failure::from(error).into_store_error())?.as_str() {
+        "UTF8" => Ok(()),
+        other => {
+            Err(StoreError::Unavailable(format!("the database's encoding is {other}; it should be UTF8")))
+        }
+    }
 }
 
 async fn lock(client: &Client) -> StoreResult<()> {

@@ -10,13 +10,19 @@ use crate::store::error::{StoreError, StoreResult};
 pub(super) struct Columns<'a> {
     table: &'static str,
     row: &'a Row,
+    key: usize,
     next: usize,
 }
 
 impl<'a> Columns<'a> {
     /// The columns of a row of this table.
     pub(super) fn of(table: &'static str, row: &'a Row) -> Self {
-        Self { table, row, next: 0 }
+        Self { table, row, key: 0, next: 0 }
+    }
+
+    /// The columns that follow those read so far, of a row of another table, which a join brought here.
+    pub(super) fn joined(&self, table: &'static str) -> Self {
+        Self { table, row: self.row, key: self.next, next: self.next }
     }
 
     /// The next column as PostgreSQL holds it.
@@ -58,7 +64,7 @@ impl<'a> Columns<'a> {
 
     /// The error of a column that cannot be what was written.
     fn corrupt(&self, column: &'static str) -> StoreError {
-        let row = self.row.try_get(0).map_or_else(|_| "a row".to_owned(), |key: Uuid| key.to_string());
+        let row = self.row.try_get(self.key).map_or_else(|_| "a row".to_owned(), |key: Uuid| key.to_string());
         StoreError::Corrupt { table: self.table, column, row }
     }
 }

@@ -1,6 +1,7 @@
 //! Sessions and their chains of refresh tokens.
 
 use shared::{id::Id, time::Timestamp};
+use tokio_postgres::Row;
 
 use super::users;
 use crate::store::{
@@ -57,18 +58,22 @@ pub(super) async fn find(c: &Connection, user_id: Id, id: Id) -> Step<Option<Ses
                u.timezone, u.plan, u.created_at, s.id, s.expires_at, s.ended_at \
                FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2";
     let row = c.row(sql, &[&key(id), &key(user_id)]).await?;
-    Ok(row.map(|row| read(&mut Columns::of("sessions", &row))).transpose()?)
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(read(&row)?.0))
 }
 
-/// Reads the columns of [`find`].
-fn read(columns: &mut Columns<'_>) -> StoreResult<SessionOfUser> {
-    let user = users::read(columns)?;
-    Ok(SessionOfUser {
+/// Reads the columns of [`find`], and returns what follows them.
+fn read(row: &Row) -> StoreResult<(SessionOfUser, Columns<'_>)> {
+    let mut columns = Columns::of("users", row);
+    let user = users::read(&mut columns)?;
+    let mut columns = columns.joined("sessions");
+    let session = SessionOfUser {
         id: columns.id("id")?,
         expires_at: columns.time("expires_at")?,
         ended_at: columns.optional_time("ended_at")?,
         user,
-    })
+    };
+    Ok((session, columns))
 }
 
 /// Takes the session's row: exchanges of its tokens follow one another. What depends on the tokens is read after it, by a
@@ -104,8 +109,8 @@ struct Presented {
 }
 
 impl Presented {
-    fn read(columns: &mut Columns<'_>) -> StoreResult<Self> {
-        let session = read(columns)?;
+    fn read(row: &Row) -> StoreResult<Self> {
+        let (session, mut columns) = read(row)?;
         let expires_at = columns.time("expires_at")?;
         let used_at = columns.optional_time("used_at")?;
         let successor_expires_at = columns.optional_time("expires_at")?;
@@ -118,7 +123,7 @@ impl Presented {
 /// The rules of [`crate::store::accounts::Accounts::exchange_refresh`], in two round trips.
 pub(super) async fn exchange_refresh(c: &Connection, exchange: &RefreshExchange) -> Step<RefreshOutcome> {
     let row = c.begin_locked(LOCK, PRESENTED, &[&exchange.presented.as_slice()]).await?;
-    let presented = row.map(|row| Presented::read(&mut Columns::of("refresh_tokens", &row))).transpose()?;
+    let presented = row.map(|row| Presented::read(&row)).transpose()?;
     let now = exchange.now.as_millis();
     match decide(presented, exchange) {
         Decision::Known(outcome) => {

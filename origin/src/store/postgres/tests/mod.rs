@@ -1,0 +1,301 @@
+//! What the contract suite cannot see: starts at once, a server that is silent, connections that break.
+
+mod tls;
+mod wire;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use shared::api::account::User;
+
+use super::{
+    accounts::PostgresAccounts,
+    failure::Failure,
+    migrate,
+    pool::{Limits, Pool},
+};
+use crate::{
+    config::stores::PostgresConfig,
+    store::{
+        Accounts as _, StoreError,
+        accounts::{RefreshExchange, RefreshOutcome, Registration},
+        contract::{
+            postgres::{Database, client, command},
+            samples::{at, hash, id, session, user},
+        },
+    },
+};
+use wire::Wire;
+
+/// Short enough for a test to see them pass, long enough for a busy machine to answer within them.
+const SHORT: Limits = Limits {
+    operation: Duration::from_secs(2),
+    wait: Duration::from_millis(500),
+    connect: Duration::from_secs(1),
+};
+/// No test waits longer than this for what must happen.
+const BOUND: Duration = Duration::from_secs(20);
+
+/// A migrated database with user 1 in it.
+async fn database() -> Database {
+    let database = Database::create().await;
+    let store = PostgresAccounts::open(&database.config).await.unwrap();
+    let registered = store.register(user(1), "phc".to_owned(), session(1, &user(1))).await.unwrap();
+    assert_eq!(registered, Registration::Created);
+    database
+}
+
+fn store(config: &PostgresConfig, pool_size: usize, limits: Limits) -> Arc<PostgresAccounts> {
+    Arc::new(PostgresAccounts::connect(&PostgresConfig { pool_size, ..config.clone() }, limits).unwrap())
+}
+
+async fn read_user(store: &PostgresAccounts) -> Result<User, StoreError> {
+    let found = tokio::time::timeout(BOUND, store.session(id(1), id(1_001))).await.unwrap();
+    found.map(|session| session.unwrap().user)
+}
+
+/// Reads so many times at once.
+async fn read_at_once(store: &Arc<PostgresAccounts>, count: usize) -> Vec<Result<User, StoreError>> {
+    let reads: Vec<_> = (0..count)
+        .map(|_| {
+            let store = Arc::clone(store);
+            tokio::spawn(async move { read_user(&store).await })
+        })
+        .collect();
+    let mut outcomes = Vec::new();
+    for read in reads {
+        outcomes.push(read.await.unwrap());
+    }
+    outcomes
+}
+
+fn exchange() -> RefreshExchange {
+    RefreshExchange {
+        presented: hash(1),
+        successor: hash(2),
+        successor_expires_at: at(500_000),
+        now: at(1_000),
+        grace_ms: 10_000,
+    }
+}
+
+/// Waits until a query answers true.
+async fn until(config: &PostgresConfig, sql: &str) {
+    let client = client(config).await;
+    let asking = async {
+        while !client.query_one(sql, &[]).await.unwrap().get::<_, bool>(0) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, asking).await.unwrap_or_else(|_| panic!("never: {sql}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn any_number_of_starts_at_once_migrate_once() {
+    let database = Database::create().await;
+    let starts: Vec<_> = (0..8)
+        .map(|_| {
+            let config = database.config.clone();
+            tokio::spawn(async move { migrate::accounts(&config).await.map(|applied| applied.len()) })
+        })
+        .collect();
+    let mut applied = Vec::new();
+    for start in starts {
+        applied.push(start.await.unwrap().unwrap());
+    }
+    assert_eq!(applied.iter().filter(|count| **count > 0).count(), 1, "{applied:?}");
+    assert_eq!(migrate::accounts(&database.config).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_older_version_starts_on_a_newer_schema() {
+    let database = database().await;
+    let newer = "INSERT INTO refinery_schema_history VALUES (1000, 'later', '2030-01-01T00:00:00Z', '1'); \
+                 ALTER TABLE users ADD COLUMN later text";
+    command(&database.config, newer).await;
+    assert!(PostgresAccounts::open(&database.config).await.is_ok());
+    assert_eq!(read_user(&store(&database.config, 1, SHORT)).await.unwrap(), user(1));
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_utf8_is_refused_by_name() {
+    let database = Database::with("ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0").await;
+    let error = migrate::accounts(&database.config).await.unwrap_err().to_string();
+    assert!(error.contains("SQL_ASCII") && error.contains("UTF8"), "{error}");
+}
+
+#[tokio::test]
+async fn every_connection_has_the_settings() {
+    let database = database().await;
+    let pool = Pool::new(&database.config, SHORT).unwrap();
+    let names = "SELECT current_setting('synchronous_commit'), current_setting('statement_timeout'), \
+                 current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'), \
+                 current_setting('default_transaction_isolation'), current_setting('application_name')";
+    let row = pool.run(|c| async move { c.row(names, &[]).await }).await.unwrap().unwrap();
+    let found: Vec<String> = (0..6).map(|column| row.get(column)).collect();
+    assert_eq!(found, ["on", "5s", "4s", "10s", "read committed", "edgechat"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn connections_that_were_ended_are_survived_without_an_error() {
+    let database = database().await;
+    let store = store(&database.config, 8, Limits::DEFAULT);
+    let end_all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    for _ in 0..5 {
+        assert!(read_at_once(&store, 32).await.iter().all(Result::is_ok));
+        let running = tokio::spawn({
+            let store = Arc::clone(&store);
+            async move { read_at_once(&store, 200).await }
+        });
+        command(&database.config, end_all).await;
+        for outcome in running.await.unwrap() {
+            assert_eq!(outcome.unwrap(), user(1));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_ends_in_a_timeout() {
+    let database = database().await;
+    let wire = Wire::to(&database.config).await;
+    wire.silence_all();
+    let store = store(&wire.lead(&database.config), 2, SHORT);
+    assert_eq!(read_user(&store).await.unwrap_err().kind(), "timeout");
+    assert_eq!(store.ping().await.unwrap_err().kind(), "timeout");
+    wire.speak();
+    assert_eq!(read_user(&store).await.unwrap(), user(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_falls_silent_fails_what_runs_and_is_found_again_when_it_speaks() {
+    let database = database().await;
+    let wire = Wire::to(&database.config).await;
+    let store = store(&wire.lead(&database.config), 4, SHORT);
+    assert!(read_at_once(&store, 16).await.iter().all(Result::is_ok));
+    wire.silence_all();
+    for outcome in read_at_once(&store, 16).await {
+        let kind = outcome.unwrap_err().kind();
+        assert!(["timeout", "overloaded"].contains(&kind), "{kind}");
+    }
+    wire.speak();
+    assert_eq!(read_user(&store).await.unwrap(), user(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_silent_connection_is_enough_to_leave_them_all() {
+    let database = database().await;
+    let wire = Wire::to(&database.config).await;
+    let store = store(&wire.lead(&database.config), 8, SHORT);
+    while wire.connections() < 8 {
+        assert!(read_at_once(&store, 32).await.iter().all(Result::is_ok));
+    }
+    wire.silence_those_made();
+    assert_eq!(read_user(&store).await.unwrap_err().kind(), "timeout");
+    assert_eq!(read_user(&store).await.unwrap(), user(1));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable_at_once() {
+    let database = database().await;
+    let mut config = Wire::to(&database.config).await.lead(&database.config);
+    config.server = tokio_postgres::Config::new();
+    // A port of ours that nobody listens on.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    config.server.host("127.0.0.1").port(port).user("nobody");
+    let error = store(&config, 1, Limits::DEFAULT).ping().await.unwrap_err();
+    assert_eq!(error.kind(), "unavailable");
+    assert!(error.to_string().contains("refused"), "{error}");
+    assert_eq!(migrate::accounts(&config).await.unwrap_err().kind(), "unavailable");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_goes_in_mid_transaction_leaves_nothing_open() {
+    let database = database().await;
+    let store = store(&database.config, 1, Limits::DEFAULT);
+    let other = client(&database.config).await;
+    other.batch_execute("BEGIN; SELECT FROM sessions FOR UPDATE").await.unwrap();
+    let waiting = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.exchange_refresh(exchange()).await }
+    });
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    until(&database.config, waits).await;
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    other.batch_execute("COMMIT").await.unwrap();
+    let outcome = store.exchange_refresh(exchange()).await.unwrap();
+    assert!(matches!(outcome, RefreshOutcome::Exchanged { .. }), "{outcome:?}");
+    let none_open = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+                     AND state LIKE 'idle in transaction%')";
+    until(&database.config, none_open).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_waits_too_long_for_a_connection_is_told_so() {
+    let database = database().await;
+    let store = store(&database.config, 1, Limits { operation: BOUND, ..SHORT });
+    let other = client(&database.config).await;
+    other.batch_execute("BEGIN; SELECT FROM sessions FOR UPDATE").await.unwrap();
+    let waiting = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.exchange_refresh(exchange()).await }
+    });
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    until(&database.config, waits).await;
+    assert_eq!(read_user(&store).await.unwrap_err().kind(), "overloaded");
+    other.batch_execute("COMMIT").await.unwrap();
+    assert!(waiting.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn what_gave_way_is_repeated_and_what_failed_is_not() {
+    let database = database().await;
+    let pool = Pool::new(&database.config, SHORT).unwrap();
+    let cases: [(fn() -> Failure, usize, &str); 3] = [
+        (|| Failure::Again("deadlock"), 3, "overloaded"),
+        (|| Failure::Broken("gone".to_owned()), 3, "unavailable"),
+        (|| Failure::Final(StoreError::Conflict("no")), 1, "conflict"),
+    ];
+    for (failure, tries, kind) in cases {
+        let tried = AtomicUsize::new(0);
+        let tried = &tried;
+        let outcome: Result<(), _> = pool
+            .run(|_| async move {
+                tried.fetch_add(1, Ordering::SeqCst);
+                Err(failure())
+            })
+            .await;
+        assert_eq!((outcome.unwrap_err().kind(), tried.load(Ordering::SeqCst)), (kind, tries));
+        let second_succeeds = pool
+            .run(|_| async move {
+                if tried.fetch_add(1, Ordering::SeqCst) == tries { Err(failure()) } else { Ok(()) }
+            })
+            .await;
+        assert_eq!(second_succeeds.is_ok(), tries > 1);
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_is_named() {
+    let database = database().await;
+    command(&database.config, "UPDATE users SET plan = 'gold'").await;
+    let error = read_user(&store(&database.config, 1, SHORT)).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("corrupt: users.plan of {}", id(1)));
+}
+
+#[tokio::test]
+async fn a_text_with_a_nul_character_is_refused_by_that_name() {
+    let database = database().await;
+    let store = store(&database.config, 1, SHORT);
+    let mut opening = session(2, &user(1));
+    opening.device_name = Some("a\0b".to_owned());
+    let error = store.open_session(opening, at(0)).await.unwrap_err();
+    assert_eq!(error.kind(), "conflict");
+    assert!(error.to_string().contains("U+0000"), "{error}");
+}
