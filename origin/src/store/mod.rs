@@ -13,6 +13,7 @@ pub mod chats;
 pub mod ephemeral;
 pub mod error;
 pub mod memory;
+pub mod mongo;
 pub mod postgres;
 pub mod sqlite;
 
@@ -79,7 +80,7 @@ impl Stores {
         };
         let chats = match &config.chats {
             ChatsStore::Sqlite(path) => sqlite::migrate::chats(path),
-            ChatsStore::Mongo(_) => Err(StoreError::Unavailable("no adapter".to_owned())),
+            ChatsStore::Mongo(config) => mongo::MongoChats::migrate(config).await,
         };
         let mut applied = accounts.map_err(OpenError::of("DATABASE_URL"))?;
         applied.extend(chats.map_err(OpenError::of("MONGODB_URL"))?);
@@ -97,7 +98,7 @@ async fn accounts(config: &AccountsStore) -> StoreResult<Arc<dyn Accounts>> {
 async fn chats(config: &ChatsStore) -> StoreResult<Arc<dyn Chats>> {
     Ok(match config {
         ChatsStore::Sqlite(path) => Arc::new(sqlite::SqliteChats::open(path)?),
-        ChatsStore::Mongo(_) => return Err(StoreError::Unavailable("no adapter".to_owned())),
+        ChatsStore::Mongo(config) => Arc::new(mongo::MongoChats::open(config).await?),
     })
 }
 

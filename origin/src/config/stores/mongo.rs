@@ -22,14 +22,20 @@ pub struct MongoConfig {
 impl MongoConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let url = reader.text("MONGODB_URL")?;
-        let Ok(parsed) = ConnectionString::parse(url) else {
+        let config = Self::parse(url);
+        if config.is_none() {
             reader.wrong(
                 "MONGODB_URL",
                 "held something that is no MongoDB address",
                 "it should hold one such as mongodb://user:password@host:27017/edgechat",
             );
-            return None;
-        };
+        }
+        config
+    }
+
+    /// Reads an address; `None` when it is none.
+    pub fn parse(url: &str) -> Option<Self> {
+        let parsed = ConnectionString::parse(url).ok()?;
         Some(Self {
             url: Secret::new(url),
             hosts: hosts(&parsed.host_info),

@@ -3,8 +3,10 @@
 //! A suite opens a store of its own for each case. A backend that is asked for and absent fails its cases.
 
 mod accounts;
+mod changes;
 mod chats;
 mod ephemeral;
+mod mongo;
 pub(super) mod postgres;
 pub(super) mod samples;
 mod servers;
@@ -43,6 +45,15 @@ mod accounts_on_postgres {
 
 mod chats_on_sqlite {
     super::chats::suite!(super::sqlite_chats());
+}
+
+mod chats_on_mongo {
+    super::chats::suite!(super::mongo::chats("EDGECHAT_TEST_MONGO").await);
+}
+
+mod chats_on_durable_mongo {
+    // FerretDB, which may stand here, has no atomic updates.
+    super::chats::suite!(but races: super::mongo::durable_chats().await);
 }
 
 mod ephemeral_in_memory {

@@ -1,0 +1,39 @@
+//! Opening the chats port on a MongoDB server, each case in a database of its own.
+
+use std::{sync::Arc, time::Duration};
+
+use mongodb::Database;
+
+use super::servers;
+use crate::{
+    config::stores::MongoConfig,
+    store::{Chats, mongo::MongoChats},
+};
+
+const DROP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A store in a new database of the server that this variable names.
+pub(super) async fn chats(variable: &str) -> (Arc<dyn Chats>, Dropped) {
+    let mut config = MongoConfig::parse(&servers::url(variable)).expect(variable);
+    config.database = servers::unique_name();
+    let store = MongoChats::open(&config).await.unwrap();
+    let database = store.database().clone();
+    (Arc::new(store), Dropped(database))
+}
+
+/// A store on the server that keeps what it was told when it is killed: the same one, where that is a real one.
+pub(super) async fn durable_chats() -> (Arc<dyn Chats>, Dropped) {
+    let is_named = std::env::var_os("EDGECHAT_TEST_MONGO_DURABLE").is_some();
+    chats(if is_named { "EDGECHAT_TEST_MONGO_DURABLE" } else { "EDGECHAT_TEST_MONGO" }).await
+}
+
+/// Drops the database at the end of its case.
+pub(super) struct Dropped(Database);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        let dropping = tokio::time::timeout(DROP_TIMEOUT, self.0.drop());
+        // Where it fails the case has its result nevertheless, and the name is nobody else's.
+        let _ = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(dropping));
+    }
+}

@@ -1,0 +1,145 @@
+//! The chats port on MongoDB. Operations are in [`conversations`], [`messages`], [`turns`] and [`changes`].
+
+mod changes;
+mod conversations;
+mod messages;
+mod turns;
+
+use async_trait::async_trait;
+use shared::{
+    api::{
+        chat::{Conversation, Message, UpdateConversation},
+        internal::{ConversationContext, StoredTurn, TurnDelivery},
+        page::Order,
+    },
+    id::Id,
+    time::Timestamp,
+};
+
+use super::{engine::Engine, indexes};
+use crate::{
+    config::stores::MongoConfig,
+    store::{
+        chats::{Change, Chats, ConversationsPage, MessagesPage},
+        error::StoreResult,
+    },
+};
+
+/// Conversations, messages, turns and the order of changes in a MongoDB database.
+pub struct MongoChats(Engine);
+
+impl MongoChats {
+    /// Reaches the server and makes the indexes that are missing.
+    pub async fn open(config: &MongoConfig) -> StoreResult<Self> {
+        let (opened, _) = Self::open_and_migrate(config).await?;
+        Ok(opened)
+    }
+
+    /// Makes the indexes that are missing. Returns their names.
+    pub async fn migrate(config: &MongoConfig) -> StoreResult<Vec<String>> {
+        let (_, created) = Self::open_and_migrate(config).await?;
+        Ok(created)
+    }
+
+    async fn open_and_migrate(config: &MongoConfig) -> StoreResult<(Self, Vec<String>)> {
+        let engine = Engine::connect(config).await?;
+        engine.run(|_| engine.db().ping()).await?;
+        let created = indexes::create(engine.db().database()).await?;
+        Ok((Self(engine), created))
+    }
+
+    #[cfg(test)]
+    pub(in crate::store) const fn database(&self) -> &mongodb::Database {
+        self.0.db().database()
+    }
+}
+
+#[async_trait]
+impl Chats for MongoChats {
+    fn backend(&self) -> &'static str {
+        "mongodb"
+    }
+
+    async fn ping(&self) -> StoreResult<()> {
+        self.0.run(|_| self.0.db().ping()).await
+    }
+
+    async fn create_conversation(&self, user_id: Id, conversation: Conversation) -> StoreResult<()> {
+        let conversation = &conversation;
+        self.0.run(|_| conversations::insert(self.0.db(), user_id, conversation)).await
+    }
+
+    async fn conversation(&self, user_id: Id, id: Id) -> StoreResult<Option<Conversation>> {
+        self.0.run(|_| conversations::find(self.0.db(), user_id, id)).await
+    }
+
+    async fn conversations(&self, user_id: Id, page: ConversationsPage) -> StoreResult<Vec<Conversation>> {
+        self.0.run(|_| conversations::page(self.0.db(), user_id, page)).await
+    }
+
+    async fn update_conversation(
+        &self,
+        user_id: Id,
+        id: Id,
+        update: UpdateConversation,
+        now: Timestamp,
+    ) -> StoreResult<Option<Conversation>> {
+        let update = &update;
+        self.0.run(|_| conversations::update(self.0.db(), user_id, id, update, now)).await
+    }
+
+    async fn delete_conversation(&self, user_id: Id, id: Id) -> StoreResult<bool> {
+        self.0.run(|attempt| conversations::delete(self.0.db(), user_id, id, attempt > 0)).await
+    }
+
+    async fn messages(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        page: MessagesPage,
+    ) -> StoreResult<Option<Vec<Message>>> {
+        self.0
+            .run(|_| async move {
+                let messages = messages::page(self.0.db(), conversation_id, page).await?;
+                let conversation = conversations::find(self.0.db(), user_id, conversation_id).await?;
+                Ok(conversation.map(|_| messages))
+            })
+            .await
+    }
+
+    async fn record_turn(&self, delivery: TurnDelivery) -> StoreResult<Option<u64>> {
+        let delivery = &delivery;
+        self.0.run(|_| turns::record(self.0.db(), delivery)).await
+    }
+
+    async fn turn(&self, user_id: Id, turn_id: Id) -> StoreResult<Option<StoredTurn>> {
+        self.0.run(|_| turns::find(self.0.db(), user_id, turn_id)).await
+    }
+
+    async fn context(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        limit: u32,
+    ) -> StoreResult<Option<ConversationContext>> {
+        self.0
+            .run(|_| async move {
+                let newest = MessagesPage { order: Order::Desc, after: None, limit };
+                let mut messages = messages::page(self.0.db(), conversation_id, newest).await?;
+                messages.reverse();
+                let conversation = conversations::find(self.0.db(), user_id, conversation_id).await?;
+                Ok(conversation.map(|conversation| ConversationContext {
+                    conversation_id,
+                    model: conversation.model,
+                    system: conversation.system,
+                    last_seq: messages.last().map_or(0, |message| message.seq),
+                    messages,
+                }))
+            })
+            .await
+    }
+
+    async fn changes(&self, user_id: Id, after: u64, limit: u32, now: Timestamp) -> StoreResult<Vec<Change>> {
+        self.0.run(|_| changes::after(self.0.db(), user_id, after, limit, now)).await
+    }
+}

@@ -1,0 +1,196 @@
+//! Connections, deadlines, retries, and the operations the adapter sends.
+
+use std::{future::Future, time::Duration};
+
+use mongodb::{
+    Client, Collection, Database,
+    bson::{Document, doc},
+    options::{
+        Acknowledgment, ClientOptions, FindOneAndUpdateOptions, FindOptions, ReadConcern, ReadPreference,
+        ReturnDocument, SelectionCriteria, WriteConcern,
+    },
+};
+use tokio::{
+    sync::Semaphore,
+    time::{error::Elapsed, timeout},
+};
+
+use super::{
+    fault::{Attempt, Fault, inserted_before_duplicate},
+    queries::Filter,
+};
+use crate::{
+    config::stores::MongoConfig,
+    store::error::{StoreError, StoreResult},
+};
+
+/// Connecting, and waiting for a server that can be used.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Waiting for a connection that is free.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
+/// An operation, at the server; and waiting for a majority to have it.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A method of the port, with all its operations. It ends what a silent server would hold up for ever.
+const DEADLINE: Duration = Duration::from_secs(6);
+/// How often each server is looked at, also while nobody asks.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How many connections are made at once.
+const CONNECTING_AT_ONCE: u32 = 8;
+/// The most connections of this process where the address names no `maxPoolSize`, and the most it can name.
+const POOL_SIZE: u32 = 32;
+const MAX_POOL_SIZE: u32 = 500;
+/// How often a method is tried when connections break under it.
+const ATTEMPTS: u32 = 2;
+
+/// A database with a bounded number of connections.
+pub(super) struct Engine {
+    db: Db,
+    /// One for each connection: a method uses one connection at a time.
+    free: Semaphore,
+}
+
+/// The operations. Each is sent once more by the driver where the server supports that.
+pub(super) struct Db(Database);
+
+impl Engine {
+    /// Reads the address and begins to look for servers; does not wait for them.
+    pub(super) async fn connect(config: &MongoConfig) -> StoreResult<Self> {
+        let parsed = timeout(DEADLINE, ClientOptions::parse(config.url.expose())).await;
+        let mut options = parsed.map_err(too_late)?.map_err(|error| Fault::from(error).error)?;
+        let pool_size =
+            options.max_pool_size.filter(|size| *size > 0).unwrap_or(POOL_SIZE).min(MAX_POOL_SIZE);
+        options.app_name.get_or_insert_with(|| "edgechat".to_owned());
+        options.max_pool_size = Some(pool_size);
+        options.min_pool_size = options.min_pool_size.map(|size| size.min(pool_size));
+        options.max_connecting = Some(CONNECTING_AT_ONCE);
+        options.connect_timeout = Some(CONNECT_TIMEOUT);
+        options.server_selection_timeout = Some(CONNECT_TIMEOUT);
+        options.heartbeat_freq = Some(HEARTBEAT);
+        options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+        options.read_concern = Some(ReadConcern::majority());
+        options.write_concern = Some(
+            WriteConcern::builder()
+                .w(Acknowledgment::Majority)
+                .journal(true)
+                .w_timeout(SERVER_TIMEOUT)
+                .build(),
+        );
+        let client = Client::with_options(options).map_err(|error| Fault::from(error).error)?;
+        let free = Semaphore::new(usize::try_from(pool_size).unwrap_or(Semaphore::MAX_PERMITS));
+        Ok(Self { db: Db(client.database(&config.database)), free })
+    }
+
+    /// The operations.
+    pub(super) const fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Does the work of one method within its deadline. When a connection breaks or a server changes its role, the
+    /// work is done once more from its beginning; it is told how often it was begun before.
+    pub(super) async fn run<T, F>(&self, work: impl Fn(u32) -> F) -> StoreResult<T>
+    where
+        F: Future<Output = Attempt<T>>,
+    {
+        let free = timeout(QUEUE_TIMEOUT, self.free.acquire()).await;
+        let _permit = free.map_err(|_| StoreError::Overloaded)?.map_err(|_| StoreError::Overloaded)?;
+        let attempts = async {
+            let mut attempt = 0;
+            loop {
+                match work(attempt).await {
+                    Err(fault) if fault.is_passing && attempt + 1 < ATTEMPTS => attempt += 1,
+                    done => return done.map_err(|fault| fault.error),
+                }
+            }
+        };
+        timeout(DEADLINE, attempts).await.map_err(too_late)?
+    }
+}
+
+impl Db {
+    /// Answers when a server does that takes writes.
+    pub(super) async fn ping(&self) -> Attempt<()> {
+        self.0.run_command(doc! { "ping": 1 }).await?;
+        Ok(())
+    }
+
+    /// The database itself, for what is no part of the port.
+    pub(super) const fn database(&self) -> &Database {
+        &self.0
+    }
+
+    /// The document that is found.
+    pub(super) async fn find_one(&self, filter: Filter) -> Attempt<Option<Document>> {
+        Ok(self.find(filter, 1).await?.pop())
+    }
+
+    /// At most so many of the documents that are found, in the query's order.
+    pub(super) async fn find(&self, filter: Filter, limit: u32) -> Attempt<Vec<Document>> {
+        self.find_fields(filter, limit, &[]).await
+    }
+
+    /// The same with these fields alone; with all when none is named.
+    pub(super) async fn find_fields(
+        &self,
+        filter: Filter,
+        limit: u32,
+        fields: &[&str],
+    ) -> Attempt<Vec<Document>> {
+        // Without a limit is what a limit of 0 means to the server.
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let mut options = FindOptions::default();
+        options.limit = Some(i64::from(limit));
+        options.batch_size = Some(limit);
+        options.max_time = Some(SERVER_TIMEOUT);
+        options.sort = filter.sort();
+        if !fields.is_empty() {
+            options.projection = Some(fields.iter().map(|field| ((*field).to_owned(), 1.into())).collect());
+        }
+        let collection = self.collection(filter.collection());
+        let mut cursor = collection.find(filter.into_conditions()).with_options(options).await?;
+        let mut found = Vec::new();
+        while cursor.advance().await? {
+            found.push(cursor.deserialize_current()?);
+        }
+        Ok(found)
+    }
+
+    /// Inserts documents in order until a unique index refuses one. Returns how many it inserted.
+    pub(super) async fn insert(&self, collection: &'static str, documents: &[Document]) -> Attempt<usize> {
+        match self.collection(collection).insert_many(documents).await {
+            Ok(_) => Ok(documents.len()),
+            Err(error) => inserted_before_duplicate(&error).ok_or_else(|| error.into()),
+        }
+    }
+
+    /// Updates the document that is found, and returns it as it is after that.
+    pub(super) async fn update(&self, filter: Filter, update: Document) -> Attempt<Option<Document>> {
+        let mut options = FindOneAndUpdateOptions::default();
+        options.return_document = Some(ReturnDocument::After);
+        options.max_time = Some(SERVER_TIMEOUT);
+        let collection = self.collection(filter.collection());
+        Ok(collection.find_one_and_update(filter.into_conditions(), update).with_options(options).await?)
+    }
+
+    /// Updates all documents that are found.
+    pub(super) async fn update_all(&self, filter: Filter, update: Document) -> Attempt<()> {
+        self.collection(filter.collection()).update_many(filter.into_conditions(), update).await?;
+        Ok(())
+    }
+
+    /// Deletes all documents that are found.
+    pub(super) async fn delete_all(&self, filter: Filter) -> Attempt<()> {
+        self.collection(filter.collection()).delete_many(filter.into_conditions()).await?;
+        Ok(())
+    }
+
+    fn collection(&self, name: &str) -> Collection<Document> {
+        self.0.collection(name)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands on")]
+fn too_late(_elapsed: Elapsed) -> StoreError {
+    StoreError::Timeout
+}

@@ -1,0 +1,105 @@
+//! What the driver's errors mean for the port. Messages of servers may quote what was written, so only kinds and codes
+//! go on; addresses may, credentials never come near.
+
+use mongodb::error::{Error, ErrorKind, InsertManyError, RETRYABLE_WRITE_ERROR, WriteFailure};
+
+use crate::store::error::StoreError;
+
+/// `DuplicateKey`: a unique index has it already.
+const DUPLICATE_KEY: i32 = 11_000;
+/// `NamespaceNotFound`: the collection is not there yet.
+const NAMESPACE_NOT_FOUND: i32 = 26;
+/// `MaxTimeMSExpired`, `WriteConcernFailed` (its timeout), `NetworkTimeout`, `ExceededTimeLimit`.
+const TIMEOUTS: [i32; 4] = [50, 64, 89, 262];
+/// The server is no primary any more, or is going down or coming up: the next one may do it.
+const ELSEWHERE: [i32; 8] = [91, 189, 10_058, 10_107, 11_600, 11_602, 13_435, 13_436];
+/// Characters of the driver's description of why no server could be selected.
+const DETAIL_CHARS: usize = 400;
+
+/// Why an attempt failed, and whether another one may do better.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// What the caller is told.
+    pub(super) error: StoreError,
+    /// A connection broke, or the server changed its role: repeat it at once.
+    pub(super) is_passing: bool,
+}
+
+/// What operations return.
+pub(super) type Attempt<T> = Result<T, Fault>;
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self { error, is_passing: false }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let is_passing = match error.kind.as_ref() {
+            ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => true,
+            _ => {
+                code(&error).is_some_and(|code| ELSEWHERE.contains(&code))
+                    || error.contains_label(RETRYABLE_WRITE_ERROR)
+            }
+        };
+        Self { error: meaning(&error), is_passing }
+    }
+}
+
+/// How many documents an ordered insert put in before a unique index refused one; `None` for other errors.
+pub(super) fn inserted_before_duplicate(error: &Error) -> Option<usize> {
+    match error.kind.as_ref() {
+        ErrorKind::InsertMany(InsertManyError {
+            write_errors: Some(refused),
+            write_concern_error: None,
+            ..
+        }) => match refused.as_slice() {
+            [first] if first.code == DUPLICATE_KEY => Some(first.index),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether the collection is not there yet.
+pub(super) fn is_missing_collection(error: &Error) -> bool {
+    code(error) == Some(NAMESPACE_NOT_FOUND)
+}
+
+fn meaning(error: &Error) -> StoreError {
+    if code(error).is_some_and(|code| TIMEOUTS.contains(&code)) {
+        return StoreError::Timeout;
+    }
+    StoreError::Unavailable(match error.kind.as_ref() {
+        ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => return StoreError::Timeout,
+        ErrorKind::Io(error) => error.kind().to_string(),
+        ErrorKind::ConnectionPoolCleared { .. } => "the connection was lost".to_owned(),
+        ErrorKind::ServerSelection { message, .. } | ErrorKind::DnsResolve { message, .. } => {
+            message.chars().take(DETAIL_CHARS).collect()
+        }
+        ErrorKind::Authentication { .. } => "it does not accept the credentials".to_owned(),
+        ErrorKind::IncompatibleServer { message, .. } | ErrorKind::InvalidTlsConfig { message, .. } => {
+            message.clone()
+        }
+        ErrorKind::Command(error) => format!("error {} {}", error.code, error.code_name),
+        _ => match code(error) {
+            Some(code) => format!("error {code}"),
+            None => "it answered something unexpected".to_owned(),
+        },
+    })
+}
+
+/// The server's code.
+fn code(error: &Error) -> Option<i32> {
+    match error.kind.as_ref() {
+        ErrorKind::Command(error) => Some(error.code),
+        ErrorKind::Write(WriteFailure::WriteConcernError(error)) => Some(error.code),
+        ErrorKind::Write(WriteFailure::WriteError(error)) => Some(error.code),
+        ErrorKind::InsertMany(InsertManyError { write_errors, write_concern_error, .. }) => {
+            let unconfirmed = write_concern_error.as_ref().map(|error| error.code);
+            unconfirmed.or_else(|| write_errors.iter().flatten().map(|error| error.code).next())
+        }
+        _ => None,
+    }
+}

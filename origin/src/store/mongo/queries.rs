@@ -1,0 +1,184 @@
+//! Every filter the adapter sends, in one table. The operations of `engine` take no other, so what a test finds out about
+//! this table (that an index serves each row) holds for all that is sent.
+
+use mongodb::bson::{Bson, Document, doc};
+
+pub(super) const CONVERSATIONS: &str = "conversations";
+pub(super) const MESSAGES: &str = "messages";
+pub(super) const TURNS: &str = "turns";
+pub(super) const CHANGES: &str = "changes";
+
+/// What an index must have to serve a query.
+#[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the names are what tests speak of"))]
+pub(super) struct Shape {
+    /// The query's name in the table.
+    pub(super) name: &'static str,
+    /// The collection.
+    pub(super) collection: &'static str,
+    /// The fields that are compared for equality: the index begins with them.
+    pub(super) equal: &'static [&'static str],
+    /// Conditions on the few documents that are found by these.
+    pub(super) also: &'static [&'static str],
+    /// The fields of the order, all up or all down: the index goes on with them. A page begins after a value of them.
+    pub(super) sort: &'static [&'static str],
+}
+
+/// A row of the table: a query with a value for each of its `N` conditions.
+pub(super) struct Query<const N: usize> {
+    shape: &'static Shape,
+    conditions: [&'static str; N],
+}
+
+/// A query with its values: what operations take.
+#[derive(Clone, Debug)]
+pub(super) struct Filter {
+    shape: &'static Shape,
+    conditions: Document,
+    descending: bool,
+}
+
+/// The table: `NAME: COLLECTION where [equal…] [and [also…]] [sorted by [fields…]];`
+macro_rules! queries {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident: $collection:ident where [$($equal:literal),+] $(and [$($also:literal),+])?
+        $(sorted by [$($sort:literal),+])?;
+    )+) => {
+        $(
+            $(#[$doc])*
+            pub(super) const $name: Query<{ [$($equal,)+ $($($also,)+)?].len() }> = Query {
+                shape: &Shape {
+                    name: stringify!($name),
+                    collection: $collection,
+                    equal: &[$($equal),+],
+                    also: &[$($($also),+)?],
+                    sort: &[$($($sort),+)?],
+                },
+                conditions: [$($equal,)+ $($($also,)+)?],
+            };
+        )+
+
+        /// Every row.
+        #[cfg(test)]
+        pub(super) const ALL: &[&Shape] = &[$($name.shape),+];
+    };
+}
+
+queries! {
+    /// A conversation by its id, whosever it is.
+    ANY_CONVERSATION: CONVERSATIONS where ["_id"];
+    /// A conversation of this user, deleted or not.
+    OWN_CONVERSATION: CONVERSATIONS where ["_id"] and ["user_id"];
+    /// A conversation of this user; or several, by a list of ids.
+    CONVERSATION: CONVERSATIONS where ["_id"] and ["user_id", "deleted"];
+    /// The same, if its count is lower than this.
+    CONVERSATION_BEHIND: CONVERSATIONS where ["_id"] and ["user_id", "deleted", "message_count"];
+    /// A user's conversations by last activity.
+    LISTED: CONVERSATIONS where ["user_id", "deleted"] sorted by ["activity_at", "_id"];
+    /// Those that are archived, or those that are not.
+    LISTED_BY_ARCHIVED: CONVERSATIONS where ["user_id", "deleted", "archived"] sorted by ["activity_at", "_id"];
+    /// A user's conversations that changed since they were logged.
+    UNLOGGED: CONVERSATIONS where ["user_id", "unlogged"] sorted by ["updated_at", "_id"];
+    /// A conversation that did not change since this revision.
+    CONVERSATION_AT: CONVERSATIONS where ["_id"] and ["rev"];
+
+    /// A message by its id; or several, by a list of ids.
+    MESSAGE: MESSAGES where ["_id"];
+    /// A conversation's messages in order.
+    MESSAGES_OF: MESSAGES where ["conversation_id"] sorted by ["seq"];
+
+    /// A turn by its id, whosever it is.
+    ANY_TURN: TURNS where ["_id"];
+    /// A turn of this user.
+    TURN: TURNS where ["_id"] and ["user_id"];
+    /// A conversation's turns.
+    TURNS_OF: TURNS where ["conversation_id"];
+
+    /// A user's changes in order.
+    CHANGES_OF: CHANGES where ["user_id"] sorted by ["position"];
+    /// Whether a revision is logged.
+    CHANGE: CHANGES where ["user_id", "conversation_id", "rev"];
+    /// Older changes of these conversations.
+    SUPERSEDED: CHANGES where ["user_id", "conversation_id"] and ["position", "at"];
+}
+
+impl<const N: usize> Query<N> {
+    /// The query with a value for each condition, in the table's order: a plain value, or a document such as
+    /// `{"$in": […]}`.
+    pub(super) fn of(&self, values: [Bson; N]) -> Filter {
+        Filter { shape: self.shape, conditions: self.conditions(values), descending: false }
+    }
+
+    /// What any of these values would find.
+    pub(super) fn of_any(&self, rows: impl IntoIterator<Item = [Bson; N]>) -> Filter {
+        let rows: Vec<_> = rows.into_iter().map(|values| Bson::Document(self.conditions(values))).collect();
+        Filter { shape: self.shape, conditions: doc! { "$or": rows }, descending: false }
+    }
+
+    fn conditions(&self, values: [Bson; N]) -> Document {
+        self.conditions.into_iter().map(ToOwned::to_owned).zip(values).collect()
+    }
+}
+
+impl Filter {
+    /// The same in the opposite order.
+    pub(super) fn descending(mut self) -> Self {
+        self.descending = true;
+        self
+    }
+
+    /// Only what comes after this value of the order's one field.
+    pub(super) fn after(mut self, value: Bson) -> Self {
+        let (beyond, _) = self.comparisons();
+        if let [field] = self.shape.sort {
+            self.conditions.insert(*field, doc! { beyond: value });
+        }
+        self
+    }
+
+    /// Only what comes after these values of the order's two fields.
+    pub(super) fn after_both(mut self, first: Bson, second: Bson) -> Self {
+        let (beyond, not_before) = self.comparisons();
+        if let [major, minor] = self.shape.sort {
+            // The first condition follows from the second, and is what bounds the scan.
+            self.conditions.insert(*major, doc! { not_before: first.clone() });
+            let later = doc! { *major: { beyond: first.clone() } };
+            let tied = doc! { *major: first, *minor: { beyond: second } };
+            self.conditions.insert("$or", vec![later, tied]);
+        }
+        self
+    }
+
+    /// The collection it is sent to.
+    pub(super) const fn collection(&self) -> &'static str {
+        self.shape.collection
+    }
+
+    /// The order; `None` when there is none.
+    pub(super) fn sort(&self) -> Option<Document> {
+        let direction = if self.descending { -1 } else { 1 };
+        let sort: Document =
+            self.shape.sort.iter().map(|field| ((*field).to_owned(), Bson::Int32(direction))).collect();
+        (!sort.is_empty()).then_some(sort)
+    }
+
+    /// The conditions.
+    pub(super) fn into_conditions(self) -> Document {
+        self.conditions
+    }
+
+    const fn comparisons(&self) -> (&'static str, &'static str) {
+        if self.descending { ("$lt", "$lte") } else { ("$gt", "$gte") }
+    }
+}
+
+/// The condition of being one of these.
+pub(super) fn one_of(values: impl IntoIterator<Item = Bson>) -> Bson {
+    Bson::Document(doc! { "$in": values.into_iter().collect::<Vec<_>>() })
+}
+
+/// The condition of being less than this.
+pub(super) fn less_than(value: impl Into<Bson>) -> Bson {
+    Bson::Document(doc! { "$lt": value.into() })
+}
