@@ -57,13 +57,22 @@ impl Gcra {
         Self { burst: burst.max(1), interval_us }
     }
 
+    /// Microseconds between requests that come evenly spaced, at least one.
+    pub const fn interval_us(&self) -> i64 {
+        self.interval_us
+    }
+
+    /// Microseconds that a whole burst covers: the furthest the state can be ahead of the time.
+    pub fn capacity_us(&self) -> i64 {
+        i64::from(self.burst).saturating_mul(self.interval_us)
+    }
+
     /// Decides on a request that comes at `now`. No state is the state of one who never came.
     pub fn check(&self, tat: Option<Tat>, now: Timestamp) -> GcraDecision {
         let now_us = now.as_millis().saturating_mul(MILLI_US);
-        let capacity_us = i64::from(self.burst).saturating_mul(self.interval_us);
         // A state from before was used up long ago. One beyond the capacity comes of a clock that was set back or of a
         // larger limit that was in force before; it must not lock anybody out for longer than an empty burst does.
-        let full_us = now_us.saturating_add(capacity_us);
+        let full_us = now_us.saturating_add(self.capacity_us());
         let tat_us = tat.map_or(now_us, |tat| tat.0.clamp(now_us, full_us));
 
         let after_us = tat_us.saturating_add(self.interval_us);
@@ -76,11 +85,10 @@ impl Gcra {
 
     /// What the headers tell of a decision: the burst is what can be used up, `window_s` the time in which it comes back.
     pub fn limit_state(&self, policy: &'static str, decision: &GcraDecision) -> LimitState {
-        let refill_us = i64::from(self.burst).saturating_mul(self.interval_us);
         LimitState {
             policy,
             limit: u64::from(self.burst),
-            window_s: seconds_at_least_one(millis_up(refill_us)),
+            window_s: seconds_at_least_one(millis_up(self.capacity_us())),
             remaining: decision.remaining,
             reset_s: seconds_at_least_one(decision.reset_ms),
         }

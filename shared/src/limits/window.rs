@@ -38,6 +38,16 @@ impl FixedWindow {
         Self { limit, window_ms: window_ms.max(1) }
     }
 
+    /// How many requests a window holds.
+    pub const fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// Milliseconds from a window's first request to its end, at least one.
+    pub const fn window_ms(&self) -> u32 {
+        self.window_ms
+    }
+
     /// Decides on a request that comes at `now`. The window is closed from `window_ms` after its first request on.
     pub fn check(&self, state: Option<WindowState>, now: Timestamp) -> WindowDecision {
         let open = state.filter(|state| self.is_open(state.started_at, now));
