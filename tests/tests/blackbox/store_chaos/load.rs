@@ -121,7 +121,7 @@ impl User {
                 ledger.conversations.push((self.converse().await, Vec::new()));
             }
             let (conversation, said) = ledger.conversations.last_mut().expect("just opened");
-            let text = format!("user {} turn {turn}", self.number);
+            let text = format!("user-{}-turn-{turn}", self.number);
             ledger.turns.push(self.say(*conversation, &text).await);
             said.push(text);
             if turn % TURNS_A_SIGN_IN == 0 {

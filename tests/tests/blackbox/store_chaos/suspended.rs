@@ -23,7 +23,7 @@ const BACK: Duration = Duration::from_secs(10);
 async fn everything(world: &World, phone: &Phone, conversation: Id, wave: usize) -> [Reply; 6] {
     let nobody = world.client();
     let email = phone.tokens.user.email.clone().unwrap();
-    let text = format!("wave {wave}");
+    let text = format!("wave-{wave}");
     let credentials = json!({ "email": email, "password": PASSWORD });
     let newcomer = json!({ "email": format!("wave-{wave}@example.com"), "password": PASSWORD });
     let sent = tokio::join!(
