@@ -107,3 +107,73 @@ fn judge(backend: &'static str, outcome: &StoreResult<()>, latency: Duration) ->
         error: outcome.as_ref().err().map(|error| error.kind().into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::ambient::SystemClock;
+
+    fn clock() -> Arc<dyn Clock> {
+        Arc::new(SystemClock::start())
+    }
+
+    #[tokio::test]
+    async fn a_storm_is_one_check_and_all_get_its_result() {
+        let (probe, clock) = (Probe::default(), clock());
+        let (pings, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+        let ping = || {
+            let (pings, gate) = (Arc::clone(&pings), Arc::clone(&gate));
+            async move {
+                pings.fetch_add(1, Ordering::SeqCst);
+                drop(gate.acquire().await);
+                StoreResult::Err(StoreError::Overloaded)
+            }
+        };
+        let probe = Arc::new(probe);
+        let ask = || {
+            let (probe, clock, ping) = (Arc::clone(&probe), Arc::clone(&clock), ping());
+            tokio::spawn(async move { probe.check(&clock, "test", ping).await })
+        };
+        // Whoever asks first leaves at once; the check goes on for the others.
+        let first = ask();
+        while pings.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        first.abort();
+        assert!(first.await.is_err());
+        let others: Vec<_> = (0..100).map(|_| ask()).collect();
+        gate.close();
+        for other in others {
+            let check = other.await.unwrap();
+            assert_eq!(
+                (check.status, check.error.as_deref()),
+                (HealthStatus::Unavailable, Some("overloaded"))
+            );
+        }
+        assert_eq!(pings.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_hangs_has_timed_out() {
+        let (probe, clock) = (Probe::default(), clock());
+        let check = probe.check(&clock, "test", std::future::pending()).await;
+        assert_eq!((check.status, check.error.as_deref()), (HealthStatus::Unavailable, Some("timeout")));
+        assert!((2_000.0..3_000.0).contains(&check.latency_ms), "{}", check.latency_ms);
+    }
+
+    #[tokio::test]
+    async fn a_check_that_panics_is_a_failure_and_the_next_one_runs() {
+        let (probe, clock) = (Probe::default(), clock());
+        let broken = probe.check(&clock, "test", async { panic!("on purpose") }).await;
+        assert_eq!(
+            (broken.status, broken.error.as_deref()),
+            (HealthStatus::Unavailable, Some("unavailable"))
+        );
+        let next = probe.check(&clock, "test", async { Ok(()) }).await;
+        assert_eq!((next.status, next.error), (HealthStatus::Ok, None));
+    }
+}

@@ -76,7 +76,7 @@ pub(super) fn delivery(world: &World, member: &Member, conversation_id: Id, numb
     }
 }
 
-fn call(member: &Member, turn: &TurnDelivery) -> Call {
+pub(super) fn call(member: &Member, turn: &TurnDelivery) -> Call {
     Call::post(TURNS_PATH).token(&member.access).json(&serde_json::to_value(turn).unwrap())
 }
 

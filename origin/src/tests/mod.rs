@@ -1,13 +1,20 @@
 //! The routes from outside: requests into the router, answers out of it, each test on stores of its own.
 //!
 //! - [`world`]: the router with a clock that tests set, and what speaks to it
+//! - [`down`]: short-lived state that does not answer
 
 mod conversations;
 mod deliveries;
 mod document;
+mod down;
 mod errors;
+mod health;
+mod list_cache;
+mod outages;
+mod repeats;
 mod serving;
 mod sessions;
 mod sign_in;
+mod sync;
 mod tokens;
 mod world;

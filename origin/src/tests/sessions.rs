@@ -4,6 +4,14 @@ use serde_json::json;
 use shared::time::DAY_MS;
 
 use super::world::{Answer, Call, Member, World, problem};
+use crate::{
+    ambient::Clock as _,
+    auth::tokens::RefreshToken,
+    store::{
+        accounts::{RefreshExchange, RefreshOutcome},
+        ephemeral::CacheGroup,
+    },
+};
 
 async fn refresh(world: &World, token: &str) -> Answer {
     world.send(Call::post("/api/v1/auth/refresh").json(&json!({"refresh_token": token}))).await
@@ -78,6 +86,109 @@ async fn refreshes_at_once_get_the_same_successor() {
         successors.insert(member.refresh);
     }
     assert_eq!(successors.len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_is_remembered_for_a_minute_and_not_beyond_its_end() {
+    let world = World::new().await;
+    let ada = world.register("ada").await;
+    // Behind the store's back, so that only what is remembered lets the session live on.
+    assert_eq!(me(&world, &ada.access).await.status, 200);
+    world.rename_table("edgechat.db", "sessions", "sessions_gone");
+    world.clock.advance(59_999);
+    let remembered = me(&world, &ada.access).await;
+    assert_eq!((remembered.status, &remembered.json()["email"]), (200, &json!("ada@example.com")));
+    world.clock.advance(1);
+    assert_eq!(me(&world, &ada.access).await.problem(), problem(503, "store_unavailable"));
+    world.rename_table("edgechat.db", "sessions_gone", "sessions");
+    assert_eq!(me(&world, &ada.access).await.status, 200);
+
+    let mut last = world.register("bob").await;
+    for _ in 0..5 {
+        world.clock.advance(6 * DAY_MS - 6_000);
+        last = Member::of(&refresh(&world, &last.refresh).await.json());
+    }
+    // Thirty seconds before the session's own end: remembered for those and no longer.
+    assert_eq!(me(&world, &last.access).await.status, 200);
+    world.clock.advance(29_999);
+    assert_eq!(me(&world, &last.access).await.status, 200);
+    world.clock.advance(1);
+    assert_eq!(me(&world, &last.access).await.problem(), problem(401, "session_ended"));
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_one_session_lets_no_other_in() {
+    let world = World::new().await;
+    let (ada, eve) = (world.register("ada").await, world.register("eve").await);
+    let now = world.clock.now();
+    assert_eq!(me(&world, &ada.access).await.status, 200);
+    let (store, group) = (&world.app.stores.ephemeral, CacheGroup::SessionsOf);
+    let found = store.cached(group(ada.id), &ada.session.to_string(), ada.id, now).await.value.unwrap();
+    for entry in [found, b"nonsense".to_vec(), b"{}".to_vec()] {
+        let name = eve.session.to_string();
+        let lease = store.cached(group(eve.id), &name, eve.id, now).await.lease;
+        store.fill(group(eve.id), &name, lease, entry, now.plus_millis(1_000), now).await;
+        let answer = me(&world, &eve.access).await;
+        assert_eq!((answer.status, &answer.json()["email"]), (200, &json!("eve@example.com")));
+        store.invalidate(group(eve.id)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_session_that_was_ended_lets_nobody_in_from_the_answer_on() {
+    for _ in 0..5 {
+        let world = std::sync::Arc::new(World::new().await);
+        let first = world.register("ada").await;
+        let second = Member::of(&refresh(&world, &first.refresh).await.json());
+        world.clock.advance(10_001);
+        let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let readers: Vec<_> = (0..6)
+            .map(|_| {
+                let (world, over, access) =
+                    (std::sync::Arc::clone(&world), std::sync::Arc::clone(&over), second.access.clone());
+                tokio::spawn(async move {
+                    loop {
+                        let was_over = over.load(std::sync::atomic::Ordering::SeqCst);
+                        let status = me(&world, &access).await.status;
+                        assert!(status == 401 || (status == 200 && !was_over), "{status} after the end");
+                        if was_over {
+                            return;
+                        }
+                        // A hit never waits for anything, and the end must get its turn.
+                        tokio::task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        assert_eq!(me(&world, &second.access).await.status, 200);
+        assert_eq!(refresh(&world, &first.refresh).await.problem(), problem(401, "session_ended"));
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+        for reader in readers {
+            reader.await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_repetition_makes_an_end_known_that_was_not_told() {
+    let world = World::new().await;
+    let first = world.register("ada").await;
+    let second = Member::of(&refresh(&world, &first.refresh).await.json());
+    world.clock.advance(10_001);
+    assert_eq!(me(&world, &second.access).await.status, 200);
+    // The accounts have ended the session, and the process died before it could tell the cache.
+    let reuse = RefreshExchange {
+        presented: RefreshToken::decode(&first.refresh).unwrap().hash(),
+        successor: [7; 32],
+        successor_expires_at: world.clock.now(),
+        now: world.clock.now(),
+        grace_ms: 0,
+    };
+    let ended = world.app.stores.accounts.exchange_refresh(reuse).await.unwrap();
+    assert!(matches!(ended, RefreshOutcome::Reused { user_id } if user_id == first.id));
+    assert_eq!(me(&world, &second.access).await.status, 200);
+    assert_eq!(refresh(&world, &second.refresh).await.problem(), problem(401, "session_ended"));
+    assert_eq!(me(&world, &second.access).await.problem(), problem(401, "session_ended"));
 }
 
 #[tokio::test]

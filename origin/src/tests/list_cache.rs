@@ -1,0 +1,265 @@
+//! The cached list of conversations: as it was sent, and never older than the last write that was acknowledged.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use serde_json::{Value, json};
+use shared::id::Id;
+use tokio::sync::Notify;
+
+use super::{
+    deliveries::{self, delivery},
+    world::{Answer, Call, Member, World, problem},
+};
+use crate::{
+    ambient::Clock as _,
+    routes::list_cache::changing,
+    store::{StoreError, StoreResult, ephemeral::CacheGroup},
+};
+
+const LIST: &str = "/api/v1/chat/conversations";
+
+async fn list(world: &World, member: &Member, query: &str) -> Answer {
+    let answer = world.send(Call::get(format!("{LIST}{query}")).token(&member.access)).await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, "application/json"),
+        "{:?}",
+        answer.body
+    );
+    answer
+}
+
+async fn cached(world: &World, member: &Member, entry: &str) -> Option<Vec<u8>> {
+    let now = world.clock.now();
+    let group = CacheGroup::ConversationsOf(member.id);
+    world.app.stores.ephemeral.cached(group, entry, world.app.random.id(now), now).await.value
+}
+
+/// Puts something into the cache that no store holds, to see who is served from it.
+async fn plant(world: &World, member: &Member, entry: &str, page: &str) {
+    let (group, now) = (CacheGroup::ConversationsOf(member.id), world.clock.now());
+    let lease = world.app.stores.ephemeral.cached(group, entry, world.app.random.id(now), now).await.lease;
+    let until = now.plus_millis(300_000);
+    world.app.stores.ephemeral.fill(group, entry, lease, page.into(), until, now).await;
+}
+
+#[tokio::test]
+async fn a_first_page_is_cached_as_it_is_sent_for_its_time() {
+    let world = World::new().await;
+    let ada = world.register("ada").await;
+    for _ in 0..3 {
+        world.open(&ada).await;
+    }
+    for (query, entry) in [
+        ("", "conversations.20"),
+        ("?limit=2", "conversations.2"),
+        ("?archived=true", "conversations.archived.20"),
+        ("?archived=false&limit=100", "conversations.active.100"),
+    ] {
+        assert_eq!(cached(&world, &ada, entry).await, None, "{query}");
+        let miss = list(&world, &ada, query).await;
+        assert_eq!(cached(&world, &ada, entry).await.as_deref(), Some(&miss.body[..]), "{query}");
+        let hit = list(&world, &ada, query).await;
+        assert_eq!(hit.body, miss.body, "{query}");
+        let headers = |answer: &Answer| {
+            let mut headers = answer.headers.clone();
+            headers.remove("x-request-id");
+            headers
+        };
+        assert_eq!(headers(&hit), headers(&miss), "{query}");
+    }
+    // What the cache holds is what is sent, unread; a page further on is not of it.
+    let second = format!(
+        "?limit=2&cursor={}",
+        list(&world, &ada, "?limit=2").await.json()["next_cursor"].as_str().unwrap()
+    );
+    plant(&world, &ada, "conversations.2", "planted").await;
+    assert_eq!(list(&world, &ada, "?limit=2").await.body, "planted");
+    assert_eq!(list(&world, &ada, &second).await.json()["items"].as_array().unwrap().len(), 1);
+    let eve = world.register("eve").await;
+    assert_eq!(list(&world, &eve, "?limit=2").await.json()["items"], json!([]));
+    world.clock.advance(300_000);
+    assert_eq!(list(&world, &ada, "?limit=2").await.json()["items"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_cache_that_is_off_is_not_asked() {
+    let world = World::with(&[("CACHE_TTL_SECONDS", "0")]).await;
+    let ada = world.register("ada").await;
+    world.open(&ada).await;
+    plant(&world, &ada, "conversations.20", "planted").await;
+    assert_eq!(list(&world, &ada, "").await.json()["items"].as_array().unwrap().len(), 1);
+    // Another replica may have it on: writes clear it nevertheless.
+    world.open(&ada).await;
+    assert_eq!(cached(&world, &ada, "conversations.20").await, None);
+}
+
+#[tokio::test]
+async fn every_write_clears_the_list_of_its_user_alone() {
+    let world = World::new().await;
+    let (ada, eve) = (world.register("ada").await, world.register("eve").await);
+    let conversation = world.open(&ada).await;
+    let path = format!("{LIST}/{conversation}");
+    let turn = delivery(&world, &ada, conversation, 0);
+    let absent = format!("{LIST}/{}", world.app.random.id(world.clock.now()));
+    plant(&world, &eve, "conversations.20", "hers").await;
+    let keyed = Call::post(LIST).header("Idempotency-Key", "k1").json(&json!({}));
+    for (call, status) in [
+        (keyed.clone(), 201),
+        (keyed, 201),
+        (Call::new("PATCH", &path).json(&json!({"pinned": true})), 200),
+        (Call::new("PATCH", &absent).json(&json!({"pinned": true})), 404),
+        (deliveries::call(&ada, &turn), 200),
+        (deliveries::call(&ada, &turn), 200),
+        (Call::new("DELETE", &path), 204),
+        (Call::new("DELETE", &path), 404),
+        (deliveries::call(&ada, &turn), 200),
+    ] {
+        plant(&world, &ada, "conversations.20", "stale").await;
+        let what = format!("{call:?}");
+        let call = if what.contains("internal") { call } else { call.token(&ada.access) };
+        assert_eq!(world.send(world.sign(call, "203.0.113.7")).await.status, status, "{what}");
+        assert_eq!(cached(&world, &ada, "conversations.20").await, None, "{what}");
+    }
+    assert_eq!(list(&world, &eve, "").await.body, "hers");
+}
+
+#[tokio::test]
+async fn usage_that_cannot_be_counted_leaves_no_old_list_behind() {
+    let world = World::new().await;
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    let before = list(&world, &ada, "").await;
+    assert_eq!(before.json()["items"][0]["message_count"], 0);
+    world.rename_table("edgechat.db", "usage_days", "gone");
+    let call = deliveries::call(&ada, &delivery(&world, &ada, conversation, 0));
+    let failed = world.send(world.sign(call, "203.0.113.7")).await;
+    assert_eq!(failed.problem(), problem(503, "store_unavailable"));
+    assert_eq!(list(&world, &ada, "").await.json()["items"][0]["message_count"], 2);
+}
+
+#[tokio::test]
+async fn a_write_that_timed_out_and_happened_nevertheless_is_seen() {
+    let world = World::new().await;
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    list(&world, &ada, "").await;
+    let id = ada.id;
+    let outcome = changing(&world.app, id, |chats| async move {
+        assert!(chats.delete_conversation(id, conversation).await.unwrap());
+        StoreResult::<()>::Err(StoreError::Timeout)
+    });
+    assert!(outcome.await.is_err());
+    assert_eq!(list(&world, &ada, "").await.json()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_write_whose_client_has_gone_clears_the_list_when_it_ends() {
+    let world = World::new().await;
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (id, app) = (ada.id, world.app.clone());
+    let (reaching, going_on) = (Arc::clone(&reached), Arc::clone(&go_on));
+    let request = tokio::spawn(async move {
+        changing(&app, id, |chats| async move {
+            reaching.notify_one();
+            going_on.notified().await;
+            chats.delete_conversation(id, conversation).await
+        })
+        .await
+    });
+    reached.notified().await;
+    request.abort();
+    assert!(request.await.unwrap_err().is_cancelled());
+    assert_eq!(list(&world, &ada, "").await.json()["items"].as_array().unwrap().len(), 1);
+    go_on.notify_one();
+    for _ in 0..1_000 {
+        if list(&world, &ada, "").await.json()["items"] == json!([]) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("the old list stays");
+}
+
+/// How often each conversation has been renamed, as the list shows it.
+fn renamings(page: &Value) -> Vec<(Id, u64)> {
+    let items = page["items"].as_array().unwrap();
+    items
+        .iter()
+        .map(|item| {
+            let title = item["title"].as_str().map_or(0, |title| title.parse().unwrap());
+            (Id::parse(item["id"].as_str().unwrap()).unwrap(), title)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_list_read_after_a_write_never_shows_the_old_list() {
+    const WRITERS: usize = 4;
+    const READERS: usize = 6;
+    const WRITES: u64 = 60;
+    let world = Arc::new(World::new().await);
+    let ada = world.register("ada").await;
+    let mut opened = Vec::new();
+    for _ in 0..WRITERS {
+        opened.push(world.open(&ada).await);
+    }
+    let opened = Arc::new(opened);
+    // By conversation, the last renaming that was acknowledged.
+    let acknowledged: Arc<Vec<AtomicU64>> = Arc::new((0..WRITERS).map(|_| AtomicU64::new(0)).collect());
+    let done = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let (world, ada) = (Arc::clone(&world), ada.clone());
+            let (opened, acknowledged) = (Arc::clone(&opened), Arc::clone(&acknowledged));
+            tokio::spawn(async move {
+                let path = format!("{LIST}/{}", opened[writer]);
+                for number in 1..=WRITES {
+                    let rename = json!({"title": number.to_string()});
+                    let call = Call::new("PATCH", &path).token(&ada.access).json(&rename);
+                    assert_eq!(world.send(call).await.status, 200);
+                    acknowledged[writer].store(number, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    let readers: Vec<_> = (0..READERS)
+        .map(|_| {
+            let (world, ada, done) = (Arc::clone(&world), ada.clone(), Arc::clone(&done));
+            let (opened, acknowledged) = (Arc::clone(&opened), Arc::clone(&acknowledged));
+            tokio::spawn(async move {
+                let mut reads = 0_u64;
+                while !done.load(Ordering::SeqCst) {
+                    let before: Vec<_> =
+                        acknowledged.iter().map(|number| number.load(Ordering::SeqCst)).collect();
+                    let shown = renamings(&list(&world, &ada, "").await.json());
+                    for (conversation, least) in opened.iter().zip(before) {
+                        let number = shown.iter().find(|(id, _)| id == conversation).unwrap().1;
+                        assert!(number >= least, "shows {number} after {least} was acknowledged");
+                    }
+                    reads += 1;
+                    // A hit never waits for anything, and writers must get their turn.
+                    tokio::task::yield_now().await;
+                }
+                reads
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    done.store(true, Ordering::SeqCst);
+    for reader in readers {
+        assert!(reader.await.unwrap() > 0);
+    }
+    assert_eq!(
+        renamings(&list(&world, &ada, "").await.json()).iter().map(|(_, number)| number).sum::<u64>(),
+        240
+    );
+    assert!(cached(&world, &ada, "conversations.20").await.is_some(), "it is cached in the end");
+}

@@ -1,0 +1,139 @@
+//! Stores that do not answer: who is told so, who is served nevertheless, and that nobody gets in on a guess.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{
+    deliveries::delivery,
+    down::Down,
+    world::{Answer, Call, World, problem},
+};
+
+const LIST: &str = "/api/v1/chat/conversations";
+const ACCOUNTS: &str = "edgechat.db";
+const CHATS: &str = "edgechat-chats.db";
+
+async fn without_ephemeral() -> World {
+    World::on(&[], |stores| stores.ephemeral = Arc::new(Down)).await
+}
+
+/// A store's outage as a client sees it: come back soon, and not a word about the inside.
+fn assert_unavailable(answer: &Answer, what: &str) {
+    assert_eq!(answer.problem(), problem(503, "store_unavailable"), "{what}");
+    assert_eq!(answer.header("retry-after"), "2", "{what}");
+    let body = String::from_utf8_lossy(&answer.body).to_lowercase();
+    for inside in ["secret", "table", "sqlite", "sql", "users"] {
+        assert!(!body.contains(inside), "{what}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn while_the_accounts_do_not_answer_nobody_gets_in_that_is_not_remembered() {
+    let world = World::new().await;
+    let (ada, bob) = (world.register("ada").await, world.register("bob").await);
+    let me = |token: &str| world.send(Call::get("/api/v1/auth/me").token(token));
+    assert_eq!(me(&ada.access).await.status, 200);
+    world.rename_table(ACCOUNTS, "users", "users_gone");
+    assert_eq!(me(&ada.access).await.status, 200, "remembered");
+    assert_unavailable(&me(&bob.access).await, "not remembered");
+    for call in [
+        Call::get(LIST).token(&bob.access),
+        Call::post(LIST).token(&bob.access).json(&json!({})),
+        Call::get("/api/v1/sync").token(&bob.access),
+        Call::post("/api/v1/auth/login")
+            .json(&json!({"email": "ada@example.com", "password": "correct horse"})),
+        Call::post("/api/v1/auth/register")
+            .json(&json!({"email": "eve@example.com", "password": "correct horse"})),
+        Call::post("/api/v1/auth/refresh").json(&json!({"refresh_token": bob.refresh})),
+        Call::post("/api/v1/auth/token").bytes(
+            "application/x-www-form-urlencoded",
+            format!("grant_type=refresh_token&refresh_token={}", bob.refresh),
+        ),
+    ] {
+        let what = format!("{call:?}");
+        assert_unavailable(&world.send(call).await, &what);
+    }
+    world.clock.advance(60_000);
+    assert_unavailable(&me(&ada.access).await, "no longer remembered");
+    world.rename_table(ACCOUNTS, "users_gone", "users");
+    assert_eq!(me(&ada.access).await.status, 200);
+    assert_eq!(me(&bob.access).await.status, 200);
+}
+
+#[tokio::test]
+async fn while_the_conversations_do_not_answer_everything_about_them_says_so() {
+    let world = World::new().await;
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    let turn = delivery(&world, &ada, conversation, 0);
+    world.rename_table(CHATS, "conversations", "conversations_gone");
+    let one = format!("{LIST}/{conversation}");
+    for call in [
+        Call::get(LIST).token(&ada.access),
+        Call::post(LIST).token(&ada.access).json(&json!({})),
+        Call::get(&one).token(&ada.access),
+        Call::new("PATCH", &one).token(&ada.access).json(&json!({"pinned": true})),
+        Call::new("DELETE", &one).token(&ada.access),
+        Call::get(format!("{one}/messages")).token(&ada.access),
+        Call::get("/api/v1/sync").token(&ada.access),
+        world.sign(
+            Call::post("/internal/v1/turns").token(&ada.access).json(&serde_json::to_value(&turn).unwrap()),
+            "203.0.113.7",
+        ),
+    ] {
+        let what = format!("{call:?}");
+        assert_unavailable(&world.send(call).await, &what);
+    }
+    assert_eq!(world.send(Call::get("/api/v1/auth/me").token(&ada.access)).await.status, 200);
+}
+
+#[tokio::test]
+async fn without_short_lived_state_all_but_promises_about_repetitions_is_served() {
+    let world = without_ephemeral().await;
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    let path = format!("{LIST}/{conversation}");
+    for title in ["one", "two"] {
+        let change = Call::new("PATCH", &path).token(&ada.access).json(&json!({"title": title}));
+        assert_eq!(world.send(change).await.status, 200);
+        let list = world.send(Call::get(LIST).token(&ada.access)).await;
+        assert_eq!(list.json()["items"][0]["title"], title);
+    }
+    let login = json!({"email": "ada@example.com", "password": "correct horse"});
+    assert_eq!(world.send(Call::post("/api/v1/auth/login").json(&login)).await.status, 200);
+    let keyed = Call::post(LIST).token(&ada.access).header("Idempotency-Key", "k1").json(&json!({}));
+    assert_unavailable(&world.send(keyed).await, "a key that cannot be remembered");
+}
+
+#[tokio::test]
+async fn without_short_lived_state_sessions_end_at_once() {
+    let world = without_ephemeral().await;
+    let first = world.register("ada").await;
+    let refresh =
+        |token: String| world.send(Call::post("/api/v1/auth/refresh").json(&json!({"refresh_token": token})));
+    assert_eq!(refresh(first.refresh.clone()).await.status, 200);
+    world.clock.advance(10_001);
+    assert_eq!(world.send(Call::get("/api/v1/auth/me").token(&first.access)).await.status, 200);
+    assert_eq!(refresh(first.refresh.clone()).await.problem(), problem(401, "session_ended"));
+    let me = world.send(Call::get("/api/v1/auth/me").token(&first.access)).await;
+    assert_eq!(me.problem(), problem(401, "session_ended"));
+}
+
+#[tokio::test]
+async fn without_short_lived_state_a_signature_still_counts_and_still_ages() {
+    let world = without_ephemeral().await;
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    let context =
+        || Call::get(format!("/internal/v1/conversations/{conversation}/context")).token(&ada.access);
+    let signed = world.sign(context(), "203.0.113.7");
+    assert_eq!(world.send(signed.clone()).await.status, 200);
+    // It cannot be told that this one was seen before; all else about it is still checked.
+    assert_eq!(world.send(signed.clone()).await.status, 200);
+    assert_eq!(world.send(context()).await.problem(), problem(403, "forbidden"));
+    let forged = context().header("X-EdgeChat-Signature", "v1;nonsense");
+    assert_eq!(world.send(forged).await.problem(), problem(403, "forbidden"));
+    world.clock.advance(32_000);
+    assert_eq!(world.send(signed).await.problem(), problem(403, "forbidden"));
+}
