@@ -1,4 +1,4 @@
-//! How every connection is set up, whatever the server's or the role's own settings are.
+//! How every connection is set up, whatever the server, the role or the address says of the same settings.
 //!
 //! The settings of a session travel in the packet that opens it and cost no round trip. A pooler that refuses `options`
 //! there (PgBouncer without `ignore_startup_parameters = options`) needs them on the role instead.

@@ -257,11 +257,10 @@ async fn who_waits_too_long_for_a_connection_is_told_so() {
 async fn what_gave_way_is_repeated_and_what_failed_is_not() {
     let database = database().await;
     let pool = Pool::new(&database.config, SHORT).unwrap();
-    let cases: [(fn() -> Failure, usize, &str); 3] = [
-        (|| Failure::Again("deadlock"), 3, "overloaded"),
-        (|| Failure::Broken("gone".to_owned()), 3, "unavailable"),
-        (|| Failure::Final(StoreError::Conflict("no")), 1, "conflict"),
-    ];
+    let deadlock: fn() -> Failure = || Failure::Again("deadlock");
+    let gone: fn() -> Failure = || Failure::Broken("gone".to_owned());
+    let refused: fn() -> Failure = || Failure::Final(StoreError::Conflict("no"));
+    let cases = [(deadlock, 3, "overloaded"), (gone, 3, "unavailable"), (refused, 1, "conflict")];
     for (failure, tries, kind) in cases {
         let tried = AtomicUsize::new(0);
         let tried = &tried;
