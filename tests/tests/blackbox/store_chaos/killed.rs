@@ -41,7 +41,8 @@ async fn postgresql_dies_twenty_times_and_nothing_acknowledged_is_lost() {
 
 #[tokio::test]
 async fn mongodb_dies_twenty_times_and_nothing_acknowledged_is_lost() {
-    killed(Store::Mongo).await;
+    let settled = killed(Store::Mongo).await;
+    assert!(settled.failed > 0, "nobody noticed: {settled:?}");
 }
 
 #[tokio::test]

@@ -9,10 +9,11 @@ use std::{
 };
 
 use edgechat_tests::{
-    client::{Client, PASSWORD, Phone, Reply, content},
+    client::{Client, PASSWORD, Phone, Reply, content, messages_path},
     wait::{bounded_by, until},
     world::World,
 };
+use reqwest::Method;
 use serde_json::json;
 use shared::{
     api::chat::{Conversation, Role, SentMessage},
@@ -123,6 +124,7 @@ impl User {
             let (conversation, said) = ledger.conversations.last_mut().expect("just opened");
             let text = format!("user-{}-turn-{turn}", self.number);
             ledger.turns.push(self.say(*conversation, &text).await);
+            self.rename(*conversation, &text).await;
             said.push(text);
             if turn % TURNS_A_SIGN_IN == 0 {
                 self.sign_in(&ledger.registered[0]).await;
@@ -159,6 +161,17 @@ impl User {
         sent.turn_id
     }
 
+    /// Gives a conversation a title, again and again until somebody acknowledges it.
+    async fn rename(&self, conversation: Id, title: &str) {
+        let path = format!("/api/v1/chat/conversations/{conversation}");
+        let body = json!({ "title": title });
+        until(PATIENCE, "a title", || async {
+            let reply = self.phone.client.ask(Method::PATCH, &path).json(&body).try_send().await;
+            self.counted(reply.ok()?, 200).map(|_| ())
+        })
+        .await;
+    }
+
     async fn sign_in(&self, email: &str) {
         if let Ok(reply) = sign_in(&self.phone.client.anonymous(), email).await {
             self.counted(reply, 200);
@@ -192,6 +205,9 @@ impl Ledger {
             phone.persisted(*turn).await;
         }
         for (conversation, said) in &conversations {
+            let path = format!("/api/v1/chat/conversations/{conversation}");
+            let kept: Conversation = phone.client.get(&path).send().await.expect_status(200).json();
+            assert_eq!((kept.title.as_ref(), kept.message_count), (said.last(), 2 * said.len() as u64));
             let messages = phone.messages(*conversation).await;
             let asked: Vec<_> = messages.iter().filter(|message| message.role == Role::User).collect();
             let texts: Vec<_> = asked.iter().map(|message| &message.content).collect();
@@ -228,7 +244,7 @@ pub(super) async fn serves(world: &World, email: &str) -> Option<()> {
     let client = client.with_token(token);
     let made = client.post("/api/v1/chat/conversations").json(&json!({})).try_send().await.ok()?;
     let conversation = (made.status == 201).then(|| made.json::<Conversation>().id)?;
-    let path = edgechat_tests::client::messages_path(conversation);
-    let said = client.post(&path).json(&content("Are you there?")).try_send().await.ok()?;
+    let said =
+        client.post(&messages_path(conversation)).json(&content("Are you there?")).try_send().await.ok()?;
     (said.status == 201 && said.json::<SentMessage>().persisted).then_some(())
 }
