@@ -15,6 +15,7 @@ pub mod error;
 pub mod memory;
 pub mod mongo;
 pub mod postgres;
+pub mod redis;
 pub mod sqlite;
 
 #[cfg(test)]
@@ -105,6 +106,9 @@ async fn chats(config: &ChatsStore) -> StoreResult<Arc<dyn Chats>> {
 async fn ephemeral(config: &EphemeralStore) -> StoreResult<Arc<dyn Ephemeral>> {
     Ok(match config {
         EphemeralStore::Memory => Arc::new(memory::MemoryEphemeral::default()),
-        EphemeralStore::Redis(_) => return Err(StoreError::Unavailable("no adapter".to_owned())),
+        EphemeralStore::Redis(config) => {
+            let local = Arc::new(memory::MemoryEphemeral::default());
+            Arc::new(redis::RedisEphemeral::open(config, local).await?)
+        }
     })
 }

@@ -6,8 +6,9 @@ mod accounts;
 mod changes;
 mod chats;
 mod ephemeral;
-mod mongo;
+pub(super) mod mongo;
 pub(super) mod postgres;
+pub(super) mod redis;
 pub(super) mod samples;
 mod servers;
 
@@ -60,6 +61,14 @@ mod ephemeral_in_memory {
     super::ephemeral::suite!(super::memory());
 }
 
+mod ephemeral_on_redis {
+    super::ephemeral::suite!(super::redis::server().await);
+}
+
+mod ephemeral_on_redis_cluster {
+    super::ephemeral::suite!(super::redis::cluster().await);
+}
+
 fn sqlite_accounts() -> (Arc<dyn Accounts>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     (Arc::new(SqliteAccounts::open(&folder.path().join("accounts.db")).unwrap()), folder)
@@ -75,7 +84,7 @@ fn memory() -> (Arc<dyn Ephemeral>, ()) {
 }
 
 /// Runs so many at once and returns what each returned.
-async fn at_once<T, F>(count: usize, make: impl Fn(usize) -> F) -> Vec<T>
+pub(super) async fn at_once<T, F>(count: usize, make: impl Fn(usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,

@@ -1,0 +1,121 @@
+//! Redis for the suites: a server that all cases share, each with a prefix of its own, and a cluster of one node.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use shared::{
+    id::Id,
+    limits::{
+        gcra::{Gcra, GcraDecision},
+        window::FixedWindow,
+    },
+    time::Timestamp,
+};
+use tokio::sync::Mutex;
+
+use super::{
+    Ephemeral, MemoryEphemeral,
+    servers::{unique_name, url},
+};
+use crate::{
+    config::stores::{RedisConfig, redis::RedisAddress},
+    store::{
+        StoreError, StoreResult,
+        ephemeral::{CacheGroup, Cached, CodeOutcome, OneTimeCode, WindowDecision},
+        redis::{PrivateRedis, RedisEphemeral},
+    },
+};
+
+/// How long a command may take in the suites: what they promise holds while Redis answers, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A store on the server that `EDGECHAT_TEST_REDIS` names.
+pub(super) async fn server() -> (Arc<dyn Ephemeral>, ()) {
+    (Arc::new(open_alone(&url("EDGECHAT_TEST_REDIS")).await), ())
+}
+
+/// The cluster of the cases that run at this time: a new one takes two seconds to serve.
+static CLUSTER: Mutex<Weak<PrivateRedis>> = Mutex::const_new(Weak::new());
+
+/// A store on a cluster, which refuses what is not within one slot.
+pub(super) async fn cluster() -> (Arc<dyn Ephemeral>, Arc<PrivateRedis>) {
+    let mut shared = CLUSTER.lock().await;
+    let node = match shared.upgrade() {
+        Some(node) => node,
+        None => Arc::new(PrivateRedis::cluster().await),
+    };
+    *shared = Arc::downgrade(&node);
+    drop(shared);
+    (Arc::new(open_alone(&format!("redis+cluster://{}", node.addr())).await), node)
+}
+
+/// A store that Redis alone answers for.
+async fn open_alone(url: &str) -> RedisEphemeral {
+    RedisEphemeral::open_within(&config(url, &unique_name()), Arc::new(Nobody), PATIENCE).await.unwrap()
+}
+
+/// A store at this address, with a memory of its own, in which a command may take so long.
+pub(in crate::store) async fn open(
+    url: &str,
+    key_prefix: &str,
+    command: Duration,
+) -> StoreResult<RedisEphemeral> {
+    RedisEphemeral::open_within(&config(url, key_prefix), Arc::new(MemoryEphemeral::default()), command).await
+}
+
+fn config(url: &str, key_prefix: &str) -> RedisConfig {
+    RedisConfig { address: RedisAddress::parse(url).unwrap(), key_prefix: key_prefix.to_owned() }
+}
+
+/// Answers nothing: what a suite sees comes from Redis.
+struct Nobody;
+
+#[async_trait]
+impl Ephemeral for Nobody {
+    fn backend(&self) -> &'static str {
+        "nobody"
+    }
+
+    async fn ping(&self) -> StoreResult<()> {
+        Err(StoreError::Overloaded)
+    }
+
+    async fn count(&self, _: &str, _: FixedWindow, _: Timestamp) -> StoreResult<WindowDecision> {
+        Err(StoreError::Overloaded)
+    }
+
+    async fn forget(&self, _: &str) -> StoreResult<()> {
+        Ok(())
+    }
+
+    async fn admit(&self, _: &str, _: Gcra, _: Timestamp) -> StoreResult<GcraDecision> {
+        Err(StoreError::Overloaded)
+    }
+
+    async fn first_seen(&self, _: &str, _: Timestamp, _: Timestamp) -> StoreResult<bool> {
+        Err(StoreError::Overloaded)
+    }
+
+    async fn remember(&self, _: &str, _: Vec<u8>, _: Timestamp, _: Timestamp) -> StoreResult<Vec<u8>> {
+        Err(StoreError::Overloaded)
+    }
+
+    async fn put_code(&self, _: &str, _: OneTimeCode, _: Timestamp) -> StoreResult<()> {
+        Err(StoreError::Overloaded)
+    }
+
+    async fn try_code(&self, _: &str, _: [u8; 32], _: Timestamp) -> StoreResult<CodeOutcome> {
+        Err(StoreError::Overloaded)
+    }
+
+    async fn cached(&self, _: CacheGroup, _: &str, lease: Id, _: Timestamp) -> Cached {
+        Cached { value: None, lease }
+    }
+
+    async fn fill(&self, _: CacheGroup, _: &str, _: Id, _: Vec<u8>, _: Timestamp, _: Timestamp) {}
+
+    async fn invalidate(&self, _: CacheGroup) {}
+}

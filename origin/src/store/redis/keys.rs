@@ -1,0 +1,134 @@
+//! Names of keys: `{prefix}:{kind}:{tag}`, the tag in braces, so that the tag alone chooses the slot in a cluster.
+//!
+//! What callers name (addresses, nonces) stands in a key as its digest: of one length, and with no brace to choose a slot.
+//! Every script touches one key, so each stays within its slot.
+
+use std::fmt::Write as _;
+
+use shared::{auth::edge::sha256, id::Id};
+
+use crate::store::ephemeral::CacheGroup;
+
+/// Bytes of a digest that are kept: nobody can choose two that meet.
+const DIGEST_BYTES: usize = 16;
+
+/// What a key holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Window,
+    Rate,
+    Seen,
+    Remembered,
+    Code,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Window => "window",
+            Self::Rate => "rate",
+            Self::Seen => "seen",
+            Self::Remembered => "remembered",
+            Self::Code => "code",
+        }
+    }
+}
+
+/// Makes keys under one prefix.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    /// The key of what the caller named so.
+    pub(super) fn of(&self, kind: Kind, name: &str) -> String {
+        let mut tag = String::with_capacity(2 * DIGEST_BYTES);
+        for byte in digest(name) {
+            // Writing to a string does not fail.
+            let _ = write!(tag, "{byte:02x}");
+        }
+        self.tagged(kind.as_str(), &tag)
+    }
+
+    /// The key of all that is cached of this group.
+    pub(super) fn group(&self, group: CacheGroup) -> String {
+        let (kind, user_id): (_, Id) = match group {
+            CacheGroup::ConversationsOf(user_id) => ("list", user_id),
+            CacheGroup::SessionsOf(user_id) => ("sessions", user_id),
+        };
+        self.tagged(kind, &user_id.to_string())
+    }
+
+    /// The key that is written to see whether the server takes writes.
+    pub(super) fn probe(&self) -> String {
+        self.tagged("probe", "write")
+    }
+
+    fn tagged(&self, kind: &str, tag: &str) -> String {
+        format!("{}:{kind}:{{{tag}}}", self.prefix)
+    }
+}
+
+/// The field of an entry in its group. The group's own fields have names of other lengths.
+pub(super) fn field(entry: &str) -> [u8; DIGEST_BYTES] {
+    digest(entry)
+}
+
+fn digest(text: &str) -> [u8; DIGEST_BYTES] {
+    let [digest, ..] = *sha256(text.as_bytes()).as_chunks::<DIGEST_BYTES>().0 else {
+        return [0; DIGEST_BYTES];
+    };
+    digest
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::cluster_routing::Slot;
+
+    use super::*;
+
+    #[test]
+    fn the_tag_alone_chooses_the_slot() {
+        let keys = Keys::new("edgechat");
+        for name in ["", "login:a@example.com", "{x}", "}{", "a{b}c", &"long".repeat(10_000)] {
+            let key = keys.of(Kind::Window, name);
+            let (head, tag) = key.split_once('{').unwrap();
+            let tag = tag.strip_suffix('}').unwrap();
+            assert_eq!(head, "edgechat:window:");
+            assert!(tag.len() == 32 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()), "{key}");
+            assert_eq!(Slot::for_key(&key), Slot::for_key(tag));
+            // One name is in one slot, whatever is held of it.
+            assert_eq!(Slot::for_key(&key), Slot::for_key(keys.of(Kind::Code, name)));
+        }
+    }
+
+    #[test]
+    fn names_that_share_a_tag_are_apart_and_spread() {
+        let keys = Keys::new("edgechat");
+        assert_ne!(keys.of(Kind::Window, "{x}1"), keys.of(Kind::Window, "{x}2"));
+        assert_ne!(keys.of(Kind::Window, "x"), keys.of(Kind::Rate, "x"));
+        let slots: std::collections::BTreeSet<_> = (0..100)
+            .map(|n| format!("{:?}", Slot::for_key(keys.of(Kind::Seen, &format!("{{x}}{n}")))))
+            .collect();
+        assert!(slots.len() > 90, "{}", slots.len());
+    }
+
+    #[test]
+    fn a_group_is_named_by_its_user() {
+        let keys = Keys::new("edgechat");
+        let user_id = Id::from_bytes([7; 16]);
+        assert_eq!(
+            keys.group(CacheGroup::ConversationsOf(user_id)),
+            "edgechat:list:{07070707-0707-0707-0707-070707070707}"
+        );
+        assert_ne!(
+            keys.group(CacheGroup::ConversationsOf(user_id)),
+            keys.group(CacheGroup::SessionsOf(user_id))
+        );
+    }
+}

@@ -1,0 +1,248 @@
+//! The ephemeral port in Redis: shared by all processes, and answered by this process alone while Redis is away.
+//!
+//! - `server`: the one connection, and what happens without it
+//! - `connection`: how it is made; `keys`: how things are named; `scripts`: what runs within Redis
+//! - `pending`: invalidations that wait for Redis
+//!
+//! While Redis answers, it decides. What this process did is noted in its own memory as well, so that limits do not begin
+//! anew when Redis goes away. Times are the caller's: they stand in the values, and Redis's own clock only cleans up.
+
+mod connection;
+mod keys;
+mod pending;
+mod scripts;
+mod server;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(super) use tests::private::PrivateRedis;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use redis::{FromRedisValue, Script, ScriptInvocation};
+use shared::{
+    id::Id,
+    limits::{
+        gcra::{Gcra, GcraDecision},
+        window::FixedWindow,
+    },
+    time::{DAY_MS, Timestamp},
+};
+use tokio::task::JoinHandle;
+
+use super::{
+    ephemeral::{CacheGroup, Cached, CodeOutcome, Ephemeral, OneTimeCode, WindowDecision},
+    error::{StoreError, StoreResult},
+};
+use crate::config::stores::RedisConfig;
+use connection::Connector;
+use keys::{Keys, Kind};
+use pending::MAX_ENTRY_MS;
+use server::{Server, Unanswered};
+
+/// How long a command may take before Redis counts as away: a request waits for it once at most.
+const COMMAND: Duration = Duration::from_millis(80);
+/// How much longer than its time a value is kept, in milliseconds: the clocks of those who share it differ.
+const SLACK_MS: i64 = 10_000;
+/// The longest time anything is kept, in milliseconds: ten years.
+const MAX_KEPT_MS: i64 = 3_650 * DAY_MS;
+/// For how long a cache group without entries is kept, in milliseconds: a read that takes longer is not cached.
+const LEASE_MS: i64 = 600_000;
+/// The largest entry that is cached.
+const MAX_ENTRY_BYTES: usize = 256 * 1024;
+/// The most entries of a cache group; the sizes of pages are the caller's choice.
+const MAX_ENTRIES_A_GROUP: usize = 32;
+/// A lease that no group has: what is read with it is not cached.
+const NO_LEASE: Id = Id::from_bytes([0; 16]);
+const MICROS_A_MILLI: i64 = 1_000;
+
+/// Short-lived state in Redis.
+pub struct RedisEphemeral {
+    server: Arc<Server>,
+    /// What answers while Redis does not.
+    local: Arc<dyn Ephemeral>,
+    keeper: JoinHandle<()>,
+}
+
+impl RedisEphemeral {
+    /// Opens the store; `local` answers while Redis does not. A server that is away is no error: it is used when it comes.
+    /// Must be called within a Tokio runtime.
+    ///
+    /// Errors: [`StoreError::Unavailable`] when the address can never serve: no Redis speaks there, or it refuses the
+    /// password.
+    pub async fn open(config: &RedisConfig, local: Arc<dyn Ephemeral>) -> StoreResult<Self> {
+        Self::open_within(config, local, COMMAND).await
+    }
+
+    /// Like [`Self::open`], with another time that a command may take.
+    pub(in crate::store) async fn open_within(
+        config: &RedisConfig,
+        local: Arc<dyn Ephemeral>,
+        command: Duration,
+    ) -> StoreResult<Self> {
+        let connector =
+            Connector::new(&config.address).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let server = Arc::new(Server::new(connector, Keys::new(&config.key_prefix), command));
+        server.start().await?;
+        let kept = Arc::clone(&server);
+        let keeper = tokio::spawn(async move { kept.keep().await });
+        Ok(Self { server, local, keeper })
+    }
+
+    /// Begins a call of this script on the key of this name.
+    fn call(&self, script: &'static Script, kind: Kind, name: &str) -> ScriptInvocation<'static> {
+        script.key(self.server.keys.of(kind, name))
+    }
+
+    async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'static>) -> Result<T, Unanswered> {
+        self.server.ask(|mut connection| async move { call.invoke_async(&mut connection).await }).await
+    }
+}
+
+impl Drop for RedisEphemeral {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+#[async_trait]
+impl Ephemeral for RedisEphemeral {
+    fn backend(&self) -> &'static str {
+        "redis"
+    }
+
+    async fn ping(&self) -> StoreResult<()> {
+        self.server.ping().await
+    }
+
+    async fn count(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<WindowDecision> {
+        let mut call = self.call(&scripts::COUNT, Kind::Window, key);
+        call.arg(now.as_millis()).arg(window.window_ms()).arg(window.limit()).arg(SLACK_MS);
+        let Ok(before) = self.run::<Option<String>>(&call).await else {
+            return self.local.count(key, window, now).await;
+        };
+        let decision = window.check(before.as_deref().and_then(scripts::window), now);
+        if decision.allowed {
+            // A note that finds no room is missed only if Redis goes away.
+            let _ = self.local.count(key, window, now).await;
+        }
+        Ok(decision)
+    }
+
+    async fn forget(&self, key: &str) -> StoreResult<()> {
+        let name = self.server.keys.of(Kind::Window, key);
+        // While Redis is away, what was counted there stays until its window closes.
+        let _ = self.server.ask(|connection| server::unlink(connection, name)).await;
+        self.local.forget(key).await
+    }
+
+    async fn admit(&self, key: &str, rate: Gcra, now: Timestamp) -> StoreResult<GcraDecision> {
+        let mut call = self.call(&scripts::ADMIT, Kind::Rate, key);
+        let now_us = now.as_millis().saturating_mul(MICROS_A_MILLI);
+        call.arg(now_us).arg(rate.interval_us()).arg(rate.capacity_us()).arg(SLACK_MS);
+        let Ok(before) = self.run::<Option<String>>(&call).await else {
+            return self.local.admit(key, rate, now).await;
+        };
+        let decision = rate.check(before.as_deref().and_then(scripts::tat), now);
+        if decision.allowed {
+            let _ = self.local.admit(key, rate, now).await;
+        }
+        Ok(decision)
+    }
+
+    async fn first_seen(&self, key: &str, until: Timestamp, now: Timestamp) -> StoreResult<bool> {
+        // What this process has seen is not new, whatever Redis knows.
+        let is_first_here = self.local.first_seen(key, until, now).await;
+        if matches!(is_first_here, Ok(false)) {
+            return Ok(false);
+        }
+        let mut call = self.call(&scripts::FIRST_SEEN, Kind::Seen, key);
+        call.arg(now.as_millis()).arg(until.as_millis()).arg(kept_ms(until, now));
+        self.run::<bool>(&call).await.or(is_first_here)
+    }
+
+    async fn remember(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Vec<u8>> {
+        let mut call = self.call(&scripts::REMEMBER, Kind::Remembered, key);
+        call.arg(now.as_millis()).arg(until.as_millis()).arg(&value[..]).arg(kept_ms(until, now));
+        let stored = self.run::<Vec<u8>>(&call).await.ok().and_then(scripts::remembered);
+        let Some((until, value)) = stored else {
+            return self.local.remember(key, value, until, now).await;
+        };
+        // Whatever this process has answered while Redis was away, it goes on to answer.
+        Ok(self.local.remember(key, value.clone(), until, now).await.unwrap_or(value))
+    }
+
+    async fn put_code(&self, key: &str, code: OneTimeCode, now: Timestamp) -> StoreResult<()> {
+        let mut call = self.call(&scripts::PUT_CODE, Kind::Code, key);
+        let until = code.expires_at;
+        call.arg(&code.hash[..]).arg(code.tries).arg(until.as_millis()).arg(kept_ms(until, now));
+        self.run::<()>(&call).await.map_err(|Unanswered| self.server.unavailable())
+    }
+
+    async fn try_code(&self, key: &str, hash: [u8; 32], now: Timestamp) -> StoreResult<CodeOutcome> {
+        let mut call = self.call(&scripts::TRY_CODE, Kind::Code, key);
+        call.arg(&hash[..]).arg(now.as_millis());
+        let outcome = self.run::<i64>(&call).await.map_err(|Unanswered| self.server.unavailable())?;
+        Ok(match u32::try_from(outcome) {
+            Ok(tries_left) => CodeOutcome::Wrong { tries_left },
+            Err(_) if outcome == scripts::RIGHT => CodeOutcome::Accepted,
+            Err(_) => CodeOutcome::Absent,
+        })
+    }
+
+    async fn cached(&self, group: CacheGroup, entry: &str, lease: Id, now: Timestamp) -> Cached {
+        let mut call = scripts::CACHED.key(self.server.keys.group(group));
+        call.arg(&keys::field(entry)[..]).arg(&lease.as_bytes()[..]).arg(LEASE_MS);
+        let question = |mut connection| async move { call.invoke_async(&mut connection).await };
+        let answer: Result<([u8; 16], Option<Vec<u8>>), _> = self.server.ask_cache(now, question).await;
+        match answer {
+            Ok((lease, stored)) => Cached {
+                value: stored.and_then(|stored| scripts::live_entry(stored, now)),
+                lease: Id::from_bytes(lease),
+            },
+            // The question may yet arrive, after an invalidation; with its lease nothing may be put there then.
+            Err(Unanswered) => Cached { value: None, lease: NO_LEASE },
+        }
+    }
+
+    async fn fill(
+        &self,
+        group: CacheGroup,
+        entry: &str,
+        lease: Id,
+        value: Vec<u8>,
+        until: Timestamp,
+        now: Timestamp,
+    ) {
+        if lease == NO_LEASE || until <= now || value.len() > MAX_ENTRY_BYTES {
+            return;
+        }
+        let until = until.min(now.plus_millis(MAX_ENTRY_MS));
+        let mut call = scripts::FILL.key(self.server.keys.group(group));
+        call.arg(&keys::field(entry)[..]).arg(&lease.as_bytes()[..]).arg(scripts::entry(&value, until));
+        call.arg(kept_ms(until, now)).arg(MAX_ENTRIES_A_GROUP);
+        // What is not cached is read again.
+        let _ = self.run::<()>(&call).await;
+    }
+
+    async fn invalidate(&self, group: CacheGroup) {
+        let server = Arc::clone(&self.server);
+        // To its end, also when the request that waits for it is given up.
+        if let Err(error) = tokio::spawn(async move { server.invalidate(group).await }).await {
+            tracing::error!(%error, "an invalidation did not end");
+        }
+    }
+}
+
+/// For how many milliseconds Redis keeps what is good until then.
+fn kept_ms(until: Timestamp, now: Timestamp) -> i64 {
+    until.millis_since(now).clamp(0, MAX_KEPT_MS) + SLACK_MS
+}

@@ -1,0 +1,99 @@
+//! What runs within Redis: one script a promise of the port, and how its answers are read.
+//!
+//! A script never decides: it returns the state as it was and stores the one that follows by the rule of
+//! `shared::limits`, from which the caller makes the decision.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+use shared::{
+    limits::{gcra::Tat, window::WindowState},
+    time::Timestamp,
+};
+
+macro_rules! scripts {
+    ($($name:ident = $file:literal;)+) => {
+        $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!($file)));)+
+
+        /// All of them, to be loaded before the first question.
+        pub(super) fn all() -> impl Iterator<Item = &'static Script> + Send {
+            [$(&$name),+].into_iter().map(|script: &'static LazyLock<Script>| &**script)
+        }
+    };
+}
+
+scripts! {
+    COUNT = "scripts/count.lua";
+    ADMIT = "scripts/admit.lua";
+    FIRST_SEEN = "scripts/first_seen.lua";
+    REMEMBER = "scripts/remember.lua";
+    PUT_CODE = "scripts/put_code.lua";
+    TRY_CODE = "scripts/try_code.lua";
+    CACHED = "scripts/cached.lua";
+    FILL = "scripts/fill.lua";
+}
+
+/// What `try_code.lua` returns for a right guess; a number that is not negative tells the tries left.
+pub(super) const RIGHT: i64 = -1;
+
+/// The window that `count.lua` stores.
+pub(super) fn window(text: &str) -> Option<WindowState> {
+    let (started, count) = text.split_once(':')?;
+    let started_at = Timestamp::from_millis(started.parse().ok()?);
+    Some(WindowState { started_at, count: count.parse().ok()? })
+}
+
+/// The time that `admit.lua` stores.
+pub(super) fn tat(text: &str) -> Option<Tat> {
+    text.parse().ok().map(Tat::from_micros)
+}
+
+/// What `remember.lua` stores: until when, and the value.
+pub(super) fn remembered(mut stored: Vec<u8>) -> Option<(Timestamp, Vec<u8>)> {
+    let mark = stored.iter().position(|byte| *byte == b':')?;
+    let value = stored.split_off(mark + 1);
+    stored.truncate(mark);
+    let until = std::str::from_utf8(&stored).ok()?.parse().ok()?;
+    Some((Timestamp::from_millis(until), value))
+}
+
+/// An entry of a cache group as it is stored: until when it is good, eight bytes, and the value.
+pub(super) fn entry(value: &[u8], until: Timestamp) -> Vec<u8> {
+    [&until.as_millis().to_be_bytes(), value].concat()
+}
+
+/// Reads an entry of a cache group, unless it has expired.
+pub(super) fn live_entry(mut stored: Vec<u8>, now: Timestamp) -> Option<Vec<u8>> {
+    let until = i64::from_be_bytes(*stored.first_chunk()?);
+    (until > now.as_millis()).then(|| {
+        stored.drain(..size_of::<i64>());
+        stored
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_millis(1_795_253_400_007);
+
+    #[test]
+    fn what_scripts_store_is_read() {
+        let state = WindowState { started_at: START, count: 3 };
+        assert_eq!(window("1795253400007:3"), Some(state));
+        assert_eq!(tat("1795253400007000"), Some(Tat::from_micros(1_795_253_400_007_000)));
+        assert_eq!(remembered(b"1795253400007:a:b".to_vec()), Some((START, b"a:b".to_vec())));
+        for text in ["", ":", "1", "x:1", "1:x", "1:-1"] {
+            assert_eq!(window(text), None, "{text}");
+        }
+        assert_eq!(remembered(b"value".to_vec()), None);
+    }
+
+    #[test]
+    fn an_entry_is_good_until_its_time() {
+        let stored = entry(b"page", START);
+        assert_eq!(live_entry(stored.clone(), START.plus_millis(-1)), Some(b"page".to_vec()));
+        assert_eq!(live_entry(stored, START), None);
+        assert_eq!(live_entry(vec![0; 7], START), None);
+    }
+}

@@ -1,0 +1,280 @@
+//! What happens without Redis, and when it is back.
+
+use std::{sync::Arc, time::Duration};
+
+use shared::{
+    id::Id,
+    limits::{gcra::Gcra, window::FixedWindow},
+};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+
+use super::{
+    IMPATIENT, PATIENT, START, at, id, open, patient,
+    private::{PrivateRedis, until},
+};
+use crate::store::{
+    Ephemeral,
+    ephemeral::{CacheGroup, CodeOutcome, OneTimeCode},
+    redis::RedisEphemeral,
+};
+
+/// Far less than as many calls would take that each waited, far more than they take that do not.
+const BOUND: Duration = Duration::from_secs(2);
+const PAGES: CacheGroup = CacheGroup::ConversationsOf(Id::from_bytes([1; 16]));
+const CODE: OneTimeCode = OneTimeCode { hash: [1; 32], tries: 3, expires_at: START.plus_millis(60_000) };
+
+/// A way to a server that can be made to swallow everything: connections stay, nothing arrives.
+struct Way {
+    addr: String,
+    is_open: watch::Sender<bool>,
+}
+
+impl Way {
+    async fn to(server: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap().to_string();
+        let (is_open, watched) = watch::channel(true);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let (server, mut watched) = (server.clone(), watched.clone());
+                tokio::spawn(async move {
+                    if *watched.borrow() {
+                        let mut server = TcpStream::connect(server).await.unwrap();
+                        tokio::select! {
+                            _ = copy_bidirectional(&mut client, &mut server) => return,
+                            _ = watched.wait_for(|is_open| !is_open) => {}
+                        }
+                    }
+                    // Held, and never read again.
+                    let _held = client;
+                    std::future::pending::<()>().await;
+                });
+            }
+        });
+        Self { addr, is_open }
+    }
+
+    fn url(&self) -> String {
+        format!("redis://{}", self.addr)
+    }
+}
+
+fn window() -> FixedWindow {
+    FixedWindow::new(3, 60_000)
+}
+
+async fn allowed(store: &RedisEphemeral, key: &str, times: usize) -> usize {
+    let mut allowed = 0;
+    for _ in 0..times {
+        allowed += usize::from(store.count(key, window(), START).await.unwrap().allowed);
+    }
+    allowed
+}
+
+/// Asks everything there is, as many requests do, and tells whether the answers are those of a process without Redis.
+async fn ask_everything(store: &RedisEphemeral) {
+    assert_eq!(store.ping().await.unwrap_err().kind(), "unavailable");
+    assert_eq!(allowed(store, "fresh", 10).await, 3);
+    store.forget("fresh").await.unwrap();
+    assert_eq!(allowed(store, "fresh", 10).await, 3);
+    let rate = Gcra::new(1, 1_000, 2);
+    let mut admitted = 0;
+    for _ in 0..10 {
+        admitted += usize::from(store.admit("fresh", rate, START).await.unwrap().allowed);
+    }
+    assert_eq!(admitted, 2);
+    assert!(store.first_seen("fresh", at(1_000), START).await.unwrap());
+    assert!(!store.first_seen("fresh", at(1_000), START).await.unwrap());
+    assert_eq!(store.remember("fresh", vec![1], at(1_000), START).await.unwrap(), [1]);
+    assert_eq!(store.remember("fresh", vec![2], at(1_000), START).await.unwrap(), [1]);
+    assert_eq!(store.put_code("fresh", CODE, START).await.unwrap_err().kind(), "unavailable");
+    assert_eq!(store.try_code("fresh", [1; 32], START).await.unwrap_err().kind(), "unavailable");
+    for entry in ["a", "b"] {
+        let cached = store.cached(PAGES, entry, id(2), START).await;
+        assert_eq!(cached.value, None);
+        store.fill(PAGES, entry, cached.lease, vec![1], at(1_000), START).await;
+        assert_eq!(store.cached(PAGES, entry, id(2), START).await.value, None);
+        store.invalidate(PAGES).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_swallows_everything_is_waited_for_once_and_limits_go_on() {
+    let server = PrivateRedis::start(&[]).await;
+    let way = Way::to(server.addr()).await;
+    let store = Arc::new(open(&way.url(), "test", IMPATIENT).await.unwrap());
+    until(async || store.ping().await.is_ok()).await;
+    // Seen by this process before: two of three are used up.
+    assert_eq!(allowed(&store, "known", 2).await, 2);
+    assert!(store.first_seen("known", at(60_000), START).await.unwrap());
+    let remembered = store.remember("known", vec![1], at(60_000), START).await.unwrap();
+
+    way.is_open.send_replace(false);
+    let asking = async {
+        // Those on their way together wait together.
+        let mut running = JoinSet::new();
+        for index in 0..50 {
+            let store = Arc::clone(&store);
+            running.spawn(async move { store.count(&format!("key{index}"), window(), START).await.unwrap() });
+        }
+        assert!(running.join_all().await.iter().all(|decision| decision.allowed));
+        ask_everything(&store).await;
+    };
+    tokio::time::timeout(BOUND, asking).await.expect("each call waited");
+    assert_eq!(allowed(&store, "known", 10).await, 1);
+    assert!(!store.first_seen("known", at(60_000), START).await.unwrap());
+    assert_eq!(store.remember("known", vec![2], at(60_000), START).await.unwrap(), remembered);
+
+    way.is_open.send_replace(true);
+    until(async || store.ping().await.is_ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_stands_still_and_goes_on_is_used_again() {
+    let server = PrivateRedis::start(&[]).await;
+    let store = open(&server.url(), "test", IMPATIENT).await.unwrap();
+    until(async || store.ping().await.is_ok()).await;
+    server.signal("STOP");
+    until(async || store.ping().await.is_err()).await;
+    tokio::time::timeout(BOUND, ask_everything(&store)).await.expect("each call waited");
+    server.signal("CONT");
+    until(async || store.ping().await.is_ok()).await;
+    until(async || store.put_code("key", CODE, START).await.is_ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_is_restarted_is_used_again() {
+    let mut server = PrivateRedis::start(&[]).await;
+    let store = patient(&server.url()).await;
+    assert_eq!(allowed(&store, "key", 2).await, 2);
+    server.kill();
+    until(async || store.ping().await.is_err()).await;
+    ask_everything(&store).await;
+    server.restart().await;
+    until(async || store.ping().await.is_ok()).await;
+    // The scripts are gone with the server, and are there again; so is all that it has forgotten.
+    store.put_code("key", CODE, START).await.unwrap();
+    assert_eq!(store.try_code("key", [1; 32], START).await.unwrap(), CodeOutcome::Accepted);
+    assert_eq!(allowed(&store, "key", 9).await, 3);
+    // What this process has seen meanwhile is not new.
+    assert!(!store.first_seen("fresh", at(1_000), START).await.unwrap());
+}
+
+/// Puts one page into the cache and sees that it is there.
+async fn fill(store: &RedisEphemeral, lease: u128) {
+    let cached = store.cached(PAGES, "a", id(lease), START).await;
+    store.fill(PAGES, "a", cached.lease, b"old".to_vec(), at(60_000), START).await;
+    assert_eq!(store.cached(PAGES, "a", id(lease + 1), START).await.value, Some(b"old".to_vec()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_invalidation_that_redis_did_not_hear_is_made_up_for_before_anything_is_served() {
+    let server = PrivateRedis::start(&[]).await;
+    let way = Way::to(server.addr()).await;
+    let store = open(&way.url(), "test", IMPATIENT).await.unwrap();
+    let other = patient(&server.url()).await;
+    until(async || store.ping().await.is_ok()).await;
+    fill(&other, 10).await;
+    until(async || store.cached(PAGES, "a", id(12), START).await.value == Some(b"old".to_vec())).await;
+
+    way.is_open.send_replace(false);
+    store.invalidate(PAGES).await;
+    assert_eq!(store.cached(PAGES, "a", id(13), START).await.value, None);
+    // The server never heard of it: another process still finds the page.
+    assert!(other.cached(PAGES, "a", id(14), START).await.value.is_some());
+
+    way.is_open.send_replace(true);
+    until(async || {
+        assert_eq!(store.cached(PAGES, "a", id(15), START).await.value, None);
+        store.ping().await.is_ok()
+    })
+    .await;
+    assert_eq!(store.cached(PAGES, "a", id(16), START).await.value, None);
+    assert_eq!(other.cached(PAGES, "a", id(17), START).await.value, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_invalidation_is_made_also_when_its_request_is_given_up() {
+    let server = PrivateRedis::start(&[]).await;
+    let store = Arc::new(patient(&server.url()).await);
+    for round in 0..50 {
+        fill(&store, 100 * (round + 1)).await;
+        let invalidating = tokio::spawn({
+            let store = Arc::clone(&store);
+            async move {
+                // Polled once, then dropped.
+                let _ = tokio::time::timeout(Duration::ZERO, store.invalidate(PAGES)).await;
+            }
+        });
+        invalidating.await.unwrap();
+        until(async || store.cached(PAGES, "a", id(9), START).await.value.is_none()).await;
+    }
+}
+
+/// A server may come back with what it had a while ago: from a file, or as a replica that lagged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_comes_back_with_an_old_state_serves_nothing_old() {
+    let mut server = PrivateRedis::start(&[]).await;
+    let store = patient(&server.url()).await;
+    fill(&store, 10).await;
+    let mut connection = server.connect().await.unwrap();
+    redis::cmd("SAVE").exec_async(&mut connection).await.unwrap();
+    store.invalidate(PAGES).await;
+    server.kill();
+    until(async || store.ping().await.is_err()).await;
+    server.restart().await;
+    until(async || store.ping().await.is_ok()).await;
+
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg("test:list:*")
+        .query_async(&mut server.connect().await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(keys.len(), 1, "the old state is back");
+    let cached = store.cached(PAGES, "a", id(20), START).await;
+    assert_eq!((cached.value, cached.lease), (None, id(20)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn scripts_that_a_server_has_forgotten_are_sent_again() {
+    let server = PrivateRedis::start(&[]).await;
+    let store = patient(&server.url()).await;
+    let mut connection = server.connect().await.unwrap();
+    redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut connection).await.unwrap();
+    store.put_code("key", CODE, START).await.unwrap();
+    assert_eq!(store.try_code("key", [1; 32], START).await.unwrap(), CodeOutcome::Accepted);
+}
+
+/// A server that takes no writes is as good as none: everything is the process's own, and nothing flaps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_takes_no_writes_counts_as_away() {
+    let server = PrivateRedis::start(&[]).await;
+    let store = open(&server.url(), "test", PATIENT).await.unwrap();
+    let mut connection = server.connect().await.unwrap();
+    let mut refuse = redis::cmd("CONFIG");
+    refuse.arg("SET").arg("min-replicas-to-write").arg(1).exec_async(&mut connection).await.unwrap();
+    assert_eq!(allowed(&store, "key", 9).await, 3);
+    ask_everything(&store).await;
+    let mut accept = redis::cmd("CONFIG");
+    accept.arg("SET").arg("min-replicas-to-write").arg(0).exec_async(&mut connection).await.unwrap();
+    until(async || store.ping().await.is_ok()).await;
+}
+
+/// One key that holds something else is one key's trouble.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_value_of_another_kind_does_not_take_redis_away() {
+    let server = PrivateRedis::start(&[]).await;
+    let store = patient(&server.url()).await;
+    store.put_code("key", CODE, START).await.unwrap();
+    let mut connection = server.connect().await.unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("test:code:*").query_async(&mut connection).await.unwrap();
+    redis::cmd("SET").arg(&keys[0]).arg("text").exec_async(&mut connection).await.unwrap();
+    assert_eq!(store.try_code("key", [1; 32], START).await.unwrap_err().kind(), "unavailable");
+    store.ping().await.unwrap();
+    store.put_code("other", CODE, START).await.unwrap();
+}

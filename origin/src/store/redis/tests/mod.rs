@@ -1,0 +1,50 @@
+//! What the suites cannot see: Redis that is away, late, replaced or not there.
+//!
+//! - `away`: what happens without it, and when it is back
+//! - `opening`: addresses that serve, that may serve later, and that never will
+//! - `shared_with_others`: what processes on one server see of each other, and what dropped calls leave behind
+//! - `arithmetic`: the scripts against the arithmetic in `shared`
+//! - `private`: a server of a test's own
+
+mod arithmetic;
+mod away;
+mod opening;
+mod shared_with_others;
+
+pub(in crate::store) mod private;
+
+use std::{env, time::Duration};
+
+use shared::{id::Id, time::Timestamp};
+
+use super::RedisEphemeral;
+use crate::store::contract::redis::open;
+
+/// Later than the clock of the machine, as any caller's time may be.
+const START: Timestamp = Timestamp::from_millis(1_895_253_400_007);
+/// A command that takes longer is given up, where a test is about that.
+const IMPATIENT: Duration = Duration::from_millis(80);
+/// As long as a busy machine may take.
+const PATIENT: Duration = Duration::from_secs(10);
+
+fn at(millis: i64) -> Timestamp {
+    START.plus_millis(millis)
+}
+
+fn id(number: u128) -> Id {
+    Id::from_bytes(number.to_be_bytes())
+}
+
+/// A store on this server that no command is too slow for.
+async fn patient(url: &str) -> RedisEphemeral {
+    open(url, "test", PATIENT).await.unwrap()
+}
+
+/// The server that all tests share, and a prefix of this test's own.
+fn shared_server() -> (String, String) {
+    let url = env::var("EDGECHAT_TEST_REDIS")
+        .unwrap_or_else(|_| panic!("EDGECHAT_TEST_REDIS is not set: run this suite by `cargo xtask test`"));
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).unwrap();
+    (url, format!("edgechat_test_{:016x}", u64::from_be_bytes(bytes)))
+}

@@ -1,0 +1,156 @@
+//! A Redis server that one test has to itself.
+
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use redis::{Client, aio::MultiplexedConnection};
+use tempfile::TempDir;
+
+/// How long a server may take to start.
+const START_ATTEMPTS: u32 = 400;
+const START_PAUSE: Duration = Duration::from_millis(25);
+/// The bus of a cluster has the port that is so much higher.
+const BUS_OFFSET: u16 = 10_000;
+const SLOTS: u16 = 16_384;
+
+/// A server on a port of its own; it ends with the value.
+pub(in crate::store) struct PrivateRedis {
+    port: u16,
+    arguments: Vec<String>,
+    folder: TempDir,
+    process: Child,
+}
+
+impl PrivateRedis {
+    /// A server with these arguments beside the usual.
+    pub(in crate::store) async fn start(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (port, arguments) =
+            (free_port(), arguments.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+        let process = spawn(port, &arguments, &folder);
+        let mut server = Self { port, arguments, folder, process };
+        server.ready().await;
+        server
+    }
+
+    /// A cluster of one node, which has all slots.
+    pub(in crate::store) async fn cluster() -> Self {
+        let server = Self::start(&["--cluster-enabled", "yes"]).await;
+        let mut connection = server.connect().await.unwrap();
+        let slots: Vec<u16> = (0..SLOTS).collect();
+        redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots).exec_async(&mut connection).await.unwrap();
+        until(async || {
+            let info: String =
+                redis::cmd("CLUSTER").arg("INFO").query_async(&mut connection.clone()).await.unwrap();
+            info.contains("cluster_state:ok")
+        })
+        .await;
+        server
+    }
+
+    pub(in crate::store) fn addr(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(in crate::store) fn url(&self) -> String {
+        format!("redis://{}", self.addr())
+    }
+
+    /// A connection beside the store's.
+    pub(super) async fn connect(&self) -> redis::RedisResult<MultiplexedConnection> {
+        Client::open(self.url()).unwrap().get_multiplexed_async_connection().await
+    }
+
+    /// Ends it as a crash does.
+    pub(super) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again on the same port and folder.
+    pub(super) async fn restart(&mut self) {
+        self.process = spawn(self.port, &self.arguments, &self.folder);
+        self.ready().await;
+    }
+
+    /// Sends the process a signal by its name, such as `STOP`.
+    pub(super) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.process.id().to_string()).status();
+        assert!(sent.unwrap().success());
+    }
+
+    async fn ready(&mut self) {
+        for _ in 0..START_ATTEMPTS {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                panic!("redis-server ended at once: {status}");
+            }
+            // One that wants a password answers so.
+            if let Ok(mut connection) = self.connect().await
+                && redis::cmd("PING").exec_async(&mut connection).await.is_ok_or_refused()
+            {
+                return;
+            }
+            tokio::time::sleep(START_PAUSE).await;
+        }
+        panic!("redis-server did not start");
+    }
+}
+
+impl Drop for PrivateRedis {
+    fn drop(&mut self) {
+        // It may have been killed already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Waits, for a bounded time, until this holds.
+pub(super) async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..START_ATTEMPTS {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(START_PAUSE).await;
+    }
+    panic!("it did not come to hold in time");
+}
+
+trait OkOrRefused {
+    fn is_ok_or_refused(&self) -> bool;
+}
+
+impl OkOrRefused for redis::RedisResult<()> {
+    fn is_ok_or_refused(&self) -> bool {
+        self.as_ref().map_or_else(|error| error.code() == Some("NOAUTH"), |()| true)
+    }
+}
+
+fn spawn(port: u16, arguments: &[String], folder: &TempDir) -> Child {
+    let program = std::env::var("EDGECHAT_REDIS_BIN").unwrap_or_else(|_| "redis-server".to_owned());
+    Command::new(&program)
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"])
+        .arg("--dir")
+        .arg(folder.path())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| {
+            panic!("{program} does not start ({error}): run this suite by `cargo xtask test`")
+        })
+}
+
+fn free_port() -> u16 {
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if let Some(bus) = port.checked_add(BUS_OFFSET)
+            && TcpListener::bind(("127.0.0.1", bus)).is_ok()
+        {
+            return port;
+        }
+    }
+}
