@@ -112,10 +112,36 @@ fn judge(backend: &'static str, outcome: &StoreResult<()>, latency: Duration) ->
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use shared::time::Timestamp;
     use tokio::sync::Semaphore;
 
     use super::*;
     use crate::ambient::SystemClock;
+
+    /// A clock that tests set, in milliseconds.
+    struct Hand(AtomicUsize);
+
+    impl Clock for Hand {
+        fn now(&self) -> Timestamp {
+            Timestamp::default()
+        }
+
+        fn elapsed(&self) -> Duration {
+            Duration::from_millis(u64::try_from(self.0.load(Ordering::SeqCst)).unwrap())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_result_is_good_for_a_moment() {
+        let (probe, hand) = (Probe::default(), Arc::new(Hand(AtomicUsize::new(0))));
+        let clock: Arc<dyn Clock> = Arc::clone(&hand) as _;
+        let down = async { Err(StoreError::Timeout) };
+        assert_eq!(probe.check(&clock, "test", down).await.error.as_deref(), Some("timeout"));
+        hand.0.store(249, Ordering::SeqCst);
+        assert_eq!(probe.check(&clock, "test", async { Ok(()) }).await.error.as_deref(), Some("timeout"));
+        hand.0.store(250, Ordering::SeqCst);
+        assert_eq!(probe.check(&clock, "test", async { Ok(()) }).await.error, None);
+    }
 
     fn clock() -> Arc<dyn Clock> {
         Arc::new(SystemClock::start())

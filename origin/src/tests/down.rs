@@ -1,7 +1,13 @@
-//! An ephemeral store that does not answer, not even from the process's memory: the worst its port allows.
+//! A store that does not answer, of any port. As short-lived state it does not even answer from the process's memory: the
+//! worst that port allows.
 
 use async_trait::async_trait;
 use shared::{
+    api::{
+        account::User,
+        chat::{Conversation, Message, UpdateConversation},
+        internal::{ConversationContext, StoredTurn, TurnDelivery},
+    },
     id::Id,
     limits::{
         gcra::{Gcra, GcraDecision},
@@ -11,7 +17,12 @@ use shared::{
 };
 
 use crate::store::{
-    Ephemeral, StoreError, StoreResult,
+    Accounts, Chats, Ephemeral, StoreError, StoreResult,
+    accounts::{
+        Credential, NewSession, RefreshExchange, RefreshOutcome, Registration, SessionOfUser, UsageEntry,
+        UsageRow,
+    },
+    chats::{Change, ConversationsPage, MessagesPage},
     ephemeral::{CacheGroup, Cached, CodeOutcome, OneTimeCode, WindowDecision},
 };
 
@@ -66,4 +77,100 @@ impl Ephemeral for Down {
     async fn fill(&self, _: CacheGroup, _: &str, _: Id, _: Vec<u8>, _: Timestamp, _: Timestamp) {}
 
     async fn invalidate(&self, _: CacheGroup) {}
+}
+
+#[async_trait]
+impl Accounts for Down {
+    fn backend(&self) -> &'static str {
+        "down"
+    }
+
+    async fn ping(&self) -> StoreResult<()> {
+        down()
+    }
+
+    async fn register(&self, _: User, _: String, _: NewSession) -> StoreResult<Registration> {
+        down()
+    }
+
+    async fn credential(&self, _: String) -> StoreResult<Option<Credential>> {
+        down()
+    }
+
+    async fn open_session(&self, _: NewSession, _: Timestamp) -> StoreResult<bool> {
+        down()
+    }
+
+    async fn session(&self, _: Id, _: Id) -> StoreResult<Option<SessionOfUser>> {
+        down()
+    }
+
+    async fn exchange_refresh(&self, _: RefreshExchange) -> StoreResult<RefreshOutcome> {
+        down()
+    }
+
+    async fn record_usage(&self, _: UsageEntry) -> StoreResult<bool> {
+        down()
+    }
+
+    async fn usage(&self, _: Id, _: String, _: String) -> StoreResult<Vec<UsageRow>> {
+        down()
+    }
+}
+
+#[async_trait]
+impl Chats for Down {
+    fn backend(&self) -> &'static str {
+        "down"
+    }
+
+    async fn ping(&self) -> StoreResult<()> {
+        down()
+    }
+
+    async fn create_conversation(&self, _: Id, _: Conversation) -> StoreResult<()> {
+        down()
+    }
+
+    async fn conversation(&self, _: Id, _: Id) -> StoreResult<Option<Conversation>> {
+        down()
+    }
+
+    async fn conversations(&self, _: Id, _: ConversationsPage) -> StoreResult<Vec<Conversation>> {
+        down()
+    }
+
+    async fn update_conversation(
+        &self,
+        _: Id,
+        _: Id,
+        _: UpdateConversation,
+        _: Timestamp,
+    ) -> StoreResult<Option<Conversation>> {
+        down()
+    }
+
+    async fn delete_conversation(&self, _: Id, _: Id) -> StoreResult<bool> {
+        down()
+    }
+
+    async fn messages(&self, _: Id, _: Id, _: MessagesPage) -> StoreResult<Option<Vec<Message>>> {
+        down()
+    }
+
+    async fn record_turn(&self, _: TurnDelivery) -> StoreResult<Option<u64>> {
+        down()
+    }
+
+    async fn turn(&self, _: Id, _: Id) -> StoreResult<Option<StoredTurn>> {
+        down()
+    }
+
+    async fn context(&self, _: Id, _: Id, _: u32) -> StoreResult<Option<ConversationContext>> {
+        down()
+    }
+
+    async fn changes(&self, _: Id, _: u64, _: u32, _: Timestamp) -> StoreResult<Vec<Change>> {
+        down()
+    }
 }

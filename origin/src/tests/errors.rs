@@ -68,6 +68,16 @@ async fn a_panic_is_a_clean_error() {
 }
 
 #[tokio::test]
+async fn a_request_that_takes_too_long_may_come_again_soon() {
+    // What the timeout's layer answers; it knows nothing of our errors.
+    let timed_out = async || axum::http::StatusCode::SERVICE_UNAVAILABLE;
+    let world = World::new().await.serving(Router::new().route("/slow", get(timed_out)));
+    let answer = world.send(Call::get("/slow")).await;
+    assert_eq!(answer.problem(), problem(503, "overloaded"));
+    assert_eq!(answer.header("retry-after"), "1");
+}
+
+#[tokio::test]
 async fn more_than_can_be_served_is_refused_at_once() {
     let world = World::new().await;
     let all = u32::try_from(crate::http::overload::MAX_IN_FLIGHT).unwrap();

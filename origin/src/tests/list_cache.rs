@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::{
     deliveries::{self, delivery},
+    down::Down,
     world::{Answer, Call, Member, World, problem},
 };
 use crate::{
@@ -134,9 +135,9 @@ async fn usage_that_cannot_be_counted_leaves_no_old_list_behind() {
     let conversation = world.open(&ada).await;
     let before = list(&world, &ada, "").await;
     assert_eq!(before.json()["items"][0]["message_count"], 0);
-    world.rename_table("edgechat.db", "usage_days", "gone");
+    let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
     let call = deliveries::call(&ada, &delivery(&world, &ada, conversation, 0));
-    let failed = world.send(world.sign(call, "203.0.113.7")).await;
+    let failed = cut_off.send(world.sign(call, "203.0.113.7")).await;
     assert_eq!(failed.problem(), problem(503, "store_unavailable"));
     assert_eq!(list(&world, &ada, "").await.json()["items"][0]["message_count"], 2);
 }

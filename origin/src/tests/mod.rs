@@ -1,7 +1,7 @@
 //! The routes from outside: requests into the router, answers out of it, each test on stores of its own.
 //!
 //! - [`world`]: the router with a clock that tests set, and what speaks to it
-//! - [`down`]: short-lived state that does not answer
+//! - [`down`]: a store that does not answer
 
 mod conversations;
 mod deliveries;

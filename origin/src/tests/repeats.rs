@@ -5,7 +5,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use shared::time::DAY_MS;
 
-use super::world::{Answer, Call, Member, World, problem};
+use super::{
+    down::Down,
+    world::{Answer, Call, Member, World, problem},
+};
 
 const LIST: &str = "/api/v1/chat/conversations";
 
@@ -90,11 +93,9 @@ async fn a_repetition_gets_the_first_answer_whatever_happened_since() {
 async fn what_died_after_the_key_was_remembered_is_made_by_the_repetition() {
     let world = World::new().await;
     let ada = world.register("ada").await;
-    assert_eq!(world.send(Call::get("/api/v1/auth/me").token(&ada.access)).await.status, 200);
-    world.rename_table("edgechat-chats.db", "conversations", "gone");
-    let failed = open(&world, &ada, "k1", json!({"title": "Rust"})).await;
+    let cut_off = world.on_stores(|stores| stores.chats = Arc::new(Down));
+    let failed = open(&cut_off, &ada, "k1", json!({"title": "Rust"})).await;
     assert_eq!(failed.problem(), problem(503, "store_unavailable"));
-    world.rename_table("edgechat-chats.db", "gone", "conversations");
     world.clock.advance(5_000);
     let made = open(&world, &ada, "k1", json!({"title": "Rust"})).await;
     assert_eq!((made.status, &made.json()["created_at"]), (201, &json!("2026-11-21T09:30:00.007Z")));

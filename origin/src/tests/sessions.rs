@@ -1,9 +1,17 @@
 //! Refresh tokens: used once, forgiven for ten seconds, and never again.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use serde_json::json;
 use shared::time::DAY_MS;
 
-use super::world::{Answer, Call, Member, World, problem};
+use super::{
+    down::Down,
+    world::{Answer, Call, Member, World, problem},
+};
 use crate::{
     ambient::Clock as _,
     auth::tokens::RefreshToken,
@@ -71,11 +79,11 @@ async fn a_token_before_the_last_ends_the_session_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn refreshes_at_once_get_the_same_successor() {
-    let world = std::sync::Arc::new(World::new().await);
+    let world = Arc::new(World::new().await);
     let first = world.register("ada").await;
     let racing: Vec<_> = (0..16)
         .map(|_| {
-            let (world, token) = (std::sync::Arc::clone(&world), first.refresh.clone());
+            let (world, token) = (Arc::clone(&world), first.refresh.clone());
             tokio::spawn(async move { Member::of(&refresh(&world, &token).await.json()) })
         })
         .collect();
@@ -92,15 +100,14 @@ async fn refreshes_at_once_get_the_same_successor() {
 async fn a_session_is_remembered_for_a_minute_and_not_beyond_its_end() {
     let world = World::new().await;
     let ada = world.register("ada").await;
-    // Behind the store's back, so that only what is remembered lets the session live on.
+    // Without the accounts only what is remembered lets a session in.
+    let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
     assert_eq!(me(&world, &ada.access).await.status, 200);
-    world.rename_table("edgechat.db", "sessions", "sessions_gone");
     world.clock.advance(59_999);
-    let remembered = me(&world, &ada.access).await;
+    let remembered = me(&cut_off, &ada.access).await;
     assert_eq!((remembered.status, &remembered.json()["email"]), (200, &json!("ada@example.com")));
     world.clock.advance(1);
-    assert_eq!(me(&world, &ada.access).await.problem(), problem(503, "store_unavailable"));
-    world.rename_table("edgechat.db", "sessions_gone", "sessions");
+    assert_eq!(me(&cut_off, &ada.access).await.problem(), problem(503, "store_unavailable"));
     assert_eq!(me(&world, &ada.access).await.status, 200);
 
     let mut last = world.register("bob").await;
@@ -111,8 +118,9 @@ async fn a_session_is_remembered_for_a_minute_and_not_beyond_its_end() {
     // Thirty seconds before the session's own end: remembered for those and no longer.
     assert_eq!(me(&world, &last.access).await.status, 200);
     world.clock.advance(29_999);
-    assert_eq!(me(&world, &last.access).await.status, 200);
+    assert_eq!(me(&cut_off, &last.access).await.status, 200);
     world.clock.advance(1);
+    assert_eq!(me(&cut_off, &last.access).await.problem(), problem(503, "store_unavailable"));
     assert_eq!(me(&world, &last.access).await.problem(), problem(401, "session_ended"));
 }
 
@@ -137,18 +145,17 @@ async fn what_is_remembered_of_one_session_lets_no_other_in() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_session_that_was_ended_lets_nobody_in_from_the_answer_on() {
     for _ in 0..5 {
-        let world = std::sync::Arc::new(World::new().await);
+        let world = Arc::new(World::new().await);
         let first = world.register("ada").await;
         let second = Member::of(&refresh(&world, &first.refresh).await.json());
         world.clock.advance(10_001);
-        let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let over = Arc::new(AtomicBool::new(false));
         let readers: Vec<_> = (0..6)
             .map(|_| {
-                let (world, over, access) =
-                    (std::sync::Arc::clone(&world), std::sync::Arc::clone(&over), second.access.clone());
+                let (world, over, access) = (Arc::clone(&world), Arc::clone(&over), second.access.clone());
                 tokio::spawn(async move {
                     loop {
-                        let was_over = over.load(std::sync::atomic::Ordering::SeqCst);
+                        let was_over = over.load(Ordering::SeqCst);
                         let status = me(&world, &access).await.status;
                         assert!(status == 401 || (status == 200 && !was_over), "{status} after the end");
                         if was_over {
@@ -162,7 +169,7 @@ async fn a_session_that_was_ended_lets_nobody_in_from_the_answer_on() {
             .collect();
         assert_eq!(me(&world, &second.access).await.status, 200);
         assert_eq!(refresh(&world, &first.refresh).await.problem(), problem(401, "session_ended"));
-        over.store(true, std::sync::atomic::Ordering::SeqCst);
+        over.store(true, Ordering::SeqCst);
         for reader in readers {
             reader.await.unwrap();
         }

@@ -63,7 +63,8 @@ pub(super) struct World {
     pub(super) clock: Arc<TestClock>,
     pub(super) keys: EdgeKeys,
     router: Router,
-    folder: TempDir,
+    /// Removed with the last world on it.
+    folder: Arc<TempDir>,
 }
 
 impl World {
@@ -73,18 +74,23 @@ impl World {
 
     /// A world with these variables beside the secrets.
     pub(super) async fn with(vars: &[(&str, &str)]) -> Self {
-        Self::on(vars, |_| ()).await
-    }
-
-    /// A world on other stores than the variables say.
-    pub(super) async fn on(vars: &[(&str, &str)], change: impl FnOnce(&mut Stores)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}/edgechat.db", folder.path().display());
         let base = [("JWT_SECRET", JWT_SECRET), ("EDGE_KEYS", EDGE_KEY), ("DATABASE_URL", database.as_str())];
         let config = Config::read(&base.iter().chain(vars).copied().collect()).unwrap();
-        let mut stores = Stores::open(&config.stores).await.unwrap();
-        change(&mut stores);
+        let stores = Stores::open(&config.stores).await.unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(START.as_millis())));
+        Self::of(config, stores, clock, Arc::new(folder))
+    }
+
+    /// Another process on the same stores but for those that are changed.
+    pub(super) fn on_stores(&self, change: impl FnOnce(&mut Stores)) -> Self {
+        let mut stores = self.app.stores.clone();
+        change(&mut stores);
+        Self::of(self.app.config.clone(), stores, Arc::clone(&self.clock), Arc::clone(&self.folder))
+    }
+
+    fn of(config: Config, stores: Stores, clock: Arc<TestClock>, folder: Arc<TempDir>) -> Self {
         let app =
             App::new(config, stores, Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemRandom)).unwrap();
         let router = routes::router(app.clone()).unwrap();
@@ -95,12 +101,6 @@ impl World {
     pub(super) fn serving(self, routes: Router<App>) -> Self {
         let router = routes::layered(self.app.clone(), routes);
         Self { router, ..self }
-    }
-
-    /// Breaks a store, or mends it, behind its back: with one of its tables under another name every statement fails.
-    pub(super) fn rename_table(&self, file: &str, from: &str, to: &str) {
-        let file = rusqlite::Connection::open(self.folder.path().join(file)).unwrap();
-        file.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
     }
 
     pub(super) fn router(&self) -> Router {
