@@ -14,11 +14,8 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A store in a new database of the server that this variable names.
 pub(super) async fn chats(variable: &str) -> (Arc<dyn Chats>, Dropped) {
-    let mut config = MongoConfig::parse(&servers::url(variable)).expect(variable);
-    config.database = servers::unique_name();
-    let store = MongoChats::open(&config).await.unwrap();
-    let database = store.database().clone();
-    (Arc::new(store), Dropped(database))
+    let (store, dropped) = open(&config(&servers::url(variable))).await;
+    (store, dropped)
 }
 
 /// A store on the server that keeps what it was told when it is killed: the same one, where that is a real one.
@@ -27,8 +24,27 @@ pub(super) async fn durable_chats() -> (Arc<dyn Chats>, Dropped) {
     chats(if is_named { "EDGECHAT_TEST_MONGO_DURABLE" } else { "EDGECHAT_TEST_MONGO" }).await
 }
 
+/// The address of the server for semantics and races.
+pub(in crate::store) fn url() -> String {
+    servers::url("EDGECHAT_TEST_MONGO")
+}
+
+/// A database of its own on a server.
+pub(in crate::store) fn config(url: &str) -> MongoConfig {
+    let mut config = MongoConfig::parse(url).expect("the address of a MongoDB server");
+    config.database = servers::unique_name();
+    config
+}
+
+/// A store in this database, and what drops the database.
+pub(in crate::store) async fn open(config: &MongoConfig) -> (Arc<MongoChats>, Dropped) {
+    let store = MongoChats::open(config).await.unwrap();
+    let database = store.database().clone();
+    (Arc::new(store), Dropped(database))
+}
+
 /// Drops the database at the end of its case.
-pub(super) struct Dropped(Database);
+pub(in crate::store) struct Dropped(Database);
 
 impl Drop for Dropped {
     fn drop(&mut self) {

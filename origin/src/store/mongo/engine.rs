@@ -190,7 +190,6 @@ impl Db {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands on")]
 fn too_late(_elapsed: Elapsed) -> StoreError {
     StoreError::Timeout
 }

@@ -182,3 +182,25 @@ pub(super) fn one_of(values: impl IntoIterator<Item = Bson>) -> Bson {
 pub(super) fn less_than(value: impl Into<Bson>) -> Bson {
     Bson::Document(doc! { "$lt": value.into() })
 }
+
+/// A query of this shape, each way it may be sent: with and without a place to begin after, in both orders, and for several
+/// values at once.
+#[cfg(test)]
+pub(super) fn samples(shape: &'static Shape) -> Vec<Filter> {
+    let conditions: Document =
+        shape.equal.iter().chain(shape.also).map(|field| ((*field).to_owned(), Bson::Int32(1))).collect();
+    let plain = Filter { shape, conditions, descending: false };
+    let mut orders = vec![plain.clone(), plain.clone().descending()];
+    match shape.sort.len() {
+        0 => {
+            let twice = vec![plain.conditions.clone(), plain.conditions.clone()];
+            return vec![plain, Filter { shape, conditions: doc! { "$or": twice }, descending: false }];
+        }
+        1 => orders.extend(orders.clone().into_iter().map(|query| query.after(Bson::Int32(1)))),
+        _ => {
+            let begin = |query: Filter| query.after_both(Bson::Int32(1), Bson::Int32(1));
+            orders.extend(orders.clone().into_iter().map(begin));
+        }
+    }
+    orders
+}

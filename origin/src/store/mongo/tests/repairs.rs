@@ -1,0 +1,270 @@
+//! Crashes between any two steps, and what they leave to the next one.
+
+use std::{future::Future, sync::Arc};
+
+use mongodb::bson::{Document, doc};
+use shared::{
+    api::{internal::TurnDelivery, page::Order},
+    id::Id,
+    time::DAY_MS,
+};
+
+use super::{
+    bounded, eventually, is_absence,
+    proxy::{Flow, Proxy},
+};
+use crate::store::{
+    chats::{Chats as _, MessagesPage},
+    contract::{
+        at_once,
+        mongo::{self, Dropped},
+        samples::{at, conversation, delivery, id},
+    },
+    error::StoreResult,
+    mongo::{
+        MongoChats,
+        document::uuid,
+        queries::{CHANGES, MESSAGES, TURNS},
+    },
+};
+
+const USER: u32 = 1;
+/// More operations than any method has.
+const STEPS: usize = 16;
+
+/// Does the same once for each number of operations after which it is disturbed, all at once, each in a database of its
+/// own. It returns whether it came to its end before that; it must not with fewer operations than `least`.
+async fn after_each_step<F>(least: usize, work: impl Fn(u32) -> F)
+where
+    F: Future<Output = bool> + Send + 'static,
+{
+    let done = at_once(STEPS, |steps| work(u32::try_from(steps).unwrap())).await;
+    assert!(!done[..least].contains(&true), "{done:?}");
+    assert_eq!(done.last(), Some(&true), "{done:?}");
+}
+
+/// A database with two stores: one whose connections can be disturbed, and one that always reaches it.
+struct World {
+    proxy: Proxy,
+    store: Arc<MongoChats>,
+    beside: Arc<MongoChats>,
+    _dropped: Dropped,
+}
+
+impl World {
+    async fn new() -> Self {
+        let config = mongo::config(&mongo::url());
+        let (beside, dropped) = mongo::open(&config).await;
+        let proxy = Proxy::before(&mongo::url()).await;
+        let mut through = mongo::config(&proxy.url);
+        through.database = config.database;
+        let store = Arc::new(MongoChats::open(&through).await.unwrap());
+        Self { proxy, store, beside, _dropped: dropped }
+    }
+
+    /// A conversation with one turn: two messages, and the turn itself.
+    async fn open(&self, number: u32) -> Id {
+        self.beside.create_conversation(id(USER), conversation(number, at(0))).await.unwrap();
+        self.beside.record_turn(delivery(id(USER), id(number), number, 1)).await.unwrap().unwrap();
+        id(number)
+    }
+
+    /// How many documents there are of a conversation beside its own.
+    async fn stored(&self, conversation: Id) -> usize {
+        let of_it = doc! { "conversation_id": uuid(conversation) };
+        self.count(MESSAGES, of_it.clone()).await + self.count(TURNS, of_it).await
+    }
+
+    async fn count(&self, collection: &str, filter: Document) -> usize {
+        let collection = self.beside.database().collection::<Document>(collection);
+        let mut found = collection.find(filter).await.unwrap();
+        let mut count = 0;
+        while found.advance().await.unwrap() {
+            count += 1;
+        }
+        count
+    }
+
+    /// Lets this work break off after so many operations. Whether it came to its end nevertheless.
+    async fn broken_off<T>(&self, after: u32, work: impl Future<Output = StoreResult<T>>) -> bool {
+        self.proxy.set(Flow::Cut, after);
+        let outcome = bounded(work).await;
+        self.proxy.set(Flow::Open, 0);
+        match outcome {
+            Ok(_) => true,
+            Err(error) => {
+                assert!(is_absence(error.kind()), "{error}");
+                false
+            }
+        }
+    }
+
+    /// Repeats a turn, the second of its conversation, and looks whether all of it is there, once and in order.
+    async fn is_completed(&self, turn: &TurnDelivery, before: u64) {
+        let highest = eventually(|| self.store.record_turn(turn.clone())).await;
+        assert_eq!(highest, Some(4));
+        let page = MessagesPage { order: Order::Asc, after: None, limit: 100 };
+        let messages = self.beside.messages(id(USER), turn.conversation_id, page).await.unwrap().unwrap();
+        let places: Vec<_> = messages.iter().map(|message| (message.seq, message.content.as_str())).collect();
+        let expected = [(1, "question 10"), (2, "answer 10"), (3, "question 20"), (4, "answer 20")];
+        assert_eq!(places, expected);
+        let stored = self.beside.turn(id(USER), turn.turn_id).await.unwrap().unwrap();
+        assert_eq!((stored.user_message.seq, stored.assistant_message.seq), (3, 4));
+        let now = self.beside.conversation(id(USER), turn.conversation_id).await.unwrap().unwrap();
+        assert_eq!((now.message_count, now.last_message_preview.as_deref()), (4, Some("answer 20")));
+        let told = self.beside.changes(id(USER), before, 10, at(0)).await.unwrap();
+        assert_eq!(told.last().map(|change| change.conversation.as_ref()), Some(Some(&now)));
+    }
+
+    /// Looks whether a conversation with one turn is there with both messages, or not at all.
+    async fn is_whole_or_gone(&self, conversation: Id) {
+        let page = MessagesPage { order: Order::Asc, after: None, limit: 10 };
+        let messages = self.beside.messages(id(USER), conversation, page).await.unwrap();
+        assert!(messages.is_none_or(|messages| messages.len() == 2));
+        let turn = self.beside.turn(id(USER), delivery(id(USER), conversation, 10, 1).turn_id).await.unwrap();
+        let is_there = self.beside.conversation(id(USER), conversation).await.unwrap().is_some();
+        assert_eq!(turn.is_some(), is_there);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_turn_that_breaks_off_anywhere_is_completed_by_its_repetition() {
+    after_each_step(4, |steps| async move {
+        let world = World::new().await;
+        let conversation = world.open(10).await;
+        let before = world.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
+        let turn = delivery(id(USER), conversation, 20, 3);
+        let is_done = world.broken_off(steps, world.store.record_turn(turn.clone())).await;
+        world.is_completed(&turn, before[0].position).await;
+        is_done
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_turn_without_a_place_that_breaks_off_anywhere_is_completed_by_its_repetition() {
+    after_each_step(8, |steps| async move {
+        let world = World::new().await;
+        let conversation = world.open(10).await;
+        let before = world.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
+        let turn = delivery(id(USER), conversation, 20, 1);
+        let is_done = world.broken_off(steps, world.store.record_turn(turn.clone())).await;
+        world.is_completed(&turn, before[0].position).await;
+        is_done
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_deletion_that_breaks_off_anywhere_is_completed_by_its_repetition() {
+    after_each_step(3, |steps| async move {
+        let world = World::new().await;
+        let conversation = world.open(10).await;
+        let is_done = world.broken_off(steps, world.store.delete_conversation(id(USER), conversation)).await;
+        world.is_whole_or_gone(conversation).await;
+        eventually(|| world.store.delete_conversation(id(USER), conversation)).await;
+        assert_eq!(world.stored(conversation).await, 0);
+        is_done
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_deletion_that_breaks_off_anywhere_is_completed_by_who_looks_at_the_changes() {
+    after_each_step(3, |steps| async move {
+        let world = World::new().await;
+        let conversation = world.open(10).await;
+        let before = world.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
+        let is_done = world.broken_off(steps, world.store.delete_conversation(id(USER), conversation)).await;
+        world.is_whole_or_gone(conversation).await;
+        let told = eventually(|| world.store.changes(id(USER), before[0].position, 10, at(0))).await;
+        if told.is_empty() {
+            assert_eq!(steps, 0, "the first step is the deletion");
+            assert_eq!(world.stored(conversation).await, 3);
+        } else {
+            assert_eq!((told.len(), told[0].conversation.as_ref()), (1, None));
+            assert_eq!(world.stored(conversation).await, 0);
+        }
+        is_done
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_look_at_the_changes_that_breaks_off_anywhere_loses_none() {
+    after_each_step(6, |steps| async move {
+        let world = World::new().await;
+        let first = world.open(10).await;
+        let before = world.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
+        assert_eq!((before.len(), before[0].conversation_id), (1, first));
+        let kept = world.open(11).await;
+        let deleted = world.open(12).await;
+        assert!(world.beside.delete_conversation(id(USER), deleted).await.unwrap());
+        let look = || world.store.changes(id(USER), before[0].position, 10, at(0));
+        let is_done = world.broken_off(steps, look()).await;
+        let told = eventually(look).await;
+        let mut ids: Vec<_> = told.iter().map(|change| change.conversation_id).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, [kept, deleted]);
+        for change in &told {
+            assert_eq!(change.conversation.is_some(), change.conversation_id == kept);
+            assert!(change.position > before[0].position);
+        }
+        assert_eq!(world.count(CHANGES, doc! {}).await, 3, "nothing is logged twice");
+        is_done
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_turn_whose_conversation_is_deleted_under_it_leaves_nothing() {
+    after_each_step(4, |steps| async move {
+        let world = World::new().await;
+        let conversation = world.open(10).await;
+        let turn = delivery(id(USER), conversation, 20, 3);
+        world.proxy.set(Flow::Held, steps);
+        let recording = tokio::spawn({
+            let store = Arc::clone(&world.store);
+            async move { store.record_turn(turn).await }
+        });
+        let is_done = bounded(async {
+            while world.proxy.passes_left() > 0 && !recording.is_finished() {
+                tokio::task::yield_now().await;
+            }
+            recording.is_finished()
+        })
+        .await;
+        assert!(world.beside.delete_conversation(id(USER), conversation).await.unwrap());
+        world.proxy.set(Flow::Open, 0);
+        let recorded = bounded(recording).await.unwrap().unwrap();
+        // Its last step may have been on its way already.
+        assert!(recorded.is_none() || recorded == Some(4) && steps >= 4, "{recorded:?}");
+        assert_eq!(world.stored(conversation).await, 0);
+        is_done
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn entries_that_are_superseded_are_removed_after_a_day_and_not_before() {
+    let world = World::new().await;
+    let other = world.open(10).await;
+    let changed = world.open(11).await;
+    let look = |millis| world.store.changes(id(USER), 0, 100, at(millis));
+    look(0).await.unwrap();
+    let mut places = Vec::new();
+    for round in 0..3_u32 {
+        world.store.record_turn(delivery(id(USER), changed, 20 + round, 1)).await.unwrap().unwrap();
+        places.push(look(i64::from(round)).await.unwrap().last().unwrap().position);
+    }
+    assert_eq!(world.count(CHANGES, doc! {}).await, 5);
+    world.store.record_turn(delivery(id(USER), changed, 30, 1)).await.unwrap().unwrap();
+    let told = look(DAY_MS + 2).await.unwrap();
+    // What was a day old is gone: the first entry of the conversation and those of two rounds.
+    assert_eq!(world.count(CHANGES, doc! {}).await, 3);
+    let ids: Vec<_> = told.iter().map(|change| change.conversation_id).collect();
+    assert_eq!(ids, [other, changed]);
+    assert!(
+        told.iter().all(|change| Some(&change.position) >= places.last() || change.conversation_id == other)
+    );
+}

@@ -1,0 +1,81 @@
+//! Starts that make the indexes, and documents that cannot be what was written.
+
+use mongodb::bson::{Bson, Document, doc};
+use shared::api::page::Order;
+
+use crate::store::{
+    chats::{Chats as _, MessagesPage},
+    contract::{
+        mongo,
+        samples::{at, conversation, delivery, id},
+    },
+    mongo::{
+        MongoChats,
+        document::uuid,
+        indexes,
+        queries::{CONVERSATIONS, MESSAGES},
+    },
+};
+
+const USER: u32 = 1;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn any_number_of_starts_at_once_make_every_index() {
+    let config = mongo::config(&mongo::url());
+    let starts: Vec<_> = (0..6)
+        .map(|_| {
+            let config = config.clone();
+            tokio::spawn(async move { MongoChats::migrate(&config).await })
+        })
+        .collect();
+    let mut most = 0;
+    for start in starts {
+        most = most.max(start.await.unwrap().unwrap().len());
+    }
+    assert!(most > 0);
+    let (store, _dropped) = mongo::open(&config).await;
+    assert_eq!(MongoChats::migrate(&config).await.unwrap(), Vec::<String>::new());
+    for index in indexes::ALL {
+        let collection = store.database().collection::<Document>(index.collection);
+        let mut there = collection.list_indexes().await.unwrap();
+        let mut named = Vec::new();
+        while there.advance().await.unwrap() {
+            named.push(there.deserialize_current().unwrap());
+        }
+        let found = named.iter().find(|found| {
+            found.options.as_ref().and_then(|options| options.name.as_deref()) == Some(index.name)
+        });
+        let found = found.unwrap();
+        let fields: Vec<_> = found.keys.keys().map(String::as_str).collect();
+        assert_eq!(fields, index.fields.iter().map(|(field, _)| *field).collect::<Vec<_>>());
+        let is_unique = found.options.as_ref().and_then(|options| options.unique).unwrap_or(false);
+        assert_eq!(is_unique, index.is_unique, "{}", index.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_have_been_written_is_named() {
+    let (store, _dropped) = mongo::open(&mongo::config(&mongo::url())).await;
+    let opened = conversation(10, at(0));
+    store.create_conversation(id(USER), opened.clone()).await.unwrap();
+    let turn = delivery(id(USER), opened.id, 1, 1);
+    store.record_turn(turn.clone()).await.unwrap().unwrap();
+    let spoil = async |collection: &str, key: Bson, field: &str, value: Bson| {
+        let collection = store.database().collection::<Document>(collection);
+        collection.update_one(doc! { "_id": key }, doc! { "$set": { field: value } }).await.unwrap();
+    };
+
+    let question = turn.user_message.id;
+    spoil(MESSAGES, uuid(question), "role", "nobody".into()).await;
+    let page = MessagesPage { order: Order::Asc, after: None, limit: 10 };
+    let error = store.messages(id(USER), opened.id, page).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("corrupt: messages.role of {question}"));
+
+    spoil(CONVERSATIONS, uuid(opened.id), "message_count", (-1_i64).into()).await;
+    let error = store.conversation(id(USER), opened.id).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("corrupt: conversations.message_count of {}", opened.id));
+
+    spoil(CONVERSATIONS, uuid(opened.id), "title", 7.into()).await;
+    let error = store.conversation(id(USER), opened.id).await.unwrap_err();
+    assert_eq!(error.kind(), "corrupt");
+}
