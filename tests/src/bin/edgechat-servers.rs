@@ -41,11 +41,14 @@ async fn run() -> Result<(), String> {
             _ = hung_up.recv() => {},
         }
     });
-    let supply = tokio::select! {
+    let mut supply = tokio::select! {
         supply = held => supply?,
         () = &mut told => return Ok(()),
     };
-    told.await;
+    tokio::select! {
+        never = supply.tidy() => match never {},
+        () = told => {},
+    }
     supply.end().await;
     Ok(())
 }

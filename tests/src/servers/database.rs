@@ -1,6 +1,7 @@
 //! A database of its own for every test, on servers that many tests share.
 
 use std::{
+    collections::BTreeMap,
     fs::OpenOptions,
     future::Future,
     hash::{BuildHasher, RandomState},
@@ -23,13 +24,15 @@ pub const MONGO: &str = "EDGECHAT_TEST_MONGO";
 pub const MONGO_DURABLE: &str = "EDGECHAT_TEST_MONGO_DURABLE";
 /// The Redis in which tests have a prefix each.
 pub const REDIS: &str = "EDGECHAT_TEST_REDIS";
-/// The file to which the name of every database goes that is to be dropped when all tests have run: set when a server is
-/// not the run's own.
-pub const TO_DROP: &str = "EDGECHAT_TEST_DATABASES";
+/// The file in which tests note the name of every database that they make, and again when they have done with it, so that
+/// `edgechat-servers` drops it.
+pub const NOTES: &str = "EDGECHAT_TEST_DATABASES";
 
 /// How long one step with a server may take.
 const BOUND: Duration = Duration::from_secs(10);
 const PREFIX: &str = "edgechat_test_";
+/// What follows a name when its test has ended.
+const DONE: &str = " done";
 
 /// Three servers, by the address and the user under which databases can be made there.
 #[derive(Clone, Debug)]
@@ -57,7 +60,7 @@ impl Bases {
     /// When PostgreSQL refuses.
     pub async fn fresh(&self) -> Vec<(&'static str, String)> {
         let name = format!("{PREFIX}{:016x}", RandomState::new().hash_one(std::process::id()));
-        remember(&name);
+        note(&name);
         let made = make(&self.postgres, &name).await;
         made.unwrap_or_else(|error| panic!("PostgreSQL makes no database: {error}"));
         vec![
@@ -68,15 +71,26 @@ impl Bases {
         ]
     }
 
+    /// As [`Self::fresh`], for as long as the lease lives.
+    ///
+    /// # Panics
+    /// When PostgreSQL refuses.
+    pub async fn leased(&self) -> (Vec<(&'static str, String)>, Lease) {
+        let vars = self.fresh().await;
+        let name = vars.iter().find(|(variable, _)| *variable == "REDIS_KEY_PREFIX");
+        let lease = Lease(name.map(|(_, name)| name.clone()).unwrap_or_default());
+        (vars, lease)
+    }
+
     /// Drops what [`Self::fresh`] made under these names. What cannot be dropped stays.
-    pub async fn drop_all(&self, names: &[String]) {
+    pub async fn drop_all<'a>(&self, names: impl Iterator<Item = &'a String> + Clone) {
         if let Ok(client) = postgres(&self.postgres).await {
-            for name in names {
+            for name in names.clone() {
                 let _ = client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
             }
         }
         if let Ok(client) = mongo(&self.mongo).await {
-            for name in names {
+            for name in names.clone() {
                 let _ = timeout(BOUND, async { client.database(name).drop().await }).await;
             }
         }
@@ -84,10 +98,26 @@ impl Bases {
     }
 }
 
-/// The names that [`Bases::fresh`] wrote to this file.
-pub fn remembered(file: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    text.lines().filter(|name| name.starts_with(PREFIX)).map(str::to_owned).collect()
+/// The databases of one test. When it ends, they may be dropped.
+#[derive(Debug)]
+pub struct Lease(String);
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        note(&format!("{}{DONE}", self.0));
+    }
+}
+
+/// What tests have noted in this file: names, and whether their tests have ended.
+pub fn noted(file: &Path) -> BTreeMap<String, bool> {
+    let mut names = BTreeMap::new();
+    for line in std::fs::read_to_string(file).unwrap_or_default().lines() {
+        let (name, done) = line.strip_suffix(DONE).map_or((line, false), |name| (name, true));
+        if name.strip_prefix(PREFIX).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_hexdigit())) {
+            *names.entry(name.to_owned()).or_default() |= done;
+        }
+    }
+    names
 }
 
 /// A connection to PostgreSQL.
@@ -141,15 +171,19 @@ async fn make(url: &str, name: &str) -> Result<(), String> {
     within_bound(client.batch_execute(&format!("CREATE DATABASE {name}"))).await
 }
 
-/// One short line is written whole, however many tests write at once.
-fn remember(name: &str) {
-    if let Some(file) = provided(TO_DROP) {
-        let mut file = OpenOptions::new().append(true).open(file).expect("the file of databases to drop");
-        file.write_all(format!("{name}\n").as_bytes()).expect("a line in the file of databases to drop");
+/// One short line is written whole, however many tests write at once. Nobody reads it when the tests run by themselves.
+fn note(line: &str) {
+    let file = provided(NOTES).and_then(|file| OpenOptions::new().append(true).open(file).ok());
+    if let Some(mut file) = file {
+        // A database that is not noted stays until its server ends.
+        let _ = file.write_all(format!("{line}\n").as_bytes());
     }
 }
 
-async fn forget_keys(url: &str, names: &[String]) -> Result<(), ::redis::RedisError> {
+async fn forget_keys<'a>(
+    url: &str,
+    names: impl Iterator<Item = &'a String>,
+) -> Result<(), ::redis::RedisError> {
     let mut connection = Redis::open(url)?.get_multiplexed_async_connection().await?;
     for name in names {
         let mut cursor = 0_u64;
@@ -226,8 +260,10 @@ mod tests {
     #[test]
     fn only_names_of_tests_are_ever_dropped() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "edgechat_test_0a\napp\n\nedgechat_test_1b\n").unwrap();
-        assert_eq!(remembered(file.path()), ["edgechat_test_0a", "edgechat_test_1b"]);
-        assert!(remembered(Path::new("no/such/file")).is_empty());
+        let lines = "edgechat_test_0a\napp\n\nedgechat_test_1b\nedgechat_test_1b done\nedgechat_test_2;--\n";
+        std::fs::write(file.path(), lines).unwrap();
+        let expected = [("edgechat_test_0a", false), ("edgechat_test_1b", true)];
+        assert_eq!(noted(file.path()), expected.map(|(name, done)| (name.to_owned(), done)).into());
+        assert!(noted(Path::new("no/such/file")).is_empty());
     }
 }

@@ -1,15 +1,18 @@
 //! The servers of a whole test run: those that the environment names, and private ones for the rest.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use super::{
     About, Durability, Server, compose,
-    database::{Bases, remembered},
+    database::{Bases, noted},
     mongo, postgres, provided, redis,
 };
+
+/// How often the databases of ended tests are dropped.
+const TIDYING: Duration = Duration::from_secs(2);
 
 /// One server of the run.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -33,15 +36,18 @@ pub struct Offer {
     pub mongo_durable: Option<Supplied>,
     /// Redis.
     pub redis: Supplied,
-    /// The file to which tests write the names of databases on servers that outlive the run.
-    pub databases: Option<PathBuf>,
+    /// The file in which tests note the names of their databases.
+    pub databases: PathBuf,
 }
 
 /// Running servers. The private ones end with the value.
 #[derive(Debug)]
 pub struct Supply {
     offer: Offer,
-    to_drop: Option<NamedTempFile>,
+    notes: NamedTempFile,
+    /// Whether a server goes on when this ends.
+    outlived: bool,
+    dropped: BTreeSet<String>,
     _servers: Vec<Server>,
 }
 
@@ -55,10 +61,10 @@ impl Supply {
     /// # Panics
     /// When a private server does not come up.
     pub async fn gather() -> Result<Self, String> {
-        let (mut servers, mut named) = (Vec::new(), 0);
+        let (mut servers, mut outlived) = (Vec::new(), false);
         let mut url_of = |variable: &'static str, server: Option<Server>| {
             let Some(server) = server else {
-                named += 1;
+                outlived = true;
                 return (provided(variable).unwrap_or_default(), variable);
             };
             let url = server.url().to_owned();
@@ -81,7 +87,7 @@ impl Supply {
         } else {
             None
         };
-        let to_drop = (named > 0).then(|| NamedTempFile::new().expect("a file in the temporary folder"));
+        let notes = NamedTempFile::new().expect("a file in the temporary folder");
         let offer = Offer {
             postgres: supplied(postgres, async |url| postgres::about(url).await).await?,
             mongo: supplied(mongo, async |url| mongo::about(url).await).await?,
@@ -90,9 +96,9 @@ impl Supply {
                 None => None,
             },
             redis: supplied(redis, async |url| redis::about(url).await).await?,
-            databases: to_drop.as_ref().map(|file| file.path().to_owned()),
+            databases: notes.path().to_owned(),
         };
-        Ok(Self { offer, to_drop, _servers: servers })
+        Ok(Self { offer, notes, outlived, dropped: BTreeSet::new(), _servers: servers })
     }
 
     /// What there is.
@@ -100,17 +106,36 @@ impl Supply {
         &self.offer
     }
 
+    /// Drops the databases of tests that have ended, for as long as nobody stops it: a whole run needs gigabytes otherwise.
+    pub async fn tidy(&mut self) -> std::convert::Infallible {
+        loop {
+            tokio::time::sleep(TIDYING).await;
+            self.drop_databases(|done| done).await;
+        }
+    }
+
     /// Ends it: what tests have left on servers that go on is removed, private servers end.
-    pub async fn end(self) {
-        let names = self.to_drop.as_ref().map(|file| remembered(file.path())).unwrap_or_default();
-        if !names.is_empty() {
-            let Offer { postgres, mongo, redis, .. } = &self.offer;
-            let url = |supplied: &Supplied| supplied.url.clone();
-            let bases = Bases { postgres: url(postgres), mongo: url(mongo), redis: url(redis) };
-            bases.drop_all(&names).await;
+    pub async fn end(mut self) {
+        if self.outlived {
+            self.drop_databases(|_| true).await;
         }
         drop(self);
         compose::sweep();
+    }
+
+    async fn drop_databases(&mut self, is_due: impl Fn(bool) -> bool) {
+        let noted = noted(self.notes.path()).into_iter();
+        let due: Vec<_> = noted
+            .filter(|(name, done)| is_due(*done) && !self.dropped.contains(name))
+            .map(|(name, _)| name)
+            .collect();
+        if !due.is_empty() {
+            let Offer { postgres, mongo, redis, .. } = &self.offer;
+            let url = |supplied: &Supplied| supplied.url.clone();
+            let bases = Bases { postgres: url(postgres), mongo: url(mongo), redis: url(redis) };
+            bases.drop_all(due.iter()).await;
+            self.dropped.extend(due);
+        }
     }
 }
 

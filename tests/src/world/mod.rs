@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use crate::{
     client::{Client, Phone},
     provider::ScriptedGemini,
-    servers::database::Bases,
+    servers::database::{Bases, Lease},
 };
 pub use floor::Floor;
 pub use part::Log;
@@ -83,9 +83,13 @@ impl Setup {
     /// When the environment does not name the built parts, or one does not come up.
     pub async fn start(self) -> World {
         let Self(mut vars) = self;
-        if !vars.contains_key("DATABASE_URL") && on_production_stores() {
-            vars.extend(Bases::of_the_run().fresh().await);
-        }
+        let lease = if !vars.contains_key("DATABASE_URL") && on_production_stores() {
+            let (stores, lease) = Bases::of_the_run().leased().await;
+            vars.extend(stores);
+            Some(lease)
+        } else {
+            None
+        };
         let dir = tempfile::Builder::new().prefix("edgechat-test-").tempdir().expect("a temporary folder");
         let provider = ScriptedGemini::start().await;
         vars.entry("GEMINI_API_BASE").or_insert_with(|| provider.base());
@@ -95,7 +99,7 @@ impl Setup {
             origin::part(dir.path(), port, &vars)
         });
         let edge = workerd::part(dir.path(), Port::reserve(), &vars);
-        let mut world = World { origin, edge, provider, dir };
+        let mut world = World { origin, edge, provider, dir, _lease: lease };
         match &mut world.origin {
             Some(origin) => drop(tokio::join!(origin.start(), world.edge.start())),
             None => world.edge.start().await,
@@ -120,8 +124,9 @@ pub struct World {
     edge: Part,
     /// The model provider the Worker calls.
     pub provider: ScriptedGemini,
-    // Last, so that nobody writes there any more when it is deleted.
+    // Last, so that nobody writes there any more when they are deleted.
     dir: TempDir,
+    _lease: Option<Lease>,
 }
 
 impl World {

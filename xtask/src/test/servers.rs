@@ -60,6 +60,7 @@ impl<'a> Running<'a> {
             .env("EDGECHAT_TEST_POSTGRES", &postgres.url)
             .env("EDGECHAT_TEST_MONGO", &mongo.url)
             .env("EDGECHAT_TEST_REDIS", &redis.url)
+            .env("EDGECHAT_TEST_DATABASES", databases)
             // A suite on the embedded stores has an origin that must not find these.
             .env_remove("DATABASE_URL")
             .env_remove("MONGODB_URL")
@@ -68,9 +69,6 @@ impl<'a> Running<'a> {
             Some(durable) => command.env("EDGECHAT_TEST_MONGO_DURABLE", &durable.url),
             None => command.env_remove("EDGECHAT_TEST_MONGO_DURABLE"),
         };
-        if let Some(databases) = databases {
-            command.env("EDGECHAT_TEST_DATABASES", databases);
-        }
     }
 
     /// What a suite runs on, in which version, and what that cannot show; one line.
@@ -91,7 +89,7 @@ struct Offer {
     mongo: Supplied,
     mongo_durable: Option<Supplied>,
     redis: Supplied,
-    databases: Option<PathBuf>,
+    databases: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -147,7 +145,7 @@ mod tests {
         };
         let mut told = serde_json::json!({
             "postgres": supplied("PostgreSQL", &[]), "mongo": supplied("mongo-java-server", &["explain"]),
-            "mongo_durable": null, "redis": supplied("Redis", &[]), "databases": null });
+            "mongo_durable": null, "redis": supplied("Redis", &[]), "databases": "/notes" });
         if durable {
             told["mongo_durable"] = supplied("FerretDB", &["races", "speed"]);
         }
