@@ -12,7 +12,7 @@ use std::{
 
 use ::redis::Client as Redis;
 use tokio::time::timeout;
-use tokio_postgres::NoTls;
+use tokio_postgres::{Config, NoTls};
 
 use super::{provided, required};
 
@@ -120,13 +120,17 @@ pub fn noted(file: &Path) -> BTreeMap<String, bool> {
     names
 }
 
-/// A connection to PostgreSQL.
+/// A connection to PostgreSQL, without TLS.
 ///
 /// # Errors
 /// When there is none within some seconds; the text says why.
 pub async fn postgres(url: &str) -> Result<tokio_postgres::Client, String> {
     let url = url.replacen("postgresql+asyncpg://", "postgresql://", 1);
-    let (client, connection) = within_bound(tokio_postgres::connect(&url, NoTls)).await?;
+    let config: Config = url.parse().map_err(|_| {
+        "it is no address of a PostgreSQL that tests can use, such as postgres://user:password@host:5432/name with \
+         sslmode=disable or prefer"
+    })?;
+    let (client, connection) = within_bound(config.connect(NoTls)).await?;
     tokio::spawn(async move {
         // How it ends is told to whoever asks something.
         let _ = connection.await;

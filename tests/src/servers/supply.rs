@@ -150,6 +150,6 @@ async fn supplied(
     (url, from): (String, &'static str),
     ask: impl AsyncFnOnce(&str) -> Result<About, String>,
 ) -> Result<Supplied, String> {
-    let about = ask(&url).await.map_err(|reason| format!("the server of {from} cannot be used: {reason}"))?;
+    let about = ask(&url).await.map_err(|reason| format!("{from} cannot be used: {reason}"))?;
     Ok(Supplied { url, from: from.to_owned(), about })
 }
