@@ -8,6 +8,7 @@ use shared::{
     id::Id,
     time::DAY_MS,
 };
+use tokio::task::JoinHandle;
 
 use super::{
     bounded, eventually, is_absence,
@@ -97,6 +98,17 @@ impl World {
                 false
             }
         }
+    }
+
+    /// Waits until this work has done as many operations as it may, or is done. Whether it is done.
+    async fn is_held_or_done<T>(&self, work: &JoinHandle<T>) -> bool {
+        bounded(async {
+            while self.proxy.passes_left() > 0 && !work.is_finished() {
+                tokio::task::yield_now().await;
+            }
+            work.is_finished()
+        })
+        .await
     }
 
     /// Repeats a turn, the second of its conversation, and looks whether all of it is there, once and in order.
@@ -227,19 +239,38 @@ async fn a_turn_whose_conversation_is_deleted_under_it_leaves_nothing() {
             let store = Arc::clone(&world.store);
             async move { store.record_turn(turn).await }
         });
-        let is_done = bounded(async {
-            while world.proxy.passes_left() > 0 && !recording.is_finished() {
-                tokio::task::yield_now().await;
-            }
-            recording.is_finished()
-        })
-        .await;
+        let is_done = world.is_held_or_done(&recording).await;
         assert!(world.beside.delete_conversation(id(USER), conversation).await.unwrap());
         world.proxy.set(Flow::Open, 0);
         let recorded = bounded(recording).await.unwrap().unwrap();
         // Its last step may have been on its way already.
         assert!(recorded.is_none() || recorded == Some(4) && steps >= 4, "{recorded:?}");
         assert_eq!(world.stored(conversation).await, 0);
+        is_done
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_write_between_any_two_steps_of_a_look_is_told_to_every_follower() {
+    after_each_step(6, |steps| async move {
+        let world = World::new().await;
+        let conversation = world.open(10).await;
+        world.proxy.set(Flow::Held, steps);
+        let looking = tokio::spawn({
+            let store = Arc::clone(&world.store);
+            async move { store.changes(id(USER), 0, 10, at(0)).await }
+        });
+        let is_done = world.is_held_or_done(&looking).await;
+        // Another follower looks, then the write comes, then the first look goes on.
+        let told = world.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
+        assert_eq!(told.len(), 1);
+        world.beside.record_turn(delivery(id(USER), conversation, 20, 3)).await.unwrap().unwrap();
+        world.proxy.set(Flow::Open, 0);
+        bounded(looking).await.unwrap().unwrap();
+        let now = world.beside.conversation(id(USER), conversation).await.unwrap();
+        let told = world.beside.changes(id(USER), told[0].position, 10, at(0)).await.unwrap();
+        assert_eq!(told.last().map(|change| &change.conversation), Some(&now));
         is_done
     })
     .await;
