@@ -27,13 +27,14 @@ use cache::Cache;
 
 /// The most entries of one kind. Beyond it the store says that it is overloaded, and its callers fail open.
 const MAX_ENTRIES: usize = 500_000;
+/// The most values that are remembered: they are larger, and last longer than what is counted.
+const MAX_REMEMBERED: usize = 100_000;
 /// The fewest entries worth a search for those that have expired.
 const MIN_SWEEP: usize = 1_024;
 /// How long a full table waits for the next search, in milliseconds.
 const FULL_SWEEP_MS: i64 = 1_000;
 
 /// Short-lived state in this process.
-#[derive(Default)]
 pub struct MemoryEphemeral {
     windows: Mutex<Expiring<(FixedWindow, WindowState)>>,
     rates: Mutex<Expiring<(Tat, Timestamp)>>,
@@ -41,6 +42,19 @@ pub struct MemoryEphemeral {
     remembered: Mutex<Expiring<(Vec<u8>, Timestamp)>>,
     codes: Mutex<Expiring<OneTimeCode>>,
     cache: Mutex<Cache>,
+}
+
+impl Default for MemoryEphemeral {
+    fn default() -> Self {
+        Self {
+            windows: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
+            rates: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
+            seen: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
+            remembered: Mutex::new(Expiring::up_to(MAX_REMEMBERED)),
+            codes: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
+            cache: Mutex::default(),
+        }
+    }
 }
 
 #[async_trait]
@@ -159,17 +173,17 @@ impl Key {
 /// A full table is searched at most once in [`FULL_SWEEP_MS`].
 struct Expiring<T> {
     entries: HashMap<Key, T>,
+    max_entries: usize,
     next_sweep: usize,
     swept_at: Timestamp,
 }
 
-impl<T> Default for Expiring<T> {
-    fn default() -> Self {
-        Self { entries: HashMap::new(), next_sweep: MIN_SWEEP, swept_at: Timestamp::from_millis(i64::MIN) }
-    }
-}
-
 impl<T> Expiring<T> {
+    fn up_to(max_entries: usize) -> Self {
+        let swept_at = Timestamp::from_millis(i64::MIN);
+        Self { entries: HashMap::new(), max_entries, next_sweep: MIN_SWEEP, swept_at }
+    }
+
     fn insert(
         &mut self,
         key: Key,
@@ -177,14 +191,14 @@ impl<T> Expiring<T> {
         now: Timestamp,
         mut is_alive: impl FnMut(&T) -> bool,
     ) -> StoreResult<()> {
-        let full = self.entries.len() >= MAX_ENTRIES;
+        let full = self.entries.len() >= self.max_entries;
         if self.entries.len() >= self.next_sweep && !(full && now.millis_since(self.swept_at) < FULL_SWEEP_MS)
         {
             self.entries.retain(|_, value| is_alive(value));
-            self.next_sweep = (self.entries.len() * 2).clamp(MIN_SWEEP, MAX_ENTRIES);
+            self.next_sweep = (self.entries.len() * 2).clamp(MIN_SWEEP, self.max_entries);
             self.swept_at = now;
         }
-        if self.entries.len() >= MAX_ENTRIES && !self.entries.contains_key(&key) {
+        if self.entries.len() >= self.max_entries && !self.entries.contains_key(&key) {
             return Err(StoreError::Overloaded);
         }
         self.entries.insert(key, value);

@@ -1,6 +1,12 @@
 //! What happens without Redis, and when it is back.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use shared::{
     id::Id,
@@ -32,6 +38,8 @@ const CODE: OneTimeCode = OneTimeCode { hash: [1; 32], tries: 3, expires_at: STA
 struct Way {
     addr: String,
     is_open: watch::Sender<bool>,
+    /// Connections on which something may still arrive.
+    passing: Arc<AtomicUsize>,
 }
 
 impl Way {
@@ -39,24 +47,39 @@ impl Way {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap().to_string();
         let (is_open, watched) = watch::channel(true);
+        let passing = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&passing);
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let (server, mut watched) = (server.clone(), watched.clone());
+                let (server, mut watched, count) = (server.clone(), watched.clone(), Arc::clone(&count));
+                count.fetch_add(1, SeqCst);
                 tokio::spawn(async move {
-                    if *watched.borrow() {
+                    let is_swallowed = !*watched.borrow() || {
                         let mut server = TcpStream::connect(server).await.unwrap();
                         tokio::select! {
-                            _ = copy_bidirectional(&mut client, &mut server) => return,
-                            _ = watched.wait_for(|is_open| !is_open) => {}
+                            _ = copy_bidirectional(&mut client, &mut server) => false,
+                            _ = watched.wait_for(|is_open| !is_open) => true,
                         }
+                    };
+                    count.fetch_sub(1, SeqCst);
+                    if is_swallowed {
+                        // The connection is held, and never read again.
+                        std::future::pending::<()>().await;
                     }
-                    // Held, and never read again.
-                    let _held = client;
-                    std::future::pending::<()>().await;
                 });
             }
         });
-        Self { addr, is_open }
+        Self { addr, is_open, passing }
+    }
+
+    /// From the return on nothing arrives.
+    async fn close(&self) {
+        self.is_open.send_replace(false);
+        until(async || self.passing.load(SeqCst) == 0).await;
+    }
+
+    fn open(&self) {
+        self.is_open.send_replace(true);
     }
 
     fn url(&self) -> String {
@@ -114,7 +137,7 @@ async fn what_swallows_everything_is_waited_for_once_and_limits_go_on() {
     assert!(store.first_seen("known", at(60_000), START).await.unwrap());
     let remembered = store.remember("known", vec![1], at(60_000), START).await.unwrap();
 
-    way.is_open.send_replace(false);
+    way.close().await;
     let asking = async {
         // Those on their way together wait together.
         let mut running = JoinSet::new();
@@ -130,7 +153,7 @@ async fn what_swallows_everything_is_waited_for_once_and_limits_go_on() {
     assert!(!store.first_seen("known", at(60_000), START).await.unwrap());
     assert_eq!(store.remember("known", vec![2], at(60_000), START).await.unwrap(), remembered);
 
-    way.is_open.send_replace(true);
+    way.open();
     until(async || store.ping().await.is_ok()).await;
 }
 
@@ -182,13 +205,13 @@ async fn an_invalidation_that_redis_did_not_hear_is_made_up_for_before_anything_
     fill(&other, 10).await;
     until(async || store.cached(PAGES, "a", id(12), START).await.value == Some(b"old".to_vec())).await;
 
-    way.is_open.send_replace(false);
+    way.close().await;
     store.invalidate(PAGES).await;
     assert_eq!(store.cached(PAGES, "a", id(13), START).await.value, None);
     // The server never heard of it: another process still finds the page.
     assert!(other.cached(PAGES, "a", id(14), START).await.value.is_some());
 
-    way.is_open.send_replace(true);
+    way.open();
     until(async || {
         assert_eq!(store.cached(PAGES, "a", id(15), START).await.value, None);
         store.ping().await.is_ok()
