@@ -59,12 +59,14 @@ pub(in crate::store) async fn command(config: &PostgresConfig, sql: &str) {
     client(config).await.batch_execute(sql).await.unwrap();
 }
 
-/// A connection to the database of a configuration, outside of any pool. It lasts as long as the client.
+/// A connection to the database of a configuration, outside of any pool and in the adapter's schema. It lasts as long as
+/// the client.
 pub(in crate::store) async fn client(config: &PostgresConfig) -> Client {
     let connector = tls::connector(config.tls.as_ref()).unwrap();
     let (client, connection) = config.server.connect(connector).await.unwrap();
     // What goes wrong with the connection, the client tells.
     tokio::spawn(connection);
+    client.batch_execute("SET search_path = edgechat").await.unwrap();
     client
 }
 

@@ -45,6 +45,7 @@ async fn migrate(config: &PostgresConfig, migrations: &[(&str, &str)]) -> StoreR
     let mut client = connect(config).await?;
     check_encoding(&client).await?;
     lock(&client).await?;
+    make_schema(&client).await?;
     // The lock is released with the connection, which ends when `client` goes.
     let report = refinery::Runner::new(&migrations)
         // A newer version may have been here: its additions do not disturb this one.
@@ -81,6 +82,21 @@ async fn check_encoding(client: &Client) -> StoreResult<()> {
             Err(StoreError::Unavailable(format!("the database's encoding is {other}; it should be UTF8")))
         }
     }
+}
+
+/// Makes the schema of the tables, unless somebody did: a role that may not make one can be given one.
+async fn make_schema(client: &Client) -> StoreResult<()> {
+    let made = async {
+        let known =
+            client.query_opt("SELECT FROM pg_namespace WHERE nspname = $1", &[&settings::SCHEMA]).await?;
+        if known.is_none() {
+            client.batch_execute(&format!("CREATE SCHEMA {}", settings::SCHEMA)).await?;
+        }
+        Ok::<_, tokio_postgres::Error>(())
+    };
+    let made =
+        tokio::time::timeout(Limits::DEFAULT.operation, made).await.map_err(|_| StoreError::Timeout)?;
+    made.map_err(|error| Failure::from(error).into_store_error())
 }
 
 async fn lock(client: &Client) -> StoreResult<()> {

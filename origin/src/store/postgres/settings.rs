@@ -9,6 +9,9 @@ use tokio_postgres::Config;
 
 use crate::config::stores::PostgresConfig;
 
+/// The schema that all tables are in. An earlier backend's tables, which have the same names, may lie in the same database.
+pub(super) const SCHEMA: &str = "edgechat";
+
 /// The settings of a session that serves. A write is on the disk before it is acknowledged; nothing waits for ever;
 /// each statement sees what was committed before it began.
 const SERVING: &[(&str, &str)] = &[
@@ -17,6 +20,7 @@ const SERVING: &[(&str, &str)] = &[
     ("lock_timeout", "4s"),
     ("idle_in_transaction_session_timeout", "10s"),
     ("default_transaction_isolation", "read\\ committed"),
+    ("search_path", SCHEMA),
 ];
 
 /// The settings of a session that migrates. A statement may take long (an index is built); a lock on a table that others
@@ -27,6 +31,7 @@ const MIGRATING: &[(&str, &str)] = &[
     ("lock_timeout", "4s"),
     ("idle_in_transaction_session_timeout", "1min"),
     ("default_transaction_isolation", "read\\ committed"),
+    ("search_path", SCHEMA),
 ];
 
 /// A dead peer is noticed by probes on an idle connection, and by what is not acknowledged on a busy one.

@@ -50,6 +50,20 @@ async fn database() -> Database {
     database
 }
 
+/// What a case of the suite cannot have: tables of the same names that were there before.
+#[tokio::test]
+async fn the_tables_of_an_earlier_backend_are_left_alone() {
+    let database = Database::create().await;
+    command(&database.config, "CREATE TABLE public.users (id serial PRIMARY KEY, email text)").await;
+    command(&database.config, "INSERT INTO public.users (email) VALUES ('old@example.com')").await;
+    let store = PostgresAccounts::open(&database.config).await.unwrap();
+    let registered = store.register(user(1), "phc".to_owned(), session(1, &user(1))).await.unwrap();
+    assert_eq!(registered, Registration::Created);
+    let old = client(&database.config).await.query("SELECT email FROM public.users", &[]).await.unwrap();
+    assert_eq!(old.len(), 1);
+    assert!(migrate::accounts(&database.config).await.unwrap().is_empty());
+}
+
 fn store(config: &PostgresConfig, pool_size: usize, limits: Limits) -> Arc<PostgresAccounts> {
     Arc::new(PostgresAccounts::connect(&PostgresConfig { pool_size, ..config.clone() }, limits).unwrap())
 }
