@@ -142,6 +142,24 @@ fn a_store_that_is_not_there_is_waited_for_and_named() {
 }
 
 #[test]
+fn a_store_that_can_never_serve_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://:hunter2@{}/0", other.local_addr().unwrap());
+    // Something else listens there.
+    std::thread::spawn(move || {
+        for stream in other.incoming() {
+            let _ = stream.unwrap().write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let vars = [("JWT_SECRET", SECRET), ("REDIS_URL", url.as_str())];
+    let output = edgechat(folder.path(), &vars, &["serve"]).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""), "{stderr}");
+    assert!(stderr.starts_with("REDIS_URL: the store refuses: ") && !stderr.contains("hunter2"), "{stderr}");
+}
+
+#[test]
 fn two_may_start_at_once_on_the_same_files() {
     let folder = tempfile::tempdir().unwrap();
     std::thread::scope(|scope| {

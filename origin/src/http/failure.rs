@@ -41,7 +41,7 @@ impl Failure {
             }
             Self::Client(error) => error.clone(),
             Self::Token(error) => (*error).into(),
-            Self::Store(StoreError::Unavailable(_) | StoreError::Timeout) => {
+            Self::Store(StoreError::Unavailable(_) | StoreError::Refused(_) | StoreError::Timeout) => {
                 ApiError::from(ErrorCode::StoreUnavailable).retry_after(STORE_RETRY_S)
             }
             Self::Store(StoreError::Overloaded) => {

@@ -78,8 +78,8 @@ pub trait Chats: Send + Sync + 'static {
     /// Answers when the store does.
     async fn ping(&self) -> StoreResult<()>;
 
-    /// Inserts a conversation as it stands. Repeated with the same id and user, it changes nothing; with the id of
-    /// somebody else's it is a conflict.
+    /// Inserts a conversation as it stands. Repeated with the same id and user, it changes nothing, also when the
+    /// conversation has been changed or deleted since; with the id of somebody else's it is a conflict.
     async fn create_conversation(&self, user_id: Id, conversation: Conversation) -> StoreResult<()>;
 
     /// A conversation of this user; `None` when it is absent or somebody else's.

@@ -6,6 +6,9 @@ pub enum StoreError {
     /// It cannot be reached, or answers nonsense.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// It is there and refuses for a reason that waiting does not mend: a wrong password, a database that is not there.
+    #[error("the store refuses: {0}")]
+    Refused(String),
     /// It did not answer in time. A write may have happened nevertheless; repeating it is safe.
     #[error("the store did not answer in time")]
     Timeout,
@@ -32,6 +35,7 @@ impl StoreError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Unavailable(_) => "unavailable",
+            Self::Refused(_) => "refused",
             Self::Timeout => "timeout",
             Self::Overloaded => "overloaded",
             Self::Conflict(_) => "conflict",

@@ -13,6 +13,8 @@ const NAMESPACE_NOT_FOUND: i32 = 26;
 const TIMEOUTS: [i32; 4] = [50, 64, 89, 262];
 /// The server is no primary any more, or is going down or coming up: the next one may do it.
 const ELSEWHERE: [i32; 8] = [91, 189, 10_058, 10_107, 11_600, 11_602, 13_435, 13_436];
+/// `Unauthorized`, `AuthenticationFailed`.
+const REFUSALS: [i32; 2] = [13, 18];
 /// Characters of the driver's description of why no server could be selected.
 const DETAIL_CHARS: usize = 400;
 
@@ -71,6 +73,12 @@ fn meaning(error: &Error) -> StoreError {
     if code(error).is_some_and(|code| TIMEOUTS.contains(&code)) {
         return StoreError::Timeout;
     }
+    if let ErrorKind::Authentication { .. } = error.kind.as_ref() {
+        return StoreError::Refused("it does not accept the credentials".to_owned());
+    }
+    if code(error).is_some_and(|code| REFUSALS.contains(&code)) {
+        return StoreError::Refused("these credentials may not do that".to_owned());
+    }
     StoreError::Unavailable(match error.kind.as_ref() {
         ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => return StoreError::Timeout,
         ErrorKind::Io(error) => error.kind().to_string(),
@@ -78,7 +86,6 @@ fn meaning(error: &Error) -> StoreError {
         ErrorKind::ServerSelection { message, .. } | ErrorKind::DnsResolve { message, .. } => {
             message.chars().take(DETAIL_CHARS).collect()
         }
-        ErrorKind::Authentication { .. } => "it does not accept the credentials".to_owned(),
         ErrorKind::IncompatibleServer { message, .. } | ErrorKind::InvalidTlsConfig { message, .. } => {
             message.clone()
         }

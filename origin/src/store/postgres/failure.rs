@@ -69,6 +69,8 @@ impl From<Error> for Failure {
             }
             // character_not_in_repertoire: of what Rust calls text, only this one character.
             "22021" => Self::Final(StoreError::Conflict(NUL_CHARACTER)),
+            // A wrong password, a role that may not, a database or schema that is not there.
+            "28000" | "28P01" | "3D000" | "3F000" | "42501" => Self::Final(StoreError::Refused(text())),
             // too_many_connections
             "53300" => Self::Final(StoreError::Overloaded),
             code if code.starts_with("08") => Self::Broken(text()),

@@ -79,7 +79,7 @@ async fn check_encoding(client: &Client) -> StoreResult<()> {
     match encoding.map_err(|error| Failure::from(error).into_store_error())?.as_str() {
         "UTF8" => Ok(()),
         other => {
-            Err(StoreError::Unavailable(format!("the database's encoding is {other}; it should be UTF8")))
+            Err(StoreError::Refused(format!("the database's encoding is {other}; it should be UTF8")))
         }
     }
 }

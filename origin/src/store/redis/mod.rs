@@ -70,7 +70,7 @@ impl RedisEphemeral {
     /// Opens the store; `local` answers while Redis does not. A server that is away is no error: it is used when it comes.
     /// Must be called within a Tokio runtime.
     ///
-    /// Errors: [`StoreError::Unavailable`] when the address can never serve: no Redis speaks there, or it refuses the
+    /// Errors: [`StoreError::Refused`] when the address can never serve: no Redis speaks there, or it refuses the
     /// password.
     pub async fn open(config: &RedisConfig, local: Arc<dyn Ephemeral>) -> StoreResult<Self> {
         Self::open_within(config, local, COMMAND).await
@@ -83,7 +83,7 @@ impl RedisEphemeral {
         command: Duration,
     ) -> StoreResult<Self> {
         let connector =
-            Connector::new(&config.address).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            Connector::new(&config.address).map_err(|error| StoreError::Refused(error.to_string()))?;
         let server = Arc::new(Server::new(connector, Keys::new(&config.key_prefix), command));
         server.start().await?;
         let kept = Arc::clone(&server);

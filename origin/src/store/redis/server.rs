@@ -95,7 +95,7 @@ impl Server {
     pub(super) async fn start(&self) -> StoreResult<()> {
         match self.restore().await {
             Ok(()) => Ok(()),
-            Err(NoLink { why, is_certain: true }) => Err(StoreError::Unavailable(why)),
+            Err(NoLink { why, is_certain: true }) => Err(StoreError::Refused(why)),
             Err(NoLink { why, .. }) => {
                 tracing::warn!(
                     why,
