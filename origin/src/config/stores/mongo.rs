@@ -12,7 +12,7 @@ const DEFAULT_DATABASE: &str = "edgechat";
 /// How to reach MongoDB.
 #[derive(Clone, Debug)]
 pub struct MongoConfig {
-    /// The address, with its password: `MONGODB_URL`.
+    /// The address, with its password: `MONGODB_URL`. Its `maxPoolSize`, default 32, is the most connections.
     pub url: Secret,
     /// The database: the path of `MONGODB_URL`, default `edgechat`.
     pub database: String,

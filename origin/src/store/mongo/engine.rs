@@ -39,6 +39,8 @@ const CONNECTING_AT_ONCE: u32 = 8;
 /// The most connections of this process where the address names no `maxPoolSize`, and the most it can name.
 const POOL_SIZE: u32 = 32;
 const MAX_POOL_SIZE: u32 = 500;
+/// The most documents of one answer; what is more comes with the next. Pages have fewer.
+const BATCH: u32 = 1_000;
 /// How often a method is tried when connections break under it.
 const ATTEMPTS: u32 = 2;
 
@@ -141,7 +143,7 @@ impl Db {
         }
         let mut options = FindOptions::default();
         options.limit = Some(i64::from(limit));
-        options.batch_size = Some(limit);
+        options.batch_size = Some(limit.min(BATCH));
         options.max_time = Some(SERVER_TIMEOUT);
         options.sort = filter.sort();
         if !fields.is_empty() {

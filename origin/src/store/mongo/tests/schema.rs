@@ -1,7 +1,7 @@
 //! Starts that make the indexes, and documents that cannot be what was written.
 
 use mongodb::bson::{Bson, Document, doc};
-use shared::api::page::Order;
+use shared::api::{chat::Part, page::Order};
 
 use crate::store::{
     chats::{Chats as _, MessagesPage},
@@ -18,6 +18,8 @@ use crate::store::{
 };
 
 const USER: u32 = 1;
+/// Characters of a picture that nearly fills the largest delivery.
+const LARGE: usize = 7 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn any_number_of_starts_at_once_make_every_index() {
@@ -51,6 +53,27 @@ async fn any_number_of_starts_at_once_make_every_index() {
         let is_unique = found.options.as_ref().and_then(|options| options.unique).unwrap_or(false);
         assert_eq!(is_unique, index.is_unique, "{}", index.name);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_large_messages_are_read_back() {
+    let (store, _dropped) = mongo::open(&mongo::config(&mongo::url())).await;
+    let opened = conversation(10, at(0));
+    store.create_conversation(id(USER), opened.clone()).await.unwrap();
+    let mut expected = Vec::new();
+    // Together they are more than one answer of the server may hold.
+    for number in 1..=4 {
+        let mut turn = delivery(id(USER), opened.id, number, u64::from(2 * number - 1));
+        let data = Some("A".repeat(LARGE));
+        let image = Part::Image { mime_type: Some("image/png".to_owned()), data, file_id: None };
+        turn.user_message.parts.push(image);
+        assert_eq!(store.record_turn(turn.clone()).await.unwrap(), Some(u64::from(2 * number)));
+        expected.extend([turn.user_message, turn.assistant_message]);
+    }
+    let page = MessagesPage { order: Order::Asc, after: None, limit: 100 };
+    let read = store.messages(id(USER), opened.id, page).await.unwrap().unwrap();
+    // The values are too large to be printed.
+    assert!(read == expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
