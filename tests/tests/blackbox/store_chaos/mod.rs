@@ -8,9 +8,11 @@
 //! - `suspended`: servers that accept and do not answer
 //! - `started`: two origins on the same new databases
 //! - `lists`: a list read after a write shows it
+//! - `caches`: what Redis remembers from before it went
 //! - `health`: what the checks say meanwhile
 //! - `servers`: the servers themselves
 
+mod caches;
 mod health;
 mod killed;
 mod lists;
