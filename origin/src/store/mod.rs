@@ -3,7 +3,7 @@
 //! - [`accounts`], [`chats`], [`ephemeral`]: the ports, each method with its promise
 //! - [`error`]: how a promise is not kept
 //! - [`sqlite`], [`memory`]: the embedded adapters
-//! - [`postgres`]: the adapter for PostgreSQL
+//! - [`postgres`], [`mongo`], [`redis`]: the adapters for servers
 //! - `contract`: one suite a port, run on every adapter
 //!
 //! Routes know the ports alone.
