@@ -78,9 +78,7 @@ async fn check_encoding(client: &Client) -> StoreResult<()> {
     let encoding = row.and_then(|row| row.try_get::<_, String>(0));
     match encoding.map_err(|error| Failure::from(error).into_store_error())?.as_str() {
         "UTF8" => Ok(()),
-        other => {
-            Err(StoreError::Refused(format!("the database's encoding is {other}; it should be UTF8")))
-        }
+        other => Err(StoreError::Refused(format!("the database's encoding is {other}; it should be UTF8"))),
     }
 }
 
