@@ -68,5 +68,5 @@ async fn a_wrong_password_is_told_at_the_start() {
 async fn what_speaks_another_language_is_told_at_the_start() {
     let addr = listener(Some("HTTP/1.1 400 Bad Request\r\n\r\n")).await;
     let error = open(&format!("redis://{addr}"), "test", PATIENT).await.err().unwrap();
-    assert_eq!(error.kind(), "unavailable");
+    assert_eq!(error.kind(), "refused");
 }
