@@ -43,7 +43,7 @@ pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<()> {
             step::shown(title, &mut command)
         })?;
     }
-    servers.stop();
+    drop(servers);
     println!("all checks passed in {}", step::human(started.elapsed()));
     Ok(())
 }

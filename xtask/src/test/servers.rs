@@ -29,11 +29,11 @@ pub(super) enum Use {
     Production,
 }
 
-/// The running servers. Dropping it ends them.
+/// The running servers. Dropping it ends them, and removes what the tests have left on those that go on.
 #[derive(Debug)]
 pub(super) struct Running<'a> {
     programs: &'a Servers,
-    part: Part,
+    part: Option<Part>,
     offer: Offer,
 }
 
@@ -49,7 +49,7 @@ impl<'a> Running<'a> {
         let offer = part.wait_until(PATIENCE, |said| {
             said.lines().find_map(|line| serde_json::from_str::<Offer>(line).ok())
         })?;
-        Ok(Self { programs, part, offer })
+        Ok(Self { programs, part: Some(part), offer })
     }
 
     /// Tells a suite where the servers are, and where the programs for those that it kills.
@@ -75,10 +75,13 @@ impl<'a> Running<'a> {
     pub(super) fn of(&self, runs_on: Use) -> String {
         self.offer.line(runs_on)
     }
+}
 
-    /// Ends the servers and removes what the tests have left on those that go on.
-    pub(super) fn stop(self) {
-        self.part.stop();
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(part) = self.part.take() {
+            part.stop();
+        }
     }
 }
 
