@@ -57,11 +57,20 @@ impl Phone {
     }
 
     /// The messages of a conversation, oldest first, as the origin has them.
+    ///
+    /// # Panics
+    /// When they are more than any test makes.
     pub async fn messages(&self, conversation: Id) -> Vec<Message> {
-        let path = format!("{}?limit=100", messages_path(conversation));
-        let page: Page<Message> = self.client.get(&path).send().await.expect_status(200).json();
-        assert_eq!(page.next_cursor, None, "the tests make no conversation of more than one page");
-        page.items
+        const MAX_PAGES: usize = 100;
+        let first = format!("{}?limit=100", messages_path(conversation));
+        let (mut path, mut messages) = (first.clone(), Vec::new());
+        for _ in 0..MAX_PAGES {
+            let page: Page<Message> = self.client.get(&path).send().await.expect_status(200).json();
+            messages.extend(page.items);
+            let Some(cursor) = page.next_cursor else { return messages };
+            path = format!("{first}&cursor={cursor}");
+        }
+        panic!("{conversation} has more than {MAX_PAGES} pages of messages")
     }
 
     /// The state of a turn.
