@@ -5,6 +5,7 @@ use shared::{
         ErrorCode,
         account::{Tokens, User},
     },
+    auth::refresh::ExchangeTerms,
     id::Id,
     time::{DAY_MS, Timestamp},
 };
@@ -80,9 +81,11 @@ pub async fn refresh(app: &App, presented: &str, now: Timestamp) -> Result<Token
     let exchange = RefreshExchange {
         presented: presented.hash(),
         successor: successor.hash(),
-        successor_expires_at: app.tokens.refresh_expiry(now),
-        now,
-        grace_ms: REFRESH_GRACE_MS,
+        terms: ExchangeTerms {
+            successor_expires_at: app.tokens.refresh_expiry(now),
+            now,
+            grace_ms: REFRESH_GRACE_MS,
+        },
     };
     match exchanged(app, exchange).await? {
         RefreshOutcome::Exchanged { session, refresh_expires_at } => {

@@ -9,6 +9,7 @@ use shared::{
         account::User,
         usage::{Usage, UsageTotals},
     },
+    auth::refresh::{ExchangeTerms, RefreshDecision},
     id::Id,
     time::Timestamp,
 };
@@ -75,12 +76,8 @@ pub struct RefreshExchange {
     pub presented: TokenHash,
     /// The one that follows it.
     pub successor: TokenHash,
-    /// When the successor expires if it is not used; the session's own end comes first where it is earlier.
-    pub successor_expires_at: Timestamp,
-    /// The time of the exchange.
-    pub now: Timestamp,
-    /// Until so many milliseconds after its exchange the newest used token still gets its successor again.
-    pub grace_ms: i64,
+    /// When, and on which terms.
+    pub terms: ExchangeTerms,
 }
 
 /// What became of an exchange.
@@ -105,6 +102,21 @@ pub enum RefreshOutcome {
         /// Whose it was.
         user_id: Id,
     },
+}
+
+impl RefreshOutcome {
+    /// What the decision on a token of this session comes to, once what it asks for is stored.
+    pub fn of(decision: RefreshDecision, session: SessionOfUser) -> Self {
+        let user_id = session.user.id;
+        match decision {
+            RefreshDecision::Expired => Self::Unknown,
+            RefreshDecision::Ended => Self::Ended { user_id },
+            RefreshDecision::Reused => Self::Reused { user_id },
+            RefreshDecision::Use(refresh_expires_at) | RefreshDecision::Again(refresh_expires_at) => {
+                Self::Exchanged { session: Box::new(session), refresh_expires_at }
+            }
+        }
+    }
 }
 
 /// What a turn used.

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use serde_json::json;
-use shared::time::DAY_MS;
+use shared::{auth::refresh::ExchangeTerms, time::DAY_MS};
 
 use super::{
     down::Down,
@@ -187,9 +187,7 @@ async fn a_repetition_makes_an_end_known_that_was_not_told() {
     let reuse = RefreshExchange {
         presented: RefreshToken::decode(&first.refresh).unwrap().hash(),
         successor: [7; 32],
-        successor_expires_at: world.clock.now(),
-        now: world.clock.now(),
-        grace_ms: 0,
+        terms: ExchangeTerms { successor_expires_at: world.clock.now(), now: world.clock.now(), grace_ms: 0 },
     };
     let ended = world.app.stores.accounts.exchange_refresh(reuse).await.unwrap();
     assert!(matches!(ended, RefreshOutcome::Reused { user_id } if user_id == first.id));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use shared::{
     api::usage::Usage,
+    auth::refresh::ExchangeTerms,
     time::{DAY_MS, Timestamp},
 };
 
@@ -58,9 +59,11 @@ fn exchange(presented: u8, successor: u8, millis: i64) -> RefreshExchange {
     RefreshExchange {
         presented: hash(presented),
         successor: hash(successor),
-        successor_expires_at: at(millis + 500_000),
-        now: at(millis),
-        grace_ms: 10_000,
+        terms: ExchangeTerms {
+            successor_expires_at: at(millis + 500_000),
+            now: at(millis),
+            grace_ms: 10_000,
+        },
     }
 }
 

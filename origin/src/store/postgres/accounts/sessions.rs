@@ -1,6 +1,10 @@
 //! Sessions and their chains of refresh tokens.
 
-use shared::{id::Id, time::Timestamp};
+use shared::{
+    auth::refresh::{PresentedToken, RefreshDecision, UsedToken},
+    id::Id,
+    time::Timestamp,
+};
 use tokio_postgres::Row;
 
 use super::users;
@@ -99,81 +103,44 @@ const USE: &str = "\
 
 const END: &str = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";
 
-/// A token as it was presented, with what it belongs to.
-struct Presented {
-    session: SessionOfUser,
-    expires_at: Timestamp,
-    used_at: Option<Timestamp>,
-    /// When the successor expires, and whether it has been used itself.
-    successor: Option<(Timestamp, bool)>,
+/// A token as it was presented, with the session it belongs to.
+fn read_presented(row: &Row) -> StoreResult<(SessionOfUser, PresentedToken)> {
+    let (session, mut columns) = read(row)?;
+    let expires_at = columns.time("expires_at")?;
+    let used_at = columns.optional_time("used_at")?;
+    let successor_expires_at = columns.optional_time("expires_at")?;
+    let is_successor_used = columns.optional_time("used_at")?.is_some();
+    let token = PresentedToken {
+        is_session_ended: session.ended_at.is_some(),
+        session_expires_at: session.expires_at,
+        expires_at,
+        used: used_at.map(|at| UsedToken {
+            at,
+            unused_successor_expires_at: successor_expires_at.filter(|_| !is_successor_used),
+        }),
+    };
+    Ok((session, token))
 }
 
-impl Presented {
-    fn read(row: &Row) -> StoreResult<Self> {
-        let (session, mut columns) = read(row)?;
-        let expires_at = columns.time("expires_at")?;
-        let used_at = columns.optional_time("used_at")?;
-        let successor_expires_at = columns.optional_time("expires_at")?;
-        let is_successor_used = columns.optional_time("used_at")?.is_some();
-        let successor = successor_expires_at.map(|at| (at, is_successor_used));
-        Ok(Self { session, expires_at, used_at, successor })
-    }
-}
-
-/// The rules of [`crate::store::accounts::Accounts::exchange_refresh`], in two round trips.
+/// The promise of [`crate::store::accounts::Accounts::exchange_refresh`], in two round trips.
 pub(super) async fn exchange_refresh(c: &Connection, exchange: &RefreshExchange) -> Step<RefreshOutcome> {
     let row = c.begin_locked(LOCK, PRESENTED, &[&exchange.presented.as_slice()]).await?;
-    let presented = row.map(|row| Presented::read(&row)).transpose()?;
-    let now = exchange.now.as_millis();
-    match decide(presented, exchange) {
-        Decision::Known(outcome) => {
-            c.commit(None).await?;
-            Ok(outcome)
-        }
-        Decision::Use(session, refresh_expires_at) => {
+    let Some((session, token)) = row.map(|row| read_presented(&row)).transpose()? else {
+        c.commit(None).await?;
+        return Ok(RefreshOutcome::Unknown);
+    };
+    let now = exchange.terms.now.as_millis();
+    let decision = token.decide(&exchange.terms);
+    match decision {
+        RefreshDecision::Use(expires_at) => {
             let (presented, successor) = (exchange.presented.as_slice(), exchange.successor.as_slice());
-            let expires_at = refresh_expires_at.as_millis();
+            let expires_at = expires_at.as_millis();
             c.commit(Some((USE, &[&presented, &now, &successor, &expires_at]))).await?;
-            Ok(RefreshOutcome::Exchanged { session, refresh_expires_at })
         }
-        Decision::End(session) => {
-            c.commit(Some((END, &[&key(session.id), &now]))).await?;
-            Ok(RefreshOutcome::Reused { user_id: session.user.id })
+        RefreshDecision::Reused => c.commit(Some((END, &[&key(session.id), &now]))).await?,
+        RefreshDecision::Expired | RefreshDecision::Ended | RefreshDecision::Again(_) => {
+            c.commit(None).await?;
         }
     }
-}
-
-/// What an exchange comes to.
-enum Decision {
-    /// Nothing is to be written.
-    Known(RefreshOutcome),
-    /// The token is used up, and its successor lives until then.
-    Use(Box<SessionOfUser>, Timestamp),
-    /// The session ends.
-    End(Box<SessionOfUser>),
-}
-
-fn decide(presented: Option<Presented>, exchange: &RefreshExchange) -> Decision {
-    let now = exchange.now;
-    let Some(token) = presented else { return Decision::Known(RefreshOutcome::Unknown) };
-    let session = Box::new(token.session);
-    if session.ended_at.is_some() {
-        return Decision::Known(RefreshOutcome::Ended { user_id: session.user.id });
-    }
-    if session.expires_at <= now {
-        return Decision::Known(RefreshOutcome::Unknown);
-    }
-    match (token.used_at, token.successor) {
-        (None, _) if token.expires_at <= now => Decision::Known(RefreshOutcome::Unknown),
-        (None, _) => {
-            let expires_at = exchange.successor_expires_at.min(session.expires_at);
-            Decision::Use(session, expires_at)
-        }
-        (Some(used_at), Some((refresh_expires_at, false)))
-            if now.millis_since(used_at) <= exchange.grace_ms =>
-        {
-            Decision::Known(RefreshOutcome::Exchanged { session, refresh_expires_at })
-        }
-        _ => Decision::End(session),
-    }
+    Ok(RefreshOutcome::of(decision, session))
 }

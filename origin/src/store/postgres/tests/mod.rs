@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use shared::api::account::User;
+use shared::{api::account::User, auth::refresh::ExchangeTerms};
 
 use super::{
     accounts::PostgresAccounts,
@@ -92,9 +92,7 @@ fn exchange() -> RefreshExchange {
     RefreshExchange {
         presented: hash(1),
         successor: hash(2),
-        successor_expires_at: at(500_000),
-        now: at(1_000),
-        grace_ms: 10_000,
+        terms: ExchangeTerms { successor_expires_at: at(500_000), now: at(1_000), grace_ms: 10_000 },
     }
 }
 

@@ -1,7 +1,11 @@
 //! Sessions and their chains of refresh tokens.
 
 use rusqlite::{Connection, named_params};
-use shared::{id::Id, time::Timestamp};
+use shared::{
+    auth::refresh::{PresentedToken, RefreshDecision, UsedToken},
+    id::Id,
+    time::Timestamp,
+};
 
 use super::users;
 use crate::store::{
@@ -56,35 +60,34 @@ pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<SessionOfUser>>
     }))
 }
 
-/// The rules of [`crate::store::accounts::Accounts::exchange_refresh`]; the caller holds the write transaction.
+/// The promise of [`crate::store::accounts::Accounts::exchange_refresh`]; the caller holds the write transaction.
 pub(super) fn exchange_refresh(c: &Connection, exchange: &RefreshExchange) -> StoreResult<RefreshOutcome> {
-    let now = exchange.now;
     let Some(token) = find_token(c, &exchange.presented)? else { return Ok(RefreshOutcome::Unknown) };
     let Some(session) = find(c, token.session_id)? else { return Ok(RefreshOutcome::Unknown) };
-    if session.ended_at.is_some() {
-        return Ok(RefreshOutcome::Ended { user_id: session.user.id });
+    let decision = presented(c, &token, &session)?.decide(&exchange.terms);
+    match decision {
+        RefreshDecision::Use(expires_at) => use_token(c, exchange, session.id, expires_at)?,
+        RefreshDecision::Reused => end(c, session.id, exchange.terms.now)?,
+        RefreshDecision::Expired | RefreshDecision::Ended | RefreshDecision::Again(_) => (),
     }
-    if session.expires_at <= now {
-        return Ok(RefreshOutcome::Unknown);
-    }
-    let refresh_expires_at = match token.used {
-        None if token.expires_at <= now => return Ok(RefreshOutcome::Unknown),
-        None => {
-            let expires_at = exchange.successor_expires_at.min(session.expires_at);
-            use_token(c, exchange, session.id, expires_at)?;
-            expires_at
+    Ok(RefreshOutcome::of(decision, session))
+}
+
+fn presented(c: &Connection, token: &Token, session: &SessionOfUser) -> StoreResult<PresentedToken> {
+    let used = match &token.used {
+        None => None,
+        Some(used) => {
+            let unused = find_token(c, &used.successor)?.filter(|successor| successor.used.is_none());
+            let unused_successor_expires_at = unused.map(|successor| successor.expires_at);
+            Some(UsedToken { at: used.at, unused_successor_expires_at })
         }
-        Some(used) => match find_token(c, &used.successor)? {
-            Some(successor) if successor.used.is_none() && now.millis_since(used.at) <= exchange.grace_ms => {
-                successor.expires_at
-            }
-            _ => {
-                end(c, session.id, now)?;
-                return Ok(RefreshOutcome::Reused { user_id: session.user.id });
-            }
-        },
     };
-    Ok(RefreshOutcome::Exchanged { session: Box::new(session), refresh_expires_at })
+    Ok(PresentedToken {
+        is_session_ended: session.ended_at.is_some(),
+        session_expires_at: session.expires_at,
+        expires_at: token.expires_at,
+        used,
+    })
 }
 
 struct Token {
@@ -124,7 +127,7 @@ fn use_token(
     session_id: Id,
     expires_at: Timestamp,
 ) -> StoreResult<()> {
-    let now = exchange.now.as_millis();
+    let now = exchange.terms.now.as_millis();
     c.prepare_cached("UPDATE refresh_tokens SET used_at = ?2, successor = ?3 WHERE hash = ?1")?.execute((
         exchange.presented,
         now,
