@@ -26,7 +26,8 @@ const STATEMENTS: usize = 64;
 pub(super) struct Engine {
     writes: Option<Sender<Box<dyn WriteJob>>>,
     reads: Option<Sender<ReadJob>>,
-    threads: Vec<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Engine {
@@ -35,18 +36,19 @@ impl Engine {
         let (writes, write_queue) = bounded(QUEUE_LEN);
         let (reads, read_queue) = bounded::<ReadJob>(QUEUE_LEN);
         let writer = connect(path)?;
-        let mut threads = vec![spawn("sqlite-writer", move || run_writes(&writer, &write_queue))?];
+        let writer = spawn("sqlite-writer", move || run_writes(&writer, &write_queue))?;
+        let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
             let reader = connect(path)?;
             reader.pragma_update(None, "query_only", true)?;
             let queue = read_queue.clone();
-            threads.push(spawn("sqlite-reader", move || {
+            readers.push(spawn("sqlite-reader", move || {
                 for job in queue {
                     job(&reader);
                 }
             })?);
         }
-        Ok(Self { writes: Some(writes), reads: Some(reads), threads })
+        Ok(Self { writes: Some(writes), reads: Some(reads), writer: Some(writer), readers })
     }
 
     /// Runs a job that reads.
@@ -79,15 +81,20 @@ impl Engine {
 }
 
 impl Drop for Engine {
-    /// Lets the threads finish what waits, so that the file is closed when this returns.
+    /// Lets the threads finish what waits, so that the file is closed when this returns. The writer is the last: of two
+    /// connections that close at the same moment, each may take the other for one that stays, and nobody would fold the
+    /// journal in.
     fn drop(&mut self) {
-        self.writes = None;
         self.reads = None;
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the SQLite store had panicked");
-            }
-        }
+        self.readers.drain(..).for_each(end);
+        self.writes = None;
+        self.writer.take().into_iter().for_each(end);
+    }
+}
+
+fn end(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("a thread of the SQLite store had panicked");
     }
 }
 
@@ -247,6 +254,25 @@ mod tests {
 
     async fn count(engine: &Engine) -> i64 {
         engine.read(|c| Ok(c.query_one("SELECT count(*) FROM t", [], |row| row.get(0))?)).await.unwrap()
+    }
+
+    /// Of connections that close at the same moment each may take another for the last one.
+    #[tokio::test]
+    async fn however_often_it_is_closed_the_journal_is_folded_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.db");
+        for _ in 0..500 {
+            let engine = Engine::open(&path).unwrap();
+            engine
+                .write(|c| Ok(c.execute_batch("CREATE TABLE IF NOT EXISTS t (n); INSERT INTO t VALUES (1)")?))
+                .await
+                .unwrap();
+            let read =
+                |c: &Connection| Ok(c.query_one("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))?);
+            let _ = tokio::join!(engine.read(read), engine.read(read));
+            drop(engine);
+            assert!(!folder.path().join("file.db-wal").exists());
+        }
     }
 
     #[tokio::test]
