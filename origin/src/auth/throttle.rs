@@ -58,6 +58,13 @@ impl Throttle {
         count(store, &failures_key(ip, email), self.by_email, "sign_in_failures", now).await
     }
 
+    /// Tells that a sign-in came to no decision, such as in an outage: it has not failed.
+    pub async fn undecided(&self, store: &dyn Ephemeral, ip: &ClientIp, email: &str, now: Timestamp) {
+        if let Err(error) = store.take_back(&failures_key(ip, email), self.by_email, now).await {
+            tracing::warn!(%error, "the throttle does not answer");
+        }
+    }
+
     /// Tells that the last sign-in succeeded.
     pub async fn signed_in(&self, store: &dyn Ephemeral, ip: &ClientIp, email: &str) {
         if let Err(error) = store.forget(&failures_key(ip, email)).await {

@@ -63,11 +63,17 @@ pub fn one_more(limit: u32) -> u32 {
     limit.saturating_add(1)
 }
 
-/// The page of what a store returned for [`one_more`].
-pub fn page<T, P: Place>(mut items: Vec<T>, limit: u32, list: &str, place_of: impl Fn(&T) -> P) -> Page<T> {
+/// Cuts what a store returned for [`one_more`] to the page, and tells whether another one follows.
+pub fn cut<T>(items: &mut Vec<T>, limit: u32) -> bool {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = items.len() > limit;
     items.truncate(limit);
+    more
+}
+
+/// The page of what a store returned for [`one_more`].
+pub fn page<T, P: Place>(mut items: Vec<T>, limit: u32, list: &str, place_of: impl Fn(&T) -> P) -> Page<T> {
+    let more = cut(&mut items, limit);
     let next_cursor = items.last().filter(|_| more).map(|last| encode(list, &place_of(last)));
     Page { items, next_cursor }
 }

@@ -56,9 +56,7 @@ pub(super) async fn follow(
 
 /// The page of what the store returned for [`cursor::one_more`] after this place.
 fn of_changes(mut changes: Vec<Change>, limit: u32, after: u64) -> SyncPage {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = changes.len() > limit;
-    changes.truncate(limit);
+    let has_more = cursor::cut(&mut changes, limit);
     let place = changes.last().map_or(after, |last| last.position);
     let items = changes.into_iter().map(|change| SyncItem {
         id: change.conversation_id,

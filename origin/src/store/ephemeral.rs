@@ -18,6 +18,9 @@ pub use shared::limits::window::WindowDecision;
 
 use super::error::StoreResult;
 
+/// The most entries of a cache group. Which ones there are is the caller's choice, such as the size of a page.
+pub const MAX_ENTRIES_A_GROUP: usize = 32;
+
 /// A one-time code that somebody was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OneTimeCode {
@@ -76,6 +79,9 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// Counts one more under this key, unless its window is full, in one step: of any number at once exactly as many are
     /// allowed as the window holds. A key is always used with the same window.
     async fn count(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<WindowDecision>;
+
+    /// Takes back one that [`Self::count`] allowed under this key, in one step, if its window is still open.
+    async fn take_back(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<()>;
 
     /// Forgets what was counted under this key.
     async fn forget(&self, key: &str) -> StoreResult<()>;

@@ -4,7 +4,8 @@
 //! - [`error`]: how a promise is not kept
 //! - [`sqlite`], [`memory`]: the embedded adapters
 //! - [`postgres`], [`mongo`], [`redis`]: the adapters for servers
-//! - `contract`: one suite a port, run on every adapter
+//! - `values`: what several adapters write alike
+//! - `contract`: one suite a port, run on every adapter; `down`: what tests put in the place of a store
 //!
 //! Routes know the ports alone.
 
@@ -17,9 +18,12 @@ pub mod mongo;
 pub mod postgres;
 pub mod redis;
 pub mod sqlite;
+mod values;
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+pub(crate) mod down;
 
 use std::sync::Arc;
 

@@ -4,11 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{
-    down::Down,
-    world::{Call, World},
-};
-use crate::store::Stores;
+use super::world::{Call, World};
+use crate::store::{Stores, down::Down};
 
 async fn get(world: &World, name: &str) -> (u16, Value) {
     let answer = world.send(Call::get(format!("/api/v1/health{name}"))).await;

@@ -11,13 +11,12 @@ use tokio::sync::Notify;
 
 use super::{
     deliveries::{self, delivery},
-    down::Down,
     world::{Answer, Call, Member, World, problem},
 };
 use crate::{
     ambient::Clock as _,
     routes::list_cache::changing,
-    store::{StoreError, StoreResult, ephemeral::CacheGroup},
+    store::{StoreError, StoreResult, down::Down, ephemeral::CacheGroup},
 };
 
 const LIST: &str = "/api/v1/chat/conversations";

@@ -1,12 +1,10 @@
 //! The routes from outside: requests into the router, answers out of it, each test on stores of its own.
 //!
 //! - [`world`]: the router with a clock that tests set, and what speaks to it
-//! - [`down`]: a store that does not answer
 
 mod conversations;
 mod deliveries;
 mod document;
-mod down;
 mod errors;
 mod health;
 mod list_cache;

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::{
     deliveries::delivery,
-    down::Down,
     world::{Answer, Call, World, problem},
 };
+use crate::store::down::Down;
 
 const LIST: &str = "/api/v1/chat/conversations";
 
@@ -56,6 +56,25 @@ async fn while_the_accounts_do_not_answer_nobody_gets_in_that_is_not_remembered(
     assert_unavailable(&me(&cut_off, &ada.access).await, "no longer remembered");
     assert_eq!(me(&world, &ada.access).await.status, 200);
     assert_eq!(me(&world, &bob.access).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_sign_in_in_an_outage_has_not_failed() {
+    let world = World::new().await;
+    world.register("ada").await;
+    let login = |password: &str| {
+        let body = json!({"email": "ada@example.com", "password": password});
+        world.sign(Call::post("/api/v1/auth/login").json(&body), "203.0.113.7")
+    };
+    let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
+    for _ in 0..9 {
+        assert_eq!(world.send(login("wrong horse")).await.status, 401);
+    }
+    for _ in 0..3 {
+        assert_unavailable(&cut_off.send(login("correct horse")).await, "signing in");
+    }
+    assert_eq!(world.send(login("wrong horse")).await.status, 401, "the tenth that fails");
+    assert_eq!(world.send(login("correct horse")).await.problem(), problem(429, "rate_limited"));
 }
 
 #[tokio::test]

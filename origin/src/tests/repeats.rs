@@ -5,10 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use shared::time::DAY_MS;
 
-use super::{
-    down::Down,
-    world::{Answer, Call, Member, World, problem},
-};
+use super::world::{Answer, Call, Member, World, problem};
+use crate::store::down::Down;
 
 const LIST: &str = "/api/v1/chat/conversations";
 

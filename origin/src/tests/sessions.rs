@@ -8,15 +8,13 @@ use std::sync::{
 use serde_json::json;
 use shared::{auth::refresh::ExchangeTerms, time::DAY_MS};
 
-use super::{
-    down::Down,
-    world::{Answer, Call, Member, World, problem},
-};
+use super::world::{Answer, Call, Member, World, problem};
 use crate::{
     ambient::Clock as _,
     auth::tokens::RefreshToken,
     store::{
         accounts::{RefreshExchange, RefreshOutcome},
+        down::Down,
         ephemeral::CacheGroup,
     },
 };

@@ -263,6 +263,13 @@ pub struct Message {
     pub updated_at: Timestamp,
 }
 
+impl Message {
+    /// Whether its one part is its text, so that whoever keeps the text need not keep the parts.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.parts.as_slice(), [Part::Text { text }] if *text == self.content)
+    }
+}
+
 /// Why a turn did not complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -271,6 +278,13 @@ pub struct TurnError {
     pub code: ErrorCode,
     /// One sentence for a person.
     pub detail: String,
+}
+
+impl TurnError {
+    /// The error of this code; without a sentence of its own it has the code's.
+    pub fn new(code: ErrorCode, detail: Option<String>) -> Self {
+        Self { code, detail: detail.unwrap_or_else(|| code.default_detail().to_owned()) }
+    }
 }
 
 /// A turn: one message of the user and the answer to it.

@@ -31,6 +31,11 @@ macro_rules! error_codes {
                 match self { $(Self::$variant => $code,)+ }
             }
 
+            /// Reads what [`Self::as_str`] wrote.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == text)
+            }
+
             /// The sentence a client gets when nothing more precise is known.
             pub const fn default_detail(self) -> &'static str {
                 match self { $(Self::$variant => $detail,)+ }
@@ -291,6 +296,7 @@ mod tests {
     fn a_code_is_written_as_its_name() {
         for code in ErrorCode::ALL {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+            assert_eq!(ErrorCode::parse(code.as_str()), Some(*code));
             assert_ne!(status_title(code.status()), "", "{code:?}");
         }
     }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    chat::{Message, TurnError, TurnStatus},
+    chat::{Conversation, Message, TurnError, TurnStatus},
     usage::Usage,
 };
 use crate::{
@@ -59,6 +59,14 @@ pub struct TurnDelivery {
     pub finished_at: Timestamp,
 }
 
+impl TurnDelivery {
+    /// What was said last: the answer, or the question where the answer has no words.
+    pub fn last_text(&self) -> &str {
+        let answer = &self.assistant_message.content;
+        if answer.is_empty() { &self.user_message.content } else { answer }
+    }
+}
+
 /// The origin's answer to a delivery: the turn is stored, now or before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryReceipt {
@@ -81,6 +89,20 @@ pub struct ConversationContext {
     pub last_seq: u64,
     /// Its newest messages, oldest first; at most [`CONTEXT_MESSAGES`].
     pub messages: Vec<Message>,
+}
+
+impl ConversationContext {
+    /// The context of a conversation with these messages, its newest ones, the newest first.
+    pub fn of(conversation: Conversation, mut newest_first: Vec<Message>) -> Self {
+        newest_first.reverse();
+        Self {
+            conversation_id: conversation.id,
+            model: conversation.model,
+            system: conversation.system,
+            last_seq: newest_first.last().map_or(0, |message| message.seq),
+            messages: newest_first,
+        }
+    }
 }
 
 /// How many of a conversation's newest messages make its context.

@@ -245,7 +245,7 @@ impl TurnState {
     }
 
     fn outcome(&self, ending: Ending) -> (TurnStatus, Option<TurnError>) {
-        let told = |code: ErrorCode| Some(TurnError { code, detail: code.default_detail().to_owned() });
+        let told = |code: ErrorCode| Some(TurnError::new(code, None));
         let spoke = !self.record.assistant_message.content.is_empty();
         match ending {
             Ending::Answered(StreamEnd::Completed(FinishReason::ContentFilter)) if !spoke => {

@@ -66,6 +66,12 @@ impl FixedWindow {
         }
     }
 
+    /// Takes back one that was allowed: the state without it, if the window is still open and holds another.
+    pub fn take_back(&self, state: WindowState, now: Timestamp) -> Option<WindowState> {
+        let count = state.count.checked_sub(1).filter(|left| *left > 0)?;
+        self.is_open(state.started_at, now).then_some(WindowState { count, ..state })
+    }
+
     /// Whether a window that started then is still open. One that starts more than a window ahead of `now` comes of a
     /// clock that was set back, and is not.
     pub fn is_open(&self, started_at: Timestamp, now: Timestamp) -> bool {
@@ -107,6 +113,17 @@ mod tests {
         assert_eq!(at(59_000), (false, 0, 1));
         assert_eq!(at(59_999), (false, 0, 1));
         assert_eq!(at(60_000), (true, 2, 60));
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_counted() {
+        let window = FixedWindow::new(2, 60_000);
+        let first = window.check(None, START).state;
+        let second = window.check(Some(first), START.plus_millis(1)).state;
+        assert_eq!(window.take_back(second, START.plus_millis(59_999)), Some(first));
+        assert_eq!(window.take_back(second, START.plus_millis(60_000)), None);
+        assert_eq!(window.take_back(first, START), None);
+        assert_eq!(window.take_back(WindowState { count: 0, ..first }, START), None);
     }
 
     #[test]

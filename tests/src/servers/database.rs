@@ -59,16 +59,7 @@ impl Bases {
     /// # Panics
     /// When PostgreSQL refuses.
     pub async fn fresh(&self) -> Vec<(&'static str, String)> {
-        let name = format!("{PREFIX}{:016x}", RandomState::new().hash_one(std::process::id()));
-        note(&name);
-        let made = make(&self.postgres, &name).await;
-        made.unwrap_or_else(|error| panic!("PostgreSQL makes no database: {error}"));
-        vec![
-            ("DATABASE_URL", with_database(&self.postgres, &name)),
-            ("MONGODB_URL", with_database(&with_auth_source(&self.mongo), &name)),
-            ("REDIS_URL", self.redis.clone()),
-            ("REDIS_KEY_PREFIX", name),
-        ]
+        self.named().await.1
     }
 
     /// As [`Self::fresh`], for as long as the lease lives.
@@ -76,10 +67,22 @@ impl Bases {
     /// # Panics
     /// When PostgreSQL refuses.
     pub async fn leased(&self) -> (Vec<(&'static str, String)>, Lease) {
-        let vars = self.fresh().await;
-        let name = vars.iter().find(|(variable, _)| *variable == "REDIS_KEY_PREFIX");
-        let lease = Lease(name.map(|(_, name)| name.clone()).unwrap_or_default());
-        (vars, lease)
+        let (name, vars) = self.named().await;
+        (vars, Lease(name))
+    }
+
+    async fn named(&self) -> (String, Vec<(&'static str, String)>) {
+        let name = format!("{PREFIX}{:016x}", RandomState::new().hash_one(std::process::id()));
+        note(&name);
+        let made = make(&self.postgres, &name).await;
+        made.unwrap_or_else(|error| panic!("PostgreSQL makes no database: {error}"));
+        let vars = vec![
+            ("DATABASE_URL", with_database(&self.postgres, &name)),
+            ("MONGODB_URL", with_database(&with_auth_source(&self.mongo), &name)),
+            ("REDIS_URL", self.redis.clone()),
+            ("REDIS_KEY_PREFIX", name.clone()),
+        ];
+        (name, vars)
     }
 
     /// Drops what [`Self::fresh`] made under these names. What cannot be dropped stays.

@@ -4,6 +4,7 @@
 use edgechat_tests::{
     client::{Client, Phone, Reply},
     clock::now,
+    delivery::{self, fresh_id},
     provider::call::USAGE,
     world::{EDGE_KEY, JWT_SECRET, World},
 };
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use shared::{
     api::{
         ErrorCode,
-        chat::{FinishReason, Message, Part, Role, TurnStatus},
+        chat::TurnStatus,
         internal::{
             ConversationContext, DeliveryReceipt, StoredTurn, TURNS_PATH, TurnDelivery, context_path,
             turn_path,
@@ -68,61 +69,9 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// An id that nobody has yet.
-fn fresh_id() -> Id {
-    use std::hash::{BuildHasher, RandomState};
-    let random = RandomState::new().hash_one(0_u8).to_be_bytes();
-    let mut bytes = [0; 10];
-    bytes[2..].copy_from_slice(&random);
-    Id::new(now(), bytes)
-}
-
 /// A turn that went well, as the Worker delivers it.
 fn delivery(phone: &Phone, conversation: Id, last_seq: u64) -> TurnDelivery {
-    let (turn_id, at) = (fresh_id(), now());
-    let user_message = Message {
-        id: fresh_id(),
-        conversation_id: conversation,
-        turn_id,
-        parent_id: None,
-        seq: last_seq + 1,
-        role: Role::User,
-        content: "Hello".to_owned(),
-        parts: vec![Part::Text { text: "Hello".to_owned() }],
-        status: TurnStatus::Completed,
-        finish_reason: None,
-        model: None,
-        usage: None,
-        tool_calls: Vec::new(),
-        created_at: at,
-        updated_at: at,
-    };
-    let assistant_message = Message {
-        id: fresh_id(),
-        parent_id: Some(user_message.id),
-        seq: last_seq + 2,
-        role: Role::Assistant,
-        content: "Hi".to_owned(),
-        parts: vec![Part::Text { text: "Hi".to_owned() }],
-        finish_reason: Some(FinishReason::Stop),
-        model: Some("fast".to_owned()),
-        usage: Some(USAGE),
-        ..user_message.clone()
-    };
-    TurnDelivery {
-        turn_id,
-        user_id: phone.tokens.user.id,
-        conversation_id: conversation,
-        status: TurnStatus::Completed,
-        model: "fast".to_owned(),
-        error: None,
-        user_message,
-        assistant_message,
-        usage: USAGE,
-        last_event_id: 5,
-        created_at: at,
-        finished_at: at,
-    }
+    delivery::delivery(phone, conversation, last_seq, ("Hello", "Hi"), USAGE)
 }
 
 /// Somebody at the origin's own door, with a conversation.

@@ -23,6 +23,7 @@ macro_rules! suite {
         $crate::store::contract::run_suite! { ephemeral on $open;
             exactly_as_many_are_allowed_as_the_window_holds
             a_window_starts_with_its_first
+            what_is_taken_back_makes_room_for_one
             what_is_forgotten_starts_anew
             of_many_at_once_one_is_the_first
             what_was_seen_is_remembered_for_its_time
@@ -72,6 +73,28 @@ pub(super) async fn a_window_starts_with_its_first(store: Store) {
     assert_eq!((second.allowed, second.reset_s), (false, 30));
     assert!(!store.count("key", window, at(60_499)).await.unwrap().allowed);
     assert!(store.count("key", window, at(60_500)).await.unwrap().allowed);
+}
+
+pub(super) async fn what_is_taken_back_makes_room_for_one(store: Store) {
+    let window = FixedWindow::new(2, 60_000);
+    store.take_back("key", window, START).await.unwrap();
+    for _ in 0..2 {
+        assert!(store.count("key", window, START).await.unwrap().allowed);
+    }
+    assert!(!store.count("key", window, START).await.unwrap().allowed);
+    store.take_back("key", window, at(10_000)).await.unwrap();
+    let again = store.count("key", window, at(20_000)).await.unwrap();
+    assert_eq!((again.allowed, again.remaining, again.reset_s), (true, 0, 40));
+    at_once(2, |_| {
+        let store = Arc::clone(&store);
+        async move { store.take_back("key", window, at(30_000)).await.unwrap() }
+    })
+    .await;
+    let anew = store.count("key", window, at(30_000)).await.unwrap();
+    assert_eq!((anew.allowed, anew.remaining, anew.reset_s), (true, 1, 60));
+    // A window that is closed has nothing to give back.
+    store.take_back("key", window, at(90_000)).await.unwrap();
+    assert_eq!(store.count("key", window, at(90_000)).await.unwrap().remaining, 1);
 }
 
 pub(super) async fn what_is_forgotten_starts_anew(store: Store) {

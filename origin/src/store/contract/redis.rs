@@ -5,15 +5,6 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
-use shared::{
-    id::Id,
-    limits::{
-        gcra::{Gcra, GcraDecision},
-        window::FixedWindow,
-    },
-    time::Timestamp,
-};
 use tokio::sync::Mutex;
 
 use super::{
@@ -23,8 +14,8 @@ use super::{
 use crate::{
     config::stores::{RedisConfig, redis::RedisAddress},
     store::{
-        StoreError, StoreResult,
-        ephemeral::{CacheGroup, Cached, CodeOutcome, OneTimeCode, WindowDecision},
+        StoreResult,
+        down::Down,
         redis::{PrivateRedis, RedisEphemeral},
     },
 };
@@ -54,7 +45,7 @@ pub(super) async fn cluster() -> (Arc<dyn Ephemeral>, Arc<PrivateRedis>) {
 
 /// A store that Redis alone answers for.
 async fn open_alone(url: &str) -> RedisEphemeral {
-    RedisEphemeral::open_within(&config(url, &unique_name()), Arc::new(Nobody), PATIENCE).await.unwrap()
+    RedisEphemeral::open_within(&config(url, &unique_name()), Arc::new(Down), PATIENCE).await.unwrap()
 }
 
 /// A store at this address, with a memory of its own, in which a command may take so long.
@@ -68,54 +59,4 @@ pub(in crate::store) async fn open(
 
 fn config(url: &str, key_prefix: &str) -> RedisConfig {
     RedisConfig { address: RedisAddress::parse(url).unwrap(), key_prefix: key_prefix.to_owned() }
-}
-
-/// Answers nothing: what a suite sees comes from Redis.
-struct Nobody;
-
-#[async_trait]
-impl Ephemeral for Nobody {
-    fn backend(&self) -> &'static str {
-        "nobody"
-    }
-
-    async fn ping(&self) -> StoreResult<()> {
-        Err(StoreError::Overloaded)
-    }
-
-    async fn count(&self, _: &str, _: FixedWindow, _: Timestamp) -> StoreResult<WindowDecision> {
-        Err(StoreError::Overloaded)
-    }
-
-    async fn forget(&self, _: &str) -> StoreResult<()> {
-        Ok(())
-    }
-
-    async fn admit(&self, _: &str, _: Gcra, _: Timestamp) -> StoreResult<GcraDecision> {
-        Err(StoreError::Overloaded)
-    }
-
-    async fn first_seen(&self, _: &str, _: Timestamp, _: Timestamp) -> StoreResult<bool> {
-        Err(StoreError::Overloaded)
-    }
-
-    async fn remember(&self, _: &str, _: Vec<u8>, _: Timestamp, _: Timestamp) -> StoreResult<Vec<u8>> {
-        Err(StoreError::Overloaded)
-    }
-
-    async fn put_code(&self, _: &str, _: OneTimeCode, _: Timestamp) -> StoreResult<()> {
-        Err(StoreError::Overloaded)
-    }
-
-    async fn try_code(&self, _: &str, _: [u8; 32], _: Timestamp) -> StoreResult<CodeOutcome> {
-        Err(StoreError::Overloaded)
-    }
-
-    async fn cached(&self, _: CacheGroup, _: &str, lease: Id, _: Timestamp) -> Cached {
-        Cached { value: None, lease }
-    }
-
-    async fn fill(&self, _: CacheGroup, _: &str, _: Id, _: Vec<u8>, _: Timestamp, _: Timestamp) {}
-
-    async fn invalidate(&self, _: CacheGroup) {}
 }

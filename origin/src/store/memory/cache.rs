@@ -4,14 +4,12 @@ use std::collections::{HashMap, VecDeque};
 
 use shared::{id::Id, time::Timestamp};
 
-use crate::store::ephemeral::{CacheGroup, Cached};
+use crate::store::ephemeral::{CacheGroup, Cached, MAX_ENTRIES_A_GROUP};
 
 /// The most bytes of entries, about.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// The largest entry that is kept.
 const MAX_ENTRY_BYTES: usize = 1024 * 1024;
-/// The most entries of a group; the sizes of pages are the caller's choice.
-const MAX_ENTRIES_A_GROUP: usize = 32;
 /// What an entry or a group costs beside its bytes, about.
 const OVERHEAD_BYTES: usize = 160;
 

@@ -3,13 +3,12 @@
 mod cache;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use shared::{
-    auth::edge::sha256,
     id::Id,
     limits::{
         gcra::{Gcra, GcraDecision, Tat},
@@ -22,6 +21,7 @@ use subtle::ConstantTimeEq as _;
 use super::{
     ephemeral::{CacheGroup, Cached, CodeOutcome, Ephemeral, OneTimeCode, WindowDecision},
     error::{StoreError, StoreResult},
+    values::digest,
 };
 use cache::Cache;
 
@@ -76,6 +76,17 @@ impl Ephemeral for MemoryEphemeral {
             window.is_open(state.started_at, now)
         })?;
         Ok(decision)
+    }
+
+    async fn take_back(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<()> {
+        let mut windows = lock(&self.windows);
+        if let Entry::Occupied(mut known) = windows.entries.entry(Key::of(key)) {
+            match window.take_back(known.get().1, now) {
+                Some(left) => known.get_mut().1 = left,
+                None => drop(known.remove()),
+            }
+        }
+        Ok(())
     }
 
     async fn forget(&self, key: &str) -> StoreResult<()> {
@@ -158,14 +169,13 @@ impl Ephemeral for MemoryEphemeral {
     }
 }
 
-/// A key of any length as sixteen bytes of its SHA-256: small, and nobody can choose two that meet.
+/// A key of any length as its digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key([u8; 16]);
 
 impl Key {
     fn of(text: &str) -> Self {
-        let [digest, ..] = *sha256(text.as_bytes()).as_chunks::<16>().0 else { return Self([0; 16]) };
-        Self(digest)
+        Self(digest(text))
     }
 }
 

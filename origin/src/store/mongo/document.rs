@@ -5,7 +5,7 @@ use mongodb::bson::{Binary, Bson, DateTime, Document, spec::BinarySubtype};
 use shared::{id::Id, time::Timestamp};
 
 use super::fault::{Attempt, Fault};
-use crate::store::error::StoreError;
+use crate::store::{error::StoreError, values::signed};
 
 /// The fields of a document of a collection.
 #[derive(Clone, Copy)]
@@ -147,9 +147,9 @@ pub(super) fn date(at: Timestamp) -> Bson {
     Bson::DateTime(DateTime::from_millis(at.as_millis()))
 }
 
-/// A count as documents hold it. Nothing that is counted here comes near the bound.
+/// A count as documents hold it.
 pub(super) fn count(count: u64) -> Bson {
-    Bson::Int64(i64::try_from(count).unwrap_or(i64::MAX))
+    Bson::Int64(signed(count))
 }
 
 /// Sets a field where there is a value, and leaves it out where there is none.

@@ -73,8 +73,3 @@ impl<'a> Columns<'a> {
 pub(super) fn key(id: Id) -> Uuid {
     Uuid::from_bytes(*id.as_bytes())
 }
-
-/// A count as PostgreSQL holds it. Nothing that is counted here comes near the bound.
-pub(super) fn to_sql_count(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}

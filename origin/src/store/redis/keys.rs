@@ -3,14 +3,9 @@
 //! What callers name (addresses, nonces) stands in a key as its digest: of one length, and with no brace to choose a slot.
 //! Every script touches one key, so each stays within its slot.
 
-use std::fmt::Write as _;
+use shared::id::Id;
 
-use shared::{auth::edge::sha256, id::Id};
-
-use crate::store::ephemeral::CacheGroup;
-
-/// Bytes of a digest that are kept: nobody can choose two that meet.
-const DIGEST_BYTES: usize = 16;
+use crate::store::{ephemeral::CacheGroup, values::digest};
 
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +42,7 @@ impl Keys {
 
     /// The key of what the caller named so.
     pub(super) fn of(&self, kind: Kind, name: &str) -> String {
-        let mut tag = String::with_capacity(2 * DIGEST_BYTES);
-        for byte in digest(name) {
-            // Writing to a string does not fail.
-            let _ = write!(tag, "{byte:02x}");
-        }
-        self.tagged(kind.as_str(), &tag)
+        self.tagged(kind.as_str(), &format!("{:032x}", u128::from_be_bytes(digest(name))))
     }
 
     /// The key of all that is cached of this group.
@@ -75,15 +65,8 @@ impl Keys {
 }
 
 /// The field of an entry in its group. The group's own fields have names of other lengths.
-pub(super) fn field(entry: &str) -> [u8; DIGEST_BYTES] {
+pub(super) fn field(entry: &str) -> [u8; 16] {
     digest(entry)
-}
-
-fn digest(text: &str) -> [u8; DIGEST_BYTES] {
-    let [digest, ..] = *sha256(text.as_bytes()).as_chunks::<DIGEST_BYTES>().0 else {
-        return [0; DIGEST_BYTES];
-    };
-    digest
 }
 
 #[cfg(test)]

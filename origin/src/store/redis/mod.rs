@@ -33,7 +33,9 @@ use shared::{
 use tokio::task::JoinHandle;
 
 use super::{
-    ephemeral::{CacheGroup, Cached, CodeOutcome, Ephemeral, OneTimeCode, WindowDecision},
+    ephemeral::{
+        CacheGroup, Cached, CodeOutcome, Ephemeral, MAX_ENTRIES_A_GROUP, OneTimeCode, WindowDecision,
+    },
     error::{StoreError, StoreResult},
 };
 use crate::config::stores::RedisConfig;
@@ -52,8 +54,6 @@ const MAX_KEPT_MS: i64 = 3_650 * DAY_MS;
 const LEASE_MS: i64 = 600_000;
 /// The largest entry that is cached.
 const MAX_ENTRY_BYTES: usize = 256 * 1024;
-/// The most entries of a cache group; the sizes of pages are the caller's choice.
-const MAX_ENTRIES_A_GROUP: usize = 32;
 /// A lease that no group has: what is read with it is not cached.
 const NO_LEASE: Id = Id::from_bytes([0; 16]);
 const MICROS_A_MILLI: i64 = 1_000;
@@ -131,11 +131,21 @@ impl Ephemeral for RedisEphemeral {
         Ok(decision)
     }
 
+    async fn take_back(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<()> {
+        let mut call = self.call(&scripts::TAKE_BACK, Kind::Window, key);
+        call.arg(now.as_millis()).arg(window.window_ms());
+        // While Redis is away, what was counted there stays until its window closes.
+        let taken_back = self.run::<()>(&call).await.map_err(|Unanswered| self.server.unavailable());
+        let taken_back_here = self.local.take_back(key, window, now).await;
+        taken_back.or(taken_back_here)
+    }
+
     async fn forget(&self, key: &str) -> StoreResult<()> {
         let name = self.server.keys.of(Kind::Window, key);
         // While Redis is away, what was counted there stays until its window closes.
-        let _ = self.server.ask(|connection| server::unlink(connection, name)).await;
-        self.local.forget(key).await
+        let forgotten = self.server.ask(|connection| server::unlink(connection, name)).await;
+        let forgotten_here = self.local.forget(key).await;
+        forgotten.or(forgotten_here)
     }
 
     async fn admit(&self, key: &str, rate: Gcra, now: Timestamp) -> StoreResult<GcraDecision> {

@@ -24,6 +24,7 @@ macro_rules! scripts {
 
 scripts! {
     COUNT = "scripts/count.lua";
+    TAKE_BACK = "scripts/take_back.lua";
     ADMIT = "scripts/admit.lua";
     FIRST_SEEN = "scripts/first_seen.lua";
     REMEMBER = "scripts/remember.lua";

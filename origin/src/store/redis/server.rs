@@ -51,6 +51,9 @@ const PROBE_MS: i64 = 1_000;
 /// Invalidations that are confirmed at once.
 const FLUSH_AT_ONCE: usize = 256;
 
+/// Why a server counts as away that has said nothing.
+const LATE: &str = "no answer in time";
+
 /// A Redis server or cluster that may be away.
 pub(super) struct Server {
     pub(super) keys: Keys,
@@ -97,10 +100,7 @@ impl Server {
             Ok(()) => Ok(()),
             Err(NoLink { why, is_certain: true }) => Err(StoreError::Refused(why)),
             Err(NoLink { why, .. }) => {
-                tracing::warn!(
-                    why,
-                    "Redis does not answer: limits and caches are the process's own until it does"
-                );
+                tell_away(&why);
                 Ok(())
             }
         }
@@ -199,7 +199,7 @@ impl Server {
                 tracing::error!(%error, "a value in Redis is not what was stored there");
             }
             Ok(Err(error)) => self.give_up(link, &error.to_string()),
-            Err(_) => self.give_up(link, "no answer in time"),
+            Err(_) => self.give_up(link, LATE),
         }
         Err(Unanswered)
     }
@@ -216,7 +216,7 @@ impl Server {
         }
         link.is_given_up.store(true, Ordering::Release);
         link.given_up.notify_waiters();
-        tracing::warn!(why, "Redis does not answer: limits and caches are the process's own until it does");
+        tell_away(why);
     }
 
     /// Makes a connection and uses it from then on.
@@ -305,7 +305,7 @@ impl Link {
 
 impl NoLink {
     fn late() -> Self {
-        Self { why: "no answer in time".to_owned(), is_certain: false }
+        Self { why: LATE.to_owned(), is_certain: false }
     }
 }
 
@@ -313,6 +313,10 @@ impl From<RedisError> for NoLink {
     fn from(error: RedisError) -> Self {
         Self { why: error.to_string(), is_certain: can_never_work(&error) }
     }
+}
+
+fn tell_away(why: &str) {
+    tracing::warn!(why, "Redis does not answer: limits and caches are the process's own until it does");
 }
 
 async fn ping(mut connection: Connection) -> RedisResult<()> {

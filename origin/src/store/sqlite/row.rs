@@ -83,8 +83,3 @@ impl<'a> Columns<'a> {
         StoreError::Corrupt { table: self.table, column, row: key.unwrap_or_else(|_| "a row".to_owned()) }
     }
 }
-
-/// A count as SQLite holds it. Nothing that is counted here comes near the bound.
-pub(super) fn to_sql_count(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}

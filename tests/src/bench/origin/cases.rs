@@ -22,7 +22,7 @@ use super::{
 use crate::{
     bench::{
         figures::{Rounds, percentile_ms},
-        load::{Lane, hammer},
+        load::{Lane, Site, hammer},
         progress,
     },
     client::messages_path,
@@ -151,16 +151,14 @@ async fn refreshes(stage: &Stage, effort: Effort) -> Figure {
     let mut most = Rounds::default();
     let mut tokens: Vec<_> =
         stage.people.iter().map(|person| person.phone.tokens.refresh_token.clone()).collect();
+    let users = u32::try_from(USERS).expect("a few users");
+    let between = Duration::from_secs(1) * users / REFRESHES_A_SECOND;
     for round in 0..=effort.rounds {
         progress(&format!("token refresh at {REFRESHES_A_SECOND}/s: round {round} of {}", effort.rounds));
-        let between =
-            Duration::from_secs(1) * u32::try_from(USERS).expect("a few users") / REFRESHES_A_SECOND;
         let began = Instant::now();
         let mut running = JoinSet::new();
-        for (index, token) in tokens.drain(..).enumerate() {
-            let first = began
-                + between * u32::try_from(index).expect("a few users")
-                    / u32::try_from(USERS).expect("a few users");
+        for (index, token) in (0..users).zip(tokens.drain(..)) {
+            let first = began + between * index / users;
             running.spawn(refresh_on(stage.site(), token, first, between, began + effort.length));
         }
         let mut took = Vec::new();
@@ -177,7 +175,7 @@ async fn refreshes(stage: &Stage, effort: Effort) -> Figure {
 }
 
 async fn refresh_on(
-    site: crate::bench::load::Site,
+    site: Site,
     mut token: String,
     first: Instant,
     between: Duration,

@@ -1,4 +1,4 @@
-//! Finished turns, signed as the Worker signs them.
+//! Deliveries of finished turns, signed as the Worker signs them.
 
 use std::sync::{
     Arc,
@@ -8,21 +8,17 @@ use std::sync::{
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use shared::{
-    api::{
-        chat::{FinishReason, Message, Part, Role, TurnStatus},
-        internal::{TURNS_PATH, TurnDelivery},
-        usage::Usage,
-    },
+    api::{internal::TURNS_PATH, usage::Usage},
     auth::edge::{EdgeKeys, EdgeRequest, sha256},
     http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
     id::Id,
-    time::Timestamp,
 };
 
 use crate::{
     bench::load::{Lane, Site, Template},
     client::Phone,
     clock::now,
+    delivery::{delivery, fresh_id},
 };
 
 const ADDRESS: &str = "203.0.113.7";
@@ -30,6 +26,8 @@ const QUESTION: &str =
     "What is the weather like on the other side of the lake, and will it stay so until Sunday?";
 /// About as long as an answer to it.
 const ANSWER_WORDS: usize = 120;
+const USAGE: Usage =
+    Usage { input_tokens: 24, output_tokens: 160, cached_tokens: 0, reasoning_tokens: 0, total_tokens: 184 };
 
 /// Turns of one conversation, one after the other.
 #[derive(Clone, Debug)]
@@ -40,7 +38,7 @@ struct Parts {
     site: Site,
     keys: EdgeKeys,
     authorization: String,
-    user_id: Id,
+    phone: Phone,
     conversation: Id,
     answer: String,
     next: AtomicU64,
@@ -53,7 +51,7 @@ impl Deliveries {
             site,
             keys,
             authorization: format!("Bearer {}", phone.tokens.access_token),
-            user_id: phone.tokens.user.id,
+            phone: phone.clone(),
             conversation,
             answer: vec!["sunny"; ANSWER_WORDS].join(" "),
             next: AtomicU64::new(0),
@@ -84,8 +82,10 @@ impl Deliveries {
 
     fn next(&self) -> Template {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let body = serde_json::to_vec(&self.turn(number)).expect("a delivery is JSON");
-        let request_id = new_id(now()).to_string();
+        let Parts { phone, conversation, answer, .. } = &*self.0;
+        let turn = delivery(phone, *conversation, 2 * number, (QUESTION, answer), USAGE);
+        let body = serde_json::to_vec(&turn).expect("a delivery is JSON");
+        let request_id = fresh_id().to_string();
         let signed = EdgeRequest {
             method: "POST",
             path_and_query: TURNS_PATH,
@@ -93,7 +93,7 @@ impl Deliveries {
             request_id: &request_id,
             client_ip: ADDRESS,
         };
-        let signature = self.0.keys.sign(&signed, now(), &new_id(now()).to_string());
+        let signature = self.0.keys.sign(&signed, now(), &fresh_id().to_string());
         let headers = [
             ("content-type", "application/json"),
             ("authorization", &self.0.authorization),
@@ -103,56 +103,4 @@ impl Deliveries {
         ];
         self.0.site.request(Method::POST, TURNS_PATH, &headers, Bytes::from(body))
     }
-
-    fn turn(&self, number: u64) -> TurnDelivery {
-        let at = now();
-        let turn_id = new_id(at);
-        let usage = Usage { input_tokens: 24, output_tokens: 160, total_tokens: 184, ..Usage::default() };
-        let question = self.message(turn_id, Role::User, 2 * number + 1, QUESTION, at);
-        let mut answer = self.message(turn_id, Role::Assistant, 2 * number + 2, &self.0.answer, at);
-        answer.parent_id = Some(question.id);
-        answer.finish_reason = Some(FinishReason::Stop);
-        answer.usage = Some(usage);
-        TurnDelivery {
-            turn_id,
-            user_id: self.0.user_id,
-            conversation_id: self.0.conversation,
-            status: TurnStatus::Completed,
-            model: "fast".to_owned(),
-            error: None,
-            user_message: question,
-            assistant_message: answer,
-            usage,
-            last_event_id: 120,
-            created_at: at,
-            finished_at: at,
-        }
-    }
-
-    fn message(&self, turn_id: Id, role: Role, seq: u64, content: &str, at: Timestamp) -> Message {
-        Message {
-            id: new_id(at),
-            conversation_id: self.0.conversation,
-            turn_id,
-            parent_id: None,
-            seq,
-            role,
-            content: content.to_owned(),
-            parts: vec![Part::Text { text: content.to_owned() }],
-            status: TurnStatus::Completed,
-            finish_reason: None,
-            model: Some("fast".to_owned()),
-            usage: None,
-            tool_calls: Vec::new(),
-            created_at: at,
-            updated_at: at,
-        }
-    }
-}
-
-/// An id that no other is like.
-fn new_id(at: Timestamp) -> Id {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let [a, b, c, d, e, f, g, h] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-    Id::new(at, [0, 0, a, b, c, d, e, f, g, h])
 }

@@ -132,8 +132,7 @@ fn document(message: &Message, seq: u64) -> Attempt<Document> {
     set(&mut document, "model", message.model.as_deref());
     set(&mut document, "usage", message.usage.as_ref().map(usage_document));
     // One text part that is the content is not written twice.
-    let is_plain = matches!(message.parts.as_slice(), [Part::Text { text }] if *text == message.content);
-    if !is_plain {
+    if !message.is_plain() {
         document.insert("parts", message.parts.iter().map(part_document).collect::<Vec<_>>());
     }
     if !message.tool_calls.is_empty() {

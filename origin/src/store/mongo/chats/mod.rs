@@ -125,16 +125,9 @@ impl Chats for MongoChats {
         self.0
             .run(|_| async move {
                 let newest = MessagesPage { order: Order::Desc, after: None, limit };
-                let mut messages = messages::page(self.0.db(), conversation_id, newest).await?;
-                messages.reverse();
+                let messages = messages::page(self.0.db(), conversation_id, newest).await?;
                 let conversation = conversations::find(self.0.db(), user_id, conversation_id).await?;
-                Ok(conversation.map(|conversation| ConversationContext {
-                    conversation_id,
-                    model: conversation.model,
-                    system: conversation.system,
-                    last_seq: messages.last().map_or(0, |message| message.seq),
-                    messages,
-                }))
+                Ok(conversation.map(|conversation| ConversationContext::of(conversation, messages)))
             })
             .await
     }

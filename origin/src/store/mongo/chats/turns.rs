@@ -39,13 +39,12 @@ pub(super) async fn record(db: &Db, delivery: &TurnDelivery) -> Attempt<Option<u
         messages::take_back_on_conflict(db, &fault, &places.inserted).await?;
         return Err(fault);
     }
-    let last_text = if answer.content.is_empty() { &delivery.user_message.content } else { &answer.content };
     let highest = conversations::advance(
         db,
         delivery.user_id,
         conversation_id,
         places.answered_at,
-        last_text,
+        delivery.last_text(),
         answer.created_at,
         delivery.finished_at,
     )
@@ -114,8 +113,6 @@ fn document(delivery: &TurnDelivery) -> Document {
 }
 
 fn read_error(fields: &Fields<'_>) -> Attempt<Option<TurnError>> {
-    let known = |text: &str| ErrorCode::ALL.iter().copied().find(|code| code.as_str() == text);
-    let Some(code) = fields.optional_word("error_code", known)? else { return Ok(None) };
-    let detail = fields.optional_string("error_detail")?;
-    Ok(Some(TurnError { code, detail: detail.unwrap_or_else(|| code.default_detail().to_owned()) }))
+    let Some(code) = fields.optional_word("error_code", ErrorCode::parse)? else { return Ok(None) };
+    Ok(Some(TurnError::new(code, fields.optional_string("error_detail")?)))
 }

@@ -18,6 +18,13 @@ use crate::store::{
     },
 };
 
+/// The columns [`read`] reads, in its order, of the sessions as `s` and the users as `u`.
+macro_rules! columns {
+    () => {
+        concat!(users::user_columns!(), ", s.id, s.expires_at, s.ended_at")
+    };
+}
+
 /// Forgets, and opens unless the session is there. Rows are locked in one order, so that two sign-ins of a user at once
 /// wait for each other and never for both.
 const OPEN: &str = "\
@@ -58,15 +65,17 @@ pub(super) async fn open(c: &Connection, session: &NewSession, forget_before: Ti
 
 /// A session of this user, with them.
 pub(super) async fn find(c: &Connection, user_id: Id, id: Id) -> Step<Option<SessionOfUser>> {
-    let sql = "SELECT u.id, u.email, u.email_verified, u.phone, u.phone_verified, u.display_name, u.avatar_url, u.locale, \
-               u.timezone, u.plan, u.created_at, s.id, s.expires_at, s.ended_at \
-               FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2";
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2"
+    );
     let row = c.row(sql, &[&key(id), &key(user_id)]).await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(read(&row)?.0))
 }
 
-/// Reads the columns of [`find`], and returns what follows them.
+/// Reads the columns of `columns`, and returns what follows them.
 fn read(row: &Row) -> StoreResult<(SessionOfUser, Columns<'_>)> {
     let mut columns = Columns::of("users", row);
     let user = users::read(&mut columns)?;
@@ -86,13 +95,14 @@ const LOCK: &str = "SELECT FROM sessions WHERE id = (SELECT session_id FROM refr
                     FOR NO KEY UPDATE";
 
 /// The session and user of a token, the token, and its successor.
-const PRESENTED: &str = "\
-    SELECT u.id, u.email, u.email_verified, u.phone, u.phone_verified, u.display_name, u.avatar_url, u.locale, \
-        u.timezone, u.plan, u.created_at, s.id, s.expires_at, s.ended_at, t.expires_at, t.used_at, \
-        n.expires_at, n.used_at \
-    FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id \
-        LEFT JOIN refresh_tokens n ON n.hash = t.successor \
-    WHERE t.hash = $1";
+const PRESENTED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", t.expires_at, t.used_at, n.expires_at, n.used_at \
+     FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id \
+         LEFT JOIN refresh_tokens n ON n.hash = t.successor \
+     WHERE t.hash = $1"
+);
 
 const USE: &str = "\
     WITH used AS ( \

@@ -9,8 +9,9 @@ use crate::store::{
     postgres::{
         failure::Step,
         pool::Connection,
-        row::{Columns, key, to_sql_count},
+        row::{Columns, key},
     },
+    values::signed,
 };
 
 /// One statement: only a turn whose row is new is added to its day.
@@ -48,11 +49,11 @@ pub(super) async fn record(c: &Connection, entry: &UsageEntry) -> Step<bool> {
                 &key(entry.user_id),
                 &entry.at.as_millis(),
                 &entry.model,
-                &to_sql_count(entry.usage.input_tokens),
-                &to_sql_count(entry.usage.output_tokens),
-                &to_sql_count(entry.usage.cached_tokens),
-                &to_sql_count(entry.usage.reasoning_tokens),
-                &to_sql_count(entry.usage.total_tokens),
+                &signed(entry.usage.input_tokens),
+                &signed(entry.usage.output_tokens),
+                &signed(entry.usage.cached_tokens),
+                &signed(entry.usage.reasoning_tokens),
+                &signed(entry.usage.total_tokens),
                 &entry.failed,
                 &entry.at.day(),
             ],

@@ -13,6 +13,15 @@ use crate::store::{
     },
 };
 
+/// The columns [`read`] reads, in its order, of the users as `u`.
+macro_rules! user_columns {
+    () => {
+        "u.id, u.email, u.email_verified, u.phone, u.phone_verified, u.display_name, u.avatar_url, u.locale, \
+         u.timezone, u.plan, u.created_at"
+    };
+}
+pub(super) use user_columns;
+
 /// Reads next to nothing of a table.
 pub(super) async fn answer(c: &Connection) -> Step<()> {
     c.rows("SELECT FROM users LIMIT 1", &[]).await?;
@@ -92,16 +101,18 @@ pub(super) async fn credential(c: &Connection, email: &str) -> Step<Option<Crede
         // No stored text has this character, and PostgreSQL does not even compare with it.
         return Ok(None);
     }
-    let sql = "SELECT u.id, u.email, u.email_verified, u.phone, u.phone_verified, u.display_name, u.avatar_url, u.locale, \
-               u.timezone, u.plan, u.created_at, k.password_hash \
-               FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = $1";
+    let sql = concat!(
+        "SELECT ",
+        user_columns!(),
+        ", k.password_hash FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = $1"
+    );
     let Some(row) = c.row(sql, &[&email]).await? else { return Ok(None) };
     let mut columns = Columns::of("users", &row);
     let user = read(&mut columns)?;
     Ok(Some(Credential { user, password_hash: columns.get("password_hash")? }))
 }
 
-/// Reads the columns from `id` to `created_at`, in the order of [`credential`].
+/// Reads the columns of `user_columns`.
 pub(super) fn read(columns: &mut Columns<'_>) -> StoreResult<User> {
     Ok(User {
         id: columns.id("id")?,

@@ -43,11 +43,11 @@ pub(super) fn forget_expired(c: &Connection, user_id: Id, before: Timestamp) -> 
 
 /// A session with its user.
 pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<SessionOfUser>> {
-    let mut statement = c.prepare_cached(
-        "SELECT u.id, u.email, u.email_verified, u.phone, u.phone_verified, u.display_name, u.avatar_url, u.locale, \
-         u.timezone, u.plan, u.created_at, s.id, s.expires_at, s.ended_at \
-         FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?1",
-    )?;
+    let mut statement = c.prepare_cached(concat!(
+        "SELECT ",
+        users::user_columns!(),
+        ", s.id, s.expires_at, s.ended_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?1"
+    ))?;
     let mut rows = statement.query([id.as_bytes()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let mut columns = Columns::of("sessions", row);

@@ -6,7 +6,8 @@ use shared::{api::usage::UsageTotals, id::Id};
 use crate::store::{
     accounts::{UsageEntry, UsageRow},
     error::{StoreError, StoreResult},
-    sqlite::row::{Columns, to_sql_count},
+    sqlite::row::Columns,
+    values::signed,
 };
 
 /// Counts a turn, unless it has been counted.
@@ -22,11 +23,11 @@ pub(super) fn record(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
             ":user_id": entry.user_id.as_bytes(),
             ":at": entry.at.as_millis(),
             ":model": entry.model,
-            ":input": to_sql_count(entry.usage.input_tokens),
-            ":output": to_sql_count(entry.usage.output_tokens),
-            ":cached": to_sql_count(entry.usage.cached_tokens),
-            ":reasoning": to_sql_count(entry.usage.reasoning_tokens),
-            ":total": to_sql_count(entry.usage.total_tokens),
+            ":input": signed(entry.usage.input_tokens),
+            ":output": signed(entry.usage.output_tokens),
+            ":cached": signed(entry.usage.cached_tokens),
+            ":reasoning": signed(entry.usage.reasoning_tokens),
+            ":total": signed(entry.usage.total_tokens),
             ":failed": entry.failed,
         })?;
     if inserted == 1 { add_to_day(c, entry) } else { same_user(c, entry) }
@@ -45,10 +46,10 @@ fn add_to_day(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
         ":user_id": entry.user_id.as_bytes(),
         ":day": entry.at.day(),
         ":model": entry.model,
-        ":input": to_sql_count(entry.usage.input_tokens),
-        ":output": to_sql_count(entry.usage.output_tokens),
-        ":cached": to_sql_count(entry.usage.cached_tokens),
-        ":reasoning": to_sql_count(entry.usage.reasoning_tokens),
+        ":input": signed(entry.usage.input_tokens),
+        ":output": signed(entry.usage.output_tokens),
+        ":cached": signed(entry.usage.cached_tokens),
+        ":reasoning": signed(entry.usage.reasoning_tokens),
         ":failed": entry.failed,
     })?;
     Ok(())

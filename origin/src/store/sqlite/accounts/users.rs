@@ -12,6 +12,15 @@ use crate::store::{
     sqlite::row::Columns,
 };
 
+/// The columns [`read`] reads, in its order, of the users as `u`.
+macro_rules! user_columns {
+    () => {
+        "u.id, u.email, u.email_verified, u.phone, u.phone_verified, u.display_name, u.avatar_url, u.locale, \
+         u.timezone, u.plan, u.created_at"
+    };
+}
+pub(super) use user_columns;
+
 /// Inserts a user with their password, unless the account is there already: then that is the answer.
 pub(super) fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreResult<Option<Registration>> {
     let known: Option<[u8; 16]> = c
@@ -47,11 +56,11 @@ pub(super) fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreR
 
 /// The user with this e-mail and their password's hash.
 pub(super) fn credential(c: &Connection, email: &str) -> StoreResult<Option<Credential>> {
-    let mut statement = c.prepare_cached(
-        "SELECT u.id, u.email, u.email_verified, u.phone, u.phone_verified, u.display_name, u.avatar_url, u.locale, \
-         u.timezone, u.plan, u.created_at, k.password_hash \
-         FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = ?1",
-    )?;
+    let mut statement = c.prepare_cached(concat!(
+        "SELECT ",
+        user_columns!(),
+        ", k.password_hash FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = ?1"
+    ))?;
     let mut rows = statement.query([email])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let mut columns = Columns::of("users", row);
@@ -64,7 +73,7 @@ pub(super) fn exists(c: &Connection, id: Id) -> StoreResult<bool> {
     Ok(c.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.exists([id.as_bytes()])?)
 }
 
-/// Reads the columns from `id` to `created_at`, in the order of [`credential`].
+/// Reads the columns of `user_columns`.
 pub(super) fn read(columns: &mut Columns<'_>) -> StoreResult<User> {
     Ok(User {
         id: columns.id("id")?,

@@ -4,11 +4,7 @@ use rusqlite::Connection;
 use shared::id::Id;
 
 use super::conversations;
-use crate::store::{
-    chats::Change,
-    error::StoreResult,
-    sqlite::row::{Columns, to_sql_count},
-};
+use crate::store::{chats::Change, error::StoreResult, sqlite::row::Columns, values::signed};
 
 /// The changes after a place, in the order of the unique index of places.
 pub(super) const AFTER: &str = "SELECT conversation_id, position FROM changes WHERE user_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
@@ -17,7 +13,7 @@ pub(super) const AFTER: &str = "SELECT conversation_id, position FROM changes WH
 /// for all: none is seen newer than its place says.
 pub(super) fn after(c: &Connection, user_id: Id, position: u64, limit: u32) -> StoreResult<Vec<Change>> {
     let mut statement = c.prepare_cached(AFTER)?;
-    let mut rows = statement.query((user_id.as_bytes(), to_sql_count(position), limit))?;
+    let mut rows = statement.query((user_id.as_bytes(), signed(position), limit))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let mut columns = Columns::of("changes", row);

@@ -10,7 +10,8 @@ use shared::{
 use crate::store::{
     chats::{ActivityPosition, ConversationsPage},
     error::{StoreError, StoreResult},
-    sqlite::row::{Columns, to_sql_count},
+    sqlite::row::Columns,
+    values::signed,
 };
 
 /// The columns [`read`] reads, in its order.
@@ -56,7 +57,7 @@ pub(super) fn insert(c: &Connection, user_id: Id, conversation: &Conversation) -
             ":system": conversation.system,
             ":pinned": conversation.pinned,
             ":archived": conversation.archived,
-            ":message_count": to_sql_count(conversation.message_count),
+            ":message_count": signed(conversation.message_count),
             ":preview": conversation.last_message_preview,
             ":last_message_at": conversation.last_message_at.map(Timestamp::as_millis),
             ":activity_at": ActivityPosition::of(conversation).activity_at.as_millis(),
@@ -153,7 +154,7 @@ pub(super) fn advance(
         )?
         .query_one(
             named_params! {
-                ":seq": to_sql_count(seq),
+                ":seq": signed(seq),
                 ":preview": preview(text),
                 ":at": at.as_millis(),
                 ":changed_at": changed_at.as_millis(),

@@ -14,7 +14,8 @@ use shared::{
 use crate::store::{
     chats::MessagesPage,
     error::{StoreError, StoreResult},
-    sqlite::row::{Columns, to_sql_count},
+    sqlite::row::Columns,
+    values::signed,
 };
 
 /// The columns [`read`] reads, in its order.
@@ -47,7 +48,7 @@ pub(super) fn insert(c: &Connection, message: &Message, at_least: u64) -> StoreR
     let wanted = message.seq.max(at_least).max(1);
     let taken = c
         .prepare_cached("SELECT 1 FROM messages WHERE conversation_id = ?1 AND seq = ?2")?
-        .exists((message.conversation_id.as_bytes(), to_sql_count(wanted)))?;
+        .exists((message.conversation_id.as_bytes(), signed(wanted)))?;
     let seq = if taken { highest(c, message.conversation_id)?.saturating_add(1) } else { wanted };
     insert_at(c, message, seq)?;
     Ok(seq)
@@ -62,8 +63,8 @@ pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<Message>> {
 /// A page by `seq`.
 pub(super) fn page(c: &Connection, conversation_id: Id, page: MessagesPage) -> StoreResult<Vec<Message>> {
     let (sql, after) = match page.order {
-        Order::Asc => (PAGE_UP, page.after.map_or(0, to_sql_count)),
-        Order::Desc => (PAGE_DOWN, page.after.map_or(i64::MAX, to_sql_count)),
+        Order::Asc => (PAGE_UP, page.after.map_or(0, signed)),
+        Order::Desc => (PAGE_DOWN, page.after.map_or(i64::MAX, signed)),
     };
     let mut statement = c.prepare_cached(sql)?;
     let mut rows = statement.query((conversation_id.as_bytes(), after, page.limit))?;
@@ -98,14 +99,16 @@ fn highest(c: &Connection, conversation_id: Id) -> StoreResult<u64> {
 
 fn insert_at(c: &Connection, message: &Message, seq: u64) -> StoreResult<()> {
     let unwritable = |_| StoreError::Conflict("a message that cannot be written as JSON");
-    let is_plain = matches!(message.parts.as_slice(), [Part::Text { text }] if *text == message.content);
-    let parts =
-        if is_plain { None } else { Some(serde_json::to_string(&message.parts).map_err(unwritable)?) };
+    let parts = if message.is_plain() {
+        None
+    } else {
+        Some(serde_json::to_string(&message.parts).map_err(unwritable)?)
+    };
     let tool_calls = match message.tool_calls.as_slice() {
         [] => None,
         calls => Some(serde_json::to_string(calls).map_err(unwritable)?),
     };
-    let tokens = |count: fn(&Usage) -> u64| message.usage.as_ref().map(count).map(to_sql_count);
+    let tokens = |count: fn(&Usage) -> u64| message.usage.as_ref().map(count).map(signed);
     c.prepare_cached(
         "INSERT INTO messages (id, conversation_id, turn_id, parent_id, seq, role, content, parts, status, \
          finish_reason, model, input_tokens, output_tokens, cached_tokens, reasoning_tokens, total_tokens, tool_calls, \
@@ -118,7 +121,7 @@ fn insert_at(c: &Connection, message: &Message, seq: u64) -> StoreResult<()> {
         ":conversation_id": message.conversation_id.as_bytes(),
         ":turn_id": message.turn_id.as_bytes(),
         ":parent_id": message.parent_id.as_ref().map(Id::as_bytes),
-        ":seq": to_sql_count(seq),
+        ":seq": signed(seq),
         ":role": message.role.as_str(),
         ":content": message.content,
         ":parts": parts,

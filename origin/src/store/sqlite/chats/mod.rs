@@ -111,15 +111,8 @@ impl Chats for SqliteChats {
                     return Ok(None);
                 };
                 let newest = MessagesPage { order: Order::Desc, after: None, limit };
-                let mut messages = messages::page(c, conversation_id, newest)?;
-                messages.reverse();
-                Ok(Some(ConversationContext {
-                    conversation_id,
-                    model: conversation.model,
-                    system: conversation.system,
-                    last_seq: messages.last().map_or(0, |message| message.seq),
-                    messages,
-                }))
+                let messages = messages::page(c, conversation_id, newest)?;
+                Ok(Some(ConversationContext::of(conversation, messages)))
             })
             .await
     }

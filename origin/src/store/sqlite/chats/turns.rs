@@ -14,7 +14,8 @@ use shared::{
 use super::{conversations, messages};
 use crate::store::{
     error::{StoreError, StoreResult},
-    sqlite::row::{Columns, to_sql_count},
+    sqlite::row::Columns,
+    values::signed,
 };
 
 /// The rules of [`crate::store::chats::Chats::record_turn`]; the caller holds the write transaction.
@@ -30,12 +31,11 @@ pub(super) fn record(c: &Connection, delivery: &TurnDelivery) -> StoreResult<Opt
     let answered_at = messages::insert(c, &delivery.assistant_message, asked_at.saturating_add(1))?;
     insert(c, delivery)?;
     let answer = &delivery.assistant_message;
-    let last_text = if answer.content.is_empty() { &delivery.user_message.content } else { &answer.content };
     conversations::advance(
         c,
         delivery.conversation_id,
         answered_at,
-        last_text,
+        delivery.last_text(),
         answer.created_at,
         delivery.finished_at,
     )
@@ -91,7 +91,7 @@ fn insert(c: &Connection, delivery: &TurnDelivery) -> StoreResult<()> {
             ":conversation_id": delivery.conversation_id.as_bytes(),
             ":user_message_id": delivery.user_message.id.as_bytes(),
             ":assistant_message_id": delivery.assistant_message.id.as_bytes(),
-            ":last_event_id": to_sql_count(delivery.last_event_id),
+            ":last_event_id": signed(delivery.last_event_id),
             ":error_code": error.map(|error| error.code.as_str()),
             ":error_detail": error.map(|error| error.detail.as_str()),
             ":created_at": delivery.created_at.as_millis(),
@@ -114,18 +114,13 @@ fn read(row: &Row<'_>) -> StoreResult<TurnRow> {
     let user_message_id = columns.id("user_message_id")?;
     let assistant_message_id = columns.id("assistant_message_id")?;
     let last_event_id = columns.count("last_event_id")?;
-    let code = columns.optional_word("error_code", |text| {
-        ErrorCode::ALL.iter().copied().find(|code| code.as_str() == text)
-    })?;
+    let code = columns.optional_word("error_code", ErrorCode::parse)?;
     let detail: Option<String> = columns.get("error_detail")?;
     Ok(TurnRow {
         user_message_id,
         assistant_message_id,
         last_event_id,
-        error: code.map(|code| TurnError {
-            code,
-            detail: detail.unwrap_or_else(|| code.default_detail().to_owned()),
-        }),
+        error: code.map(|code| TurnError::new(code, detail)),
         finished_at: columns.time("finished_at")?,
     })
 }

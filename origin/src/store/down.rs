@@ -26,7 +26,7 @@ use crate::store::{
     ephemeral::{CacheGroup, Cached, CodeOutcome, OneTimeCode, WindowDecision},
 };
 
-pub(super) struct Down;
+pub(crate) struct Down;
 
 fn down<T>() -> StoreResult<T> {
     Err(StoreError::Unavailable("a secret of the inside".to_owned()))
@@ -43,6 +43,10 @@ impl Ephemeral for Down {
     }
 
     async fn count(&self, _: &str, _: FixedWindow, _: Timestamp) -> StoreResult<WindowDecision> {
+        down()
+    }
+
+    async fn take_back(&self, _: &str, _: FixedWindow, _: Timestamp) -> StoreResult<()> {
         down()
     }
 

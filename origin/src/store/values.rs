@@ -1,0 +1,14 @@
+//! Values as more than one adapter writes them.
+
+use shared::auth::edge::sha256;
+
+/// A count as the databases hold it, whose integers have a sign. Nothing that is counted here comes near the bound.
+pub(super) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Sixteen bytes of a text's SHA-256: small whatever the text is, and nobody can choose two texts that meet.
+pub(super) fn digest(text: &str) -> [u8; 16] {
+    let [digest, ..] = *sha256(text.as_bytes()).as_chunks::<16>().0 else { return [0; 16] };
+    digest
+}
