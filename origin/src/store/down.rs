@@ -66,6 +66,10 @@ impl Ephemeral for Down {
         down()
     }
 
+    async fn recall(&self, _: &str, _: Timestamp) -> StoreResult<Option<Vec<u8>>> {
+        down()
+    }
+
     async fn put_code(&self, _: &str, _: OneTimeCode, _: Timestamp) -> StoreResult<()> {
         down()
     }

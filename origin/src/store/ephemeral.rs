@@ -104,6 +104,9 @@ pub trait Ephemeral: Send + Sync + 'static {
         now: Timestamp,
     ) -> StoreResult<Vec<u8>>;
 
+    /// What [`Self::remember`] would return under this key, if anything is remembered there.
+    async fn recall(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>>;
+
     /// Puts a code under this key, in place of any before it. Fails when it would not be there to be found.
     async fn put_code(&self, key: &str, code: OneTimeCode, now: Timestamp) -> StoreResult<()>;
 

@@ -32,6 +32,7 @@ macro_rules! suite {
             of_many_at_once_as_many_are_admitted_as_the_burst_holds
             of_many_that_remember_all_get_the_same
             what_is_remembered_lasts_its_time
+            what_is_remembered_is_recalled_for_its_time
             names_of_any_kind_are_apart
             of_many_right_guesses_one_is_accepted
             no_more_guesses_are_heard_than_the_code_bears
@@ -180,6 +181,23 @@ pub(super) async fn what_is_remembered_lasts_its_time(store: Store) {
     assert_eq!(remember(b"fourth", 9_000, 1_999).await.unwrap(), b"third");
     assert_eq!(remember(b"", 9_000, 2_000).await.unwrap(), b"");
     assert_eq!(remember(b"sixth", 9_000, 2_000).await.unwrap(), b"");
+}
+
+pub(super) async fn what_is_remembered_is_recalled_for_its_time(store: Store) {
+    let recall = |now| {
+        let store = Arc::clone(&store);
+        async move { store.recall("key", at(now)).await.unwrap() }
+    };
+    assert_eq!(recall(0).await, None);
+    // To look leaves nothing behind.
+    store.remember("key", b":1\xff".to_vec(), at(1_000), START).await.unwrap();
+    assert_eq!(recall(999).await.as_deref(), Some(&b":1\xff"[..]));
+    assert_eq!(store.recall("other", START).await.unwrap(), None);
+    store.remember("key", b"second".to_vec(), at(9_000), at(500)).await.unwrap();
+    assert_eq!(recall(999).await.as_deref(), Some(&b":1\xff"[..]));
+    assert_eq!(recall(1_000).await, None);
+    store.remember("key", vec![], at(2_000), at(1_000)).await.unwrap();
+    assert_eq!(recall(1_000).await.as_deref(), Some(&[][..]));
 }
 
 pub(super) async fn names_of_any_kind_are_apart(store: Store) {

@@ -129,6 +129,12 @@ impl Ephemeral for MemoryEphemeral {
         Ok(value)
     }
 
+    async fn recall(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>> {
+        let remembered = lock(&self.remembered);
+        let known = remembered.entries.get(&Key::of(key)).filter(|(_, until)| *until > now);
+        Ok(known.map(|(value, _)| value.clone()))
+    }
+
     async fn put_code(&self, key: &str, code: OneTimeCode, now: Timestamp) -> StoreResult<()> {
         lock(&self.codes).insert(Key::of(key), code, now, |code| code.expires_at > now)
     }

@@ -21,7 +21,7 @@ pub(super) use tests::private::PrivateRedis;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use redis::{FromRedisValue, Script, ScriptInvocation};
+use redis::{Cmd, FromRedisValue, Script, ScriptInvocation};
 use shared::{
     id::Id,
     limits::{
@@ -188,6 +188,19 @@ impl Ephemeral for RedisEphemeral {
         };
         // Whatever this process has answered while Redis was away, it goes on to answer.
         Ok(self.local.remember(key, value.clone(), until, now).await.unwrap_or(value))
+    }
+
+    async fn recall(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>> {
+        // Whatever this process has answered while Redis was away, it goes on to answer.
+        let here = self.local.recall(key, now).await;
+        if matches!(here, Ok(Some(_))) {
+            return here;
+        }
+        let get = Cmd::get(self.server.keys.of(Kind::Remembered, key));
+        let question = |mut connection| async move { get.query_async(&mut connection).await };
+        let Ok(stored) = self.server.ask::<Option<Vec<u8>>, _>(question).await else { return here };
+        let live = stored.and_then(scripts::remembered).filter(|(until, _)| *until > now);
+        Ok(live.map(|(_, value)| value))
     }
 
     async fn put_code(&self, key: &str, code: OneTimeCode, now: Timestamp) -> StoreResult<()> {

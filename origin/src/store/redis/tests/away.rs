@@ -115,6 +115,7 @@ async fn ask_everything(store: &RedisEphemeral) {
     assert!(!store.first_seen("fresh", at(1_000), START).await.unwrap());
     assert_eq!(store.remember("fresh", vec![1], at(1_000), START).await.unwrap(), [1]);
     assert_eq!(store.remember("fresh", vec![2], at(1_000), START).await.unwrap(), [1]);
+    assert_eq!(store.recall("fresh", START).await.unwrap(), Some(vec![1]));
     assert_eq!(store.put_code("fresh", CODE, START).await.unwrap_err().kind(), "unavailable");
     assert_eq!(store.try_code("fresh", [1; 32], START).await.unwrap_err().kind(), "unavailable");
     for entry in ["a", "b"] {
@@ -184,8 +185,9 @@ async fn a_server_that_is_restarted_is_used_again() {
     store.put_code("key", CODE, START).await.unwrap();
     assert_eq!(store.try_code("key", [1; 32], START).await.unwrap(), CodeOutcome::Accepted);
     assert_eq!(allowed(&store, "key", 9).await, 3);
-    // What this process has seen meanwhile is not new.
+    // What this process has seen meanwhile is not new, and what it has remembered is there.
     assert!(!store.first_seen("fresh", at(1_000), START).await.unwrap());
+    assert_eq!(store.recall("fresh", START).await.unwrap(), Some(vec![1]));
 }
 
 /// Puts one page into the cache and sees that it is there.

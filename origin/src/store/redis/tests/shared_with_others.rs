@@ -46,6 +46,7 @@ async fn what_one_process_caches_another_finds_and_forgets() {
     assert_eq!(other.try_code("key", [1; 32], START).await.unwrap(), CodeOutcome::Accepted);
 
     assert_eq!(one.remember("key", vec![1], at(1_000), START).await.unwrap(), [1]);
+    assert_eq!(other.recall("key", START).await.unwrap(), Some(vec![1]));
     assert_eq!(other.remember("key", vec![2], at(1_000), START).await.unwrap(), [1]);
 }
 
