@@ -66,8 +66,8 @@ pub struct Cached {
 
 /// Short-lived state.
 ///
-/// Limits, nonces and remembered values are answered by the process itself while a server does not answer, so those
-/// methods fail only when the process is overloaded, too.
+/// Limits, nonces and remembered values are answered by the process itself while a server does not answer. Limits and
+/// nonces fail only when the process is overloaded, too; of remembered values it forgets the oldest instead.
 #[async_trait]
 pub trait Ephemeral: Send + Sync + 'static {
     /// The name of the product behind, such as `memory`.

@@ -1,6 +1,7 @@
 //! The ephemeral port in the process's own memory: bounded, lost with the process, not shared with another.
 
 mod cache;
+mod remembered;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -24,11 +25,11 @@ use super::{
     values::digest,
 };
 use cache::Cache;
+use remembered::Remembered;
 
-/// The most entries of one kind. Beyond it the store says that it is overloaded, and its callers fail open.
+/// The most windows, rates, marks or codes. Beyond it the store says that it is overloaded: limits and marks fail open,
+/// and a code is not sent.
 const MAX_ENTRIES: usize = 500_000;
-/// The most values that are remembered: they are larger, and last longer than what is counted.
-const MAX_REMEMBERED: usize = 100_000;
 /// The fewest entries worth a search for those that have expired.
 const MIN_SWEEP: usize = 1_024;
 /// How long a full table waits for the next search, in milliseconds.
@@ -39,7 +40,7 @@ pub struct MemoryEphemeral {
     windows: Mutex<Expiring<(FixedWindow, WindowState)>>,
     rates: Mutex<Expiring<(Tat, Timestamp)>>,
     seen: Mutex<Expiring<Timestamp>>,
-    remembered: Mutex<Expiring<(Vec<u8>, Timestamp)>>,
+    remembered: Mutex<Remembered>,
     codes: Mutex<Expiring<OneTimeCode>>,
     cache: Mutex<Cache>,
 }
@@ -50,7 +51,7 @@ impl Default for MemoryEphemeral {
             windows: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
             rates: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
             seen: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
-            remembered: Mutex::new(Expiring::up_to(MAX_REMEMBERED)),
+            remembered: Mutex::default(),
             codes: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
             cache: Mutex::default(),
         }
@@ -122,17 +123,15 @@ impl Ephemeral for MemoryEphemeral {
     ) -> StoreResult<Vec<u8>> {
         let mut remembered = lock(&self.remembered);
         let key = Key::of(key);
-        if let Some((known, _)) = remembered.entries.get(&key).filter(|(_, known_until)| *known_until > now) {
-            return Ok(known.clone());
+        if let Some(known) = remembered.get(key, now) {
+            return Ok(known.to_vec());
         }
-        remembered.insert(key, (value.clone(), until), now, |(_, known_until)| *known_until > now)?;
+        remembered.insert(key, value.clone(), until, now);
         Ok(value)
     }
 
     async fn recall(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>> {
-        let remembered = lock(&self.remembered);
-        let known = remembered.entries.get(&Key::of(key)).filter(|(_, until)| *until > now);
-        Ok(known.map(|(value, _)| value.clone()))
+        Ok(lock(&self.remembered).get(Key::of(key), now).map(<[u8]>::to_vec))
     }
 
     async fn put_code(&self, key: &str, code: OneTimeCode, now: Timestamp) -> StoreResult<()> {
@@ -222,14 +221,14 @@ impl<T> Expiring<T> {
     }
 }
 
-/// Every change of the tables is a single insert or remove, so a panic while one is held leaves nothing half done.
+/// No change of the tables can panic half way, so one that was held in a panic is as good as any.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{remembered::MAX_REMEMBERED, *};
 
     const START: Timestamp = Timestamp::from_millis(1_795_253_400_000);
 
@@ -241,6 +240,22 @@ mod tests {
         }
         assert!(store.first_seen("later", START.plus_millis(20), START.plus_millis(10)).await.unwrap());
         assert_eq!(lock(&store.seen).entries.len(), 1);
+    }
+
+    /// A day's idempotency keys are more than there is room for: that must stop no new one.
+    #[tokio::test]
+    async fn what_is_remembered_makes_room_for_what_is_newer() {
+        let store = MemoryEphemeral::default();
+        for index in 0..=MAX_REMEMBERED {
+            let (key, value) = (index.to_string(), index.to_be_bytes().to_vec());
+            let remembered = store.remember(&key, value.clone(), START.plus_millis(10), START).await;
+            assert_eq!(remembered.unwrap(), value);
+        }
+        assert_eq!(store.recall("0", START).await.unwrap(), None);
+        for index in [1, MAX_REMEMBERED] {
+            let known = store.recall(&index.to_string(), START).await.unwrap();
+            assert_eq!(known, Some(index.to_be_bytes().to_vec()));
+        }
     }
 
     #[tokio::test]
