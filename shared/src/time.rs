@@ -5,7 +5,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Milliseconds of one second.
 pub const SECOND_MS: i64 = 1_000;
@@ -19,6 +19,9 @@ pub struct Timestamp(i64);
 impl Timestamp {
     /// The last millisecond of the year 9999, the latest time RFC 3339 can write.
     pub const MAX: Self = Self(253_402_300_799_999);
+
+    /// The first millisecond of the year 0000, the earliest.
+    const EARLIEST: Self = Self(-62_167_219_200_000);
 
     /// A time from milliseconds since the Unix epoch; values outside 0000–9999 are clamped when written.
     pub const fn from_millis(millis: i64) -> Self {
@@ -59,17 +62,17 @@ impl Timestamp {
         text
     }
 
-    /// Parses an RFC 3339 time with any offset; digits below a millisecond are dropped.
+    /// Parses an RFC 3339 time with any offset, of the years 0000–9999 in UTC; digits below a millisecond are dropped.
     pub fn parse(text: &str) -> Option<Self> {
-        let parsed = OffsetDateTime::parse(text, &Rfc3339).ok()?.to_offset(UtcOffset::UTC);
-        i64::try_from(parsed.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self)
+        let parsed = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        let millis = i64::try_from(parsed.unix_timestamp_nanos().div_euclid(1_000_000)).ok()?;
+        Some(Self(millis)).filter(|at| (Self::EARLIEST..=Self::MAX).contains(at))
     }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const EARLIEST_MS: i64 = -62_167_219_200_000;
-        let clamped = self.0.clamp(EARLIEST_MS, Self::MAX.0);
+        let clamped = self.0.clamp(Self::EARLIEST.0, Self::MAX.0);
         let at =
             OffsetDateTime::from_unix_timestamp(clamped.div_euclid(SECOND_MS)).map_err(|_| fmt::Error)?;
         let (year, month, day) = at.to_calendar_date();
@@ -124,7 +127,13 @@ mod tests {
     #[test]
     fn reads_any_offset_and_refuses_the_rest() {
         assert_eq!(Timestamp::parse("2026-11-21T10:30:00+01:00"), Timestamp::parse("2026-11-21T09:30:00Z"));
+        assert_eq!(Timestamp::parse("9999-12-31T23:59:59.999Z"), Some(Timestamp::MAX));
+        assert_eq!(Timestamp::parse("0000-01-01T00:00:00Z"), Some(Timestamp::EARLIEST));
         for bad in ["", "2026-11-21", "2026-11-21 09:30", "yesterday", "2026-13-01T00:00:00Z"] {
+            assert_eq!(Timestamp::parse(bad), None, "{bad}");
+        }
+        // Within the years in its own offset, but not in UTC.
+        for bad in ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00"] {
             assert_eq!(Timestamp::parse(bad), None, "{bad}");
         }
     }

@@ -80,6 +80,7 @@ async fn fetch_user(
         plan: verified.claims.plan,
         client_ip: front.client_ip.clone(),
         token: verified.token.clone(),
+        verified_at: verified.at,
     };
     headers.set(IDENTITY, &serde_json::to_string(&identity).map_err(worker::Error::from)?)?;
     headers.set(X_REQUEST_ID, &front.request_id)?;

@@ -2,9 +2,12 @@
 
 use std::{cell::RefCell, collections::HashMap};
 
-use shared::auth::{
-    claims::Claims,
-    token::{self, TokenError},
+use shared::{
+    auth::{
+        claims::Claims,
+        token::{self, TokenError},
+    },
+    time::Timestamp,
 };
 use worker::Request;
 
@@ -21,6 +24,7 @@ const REMEMBERED: usize = 1_024;
 pub(super) struct Verified {
     pub(super) token: String,
     pub(super) claims: Claims,
+    pub(super) at: Timestamp,
 }
 
 thread_local! {
@@ -46,8 +50,9 @@ pub(super) async fn verified(front: &Front, request: &Request) -> Result<Verifie
             seen.insert(bearer.to_owned(), unverified.kid.clone());
         });
     }
-    let claims = unverified.into_claims_once_verified(platform::now()).map_err(told)?;
-    Ok(Verified { token: bearer.to_owned(), claims })
+    let at = platform::now();
+    let claims = unverified.into_claims_once_verified(at).map_err(told)?;
+    Ok(Verified { token: bearer.to_owned(), claims, at })
 }
 
 async fn verify(key: &VerifyingKey, unverified: &token::UnverifiedToken<'_>) -> Result<(), Failure> {

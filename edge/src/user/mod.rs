@@ -66,6 +66,8 @@ pub struct Identity {
     pub client_ip: String,
     /// The access token.
     pub token: String,
+    /// When the token was found valid. What this request begins, it begins then: the origin holds a delivery to it.
+    pub verified_at: Timestamp,
 }
 
 /// The Durable Object class.

@@ -228,7 +228,7 @@ impl User {
             parent_id,
             parts,
             model: name,
-            created_at: order.now,
+            created_at: order.identity.verified_at,
         });
         let asked = Asked { key: cell.key.as_deref(), fingerprint: cell.fingerprint, token: &cell.token };
         if let Err(error) = self.store()?.begin_turn(state.record(), &asked) {

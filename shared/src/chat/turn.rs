@@ -221,11 +221,12 @@ impl TurnState {
         }
     }
 
-    /// Ends the turn. Only the first ending counts.
+    /// Ends the turn. Only the first ending counts. A clock that was set back meanwhile does not let it end before it began.
     pub fn end(&mut self, ending: Ending, now: Timestamp) {
         if !self.is_running() {
             return;
         }
+        let now = now.max(self.record.created_at);
         let (status, error) = self.outcome(ending);
         let message = &mut self.record.assistant_message;
         message.status = status;
@@ -506,6 +507,14 @@ mod tests {
             Ok(answer) => assert_eq!(answer.assistant_message.content, text),
             Err(error) => assert_eq!((Some(error.code), spoke), (code, false)),
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_ends_no_turn_before_it_began() {
+        let mut turn = spoken();
+        turn.end(Ending::Interrupted, NOW.plus_millis(-5_000));
+        let delivery = turn.delivery().unwrap();
+        assert_eq!((delivery.finished_at, delivery.assistant_message.updated_at), (NOW, NOW));
     }
 
     #[test]

@@ -1,35 +1,40 @@
 //! The Worker's own way to the origin, walked by hand: a delivery counts once, and only with the Worker's signature and the
 //! user's own token.
 
+use std::time::Duration;
+
 use edgechat_tests::{
-    client::{Client, Phone, Reply},
+    client::{Client, Phone, Reply, messages_path},
     clock::now,
     delivery::{self, fresh_id},
     provider::call::USAGE,
     world::{EDGE_KEY, JWT_SECRET, World},
 };
-use reqwest::Method;
+use futures_util::{StreamExt as _, stream};
+use reqwest::{Body, Method};
 use serde_json::{Value, json};
 use shared::{
     api::{
         ErrorCode,
-        chat::TurnStatus,
+        chat::{SentMessage, TurnStatus},
         internal::{
             ConversationContext, DeliveryReceipt, StoredTurn, TURNS_PATH, TurnDelivery, context_path,
             turn_path,
         },
     },
     auth::{
-        claims::Claims,
+        claims::{Claims, LEEWAY_S},
         edge::{EdgeKeys, EdgeRequest, sha256},
         native::{SigningKey, Verifier},
     },
     http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
     id::Id,
-    time::Timestamp,
+    time::{SECOND_MS, Timestamp},
 };
 
 const REQUEST_ID: &str = "by-hand";
+/// How long a token made here is valid, in seconds.
+const TOKEN_S: i64 = 900;
 
 /// One request of a Worker, before it is sent.
 struct Signed<'a> {
@@ -72,6 +77,14 @@ impl<'a> Signed<'a> {
 /// A turn that went well, as the Worker delivers it.
 fn delivery(phone: &Phone, conversation: Id, last_seq: u64) -> TurnDelivery {
     delivery::delivery(phone, conversation, last_seq, ("Hello", "Hi"), USAGE)
+}
+
+/// A token of this user's session as it was issued at another time.
+fn token_of(phone: &Phone, issued: Timestamp) -> String {
+    let key = SigningKey::from_secret(JWT_SECRET).unwrap();
+    let claims = Verifier::new(key.jwk_set()).verify(&phone.tokens.access_token, now()).unwrap();
+    let from_s = issued.as_secs();
+    key.sign(&Claims { iat: from_s, nbf: from_s, exp: from_s + TOKEN_S, ..claims })
 }
 
 /// Somebody at the origin's own door, with a conversation.
@@ -174,13 +187,8 @@ async fn a_delivery_speaks_for_nobody_but_the_user_of_its_token() {
 async fn a_late_delivery_is_held_against_the_time_of_its_turn() {
     let world = World::start().await;
     let (phone, conversation, origin) = somebody(&world).await;
-    let key = SigningKey::from_secret(JWT_SECRET).unwrap();
-    let claims = Verifier::new(key.jwk_set()).verify(&phone.tokens.access_token, now()).unwrap();
     let hours_ago = |hours: i64| now().plus_millis(-hours * 3_600_000);
-    let token_of = |at: Timestamp| {
-        let from_s = at.as_secs();
-        key.sign(&Claims { iat: from_s, nbf: from_s, exp: from_s + 900, ..claims.clone() })
-    };
+    let token_of = |at: Timestamp| token_of(&phone, at);
     let turn_of = |at: Timestamp, last_seq: u64| {
         let new = delivery(&phone, conversation, last_seq);
         TurnDelivery { created_at: at, finished_at: at, ..new }
@@ -199,6 +207,31 @@ async fn a_late_delivery_is_held_against_the_time_of_its_turn() {
     let too_late = Signed::delivery(&turn_of(hours_ago(24 * 60), 2)).send(&months_ago).await;
     assert!((400..500).contains(&too_late.status), "{too_late:?}");
     assert_eq!(phone.messages(conversation).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_message_whose_upload_outlasts_its_token_is_delivered() {
+    const STILL_VALID_S: i64 = 8;
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    // From here on the Worker knows the conversation, and asks the origin nothing before it answers.
+    phone.persisted(phone.say(conversation, "Hello").await.turn_id).await;
+
+    let refused_from = now().plus_millis(STILL_VALID_S * SECOND_MS);
+    let ends = refused_from.plus_millis(-LEEWAY_S * SECOND_MS);
+    let client = phone.client.with_token(token_of(&phone, ends.plus_millis(-TOKEN_S * SECOND_MS)));
+    let rest_of_the_body = async move {
+        let wait_ms = refused_from.plus_millis(SECOND_MS).millis_since(now());
+        tokio::time::sleep(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0))).await;
+        Ok::<_, std::io::Error>(r#""How are you?"}"#)
+    };
+    let body = stream::once(async { Ok(r#"{"content": "#) }).chain(stream::once(rest_of_the_body));
+    let ask = client.post(&messages_path(conversation)).header("Content-Type", "application/json");
+    let sent: SentMessage = ask.body(Body::wrap_stream(body)).send().await.expect_status(201).json();
+    client.get("/api/v1/auth/me").send().await.problem(ErrorCode::TokenExpired);
+    assert!(phone.persisted(sent.turn_id).await.persisted);
+    assert_eq!(phone.messages(conversation).await.len(), 4);
 }
 
 #[tokio::test]
