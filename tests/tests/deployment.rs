@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests {
     use std::{
-        collections::BTreeSet,
+        collections::{BTreeMap, BTreeSet},
         env, fs,
         path::{Path, PathBuf},
         process::Stdio,
@@ -87,6 +87,29 @@ mod tests {
             .find(|(found, _)| found == name)
             .unwrap_or_else(|| panic!("no service {name}"))
             .1
+    }
+
+    /// Cargo's own lock lies beside its registry, outside the cache: builds that use one at once unpack the same crate at
+    /// once, and one of them fails.
+    #[test]
+    fn no_two_builds_use_one_cargo_registry_at_once() {
+        let mut locks: BTreeMap<String, Vec<BTreeSet<String>>> = BTreeMap::new();
+        for dockerfile in DOCKERFILES {
+            for run in read(dockerfile).replace("\\\n", " ").lines().filter(|line| line.starts_with("RUN ")) {
+                let mounts: Vec<_> = run.split("--mount=").skip(1).map(|mount| mount.trim_end()).collect();
+                let id = |mount: &str| value(&mount.replace(',', "\n"), "id=").to_owned();
+                let locked = mounts.iter().filter(|mount| mount.contains("sharing=locked"));
+                let locked: BTreeSet<_> = locked.map(|mount| id(mount)).collect();
+                for mount in mounts.iter().filter(|mount| mount.contains("/cargo/registry")) {
+                    locks.entry(id(mount)).or_default().push(locked.clone());
+                }
+            }
+        }
+        assert!(locks.len() > 1, "{locks:?}");
+        for (registry, locked) in locks {
+            let common = locked.iter().skip(1).fold(locked[0].clone(), |common, other| &common & other);
+            assert!(!common.is_empty(), "{registry}: nothing keeps two builds apart");
+        }
     }
 
     #[test]

@@ -42,26 +42,33 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// Errors: the documentation cannot be written as JSON, which a test rules out.
 pub fn router(app: App) -> Result<Router, serde_json::Error> {
+    let (always, always_document) = always().split_for_parts();
     let (open, open_document) = open().split_for_parts();
     let (public, public_document) = public().split_for_parts();
-    let documents = [public_document, worker::WorkerRoutes::openapi(), open_document];
+    let documents = [public_document, worker::WorkerRoutes::openapi(), open_document, always_document];
     let document = docs::document(&app.config.process.app_name, documents);
     let routes = open
         .merge(public.layer(from_fn_with_state(app.clone(), signature::accept)))
         .merge(internal().layer(from_fn_with_state(app.clone(), signature::require)))
         .merge(docs::router(&document)?);
-    Ok(layered(app, routes))
+    Ok(layered(app, always, routes))
 }
 
-/// The layers of every route, the innermost first.
-pub(crate) fn layered(app: App, routes: Router<App>) -> Router {
+/// The layers of every route, the innermost first. Those that `always` answer do so however many requests there are.
+pub(crate) fn layered(app: App, always: Router<App>, routes: Router<App>) -> Router {
     routes
         .fallback(|| async { Failure::from(ErrorCode::NotFound) })
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(from_fn_with_state(app.clone(), shed))
+        .merge(always)
         .layer(from_fn_with_state(app.clone(), observe))
         .with_state(app)
+}
+
+/// What says that the process is alive: an orchestrator that is told otherwise ends it, which helps nobody who waits.
+fn always() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(health::alive))
 }
 
 /// Routes that need no signature: load balancers and key caches call them.
@@ -69,7 +76,6 @@ fn open() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(about::about))
         .routes(routes!(keys::jwks))
-        .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(health::database))
         .routes(routes!(health::mongo))

@@ -82,11 +82,12 @@ async fn more_than_can_be_served_is_refused_at_once() {
     let world = World::new().await;
     let all = u32::try_from(crate::http::overload::MAX_IN_FLIGHT).unwrap();
     let places = world.app.in_flight.try_acquire_many(all).unwrap();
-    let refused = world.send(Call::get("/api/v1/health")).await;
+    let refused = world.send(Call::get("/api/v1/health/ready")).await;
     assert_eq!(refused.problem(), problem(503, "overloaded"));
     assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(world.send(Call::get("/api/v1/health")).await.status, 200, "alive");
     drop(places);
-    assert_eq!(world.send(Call::get("/api/v1/health")).await.status, 200);
+    assert_eq!(world.send(Call::get("/api/v1/health/ready")).await.status, 200);
 }
 
 #[tokio::test]

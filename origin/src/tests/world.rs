@@ -99,7 +99,7 @@ impl World {
 
     /// The same world behind other routes.
     pub(super) fn serving(self, routes: Router<App>) -> Self {
-        let router = routes::layered(self.app.clone(), routes);
+        let router = routes::layered(self.app.clone(), Router::new(), routes);
         Self { router, ..self }
     }
 
