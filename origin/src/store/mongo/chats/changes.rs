@@ -57,51 +57,59 @@ pub(super) async fn after(
     Ok(changes.collect())
 }
 
-/// Appends entries for the conversations that are unlogged: all of them, or enough for a page.
+/// Appends entries for the conversations that are unlogged: all of them, or enough for a page. Only what was appended here
+/// counts for the page: an entry that was there already may stand before the place from which the caller goes on.
 async fn log(db: &Db, user_id: Id, enough: u32, now: Timestamp) -> Attempt<()> {
-    let (at_once, mut logged) = (enough.clamp(1, LOGGED_AT_ONCE), 0);
+    let wanted = usize::try_from(enough).unwrap_or(usize::MAX);
+    let (at_once, mut appended) = (enough.clamp(1, LOGGED_AT_ONCE), HashSet::new());
     loop {
         let unlogged = queries::UNLOGGED.of([uuid(user_id), true.into()]);
         let unlogged = db.find_fields(unlogged, at_once, &["rev", "deleted"]).await?;
         let unlogged = unlogged.iter().map(read_unlogged).collect::<Attempt<Vec<_>>>()?;
-        let Ok(count) = u32::try_from(unlogged.len()) else { return Ok(()) };
-        if count > 0 {
-            log_these(db, user_id, &unlogged, now).await?;
+        if !unlogged.is_empty() {
+            appended.extend(log_these(db, user_id, &unlogged, now).await?);
         }
-        logged += count;
-        if count < at_once || logged >= enough {
+        let is_end = u32::try_from(unlogged.len()).is_ok_and(|count| count < at_once);
+        if is_end || appended.len() >= wanted {
             return Ok(());
         }
     }
 }
 
-async fn log_these(db: &Db, user_id: Id, unlogged: &[Unlogged], now: Timestamp) -> Attempt<()> {
-    for tombstone in unlogged.iter().filter(|conversation| conversation.is_deleted) {
-        conversations::clear_out(db, tombstone.id).await?;
-    }
-    append(db, user_id, unlogged, now).await?;
+/// Logs these conversations, and returns those that another reader had not logged before.
+async fn log_these(db: &Db, user_id: Id, unlogged: &[Unlogged], now: Timestamp) -> Attempt<Vec<Id>> {
+    let tombstones = unlogged.iter().filter(|conversation| conversation.is_deleted);
+    let tombstones: Vec<_> = tombstones.map(|conversation| conversation.id).collect();
+    conversations::clear_out(db, &tombstones).await?;
+    let appended = append(db, user_id, unlogged, now).await?;
     // What changed meanwhile has another revision and stays unlogged.
     let same = unlogged.iter().map(|conversation| [uuid(conversation.id), count(conversation.rev)]);
     let same = queries::CONVERSATION_AT.of_any(same);
-    db.update_all(same, doc! { "$set": { "unlogged": false } }).await
+    db.update_all(same, doc! { "$set": { "unlogged": false } }).await?;
+    Ok(appended)
 }
 
-async fn append(db: &Db, user_id: Id, unlogged: &[Unlogged], now: Timestamp) -> Attempt<()> {
+/// Appends entries for those of these revisions that have none. Returns the conversations of the entries it inserted.
+async fn append(db: &Db, user_id: Id, unlogged: &[Unlogged], now: Timestamp) -> Attempt<Vec<Id>> {
     let mut pending: Vec<_> =
         unlogged.iter().map(|conversation| (conversation.id, conversation.rev)).collect();
+    let mut appended = Vec::new();
     for _ in 0..ATTEMPTS {
         let first = highest(db, user_id).await?.saturating_add(1);
         let entries: Vec<_> =
             pending.iter().zip(first..).map(|(change, place)| entry(user_id, *change, place, now)).collect();
-        if db.insert(CHANGES, &entries).await? == entries.len() {
+        let inserted = db.insert(CHANGES, &entries).await?;
+        appended.extend(pending.iter().take(inserted).map(|(id, _)| *id));
+        if inserted == entries.len() {
             let ids: Vec<_> = pending.iter().map(|(id, _)| *id).collect();
-            return remove_superseded(db, user_id, &ids, first, now).await;
+            remove_superseded(db, user_id, &ids, first, now).await?;
+            return Ok(appended);
         }
         // Somebody else appended meanwhile: other changes, or the same.
         let logged = logged_of(db, user_id, &pending).await?;
         pending.retain(|change| !logged.contains(change));
         if pending.is_empty() {
-            return Ok(());
+            return Ok(appended);
         }
     }
     Err(StoreError::Unavailable("a user's changes have too many readers at once".to_owned()).into())

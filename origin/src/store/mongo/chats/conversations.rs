@@ -106,14 +106,18 @@ pub(super) async fn delete(db: &Db, user_id: Id, id: Id, is_repeated: bool) -> A
     if !deleted_now && !matches!(presence(db, user_id, id).await?, Presence::Deleted) {
         return Ok(false);
     }
-    clear_out(db, id).await?;
+    clear_out(db, &[id]).await?;
     Ok(deleted_now || is_repeated)
 }
 
-/// Removes what was in a conversation that is a tombstone.
-pub(super) async fn clear_out(db: &Db, id: Id) -> Attempt<()> {
-    db.delete_all(queries::MESSAGES_OF.of([uuid(id)])).await?;
-    db.delete_all(queries::TURNS_OF.of([uuid(id)])).await
+/// Removes what was in conversations that are tombstones.
+pub(super) async fn clear_out(db: &Db, ids: &[Id]) -> Attempt<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let any = || one_of(ids.iter().copied().map(uuid));
+    db.delete_all(queries::MESSAGES_OF.of([any()])).await?;
+    db.delete_all(queries::TURNS_OF.of([any()])).await
 }
 
 /// Moves the counters up to a message at `seq`, never down. Returns the highest `seq`; `None` when the conversation was

@@ -31,7 +31,7 @@ pub(super) async fn record(db: &Db, delivery: &TurnDelivery) -> Attempt<Option<u
         Presence::Here => {}
         Presence::Absent => return Ok(None),
         // An earlier attempt may have stored something after the deletion, and then have ended.
-        Presence::Deleted => return conversations::clear_out(db, conversation_id).await.map(|()| None),
+        Presence::Deleted => return conversations::clear_out(db, &[conversation_id]).await.map(|()| None),
     }
     let answer = &delivery.assistant_message;
     let places = messages::insert(db, &delivery.user_message, answer).await?;
@@ -51,7 +51,7 @@ pub(super) async fn record(db: &Db, delivery: &TurnDelivery) -> Attempt<Option<u
     .await?;
     if highest.is_none() {
         // It was deleted meanwhile, and that may have come too early to remove what was just stored.
-        conversations::clear_out(db, conversation_id).await?;
+        conversations::clear_out(db, &[conversation_id]).await?;
     }
     Ok(highest)
 }

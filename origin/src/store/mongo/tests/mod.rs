@@ -1,10 +1,12 @@
 //! What only this adapter can be asked: indexes, silent and dying servers, crashes between any two steps.
 
 mod faults;
+mod followers;
 mod proxy;
 mod repairs;
 mod schema;
 mod served;
+mod world;
 
 use std::{future::Future, time::Duration};
 

@@ -1,0 +1,82 @@
+//! What a look at the changes costs, and what it may meet of another one.
+
+use std::sync::Arc;
+
+use mongodb::bson::{Document, doc};
+
+use super::{
+    bounded,
+    proxy::Flow,
+    world::{USER, World, after_each_step},
+};
+use crate::store::{
+    chats::Chats as _,
+    contract::samples::{at, conversation, id},
+    mongo::{
+        document::uuid,
+        queries::{CHANGES, MESSAGES, TURNS},
+    },
+};
+
+/// More operations than any look has.
+const MANY: u32 = 10_000;
+
+/// How many operations the first look has after so many deletions that each left something behind.
+async fn operations_after(deletions: u32) -> u32 {
+    let world = World::new().await;
+    let ids: Vec<_> = (10..10 + deletions).map(id).collect();
+    for (number, deleted) in (10..).zip(&ids) {
+        world.beside.create_conversation(id(USER), conversation(number, at(0))).await.unwrap();
+        assert!(world.beside.delete_conversation(id(USER), *deleted).await.unwrap());
+        for collection in [MESSAGES, TURNS] {
+            let left = doc! { "conversation_id": uuid(*deleted), "seq": 1 };
+            world.beside.database().collection::<Document>(collection).insert_one(left).await.unwrap();
+        }
+    }
+    world.proxy.set(Flow::Held, MANY);
+    let told = bounded(world.store.changes(id(USER), 0, deletions, at(0))).await.unwrap();
+    let operations = MANY - world.proxy.passes_left();
+    assert_eq!(told.iter().map(|change| change.conversation_id).collect::<Vec<_>>(), ids);
+    for deleted in ids {
+        assert_eq!(world.stored(deleted).await, 0);
+    }
+    operations
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_deletions_take_a_look_no_more_operations_than_one() {
+    assert_eq!(operations_after(40).await, operations_after(1).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_look_logged_and_left_marked_hides_no_change() {
+    after_each_step(5, |steps| async move {
+        let world = World::new().await;
+        for number in 10..13 {
+            world.open(number).await;
+        }
+        world.proxy.set(Flow::Held, steps);
+        let looking = tokio::spawn({
+            let store = Arc::clone(&world.store);
+            async move { store.changes(id(USER), 0, 3, at(0)).await }
+        });
+        let is_done = world.is_held_or_done(&looking).await;
+        let opened = world.open(20).await;
+        // Whoever knows what was logged until now goes on to the end.
+        let mut place = u64::try_from(world.count(CHANGES, doc! {}).await).unwrap();
+        let mut told = Vec::new();
+        loop {
+            let page = world.beside.changes(id(USER), place, 3, at(0)).await.unwrap();
+            told.extend(page.iter().map(|change| change.conversation_id));
+            place = page.last().map_or(place, |change| change.position);
+            if page.len() < 3 {
+                break;
+            }
+        }
+        assert!(told.contains(&opened), "{told:?} after {steps} steps");
+        world.proxy.set(Flow::Open, 0);
+        bounded(looking).await.unwrap().unwrap();
+        is_done
+    })
+    .await;
+}
