@@ -17,10 +17,12 @@ use crate::{
     workspace::Workspace,
 };
 
-/// The tests that kill databases of their own: once is enough.
+/// The tests that kill databases of their own.
 const STORE_CHAOS: &str = "store_chaos::";
 /// As many black-box tests at once as two cores carry: they wait more than they compute.
 const TEST_THREADS: &str = "8";
+/// As many where databases start and die beside others that have to answer in time.
+const STORE_CHAOS_THREADS: &str = "3";
 
 /// Sets the machine up and runs all checks; the first that fails ends it. `filter` goes to the black-box tests.
 ///
@@ -58,26 +60,58 @@ struct Suite {
 fn suites(workspace: &Workspace, machine: &Machine, filter: &[String]) -> Vec<Suite> {
     let mut contract = cargo(workspace.root(), &["test", "--lib", "--bins"]);
     contract.args(NATIVE);
-    let embedded =
-        black_box(workspace, machine, &["--test", "*"], filter, &["--skip", STORE_CHAOS], "embedded");
-    let production = black_box(workspace, machine, &["--test", "blackbox"], filter, &[], "production");
-    vec![
-        Suite {
-            title: "Unit, property and contract tests",
-            command: contract,
-            runs_on: servers::Use::Everything,
-        },
-        Suite {
-            title: "Black-box tests, embedded stores",
-            command: embedded,
-            runs_on: servers::Use::Embedded,
-        },
-        Suite {
-            title: "Black-box tests, production stores",
-            command: production,
-            runs_on: servers::Use::Production,
-        },
-    ]
+    let contract = Suite {
+        title: "Unit, property and contract tests",
+        command: contract,
+        runs_on: servers::Use::Everything,
+    };
+    let black_box = passes(filter).into_iter().map(|pass| Suite {
+        title: pass.title,
+        command: black_box(workspace, machine, &pass, filter),
+        runs_on: pass.runs_on,
+    });
+    std::iter::once(contract).chain(black_box).collect()
+}
+
+/// One pass of black-box tests.
+#[derive(Debug, PartialEq)]
+struct Pass {
+    title: &'static str,
+    /// The test program; `*` takes what else a package has in its folder `tests` as well.
+    target: &'static str,
+    /// Which of its tests.
+    choice: &'static [&'static str],
+    threads: &'static str,
+    runs_on: servers::Use,
+}
+
+/// Tests that kill databases have a pass of their own, unless `filter` names tests: names add up, so that the pass would run
+/// all of its own besides. What is named runs in one pass that every test can be in.
+fn passes(filter: &[String]) -> Vec<Pass> {
+    let embedded = Pass {
+        title: "Black-box tests, embedded stores",
+        target: "*",
+        choice: &["--skip", STORE_CHAOS],
+        threads: TEST_THREADS,
+        runs_on: servers::Use::Embedded,
+    };
+    let production = Pass {
+        title: "Black-box tests, production stores",
+        target: "blackbox",
+        runs_on: servers::Use::Production,
+        ..embedded
+    };
+    if filter.iter().any(|arg| !arg.starts_with('-')) {
+        let named = Pass { choice: &[], threads: STORE_CHAOS_THREADS, ..production };
+        return vec![embedded, named];
+    }
+    let chaos = Pass {
+        title: "Black-box tests, stores that die",
+        choice: &[STORE_CHAOS],
+        threads: STORE_CHAOS_THREADS,
+        ..production
+    };
+    vec![embedded, production, chaos]
 }
 
 /// What needs no built Worker and no running part. Tests are compiled together with the programs that the black-box
@@ -103,21 +137,14 @@ fn checks(workspace: &Workspace) -> Vec<(&'static str, Command)> {
     ]
 }
 
-/// Integration tests on one kind of stores. `*` takes what else a package has in its folder `tests` as well.
-fn black_box(
-    workspace: &Workspace,
-    machine: &Machine,
-    target: &[&str],
-    filter: &[String],
-    more: &[&str],
-    stores: &str,
-) -> Command {
-    let mut command = cargo(workspace.root(), &["test"]);
-    command.args(target).args(NATIVE).arg("--").args(filter).args(more);
+fn black_box(workspace: &Workspace, machine: &Machine, pass: &Pass, filter: &[String]) -> Command {
+    let mut command = cargo(workspace.root(), &["test", "--test", pass.target]);
+    command.args(NATIVE).arg("--").args(filter).args(pass.choice);
     parts(workspace, machine, Profile::Debug, &mut command);
+    let stores = if pass.runs_on == servers::Use::Embedded { "embedded" } else { "production" };
     command.env("EDGECHAT_TEST_STORES", stores);
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
-        command.env("RUST_TEST_THREADS", TEST_THREADS);
+        command.env("RUST_TEST_THREADS", pass.threads);
     }
     command
 }
@@ -147,5 +174,20 @@ mod tests {
         assert!(lines[1].ends_with("--all-targets --workspace --exclude edgechat-edge -- --deny warnings"));
         assert!(lines[2].contains("edgechat-edge") && lines[2].ends_with("-- --deny warnings"));
         assert!(lines[3..].iter().all(|line| line.ends_with("--workspace --exclude edgechat-edge")));
+    }
+
+    #[test]
+    fn every_black_box_test_is_in_one_pass_on_the_production_stores() {
+        let production = |filter: &[&str]| -> Vec<_> {
+            let filter: Vec<_> = filter.iter().map(|&arg| arg.to_owned()).collect();
+            let passes = passes(&filter).into_iter().filter(|pass| pass.runs_on == servers::Use::Production);
+            passes.map(|pass| (pass.choice, pass.threads)).collect()
+        };
+        let both: [(&[_], _); 2] =
+            [(&["--skip", STORE_CHAOS], TEST_THREADS), (&[STORE_CHAOS], STORE_CHAOS_THREADS)];
+        assert_eq!(production(&[]), both);
+        assert_eq!(production(&["--nocapture"]), both);
+        let one: [(&[_], _); 1] = [(&[], STORE_CHAOS_THREADS)];
+        assert_eq!(production(&["killed"]), one);
     }
 }

@@ -13,7 +13,7 @@ use shared::{
     id::Id,
 };
 
-use super::{Ask, Client, EventStream};
+use super::{Ask, Client, Event, EventStream};
 use crate::wait::{BOUND, until};
 
 /// A user with an access token.
@@ -51,9 +51,29 @@ impl Phone {
         self.message(conversation, &content(text)).send().await.expect_status(201).json()
     }
 
+    /// As [`Self::say`], and waits until the origin has both messages.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn say_and_persist(&self, conversation: Id, text: &str) -> SentMessage {
+        let sent = self.say(conversation, text).await;
+        self.persisted(sent.turn_id).await;
+        sent
+    }
+
     /// Sends a message and reads the answer as a stream.
     pub async fn stream(&self, conversation: Id, text: &str) -> EventStream {
         self.message(conversation, &content(text)).stream().await
+    }
+
+    /// As [`Self::stream`], to its end, and waits until the origin has both messages.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn stream_and_persist(&self, conversation: Id, text: &str) -> Vec<Event> {
+        let events = self.stream(conversation, text).await.rest().await;
+        self.persisted(events[0].turn_id()).await;
+        events
     }
 
     /// The messages of a conversation, oldest first, as the origin has them.

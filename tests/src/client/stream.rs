@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use reqwest::Response;
+use serde::Deserialize;
 use serde_json::Value;
-use shared::sse::Decoder;
+use shared::{id::Id, sse::Decoder};
 
 use crate::wait::bounded;
 
@@ -22,6 +23,14 @@ pub struct Event {
 }
 
 impl Event {
+    /// The turn that this event begins or ends.
+    ///
+    /// # Panics
+    /// When it does neither.
+    pub fn turn_id(&self) -> Id {
+        Id::deserialize(&self.data["turn_id"]).unwrap_or_else(|_| panic!("no turn in {self:?}"))
+    }
+
     /// Whether nothing follows it.
     pub fn is_terminal(&self) -> bool {
         let kind = self.kind.strip_prefix("turn.");

@@ -19,7 +19,7 @@ async fn a_conversation_runs_one_turn_at_a_time() {
     let (mut stream, mut call) =
         tokio::join!(phone.stream(conversation, "First"), async { upcoming.arrives().await });
     call.say("One ").await.unwrap();
-    stream.expect("turn.started").await;
+    let first = stream.expect("turn.started").await.turn_id();
     stream.delta().await;
 
     let refused = phone.message(conversation, &content("Second")).send().await;
@@ -30,8 +30,8 @@ async fn a_conversation_runs_one_turn_at_a_time() {
     assert_eq!(text_of(&stream.rest().await), "only.");
 
     world.provider.will(Script::pieces(["Two."]));
-    let second = phone.say(conversation, "Second").await;
-    phone.persisted(second.turn_id).await;
+    phone.say_and_persist(conversation, "Second").await;
+    phone.persisted(first).await;
     let said: Vec<_> =
         phone.messages(conversation).await.into_iter().map(|message| message.content).collect();
     assert_eq!(said, ["First", "One only.", "Second", "Two."]);
@@ -92,7 +92,10 @@ async fn two_conversations_run_side_by_side() {
     right_call.stop().await.unwrap();
     left_call.stop().await.unwrap();
     let (left_rest, right_rest) = tokio::join!(left_stream.rest(), right_stream.rest());
-    assert!(left_rest.last().unwrap().is_terminal() && right_rest.last().unwrap().is_terminal());
+    for end in [left_rest.last().unwrap(), right_rest.last().unwrap()] {
+        assert!(end.is_terminal(), "{end:?}");
+        phone.persisted(end.turn_id()).await;
+    }
     assert_eq!(phone.messages(left).await[1].content, "left0 left1 left2 ");
     assert_eq!(phone.messages(right).await[1].content, "right0 right1 right2 ");
     assert_eq!(phone.usage().await.totals.requests, 2);
@@ -108,8 +111,7 @@ async fn many_users_at_once_each_get_their_own_answer() {
         turns.spawn(async move {
             let phone = client.register().await;
             let conversation = phone.conversation().await;
-            let sent = phone.say(conversation, &format!("I am user {user}")).await;
-            phone.persisted(sent.turn_id).await;
+            phone.say_and_persist(conversation, &format!("I am user {user}")).await;
             let messages = phone.messages(conversation).await;
             assert_eq!(messages.len(), 2);
             assert_eq!(messages[0].content, format!("I am user {user}"));

@@ -150,8 +150,7 @@ async fn what_is_somebody_elses_is_not_there() {
     let world = World::start().await;
     let (ada, eve) = tokio::join!(world.phone(), world.phone());
     let conversation = ada.conversation().await;
-    let sent = ada.say(conversation, "For my eyes only").await;
-    ada.persisted(sent.turn_id).await;
+    let sent = ada.say_and_persist(conversation, "For my eyes only").await;
 
     // An id that nobody ever had.
     let absent = Id::new(now(), [7; 10]);
@@ -172,8 +171,7 @@ async fn a_running_turn_is_not_there_for_anyone_else() {
     let conversation = ada.conversation().await;
     let upcoming = world.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(ada.stream(conversation, "Hello"), upcoming.arrives());
-    let started = stream.expect("turn.started").await;
-    let turn: Id = serde_json::from_value(started.data["turn_id"].clone()).unwrap();
+    let turn = stream.expect("turn.started").await.turn_id();
     for attempt in attempts(conversation, turn) {
         try_it(&eve, attempt).await;
     }

@@ -4,7 +4,7 @@ use edgechat_tests::{
     client::{Client, Reply, content},
     world::World,
 };
-use shared::api::ErrorCode;
+use shared::api::{ErrorCode, chat::SentMessage};
 
 const HEALTHY: &str = "/api/v1/users/me";
 
@@ -100,7 +100,8 @@ async fn the_messages_of_a_day_are_counted() {
     let conversation = phone.conversation().await;
     let ask = |key: &str| phone.message(conversation, &content("Hello")).key(key);
     for key in ["one", "two"] {
-        let _ = ask(key).send().await.expect_status(201);
+        let sent: SentMessage = ask(key).send().await.expect_status(201).json();
+        phone.persisted(sent.turn_id).await;
     }
     let refused = ask("three").send().await;
     refused.problem(ErrorCode::DailyLimitReached);

@@ -20,10 +20,6 @@ use shared::{
 /// The outbox tries again within half a minute; a slow machine gets more.
 const RETRIES: Duration = Duration::from_secs(90);
 
-fn turn_of(started: &Event) -> Id {
-    serde_json::from_value(started.data["turn_id"].clone()).unwrap()
-}
-
 /// Waits until the origin has so many messages of the conversation, without a word to the user object: what brings
 /// them there is its own alarm.
 async fn stored(phone: &Phone, conversation: Id, count: usize) -> Vec<Message> {
@@ -40,7 +36,7 @@ async fn the_origin_dies_in_the_middle_and_has_everything_once_afterwards() {
     let conversation = phone.conversation().await;
     let upcoming = world.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
-    let turn = turn_of(&stream.expect("turn.started").await);
+    let turn = stream.expect("turn.started").await.turn_id();
     call.say("Once ").await.unwrap();
     stream.delta().await;
 
@@ -70,8 +66,7 @@ async fn a_running_conversation_goes_on_without_the_origin() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
-    let first = phone.say(conversation, "One").await;
-    phone.persisted(first.turn_id).await;
+    phone.say_and_persist(conversation, "One").await;
 
     world.kill_origin().await;
     let mut turns = Vec::new();
@@ -114,7 +109,7 @@ async fn an_origin_that_hangs_keeps_nobody_waiting() {
     let conversation = phone.conversation().await;
     let upcoming = world.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
-    let turn = turn_of(&stream.expect("turn.started").await);
+    let turn = stream.expect("turn.started").await.turn_id();
     world.suspend_origin();
     call.say("Once upon a time.").await.unwrap();
     stream.delta().await;
@@ -133,8 +128,7 @@ async fn what_waits_for_the_origin_survives_a_restart_of_the_worker() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
-    let known = phone.say(conversation, "One").await;
-    phone.persisted(known.turn_id).await;
+    phone.say_and_persist(conversation, "One").await;
     world.kill_origin().await;
     let sent = phone.say(conversation, "Two").await;
     assert!(!sent.persisted);
@@ -156,7 +150,7 @@ async fn the_worker_dies_in_the_middle_and_says_so_afterwards() {
     let words: Vec<_> = (0..200).map(|word| format!("word{word} ")).collect();
     world.provider.will(paced(words.clone(), Duration::from_millis(100)));
     let mut stream = phone.stream(conversation, "Hello").await;
-    let turn = turn_of(&stream.expect("turn.started").await);
+    let turn = stream.expect("turn.started").await.turn_id();
     let (mut seen, mut last_id) = (String::new(), 0);
     while !seen.contains("word30 ") {
         let event = stream.expect("message.delta").await;
@@ -210,7 +204,7 @@ async fn a_turn_without_a_word_is_interrupted_as_well() {
     let conversation = phone.conversation().await;
     let upcoming = world.provider.hand_over();
     let (mut stream, _call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
-    let turn = turn_of(&stream.expect("turn.started").await);
+    let turn = stream.expect("turn.started").await.turn_id();
     world.kill_workerd().await;
     world.start_workerd().await;
     let state = phone.persisted(turn).await;
@@ -226,7 +220,7 @@ async fn a_panic_in_the_front_leaves_a_running_turn_alive() {
     let conversation = phone.conversation().await;
     let upcoming = world.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
-    let turn = turn_of(&stream.expect("turn.started").await);
+    let turn = stream.expect("turn.started").await.turn_id();
     call.say("Once ").await.unwrap();
     stream.delta().await;
     drop(stream);
@@ -259,7 +253,7 @@ async fn a_key_sent_before_the_crash_is_the_same_turn_after_it() {
     let upcoming = world.provider.hand_over();
     let (mut stream, _call) =
         tokio::join!(phone.message(conversation, &body).key("before-the-crash").stream(), upcoming.arrives());
-    let turn = turn_of(&stream.expect("turn.started").await);
+    let turn = stream.expect("turn.started").await.turn_id();
     world.kill_workerd().await;
     world.start_workerd().await;
     let again: SentMessage = phone.message(conversation, &body).key("before-the-crash").send().await.json();

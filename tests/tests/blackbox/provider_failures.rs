@@ -71,6 +71,7 @@ async fn a_failure_before_the_first_word_is_one_error(#[case] script: Script, #[
     assert_eq!(problem.detail, code.default_detail());
     says_nothing_internal(&format!("{reply:?}"));
     let turn = turn_of_last_message(&phone, by_json).await;
+    phone.persisted(turn).await;
     nothing_internal_is_stored(&phone, by_json, turn).await;
 
     world.provider.will(script);
@@ -156,7 +157,7 @@ async fn a_model_that_stops_for_a_reason_has_completed(#[case] reason: FinishRea
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     world.provider.will(spoken(Step::Finish(reason, Usage::default())));
-    let events = phone.stream(conversation, "Hello").await.rest().await;
+    let events = phone.stream_and_persist(conversation, "Hello").await;
     let end = events.last().unwrap();
     assert_eq!((end.kind.as_str(), &end.data["finish_reason"]), ("turn.completed", &name.into()));
     assert_eq!(phone.messages(conversation).await[1].finish_reason, Some(reason));

@@ -95,7 +95,7 @@ async fn a_character_cut_in_two_arrives_whole() {
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     world.provider.will(verbatim(answer().chunks(1)));
-    let events = phone.stream(conversation, "Byte by byte").await.rest().await;
+    let events = phone.stream_and_persist(conversation, "Byte by byte").await;
     assert_eq!(text_of(&events), TEXT);
     assert_eq!(events.last().unwrap().kind, "turn.completed");
     assert_eq!(phone.messages(conversation).await[1].content, TEXT);
@@ -133,7 +133,7 @@ async fn a_long_answer_arrives_whole() {
     let conversation = phone.conversation().await;
     let words: Vec<_> = (0..2_000).map(|word| format!("word{word} ")).collect();
     world.provider.will(Script::pieces(words.clone()));
-    let events = phone.stream(conversation, "Go on").await.rest().await;
+    let events = phone.stream_and_persist(conversation, "Go on").await;
     assert_eq!(text_of(&events), words.concat());
     let ids: Vec<_> = events.iter().map(|event| event.id).collect();
     assert_eq!(ids, (1..=events.len() as u64).collect::<Vec<_>>());
@@ -158,7 +158,7 @@ async fn an_answer_of_several_seconds_is_one_answer() {
     let words: Vec<_> = (0..25).map(|word| format!("word{word} ")).collect();
     // Longer than the pauses between checkpoints, so that some fall into the middle.
     world.provider.will(paced(words.clone(), std::time::Duration::from_millis(100)));
-    let events = phone.stream(conversation, "Slowly").await.rest().await;
+    let events = phone.stream_and_persist(conversation, "Slowly").await;
     assert_eq!(text_of(&events), words.concat());
     assert_eq!(phone.messages(conversation).await[1].content, words.concat());
 }

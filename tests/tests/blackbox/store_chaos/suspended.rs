@@ -99,6 +99,5 @@ async fn redis_hangs_and_everything_works() {
     for replies in waves(Store::Redis).await {
         let statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
         assert_eq!(statuses, [200, 201, 200, 200, 200, 201], "{replies:?}");
-        assert!(replies[5].json::<SentMessage>().persisted);
     }
 }
