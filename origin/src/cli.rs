@@ -124,6 +124,7 @@ fn serve(config: Config) -> Result<(), String> {
         say(&mut std::io::stdout(), &format!(r#"{{"event":"listening","addr":"{bound}"}}"#));
         tracing::info!(addr = %bound, environment = app.config.process.environment.as_str(), "listening");
         server::serve(listener, router, shutdown).await;
+        app.stores.ephemeral.settle().await;
         Ok(())
     })
 }

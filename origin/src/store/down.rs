@@ -85,6 +85,8 @@ impl Ephemeral for Down {
     async fn fill(&self, _: CacheGroup, _: &str, _: Id, _: Vec<u8>, _: Timestamp, _: Timestamp) {}
 
     async fn invalidate(&self, _: CacheGroup) {}
+
+    async fn settle(&self) {}
 }
 
 #[async_trait]

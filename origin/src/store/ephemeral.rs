@@ -134,4 +134,8 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// also when the server does not answer now and does later. Another process may, in that case, until the entry
     /// expires.
     async fn invalidate(&self, group: CacheGroup);
+
+    /// Tells a server of the invalidations that it could not be told of yet, as far as that is done within a second. For a
+    /// process that ends.
+    async fn settle(&self);
 }

@@ -172,6 +172,8 @@ impl Ephemeral for MemoryEphemeral {
     async fn invalidate(&self, group: CacheGroup) {
         lock(&self.cache).invalidate(group);
     }
+
+    async fn settle(&self) {}
 }
 
 /// A key of any length as its digest.

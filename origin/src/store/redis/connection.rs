@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisFuture, RedisResult, TlsCertificates,
-    Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue as _, Pipeline, RedisFuture,
+    RedisResult, TlsCertificates, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
+    cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo},
 };
 use rustls::RootCertStore;
 
@@ -18,6 +19,7 @@ use crate::config::stores::redis::RedisAddress;
 const CONNECT: Duration = Duration::from_millis(500);
 /// Commands that may wait to be sent before callers do.
 const SEND_BUFFER: usize = 1_024;
+const MICROS_A_SECOND: u64 = 1_000_000;
 
 /// Makes connections to one address.
 pub(super) enum Connector {
@@ -70,6 +72,24 @@ impl Connector {
             }
             Self::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
         })
+    }
+}
+
+impl Connection {
+    /// The server's clock in microseconds; of a cluster the one that is furthest on.
+    pub(super) async fn time_us(&mut self) -> RedisResult<u64> {
+        let time = redis::cmd("TIME");
+        let answer = match self {
+            Self::Server(connection) => connection.send_packed_command(&time).await?,
+            Self::Cluster(connection) => {
+                let everywhere = (MultipleNodeRoutingInfo::AllMasters, Some(ResponsePolicy::CombineArrays));
+                connection.route_command(time, RoutingInfo::MultiNode(everywhere)).await?
+            }
+        };
+        let parts = Vec::<u64>::from_redis_value(answer)?;
+        let (clocks, _) = parts.as_chunks::<2>();
+        let clocks = clocks.iter().map(|[seconds, micros]| seconds.saturating_mul(MICROS_A_SECOND) + micros);
+        Ok(clocks.max().unwrap_or_default())
     }
 }
 

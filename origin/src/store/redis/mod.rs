@@ -223,7 +223,10 @@ impl Ephemeral for RedisEphemeral {
 
     async fn cached(&self, group: CacheGroup, entry: &str, lease: Id, now: Timestamp) -> Cached {
         let mut call = scripts::CACHED.key(self.server.keys.group(group));
-        call.arg(&keys::field(entry)[..]).arg(&lease.as_bytes()[..]).arg(LEASE_MS);
+        call.arg(&keys::field(entry)[..])
+            .arg(&lease.as_bytes()[..])
+            .arg(LEASE_MS)
+            .arg(self.server.began_us());
         let question = |mut connection| async move { call.invoke_async(&mut connection).await };
         let answer: Result<([u8; 16], Option<Vec<u8>>), _> = self.server.ask_cache(now, question).await;
         match answer {
@@ -262,6 +265,10 @@ impl Ephemeral for RedisEphemeral {
         if let Err(error) = tokio::spawn(async move { server.invalidate(group).await }).await {
             tracing::error!(%error, "an invalidation did not end");
         }
+    }
+
+    async fn settle(&self) {
+        self.server.settle().await;
     }
 }
 

@@ -10,7 +10,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -51,6 +51,9 @@ const PROBE_MS: i64 = 1_000;
 /// Invalidations that are confirmed at once.
 const FLUSH_AT_ONCE: usize = 256;
 
+/// How long a process that ends tries to tell Redis what it owes.
+const SETTLE: Duration = Duration::from_secs(1);
+
 /// Why a server counts as away that has said nothing.
 const LATE: &str = "no answer in time";
 
@@ -60,6 +63,8 @@ pub(super) struct Server {
     connector: Connector,
     /// How long a command may take.
     command: Duration,
+    /// The server's clock, in microseconds, when this process reached it first.
+    began_us: OnceLock<u64>,
     state: Mutex<State>,
 }
 
@@ -91,7 +96,14 @@ struct NoLink {
 impl Server {
     pub(super) fn new(connector: Connector, keys: Keys, command: Duration) -> Self {
         let state = State { link: None, why: "not connected".to_owned(), pending: Pending::default() };
-        Self { keys, connector, command, state: Mutex::new(state) }
+        Self { keys, connector, command, began_us: OnceLock::new(), state: Mutex::new(state) }
+    }
+
+    /// When this process began, by the server's clock in microseconds: what was cached before is not for it. It is not
+    /// later than anything that this process has put there.
+    pub(super) fn began_us(&self) -> u64 {
+        // Nobody asks before the first connection.
+        self.began_us.get().copied().unwrap_or(u64::MAX)
     }
 
     /// Tries once to connect. A server that is away is no error, it may come; one that can never be used is.
@@ -171,6 +183,26 @@ impl Server {
         }
     }
 
+    /// Tries, for a bounded time, to confirm what is pending.
+    pub(super) async fn settle(&self) {
+        let settling = async {
+            while !self.is_settled() {
+                if self.restore().await.is_err() {
+                    sleep(PAUSE).await;
+                }
+            }
+        };
+        if timeout(SETTLE, settling).await.is_err() {
+            tracing::warn!(
+                "Redis could not be told of all that has changed; other processes may show lists from before"
+            );
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.state().pending.some(1).is_empty()
+    }
+
     pub(super) async fn ping(&self) -> StoreResult<()> {
         self.ask(ping).await.map_err(|Unanswered| self.unavailable())
     }
@@ -241,6 +273,10 @@ impl Server {
         write.arg(self.keys.probe()).arg(1).arg("PX").arg(PROBE_MS);
         // As fast as any command must be, or it would be given up with the first.
         timeout(self.command, write.exec_async(&mut connection)).await.map_err(|_| NoLink::late())??;
+        if self.began_us.get().is_none() {
+            let began_us = connection.time_us().await?;
+            self.began_us.get_or_init(|| began_us);
+        }
         Ok(connection)
     }
 

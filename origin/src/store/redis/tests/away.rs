@@ -1,27 +1,17 @@
 //! What happens without Redis, and when it is back.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use shared::{
     id::Id,
     limits::{gcra::Gcra, window::FixedWindow},
 };
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 
 use super::{
     IMPATIENT, PATIENT, START, at, id, open, patient,
     private::{PrivateRedis, until},
+    way::Way,
 };
 use crate::store::{
     Ephemeral,
@@ -33,59 +23,6 @@ use crate::store::{
 const BOUND: Duration = Duration::from_secs(2);
 const PAGES: CacheGroup = CacheGroup::ConversationsOf(Id::from_bytes([1; 16]));
 const CODE: OneTimeCode = OneTimeCode { hash: [1; 32], tries: 3, expires_at: START.plus_millis(60_000) };
-
-/// A way to a server that can be made to swallow everything: connections stay, nothing arrives.
-struct Way {
-    addr: String,
-    is_open: watch::Sender<bool>,
-    /// Connections on which something may still arrive.
-    passing: Arc<AtomicUsize>,
-}
-
-impl Way {
-    async fn to(server: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap().to_string();
-        let (is_open, watched) = watch::channel(true);
-        let passing = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&passing);
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let (server, mut watched, count) = (server.clone(), watched.clone(), Arc::clone(&count));
-                count.fetch_add(1, SeqCst);
-                tokio::spawn(async move {
-                    let is_swallowed = !*watched.borrow() || {
-                        let mut server = TcpStream::connect(server).await.unwrap();
-                        tokio::select! {
-                            _ = copy_bidirectional(&mut client, &mut server) => false,
-                            _ = watched.wait_for(|is_open| !is_open) => true,
-                        }
-                    };
-                    count.fetch_sub(1, SeqCst);
-                    if is_swallowed {
-                        // The connection is held, and never read again.
-                        std::future::pending::<()>().await;
-                    }
-                });
-            }
-        });
-        Self { addr, is_open, passing }
-    }
-
-    /// From the return on nothing arrives.
-    async fn close(&self) {
-        self.is_open.send_replace(false);
-        until(async || self.passing.load(SeqCst) == 0).await;
-    }
-
-    fn open(&self) {
-        self.is_open.send_replace(true);
-    }
-
-    fn url(&self) -> String {
-        format!("redis://{}", self.addr)
-    }
-}
 
 fn window() -> FixedWindow {
     FixedWindow::new(3, 60_000)
@@ -223,6 +160,51 @@ async fn an_invalidation_that_redis_did_not_hear_is_made_up_for_before_anything_
     assert_eq!(other.cached(PAGES, "a", id(17), START).await.value, None);
 }
 
+/// A process on a server that it cannot reach, which owes an invalidation, and another for which the page is there still.
+async fn owing(server: &PrivateRedis) -> (Way, RedisEphemeral, RedisEphemeral) {
+    let way = Way::to(server.addr()).await;
+    let store = open(&way.url(), "test", IMPATIENT).await.unwrap();
+    let other = patient(&server.url()).await;
+    until(async || store.ping().await.is_ok()).await;
+    fill(&other, 10).await;
+    way.close().await;
+    store.invalidate(PAGES).await;
+    assert!(other.cached(PAGES, "a", id(14), START).await.value.is_some());
+    (way, store, other)
+}
+
+/// Nobody is left who knows of the invalidation: whatever was there before a process began may be old.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_invalidation_that_died_with_its_process_is_not_missed_by_the_next() {
+    let server = PrivateRedis::start(&[]).await;
+    let (way, store, other) = owing(&server).await;
+    // Another has read before the write, and has not filled yet.
+    let before = other.cached(PAGES, "b", id(15), START).await.lease;
+    drop(store);
+    way.open();
+    let next = patient(&server.url()).await;
+    assert_eq!(next.cached(PAGES, "a", id(16), START).await.value, None);
+    other.fill(PAGES, "b", before, b"old".to_vec(), at(60_000), START).await;
+    let cached = next.cached(PAGES, "b", id(17), START).await;
+    assert_eq!((cached.value, cached.lease), (None, id(16)));
+    // What is read from then on is cached for both.
+    next.fill(PAGES, "a", cached.lease, b"new".to_vec(), at(60_000), START).await;
+    for store in [next, other] {
+        assert_eq!(store.cached(PAGES, "a", id(18), START).await.value, Some(b"new".to_vec()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_invalidation_that_is_owed_is_made_before_the_process_ends() {
+    let server = PrivateRedis::start(&[]).await;
+    let (way, store, other) = owing(&server).await;
+    tokio::time::timeout(BOUND, store.settle()).await.expect("waits for Redis without a bound");
+    way.open();
+    store.settle().await;
+    drop(store);
+    assert_eq!(other.cached(PAGES, "a", id(15), START).await.value, None);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_invalidation_is_made_also_when_its_request_is_given_up() {
     let server = PrivateRedis::start(&[]).await;
@@ -255,14 +237,31 @@ async fn a_server_that_comes_back_with_an_old_state_serves_nothing_old() {
     server.restart().await;
     until(async || store.ping().await.is_ok()).await;
 
-    let keys: Vec<String> = redis::cmd("KEYS")
-        .arg("test:list:*")
-        .query_async(&mut server.connect().await.unwrap())
-        .await
-        .unwrap();
-    assert_eq!(keys.len(), 1, "the old state is back");
+    assert!(server.has("test:list:*").await, "the old state is back");
     let cached = store.cached(PAGES, "a", id(20), START).await;
     assert_eq!((cached.value, cached.lease), (None, id(20)));
+}
+
+/// What a server was told while it was the master is gone when it has followed another and is the master again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_followed_another_meanwhile_serves_nothing_old() {
+    let at_once = ["--repl-diskless-sync-delay", "0"];
+    let (first, second) = (PrivateRedis::start(&at_once).await, PrivateRedis::start(&at_once).await);
+    second.follow(Some(&first)).await;
+    let store = patient(&first.url()).await;
+    fill(&store, 10).await;
+    until(async || second.has("test:list:*").await).await;
+
+    second.follow(None).await;
+    store.invalidate(PAGES).await;
+    assert!(!first.has("test:list:*").await);
+    first.follow(Some(&second)).await;
+    until(async || first.has("test:list:*").await).await;
+    assert_eq!(store.cached(PAGES, "a", id(20), START).await.value, None);
+    first.follow(None).await;
+    until(async || store.put_code("key", CODE, START).await.is_ok()).await;
+    let cached = store.cached(PAGES, "a", id(21), START).await;
+    assert_eq!((cached.value, cached.lease), (None, id(21)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -4,12 +4,13 @@
 //! - `opening`: addresses that serve, that may serve later, and that never will
 //! - `shared_with_others`: what processes on one server see of each other, and what dropped calls leave behind
 //! - `arithmetic`: the scripts against the arithmetic in `shared`
-//! - `private`: a server of a test's own
+//! - `private`: a server of a test's own; `way`: a bad way to one
 
 mod arithmetic;
 mod away;
 mod opening;
 mod shared_with_others;
+mod way;
 
 pub(in crate::store) mod private;
 

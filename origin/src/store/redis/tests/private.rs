@@ -64,6 +64,21 @@ impl PrivateRedis {
         Client::open(self.url()).unwrap().get_multiplexed_async_connection().await
     }
 
+    /// Whether it has a key of this pattern.
+    pub(super) async fn has(&self, pattern: &str) -> bool {
+        let mut connection = self.connect().await.unwrap();
+        let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.unwrap();
+        !keys.is_empty()
+    }
+
+    /// Makes it the replica of another, or a master.
+    pub(super) async fn follow(&self, master: Option<&Self>) {
+        let (host, port) =
+            master.map_or(("NO", "ONE".to_owned()), |master| ("127.0.0.1", master.port.to_string()));
+        let mut connection = self.connect().await.unwrap();
+        redis::cmd("REPLICAOF").arg(host).arg(port).exec_async(&mut connection).await.unwrap();
+    }
+
     /// Ends it as a crash does.
     pub(super) fn kill(&mut self) {
         self.process.kill().unwrap();
