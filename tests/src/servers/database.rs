@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use ::redis::Client as Redis;
+use ::redis::{AsyncConnectionConfig, Client as Redis, aio::MultiplexedConnection};
 use tokio::time::timeout;
 use tokio_postgres::{Config, NoTls};
 
@@ -97,7 +97,9 @@ impl Bases {
                 let _ = timeout(BOUND, async { client.database(name).drop().await }).await;
             }
         }
-        let _ = within_bound(forget_keys(&self.redis, names)).await;
+        if let Ok(connection) = redis(&self.redis).await {
+            let _ = within_bound(forget_keys(connection, names)).await;
+        }
     }
 }
 
@@ -154,6 +156,18 @@ pub async fn mongo(url: &str) -> Result<mongodb::Client, String> {
     .await
 }
 
+/// A connection to Redis.
+///
+/// # Errors
+/// When there is none within some seconds; the text says why.
+pub async fn redis(url: &str) -> Result<MultiplexedConnection, String> {
+    // What the library allows by itself is too short for a busy machine.
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(BOUND)).set_response_timeout(Some(BOUND));
+    let client = Redis::open(url).map_err(|error| error.to_string())?;
+    within_bound(client.get_multiplexed_async_connection_with_config(&config)).await
+}
+
 /// Waits for one step with a server, and no longer than a person would.
 ///
 /// # Errors
@@ -188,10 +202,9 @@ fn note(line: &str) {
 }
 
 async fn forget_keys<'a>(
-    url: &str,
+    mut connection: MultiplexedConnection,
     names: impl Iterator<Item = &'a String>,
 ) -> Result<(), ::redis::RedisError> {
-    let mut connection = Redis::open(url)?.get_multiplexed_async_connection().await?;
     for name in names {
         let mut cursor = 0_u64;
         loop {

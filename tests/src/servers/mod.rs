@@ -115,7 +115,7 @@ impl Server {
     /// Keeps all its processes from running: connections stay open and nobody answers.
     pub async fn suspend(&self) {
         match &self.way {
-            Way::Program(part) => part.suspend(),
+            Way::Program(part) => part.suspend().await,
             Way::Container(service) => service.suspend().await,
         }
     }

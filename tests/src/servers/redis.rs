@@ -1,8 +1,8 @@
 //! A private Redis.
 
-use ::redis::{Client, InfoDict};
+use ::redis::InfoDict;
 
-use super::{About, Durability, Server, compose, database::within_bound, required};
+use super::{About, Durability, Server, compose, database, required};
 use crate::world::part::{Launch, Part};
 
 /// The program `redis-server`.
@@ -47,12 +47,9 @@ pub async fn start(durability: Durability) -> Server {
 /// # Errors
 /// When it cannot be reached; the text says why.
 pub async fn about(url: &str) -> Result<About, String> {
-    let client = Client::open(url).map_err(|error| error.to_string())?;
-    within_bound(async {
-        let mut connection = client.get_multiplexed_async_connection().await?;
-        let info: InfoDict = ::redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
-        let version: String = info.get("redis_version").unwrap_or_default();
-        Ok::<_, ::redis::RedisError>(About::new("Redis", version, &[]))
-    })
-    .await
+    let mut connection = database::redis(url).await?;
+    let info = ::redis::cmd("INFO").arg("server").query_async(&mut connection).await;
+    let info: InfoDict = info.map_err(|error| error.to_string())?;
+    let version: String = info.get("redis_version").unwrap_or_default();
+    Ok(About::new("Redis", version, &[]))
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`World`], [`Setup`]: all of it together
 //! - `part`: a child process that can be killed and started again, with its log
-//! - `port`: an address that stays the test's own while nobody listens there
+//! - [`Port`]: an address that stays the test's own while nobody listens there
 //! - `origin`, `workerd`: how each part is started
 //! - [`Floor`]: a Worker that only proxies, which the benchmark measures beside EdgeChat's
 
@@ -20,11 +20,12 @@ use crate::{
     client::{Client, Phone},
     provider::ScriptedGemini,
     servers::database::{Bases, Lease},
+    wait::{BOUND, until},
 };
 pub use floor::Floor;
 pub use part::Log;
 use part::Part;
-use port::Port;
+pub use port::Port;
 
 /// The secret every test's origin signs its tokens with.
 pub const JWT_SECRET: &str = "5d1fa0c67b3e98420f6b7ad1c3e5289e04b7f6a1d2c83e95";
@@ -48,6 +49,8 @@ pub struct Setup(Vars);
 impl Default for Setup {
     fn default() -> Self {
         let vars = [
+            // The longest there is, for the slowest machine.
+            ("ACCESS_TOKEN_EXPIRE_MINUTES", "1440"),
             ("BASIC_TIER_DAILY_LIMIT", "10000"),
             ("CORS_ORIGINS", WEB_ORIGIN),
             ("EDGECHAT_ENV", "development"),
@@ -166,8 +169,8 @@ impl World {
     }
 
     /// Keeps the origin from running without ending it: connections are accepted and nobody answers.
-    pub fn suspend_origin(&self) {
-        self.origin_part().suspend();
+    pub async fn suspend_origin(&self) {
+        self.origin_part().suspend().await;
     }
 
     /// Lets a suspended origin run on.
@@ -199,6 +202,17 @@ impl World {
     pub async fn start_workerd_without_objects(&mut self) {
         workerd::forget_objects(self.dir.path());
         self.edge.start().await;
+    }
+
+    /// Waits until the user objects have stored something that holds this text.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn stored_by_objects(&self, text: &str) {
+        until(BOUND, &format!("an object to store {text:?}"), || async {
+            workerd::objects_hold(self.dir.path(), text).then_some(())
+        })
+        .await;
     }
 
     /// What the origin wrote, over all its starts.

@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -99,7 +98,7 @@ impl Part {
     pub(crate) async fn kill(&mut self) {
         let name = self.launch.name;
         // Stopped first, it starts no children while they are counted.
-        self.stop();
+        self.stop().await;
         let children = self.children();
         let mut child = self.child.take().unwrap_or_else(|| panic!("{name} does not run"));
         child.start_kill().unwrap_or_else(|error| panic!("{name} cannot be killed: {error}"));
@@ -115,12 +114,12 @@ impl Part {
     }
 
     /// Keeps the process and its children from running.
-    pub(crate) fn suspend(&self) {
-        self.stop();
+    pub(crate) async fn suspend(&self) {
+        self.stop().await;
         for child in self.children() {
             // It may have ended by itself.
             let _ = kill_process(child, Signal::STOP);
-            wait_until_stopped(child);
+            self.wait_until_stopped(child).await;
         }
     }
 
@@ -130,9 +129,21 @@ impl Part {
         self.signal(Signal::CONT);
     }
 
-    fn stop(&self) {
+    async fn stop(&self) {
         self.signal(Signal::STOP);
-        wait_until_stopped(self.id());
+        self.wait_until_stopped(self.id()).await;
+    }
+
+    /// Waits until no thread of a process runs: the signal is sent before it is obeyed. Where the system does not tell, this
+    /// does not wait.
+    async fn wait_until_stopped(&self, pid: Pid) {
+        let tasks = format!("/proc/{}/task", pid.as_raw_nonzero());
+        let runs = || {
+            std::fs::read_dir(&tasks)
+                .is_ok_and(|threads| threads.flatten().any(|thread| is_running(&thread.path())))
+        };
+        let what = format!("process {} of {} to stop", pid.as_raw_nonzero(), self.launch.name);
+        until(BOUND, &what, || async { (!runs()).then_some(()) }).await;
     }
 
     fn signal(&self, signal: Signal) {
@@ -157,24 +168,6 @@ impl Part {
         let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         listed.split_whitespace().filter_map(|word| word.parse().ok().and_then(Pid::from_raw)).collect()
     }
-}
-
-/// Waits until no thread of a process runs: the signal is sent before it is obeyed. Where the system does not tell, this
-/// does not wait.
-fn wait_until_stopped(pid: Pid) {
-    const POLLS: u32 = 5_000;
-    let tasks = format!("/proc/{}/task", pid.as_raw_nonzero());
-    let runs = || {
-        std::fs::read_dir(&tasks)
-            .is_ok_and(|threads| threads.flatten().any(|thread| is_running(&thread.path())))
-    };
-    for _ in 0..POLLS {
-        if !runs() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    panic!("process {} does not stop", pid.as_raw_nonzero());
 }
 
 /// Reads `PID (NAME) STATE …`, where the name may hold anything.
@@ -255,6 +248,17 @@ impl Log {
     /// All lines so far.
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until a line holds this text: what a process has written takes a while to be read.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn wait_for(&self, text: &str) {
+        until(BOUND, &format!("{text:?} in the log of {}", self.name), || async {
+            self.lines().iter().any(|line| line.contains(text)).then_some(())
+        })
+        .await;
     }
 
     fn push(&self, line: String) {

@@ -6,7 +6,7 @@ use tokio::net::TcpSocket;
 
 /// A port of the loopback address that nobody else gets while the value lives, also while its process is dead.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     addr: SocketAddr,
     /// Bound, never listening. Linux lets another socket with `SO_REUSEADDR` listen on the same address, and hands the
     /// port to nobody who asks for any free one. Elsewhere that would take the address from the process itself.
@@ -15,7 +15,10 @@ pub(crate) struct Port {
 
 impl Port {
     /// Takes a free port.
-    pub(crate) fn reserve() -> Self {
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn reserve() -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_reuseaddr(true).expect("SO_REUSEADDR on a new socket");
         socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
@@ -34,7 +37,7 @@ impl Port {
     }
 
     /// As a base URL.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 }

@@ -62,6 +62,25 @@ pub(super) fn forget_objects(dir: &Path) {
     fs::remove_dir_all(&objects).and_then(|()| fs::create_dir(&objects)).expect("the objects' own folder");
 }
 
+/// Whether what the user objects stored holds this text. Each object has a database file and its journal.
+pub(super) fn objects_hold(dir: &Path, text: &str) -> bool {
+    let mut folders = vec![dir.join(FOLDER).join(OBJECTS)];
+    while let Some(folder) = folders.pop() {
+        // A file may go while it is looked for.
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if fs::read(&path)
+                .is_ok_and(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
+            {
+                return true;
+            }
+        }
+    }
+    false
+}
+
 /// What `cargo xtask test` built and put under this name into the environment.
 pub(super) fn built(variable: &str) -> PathBuf {
     let path = env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());

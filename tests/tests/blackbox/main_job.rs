@@ -355,12 +355,23 @@ async fn every_object_has_every_field_of_the_contract() {
 async fn no_log_holds_what_must_stay_secret() {
     const PROMPT: &str = "a-prompt-that-nobody-else-may-read";
     const ANSWER: &str = "an-answer-that-nobody-else-may-read";
-    let world = World::start().await;
+    const LAST_REQUEST: &str = "the-last-request";
+    let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     world.provider.will(Script::pieces([ANSWER]));
-    phone.say(conversation, PROMPT).await;
+    phone.say_and_persist(conversation, PROMPT).await;
     let _ = phone.message(conversation, &json!({ "content": PROMPT, "temperature": "hot" })).send().await;
+    // A log is written in order: what tells of the last request comes after everything else. The Worker tells of failures,
+    // such as that of a delivery.
+    let last = phone.client.get("/api/v1/users/me").header("X-Request-ID", LAST_REQUEST);
+    let _ = last.send().await.expect_status(200);
+    world.origin_log().wait_for(LAST_REQUEST).await;
+    world.kill_origin().await;
+    world.provider.will(Script::pieces([ANSWER]));
+    let last = phone.message(conversation, &content(PROMPT)).header("X-Request-ID", LAST_REQUEST);
+    let _ = last.send().await.expect_status(201);
+    world.edge_log().wait_for(LAST_REQUEST).await;
     let tokens = &phone.tokens;
     let secrets = [
         PROMPT,

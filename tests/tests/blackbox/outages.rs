@@ -110,7 +110,7 @@ async fn an_origin_that_hangs_keeps_nobody_waiting() {
     let upcoming = world.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
-    world.suspend_origin();
+    world.suspend_origin().await;
     call.say("Once upon a time.").await.unwrap();
     stream.delta().await;
     call.stop().await.unwrap();
@@ -146,7 +146,6 @@ async fn the_worker_dies_in_the_middle_and_says_so_afterwards() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
-    // Checkpoints come about once a second of the provider's own time; after so many words there have been some.
     let words: Vec<_> = (0..200).map(|word| format!("word{word} ")).collect();
     world.provider.will(paced(words.clone(), Duration::from_millis(100)));
     let mut stream = phone.stream(conversation, "Hello").await;
@@ -157,6 +156,8 @@ async fn the_worker_dies_in_the_middle_and_says_so_afterwards() {
         seen.push_str(event.data["text"].as_str().unwrap());
         last_id = event.id;
     }
+    // Checkpoints come about once a second: with the one that holds this word there is something to start again with.
+    world.stored_by_objects("word20 ").await;
 
     world.kill_workerd().await;
     while let Ok(Some(event)) = stream.try_next().await {

@@ -7,7 +7,7 @@ use edgechat_tests::{
     client::{Phone, content, messages_path, text_of},
     provider::{Script, Step, script::TELL_TALES},
     wait::bounded_by,
-    world::World,
+    world::{Port, World},
 };
 use hyper::StatusCode;
 use rstest::rstest;
@@ -195,11 +195,8 @@ async fn a_provider_that_falls_silent_runs_out_of_time() {
 
 #[tokio::test]
 async fn a_provider_that_is_not_there_is_unavailable() {
-    // A port that was free a moment ago.
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
-    let world = World::setup().var("GEMINI_API_BASE", base).start().await;
+    let nobody = Port::reserve();
+    let world = World::setup().var("GEMINI_API_BASE", nobody.url()).start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     let reply = phone.message(conversation, &content("Hello")).send().await;

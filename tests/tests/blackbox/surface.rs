@@ -2,12 +2,25 @@
 
 use std::collections::BTreeSet;
 
-use edgechat_tests::world::World;
+use edgechat_tests::{
+    client::Client,
+    wait::{BOUND, until},
+    world::World,
+};
 use serde_json::{Value, json};
 use shared::{
     api::ErrorCode,
     auth::{keys::JwkSet, native::SigningKey},
 };
+
+/// What a check says once it is good: Redis must answer within a time that a busy machine may exceed now and then.
+async fn when_all_is_well(client: &Client, path: &str, is_good: impl Fn(&Value) -> bool) -> Value {
+    until(BOUND, &format!("a good answer of {path}"), || async {
+        let reply = client.get(path).send().await;
+        Some(reply.value()).filter(|health| reply.status == 200 && is_good(health))
+    })
+    .await
+}
 
 #[tokio::test]
 async fn everything_says_how_it_is() {
@@ -16,16 +29,21 @@ async fn everything_says_how_it_is() {
     let health = client.get("/api/v1/health").send().await.expect_status(200);
     assert_eq!(health.value(), json!({ "status": "ok" }));
 
-    let ready = client.get("/api/v1/health/ready").send().await.expect_status(200).value();
+    let ports = ["accounts", "chats", "ephemeral"];
+    let ready = when_all_is_well(&client, "/api/v1/health/ready", |ready| {
+        ports.iter().all(|port| ready["checks"][port]["status"] == "ok")
+    })
+    .await;
     assert_eq!(ready["status"], "ok");
-    for port in ["accounts", "chats", "ephemeral"] {
+    for port in ports {
         let check = &ready["checks"][port];
-        assert_eq!((&check["status"], &check["error"]), (&json!("ok"), &Value::Null), "{ready}");
+        assert_eq!(check["error"], Value::Null, "{ready}");
         assert!(check["backend"].is_string() && check["latency_ms"].is_number(), "{ready}");
     }
     for (path, name) in [("db", "database"), ("mongo", "mongo"), ("redis", "redis")] {
-        let health = client.get(&format!("/api/v1/health/{path}")).send().await.expect_status(200).value();
-        assert_eq!((&health["status"], &health[name]), (&json!("ok"), &json!("connected")), "{health}");
+        let path = format!("/api/v1/health/{path}");
+        let health = when_all_is_well(&client, &path, |health| health[name] == "connected").await;
+        assert_eq!(health["status"], "ok", "{health}");
         assert!(health["backend"].is_string() && health["latency_ms"].is_number(), "{health}");
     }
     let about = client.get("/").send().await.expect_status(200).value();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use edgechat_tests::{servers::mongo, wait::until};
+use edgechat_tests::servers::mongo;
 
 use super::{
     Store,
@@ -26,7 +26,7 @@ async fn killed(store: Store) -> Settled {
         load.answers(kill % 3).await;
         server.start().await;
         let email = format!("after-{kill}@example.com");
-        until(BACK, "everything to work again", || serves(&world, &email)).await;
+        serves(&world, &email, BACK).await;
     }
     let settled = load.settle().await;
     assert!(settled.turns as u64 >= KILLS && settled.registered as u64 >= KILLS / 4, "{settled:?}");

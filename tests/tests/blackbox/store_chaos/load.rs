@@ -9,14 +9,17 @@ use std::{
 };
 
 use edgechat_tests::{
-    client::{Client, PASSWORD, Phone, Reply, content, messages_path},
+    client::{Client, PASSWORD, Phone, Reply, content, messages_path, turn_path},
     wait::{bounded_by, until},
     world::World,
 };
 use reqwest::Method;
 use serde_json::json;
 use shared::{
-    api::chat::{Conversation, Role, SentMessage},
+    api::{
+        account::Tokens,
+        chat::{Conversation, Role, SentMessage, Turn},
+    },
     id::Id,
 };
 use tokio::task::JoinSet;
@@ -156,9 +159,25 @@ impl User {
         })
         .await;
         if self.one_writer {
-            self.phone.persisted(sent.turn_id).await;
+            self.wait_for_delivery(conversation, sent.turn_id).await;
         }
         sent.turn_id
+    }
+
+    /// Waits until the origin has a turn. Meanwhile the user reads and is told that a store is not there, so that the load
+    /// goes on while everybody waits for one.
+    async fn wait_for_delivery(&self, conversation: Id, turn: Id) {
+        until(PATIENCE * 2, "the turn to be delivered", || async {
+            if self.phone.turn(turn).await.persisted {
+                return Some(());
+            }
+            let path = format!("/api/v1/chat/conversations/{conversation}");
+            if let Ok(reply) = self.phone.client.get(&path).try_send().await {
+                self.counted(reply, 200);
+            }
+            None
+        })
+        .await;
     }
 
     /// Gives a conversation a title, again and again until somebody acknowledges it.
@@ -229,22 +248,40 @@ async fn sign_in(client: &Client, email: &str) -> Result<Reply, reqwest::Error> 
     client.post("/api/v1/auth/login").json(&body).try_send().await
 }
 
-/// Somebody new registers, signs in, opens a conversation and has a turn that the origin keeps: `None` while any of it
-/// fails.
-pub(super) async fn serves(world: &World, email: &str) -> Option<()> {
-    let client = world.client();
-    let body = json!({ "email": email, "password": PASSWORD });
-    let registered = client.post("/api/v1/auth/register").json(&body).try_send().await.ok()?;
-    // An earlier attempt may have come as far as this.
-    if ![201, 400].contains(&registered.status) {
-        return None;
-    }
-    let reply = sign_in(&client, email).await.ok().filter(|reply| reply.status == 200)?;
-    let token = reply.value()["access_token"].as_str()?.to_owned();
-    let client = client.with_token(token);
-    let made = client.post("/api/v1/chat/conversations").json(&json!({})).try_send().await.ok()?;
-    let conversation = (made.status == 201).then(|| made.json::<Conversation>().id)?;
-    let said =
-        client.post(&messages_path(conversation)).json(&content("Are you there?")).try_send().await.ok()?;
-    (said.status == 201 && said.json::<SentMessage>().persisted).then_some(())
+/// Somebody new registers, signs in, opens a conversation and has a turn that the origin keeps. All of it works again within
+/// that time, each step as soon as it can.
+pub(super) async fn serves(world: &World, email: &str, within: Duration) {
+    bounded_by(within, "everything to work again", async {
+        let client = world.client();
+        let body = json!({ "email": email, "password": PASSWORD });
+        until(within, "somebody to register", || async {
+            let reply = client.post("/api/v1/auth/register").json(&body).try_send().await.ok()?;
+            // Taken is what was registered by an attempt whose answer was lost.
+            [201, 400].contains(&reply.status).then_some(())
+        })
+        .await;
+        let tokens: Tokens = until(within, "somebody to sign in", || async {
+            let reply = sign_in(&client, email).await.ok()?;
+            (reply.status == 200).then(|| reply.json())
+        })
+        .await;
+        let client = client.with_token(tokens.access_token);
+        let opened: Conversation = until(within, "a conversation", || async {
+            let reply = client.post("/api/v1/chat/conversations").json(&json!({})).try_send().await.ok()?;
+            (reply.status == 201).then(|| reply.json())
+        })
+        .await;
+        let sent: SentMessage = until(within, "an answer", || async {
+            let ask = client.post(&messages_path(opened.id)).json(&content("Are you there?")).key(email);
+            let reply = ask.try_send().await.ok()?;
+            [200, 201].contains(&reply.status).then(|| reply.json())
+        })
+        .await;
+        until(within, "the origin to have the turn", || async {
+            let reply = client.get(&turn_path(sent.turn_id)).try_send().await.ok()?;
+            (reply.status == 200 && reply.json::<Turn>().persisted).then_some(())
+        })
+        .await;
+    })
+    .await;
 }

@@ -57,15 +57,11 @@ async fn the_mongo_server_keeps_what_it_acknowledged() {
 async fn redis_keeps_what_it_acknowledged() {
     let mut server = redis::start(Durability::Durable).await;
     assert_eq!(redis::about(server.url()).await.unwrap().name, "Redis");
-    let connect = async |server: &Server| {
-        let client = ::redis::Client::open(server.url()).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
-    };
-    let mut connection = connect(&server).await;
+    let mut connection = database::redis(server.url()).await.unwrap();
     let () = ::redis::cmd("SET").arg("kept").arg(1).query_async(&mut connection).await.unwrap();
     server.kill().await;
     server.start().await;
-    let mut connection = connect(&server).await;
+    let mut connection = database::redis(server.url()).await.unwrap();
     let kept: i64 = ::redis::cmd("GET").arg("kept").query_async(&mut connection).await.unwrap();
     assert_eq!(kept, 1);
 }
