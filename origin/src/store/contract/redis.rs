@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A store on the server that `EDGECHAT_TEST_REDIS` names.
 pub(super) async fn server() -> (Arc<dyn Ephemeral>, ()) {
-    (Arc::new(open_alone(&url("EDGECHAT_TEST_REDIS")).await), ())
+    (Arc::new(open_alone(&url("EDGECHAT_TEST_REDIS"), &unique_name()).await), ())
 }
 
 /// The cluster of the cases that run at this time: a new one takes two seconds to serve.
@@ -40,12 +40,12 @@ pub(super) async fn cluster() -> (Arc<dyn Ephemeral>, Arc<PrivateRedis>) {
     };
     *shared = Arc::downgrade(&node);
     drop(shared);
-    (Arc::new(open_alone(&format!("redis+cluster://{}", node.addr())).await), node)
+    (Arc::new(open_alone(&format!("redis+cluster://{}", node.addr()), &unique_name()).await), node)
 }
 
 /// A store that Redis alone answers for.
-async fn open_alone(url: &str) -> RedisEphemeral {
-    RedisEphemeral::open_within(&config(url, &unique_name()), Arc::new(Down), PATIENCE).await.unwrap()
+pub(in crate::store) async fn open_alone(url: &str, key_prefix: &str) -> RedisEphemeral {
+    RedisEphemeral::open_within(&config(url, key_prefix), Arc::new(Down), PATIENCE).await.unwrap()
 }
 
 /// A store at this address, with a memory of its own, in which a command may take so long.

@@ -54,7 +54,7 @@ impl Keys {
         self.tagged(kind, &user_id.to_string())
     }
 
-    /// The key that is written to see whether the server takes writes.
+    /// The cache group that is made to see whether the server takes writes.
     pub(super) fn probe(&self) -> String {
         self.tagged("probe", "write")
     }

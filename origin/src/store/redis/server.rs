@@ -46,13 +46,17 @@ const STABLE: Duration = Duration::from_secs(2);
 const UNSTABLE_PAUSE: Duration = Duration::from_secs(1);
 /// How often a connection is tried that nobody may be using.
 const IDLE_CHECK: Duration = Duration::from_secs(5);
-/// For how long the key is kept that is written to see whether the server takes writes, in milliseconds.
+/// For how long the group is kept that is made to see whether the server takes writes, in milliseconds.
 const PROBE_MS: i64 = 1_000;
 /// Invalidations that are confirmed at once.
 const FLUSH_AT_ONCE: usize = 256;
 
 /// How long a process that ends tries to tell Redis what it owes.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// What Redis 6 and 7.0, and later ones, say of a command that the user may not run, where a script runs it. Its code is
+/// then that of any error.
+const FORBIDDEN_IN_SCRIPT: [&str; 2] = ["can't run this command", "ACL failure in script"];
 
 /// Why a server counts as away that has said nothing.
 const LATE: &str = "no answer in time";
@@ -269,15 +273,22 @@ impl Server {
         for script in scripts::all() {
             let _: String = script.load_async(&mut connection).await?;
         }
-        let mut write = redis::cmd("SET");
-        write.arg(self.keys.probe()).arg(1).arg("PX").arg(PROBE_MS);
         // As fast as any command must be, or it would be given up with the first.
-        timeout(self.command, write.exec_async(&mut connection)).await.map_err(|_| NoLink::late())??;
+        timeout(self.command, ping(connection.clone())).await.map_err(|_| NoLink::late())??;
+        timeout(self.command, self.probe(connection.clone())).await.map_err(|_| NoLink::late())??;
         if self.began_us.get().is_none() {
             let began_us = connection.time_us().await?;
             self.began_us.get_or_init(|| began_us);
         }
         Ok(connection)
+    }
+
+    /// Sees that a script may do what scripts do, and that writes are taken.
+    async fn probe(&self, mut connection: Connection) -> RedisResult<()> {
+        let mut call = scripts::CACHED.key(self.keys.probe());
+        // Whatever is there was made before this: it is made anew.
+        call.arg("entry").arg("lease").arg(PROBE_MS).arg(u64::MAX);
+        call.invoke_async(&mut connection).await
     }
 
     /// Confirms all invalidations that are pending, those that begin meanwhile too, then lets the connection be used.
@@ -368,7 +379,7 @@ fn is_about_one_value(error: &RedisError) -> bool {
     error.kind() == ErrorKind::UnexpectedReturnType || error.code() == Some("WRONGTYPE")
 }
 
-/// Whether waiting does not help: no Redis speaks there, or it wants another password.
+/// Whether waiting does not help: no Redis speaks there, or it wants another password, or the user lacks a right.
 fn can_never_work(error: &RedisError) -> bool {
     matches!(
         error.kind(),
@@ -377,4 +388,5 @@ fn can_never_work(error: &RedisError) -> bool {
             | ErrorKind::InvalidClientConfig
             | ErrorKind::RESP3NotSupported
     ) || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+        || error.detail().is_some_and(|detail| FORBIDDEN_IN_SCRIPT.iter().any(|said| detail.contains(said)))
 }

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use rstest::rstest;
-use shared::limits::window::FixedWindow;
+use shared::limits::{gcra::Gcra, window::FixedWindow};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
 
-use super::{IMPATIENT, PATIENT, START, open, private::PrivateRedis};
-use crate::store::Ephemeral as _;
+use super::{IMPATIENT, PATIENT, START, at, id, open, private::PrivateRedis};
+use crate::store::{
+    Ephemeral as _,
+    contract::redis::open_alone,
+    ephemeral::{CacheGroup, CodeOutcome, OneTimeCode},
+};
 
 /// Long enough for a start on a busy machine; far less than waiting for each command would take.
 const BOUND: Duration = Duration::from_secs(5);
@@ -69,4 +73,66 @@ async fn what_speaks_another_language_is_told_at_the_start() {
     let addr = listener(Some("HTTP/1.1 400 Bad Request\r\n\r\n")).await;
     let error = open(&format!("redis://{addr}"), "test", PATIENT).await.err().unwrap();
     assert_eq!(error.kind(), "refused");
+}
+
+/// The rights of a user as docs/deployment.md gives them, for keys of this test.
+fn documented_rights() -> Vec<String> {
+    let text = include_str!("../../../../../docs/deployment.md");
+    let (_, rest) = text.split_once("ACL SETUSER edgechat").unwrap();
+    let (line, _) = rest.split_once('\n').unwrap();
+    let words = line.split_whitespace().skip_while(|word| !word.starts_with('~'));
+    let rights: Vec<_> = words.map(|word| word.replace("edgechat", "test")).collect();
+    assert!(rights.contains(&"~test:*".to_owned()) && rights.contains(&"+info".to_owned()), "{rights:?}");
+    rights
+}
+
+/// Makes a user of these rights, and gives the address with it.
+async fn user_with(server: &PrivateRedis, scheme: &str, rights: &[String]) -> String {
+    let mut make = redis::cmd("ACL");
+    make.arg("SETUSER").arg("me").arg("reset").arg("on").arg(">s3cret");
+    let made = make.arg(rights).exec_async(&mut server.connect().await.unwrap()).await;
+    made.unwrap_or_else(|error| panic!("{rights:?}: {error}"));
+    format!("{scheme}://me:s3cret@{}", server.addr())
+}
+
+#[tokio::test]
+async fn a_user_with_the_rights_of_the_documentation_may_do_everything() {
+    for (server, scheme) in
+        [(PrivateRedis::start(&[]).await, "redis"), (PrivateRedis::cluster().await, "redis+cluster")]
+    {
+        let url = user_with(&server, scheme, &documented_rights()).await;
+        let store = open_alone(&url, "test").await;
+        store.ping().await.unwrap();
+        let (window, rate) = (FixedWindow::new(3, 1_000), Gcra::new(3, 1_000, 2));
+        store.count("key", window, START).await.unwrap();
+        store.take_back("key", window, START).await.unwrap();
+        store.forget("key").await.unwrap();
+        store.admit("key", rate, START).await.unwrap();
+        assert!(store.first_seen("key", at(1_000), START).await.unwrap());
+        store.remember("key", vec![1], at(1_000), START).await.unwrap();
+        assert_eq!(store.recall("key", START).await.unwrap(), Some(vec![1]));
+        let code = OneTimeCode { hash: [1; 32], tries: 3, expires_at: at(1_000) };
+        store.put_code("key", code, START).await.unwrap();
+        assert_eq!(store.try_code("key", [1; 32], START).await.unwrap(), CodeOutcome::Accepted);
+        let group = CacheGroup::SessionsOf(id(1));
+        let lease = store.cached(group, "a", id(2), START).await.lease;
+        store.fill(group, "a", lease, vec![1], at(1_000), START).await;
+        assert_eq!(store.cached(group, "a", id(3), START).await.value, Some(vec![1]));
+        store.invalidate(group).await;
+        assert_eq!(store.cached(group, "a", id(4), START).await.value, None);
+        store.ping().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_told_at_the_start() {
+    let server = PrivateRedis::start(&[]).await;
+    for missing in ["-info", "-time", "-ping", "-evalsha", "-script|load", "-@write", "-@read", "resetkeys"] {
+        let mut rights = documented_rights();
+        rights.push(missing.to_owned());
+        let url = user_with(&server, "redis", &rights).await;
+        let error =
+            open(&url, "test", PATIENT).await.err().unwrap_or_else(|| panic!("{missing} is not told"));
+        assert_eq!(error.kind(), "refused", "{missing}: {error}");
+    }
 }
