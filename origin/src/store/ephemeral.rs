@@ -19,7 +19,10 @@ pub use shared::limits::window::WindowDecision;
 use super::error::StoreResult;
 
 /// The most entries of a cache group. Which ones there are is the caller's choice, such as the size of a page.
-pub const MAX_ENTRIES_A_GROUP: usize = 32;
+pub const MAX_ENTRIES_A_GROUP: usize = 16;
+/// The largest entry that is cached: a page of ordinary titles. With the number of entries it bounds what one user can take
+/// of a cache that all share, about a megabyte.
+pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
 
 /// A one-time code that somebody was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

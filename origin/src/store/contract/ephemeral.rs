@@ -14,7 +14,7 @@ use super::{
 };
 use crate::store::{
     Ephemeral,
-    ephemeral::{CacheGroup, CodeOutcome, OneTimeCode},
+    ephemeral::{CacheGroup, CodeOutcome, MAX_ENTRIES_A_GROUP, MAX_ENTRY_BYTES, OneTimeCode},
 };
 
 /// The cases; `$open` is a fresh store and what keeps it alive.
@@ -372,16 +372,19 @@ pub(super) async fn a_group_holds_a_bounded_number_of_entries(store: Store) {
         assert_eq!(lease_now, lease);
         found += usize::from(value.is_some());
     }
-    assert!((1..=64).contains(&found), "{found} are found");
+    assert!((1..=MAX_ENTRIES_A_GROUP).contains(&found), "{found} are found");
     assert!(get(&store, PAGES(), "199", 102, START).await.0.is_some());
 }
 
 pub(super) async fn what_is_too_large_is_not_cached(store: Store) {
     let (_, lease) = get(&store, PAGES(), "a", 100, START).await;
-    store.fill(PAGES(), "large", lease, vec![7; 2 * 1024 * 1024], at(1_000), START).await;
-    store.fill(PAGES(), "fits", lease, vec![7; 200 * 1024], at(1_000), START).await;
+    store.fill(PAGES(), "large", lease, vec![7; MAX_ENTRY_BYTES + 1], at(1_000), START).await;
+    store.fill(PAGES(), "fits", lease, vec![7; MAX_ENTRY_BYTES], at(1_000), START).await;
     assert_eq!(get(&store, PAGES(), "large", 101, START).await.0, None);
-    assert_eq!(get(&store, PAGES(), "fits", 101, START).await.0.map(|value| value.len()), Some(200 * 1024));
+    assert_eq!(
+        get(&store, PAGES(), "fits", 101, START).await.0.map(|value| value.len()),
+        Some(MAX_ENTRY_BYTES)
+    );
 }
 
 /// Readers that read, wait and fill, and a writer that writes and invalidates: nobody reads what is older than the last

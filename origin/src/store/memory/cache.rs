@@ -4,12 +4,10 @@ use std::collections::{HashMap, VecDeque};
 
 use shared::{id::Id, time::Timestamp};
 
-use crate::store::ephemeral::{CacheGroup, Cached, MAX_ENTRIES_A_GROUP};
+use crate::store::ephemeral::{CacheGroup, Cached, MAX_ENTRIES_A_GROUP, MAX_ENTRY_BYTES};
 
 /// The most bytes of entries, about.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
-/// The largest entry that is kept.
-const MAX_ENTRY_BYTES: usize = 1024 * 1024;
 /// What an entry or a group costs beside its bytes, about.
 const OVERHEAD_BYTES: usize = 160;
 
@@ -109,14 +107,15 @@ mod tests {
     fn the_oldest_groups_make_room() {
         let mut cache = Cache::default();
         let until = START.plus_millis(1_000);
-        for user in 0..64 {
+        let users = u128::try_from(2 * MAX_BYTES / MAX_ENTRY_BYTES).unwrap();
+        for user in 0..users {
             let group = CacheGroup::ConversationsOf(id(user));
-            let lease = cache.get(group, "page", id(1_000 + user), START).lease;
+            let lease = cache.get(group, "page", id(10_000 + user), START).lease;
             cache.fill(group, "page", lease, vec![0; MAX_ENTRY_BYTES], until, START);
             assert!(cache.bytes <= MAX_BYTES);
         }
         assert_eq!(cache.get(CacheGroup::ConversationsOf(id(0)), "page", id(1), START).value, None);
-        assert!(cache.get(CacheGroup::ConversationsOf(id(63)), "page", id(1), START).value.is_some());
+        assert!(cache.get(CacheGroup::ConversationsOf(id(users - 1)), "page", id(1), START).value.is_some());
     }
 
     #[test]

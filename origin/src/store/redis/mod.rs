@@ -34,7 +34,8 @@ use tokio::task::JoinHandle;
 
 use super::{
     ephemeral::{
-        CacheGroup, Cached, CodeOutcome, Ephemeral, MAX_ENTRIES_A_GROUP, OneTimeCode, WindowDecision,
+        CacheGroup, Cached, CodeOutcome, Ephemeral, MAX_ENTRIES_A_GROUP, MAX_ENTRY_BYTES, OneTimeCode,
+        WindowDecision,
     },
     error::{StoreError, StoreResult},
 };
@@ -52,8 +53,6 @@ const SLACK_MS: i64 = 10_000;
 const MAX_KEPT_MS: i64 = 3_650 * DAY_MS;
 /// For how long a cache group without entries is kept, in milliseconds: a read that takes longer is not cached.
 const LEASE_MS: i64 = 600_000;
-/// The largest entry that is cached.
-const MAX_ENTRY_BYTES: usize = 256 * 1024;
 /// A lease that no group has: what is read with it is not cached.
 const NO_LEASE: Id = Id::from_bytes([0; 16]);
 const MICROS_A_MILLI: i64 = 1_000;

@@ -66,9 +66,32 @@ impl PrivateRedis {
 
     /// Whether it has a key of this pattern.
     pub(super) async fn has(&self, pattern: &str) -> bool {
+        !self.keys(pattern).await.is_empty()
+    }
+
+    /// For how many seconds nobody has used any key of this pattern.
+    pub(super) async fn idle_s(&self, pattern: &str) -> u64 {
         let mut connection = self.connect().await.unwrap();
-        let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.unwrap();
-        !keys.is_empty()
+        let mut idle_s = u64::MAX;
+        for key in self.keys(pattern).await {
+            let mut idle = redis::cmd("OBJECT");
+            let idle: u64 = idle.arg("IDLETIME").arg(key).query_async(&mut connection).await.unwrap();
+            idle_s = idle_s.min(idle);
+        }
+        idle_s
+    }
+
+    /// How many keys it has dropped to make room.
+    pub(super) async fn evicted(&self) -> usize {
+        let mut connection = self.connect().await.unwrap();
+        let info: String = redis::cmd("INFO").arg("stats").query_async(&mut connection).await.unwrap();
+        let count = info.lines().find_map(|line| line.strip_prefix("evicted_keys:")).unwrap();
+        count.parse().unwrap()
+    }
+
+    async fn keys(&self, pattern: &str) -> Vec<String> {
+        let mut connection = self.connect().await.unwrap();
+        redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.unwrap()
     }
 
     /// Makes it the replica of another, or a master.

@@ -1,11 +1,15 @@
-//! What processes on one server see of each other, and what calls that are given up leave behind.
+//! What processes on one server see of each other, what calls that are given up leave behind, and what a full server keeps.
 
 use std::sync::Arc;
 
-use shared::limits::window::FixedWindow;
+use shared::{limits::window::FixedWindow, time::DAY_MS};
 use tokio::task::JoinSet;
 
-use super::{PATIENT, START, at, id, open, shared_server};
+use super::{
+    PATIENT, START, at, id, open,
+    private::{PrivateRedis, until},
+    shared_server,
+};
 use crate::store::{
     Ephemeral,
     ephemeral::{CacheGroup, CodeOutcome, OneTimeCode},
@@ -129,4 +133,41 @@ async fn answers_belong_to_their_questions_after_calls_are_dropped() {
         assert_eq!(got, value(index));
     }
     store.ping().await.unwrap();
+}
+
+/// How docker-compose.yml says that a full server makes room.
+fn documented_policy() -> &'static str {
+    let text = include_str!("../../../../../docker-compose.yml");
+    let (_, rest) = text.split_once("- --maxmemory-policy\n").unwrap();
+    rest.lines().next().unwrap().trim_start_matches([' ', '-'])
+}
+
+/// What others put into Redis, however much, opens no window that is full and asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_full_server_forgets_no_limit_that_is_in_use() {
+    const FILLERS: usize = 100;
+    let arguments =
+        ["--maxmemory", "12mb", "--maxmemory-samples", "64", "--maxmemory-policy", documented_policy()];
+    let server = PrivateRedis::start(&arguments).await;
+    let store = open(&server.url(), "test", PATIENT).await.unwrap();
+    let remember = async |index: usize| {
+        store.remember(&format!("filler {index}"), vec![7; 100_000], at(DAY_MS), START).await.unwrap();
+    };
+    let is_full = async || {
+        let window = FixedWindow::new(3, 60_000);
+        !store.count("key", window, START).await.unwrap().allowed
+    };
+    for index in 0..FILLERS {
+        remember(index).await;
+    }
+    // The server tells what is older by whole seconds.
+    until(async || server.idle_s("test:remembered:*").await >= 2).await;
+    for _ in 0..3 {
+        assert!(!is_full().await);
+    }
+    for index in FILLERS..FILLERS * 3 / 2 {
+        remember(index).await;
+        assert!(is_full().await, "after {index}");
+    }
+    assert!(server.evicted().await >= FILLERS / 4, "there was room for all");
 }
