@@ -197,6 +197,10 @@ fn summary(config: &Config) -> String {
     let stores = &config.stores;
     let edge = if config.edge_keys.is_some() { "set" } else { "not set: only unsigned requests are served" };
     let limits = &config.limits;
+    let daily = match limits.basic_tier_daily_limit {
+        Some(limit) => format!("{limit} messages a day"),
+        None => "messages without limit".to_owned(),
+    };
     [
         "the configuration is right".to_owned(),
         format!("environment      {}", config.process.environment.as_str()),
@@ -213,7 +217,7 @@ fn summary(config: &Config) -> String {
             "sign-ins         {} in {} s from one address",
             limits.rate_limit_requests, limits.rate_limit_window_s
         ),
-        format!("basic plan       {} messages a day", limits.basic_tier_daily_limit),
+        format!("basic plan       {daily}"),
     ]
     .join("\n")
 }

@@ -33,7 +33,7 @@ fn one_secret_is_enough_for_development() {
             refresh_token_days: 7,
             rate_limit_requests: 100,
             rate_limit_window_s: 60,
-            basic_tier_daily_limit: 5,
+            basic_tier_daily_limit: Some(5),
             cache_ttl_s: 300,
         }
     );

@@ -70,7 +70,7 @@ pub(super) async fn show(
     let rows = app.stores.accounts.usage(user_id, days.from.day(), days.last().day()).await?;
     let today = app.stores.accounts.usage(user_id, now.day(), now.day()).await?;
     let limit = match current.user.plan {
-        Plan::Basic => Some(app.config.limits.basic_tier_daily_limit),
+        Plan::Basic => app.config.limits.basic_tier_daily_limit,
         Plan::Pro => None,
     };
     Ok(Reply(report(days, &rows, today_usage(&today, limit, now))))

@@ -15,4 +15,5 @@ mod sessions;
 mod sign_in;
 mod sync;
 mod tokens;
+mod usage;
 mod world;

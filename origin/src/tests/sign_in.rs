@@ -86,6 +86,34 @@ async fn a_wrong_field_is_named() {
     }
 }
 
+/// One of them is no text to PostgreSQL, and none is part of a name.
+#[tokio::test]
+async fn a_control_character_in_a_name_is_refused_by_the_fields_name() {
+    let world = World::new().await;
+    world.register("ada").await;
+    for character in ["\0", "\n", "\u{7f}", "\u{85}"] {
+        let name = format!("a{character}b");
+        let eve = json!({"email": "eve@example.com", "password": "correct horse"});
+        let ada = json!({"email": "ada@example.com", "password": "correct horse"});
+        for (path, mut body, field) in [
+            (REGISTER, eve.clone(), "display_name"),
+            (REGISTER, eve, "device_name"),
+            (LOGIN, ada, "device_name"),
+        ] {
+            body[field] = json!(name);
+            let answer = world.send(Call::post(path).json(&body)).await;
+            assert_eq!(answer.problem(), problem(422, "validation_failed"), "{path} {body}");
+            assert_eq!(answer.json()["errors"][0]["field"], field, "{path} {body}");
+        }
+    }
+    // What is only compared or hashed may hold any.
+    let answer = world.send(login("ada@example.com\0", "correct horse")).await;
+    assert_eq!(answer.problem(), problem(401, "invalid_credentials"));
+    let body = json!({"email": "bob@example.com", "password": "correct\0horse"});
+    assert_eq!(world.send(Call::post(REGISTER).json(&body)).await.status, 201);
+    assert_eq!(world.send(login("bob@example.com", "correct\0horse")).await.status, 200);
+}
+
 #[tokio::test]
 async fn the_oauth_form_signs_in_and_refreshes() {
     let world = World::new().await;

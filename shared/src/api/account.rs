@@ -102,13 +102,13 @@ pub struct RegisterRequest {
     #[garde(length(chars, min = MIN_PASSWORD_CHARS, max = MAX_PASSWORD_CHARS))]
     #[cfg_attr(feature = "openapi", schema(example = "correct horse battery"))]
     pub password: String,
-    /// How the user wants to be called.
+    /// How the user wants to be called: 1 to 100 characters, no control characters.
     #[serde(default)]
-    #[garde(inner(length(chars, min = 1, max = 100)))]
+    #[garde(inner(length(chars, min = 1, max = 100), custom(no_controls)))]
     pub display_name: Option<String>,
-    /// Names the session in the list of sessions.
+    /// Names the session in the list of sessions: at most 100 characters, no control characters.
     #[serde(default)]
-    #[garde(inner(length(chars, max = 100)))]
+    #[garde(inner(length(chars, max = 100), custom(no_controls)))]
     pub device_name: Option<String>,
 }
 
@@ -124,9 +124,9 @@ pub struct LoginRequest {
     #[garde(length(chars, max = MAX_PASSWORD_CHARS))]
     #[cfg_attr(feature = "openapi", schema(example = "correct horse battery"))]
     pub password: String,
-    /// Names the session in the list of sessions.
+    /// Names the session in the list of sessions: at most 100 characters, no control characters.
     #[serde(default)]
-    #[garde(inner(length(chars, max = 100)))]
+    #[garde(inner(length(chars, max = 100), custom(no_controls)))]
     pub device_name: Option<String>,
 }
 
@@ -155,6 +155,15 @@ fn email_shape(value: &str, _context: &()) -> garde::Result {
     });
     if value.len() > 254 || value.chars().any(|c| c.is_whitespace() || c.is_control()) || !shaped {
         return Err(garde::Error::new("is not an e-mail address"));
+    }
+    Ok(())
+}
+
+/// Refuses a name with a control character: no line of a list can show one, and U+0000 cannot be stored everywhere.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "garde calls custom rules like this")]
+fn no_controls(value: &str, _context: &()) -> garde::Result {
+    if value.chars().any(char::is_control) {
+        return Err(garde::Error::new("must not have control characters"));
     }
     Ok(())
 }

@@ -11,7 +11,8 @@ use tokio_postgres::config::{Host, SslMode};
 use crate::config::reader::Reader;
 
 const WANTED: &str = "it should hold the address of a PostgreSQL server, such as \
-                      postgres://user:password@host:5432/edgechat";
+                      postgres://user:password@host:5432/edgechat, with @, /, ? and other special characters of the \
+                      password percent-encoded";
 const MODES: &str = "disable, prefer, require, verify-ca or verify-full";
 const DEFAULT_PORT: u16 = 5432;
 
@@ -93,6 +94,19 @@ fn address(rest: &str) -> Result<(tokio_postgres::Config, Option<Tls>), Wrong> {
         Some((tail, query)) => (rest.get(..host + tail.len()).unwrap_or(rest), query),
         None => (rest, ""),
     };
+    if base.matches('@').count() > 1 {
+        return Err(unreadable());
+    }
+    // What stands before another @ may be the end of a password: nothing of that is shown.
+    read(base, query).map_err(|wrong| if query.contains('@') { unreadable() } else { wrong })
+}
+
+fn unreadable() -> Wrong {
+    ("held a PostgreSQL address that cannot be read".to_owned(), WANTED.to_owned())
+}
+
+/// Reads an address before and after its question mark.
+fn read(base: &str, query: &str) -> Result<(tokio_postgres::Config, Option<Tls>), Wrong> {
     let (mut left, mut mode, mut roots) = (Vec::new(), None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = decoded(pair);
@@ -100,6 +114,7 @@ fn address(rest: &str) -> Result<(tokio_postgres::Config, Option<Tls>), Wrong> {
             "sslmode" | "ssl" => mode = Some((name, value)),
             "sslrootcert" => roots = Some(value),
             name if OF_DRIVER.contains(&name) => left.push(pair),
+            name if !is_name(name) || !pair.contains('=') => return Err(unreadable()),
             _ => {
                 let held = format!("held the parameter {name:?}, which is not known");
                 let known = format!("sslmode, ssl, sslrootcert, {}", OF_DRIVER.join(", "));
@@ -107,7 +122,6 @@ fn address(rest: &str) -> Result<(tokio_postgres::Config, Option<Tls>), Wrong> {
             }
         }
     }
-    let unreadable = || ("held a PostgreSQL address that cannot be read".to_owned(), WANTED.to_owned());
     let url = format!("postgres://{base}?{}", left.join("&"));
     let mut server = url.parse::<tokio_postgres::Config>().map_err(|_| unreadable())?;
     if server.get_hosts().is_empty() && server.get_hostaddrs().is_empty() {
@@ -116,6 +130,11 @@ fn address(rest: &str) -> Result<(tokio_postgres::Config, Option<Tls>), Wrong> {
     let (mode, tls) = tls(mode, roots.as_deref())?;
     server.ssl_mode(mode);
     Ok((server, tls))
+}
+
+/// Whether this looks like the name of a parameter, and not like a piece of a password.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '_')
 }
 
 /// A parameter's name and value, with their percent signs undone; a plus is a plus.
@@ -227,12 +246,27 @@ mod tests {
         "db/x?sslmode=verify-full&sslrootcert=/none/ca.pem",
         "held sslrootcert=/none/ca.pem, which cannot be read"
     )]
+    #[case("db/x?Pass+word", "held a PostgreSQL address that cannot be read")]
+    #[case("db/x?SSL=1", "held a PostgreSQL address that cannot be read")]
     #[case("db:x/x", "held a PostgreSQL address that cannot be read")]
     #[case("/x", "held a PostgreSQL address that cannot be read")]
     fn what_is_wrong_is_named(#[case] rest: &str, #[case] held: &str) {
         let (found, wanted) = address(rest).unwrap_err();
         assert!(found.starts_with(held), "{found}");
         assert!(wanted.contains("should"), "{wanted}");
+    }
+
+    #[rstest]
+    #[case("u:p@ss?word@db/x")]
+    #[case("u:p@ss?word=1@db/x")]
+    #[case("u:p@ss?sslmode=word@db/x")]
+    #[case("u:p@ss?sslrootcert=word@db/x")]
+    #[case("u:p@ss/word@db/x")]
+    #[case("u:p@ss?user=word@db/x&ssl=word")]
+    fn no_part_of_a_password_is_taken_for_a_name(#[case] rest: &str) {
+        let (held, wanted) = address(rest).unwrap_err();
+        assert_eq!(held, "held a PostgreSQL address that cannot be read");
+        assert!(wanted.contains("percent-encoded"), "{wanted}");
     }
 
     #[test]

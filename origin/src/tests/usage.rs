@@ -1,0 +1,15 @@
+//! What a user may still use.
+
+use serde_json::{Value, json};
+
+use super::world::{Call, World};
+
+#[tokio::test]
+async fn a_daily_limit_of_nothing_is_none() {
+    for (held, told) in [("7", json!(7)), ("0", Value::Null)] {
+        let world = World::with(&[("BASIC_TIER_DAILY_LIMIT", held)]).await;
+        let ada = world.register("ada").await;
+        let usage = world.send(Call::get("/api/v1/usage/me").token(&ada.access)).await;
+        assert_eq!((usage.status, &usage.json()["today"]["messages_limit"]), (200, &told), "{held}");
+    }
+}
