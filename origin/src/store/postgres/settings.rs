@@ -40,12 +40,12 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
-/// How to connect for serving, each attempt within this time.
+/// How to connect for serving, with all attempts within this time.
 pub(super) fn serving(config: &PostgresConfig, connect: Duration) -> Config {
     with(&config.server, SERVING, connect)
 }
 
-/// How to connect for migrating, each attempt within this time.
+/// How to connect for migrating, with all attempts within this time.
 pub(super) fn migrating(config: &PostgresConfig, connect: Duration) -> Config {
     with(&config.server, MIGRATING, connect)
 }
@@ -58,9 +58,13 @@ fn with(server: &Config, settings: &[(&str, &str)], connect: Duration) -> Config
         let _ = write!(options, " -c {name}={value}");
     }
     let mut server = server.clone();
-    // Several hosts are tried one after the other within the same time.
-    let hosts = server.get_hosts().len().max(server.get_hostaddrs().len()).max(1);
-    let each = connect / u32::try_from(hosts).unwrap_or(u32::MAX);
+    // Several hosts are tried one after the other within the same time, and the driver gives each address that a name
+    // stands for what is given here: of a single name more than half, which a packet that was lost and is sent again after
+    // a second needs, and so little that a second address gets its turn.
+    let each = match server.get_hosts().len().max(server.get_hostaddrs().len()) {
+        0 | 1 => connect * 3 / 5,
+        hosts => connect / u32::try_from(hosts).unwrap_or(u32::MAX),
+    };
     let connect = server.get_connect_timeout().map_or(each, |given| each.min(*given));
     server
         .options(options.trim_start())
@@ -72,4 +76,27 @@ fn with(server: &Config, settings: &[(&str, &str)], connect: Duration) -> Config
         .keepalives_retries(KEEPALIVE_RETRIES)
         .tcp_user_timeout(UNACKNOWLEDGED);
     server
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::store::contract::postgres::config;
+
+    /// The driver gives this time to each address of a name: the second must get its turn before all of it is over.
+    #[rstest]
+    #[case::one_name("db/x", 1_200)]
+    #[case::two_names("a,b/x", 1_000)]
+    #[case::four_names("a,b,c,d/x", 500)]
+    #[case::less_was_asked_for("db/x?connect_timeout=1", 1_000)]
+    #[case::more_was_asked_for("db/x?connect_timeout=7", 1_200)]
+    fn a_silent_address_leaves_time_for_the_next(#[case] rest: &str, #[case] share_ms: u64) {
+        let config = config(&format!("postgres://u@{rest}"));
+        let all = Duration::from_secs(2);
+        for server in [serving(&config, all), migrating(&config, all)] {
+            assert_eq!(server.get_connect_timeout(), Some(&Duration::from_millis(share_ms)));
+        }
+    }
 }
