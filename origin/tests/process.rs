@@ -10,10 +10,14 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     path::Path,
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
+    time::Duration,
 };
 
 const SECRET: &str = "0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c";
+
+/// No test waits longer than this for what must happen.
+const BOUND: Duration = Duration::from_secs(20);
 
 /// `edgechat` with these variables and no others, in this folder.
 fn edgechat(folder: &Path, vars: &[(&str, &str)], arguments: &[&str]) -> Command {
@@ -98,11 +102,26 @@ fn a_file_of_variables_is_read_and_the_environment_wins() {
 }
 
 #[test]
+fn a_limit_that_is_none_is_not_told_as_a_number() {
+    let folder = tempfile::tempdir().unwrap();
+    for (held, told) in
+        [("0", "basic plan       messages without limit"), ("7", "basic plan       7 messages a day")]
+    {
+        let vars = [("JWT_SECRET", SECRET), ("BASIC_TIER_DAILY_LIMIT", held)];
+        let stdout = text(&edgechat(folder.path(), &vars, &["check-config"]).output().unwrap().stdout);
+        assert!(stdout.lines().any(|line| line == told), "{stdout}");
+    }
+}
+
+#[test]
 fn migrate_says_what_it_did() {
     let folder = tempfile::tempdir().unwrap();
     let run =
         || text(&edgechat(folder.path(), &[("JWT_SECRET", SECRET)], &["migrate"]).output().unwrap().stdout);
-    assert_eq!(run(), "applied V1__accounts\napplied V1__chats\napplied V2__changes\n");
+    assert_eq!(
+        run(),
+        "applied V1__accounts\napplied V2__session_ends\napplied V1__chats\napplied V2__changes\n"
+    );
     assert_eq!(run(), "nothing to do\n");
     assert!(folder.path().join(".edgechat/edgechat.db").exists());
 }
@@ -160,6 +179,21 @@ fn a_store_that_can_never_serve_is_told_at_once() {
 }
 
 #[test]
+fn a_file_that_can_never_be_opened_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "no database").unwrap();
+    for path in ["file/accounts.db", "file"] {
+        let vars = [("JWT_SECRET", SECRET), ("DATABASE_URL", &format!("sqlite://{path}"))];
+        for command in ["serve", "migrate"] {
+            let output = edgechat(folder.path(), &vars, &[command]).output().unwrap();
+            let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+            assert_eq!((output.status.code(), stdout.as_str()), (Some(1), ""), "{stderr}");
+            assert!(stderr.starts_with("DATABASE_URL: the store refuses: "), "{stderr}");
+        }
+    }
+}
+
+#[test]
 fn two_may_start_at_once_on_the_same_files() {
     let folder = tempfile::tempdir().unwrap();
     std::thread::scope(|scope| {
@@ -170,6 +204,38 @@ fn two_may_start_at_once_on_the_same_files() {
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         }
     });
+}
+
+#[cfg(unix)]
+#[test]
+fn one_that_waits_for_another_to_migrate_ends_when_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = std::fs::File::create(folder.path().join("accounts.db.lock")).unwrap();
+    held.lock().unwrap();
+    let vars = [("JWT_SECRET", SECRET), ("DATABASE_URL", "sqlite://accounts.db")];
+    let mut child = edgechat(folder.path(), &vars, &["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || stderr.lines().try_for_each(|line| tell.send(line.unwrap())));
+    let line = told.recv_timeout(BOUND);
+    let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    let status = ended(&mut child);
+    assert!(line.as_ref().is_ok_and(|line| line.contains("another process has the lock")), "{line:?}");
+    assert!(status.is_some_and(|status| status.success()), "{status:?}");
+}
+
+/// How a process ended; `None` when it went on and had to be killed.
+fn ended(child: &mut Child) -> Option<ExitStatus> {
+    let pause = Duration::from_millis(10);
+    for _ in 0..BOUND.as_millis() / pause.as_millis() {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        std::thread::sleep(pause);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    None
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The accounts port: users, credentials, sessions, usage.
 //!
 //! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
-//! more. Ids and times come from the caller.
+//! more. Ids and times come from the caller. No text that is to be stored has the character U+0000: requests with one are
+//! refused, because not every adapter can store it.
 
 use async_trait::async_trait;
 use shared::{
@@ -18,6 +19,10 @@ use super::error::StoreResult;
 
 /// The SHA-256 of a refresh token: all that is stored of one.
 pub type TokenHash = [u8; 32];
+
+/// The most sessions, whoever's, that [`Accounts::open_session`] forgets beside those of the user. More than one, so that
+/// less is left with every sign-in; few, because each has the refresh tokens of its last days.
+pub const FORGOTTEN_AT_ONCE: u32 = 10;
 
 /// A session that is about to begin, with its first refresh token.
 #[derive(Clone, Debug)]
@@ -168,15 +173,17 @@ pub trait Accounts: Send + Sync + 'static {
     /// The user with this e-mail (in lower case) and their password's hash.
     async fn credential(&self, email: String) -> StoreResult<Option<Credential>>;
 
-    /// Begins a session, and forgets those of the user that expired before `forget_before`. Repeated with the same
-    /// session id, it changes nothing. False when there is no such user.
+    /// Begins a session. Forgets the sessions of the user that ended or expired before `forget_before`, and the oldest
+    /// such ones of anybody, [`FORGOTTEN_AT_ONCE`] at most; without waiting for those that another call has in its hands.
+    /// Repeated with the same session id, it changes nothing. False when there is no such user.
     async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool>;
 
     /// A session of this user; `None` when it is absent or somebody else's.
     async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>>;
 
     /// Exchanges a refresh token for its successor. Of any number of exchanges at once the first decides and the others
-    /// see what it did. Reuse of an older token ends the session in the same step.
+    /// see what it did. Reuse of an older token ends the session in the same step. What
+    /// expired of the session's tokens is forgotten when one is used.
     async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome>;
 
     /// Counts a turn, once, in its row and in the sums of its day. False when there is no such user.

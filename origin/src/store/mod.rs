@@ -4,6 +4,7 @@
 //! - [`error`]: how a promise is not kept
 //! - [`sqlite`], [`memory`]: the embedded adapters
 //! - [`postgres`], [`mongo`], [`redis`]: the adapters for servers
+//! - `migrations`: what their histories have in common
 //! - `values`: what several adapters write alike
 //! - `contract`: one suite a port, run on every adapter; `down`: what tests put in the place of a store
 //!
@@ -14,6 +15,7 @@ pub mod chats;
 pub mod ephemeral;
 pub mod error;
 pub mod memory;
+mod migrations;
 pub mod mongo;
 pub mod postgres;
 pub mod redis;
@@ -80,11 +82,11 @@ impl Stores {
     /// Migrates what the configuration names and opens nothing. Returns the migrations that were applied.
     pub async fn migrate(config: &StoresConfig) -> Result<Vec<String>, OpenError> {
         let accounts = match &config.accounts {
-            AccountsStore::Sqlite(path) => sqlite::migrate::accounts(path),
+            AccountsStore::Sqlite(path) => sqlite::migrate::accounts(path).await,
             AccountsStore::Postgres(config) => postgres::migrate::accounts(config).await,
         };
         let chats = match &config.chats {
-            ChatsStore::Sqlite(path) => sqlite::migrate::chats(path),
+            ChatsStore::Sqlite(path) => sqlite::migrate::chats(path).await,
             ChatsStore::Mongo(config) => mongo::MongoChats::migrate(config).await,
         };
         let mut applied = accounts.map_err(OpenError::of("DATABASE_URL"))?;
@@ -95,14 +97,14 @@ impl Stores {
 
 async fn accounts(config: &AccountsStore) -> StoreResult<Arc<dyn Accounts>> {
     Ok(match config {
-        AccountsStore::Sqlite(path) => Arc::new(sqlite::SqliteAccounts::open(path)?),
+        AccountsStore::Sqlite(path) => Arc::new(sqlite::SqliteAccounts::open(path).await?),
         AccountsStore::Postgres(config) => Arc::new(postgres::PostgresAccounts::open(config).await?),
     })
 }
 
 async fn chats(config: &ChatsStore) -> StoreResult<Arc<dyn Chats>> {
     Ok(match config {
-        ChatsStore::Sqlite(path) => Arc::new(sqlite::SqliteChats::open(path)?),
+        ChatsStore::Sqlite(path) => Arc::new(sqlite::SqliteChats::open(path).await?),
         ChatsStore::Mongo(config) => Arc::new(mongo::MongoChats::open(config).await?),
     })
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::store::{
     Accounts,
-    accounts::{RefreshExchange, RefreshOutcome, Registration, UsageEntry},
+    accounts::{FORGOTTEN_AT_ONCE, RefreshExchange, RefreshOutcome, Registration, UsageEntry},
 };
 
 /// The cases; `$open` is a fresh store and what keeps it alive.
@@ -27,15 +27,18 @@ macro_rules! suite {
             of_registrations_at_once_one_wins
             one_registration_sent_many_times_at_once_is_one
             letters_beyond_ascii_are_kept_as_they_are
-            a_nul_character_is_kept_or_refused
+            an_email_with_a_nul_character_is_nobodys
             times_are_exact_to_the_millisecond_however_far
             a_session_belongs_to_its_user
             opening_a_session_again_changes_nothing
             sessions_that_expired_long_ago_are_forgotten
+            sessions_that_ended_long_ago_are_forgotten_too
+            long_gone_sessions_of_others_are_forgotten_a_few_at_a_time
             sessions_opened_at_once_are_all_there
             a_refresh_token_is_exchanged_until_it_expires
             the_last_used_token_gets_the_same_successor_within_the_grace
             an_older_token_ends_its_session
+            a_used_token_that_has_expired_is_forgotten
             exchanges_at_once_agree
             reuses_at_once_end_the_session_once
             a_turn_is_counted_once
@@ -166,17 +169,9 @@ pub(super) async fn letters_beyond_ascii_are_kept_as_they_are(store: Store) {
     assert_eq!(refused.kind(), "conflict");
 }
 
-pub(super) async fn a_nul_character_is_kept_or_refused(store: Store) {
+pub(super) async fn an_email_with_a_nul_character_is_nobodys(store: Store) {
     register(&store, 1).await;
     assert!(store.credential("user1@example.com\0".to_owned()).await.unwrap().is_none());
-    let named = shared::api::account::User { display_name: Some("a\0b".to_owned()), ..user(2) };
-    match store.register(named.clone(), "phc".to_owned(), session(2, &named)).await {
-        Ok(_) => assert_eq!(store.session(id(2), id(1_002)).await.unwrap().unwrap().user, named),
-        Err(error) => {
-            assert_eq!(error.kind(), "conflict");
-            assert!(store.credential("user2@example.com".to_owned()).await.unwrap().is_none());
-        }
-    }
 }
 
 pub(super) async fn times_are_exact_to_the_millisecond_however_far(store: Store) {
@@ -220,14 +215,55 @@ pub(super) async fn opening_a_session_again_changes_nothing(store: Store) {
 
 pub(super) async fn sessions_that_expired_long_ago_are_forgotten(store: Store) {
     register(&store, 1).await;
-    register(&store, 2).await;
     let mut later = session(3, &user(1));
     later.expires_at = at(3_000_000);
+    assert!(store.open_session(later.clone(), at(1_000_000)).await.unwrap());
+    assert!(store.session(id(1), id(1_001)).await.unwrap().is_some(), "it expired then, not before");
+    later.id = id(1_004);
+    later.refresh_hash = hash(4);
     assert!(store.open_session(later, at(1_000_001)).await.unwrap());
     assert!(store.session(id(1), id(1_001)).await.unwrap().is_none());
     assert_eq!(outcome(&store, exchange(1, 9, 1)).await.0, "unknown");
+    for number in [1_003, 1_004] {
+        assert!(store.session(id(1), id(number)).await.unwrap().is_some(), "{number}");
+    }
+}
+
+pub(super) async fn sessions_that_ended_long_ago_are_forgotten_too(store: Store) {
+    register(&store, 1).await;
+    assert_eq!(outcome(&store, exchange(1, 2, 1_000)).await.0, "exchanged");
+    assert_eq!(outcome(&store, exchange(1, 2, 20_000)).await.0, "reused");
+    assert!(store.open_session(session(3, &user(1)), at(20_000)).await.unwrap());
+    assert!(store.session(id(1), id(1_001)).await.unwrap().is_some(), "it ended then, not before");
+    assert!(store.open_session(session(4, &user(1)), at(20_001)).await.unwrap());
+    assert!(store.session(id(1), id(1_001)).await.unwrap().is_none());
     assert!(store.session(id(1), id(1_003)).await.unwrap().is_some());
-    assert!(store.session(id(2), id(1_002)).await.unwrap().is_some());
+}
+
+pub(super) async fn long_gone_sessions_of_others_are_forgotten_a_few_at_a_time(store: Store) {
+    const OTHERS: u32 = 3 * FORGOTTEN_AT_ONCE / 2;
+    for number in 1..=OTHERS {
+        let other = user(number);
+        let mut session = session(u8::try_from(number).unwrap(), &other);
+        session.expires_at = at(number.into());
+        assert_eq!(store.register(other, "phc".to_owned(), session).await.unwrap(), Registration::Created);
+    }
+    let last = OTHERS + 1;
+    register(&store, last).await;
+    let left = async || {
+        let mut left = Vec::new();
+        for number in 1..=last {
+            left.extend(store.session(id(number), id(1_000 + number)).await.unwrap().map(|_| number));
+        }
+        left
+    };
+    let open = async |number: u8| {
+        assert!(store.open_session(session(number, &user(last)), at(1_000)).await.unwrap());
+    };
+    open(100).await;
+    assert_eq!(left().await, (FORGOTTEN_AT_ONCE + 1..=last).collect::<Vec<_>>(), "the oldest went");
+    open(101).await;
+    assert_eq!(left().await, [last]);
 }
 
 pub(super) async fn sessions_opened_at_once_are_all_there(store: Store) {
@@ -282,6 +318,20 @@ pub(super) async fn an_older_token_ends_its_session(store: Store) {
     assert_eq!(outcome(&store, exchange(1, 2, 1_002)).await.0, "reused");
     assert_eq!(outcome(&store, exchange(3, 4, 1_003)).await.0, "ended");
     assert_eq!(store.session(id(1), id(1_001)).await.unwrap().unwrap().ended_at, Some(at(1_002)));
+}
+
+/// A session that is used for long does not grow: what is said of an expired token is the same as of none.
+pub(super) async fn a_used_token_that_has_expired_is_forgotten(store: Store) {
+    register(&store, 1).await;
+    assert_eq!(outcome(&store, exchange(1, 2, 400_000)).await, ("exchanged", 900_000));
+    assert_eq!(outcome(&store, exchange(2, 3, 500_000)).await, ("exchanged", 1_000_000));
+    // The first expires at 500,000, so it was there a moment ago.
+    assert_eq!(outcome(&store, exchange(3, 4, 500_001)).await.0, "exchanged");
+    assert_eq!(outcome(&store, exchange(1, 9, 500_002)).await.0, "unknown");
+    assert_eq!(outcome(&store, exchange(3, 4, 500_003)).await.0, "exchanged");
+    // The second has not expired and still ends the session.
+    assert_eq!(outcome(&store, exchange(2, 9, 500_004)).await.0, "reused");
+    assert_eq!(outcome(&store, exchange(4, 5, 500_005)).await.0, "ended");
 }
 
 pub(super) async fn exchanges_at_once_agree(store: Store) {

@@ -37,7 +37,7 @@ macro_rules! run_suite {
 use run_suite;
 
 mod accounts_on_sqlite {
-    super::accounts::suite!(super::sqlite_accounts());
+    super::accounts::suite!(super::sqlite_accounts().await);
 }
 
 mod accounts_on_postgres {
@@ -45,7 +45,7 @@ mod accounts_on_postgres {
 }
 
 mod chats_on_sqlite {
-    super::chats::suite!(super::sqlite_chats());
+    super::chats::suite!(super::sqlite_chats().await);
 }
 
 mod chats_on_mongo {
@@ -69,14 +69,16 @@ mod ephemeral_on_redis_cluster {
     super::ephemeral::suite!(super::redis::cluster().await);
 }
 
-fn sqlite_accounts() -> (Arc<dyn Accounts>, TempDir) {
+async fn sqlite_accounts() -> (Arc<dyn Accounts>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    (Arc::new(SqliteAccounts::open(&folder.path().join("accounts.db")).unwrap()), folder)
+    let store = SqliteAccounts::open(&folder.path().join("accounts.db")).await.unwrap();
+    (Arc::new(store), folder)
 }
 
-fn sqlite_chats() -> (Arc<dyn Chats>, TempDir) {
+async fn sqlite_chats() -> (Arc<dyn Chats>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    (Arc::new(SqliteChats::open(&folder.path().join("chats.db")).unwrap()), folder)
+    let store = SqliteChats::open(&folder.path().join("chats.db")).await.unwrap();
+    (Arc::new(store), folder)
 }
 
 fn memory() -> (Arc<dyn Ephemeral>, ()) {

@@ -46,16 +46,23 @@ impl From<StoreError> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl Failure {
+    /// What an error of the driver means.
+    pub(super) fn of(error: &Error) -> Self {
         let Some(state) = error.code() else {
             // Without an answer of the server it is the connection that failed, or a value that does not fit its
             // column, which no caller can mend.
             return match error.source().and_then(|source| source.downcast_ref::<std::io::Error>()) {
-                Some(_) => Self::Broken(describe(&error)),
-                None if error.is_closed() => Self::Broken(describe(&error)),
-                None => Self::Final(StoreError::Unavailable(describe(&error))),
+                Some(_) => Self::Broken(describe(error)),
+                None if error.is_closed() => Self::Broken(describe(error)),
+                None => Self::Final(StoreError::Unavailable(describe(error))),
             };
         };
-        let text = || describe(&error);
+        let text = || describe(error);
         match state.code() {
             // serialization_failure, deadlock_detected
             "40001" => Self::Again("serialization failure"),
@@ -69,11 +76,13 @@ impl From<Error> for Failure {
             }
             // character_not_in_repertoire: of what Rust calls text, only this one character.
             "22021" => Self::Final(StoreError::Conflict(NUL_CHARACTER)),
-            // A wrong password, a role that may not, a database or schema that is not there.
-            "28000" | "28P01" | "3D000" | "3F000" | "42501" => Self::Final(StoreError::Refused(text())),
+            // A wrong password, a database or schema that is not there.
+            "28000" | "28P01" | "3D000" | "3F000" => Self::Final(StoreError::Refused(text())),
             // too_many_connections
             "53300" => Self::Final(StoreError::Overloaded),
             code if code.starts_with("08") => Self::Broken(text()),
+            // What the role may not, and what is not there or is there already: tables of another making.
+            code if code.starts_with("42") => Self::Final(StoreError::Refused(text())),
             code if code.starts_with("23") => Self::Final(StoreError::Conflict(constraint(state))),
             _ => Self::Final(StoreError::Unavailable(text())),
         }

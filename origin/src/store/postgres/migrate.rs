@@ -1,5 +1,9 @@
 //! Brings the database to the newest schema, under a lock, so that any number of origins may start at once.
 //!
+//! A database that is there already is only read: a start takes no lock then and makes nothing. So it may go through a
+//! pooler in transaction mode, and its role needs no more than the tables. What does migrate must reach the server itself:
+//! the lock belongs to the server's session, which such a pooler keeps and gives to others.
+//!
 //! **Expand, then contract.** While a new version is rolled out, old replicas serve on the new schema, and a roll-back
 //! starts old ones on it. So a released migration is never changed, and a new one only adds: tables, columns that may be
 //! NULL or have a default, indexes. Code that no longer needs a column ships first; the migration that drops it ships in a
@@ -9,7 +13,8 @@
 
 use std::time::Duration;
 
-use tokio_postgres::Client;
+use refinery::Migration;
+use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
 
 use super::{
     failure::{Failure, describe},
@@ -18,7 +23,10 @@ use super::{
 };
 use crate::{
     config::stores::PostgresConfig,
-    store::error::{StoreError, StoreResult},
+    store::{
+        error::{StoreError, StoreResult},
+        migrations::{self, LOCK_WAIT},
+    },
 };
 
 /// Every migration by the name its history keeps. One that has been released is never changed.
@@ -26,9 +34,7 @@ const ACCOUNTS: &[(&str, &str)] =
     &[("V1__accounts", include_str!("../../../../migrations/postgres/accounts/V1__accounts.sql"))];
 
 /// The lock of those who migrate: an arbitrary number that no other program on the same database is likely to use.
-const LOCK: i64 = 0x6564_6765_6368_6174;
-/// How long the lock may be held by others before this start fails.
-const LOCK_WAIT: Duration = Duration::from_mins(1);
+pub(super) const LOCK: i64 = 0x6564_6765_6368_6174;
 /// How long all of it may take.
 const ALL: Duration = Duration::from_mins(20);
 
@@ -38,21 +44,17 @@ pub async fn accounts(config: &PostgresConfig) -> StoreResult<Vec<String>> {
 }
 
 async fn migrate(config: &PostgresConfig, migrations: &[(&str, &str)]) -> StoreResult<Vec<String>> {
-    let failed = |error: refinery::Error| StoreError::Unavailable(describe(&error));
-    let migrations: Result<Vec<_>, _> =
-        migrations.iter().map(|(name, sql)| refinery::Migration::unapplied(name, sql)).collect();
-    let migrations = migrations.map_err(failed)?;
+    let migrations = migrations::read(migrations)?;
     let mut client = connect(config).await?;
+    if has_all(&client, &migrations).await? {
+        return Ok(Vec::new());
+    }
     check_encoding(&client).await?;
     lock(&client).await?;
     make_schema(&client).await?;
-    // The lock is released with the connection, which ends when `client` goes.
-    let report = refinery::Runner::new(&migrations)
-        // A newer version may have been here: its additions do not disturb this one.
-        .set_abort_missing(false)
-        .run_async(&mut client)
-        .await
-        .map_err(failed)?;
+    // The lock is released with the server's session, which ends when `client` goes.
+    let report = migrations::runner(&migrations).run_async(&mut client).await;
+    let report = report.map_err(|error| migrations::failure(&error, describe(&error), of_driver))?;
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
 
@@ -69,6 +71,37 @@ async fn connect(config: &PostgresConfig) -> StoreResult<Client> {
         }
     });
     Ok(client)
+}
+
+/// What an error of the driver means while migrating, told with what was being done.
+fn of_driver(error: &tokio_postgres::Error, text: String) -> StoreError {
+    match Failure::of(error).into_store_error() {
+        StoreError::Refused(_) => StoreError::Refused(text),
+        StoreError::Unavailable(_) => StoreError::Unavailable(text),
+        other => other,
+    }
+}
+
+/// Whether the database's history has all of these as they are here. Asked in a way that every pooler lets through.
+async fn has_all(client: &Client, migrations: &[Migration]) -> StoreResult<bool> {
+    let history = client.simple_query("SELECT version, name, checksum FROM refinery_schema_history");
+    let history = tokio::time::timeout(Limits::DEFAULT.operation, history).await;
+    let history = match history.map_err(|_| StoreError::Timeout)? {
+        Ok(history) => history,
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(false),
+        Err(error) => return Err(Failure::from(error).into_store_error()),
+    };
+    let is_there = |migration: &Migration| {
+        let (version, checksum) = (migration.version().to_string(), migration.checksum().to_string());
+        let wanted = [Some(version.as_str()), Some(migration.name()), Some(checksum.as_str())];
+        history.iter().any(|message| match message {
+            SimpleQueryMessage::Row(row) => {
+                [0, 1, 2].map(|column| row.try_get(column).ok().flatten()) == wanted
+            }
+            _ => false,
+        })
+    };
+    Ok(migrations.iter().all(is_there))
 }
 
 /// In another encoding some texts could not be stored, or would be compared and counted as something else.

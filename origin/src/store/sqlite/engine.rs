@@ -100,7 +100,7 @@ fn end(thread: JoinHandle<()>) {
 
 /// Opens a connection with the settings all of them have. A commit is on the disk before it returns
 /// (`synchronous=FULL`), and readers do not wait for the writer (WAL).
-pub(super) fn connect(path: &Path) -> StoreResult<Connection> {
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -114,11 +114,28 @@ pub(super) fn connect(path: &Path) -> StoreResult<Connection> {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Timeout,
-            Some(ErrorCode::ConstraintViolation) => Self::Conflict("a constraint of the file"),
-            _ => Self::Unavailable(error.to_string()),
-        }
+        failure(&error, error.to_string())
+    }
+}
+
+/// What an error of SQLite means; `text` tells of it.
+pub(super) fn failure(error: &rusqlite::Error, text: String) -> StoreError {
+    if let rusqlite::Error::SqlInputError { .. } = error {
+        // Tables of another making.
+        return StoreError::Refused(text);
+    }
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Timeout,
+        Some(ErrorCode::ConstraintViolation) => StoreError::Conflict("a constraint of the file"),
+        // A file that is no database, is damaged, or may not be opened or written.
+        Some(
+            ErrorCode::NotADatabase
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::CannotOpen
+            | ErrorCode::PermissionDenied
+            | ErrorCode::ReadOnly,
+        ) => StoreError::Refused(text),
+        _ => StoreError::Unavailable(text),
     }
 }
 
@@ -203,6 +220,7 @@ fn commit_together(connection: &Connection, group: &mut [Box<dyn WriteJob>]) -> 
 fn clone_failure(error: &StoreError) -> StoreError {
     match error {
         StoreError::Timeout => StoreError::Timeout,
+        StoreError::Refused(why) => StoreError::Refused(why.clone()),
         other => StoreError::Unavailable(other.to_string()),
     }
 }
@@ -332,6 +350,6 @@ mod tests {
     #[tokio::test]
     async fn readers_cannot_write() {
         let (engine, _folder) = engine();
-        assert_eq!(engine.read(|c| insert(c, 1)).await.unwrap_err().kind(), "unavailable");
+        assert_eq!(engine.read(|c| insert(c, 1)).await.unwrap_err().kind(), "refused");
     }
 }

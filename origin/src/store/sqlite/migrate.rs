@@ -1,48 +1,101 @@
 //! Brings the files to the newest schema, under a lock, so that two origins may start at once.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
+    io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use super::engine::connect;
-use crate::store::error::{StoreError, StoreResult};
+use super::engine::{self, connect};
+use crate::store::{
+    error::{StoreError, StoreResult},
+    migrations::{self, LOCK_WAIT},
+};
 
 /// Every migration by the name its history keeps. One that has been released is never changed.
-const ACCOUNTS: &[(&str, &str)] =
-    &[("V1__accounts", include_str!("../../../../migrations/sqlite/accounts/V1__accounts.sql"))];
+const ACCOUNTS: &[(&str, &str)] = &[
+    ("V1__accounts", include_str!("../../../../migrations/sqlite/accounts/V1__accounts.sql")),
+    ("V2__session_ends", include_str!("../../../../migrations/sqlite/accounts/V2__session_ends.sql")),
+];
 const CHATS: &[(&str, &str)] = &[
     ("V1__chats", include_str!("../../../../migrations/sqlite/chats/V1__chats.sql")),
     ("V2__changes", include_str!("../../../../migrations/sqlite/chats/V2__changes.sql")),
 ];
 
+/// How long to wait before trying again to get a lock that another process has.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
 /// Brings the accounts file to the newest schema. Returns the names of the migrations that were applied.
-pub fn accounts(path: &Path) -> StoreResult<Vec<String>> {
-    migrate(path, ACCOUNTS)
+pub async fn accounts(path: &Path) -> StoreResult<Vec<String>> {
+    migrate(path, ACCOUNTS).await
 }
 
 /// Brings the chats file to the newest schema. Returns the names of the migrations that were applied.
-pub fn chats(path: &Path) -> StoreResult<Vec<String>> {
-    migrate(path, CHATS)
+pub async fn chats(path: &Path) -> StoreResult<Vec<String>> {
+    migrate(path, CHATS).await
 }
 
-fn migrate(path: &Path, migrations: &[(&str, &str)]) -> StoreResult<Vec<String>> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| {
-        StoreError::Unavailable(format!("{what} {}: {error}", path.display()))
-    };
+async fn migrate(path: &Path, migrations: &'static [(&str, &str)]) -> StoreResult<Vec<String>> {
+    let lock = lock(path).await?;
+    let path = path.to_owned();
+    // Once begun it comes to its end, also when nobody waits for it any more. The lock is released when its file is closed.
+    let migrating = tokio::task::spawn_blocking(move || {
+        let applied = apply(&path, migrations);
+        drop(lock);
+        applied
+    });
+    migrating.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+}
+
+/// Gets the lock beside the file, as soon as no other process has it. The waiting can be given up.
+async fn lock(path: &Path) -> StoreResult<File> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).map_err(|error| failed("creating the folder of", &error))?;
+        fs::create_dir_all(folder).map_err(|error| of_folder("creating the folder of", path, &error))?;
     }
-    let lock = File::create(lock_path(path)).map_err(|error| failed("creating the lock beside", &error))?;
-    lock.lock().map_err(|error| failed("waiting for the lock beside", &error))?;
-    let mut connection = connect(path).map_err(|error| failed("opening", &error))?;
-    // Each migration is a transaction of its own; the lock is released when its file is closed.
-    let migrations: Result<Vec<_>, _> =
-        migrations.iter().map(|(name, sql)| refinery::Migration::unapplied(name, sql)).collect();
-    let migrations = migrations.map_err(|error| failed("reading the migrations of", &error))?;
-    let report = refinery::Runner::new(&migrations)
-        .run(&mut connection)
-        .map_err(|error| failed("migrating", &error))?;
+    let lock =
+        File::create(lock_path(path)).map_err(|error| of_folder("creating the lock beside", path, &error))?;
+    let getting = async {
+        let mut is_told = false;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::Error(error)) => return Err(of_folder("locking", path, &error)),
+                Err(TryLockError::WouldBlock) => (),
+            }
+            if !is_told {
+                tracing::warn!(file = %path.display(), "another process has the lock of those who migrate; waiting");
+                is_told = true;
+            }
+            tokio::time::sleep(LOCK_PAUSE).await;
+        }
+    };
+    tokio::time::timeout(LOCK_WAIT, getting).await.unwrap_or(Err(StoreError::Timeout))?;
+    Ok(lock)
+}
+
+/// What an error about the folder means.
+fn of_folder(what: &str, path: &Path, error: &io::Error) -> StoreError {
+    use io::ErrorKind::{
+        AlreadyExists, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, PermissionDenied,
+        ReadOnlyFilesystem, Unsupported,
+    };
+    let text = format!("{what} {}: {error}", path.display());
+    match error.kind() {
+        AlreadyExists | InvalidFilename | InvalidInput | IsADirectory | NotADirectory | PermissionDenied
+        | ReadOnlyFilesystem | Unsupported => StoreError::Refused(text),
+        _ => StoreError::Unavailable(text),
+    }
+}
+
+/// Applies what is not there. Each migration is a transaction of its own. Blocks.
+fn apply(path: &Path, migrations: &[(&str, &str)]) -> StoreResult<Vec<String>> {
+    let told = |what: &str, error: &dyn std::fmt::Display| format!("{what} {}: {error}", path.display());
+    let migrations = migrations::read(migrations)?;
+    let mut connection = connect(path).map_err(|error| engine::failure(&error, told("opening", &error)))?;
+    let report = migrations::runner(&migrations).run(&mut connection);
+    let report =
+        report.map_err(|error| migrations::failure(&error, told("migrating", &error), engine::failure))?;
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
 
@@ -56,27 +109,26 @@ fn lock_path(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::contract::at_once;
 
-    #[test]
-    fn any_number_of_starts_at_once_migrate_once() {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn any_number_of_starts_at_once_migrate_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/accounts.db");
-        let starts: Vec<_> = (0..8)
-            .map(|_| {
-                let path = path.clone();
-                std::thread::spawn(move || accounts(&path).map(|applied| applied.len()))
-            })
-            .collect();
-        let applied: Vec<_> = starts.into_iter().map(|start| start.join().unwrap().unwrap()).collect();
+        let applied = at_once(8, |_| {
+            let path = path.clone();
+            async move { accounts(&path).await.unwrap().len() }
+        })
+        .await;
         assert_eq!(applied.iter().filter(|count| **count > 0).count(), 1, "{applied:?}");
-        assert_eq!(accounts(&path).unwrap(), Vec::<String>::new());
+        assert_eq!(accounts(&path).await.unwrap(), Vec::<String>::new());
     }
 
-    #[test]
-    fn what_a_file_of_the_first_version_holds_is_kept_and_told_as_changes() {
+    #[tokio::test]
+    async fn what_a_file_of_the_first_version_holds_is_kept_and_told_as_changes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("chats.db");
-        assert_eq!(migrate(&path, &CHATS[..1]).unwrap().len(), 1);
+        assert_eq!(migrate(&path, &CHATS[..1]).await.unwrap().len(), 1);
         let file = connect(&path).unwrap();
         // Two users; of the first, conversation 3 changed before conversation 2.
         for (id, user, title, updated_at) in [(2, 1, "two", 70), (3, 1, "three", 60), (4, 9, "four", 50)] {
@@ -89,7 +141,7 @@ mod tests {
         }
         drop(file);
 
-        assert_eq!(chats(&path).unwrap().len(), CHATS.len() - 1);
+        assert_eq!(chats(&path).await.unwrap().len(), CHATS.len() - 1);
         let file = connect(&path).unwrap();
         let rows = |sql: &str| -> Vec<(u8, i64, String)> {
             let mut statement = file.prepare(sql).unwrap();
@@ -110,11 +162,33 @@ mod tests {
         assert_eq!(rows(told), text(&[(2, 2, "01"), (3, 3, "01"), (4, 1, "09")]));
     }
 
-    #[test]
-    fn a_path_that_cannot_be_is_named() {
+    #[tokio::test]
+    async fn an_older_version_starts_on_a_newer_file() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("file"), "").unwrap();
-        let error = chats(&folder.path().join("file/chats.db")).unwrap_err().to_string();
-        assert!(error.contains("file/chats.db"), "{error}");
+        let path = folder.path().join("chats.db");
+        chats(&path).await.unwrap();
+        let newer = "INSERT INTO refinery_schema_history VALUES (1000, 'later', '2030-01-01T00:00:00Z', '1'); \
+                     ALTER TABLE messages ADD COLUMN later TEXT";
+        connect(&path).unwrap().execute_batch(newer).unwrap();
+        assert_eq!(chats(&path).await.unwrap(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn what_waiting_does_not_mend_is_refused_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("file"), "this is no database, however long it is read".repeat(100)).unwrap();
+        fs::create_dir_all(path("folder.db")).unwrap();
+        fs::create_dir_all(path("locked.db.lock")).unwrap();
+        accounts(&path("other.db")).await.unwrap();
+        let sql = "UPDATE refinery_schema_history SET checksum = '1'";
+        connect(&path("other.db")).unwrap().execute_batch(sql).unwrap();
+        accounts(&path("gone.db")).await.unwrap();
+        connect(&path("gone.db")).unwrap().execute_batch("DELETE FROM refinery_schema_history").unwrap();
+        for name in ["file/accounts.db", "file", "folder.db", "locked.db", "other.db", "gone.db"] {
+            let error = accounts(&path(name)).await.unwrap_err();
+            assert_eq!(error.kind(), "refused", "{name}: {error}");
+            assert!(error.to_string().contains(&path(name).display().to_string()), "{name}: {error}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use super::users;
 use crate::store::{
-    accounts::{NewSession, RefreshExchange, RefreshOutcome, SessionOfUser},
+    accounts::{FORGOTTEN_AT_ONCE, NewSession, RefreshExchange, RefreshOutcome, SessionOfUser},
     error::StoreResult,
     postgres::{
         failure::Step,
@@ -25,15 +25,19 @@ macro_rules! columns {
     };
 }
 
-/// Forgets, and opens unless the session is there. Rows are locked in one order, so that two sign-ins of a user at once
-/// wait for each other and never for both.
+/// Forgets, and opens unless the session is there. What somebody else has in their hands is passed over, so that sign-ins at
+/// once never wait for each other.
 const OPEN: &str = "\
     WITH known AS ( \
         SELECT id FROM users WHERE id = $2 FOR KEY SHARE \
-    ), expired AS ( \
-        SELECT id FROM sessions WHERE user_id = $2 AND expires_at < $7 AND id <> $1 ORDER BY id FOR UPDATE \
+    ), own AS ( \
+        SELECT id FROM sessions WHERE user_id = $2 AND least(expires_at, ended_at) < $7 AND id <> $1 \
+        FOR UPDATE SKIP LOCKED \
+    ), oldest AS ( \
+        SELECT id FROM sessions WHERE least(expires_at, ended_at) < $7 AND id <> $1 \
+        ORDER BY least(expires_at, ended_at) LIMIT $9::bigint FOR UPDATE SKIP LOCKED \
     ), forgotten AS ( \
-        DELETE FROM sessions WHERE id IN (SELECT id FROM expired) \
+        DELETE FROM sessions WHERE id IN (SELECT id FROM own UNION ALL SELECT id FROM oldest) \
     ), opened AS ( \
         INSERT INTO sessions (id, user_id, device_name, created_at, last_used_at, expires_at) \
         SELECT $1, id, $3::text, $4::bigint, $4::bigint, $5::bigint FROM known \
@@ -42,8 +46,8 @@ const OPEN: &str = "\
         INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $6::bytea, id, $8::bigint FROM opened \
     ) SELECT id FROM known";
 
-/// Begins a session with its first refresh token, unless it is there, and deletes the user's sessions that expired before
-/// this time, with their tokens. False when there is no such user.
+/// Begins a session with its first refresh token, unless it is there, and deletes sessions that were over before this time,
+/// with their tokens. False when there is no such user.
 pub(super) async fn open(c: &Connection, session: &NewSession, forget_before: Timestamp) -> Step<bool> {
     let known = c
         .row(
@@ -57,6 +61,7 @@ pub(super) async fn open(c: &Connection, session: &NewSession, forget_before: Ti
                 &session.refresh_hash.as_slice(),
                 &forget_before.as_millis(),
                 &session.refresh_expires_at.as_millis(),
+                &i64::from(FORGOTTEN_AT_ONCE),
             ],
         )
         .await?;
@@ -104,11 +109,14 @@ const PRESENTED: &str = concat!(
      WHERE t.hash = $1"
 );
 
+/// The presented token has not expired, so the deletion does not meet it.
 const USE: &str = "\
     WITH used AS ( \
         UPDATE refresh_tokens SET used_at = $2, successor = $3 WHERE hash = $1 RETURNING session_id \
     ), next AS ( \
         INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $3, session_id, $4::bigint FROM used \
+    ), forgotten AS ( \
+        DELETE FROM refresh_tokens t USING used WHERE t.session_id = used.session_id AND t.expires_at < $2 \
     ) UPDATE sessions SET last_used_at = greatest(last_used_at, $2) FROM used WHERE sessions.id = used.session_id";
 
 const END: &str = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";

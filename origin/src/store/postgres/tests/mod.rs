@@ -134,6 +134,44 @@ async fn an_older_version_starts_on_a_newer_schema() {
     assert_eq!(read_user(&store(&database.config, 1, SHORT)).await.unwrap(), user(1));
 }
 
+/// Through a pooler in transaction mode the lock may stay with a connection of the pooler.
+#[tokio::test]
+async fn a_migrated_database_is_opened_without_the_lock() {
+    let database = database().await;
+    let other = client(&database.config).await;
+    other.batch_execute(&format!("SELECT pg_advisory_lock({})", migrate::LOCK)).await.unwrap();
+    let opened = tokio::time::timeout(BOUND, PostgresAccounts::open(&database.config)).await;
+    opened.expect("nobody waits for the lock").unwrap();
+}
+
+#[tokio::test]
+async fn a_migrated_database_is_opened_by_a_role_that_makes_nothing() {
+    let database = database().await;
+    let mut config = database.config.clone();
+    config.server.options("-c role=pg_read_all_data");
+    PostgresAccounts::open(&config).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_waiting_does_not_mend_is_refused() {
+    let fresh = Database::create().await;
+    let mut config = fresh.config.clone();
+    config.server.options("-c role=pg_read_all_data");
+    let error = migrate::accounts(&config).await.unwrap_err();
+    assert_eq!(error.kind(), "refused", "no schema may be made: {error}");
+    command(&fresh.config, "CREATE SCHEMA edgechat").await;
+    let error = migrate::accounts(&config).await.unwrap_err();
+    assert_eq!(error.kind(), "refused", "no table may be made: {error}");
+
+    let database = database().await;
+    command(&database.config, "UPDATE refinery_schema_history SET checksum = '1'").await;
+    let error = migrate::accounts(&database.config).await.unwrap_err();
+    assert_eq!(error.kind(), "refused", "another history: {error}");
+    command(&database.config, "DELETE FROM refinery_schema_history").await;
+    let error = migrate::accounts(&database.config).await.unwrap_err();
+    assert_eq!(error.kind(), "refused", "the tables are there already: {error}");
+}
+
 #[tokio::test]
 async fn a_database_that_is_not_utf8_is_refused_by_name() {
     let database = Database::with("ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0").await;
@@ -290,6 +328,32 @@ async fn what_gave_way_is_repeated_and_what_failed_is_not() {
             .await;
         assert_eq!(second_succeeds.is_ok(), tries > 1);
     }
+}
+
+#[tokio::test]
+async fn what_is_long_past_is_found_by_an_index() {
+    let database = database().await;
+    let client = client(&database.config).await;
+    // Next to empty, the table would be read as a whole.
+    client.batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off").await.unwrap();
+    let sql = "EXPLAIN SELECT id FROM sessions WHERE least(expires_at, ended_at) < 7 \
+               ORDER BY least(expires_at, ended_at) LIMIT 10 FOR UPDATE SKIP LOCKED";
+    let plan: Vec<String> = client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    let plan = plan.join("; ");
+    assert!(plan.contains("Index Scan using sessions_by_end") && !plan.contains("Sort"), "{plan}");
+}
+
+#[tokio::test]
+async fn a_sign_in_waits_for_nobody_who_has_an_old_session() {
+    let database = database().await;
+    let other = client(&database.config).await;
+    other.batch_execute("BEGIN; SELECT FROM sessions FOR UPDATE").await.unwrap();
+    let store = store(&database.config, 1, SHORT);
+    assert!(store.open_session(session(2, &user(1)), at(1_000_001)).await.unwrap());
+    other.batch_execute("COMMIT").await.unwrap();
+    assert!(store.session(id(1), id(1_001)).await.unwrap().is_some());
+    assert!(store.open_session(session(3, &user(1)), at(1_000_001)).await.unwrap());
+    assert!(store.session(id(1), id(1_001)).await.unwrap().is_none());
 }
 
 #[tokio::test]

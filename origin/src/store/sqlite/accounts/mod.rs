@@ -22,9 +22,9 @@ use crate::store::{
 pub struct SqliteAccounts(Engine);
 
 impl SqliteAccounts {
-    /// Opens the file, made and migrated where needed. Blocks.
-    pub fn open(path: &Path) -> StoreResult<Self> {
-        migrate::accounts(path)?;
+    /// Opens the file, made and migrated where needed.
+    pub async fn open(path: &Path) -> StoreResult<Self> {
+        migrate::accounts(path).await?;
         Engine::open(path).map(Self)
     }
 }
@@ -70,7 +70,7 @@ impl Accounts for SqliteAccounts {
                 if !users::exists(c, session.user_id)? {
                     return Ok(false);
                 }
-                sessions::forget_expired(c, session.user_id, forget_before)?;
+                sessions::forget(c, session.user_id, forget_before)?;
                 sessions::insert(c, &session)?;
                 Ok(true)
             })

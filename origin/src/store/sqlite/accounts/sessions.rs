@@ -9,7 +9,7 @@ use shared::{
 
 use super::users;
 use crate::store::{
-    accounts::{NewSession, RefreshExchange, RefreshOutcome, SessionOfUser, TokenHash},
+    accounts::{FORGOTTEN_AT_ONCE, NewSession, RefreshExchange, RefreshOutcome, SessionOfUser, TokenHash},
     error::StoreResult,
     sqlite::row::Columns,
 };
@@ -34,12 +34,29 @@ pub(super) fn insert(c: &Connection, session: &NewSession) -> StoreResult<()> {
     Ok(())
 }
 
-/// Deletes the sessions of a user that expired before this time, with their tokens.
-pub(super) fn forget_expired(c: &Connection, user_id: Id, before: Timestamp) -> StoreResult<()> {
-    c.prepare_cached("DELETE FROM sessions WHERE user_id = ?1 AND expires_at < ?2")?
-        .execute((user_id.as_bytes(), before.as_millis()))?;
+/// Deletes the sessions of a user that were over before this time, and the oldest such ones of anybody, with their tokens.
+pub(super) fn forget(c: &Connection, user_id: Id, before: Timestamp) -> StoreResult<()> {
+    let before = before.as_millis();
+    c.prepare_cached(FORGET_OWN)?.execute((user_id.as_bytes(), before))?;
+    c.prepare_cached(FORGET_OLDEST)?.execute((before, FORGOTTEN_AT_ONCE))?;
     Ok(())
 }
+
+/// When a session was over, as the index `sessions_by_end` has it.
+macro_rules! end {
+    () => {
+        "min(expires_at, coalesce(ended_at, expires_at))"
+    };
+}
+
+const FORGET_OWN: &str = concat!("DELETE FROM sessions WHERE user_id = ?1 AND ", end!(), " < ?2");
+const FORGET_OLDEST: &str = concat!(
+    "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ",
+    end!(),
+    " < ?1 ORDER BY ",
+    end!(),
+    " LIMIT ?2)"
+);
 
 /// A session with its user.
 pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<SessionOfUser>> {
@@ -134,6 +151,8 @@ fn use_token(
         exchange.successor,
     ))?;
     insert_token(c, &exchange.successor, session_id, expires_at)?;
+    c.prepare_cached("DELETE FROM refresh_tokens WHERE session_id = ?1 AND expires_at < ?2")?
+        .execute((session_id.as_bytes(), now))?;
     c.prepare_cached("UPDATE sessions SET last_used_at = max(last_used_at, ?2) WHERE id = ?1")?
         .execute((session_id.as_bytes(), now))?;
     Ok(())
@@ -143,4 +162,31 @@ fn end(c: &Connection, session_id: Id, now: Timestamp) -> StoreResult<()> {
     c.prepare_cached("UPDATE sessions SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL")?
         .execute((session_id.as_bytes(), now.as_millis()))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::{engine::connect, migrate};
+
+    #[tokio::test]
+    async fn what_is_long_past_is_found_by_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("accounts.db");
+        migrate::accounts(&path).await.unwrap();
+        let file = connect(&path).unwrap();
+        for (sql, index) in [(FORGET_OWN, "sessions_by_user"), (FORGET_OLDEST, "sessions_by_end")] {
+            let mut statement = file.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let mut rows = statement.raw_query();
+            let mut plan = Vec::new();
+            while let Some(row) = rows.next().unwrap() {
+                plan.push(row.get::<_, String>(3).unwrap());
+            }
+            let plan = plan.join("; ");
+            assert!(
+                plan.contains(index) && !plan.contains("SCAN sessions") && !plan.contains("B-TREE"),
+                "{plan}"
+            );
+        }
+    }
 }

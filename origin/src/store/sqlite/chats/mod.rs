@@ -31,9 +31,9 @@ use crate::store::{
 pub struct SqliteChats(Engine);
 
 impl SqliteChats {
-    /// Opens the file, made and migrated where needed. Blocks.
-    pub fn open(path: &Path) -> StoreResult<Self> {
-        migrate::chats(path)?;
+    /// Opens the file, made and migrated where needed.
+    pub async fn open(path: &Path) -> StoreResult<Self> {
+        migrate::chats(path).await?;
         Engine::open(path).map(Self)
     }
 }

@@ -19,9 +19,9 @@ use crate::{
 
 const ADA: u32 = 1;
 
-fn open() -> (SqliteChats, TempDir) {
+async fn open() -> (SqliteChats, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    (SqliteChats::open(&folder.path().join("chats.db")).unwrap(), folder)
+    (SqliteChats::open(&folder.path().join("chats.db")).await.unwrap(), folder)
 }
 
 /// All changes of somebody after a place, as place, conversation and whether it is there.
@@ -37,7 +37,7 @@ async fn changes_of(store: &SqliteChats, user: u32, after: u64) -> Vec<(u64, Id,
 
 #[tokio::test]
 async fn every_write_takes_the_next_place_and_no_place_twice() {
-    let (store, _folder) = open();
+    let (store, _folder) = open().await;
     let (first, second) = (conversation(10, START), conversation(11, START));
     store.create_conversation(id(ADA), first.clone()).await.unwrap();
     store.create_conversation(id(ADA), second.clone()).await.unwrap();
@@ -61,7 +61,7 @@ async fn every_write_takes_the_next_place_and_no_place_twice() {
 
 #[tokio::test]
 async fn a_repetition_is_no_change_and_brings_nothing_back() {
-    let (store, _folder) = open();
+    let (store, _folder) = open().await;
     let opened = conversation(10, START);
     let turn = delivery(id(ADA), opened.id, 1, 1);
     store.create_conversation(id(ADA), opened.clone()).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_repetition_is_no_change_and_brings_nothing_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whoever_follows_while_others_write_misses_nothing() {
-    let (store, _folder) = open();
+    let (store, _folder) = open().await;
     let store = std::sync::Arc::new(store);
     let writers: Vec<_> = (0..4_u32)
         .map(|writer| {
@@ -122,11 +122,11 @@ fn plan(file: &Connection, sql: &str) -> String {
     lines.join("; ")
 }
 
-#[test]
-fn every_page_is_read_from_an_index_in_its_order() {
+#[tokio::test]
+async fn every_page_is_read_from_an_index_in_its_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chats.db");
-    migrate::chats(&path).unwrap();
+    migrate::chats(&path).await.unwrap();
     let file = connect(&path).unwrap();
     for (sql, index, range) in [
         (conversations::PAGE, "conversations_by_activity", "(user_id=? AND (activity_at,id)<(?,?))"),
@@ -158,7 +158,7 @@ fn turn(conversation_id: Id, number: u32) -> TurnDelivery {
 async fn a_hundred_thousand_messages() {
     const TURNS: u32 = 50_000;
     const ROUNDS: u32 = 500;
-    let (store, _folder) = open();
+    let (store, _folder) = open().await;
     let store = std::sync::Arc::new(store);
     let long = conversation(10, START).id;
     store.create_conversation(id(ADA), conversation(10, START)).await.unwrap();
