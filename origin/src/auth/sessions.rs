@@ -1,5 +1,6 @@
 //! From a sign-in to tokens, and from a refresh token to the next pair.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use shared::{
     api::{
         ErrorCode,
@@ -7,7 +8,7 @@ use shared::{
     },
     auth::refresh::ExchangeTerms,
     id::Id,
-    time::{DAY_MS, Timestamp},
+    time::{DAY_MS, SECOND_MS, Timestamp},
 };
 
 use super::{
@@ -17,12 +18,17 @@ use super::{
 use crate::{
     app::App,
     http::{Failure, detached},
-    store::accounts::{NewSession, RefreshExchange, RefreshOutcome},
+    store::{
+        Ephemeral,
+        accounts::{NewSession, RefreshExchange, RefreshOutcome},
+    },
 };
 
 /// How long the newest used refresh token still gets its successor again: a client whose answer was lost tries again.
 const REFRESH_GRACE_MS: i64 = 10_000;
-/// How long a session stays on record after its end, in days.
+/// The same after an exchange that a store's failure left undecided, and for so long that is remembered.
+const UNDECIDED_MS: i64 = 10 * 60 * SECOND_MS;
+/// How long a session stays on record after its end, at least, in days.
 const KEEP_EXPIRED_DAYS: i64 = 30;
 
 /// A session that is about to begin, with the token its client will hold.
@@ -102,16 +108,45 @@ pub async fn refresh(app: &App, presented: &str, now: Timestamp) -> Result<Token
 
 /// Exchanges, and lets no end of a session be told before what is remembered of it is forgotten. A repetition does it again,
 /// so an answer that was lost on the way from the store is made good.
-async fn exchanged(app: &App, exchange: RefreshExchange) -> Result<RefreshOutcome, Failure> {
+///
+/// A store that fails may have made the exchange all the same, or make it when it comes back: whoever was told to try again
+/// later is forgiven for longer. This is known before the exchange, because that ends the session where it does not forgive.
+async fn exchanged(app: &App, mut exchange: RefreshExchange) -> Result<RefreshOutcome, Failure> {
     let stores = app.stores.clone();
     let outcome = detached(async move {
+        if is_undecided(&*stores.ephemeral, &exchange).await {
+            exchange.terms.grace_ms = UNDECIDED_MS;
+        }
         let outcome = stores.accounts.exchange_refresh(exchange).await;
-        if let Ok(RefreshOutcome::Ended { user_id } | RefreshOutcome::Reused { user_id }) = outcome {
-            live::forget(&*stores.ephemeral, user_id).await;
+        match &outcome {
+            Ok(RefreshOutcome::Ended { user_id } | RefreshOutcome::Reused { user_id }) => {
+                live::forget(&*stores.ephemeral, *user_id).await;
+            }
+            Ok(RefreshOutcome::Exchanged { .. } | RefreshOutcome::Unknown) => (),
+            Err(_) => set_undecided(&*stores.ephemeral, &exchange).await,
         }
         outcome
     });
     Ok(outcome.await??)
+}
+
+/// Whether an exchange of this token was left undecided. Where that cannot be told it was not: nobody is forgiven on a guess.
+async fn is_undecided(store: &dyn Ephemeral, exchange: &RefreshExchange) -> bool {
+    let known = store.recall(&undecided_key(exchange), exchange.terms.now).await;
+    known.is_ok_and(|known| known.is_some())
+}
+
+/// Remembers that this exchange was left undecided, from the first time on: the grace begins with an exchange, too.
+async fn set_undecided(store: &dyn Ephemeral, exchange: &RefreshExchange) {
+    let now = exchange.terms.now;
+    let until = now.plus_millis(UNDECIDED_MS);
+    if let Err(error) = store.remember(&undecided_key(exchange), Vec::new(), until, now).await {
+        tracing::warn!(error = %error, "an undecided exchange of a refresh token is not remembered");
+    }
+}
+
+fn undecided_key(exchange: &RefreshExchange) -> String {
+    format!("refresh-undecided:{}", URL_SAFE_NO_PAD.encode(exchange.presented))
 }
 
 fn tokens(

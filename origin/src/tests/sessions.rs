@@ -5,15 +5,25 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use async_trait::async_trait;
 use serde_json::json;
-use shared::{auth::refresh::ExchangeTerms, time::DAY_MS};
+use shared::{
+    api::account::User,
+    auth::refresh::ExchangeTerms,
+    id::Id,
+    time::{DAY_MS, Timestamp},
+};
 
 use super::world::{Answer, Call, Member, World, problem};
 use crate::{
     ambient::Clock as _,
     auth::tokens::RefreshToken,
     store::{
-        accounts::{RefreshExchange, RefreshOutcome},
+        Accounts, StoreError, StoreResult,
+        accounts::{
+            Credential, NewSession, RefreshExchange, RefreshOutcome, Registration, SessionOfUser, UsageEntry,
+            UsageRow,
+        },
         down::Down,
         ephemeral::CacheGroup,
     },
@@ -213,6 +223,102 @@ async fn an_unused_token_expires_and_a_session_ends_after_thirty_days() {
     world.clock.advance(DAY_MS);
     let over = refresh(&world, &Member::of(&last.json()).refresh).await;
     assert_eq!(over.problem(), problem(401, "token_invalid"));
+}
+
+/// Accounts that exchange a token and are not heard of it, as a server is that works off what it was sent before it was
+/// stopped.
+struct Unheard(Arc<dyn Accounts>);
+
+#[async_trait]
+impl Accounts for Unheard {
+    fn backend(&self) -> &'static str {
+        self.0.backend()
+    }
+
+    async fn ping(&self) -> StoreResult<()> {
+        self.0.ping().await
+    }
+
+    async fn register(&self, user: User, hash: String, session: NewSession) -> StoreResult<Registration> {
+        self.0.register(user, hash, session).await
+    }
+
+    async fn credential(&self, email: String) -> StoreResult<Option<Credential>> {
+        self.0.credential(email).await
+    }
+
+    async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool> {
+        self.0.open_session(session, forget_before).await
+    }
+
+    async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>> {
+        self.0.session(user_id, session_id).await
+    }
+
+    async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome> {
+        self.0.exchange_refresh(exchange).await?;
+        Err(StoreError::Timeout)
+    }
+
+    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<bool> {
+        self.0.record_usage(entry).await
+    }
+
+    async fn usage(&self, user_id: Id, first_day: String, last_day: String) -> StoreResult<Vec<UsageRow>> {
+        self.0.usage(user_id, first_day, last_day).await
+    }
+}
+
+/// A world, and another process on its stores whose accounts are not heard of an exchange.
+async fn with_unheard() -> (World, World) {
+    let world = World::new().await;
+    let unheard = world.on_stores(|stores| stores.accounts = Arc::new(Unheard(Arc::clone(&stores.accounts))));
+    (world, unheard)
+}
+
+#[tokio::test]
+async fn nobody_is_signed_out_by_an_exchange_that_an_outage_left_undecided() {
+    let (world, unheard) = with_unheard().await;
+    let first = world.register("ada").await;
+    assert_eq!(refresh(&unheard, &first.refresh).await.problem(), problem(503, "store_unavailable"));
+    // The client comes back as it was told to, again and again, until the store is back.
+    world.clock.advance(30_000);
+    assert_eq!(refresh(&unheard, &first.refresh).await.problem(), problem(503, "store_unavailable"));
+    world.clock.advance(10 * 60_000 - 30_001);
+    let second = Member::of(&refresh(&world, &first.refresh).await.json());
+    assert_eq!((second.id, second.session), (first.id, first.session));
+    assert_eq!(me(&world, &second.access).await.status, 200);
+    let third = Member::of(&refresh(&world, &second.refresh).await.json());
+    assert_eq!(me(&world, &third.access).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_an_outage_left_undecided_is_forgiven_for_ten_minutes() {
+    let (world, unheard) = with_unheard().await;
+    let first = world.register("ada").await;
+    assert_eq!(refresh(&unheard, &first.refresh).await.status, 503);
+    world.clock.advance(10 * 60_000 + 1);
+    assert_eq!(refresh(&world, &first.refresh).await.problem(), problem(401, "session_ended"));
+}
+
+#[tokio::test]
+async fn an_outage_forgives_no_token_whose_successor_is_in_use() {
+    let (world, unheard) = with_unheard().await;
+    let first = world.register("ada").await;
+    assert_eq!(refresh(&unheard, &first.refresh).await.status, 503);
+    let second = Member::of(&refresh(&world, &first.refresh).await.json());
+    assert_eq!(refresh(&world, &second.refresh).await.status, 200);
+    assert_eq!(refresh(&world, &first.refresh).await.problem(), problem(401, "session_ended"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_recalled_was_not_undecided() {
+    let (world, unheard) = with_unheard().await;
+    let first = world.register("ada").await;
+    assert_eq!(refresh(&unheard, &first.refresh).await.status, 503);
+    world.clock.advance(30_000);
+    let forgetful = world.on_stores(|stores| stores.ephemeral = Arc::new(Down));
+    assert_eq!(refresh(&forgetful, &first.refresh).await.problem(), problem(401, "session_ended"));
 }
 
 #[tokio::test]
