@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::{
     build::{self, Profile},
+    scratch::Scratch,
     setup::{self, Servers},
     step, test,
     workspace::Workspace,
@@ -28,5 +29,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     if args.first().is_some_and(|what| what == ORIGIN) {
         Servers::ensure(workspace)?.tell(&mut command);
     }
+    let scratch = Scratch::make()?;
+    scratch.tell(&mut command);
     step::shown("The benchmark", &mut command)
 }

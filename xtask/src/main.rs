@@ -12,6 +12,7 @@ mod build;
 mod dev;
 mod fingerprint;
 mod process;
+mod scratch;
 mod settings;
 mod setup;
 mod step;

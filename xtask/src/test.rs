@@ -12,6 +12,7 @@ use self::servers::Running;
 use crate::{
     build::{self, NATIVE, Profile, cargo},
     process::guard::now,
+    scratch::Scratch,
     setup::{self, Machine, Servers},
     step,
     workspace::Workspace,
@@ -36,16 +37,19 @@ pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<()> {
         step::headed(title, || step::shown(title, &mut command))?;
     }
     setup::worker(workspace, &machine)?;
-    let servers = step::headed("Databases of the tests", || Running::start(workspace, &programs))?;
+    let scratch = Scratch::make()?;
+    let servers = step::headed("Databases of the tests", || Running::start(workspace, &programs, &scratch))?;
     for suite in suites(workspace, &machine, filter) {
         let Suite { title, mut command, runs_on } = suite;
         servers.tell(&mut command);
+        scratch.tell(&mut command);
         step::headed(title, || {
             println!("    on {}", servers.of(runs_on));
             step::shown(title, &mut command)
         })?;
     }
     drop(servers);
+    drop(scratch);
     println!("all checks passed in {}", step::human(started.elapsed()));
     Ok(())
 }

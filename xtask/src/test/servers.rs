@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::{
     build::{self, Profile},
     process::part::Part,
+    scratch::Scratch,
     setup::Servers,
     workspace::Workspace,
 };
@@ -42,9 +43,10 @@ impl<'a> Running<'a> {
     ///
     /// # Errors
     /// When a server does not come up, or one that the environment names cannot be used.
-    pub(super) fn start(workspace: &Workspace, programs: &'a Servers) -> Result<Self> {
+    pub(super) fn start(workspace: &Workspace, programs: &'a Servers, scratch: &Scratch) -> Result<Self> {
         let mut command = Command::new(workspace.binary(Profile::Debug.folder(), build::SERVERS));
         programs.tell(&mut command);
+        scratch.tell(&mut command);
         let mut part = Part::start("test servers", &command, &workspace.setup_logs().join("servers.log"))?;
         let offer = part.wait_until(PATIENCE, |said| {
             said.lines().find_map(|line| serde_json::from_str::<Offer>(line).ok())
