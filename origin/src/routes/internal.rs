@@ -11,13 +11,9 @@ use shared::{
     api::{
         ApiError, ErrorCode,
         chat::{Role, TurnStatus},
-        internal::{
-            CONTEXT_MESSAGES, ConversationContext, DeliveryReceipt, MAX_DELIVERY_AGE_MS, StoredTurn,
-            TurnDelivery,
-        },
+        internal::{ConversationContext, DeliveryReceipt, MAX_DELIVERY_AGE_MS, StoredTurn, TurnDelivery},
     },
     auth::claims::LEEWAY_S,
-    chat::context::newest,
     time::{SECOND_MS, Timestamp},
 };
 
@@ -66,11 +62,7 @@ pub(super) async fn context(
     current: CurrentUser,
     PathId(id): PathId,
 ) -> Result<Reply<ConversationContext>, Failure> {
-    let limit = u32::try_from(CONTEXT_MESSAGES).unwrap_or(u32::MAX);
-    let mut found = app.stores.chats.context(current.user.id, id, limit).await?;
-    if let Some(context) = &mut found {
-        context.messages = newest(std::mem::take(&mut context.messages));
-    }
+    let found = app.stores.chats.context(current.user.id, id).await?;
     found.map(Reply).ok_or_else(|| ErrorCode::NotFound.into())
 }
 

@@ -16,7 +16,7 @@ use crate::{
     app::App,
     auth::CurrentUser,
     http::{Failure, PathId, Query, cursor},
-    store::chats::MessagesPage,
+    store::chats::{Messages, MessagesPage},
 };
 
 /// Which messages a list holds, and in which order.
@@ -45,6 +45,9 @@ impl MessagesFilter {
 }
 
 /// List the messages of a conversation
+///
+/// A page holds at most 4 MiB of text and pictures, so that it may have fewer items than `limit` and not be the last: that
+/// one has no `next_cursor`.
 #[utoipa::path(
     get,
     path = "/api/v1/chat/conversations/{id}/messages",
@@ -68,10 +71,11 @@ pub(super) async fn list(
 ) -> Result<Reply<Page<Message>>, Failure> {
     let list = list_name(id, filter.order);
     let after = filter.after(&list, page.cursor.as_deref())?;
-    let wanted = MessagesPage { order: filter.order, after, limit: cursor::one_more(page.limit()) };
+    let wanted = MessagesPage { order: filter.order, after, limit: page.limit() };
     let found = app.stores.chats.messages(current.user.id, id, wanted).await?;
-    let found = found.ok_or(ErrorCode::NotFound)?;
-    Ok(Reply(cursor::page(found, page.limit(), &list, |message| message.seq)))
+    let Messages { items, has_more } = found.ok_or(ErrorCode::NotFound)?;
+    let next_cursor = items.last().filter(|_| has_more).map(|last| cursor::encode(&list, &last.seq));
+    Ok(Reply(Page { items, next_cursor }))
 }
 
 /// The list's name, which its cursors are bound to.

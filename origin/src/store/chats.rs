@@ -8,14 +8,19 @@ use async_trait::async_trait;
 use shared::{
     api::{
         chat::{Conversation, Message, UpdateConversation},
-        internal::{ConversationContext, StoredTurn, TurnDelivery},
+        internal::{CONTEXT_MESSAGES, ConversationContext, StoredTurn, TurnDelivery},
         page::Order,
     },
+    chat::context::Room,
     id::Id,
     time::Timestamp,
 };
 
 use super::error::StoreResult;
+
+/// Bytes of content that the messages of a page have together at most; one message is a page, however large it is. With
+/// pictures a message may have a megabyte, and a page is several times in memory until it is sent.
+pub const PAGE_BYTES: usize = 4 << 20;
 
 /// A place in a user's list of conversations: everything after it is older, or as old with a smaller id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +61,73 @@ pub struct MessagesPage {
     pub after: Option<u64>,
     /// The most items.
     pub limit: u32,
+}
+
+/// Messages of a conversation, in the order of the page that was asked for.
+#[derive(Debug, Default, PartialEq)]
+pub struct Messages {
+    /// As many as the page has room for.
+    pub items: Vec<Message>,
+    /// Whether others come after them.
+    pub has_more: bool,
+}
+
+/// A page of messages that is being read: adapters offer it one message after the other, until it takes no more. So no
+/// more than one message too many is in memory, and what a page holds is decided here.
+#[derive(Debug)]
+pub struct Filling {
+    /// What adapters read.
+    pub page: MessagesPage,
+    room: Room,
+    /// How many messages are taken also where there is no room for them.
+    at_least: usize,
+    first_seq: Option<u64>,
+    found: Messages,
+}
+
+impl Filling {
+    /// A page of a list.
+    pub fn of(page: MessagesPage) -> Self {
+        let messages = usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let room = Room { messages, bytes: PAGE_BYTES };
+        Self { page, room, at_least: messages.min(1), first_seq: None, found: Messages::default() }
+    }
+
+    /// The newest messages, as a context takes them.
+    pub fn of_context() -> Self {
+        let limit = u32::try_from(CONTEXT_MESSAGES).unwrap_or(u32::MAX);
+        let page = MessagesPage { order: Order::Desc, after: None, limit };
+        Self { room: Room::CONTEXT, at_least: 0, ..Self::of(page) }
+    }
+
+    /// The most messages to read: one more than the page may hold tells whether others come after it.
+    pub fn most(&self) -> u32 {
+        self.page.limit.saturating_add(1)
+    }
+
+    /// Takes the next message. False when there is no room for it: then no other one is wanted.
+    pub fn take(&mut self, message: Message) -> bool {
+        self.first_seq.get_or_insert(message.seq);
+        if !self.room.take(&message) {
+            if self.found.items.len() >= self.at_least {
+                self.found.has_more = true;
+                return false;
+            }
+            self.room.bytes = 0;
+        }
+        self.found.items.push(message);
+        true
+    }
+
+    /// The page, once every message was offered or one was not taken.
+    pub fn into_messages(self) -> Messages {
+        self.found
+    }
+
+    /// The context of this conversation; likewise. Its highest `seq` is known also when that message has no room.
+    pub fn into_context(self, conversation: Conversation) -> ConversationContext {
+        ConversationContext::of(conversation, self.first_seq.unwrap_or(0), self.found.items)
+    }
 }
 
 /// A conversation that changed: it, its messages, or both.
@@ -102,13 +174,14 @@ pub trait Chats: Send + Sync + 'static {
     /// [`Self::changes`] tells of it. False when it is absent or somebody else's; a repetition completes the deletion.
     async fn delete_conversation(&self, user_id: Id, id: Id) -> StoreResult<bool>;
 
-    /// A page of a conversation's messages. `None` when the conversation is absent or somebody else's.
+    /// A page of a conversation's messages, as many of them as [`Filling`] takes. `None` when the conversation is absent
+    /// or somebody else's.
     async fn messages(
         &self,
         user_id: Id,
         conversation_id: Id,
         page: MessagesPage,
-    ) -> StoreResult<Option<Vec<Message>>>;
+    ) -> StoreResult<Option<Messages>>;
 
     /// Stores a turn and its two messages, then moves the conversation's counters up. Returns the conversation's highest
     /// `seq`; `None`, and nothing is stored, when the conversation is absent or somebody else's.
@@ -123,14 +196,9 @@ pub trait Chats: Send + Sync + 'static {
     /// A turn of this user; `None` when it is absent or somebody else's.
     async fn turn(&self, user_id: Id, turn_id: Id) -> StoreResult<Option<StoredTurn>>;
 
-    /// What the next turn of a conversation builds on, with its newest `limit` messages. `None` when the conversation is
-    /// absent or somebody else's.
-    async fn context(
-        &self,
-        user_id: Id,
-        conversation_id: Id,
-        limit: u32,
-    ) -> StoreResult<Option<ConversationContext>>;
+    /// What the next turn of a conversation builds on, with its newest messages that fit a context. `None` when the
+    /// conversation is absent or somebody else's.
+    async fn context(&self, user_id: Id, conversation_id: Id) -> StoreResult<Option<ConversationContext>>;
 
     /// What changed for this user after a place in the order of changes (0: from the beginning), at most `limit` of them,
     /// in order. Whoever follows the order misses nothing that was acknowledged before the call: no change ever appears

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use shared::{
     api::{
         account::User,
-        chat::{Conversation, Message, UpdateConversation},
+        chat::{Conversation, UpdateConversation},
         internal::{ConversationContext, StoredTurn, TurnDelivery},
     },
     id::Id,
@@ -22,7 +22,7 @@ use crate::store::{
         Credential, NewSession, RefreshExchange, RefreshOutcome, Registration, SessionOfUser, UsageEntry,
         UsageRow,
     },
-    chats::{Change, ConversationsPage, MessagesPage},
+    chats::{Change, ConversationsPage, Messages, MessagesPage},
     ephemeral::{CacheGroup, Cached, CodeOutcome, OneTimeCode, WindowDecision},
 };
 
@@ -164,7 +164,7 @@ impl Chats for Down {
         down()
     }
 
-    async fn messages(&self, _: Id, _: Id, _: MessagesPage) -> StoreResult<Option<Vec<Message>>> {
+    async fn messages(&self, _: Id, _: Id, _: MessagesPage) -> StoreResult<Option<Messages>> {
         down()
     }
 
@@ -176,7 +176,7 @@ impl Chats for Down {
         down()
     }
 
-    async fn context(&self, _: Id, _: Id, _: u32) -> StoreResult<Option<ConversationContext>> {
+    async fn context(&self, _: Id, _: Id) -> StoreResult<Option<ConversationContext>> {
         down()
     }
 

@@ -1,12 +1,13 @@
 //! Conversations and their messages, as their user and as somebody else.
 
 use serde_json::{Value, json};
-use shared::id::Id;
+use shared::{api::chat::Part, id::Id};
 
 use super::{
     deliveries::delivery,
     world::{Call, Member, World, problem},
 };
+use crate::store::chats::PAGE_BYTES;
 
 const LIST: &str = "/api/v1/chat/conversations";
 
@@ -148,6 +149,27 @@ async fn messages_come_in_either_order() {
     let first = world.send(Call::get(&list).token(&ada.access)).await.json()["items"][0].clone();
     assert_eq!((&first["role"], &first["content"]), (&json!("user"), &json!("question 0")));
     assert_eq!(first["usage"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_page_of_large_messages_has_fewer_and_goes_on() {
+    let world = World::new().await;
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    for number in 0..5 {
+        let mut turn = delivery(&world, &ada, conversation, number);
+        let data = Some("A".repeat(PAGE_BYTES / 3));
+        let picture = Part::Image { mime_type: Some("image/png".to_owned()), data, file_id: None };
+        turn.user_message.parts.push(picture);
+        world.app.stores.chats.record_turn(turn).await.unwrap().unwrap();
+    }
+    let list = format!("{}/messages?limit=100", path(conversation));
+    let first = world.send(Call::get(&list).token(&ada.access)).await.json();
+    assert_eq!((first["items"].as_array().unwrap().len(), first["next_cursor"].is_string()), (4, true));
+    for (order, expected) in [("asc", (1..=10).collect::<Vec<_>>()), ("desc", (1..=10).rev().collect())] {
+        let items = pages(&world, &ada, &format!("{list}&order={order}")).await;
+        assert_eq!(items.iter().map(|item| item["seq"].as_u64().unwrap()).collect::<Vec<_>>(), expected);
+    }
 }
 
 #[tokio::test]

@@ -264,6 +264,15 @@ pub struct Message {
 }
 
 impl Message {
+    /// Bytes of its text and its pictures: nearly all of a large message.
+    pub fn content_bytes(&self) -> usize {
+        let picture = |part: &Part| match part {
+            Part::Image { data: Some(data), .. } => data.len(),
+            Part::Text { .. } | Part::Image { data: None, .. } => 0,
+        };
+        self.content.len().saturating_add(self.parts.iter().map(picture).sum())
+    }
+
     /// Whether its one part is its text, so that whoever keeps the text need not keep the parts.
     pub fn is_plain(&self) -> bool {
         matches!(self.parts.as_slice(), [Part::Text { text }] if *text == self.content)

@@ -87,19 +87,19 @@ pub struct ConversationContext {
     pub system: Option<String>,
     /// The highest `seq` of its messages; 0 when it has none.
     pub last_seq: u64,
-    /// Its newest messages, oldest first; at most [`CONTEXT_MESSAGES`].
+    /// Its newest messages that fit a context ([`crate::chat::context::Room::CONTEXT`]), oldest first.
     pub messages: Vec<Message>,
 }
 
 impl ConversationContext {
-    /// The context of a conversation with these messages, its newest ones, the newest first.
-    pub fn of(conversation: Conversation, mut newest_first: Vec<Message>) -> Self {
+    /// The context of a conversation whose highest `seq` is this, with its newest messages that fit, the newest first.
+    pub fn of(conversation: Conversation, last_seq: u64, mut newest_first: Vec<Message>) -> Self {
         newest_first.reverse();
         Self {
             conversation_id: conversation.id,
             model: conversation.model,
             system: conversation.system,
-            last_seq: newest_first.last().map_or(0, |message| message.seq),
+            last_seq,
             messages: newest_first,
         }
     }

@@ -23,7 +23,7 @@ pub struct Page<T> {
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 #[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct PageQuery {
-    /// Items of the page, 1 to 100.
+    /// The most items of the page, 1 to 100.
     #[serde(default)]
     #[garde(inner(range(min = 1, max = MAX_LIMIT)))]
     pub limit: Option<u32>,

@@ -16,18 +16,32 @@ const IMAGE_TOKENS: usize = 1_032;
 /// Bytes a token stands for at least, over the languages people write: a cautious estimate, never a bill.
 const BYTES_PER_TOKEN: usize = 3;
 
+/// Room for messages: for so many, and for so many bytes of content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// How many messages fit.
+    pub messages: usize,
+    /// How many bytes of content fit.
+    pub bytes: usize,
+}
+
+impl Room {
+    /// The room of a context, which its newest messages fill.
+    pub const CONTEXT: Self = Self { messages: CONTEXT_MESSAGES, bytes: CONTEXT_BYTES };
+
+    /// Takes the room of one message. False, and nothing is taken, when it does not fit.
+    pub fn take(&mut self, message: &Message) -> bool {
+        let left = (self.messages.checked_sub(1), self.bytes.checked_sub(message.content_bytes()));
+        let (Some(messages), Some(bytes)) = left else { return false };
+        *self = Self { messages, bytes };
+        true
+    }
+}
+
 /// Takes the newest messages that fit the bounds of a context, oldest first.
 pub fn newest(mut messages: Vec<Message>) -> Vec<Message> {
-    let mut bytes = 0usize;
-    let fitting = messages
-        .iter()
-        .rev()
-        .take(CONTEXT_MESSAGES)
-        .take_while(|message| {
-            bytes = bytes.saturating_add(size(&message.parts));
-            bytes <= CONTEXT_BYTES
-        })
-        .count();
+    let mut room = Room::CONTEXT;
+    let fitting = messages.iter().rev().take_while(|message| room.take(message)).count();
     messages.drain(..messages.len() - fitting);
     messages
 }
@@ -82,16 +96,6 @@ fn content(parts: &[Part]) -> Vec<ContentPart> {
             Part::Image { .. } => None,
         })
         .collect()
-}
-
-fn size(parts: &[Part]) -> usize {
-    parts
-        .iter()
-        .map(|part| match part {
-            Part::Text { text } => text.len(),
-            Part::Image { data, .. } => data.as_ref().map_or(0, String::len),
-        })
-        .sum()
 }
 
 fn tokens(parts: &[Part]) -> usize {

@@ -6,6 +6,7 @@ use shared::{
     api::{
         chat::{Conversation, Message, Part, ToolCall, TurnError, TurnStatus, UpdateConversation},
         error::ErrorCode,
+        internal::CONTEXT_MESSAGES,
         page::Order,
     },
     id::Id,
@@ -51,6 +52,12 @@ macro_rules! suite {
             an_id_of_another_conversation_is_a_conflict
             the_context_is_the_newest_in_order
         }
+        $crate::store::contract::run_suite! { pages on $open;
+            a_page_tells_whether_there_is_more
+            large_messages_make_short_pages
+            one_message_is_a_page_however_large
+            a_context_has_the_newest_that_fit
+        }
         $crate::store::contract::run_suite! { changes on $open;
             every_kind_of_change_has_a_later_place
             what_changed_twice_is_told_as_it_is_now
@@ -95,7 +102,7 @@ async fn paged(
     limit: u32,
 ) -> Vec<Message> {
     let page = MessagesPage { order, after, limit };
-    store.messages(id(OWNER), conversation, page).await.unwrap().unwrap()
+    store.messages(id(OWNER), conversation, page).await.unwrap().unwrap().items
 }
 
 async fn all(store: &Store, conversation: Id) -> Vec<Message> {
@@ -134,7 +141,7 @@ pub(super) async fn somebody_elses_is_absent(store: Store) {
         assert!(store.update_conversation(user, conversation, update, at(5)).await.unwrap().is_none());
         let page = MessagesPage { order: Order::Asc, after: None, limit: 10 };
         assert!(store.messages(user, conversation, page).await.unwrap().is_none());
-        assert!(store.context(user, conversation, 10).await.unwrap().is_none());
+        assert!(store.context(user, conversation).await.unwrap().is_none());
         assert!(store.record_turn(delivery(user, conversation, 2, 3)).await.unwrap().is_none());
         assert!(!store.delete_conversation(user, conversation).await.unwrap());
     }
@@ -372,16 +379,17 @@ pub(super) async fn an_id_of_another_conversation_is_a_conflict(store: Store) {
 
 pub(super) async fn the_context_is_the_newest_in_order(store: Store) {
     let conversation = open(&store, 10).await;
-    let empty = store.context(id(OWNER), conversation.id, 3).await.unwrap().unwrap();
+    let empty = store.context(id(OWNER), conversation.id).await.unwrap().unwrap();
     assert_eq!((empty.last_seq, empty.messages.len()), (0, 0));
     assert_eq!((empty.model, empty.system), (conversation.model.clone(), conversation.system.clone()));
-    for number in 1..=3 {
+    let turns = u32::try_from(CONTEXT_MESSAGES).unwrap() / 2 + 1;
+    for number in 1..=turns {
         store
             .record_turn(delivery(id(OWNER), conversation.id, number, u64::from(2 * number - 1)))
             .await
             .unwrap();
     }
-    let context = store.context(id(OWNER), conversation.id, 3).await.unwrap().unwrap();
-    assert_eq!(places(&context.messages), [(4, "answer 2"), (5, "question 3"), (6, "answer 3")]);
-    assert_eq!((context.conversation_id, context.last_seq), (conversation.id, 6));
+    let context = store.context(id(OWNER), conversation.id).await.unwrap().unwrap();
+    assert_eq!(context.messages, all(&store, conversation.id).await[2..]);
+    assert_eq!((context.conversation_id, context.last_seq), (conversation.id, u64::from(2 * turns)));
 }

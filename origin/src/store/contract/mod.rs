@@ -7,6 +7,7 @@ mod changes;
 mod chats;
 mod ephemeral;
 pub(super) mod mongo;
+mod pages;
 pub(super) mod postgres;
 pub(super) mod redis;
 pub(super) mod samples;

@@ -134,3 +134,14 @@ pub(in crate::store) fn delivery(user_id: Id, conversation_id: Id, number: u32, 
         finished_at: taken_on.plus_millis(500),
     }
 }
+
+/// The same turn with a picture of so many bytes in its question.
+pub(in crate::store) fn pictured(mut turn: TurnDelivery, bytes: usize) -> TurnDelivery {
+    turn.user_message.parts.push(picture(bytes));
+    turn
+}
+
+/// A picture of so many bytes.
+pub(in crate::store) fn picture(bytes: usize) -> Part {
+    Part::Image { mime_type: Some("image/png".to_owned()), data: Some("A".repeat(bytes)), file_id: None }
+}

@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use mongodb::{
-    Client, Collection, Database,
+    Client, Collection, Cursor, Database,
     bson::{Document, doc},
     options::{
         Acknowledgment, ClientOptions, FindOneAndUpdateOptions, FindOptions, ReadConcern, ReadPreference,
@@ -50,6 +50,9 @@ pub(super) struct Engine {
     /// One for each connection: a method uses one connection at a time.
     free: Semaphore,
 }
+
+/// Documents that are found, on their way.
+pub(super) struct Reading(Option<Cursor<Document>>);
 
 /// The operations. Each is sent once more by the driver where the server supports that.
 pub(super) struct Db(Database);
@@ -137,25 +140,37 @@ impl Db {
         limit: u32,
         fields: &[&str],
     ) -> Attempt<Vec<Document>> {
+        let mut reading = self.read(filter, limit, fields, BATCH).await?;
+        let mut found = Vec::new();
+        while let Some(document) = reading.next().await? {
+            found.push(document);
+        }
+        Ok(found)
+    }
+
+    /// The same one after the other, so that not all are in memory: each answer of the server has at most `batch` of them.
+    pub(super) async fn read(
+        &self,
+        filter: Filter,
+        limit: u32,
+        fields: &[&str],
+        batch: u32,
+    ) -> Attempt<Reading> {
         // Without a limit is what a limit of 0 means to the server.
         if limit == 0 {
-            return Ok(Vec::new());
+            return Ok(Reading(None));
         }
         let mut options = FindOptions::default();
         options.limit = Some(i64::from(limit));
-        options.batch_size = Some(limit.min(BATCH));
+        options.batch_size = Some(limit.min(batch));
         options.max_time = Some(SERVER_TIMEOUT);
         options.sort = filter.sort();
         if !fields.is_empty() {
             options.projection = Some(fields.iter().map(|field| ((*field).to_owned(), 1.into())).collect());
         }
         let collection = self.collection(filter.collection());
-        let mut cursor = collection.find(filter.into_conditions()).with_options(options).await?;
-        let mut found = Vec::new();
-        while cursor.advance().await? {
-            found.push(cursor.deserialize_current()?);
-        }
-        Ok(found)
+        let cursor = collection.find(filter.into_conditions()).with_options(options).await?;
+        Ok(Reading(Some(cursor)))
     }
 
     /// Inserts documents in order until a unique index refuses one. Returns how many it inserted.
@@ -189,6 +204,15 @@ impl Db {
 
     fn collection(&self, name: &str) -> Collection<Document> {
         self.0.collection(name)
+    }
+}
+
+impl Reading {
+    /// The next one; `None` after the last.
+    pub(super) async fn next(&mut self) -> Attempt<Option<Document>> {
+        let Some(cursor) = &mut self.0 else { return Ok(None) };
+        let is_there = cursor.advance().await?;
+        Ok(if is_there { Some(cursor.deserialize_current()?) } else { None })
     }
 }
 

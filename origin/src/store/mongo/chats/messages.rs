@@ -11,7 +11,7 @@ use shared::{
 };
 
 use crate::store::{
-    chats::MessagesPage,
+    chats::Filling,
     error::StoreError,
     mongo::{
         document::{Fields, count, date, set, uuid},
@@ -21,6 +21,9 @@ use crate::store::{
     },
 };
 
+/// The most messages of one answer of the server: a page of the usual size, and the one after it. Messages may be large,
+/// and a page ends when it has enough of them.
+const AT_ONCE: u32 = 32;
 /// How often a message looks for a place. Each time that one is taken, another message got it.
 const ATTEMPTS: u32 = 100;
 
@@ -69,16 +72,22 @@ pub(super) async fn find_all(db: &Db, ids: [Id; 2]) -> Attempt<Vec<Message>> {
     db.find(queries::MESSAGE.of([one_of(ids.map(uuid))]), 2).await?.iter().map(read).collect()
 }
 
-/// A page by `seq`, served by the unique index in either direction.
-pub(super) async fn page(db: &Db, conversation_id: Id, page: MessagesPage) -> Attempt<Vec<Message>> {
+/// Fills a page by `seq`, served by the unique index in either direction.
+pub(super) async fn fill(db: &Db, conversation_id: Id, mut filling: Filling) -> Attempt<Filling> {
     let mut messages = queries::MESSAGES_OF.of([uuid(conversation_id)]);
-    if page.order == Order::Desc {
+    if filling.page.order == Order::Desc {
         messages = messages.descending();
     }
-    if let Some(seq) = page.after {
+    if let Some(seq) = filling.page.after {
         messages = messages.after(count(seq));
     }
-    db.find(messages, page.limit).await?.iter().map(read).collect()
+    let mut reading = db.read(messages, filling.most(), &[], AT_ONCE).await?;
+    while let Some(document) = reading.next().await? {
+        if !filling.take(read(&document)?) {
+            break;
+        }
+    }
+    Ok(filling)
 }
 
 async fn insert_one(db: &Db, message: &Message, at_least: u64, inserted: &mut Vec<Id>) -> Attempt<u64> {

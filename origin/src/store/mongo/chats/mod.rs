@@ -8,9 +8,8 @@ mod turns;
 use async_trait::async_trait;
 use shared::{
     api::{
-        chat::{Conversation, Message, UpdateConversation},
+        chat::{Conversation, UpdateConversation},
         internal::{ConversationContext, StoredTurn, TurnDelivery},
-        page::Order,
     },
     id::Id,
     time::Timestamp,
@@ -20,7 +19,7 @@ use super::{engine::Engine, indexes};
 use crate::{
     config::stores::MongoConfig,
     store::{
-        chats::{Change, Chats, ConversationsPage, MessagesPage},
+        chats::{Change, Chats, ConversationsPage, Filling, Messages, MessagesPage},
         error::StoreResult,
     },
 };
@@ -97,12 +96,12 @@ impl Chats for MongoChats {
         user_id: Id,
         conversation_id: Id,
         page: MessagesPage,
-    ) -> StoreResult<Option<Vec<Message>>> {
+    ) -> StoreResult<Option<Messages>> {
         self.0
             .run(|_| async move {
-                let messages = messages::page(self.0.db(), conversation_id, page).await?;
+                let filled = messages::fill(self.0.db(), conversation_id, Filling::of(page)).await?;
                 let conversation = conversations::find(self.0.db(), user_id, conversation_id).await?;
-                Ok(conversation.map(|_| messages))
+                Ok(conversation.map(|_| filled.into_messages()))
             })
             .await
     }
@@ -116,18 +115,12 @@ impl Chats for MongoChats {
         self.0.run(|_| turns::find(self.0.db(), user_id, turn_id)).await
     }
 
-    async fn context(
-        &self,
-        user_id: Id,
-        conversation_id: Id,
-        limit: u32,
-    ) -> StoreResult<Option<ConversationContext>> {
+    async fn context(&self, user_id: Id, conversation_id: Id) -> StoreResult<Option<ConversationContext>> {
         self.0
             .run(|_| async move {
-                let newest = MessagesPage { order: Order::Desc, after: None, limit };
-                let messages = messages::page(self.0.db(), conversation_id, newest).await?;
+                let filled = messages::fill(self.0.db(), conversation_id, Filling::of_context()).await?;
                 let conversation = conversations::find(self.0.db(), user_id, conversation_id).await?;
-                Ok(conversation.map(|conversation| ConversationContext::of(conversation, messages)))
+                Ok(conversation.map(|conversation| filled.into_context(conversation)))
             })
             .await
     }

@@ -27,7 +27,8 @@ impl World {
         assert_eq!(highest, Some(4));
         let page = MessagesPage { order: Order::Asc, after: None, limit: 100 };
         let messages = self.beside.messages(id(USER), turn.conversation_id, page).await.unwrap().unwrap();
-        let places: Vec<_> = messages.iter().map(|message| (message.seq, message.content.as_str())).collect();
+        let places: Vec<_> =
+            messages.items.iter().map(|message| (message.seq, message.content.as_str())).collect();
         let expected = [(1, "question 10"), (2, "answer 10"), (3, "question 20"), (4, "answer 20")];
         assert_eq!(places, expected);
         let stored = self.beside.turn(id(USER), turn.turn_id).await.unwrap().unwrap();
@@ -42,7 +43,7 @@ impl World {
     async fn is_whole_or_gone(&self, conversation: Id) {
         let page = MessagesPage { order: Order::Asc, after: None, limit: 10 };
         let messages = self.beside.messages(id(USER), conversation, page).await.unwrap();
-        assert!(messages.is_none_or(|messages| messages.len() == 2));
+        assert!(messages.is_none_or(|messages| messages.items.len() == 2));
         let turn = self.beside.turn(id(USER), delivery(id(USER), conversation, 10, 1).turn_id).await.unwrap();
         let is_there = self.beside.conversation(id(USER), conversation).await.unwrap().is_some();
         assert_eq!(turn.is_some(), is_there);

@@ -1,13 +1,13 @@
 //! Starts that make the indexes, and documents that cannot be what was written.
 
 use mongodb::bson::{Bson, Document, doc};
-use shared::api::{chat::Part, page::Order};
+use shared::api::{chat::Message, page::Order};
 
 use crate::store::{
     chats::{Chats as _, MessagesPage},
     contract::{
         mongo,
-        samples::{at, conversation, delivery, id},
+        samples::{at, conversation, delivery, id, pictured},
     },
     mongo::{
         MongoChats,
@@ -56,22 +56,27 @@ async fn any_number_of_starts_at_once_make_every_index() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_of_large_messages_are_read_back() {
+async fn messages_beyond_one_answer_of_the_server_are_read_back() {
     let (store, _dropped) = mongo::open(&mongo::config(&mongo::url())).await;
     let opened = conversation(10, at(0));
     store.create_conversation(id(USER), opened.clone()).await.unwrap();
     let mut expected = Vec::new();
     // Together they are more than one answer of the server may hold.
     for number in 1..=4 {
-        let mut turn = delivery(id(USER), opened.id, number, u64::from(2 * number - 1));
-        let data = Some("A".repeat(LARGE));
-        let image = Part::Image { mime_type: Some("image/png".to_owned()), data, file_id: None };
-        turn.user_message.parts.push(image);
+        let turn = delivery(id(USER), opened.id, number, u64::from(2 * number - 1));
+        let turn = pictured(turn, LARGE);
         assert_eq!(store.record_turn(turn.clone()).await.unwrap(), Some(u64::from(2 * number)));
         expected.extend([turn.user_message, turn.assistant_message]);
     }
-    let page = MessagesPage { order: Order::Asc, after: None, limit: 100 };
-    let read = store.messages(id(USER), opened.id, page).await.unwrap().unwrap();
+    let (mut read, mut has_more) = (Vec::<Message>::new(), true);
+    while has_more {
+        let after = read.last().map(|last| last.seq);
+        let page = MessagesPage { order: Order::Asc, after, limit: 100 };
+        let page = store.messages(id(USER), opened.id, page).await.unwrap().unwrap();
+        assert!(!page.items.is_empty());
+        has_more = page.has_more;
+        read.extend(page.items);
+    }
     // The values are too large to be printed.
     assert!(read == expected);
 }

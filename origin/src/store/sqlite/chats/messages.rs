@@ -12,7 +12,7 @@ use shared::{
 };
 
 use crate::store::{
-    chats::MessagesPage,
+    chats::{Filling, MessagesPage},
     error::{StoreError, StoreResult},
     sqlite::row::Columns,
     values::signed,
@@ -60,19 +60,21 @@ pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<Message>> {
     c.prepare_cached(sql)?.query_row([id.as_bytes()], |row| Ok(read(row))).optional()?.transpose()
 }
 
-/// A page by `seq`.
-pub(super) fn page(c: &Connection, conversation_id: Id, page: MessagesPage) -> StoreResult<Vec<Message>> {
-    let (sql, after) = match page.order {
-        Order::Asc => (PAGE_UP, page.after.map_or(0, signed)),
-        Order::Desc => (PAGE_DOWN, page.after.map_or(i64::MAX, signed)),
+/// Fills a page, by `seq`.
+pub(super) fn fill(c: &Connection, conversation_id: Id, mut filling: Filling) -> StoreResult<Filling> {
+    let MessagesPage { order, after, .. } = filling.page;
+    let (sql, after) = match order {
+        Order::Asc => (PAGE_UP, after.map_or(0, signed)),
+        Order::Desc => (PAGE_DOWN, after.map_or(i64::MAX, signed)),
     };
     let mut statement = c.prepare_cached(sql)?;
-    let mut rows = statement.query((conversation_id.as_bytes(), after, page.limit))?;
-    let mut found = Vec::new();
+    let mut rows = statement.query((conversation_id.as_bytes(), after, filling.most()))?;
     while let Some(row) = rows.next()? {
-        found.push(read(row)?);
+        if !filling.take(read(row)?) {
+            break;
+        }
     }
-    Ok(found)
+    Ok(filling)
 }
 
 /// Where a message stands that was inserted before.

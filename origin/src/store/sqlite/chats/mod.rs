@@ -13,9 +13,8 @@ use std::path::Path;
 use async_trait::async_trait;
 use shared::{
     api::{
-        chat::{Conversation, Message, UpdateConversation},
+        chat::{Conversation, UpdateConversation},
         internal::{ConversationContext, StoredTurn, TurnDelivery},
-        page::Order,
     },
     id::Id,
     time::Timestamp,
@@ -23,7 +22,7 @@ use shared::{
 
 use super::{engine::Engine, migrate};
 use crate::store::{
-    chats::{Change, Chats, ConversationsPage, MessagesPage},
+    chats::{Change, Chats, ConversationsPage, Filling, Messages, MessagesPage},
     error::StoreResult,
 };
 
@@ -80,13 +79,14 @@ impl Chats for SqliteChats {
         user_id: Id,
         conversation_id: Id,
         page: MessagesPage,
-    ) -> StoreResult<Option<Vec<Message>>> {
+    ) -> StoreResult<Option<Messages>> {
         self.0
             .read(move |c| {
                 if !conversations::exists(c, user_id, conversation_id)? {
                     return Ok(None);
                 }
-                messages::page(c, conversation_id, page).map(Some)
+                let filled = messages::fill(c, conversation_id, Filling::of(page))?;
+                Ok(Some(filled.into_messages()))
             })
             .await
     }
@@ -99,20 +99,14 @@ impl Chats for SqliteChats {
         self.0.read(move |c| turns::find(c, user_id, turn_id)).await
     }
 
-    async fn context(
-        &self,
-        user_id: Id,
-        conversation_id: Id,
-        limit: u32,
-    ) -> StoreResult<Option<ConversationContext>> {
+    async fn context(&self, user_id: Id, conversation_id: Id) -> StoreResult<Option<ConversationContext>> {
         self.0
             .read(move |c| {
                 let Some(conversation) = conversations::find(c, user_id, conversation_id)? else {
                     return Ok(None);
                 };
-                let newest = MessagesPage { order: Order::Desc, after: None, limit };
-                let messages = messages::page(c, conversation_id, newest)?;
-                Ok(Some(ConversationContext::of(conversation, messages)))
+                let filled = messages::fill(c, conversation_id, Filling::of_context())?;
+                Ok(Some(filled.into_context(conversation)))
             })
             .await
     }
