@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    fault::{Attempt, Fault, inserted_before_duplicate},
+    fault::{Attempt, Fault, has_no_majority, inserted_before_duplicate},
     queries::Filter,
 };
 use crate::{
@@ -160,17 +160,24 @@ impl Db {
         if limit == 0 {
             return Ok(Reading(None));
         }
-        let mut options = FindOptions::default();
-        options.limit = Some(i64::from(limit));
-        options.batch_size = Some(limit.min(batch));
-        options.max_time = Some(SERVER_TIMEOUT);
-        options.sort = filter.sort();
-        if !fields.is_empty() {
-            options.projection = Some(fields.iter().map(|field| ((*field).to_owned(), 1.into())).collect());
-        }
+        let options = options(&filter, limit, fields, batch);
         let collection = self.collection(filter.collection());
         let cursor = collection.find(filter.into_conditions()).with_options(options).await?;
         Ok(Reading(Some(cursor)))
+    }
+
+    /// Looks once more for the one document of an id that was not found. A server that has not heard yet that another one
+    /// is the primary now does not know what was acknowledged there; so this time it has a majority confirm that it still
+    /// is the primary. Where there is no majority that could be asked, there is no other server either.
+    pub(super) async fn find_missing(&self, filter: Filter, fields: &[&str]) -> Attempt<Option<Document>> {
+        let mut options = options(&filter, 1, fields, 1);
+        options.read_concern = Some(ReadConcern::linearizable());
+        let collection = self.collection(filter.collection());
+        match collection.find(filter.into_conditions()).with_options(options).await {
+            Ok(cursor) => Reading(Some(cursor)).next().await,
+            Err(error) if has_no_majority(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Inserts documents in order until a unique index refuses one. Returns how many it inserted.
@@ -214,6 +221,18 @@ impl Reading {
         let is_there = cursor.advance().await?;
         Ok(if is_there { Some(cursor.deserialize_current()?) } else { None })
     }
+}
+
+fn options(filter: &Filter, limit: u32, fields: &[&str], batch: u32) -> FindOptions {
+    let mut options = FindOptions::default();
+    options.limit = Some(i64::from(limit));
+    options.batch_size = Some(limit.min(batch));
+    options.max_time = Some(SERVER_TIMEOUT);
+    options.sort = filter.sort();
+    if !fields.is_empty() {
+        options.projection = Some(fields.iter().map(|field| ((*field).to_owned(), 1.into())).collect());
+    }
+    options
 }
 
 fn too_late(_elapsed: Elapsed) -> StoreError {

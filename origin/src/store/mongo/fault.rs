@@ -11,6 +11,8 @@ const DUPLICATE_KEY: i32 = 11_000;
 const NAMESPACE_NOT_FOUND: i32 = 26;
 /// `MaxTimeMSExpired`, `WriteConcernFailed` (its timeout), `NetworkTimeout`, `ExceededTimeLimit`.
 const TIMEOUTS: [i32; 4] = [50, 64, 89, 262];
+/// `NotAReplicaSet`, `CommandNotSupported`.
+const NO_MAJORITY: [i32; 2] = [123, 115];
 /// The server is no primary any more, or is going down or coming up: the next one may do it.
 const ELSEWHERE: [i32; 8] = [91, 189, 10_058, 10_107, 11_600, 11_602, 13_435, 13_436];
 /// `Unauthorized`, `AuthenticationFailed`.
@@ -69,6 +71,12 @@ pub(super) fn is_missing_collection(error: &Error) -> bool {
     code(error) == Some(NAMESPACE_NOT_FOUND)
 }
 
+/// Whether a linearizable read was refused because there is no majority that could confirm it: the server stands alone, or
+/// knows no such reads.
+pub(super) fn has_no_majority(error: &Error) -> bool {
+    code(error).is_some_and(|code| NO_MAJORITY.contains(&code))
+}
+
 fn meaning(error: &Error) -> StoreError {
     if code(error).is_some_and(|code| TIMEOUTS.contains(&code)) {
         return StoreError::Timeout;
@@ -108,5 +116,26 @@ fn code(error: &Error) -> Option<i32> {
             unconfirmed.or_else(|| write_errors.iter().flatten().map(|error| error.code).next())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{deserialize_from_document, doc};
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_stands_alone_is_told_from_one_that_is_no_primary() {
+        let refusal = |code: i32, name: &str| {
+            let answer = doc! { "ok": 0, "code": code, "codeName": name, "errmsg": "no" };
+            Error::from(ErrorKind::Command(deserialize_from_document(answer).unwrap()))
+        };
+        assert!(has_no_majority(&refusal(123, "NotAReplicaSet")));
+        let deposed = refusal(10_107, "NotWritablePrimary");
+        assert!(!has_no_majority(&deposed) && Fault::from(deposed).is_passing);
+        let unconfirmed = refusal(50, "MaxTimeMSExpired");
+        assert!(!has_no_majority(&unconfirmed));
+        assert_eq!(Fault::from(unconfirmed).error.kind(), "timeout");
     }
 }

@@ -22,6 +22,8 @@
 //!   nobody sees it. What it held is removed after that. A delivery that meets a tombstone, at its beginning or at its end,
 //!   removes what it may have put there; so do a repeated deletion and the next look at the changes. Reads of messages
 //!   look at the conversation last: one that is still there then was whole when its messages were read.
+//! - **A delivery that finds no conversation** looks once more, by a linearizable read, before it says so: who is told
+//!   forgets the turn, and a server that does not know yet that it is no primary any more may have missed the creation.
 //! - **The order of changes** is made by its readers. A counter that writers take from would let a reader see 6 before 5
 //!   is written, and miss 5. Instead each write of a conversation also counts its revision up and marks it as unlogged, in
 //!   the same update. A reader first appends an entry for each unlogged conversation at the highest position plus one,

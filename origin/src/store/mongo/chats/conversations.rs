@@ -18,6 +18,9 @@ use crate::store::{
     },
 };
 
+/// The fields that [`read_presence`] reads.
+const PRESENCE: &[&str] = &["deleted"];
+
 /// Whether a conversation of theirs is there.
 pub(super) enum Presence {
     Absent,
@@ -41,10 +44,18 @@ pub(super) async fn insert(db: &Db, user_id: Id, conversation: &Conversation) ->
 /// Whether a conversation of theirs is there.
 pub(super) async fn presence(db: &Db, user_id: Id, id: Id) -> Attempt<Presence> {
     let own = queries::OWN_CONVERSATION.of([uuid(id), uuid(user_id)]);
-    let found = db.find_fields(own, 1, &["deleted"]).await?.pop();
-    let Some(document) = found else { return Ok(Presence::Absent) };
-    let is_deleted = Fields::of(CONVERSATIONS, &document).flag("deleted")?;
-    Ok(if is_deleted { Presence::Deleted } else { Presence::Here })
+    read_presence(db.find_fields(own, 1, PRESENCE).await?.pop())
+}
+
+/// The same for who will not ask again: none that was acknowledged is taken for absent.
+pub(super) async fn certain_presence(db: &Db, user_id: Id, id: Id) -> Attempt<Presence> {
+    match presence(db, user_id, id).await? {
+        Presence::Absent => {
+            let own = queries::OWN_CONVERSATION.of([uuid(id), uuid(user_id)]);
+            read_presence(db.find_missing(own, PRESENCE).await?)
+        }
+        found => Ok(found),
+    }
 }
 
 /// A conversation, if it is theirs.
@@ -147,6 +158,12 @@ pub(super) async fn advance(
         moved = db.update(filter, late).await?;
     }
     moved.map(|document| Fields::of(CONVERSATIONS, &document).count("message_count")).transpose()
+}
+
+fn read_presence(found: Option<Document>) -> Attempt<Presence> {
+    let Some(document) = found else { return Ok(Presence::Absent) };
+    let is_deleted = Fields::of(CONVERSATIONS, &document).flag("deleted")?;
+    Ok(if is_deleted { Presence::Deleted } else { Presence::Here })
 }
 
 fn or_null(text: Option<String>) -> Bson {

@@ -27,7 +27,8 @@ use crate::store::{
 /// The rules of [`crate::store::chats::Chats::record_turn`].
 pub(super) async fn record(db: &Db, delivery: &TurnDelivery) -> Attempt<Option<u64>> {
     let conversation_id = delivery.conversation_id;
-    match conversations::presence(db, delivery.user_id, conversation_id).await? {
+    // Who is told that the conversation is absent forgets the turn.
+    match conversations::certain_presence(db, delivery.user_id, conversation_id).await? {
         Presence::Here => {}
         Presence::Absent => return Ok(None),
         // An earlier attempt may have stored something after the deletion, and then have ended.

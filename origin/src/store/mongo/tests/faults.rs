@@ -116,3 +116,18 @@ async fn a_broken_connection_is_not_noticed() {
         assert!(!store.delete_conversation(id(USER), id(99)).await.unwrap(), "{flow:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_that_one_look_missed_takes_its_turn() {
+    let proxy = Proxy::before(&mongo::url()).await;
+    let (store, _dropped) = mongo::open(&mongo::config(&proxy.url)).await;
+    let opened = conversation(10, at(0));
+    store.create_conversation(id(USER), opened.clone()).await.unwrap();
+    proxy.set(Flow::FindNone, 0);
+    let turn = delivery(id(USER), opened.id, 1, 1);
+    assert_eq!(store.record_turn(turn).await.unwrap(), Some(2));
+    assert!(store.delete_conversation(id(USER), opened.id).await.unwrap());
+    proxy.set(Flow::FindNone, 0);
+    assert_eq!(store.record_turn(delivery(id(USER), opened.id, 2, 3)).await.unwrap(), None);
+    assert_eq!(store.record_turn(delivery(id(USER), id(99), 3, 1)).await.unwrap(), None);
+}

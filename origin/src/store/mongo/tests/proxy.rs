@@ -34,6 +34,9 @@ pub(super) enum Flow {
     CutOnce,
     /// The first one reaches the server, and its answer is lost with its connection; the rest passes.
     LoseAnswer,
+    /// The first one, which must be a look for conversations, finds none, as on a server that does not know yet that it is
+    /// no primary any more; the rest passes.
+    FindNone,
     /// They wait until the flow changes.
     Held,
     /// Nothing passes any more, in neither direction, as if the server was stopped.
@@ -111,7 +114,7 @@ async fn requests(
 ) -> io::Result<()> {
     let mut changes = flow.subscribe();
     loop {
-        let message = message(&mut from).await?;
+        let mut message = message(&mut from).await?;
         let is_operation = is_operation(&message);
         let may_pass = || {
             let take = |left: u32| left.checked_sub(1);
@@ -128,6 +131,11 @@ async fn requests(
                 Flow::CutOnce => {
                     flow.send_replace(Flow::Open);
                     return Ok(());
+                }
+                Flow::FindNone => {
+                    flow.send_replace(Flow::Open);
+                    look_elsewhere(&mut message);
+                    break;
                 }
                 Flow::LoseAnswer => {
                     flow.send_replace(Flow::Open);
@@ -169,6 +177,13 @@ async fn message(from: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
     message[..4].copy_from_slice(&length);
     from.read_exact(&mut message[4..]).await?;
     Ok(message)
+}
+
+/// Makes a look for conversations one in a collection that is not there.
+fn look_elsewhere(message: &mut [u8]) {
+    let name = b"find\0\x0e\0\0\0conversations\0";
+    let place = message.windows(name.len()).position(|part| part == name).unwrap();
+    message[place + name.len() - 2] = b'x';
 }
 
 /// Whether a message is one of the adapter's operations: an `OP_MSG` whose document begins with its name.
