@@ -122,7 +122,8 @@ pub trait Ephemeral: Send + Sync + 'static {
     async fn cached(&self, group: CacheGroup, entry: &str, lease: Id, now: Timestamp) -> Cached;
 
     /// Puts into the cache, until `until`, what was read from a store after [`Self::cached`] returned this lease. Nothing
-    /// happens when the group was invalidated since, or the cache is full or does not answer.
+    /// happens when the group was invalidated since, or the cache is full or does not answer. Nobody waits for a server:
+    /// it may happen after the return.
     async fn fill(
         &self,
         group: CacheGroup,

@@ -1,6 +1,6 @@
 //! The ephemeral port in Redis: shared by all processes, and answered by this process alone while Redis is away.
 //!
-//! - `server`: the one connection, and what happens without it
+//! - `server`: the one connection, and what happens without it; `link`: how long it is trusted
 //! - `connection`: how it is made; `keys`: how things are named; `scripts`: what runs within Redis
 //! - `pending`: invalidations that wait for Redis
 //!
@@ -9,6 +9,7 @@
 
 mod connection;
 mod keys;
+mod link;
 mod pending;
 mod scripts;
 mod server;
@@ -18,7 +19,12 @@ mod tests;
 #[cfg(test)]
 pub(super) use tests::private::PrivateRedis;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future as _, poll_fn},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use redis::{Cmd, FromRedisValue, Script, ScriptInvocation};
@@ -30,7 +36,7 @@ use shared::{
     },
     time::{DAY_MS, Timestamp},
 };
-use tokio::task::JoinHandle;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 use super::{
     ephemeral::{
@@ -45,7 +51,7 @@ use keys::{Keys, Kind};
 use pending::MAX_ENTRY_MS;
 use server::{Server, Unanswered};
 
-/// How long a command may take before Redis counts as away: a request waits for it once at most.
+/// How long a command may take before Redis counts as away: a request waits so long once at most.
 const COMMAND: Duration = Duration::from_millis(80);
 /// How much longer than its time a value is kept, in milliseconds: the clocks of those who share it differ.
 const SLACK_MS: i64 = 10_000;
@@ -53,6 +59,8 @@ const SLACK_MS: i64 = 10_000;
 const MAX_KEPT_MS: i64 = 3_650 * DAY_MS;
 /// For how long a cache group without entries is kept, in milliseconds: a read that takes longer is not cached.
 const LEASE_MS: i64 = 600_000;
+/// Entries that are on their way into a cache at once.
+const MAX_FILLS: usize = 64;
 /// A lease that no group has: what is read with it is not cached.
 const NO_LEASE: Id = Id::from_bytes([0; 16]);
 const MICROS_A_MILLI: i64 = 1_000;
@@ -63,6 +71,8 @@ pub struct RedisEphemeral {
     /// What answers while Redis does not.
     local: Arc<dyn Ephemeral>,
     keeper: JoinHandle<()>,
+    /// One permit for each entry that may be on its way into a cache.
+    fills: Arc<Semaphore>,
 }
 
 impl RedisEphemeral {
@@ -87,7 +97,7 @@ impl RedisEphemeral {
         server.start().await?;
         let kept = Arc::clone(&server);
         let keeper = tokio::spawn(async move { kept.keep().await });
-        Ok(Self { server, local, keeper })
+        Ok(Self { server, local, keeper, fills: Arc::new(Semaphore::new(MAX_FILLS)) })
     }
 
     /// Begins a call of this script on the key of this name.
@@ -254,8 +264,18 @@ impl Ephemeral for RedisEphemeral {
         let mut call = scripts::FILL.key(self.server.keys.group(group));
         call.arg(&keys::field(entry)[..]).arg(&lease.as_bytes()[..]).arg(scripts::entry(&value, until));
         call.arg(kept_ms(until, now)).arg(MAX_ENTRIES_A_GROUP);
-        // What is not cached is read again.
-        let _ = self.run::<()>(&call).await;
+        // What is not cached is read again: not worth a wait, nor more than a bounded number of tasks.
+        let Ok(permit) = Arc::clone(&self.fills).try_acquire_owned() else { return };
+        let server = Arc::clone(&self.server);
+        let mut filling = Box::pin(async move {
+            let question = |mut connection| async move { call.invoke_async::<()>(&mut connection).await };
+            let _ = server.ask(question).await;
+            drop(permit);
+        });
+        // It is on its way before anything is that is asked later.
+        if poll_fn(|context| Poll::Ready(filling.as_mut().poll(context))).await.is_pending() {
+            tokio::spawn(filling);
+        }
     }
 
     async fn invalidate(&self, group: CacheGroup) {

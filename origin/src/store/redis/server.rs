@@ -1,25 +1,22 @@
 //! The way to Redis, or none: a breaker around one connection.
 //!
-//! A connection is trusted until one command fails or is late. Then it is given up for everybody at once: commands on their
-//! way fail, later ones are not sent, so a request waits for Redis once at most. A single keeper in the background makes a
-//! new connection, sees that it takes writes, confirms the invalidations that were missed, and only then is it used.
+//! A connection is trusted until one command fails or is late, or none has been quick for a while. Then it is given up for
+//! everybody at once: commands on their way fail, later ones are not sent, so a request waits in vain once at most. A
+//! single keeper in the background makes a new connection, sees that it takes writes, confirms the invalidations that were
+//! missed, and only then is it used.
 //!
 //! The library's own connection manager is not used: it would reconnect and answer from a cache before missed invalidations
 //! are confirmed, and it keeps a connection on which nothing is answered.
 
 use std::{
     future::Future,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use redis::{Cmd, ErrorKind, RedisError, RedisResult};
 use shared::time::Timestamp;
 use tokio::{
-    sync::Notify,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
@@ -27,6 +24,7 @@ use tokio::{
 use super::{
     connection::{Connection, Connector},
     keys::Keys,
+    link::Link,
     pending::Pending,
     scripts,
 };
@@ -60,6 +58,11 @@ const FORBIDDEN_IN_SCRIPT: [&str; 2] = ["can't run this command", "ACL failure i
 
 /// Why a server counts as away that has said nothing.
 const LATE: &str = "no answer in time";
+/// Why one does that answers.
+const SLOW: &str = "no quick answer for a while";
+/// An answer is quick that takes no more than this part of the time it may: a request asks up to three times, one after
+/// the other.
+const QUICK_PART: u32 = 3;
 
 /// A Redis server or cluster that may be away.
 pub(super) struct Server {
@@ -78,13 +81,6 @@ struct State {
     /// Why there is none.
     why: String,
     pending: Pending,
-}
-
-struct Link {
-    connection: Connection,
-    made_at: Instant,
-    is_given_up: AtomicBool,
-    given_up: Notify,
 }
 
 /// Redis has not answered; what was asked may have happened nevertheless.
@@ -224,13 +220,19 @@ impl Server {
     where
         F: Future<Output = RedisResult<T>>,
     {
+        let asked_at = Instant::now();
         let outcome = tokio::select! {
             biased;
             outcome = timeout(self.command, question(link.connection.clone())) => outcome,
             () = link.wait_given_up() => return Err(Unanswered),
         };
         match outcome {
-            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Ok(answer)) => {
+                if link.is_too_slow(asked_at, self.quick()) {
+                    self.give_up(link, SLOW);
+                }
+                return Ok(answer);
+            }
             Ok(Err(error)) if is_about_one_value(&error) => {
                 tracing::error!(%error, "a value in Redis is not what was stored there");
             }
@@ -250,8 +252,7 @@ impl Server {
             state.link = None;
             why.clone_into(&mut state.why);
         }
-        link.is_given_up.store(true, Ordering::Release);
-        link.given_up.notify_waiters();
+        link.give_up();
         tell_away(why);
     }
 
@@ -273,9 +274,9 @@ impl Server {
         for script in scripts::all() {
             let _: String = script.load_async(&mut connection).await?;
         }
-        // As fast as any command must be, or it would be given up with the first.
-        timeout(self.command, ping(connection.clone())).await.map_err(|_| NoLink::late())??;
-        timeout(self.command, self.probe(connection.clone())).await.map_err(|_| NoLink::late())??;
+        // As quick as answers are to be, or it would be given up soon.
+        timeout(self.quick(), ping(connection.clone())).await.map_err(|_| NoLink::late())??;
+        timeout(self.quick(), self.probe(connection.clone())).await.map_err(|_| NoLink::late())??;
         if self.began_us.get().is_none() {
             let began_us = connection.time_us().await?;
             self.began_us.get_or_init(|| began_us);
@@ -317,6 +318,10 @@ impl Server {
         }
     }
 
+    fn quick(&self) -> Duration {
+        self.command / QUICK_PART
+    }
+
     fn link(&self) -> Option<Arc<Link>> {
         self.state().link.clone()
     }
@@ -324,29 +329,6 @@ impl Server {
     /// Nothing that is done under this lock can panic half way.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Link {
-    fn new(connection: Connection) -> Self {
-        Self {
-            connection,
-            made_at: Instant::now(),
-            is_given_up: AtomicBool::new(false),
-            given_up: Notify::new(),
-        }
-    }
-
-    fn is_given_up(&self) -> bool {
-        self.is_given_up.load(Ordering::Acquire)
-    }
-
-    async fn wait_given_up(&self) {
-        // It hears of what happens from here on, so nothing is missed between the look and the wait.
-        let given_up = self.given_up.notified();
-        if !self.is_given_up() {
-            given_up.await;
-        }
     }
 }
 
