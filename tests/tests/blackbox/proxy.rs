@@ -233,7 +233,7 @@ fn token() -> &'static str {
             jti: id,
             iat: now_s,
             nbf: now_s,
-            exp: now_s + 900,
+            exp: now_s + 86_400,
             plan: Plan::Basic,
         })
     });
