@@ -68,8 +68,8 @@ impl RedisAddress {
     }
 }
 
-/// The address of one server. Its connections send at once, and take with them what nobody has read when they are given
-/// up, so that a command never arrives long after its caller was told that it failed.
+/// The address of one server. Its connections send at once, and take with them what is not sent when they are given up. What
+/// the server's machine has received it may still run, long after the caller was told that it failed.
 fn node(url: &str) -> Option<ConnectionInfo> {
     let tcp = TcpSettings::default().set_nodelay(true).set_linger_time(std::time::Duration::ZERO);
     url.into_connection_info().ok().map(|node| node.set_tcp_settings(tcp))

@@ -16,7 +16,7 @@ use crate::{
     store::{
         StoreResult,
         down::Down,
-        redis::{PrivateRedis, RedisEphemeral},
+        redis::{PrivateRedis, RedisEphemeral, until},
     },
 };
 
@@ -45,7 +45,11 @@ pub(super) async fn cluster() -> (Arc<dyn Ephemeral>, Arc<PrivateRedis>) {
 
 /// A store that Redis alone answers for.
 pub(in crate::store) async fn open_alone(url: &str, key_prefix: &str) -> RedisEphemeral {
-    RedisEphemeral::open_within(&config(url, key_prefix), Arc::new(Down), PATIENCE).await.unwrap()
+    let store =
+        RedisEphemeral::open_within(&config(url, key_prefix), Arc::new(Down), PATIENCE).await.unwrap();
+    // Where the first attempt is late, a later one serves.
+    until(async || store.ping().await.is_ok()).await;
+    store
 }
 
 /// A store at this address, with a memory of its own, in which a command may take so long.

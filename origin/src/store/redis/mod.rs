@@ -5,7 +5,12 @@
 //! - `pending`: invalidations that wait for Redis
 //!
 //! While Redis answers, it decides. What this process did is noted in its own memory as well, so that limits do not begin
-//! anew when Redis goes away. Times are the caller's: they stand in the values, and Redis's own clock only cleans up.
+//! anew when Redis goes away. Times are the caller's: they stand in the values; Redis's own clock only cleans up, and tells
+//! which cache groups are older than this process.
+//!
+//! What was given up may run nevertheless, long after. Then a request is counted twice or not at all, a value is remembered
+//! that this process goes by anyway, a group is forgotten once more, and nothing is filled whose lease has gone; only of two
+//! codes put into one place while Redis was away and came back, the older may be the one that is there.
 
 mod connection;
 mod keys;
@@ -17,7 +22,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(super) use tests::private::PrivateRedis;
+pub(super) use tests::private::{PrivateRedis, until};
 
 use std::{
     future::{Future as _, poll_fn},

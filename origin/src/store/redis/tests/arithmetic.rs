@@ -4,7 +4,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use shared::limits::{gcra::Gcra, window::FixedWindow};
 use tokio::runtime::Runtime;
 
-use super::{PATIENT, at, open, shared_server};
+use super::{at, patient, shared_server};
 use crate::store::{Ephemeral as _, redis::RedisEphemeral};
 
 const CASES: u32 = 48;
@@ -29,7 +29,7 @@ fn run<S: Strategy>(
 ) {
     let runtime = Runtime::new().unwrap();
     let (url, prefix) = shared_server();
-    let store = runtime.block_on(open(&url, &prefix, PATIENT)).unwrap();
+    let store = runtime.block_on(patient(&url, &prefix));
     let keys = std::cell::Cell::new(0);
     let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
     let outcome = TestRunner::new(config).run(&strategy, |value| {

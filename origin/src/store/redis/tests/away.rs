@@ -9,7 +9,7 @@ use shared::{
 use tokio::task::JoinSet;
 
 use super::{
-    IMPATIENT, PATIENT, START, at, id, open, patient,
+    IMPATIENT, START, at, id, open, patient,
     private::{PrivateRedis, until},
     way::Way,
 };
@@ -131,7 +131,7 @@ async fn a_server_that_is_always_slow_is_left_until_it_is_quick() {
 async fn filling_takes_no_time() {
     let server = PrivateRedis::start(&[]).await;
     let way = Way::to(server.addr()).await;
-    let store = patient(&way.url()).await;
+    let store = patient(&way.url(), "test").await;
     let lease = store.cached(PAGES, "a", id(2), START).await.lease;
     way.close().await;
     let filling = async {
@@ -146,7 +146,7 @@ async fn filling_takes_no_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_is_restarted_is_used_again() {
     let mut server = PrivateRedis::start(&[]).await;
-    let store = patient(&server.url()).await;
+    let store = patient(&server.url(), "test").await;
     assert_eq!(allowed(&store, "key", 2).await, 2);
     server.kill();
     until(async || store.ping().await.is_err()).await;
@@ -174,7 +174,7 @@ async fn an_invalidation_that_redis_did_not_hear_is_made_up_for_before_anything_
     let server = PrivateRedis::start(&[]).await;
     let way = Way::to(server.addr()).await;
     let store = open(&way.url(), "test", IMPATIENT).await.unwrap();
-    let other = patient(&server.url()).await;
+    let other = patient(&server.url(), "test").await;
     until(async || store.ping().await.is_ok()).await;
     fill(&other, 10).await;
     until(async || store.cached(PAGES, "a", id(12), START).await.value == Some(b"old".to_vec())).await;
@@ -199,7 +199,7 @@ async fn an_invalidation_that_redis_did_not_hear_is_made_up_for_before_anything_
 async fn owing(server: &PrivateRedis) -> (Way, RedisEphemeral, RedisEphemeral) {
     let way = Way::to(server.addr()).await;
     let store = open(&way.url(), "test", IMPATIENT).await.unwrap();
-    let other = patient(&server.url()).await;
+    let other = patient(&server.url(), "test").await;
     until(async || store.ping().await.is_ok()).await;
     fill(&other, 10).await;
     way.close().await;
@@ -217,7 +217,7 @@ async fn an_invalidation_that_died_with_its_process_is_not_missed_by_the_next() 
     let before = other.cached(PAGES, "b", id(15), START).await.lease;
     drop(store);
     way.open();
-    let next = patient(&server.url()).await;
+    let next = patient(&server.url(), "test").await;
     assert_eq!(next.cached(PAGES, "a", id(16), START).await.value, None);
     other.fill(PAGES, "b", before, b"old".to_vec(), at(60_000), START).await;
     let cached = next.cached(PAGES, "b", id(17), START).await;
@@ -243,7 +243,7 @@ async fn an_invalidation_that_is_owed_is_made_before_the_process_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_invalidation_is_made_also_when_its_request_is_given_up() {
     let server = PrivateRedis::start(&[]).await;
-    let store = Arc::new(patient(&server.url()).await);
+    let store = Arc::new(patient(&server.url(), "test").await);
     for round in 0..50 {
         fill(&store, 100 * (round + 1)).await;
         let invalidating = tokio::spawn({
@@ -262,7 +262,7 @@ async fn an_invalidation_is_made_also_when_its_request_is_given_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_comes_back_with_an_old_state_serves_nothing_old() {
     let mut server = PrivateRedis::start(&[]).await;
-    let store = patient(&server.url()).await;
+    let store = patient(&server.url(), "test").await;
     fill(&store, 10).await;
     let mut connection = server.connect().await.unwrap();
     redis::cmd("SAVE").exec_async(&mut connection).await.unwrap();
@@ -283,7 +283,7 @@ async fn a_server_that_followed_another_meanwhile_serves_nothing_old() {
     let at_once = ["--repl-diskless-sync-delay", "0"];
     let (first, second) = (PrivateRedis::start(&at_once).await, PrivateRedis::start(&at_once).await);
     second.follow(Some(&first)).await;
-    let store = patient(&first.url()).await;
+    let store = patient(&first.url(), "test").await;
     fill(&store, 10).await;
     until(async || second.has("test:list:*").await).await;
 
@@ -302,7 +302,7 @@ async fn a_server_that_followed_another_meanwhile_serves_nothing_old() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn scripts_that_a_server_has_forgotten_are_sent_again() {
     let server = PrivateRedis::start(&[]).await;
-    let store = patient(&server.url()).await;
+    let store = patient(&server.url(), "test").await;
     let mut connection = server.connect().await.unwrap();
     redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut connection).await.unwrap();
     store.put_code("key", CODE, START).await.unwrap();
@@ -313,7 +313,7 @@ async fn scripts_that_a_server_has_forgotten_are_sent_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_takes_no_writes_counts_as_away() {
     let server = PrivateRedis::start(&[]).await;
-    let store = open(&server.url(), "test", PATIENT).await.unwrap();
+    let store = patient(&server.url(), "test").await;
     let mut connection = server.connect().await.unwrap();
     let mut refuse = redis::cmd("CONFIG");
     refuse.arg("SET").arg("min-replicas-to-write").arg(1).exec_async(&mut connection).await.unwrap();
@@ -328,7 +328,7 @@ async fn a_server_that_takes_no_writes_counts_as_away() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_value_of_another_kind_does_not_take_redis_away() {
     let server = PrivateRedis::start(&[]).await;
-    let store = patient(&server.url()).await;
+    let store = patient(&server.url(), "test").await;
     store.put_code("key", CODE, START).await.unwrap();
     let mut connection = server.connect().await.unwrap();
     let keys: Vec<String> = redis::cmd("KEYS").arg("test:code:*").query_async(&mut connection).await.unwrap();

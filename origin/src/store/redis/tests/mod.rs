@@ -19,7 +19,7 @@ use std::{env, time::Duration};
 use shared::{id::Id, time::Timestamp};
 
 use super::RedisEphemeral;
-use crate::store::contract::redis::open;
+use crate::store::{Ephemeral as _, contract::redis::open};
 
 /// Later than the clock of the machine, as any caller's time may be.
 const START: Timestamp = Timestamp::from_millis(1_895_253_400_007);
@@ -36,9 +36,12 @@ fn id(number: u128) -> Id {
     Id::from_bytes(number.to_be_bytes())
 }
 
-/// A store on this server that no command is too slow for.
-async fn patient(url: &str) -> RedisEphemeral {
-    open(url, "test", PATIENT).await.unwrap()
+/// A store on this server that no command is too slow for, and that the server answers.
+async fn patient(url: &str, key_prefix: &str) -> RedisEphemeral {
+    let store = open(url, key_prefix, PATIENT).await.unwrap();
+    // Where the first attempt is late, a later one serves.
+    private::until(async || store.ping().await.is_ok()).await;
+    store
 }
 
 /// The server that all tests share, and a prefix of this test's own.

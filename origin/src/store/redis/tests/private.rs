@@ -1,13 +1,16 @@
 //! A Redis server that one test has to itself.
 
 use std::{
-    net::TcpListener,
+    net::{Ipv4Addr, SocketAddr},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use redis::{Client, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, RedisResult, aio::MultiplexedConnection};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
+
+use super::PATIENT;
 
 /// How long a server may take to start.
 const START_ATTEMPTS: u32 = 400;
@@ -18,7 +21,7 @@ const SLOTS: u16 = 16_384;
 
 /// A server on a port of its own; it ends with the value.
 pub(in crate::store) struct PrivateRedis {
-    port: u16,
+    port: Port,
     arguments: Vec<String>,
     folder: TempDir,
     process: Child,
@@ -29,8 +32,8 @@ impl PrivateRedis {
     pub(in crate::store) async fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (port, arguments) =
-            (free_port(), arguments.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
-        let process = spawn(port, &arguments, &folder);
+            (Port::reserve(), arguments.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+        let process = spawn(&port, &arguments, &folder);
         let mut server = Self { port, arguments, folder, process };
         server.ready().await;
         server
@@ -52,7 +55,7 @@ impl PrivateRedis {
     }
 
     pub(in crate::store) fn addr(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.port.addr()
     }
 
     pub(in crate::store) fn url(&self) -> String {
@@ -60,8 +63,8 @@ impl PrivateRedis {
     }
 
     /// A connection beside the store's.
-    pub(super) async fn connect(&self) -> redis::RedisResult<MultiplexedConnection> {
-        Client::open(self.url()).unwrap().get_multiplexed_async_connection().await
+    pub(super) async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        connect(&self.url()).await
     }
 
     /// Whether it has a key of this pattern.
@@ -97,7 +100,7 @@ impl PrivateRedis {
     /// Makes it the replica of another, or a master.
     pub(super) async fn follow(&self, master: Option<&Self>) {
         let (host, port) =
-            master.map_or(("NO", "ONE".to_owned()), |master| ("127.0.0.1", master.port.to_string()));
+            master.map_or(("NO", "ONE".to_owned()), |master| ("127.0.0.1", master.port.number.to_string()));
         let mut connection = self.connect().await.unwrap();
         redis::cmd("REPLICAOF").arg(host).arg(port).exec_async(&mut connection).await.unwrap();
     }
@@ -110,7 +113,7 @@ impl PrivateRedis {
 
     /// Starts it again on the same port and folder.
     pub(super) async fn restart(&mut self) {
-        self.process = spawn(self.port, &self.arguments, &self.folder);
+        self.process = spawn(&self.port, &self.arguments, &self.folder);
         self.ready().await;
     }
 
@@ -137,6 +140,14 @@ impl PrivateRedis {
     }
 }
 
+/// A connection of a test's own, with as much time as a busy machine may take.
+pub(super) async fn connect(url: &str) -> RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(PATIENT))
+        .set_response_timeout(Some(PATIENT));
+    Client::open(url).unwrap().get_multiplexed_async_connection_with_config(&config).await
+}
+
 impl Drop for PrivateRedis {
     fn drop(&mut self) {
         // It may have been killed already.
@@ -146,7 +157,7 @@ impl Drop for PrivateRedis {
 }
 
 /// Waits, for a bounded time, until this holds.
-pub(super) async fn until(mut holds: impl AsyncFnMut() -> bool) {
+pub(in crate::store) async fn until(mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..START_ATTEMPTS {
         if holds().await {
             return;
@@ -160,16 +171,16 @@ trait OkOrRefused {
     fn is_ok_or_refused(&self) -> bool;
 }
 
-impl OkOrRefused for redis::RedisResult<()> {
+impl OkOrRefused for RedisResult<()> {
     fn is_ok_or_refused(&self) -> bool {
         self.as_ref().map_or_else(|error| error.code() == Some("NOAUTH"), |()| true)
     }
 }
 
-fn spawn(port: u16, arguments: &[String], folder: &TempDir) -> Child {
+fn spawn(port: &Port, arguments: &[String], folder: &TempDir) -> Child {
     let program = std::env::var("EDGECHAT_REDIS_BIN").unwrap_or_else(|_| "redis-server".to_owned());
     Command::new(&program)
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"])
+        .args(["--bind", "127.0.0.1", "--port", &port.number.to_string(), "--save", "", "--appendonly", "no"])
         .arg("--dir")
         .arg(folder.path())
         .args(arguments)
@@ -182,13 +193,34 @@ fn spawn(port: u16, arguments: &[String], folder: &TempDir) -> Child {
         })
 }
 
-fn free_port() -> u16 {
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if let Some(bus) = port.checked_add(BUS_OFFSET)
-            && TcpListener::bind(("127.0.0.1", bus)).is_ok()
-        {
-            return port;
+/// A port of the loopback address, and the one of its bus, which nobody else gets while the value lives.
+pub(super) struct Port {
+    number: u16,
+    /// Bound, never listening: nobody is there until a server comes.
+    _held: Option<[TcpSocket; 2]>,
+}
+
+impl Port {
+    /// Takes a free port.
+    pub(super) fn reserve() -> Self {
+        loop {
+            let port = bound(0).unwrap();
+            let number = port.local_addr().unwrap().port();
+            if let Some(Ok(bus)) = number.checked_add(BUS_OFFSET).map(bound) {
+                // Elsewhere than on Linux this would take the address from the server itself.
+                return Self { number, _held: cfg!(target_os = "linux").then_some([port, bus]) };
+            }
         }
     }
+
+    pub(super) fn addr(&self) -> String {
+        format!("{}:{}", Ipv4Addr::LOCALHOST, self.number)
+    }
+}
+
+fn bound(port: u16) -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    Ok(socket)
 }

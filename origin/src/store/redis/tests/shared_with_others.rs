@@ -6,8 +6,8 @@ use shared::{limits::window::FixedWindow, time::DAY_MS};
 use tokio::task::JoinSet;
 
 use super::{
-    PATIENT, START, at, id, open,
-    private::{PrivateRedis, until},
+    START, at, id, patient,
+    private::{PrivateRedis, connect, until},
     shared_server,
 };
 use crate::store::{
@@ -20,7 +20,7 @@ async fn a_limit_holds_across_processes() {
     let (url, prefix) = shared_server();
     let mut running = JoinSet::new();
     for _ in 0..4 {
-        let store = Arc::new(open(&url, &prefix, PATIENT).await.unwrap());
+        let store = Arc::new(patient(&url, &prefix).await);
         for _ in 0..10 {
             let store = Arc::clone(&store);
             running.spawn(async move {
@@ -37,8 +37,7 @@ async fn a_limit_holds_across_processes() {
 #[tokio::test]
 async fn what_one_process_caches_another_finds_and_forgets() {
     let (url, prefix) = shared_server();
-    let (one, other) =
-        (open(&url, &prefix, PATIENT).await.unwrap(), open(&url, &prefix, PATIENT).await.unwrap());
+    let (one, other) = (patient(&url, &prefix).await, patient(&url, &prefix).await);
     let group = CacheGroup::SessionsOf(id(1));
     let lease = one.cached(group, "a", id(2), START).await.lease;
     one.fill(group, "a", lease, vec![7], at(1_000), START).await;
@@ -58,7 +57,7 @@ async fn what_one_process_caches_another_finds_and_forgets() {
 #[tokio::test]
 async fn every_key_expires() {
     let (url, prefix) = shared_server();
-    let store = open(&url, &prefix, PATIENT).await.unwrap();
+    let store = patient(&url, &prefix).await;
     store.count("a", FixedWindow::new(1, 60_000), START).await.unwrap();
     store.admit("a", shared::limits::gcra::Gcra::new(1, 60_000, 1), START).await.unwrap();
     store.first_seen("a", at(60_000), START).await.unwrap();
@@ -72,7 +71,7 @@ async fn every_key_expires() {
     let lease = store.cached(group, "a", id(2), START).await.lease;
     store.fill(group, "a", lease, vec![7], at(900_000), START).await;
 
-    let mut connection = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut connection = connect(&url).await.unwrap();
     let mut keys = Vec::<String>::new();
     let mut cursor = 0u64;
     loop {
@@ -98,7 +97,7 @@ async fn every_key_expires() {
 async fn answers_belong_to_their_questions_after_calls_are_dropped() {
     const CALLERS: usize = 400;
     let (url, prefix) = shared_server();
-    let store = Arc::new(open(&url, &prefix, PATIENT).await.unwrap());
+    let store = Arc::new(patient(&url, &prefix).await);
     let value = |index: usize| format!("value {index}").into_bytes();
     let mut dropped = Vec::new();
     let mut kept = JoinSet::new();
@@ -149,7 +148,7 @@ async fn a_full_server_forgets_no_limit_that_is_in_use() {
     let arguments =
         ["--maxmemory", "12mb", "--maxmemory-samples", "64", "--maxmemory-policy", documented_policy()];
     let server = PrivateRedis::start(&arguments).await;
-    let store = open(&server.url(), "test", PATIENT).await.unwrap();
+    let store = patient(&server.url(), "test").await;
     let remember = async |index: usize| {
         store.remember(&format!("filler {index}"), vec![7; 100_000], at(DAY_MS), START).await.unwrap();
     };
