@@ -96,7 +96,7 @@ mod tests {
         let mut locks: BTreeMap<String, Vec<BTreeSet<String>>> = BTreeMap::new();
         for dockerfile in DOCKERFILES {
             for run in read(dockerfile).replace("\\\n", " ").lines().filter(|line| line.starts_with("RUN ")) {
-                let mounts: Vec<_> = run.split("--mount=").skip(1).map(|mount| mount.trim_end()).collect();
+                let mounts: Vec<_> = run.split("--mount=").skip(1).map(str::trim_end).collect();
                 let id = |mount: &str| value(&mount.replace(',', "\n"), "id=").to_owned();
                 let locked = mounts.iter().filter(|mount| mount.contains("sharing=locked"));
                 let locked: BTreeSet<_> = locked.map(|mount| id(mount)).collect();
