@@ -86,6 +86,8 @@ pub struct TurnState {
     record: TurnRecord,
     log: EventLog,
     closed: bool,
+    /// How the provider failed, for whoever waits for the answer. Not stored.
+    failure: Option<ProviderFailure>,
 }
 
 /// How a turn comes to its end.
@@ -153,7 +155,7 @@ impl TurnState {
             created_at,
             finished_at: None,
         };
-        Self { record, log, closed: false }
+        Self { record, log, closed: false, failure: None }
     }
 
     /// A turn as storage has it after a restart. One that was running is over: it ends as interrupted, with the text that
@@ -165,7 +167,7 @@ impl TurnState {
     ) -> Self {
         let Restored { log, text, closed } = EventLog::restore(segments);
         let running = !record.assistant_message.status.is_terminal();
-        let mut turn = Self { record, log, closed };
+        let mut turn = Self { record, log, closed, failure: None };
         if running {
             turn.log.cut_short(&text);
             turn.record.assistant_message.content = text;
@@ -228,6 +230,9 @@ impl TurnState {
         }
         let now = now.max(self.record.created_at);
         let (status, error) = self.outcome(ending);
+        if let Ending::Failed(failure) = ending {
+            self.failure = Some(failure);
+        }
         let message = &mut self.record.assistant_message;
         message.status = status;
         if status != TurnStatus::Completed {
@@ -309,11 +314,14 @@ impl TurnState {
     }
 
     /// The answer to a client that did not ask for a stream: both messages, or the error of a turn that failed before its
-    /// first word.
+    /// first word, with the wait that the provider asked for.
     pub fn answer(&self) -> Result<SentMessage, ApiError> {
         let record = &self.record;
         match (&record.error, record.assistant_message.status) {
-            (Some(error), TurnStatus::Failed) => Err(ApiError::new(error.code, error.detail.clone())),
+            (Some(error), TurnStatus::Failed) => Err(match self.failure {
+                Some(failure) => failure.into(),
+                None => ApiError::new(error.code, error.detail.clone()),
+            }),
             (_, status) => Ok(SentMessage {
                 turn_id: record.turn_id,
                 status,
@@ -507,6 +515,18 @@ mod tests {
             Ok(answer) => assert_eq!(answer.assistant_message.content, text),
             Err(error) => assert_eq!((Some(error.code), spoke), (code, false)),
         }
+    }
+
+    #[test]
+    fn the_wait_the_provider_asks_for_reaches_who_waits() {
+        let mut turn = begun();
+        turn.end(Ending::Failed(ProviderFailure::RateLimited { retry_after_s: Some(37) }), NOW);
+        let error = turn.answer().unwrap_err();
+        assert_eq!((error.code, error.retry_after_s), (ErrorCode::ProviderUnavailable, Some(37)));
+        assert_eq!(error.detail, ErrorCode::ProviderUnavailable.default_detail());
+        // After a restart the error is still told; the wait is over by then.
+        let back = TurnState::restore(turn.record().clone(), [], NOW);
+        assert_eq!(back.answer().unwrap_err(), ErrorCode::ProviderUnavailable.into());
     }
 
     #[test]
