@@ -105,6 +105,11 @@ impl TurnCell {
         }
     }
 
+    /// Whether it was admitted and has not begun.
+    pub fn is_starting(&self) -> bool {
+        matches!(&*self.phase.borrow(), Phase::Starting)
+    }
+
     /// Cuts the provider's call off.
     pub fn abort(&self) {
         if let Some(abort) = &self.abort {

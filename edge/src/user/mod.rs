@@ -29,7 +29,7 @@ use shared::{
     api::{ErrorCode, account::Plan},
     http::{accept, headers::X_REQUEST_ID},
     id::Id,
-    limits::{daily::DailyCount, gcra::Tat},
+    limits::gcra::Tat,
     time::Timestamp,
 };
 use worker::{
@@ -84,7 +84,6 @@ struct User {
     turns: RefCell<HashMap<Id, Rc<TurnCell>>>,
     contexts: RefCell<Contexts>,
     rate: Cell<Option<Tat>>,
-    daily: Cell<Option<DailyCount>>,
     alarm_at: Cell<Option<Timestamp>>,
     recovered: Cell<bool>,
 }
@@ -98,7 +97,6 @@ impl DurableObject for UserObject {
             turns: RefCell::default(),
             contexts: RefCell::default(),
             rate: Cell::default(),
-            daily: Cell::default(),
             alarm_at: Cell::default(),
             recovered: Cell::default(),
         });
@@ -162,7 +160,7 @@ impl User {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
-        let store = Store::open(&self.state)?;
+        let store = Store::open(&self.state, platform::now())?;
         Ok(self.store.get_or_init(|| store))
     }
 

@@ -1,4 +1,4 @@
-//! The user object's SQLite: turns with their outbox, checkpoints, conversation contexts.
+//! The user object's SQLite: turns with their outbox, checkpoints, conversation contexts, the messages of a day.
 //!
 //! Statements that follow each other without an await are one transaction on this platform, and a response is held back
 //! until what was written before it is durable.
@@ -7,6 +7,7 @@ use shared::{
     api::internal::ConversationContext,
     chat::{admission::KnownKey, log::Segment, turn::TurnRecord},
     id::Id,
+    limits::daily::DailyCount,
     time::Timestamp,
 };
 use worker::{Error, Result, SqlStorage, SqlStorageValue as Value, State};
@@ -46,6 +47,16 @@ const SCHEMA: &str = "
         fetched_ms INTEGER NOT NULL,
         context TEXT NOT NULL
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS days (
+        day_ms INTEGER PRIMARY KEY,
+        used INTEGER NOT NULL
+    );
+";
+
+/// An earlier version had no days and counted turns: theirs is the count of a day that is not there.
+const DAY_OF_TURNS: &str = "
+    INSERT OR IGNORE INTO days (day_ms, used)
+    SELECT ?1, COUNT(*) FROM turns WHERE created_ms >= ?1 HAVING COUNT(*) > 0
 ";
 
 /// What storage has of a turn.
@@ -72,6 +83,8 @@ pub struct Asked<'a> {
     pub fingerprint: u64,
     /// The access token.
     pub token: &'a str,
+    /// The day it counts for.
+    pub day: Timestamp,
 }
 
 /// The user object's tables.
@@ -81,13 +94,14 @@ pub struct Store {
 
 impl Store {
     /// Opens the tables, making them when they are not there.
-    pub fn open(state: &State) -> Result<Self> {
+    pub fn open(state: &State, now: Timestamp) -> Result<Self> {
         let sql = state.storage().sql();
         sql.exec(SCHEMA, None)?;
+        sql.exec(DAY_OF_TURNS, vec![Value::Integer(now.start_of_day().as_millis())])?;
         Ok(Self { sql })
     }
 
-    /// A turn begins. Its events so far come with the first checkpoint.
+    /// A turn begins, and is a message of the day. Its events so far come with the first checkpoint.
     pub fn begin_turn(&self, record: &TurnRecord, asked: &Asked<'_>) -> Result<()> {
         self.run(
             "INSERT INTO turns (id, conversation_id, last_seq, idempotency_key, fingerprint, token, running, record, \
@@ -102,6 +116,10 @@ impl Store {
                 json(record)?,
                 Value::Integer(record.created_at.as_millis()),
             ],
+        )?;
+        self.run(
+            "INSERT INTO days (day_ms, used) VALUES (?, 1) ON CONFLICT DO UPDATE SET used = used + 1",
+            vec![Value::Integer(asked.day.as_millis())],
         )
     }
 
@@ -220,11 +238,17 @@ impl Store {
         rows.into_iter().map(|row| from_json(row.into_iter().next())).collect()
     }
 
-    /// Turns taken on since then.
-    pub fn count_since(&self, since: Timestamp) -> Result<u64> {
-        let query = "SELECT COUNT(*) FROM turns WHERE created_ms >= ?";
-        let row = self.rows(query, vec![Value::Integer(since.as_millis())])?.pop().unwrap_or_default();
-        unsigned(row.into_iter().next())
+    /// How many turns began on the day that counts at `now`, whatever became of them.
+    pub fn day(&self, now: Timestamp) -> Result<DailyCount> {
+        let query = "SELECT day_ms, used FROM days WHERE day_ms <= ? ORDER BY day_ms DESC LIMIT 1";
+        let last = DailyCount::last_day(now);
+        let Some(row) = self.rows(query, vec![Value::Integer(last.as_millis())])?.pop() else {
+            return Ok(DailyCount::at(None, now));
+        };
+        let mut row = row.into_iter();
+        let day = Timestamp::from_millis(integer(row.next())?);
+        let used = unsigned(row.next())?;
+        Ok(DailyCount::at(Some(DailyCount { day, used }), now))
     }
 
     /// A conversation's context as the origin gave it, and when.
@@ -260,13 +284,14 @@ impl Store {
         )
     }
 
-    /// Forgets what is older than `before` and needed no more: delivered turns and contexts.
+    /// Forgets what is older than `before` and needed no more: delivered turns, contexts and days.
     pub fn purge(&self, before: Timestamp) -> Result<()> {
         let old = "SELECT id FROM turns WHERE created_ms < ? AND running = 0 AND deliver_at_ms IS NULL";
         let at = || vec![Value::Integer(before.as_millis())];
         self.run(&format!("DELETE FROM checkpoints WHERE turn_id IN ({old})"), at())?;
         self.run("DELETE FROM turns WHERE created_ms < ? AND running = 0 AND deliver_at_ms IS NULL", at())?;
-        self.run("DELETE FROM contexts WHERE fetched_ms < ?", at())
+        self.run("DELETE FROM contexts WHERE fetched_ms < ?", at())?;
+        self.run("DELETE FROM days WHERE day_ms < ?", at())
     }
 
     fn run(&self, query: &str, bindings: Vec<Value>) -> Result<()> {

@@ -17,7 +17,7 @@ use shared::{
     },
     http::{accept, headers::IDEMPOTENCY_KEY},
     id::Id,
-    limits::{daily::DailyCount, gcra::Gcra},
+    limits::gcra::Gcra,
     provider::{
         ModelRequest, ProviderFailure,
         registry::{self, Model},
@@ -119,18 +119,19 @@ impl User {
             None => None,
             Some(key) => self.known_key(key)?,
         };
-        let (conversation_busy, running) = {
+        let (conversation_busy, running, starting) = {
             let turns = self.turns.borrow();
             let open = turns.values().filter(|cell| cell.is_open());
             let busy = open.clone().any(|cell| cell.conversation_id == conversation);
-            (busy, open.count())
+            let starting = open.clone().filter(|cell| cell.is_starting()).count() as u64;
+            (busy, open.count(), starting)
         };
         let config = self.config()?;
         let gcra =
             Gcra::new(config.rate_limit_requests, config.rate_limit_window_ms, config.rate_limit_requests);
         let rate = gcra.check(self.rate.get(), now);
         let limit = config.basic_tier_daily_limit.filter(|_| identity.plan == Plan::Basic);
-        let daily = self.daily_count(now)?.admit(limit);
+        let daily = self.store()?.day(now)?.with(starting).admit(limit);
         let admission = admission::admit(Arrival {
             known,
             fingerprint,
@@ -144,7 +145,6 @@ impl User {
         });
         if admission == Admission::Run {
             self.rate.set(Some(rate.tat));
-            self.daily.set(Some(daily.count));
         }
         Ok(admission)
     }
@@ -160,16 +160,6 @@ impl User {
             Some(known) => Ok(Some(known)),
             None => self.store()?.find_key(key),
         }
-    }
-
-    /// Today's messages: counted in storage once, in memory from then on.
-    fn daily_count(&self, now: Timestamp) -> Result<DailyCount> {
-        let mut count = DailyCount::at(self.daily.get(), now);
-        if self.daily.get().is_none() {
-            count.used = self.store()?.count_since(now.start_of_day())?;
-            self.daily.set(Some(count));
-        }
-        Ok(count)
     }
 
     /// Runs a turn to its end, whoever listens.
@@ -213,6 +203,7 @@ impl User {
         });
         let (model, name, request, last_seq, parent_id) = prepared.ok_or(ErrorCode::NotFound)??;
 
+        let day = self.store()?.day(order.now)?.day;
         let signal = cell.abort_signal().ok_or(ErrorCode::Internal)?;
         let call = gemini::begin(&config, model, &request, order.stream, &signal).map_err(|error| {
             worker::console_error!("request {}: the provider's call: {error}", order.request_id);
@@ -230,7 +221,8 @@ impl User {
             model: name,
             created_at: order.identity.verified_at,
         });
-        let asked = Asked { key: cell.key.as_deref(), fingerprint: cell.fingerprint, token: &cell.token };
+        let asked =
+            Asked { key: cell.key.as_deref(), fingerprint: cell.fingerprint, token: &cell.token, day };
         if let Err(error) = self.store()?.begin_turn(state.record(), &asked) {
             cell.abort();
             return Err(error.into());

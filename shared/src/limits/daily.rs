@@ -38,8 +38,13 @@ impl DailyCount {
     pub fn at(before: Option<Self>, now: Timestamp) -> Self {
         let today = now.start_of_day();
         before
-            .filter(|count| (0..=DAY_MS).contains(&count.day.millis_since(today)))
+            .filter(|count| today <= count.day && count.day <= Self::last_day(now))
             .unwrap_or(Self { day: today, used: 0 })
+    }
+
+    /// The last day whose count may hold at `now`.
+    pub const fn last_day(now: Timestamp) -> Timestamp {
+        now.start_of_day().plus_millis(DAY_MS)
     }
 
     /// Decides on one more message; without a limit it is always allowed and still counted.
@@ -47,6 +52,12 @@ impl DailyCount {
         let allowed = limit.is_none_or(|limit| self.used < limit);
         let count = Self { used: self.used.saturating_add(u64::from(allowed)), ..self };
         DailyDecision { allowed, count, remaining: limit.map(|limit| limit.saturating_sub(count.used)) }
+    }
+
+    /// The count with messages that are not in it yet: admitted, and not begun.
+    #[must_use]
+    pub const fn with(self, waiting: u64) -> Self {
+        Self { used: self.used.saturating_add(waiting), ..self }
     }
 
     /// When the count starts anew.
@@ -108,6 +119,14 @@ mod tests {
     fn only_a_day_that_is_over_or_impossible_is_dropped(#[case] shift: i64, #[case] used: u64) {
         let count = DailyCount { day: LATE.start_of_day(), used: 3 };
         assert_eq!(DailyCount::at(Some(count), LATE.plus_millis(shift)).used, used);
+    }
+
+    #[test]
+    fn what_waits_to_begin_counts_as_well() {
+        let count = DailyCount { day: LATE.start_of_day(), used: 3 };
+        assert!(!count.with(1).admit(Some(4)).allowed);
+        assert!(count.with(0).admit(Some(4)).allowed);
+        assert_eq!(count.with(u64::MAX).used, u64::MAX);
     }
 
     proptest! {

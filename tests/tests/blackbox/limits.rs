@@ -135,3 +135,35 @@ async fn the_days_count_survives_a_restart() {
     let refused = phone.message(conversation, &content("Hello")).send().await;
     refused.problem(ErrorCode::DailyLimitReached);
 }
+
+#[tokio::test]
+async fn a_message_that_became_no_turn_uses_up_nothing() {
+    let mut world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    world.kill_origin().await;
+    for _ in 0..2 {
+        let unreachable = phone.message(conversation, &content("Hello")).send().await;
+        unreachable.problem(ErrorCode::OriginUnavailable);
+    }
+    world.start_origin().await;
+    phone.say(conversation, "Hello").await;
+    let refused = phone.message(conversation, &content("Hello")).send().await;
+    refused.problem(ErrorCode::DailyLimitReached);
+}
+
+#[tokio::test]
+async fn a_deleted_conversation_gives_no_message_of_the_day_back() {
+    let mut world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    phone.say_and_persist(conversation, "Hello").await;
+    let path = format!("/api/v1/chat/conversations/{conversation}");
+    let _ = phone.client.ask(reqwest::Method::DELETE, &path).send().await.expect_status(204);
+    world.kill_workerd().await;
+    world.start_workerd().await;
+    let another = phone.conversation().await;
+    let refused = phone.message(another, &content("Hello")).send().await;
+    refused.problem(ErrorCode::DailyLimitReached);
+    assert_eq!(world.provider.calls(), 1);
+}
