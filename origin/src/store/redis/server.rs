@@ -1,9 +1,12 @@
 //! The way to Redis, or none: a breaker around one connection.
 //!
-//! A connection is trusted until one command fails or is late, or none has been quick for a while. Then it is given up for
-//! everybody at once: commands on their way fail, later ones are not sent, so a request waits in vain once at most. A
-//! single keeper in the background makes a new connection, sees that it takes writes, confirms the invalidations that were
-//! missed, and only then is it used.
+//! A connection is trusted until one command fails or is late. Then it is given up for everybody at once: commands on
+//! their way fail, later ones are not sent, so a request waits in vain once at most. A single keeper in the background
+//! makes a new connection, sees that it takes writes, confirms the invalidations that were missed, and only then is it
+//! used.
+//!
+//! A server whose answers are slow, but in time, is not left: when it is this process that has no time to look at them,
+//! doing without the caches would leave it even less.
 //!
 //! The library's own connection manager is not used: it would reconnect and answer from a cache before missed invalidations
 //! are confirmed, and it keeps a connection on which nothing is answered.
@@ -18,7 +21,7 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult};
 use shared::time::Timestamp;
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -58,11 +61,6 @@ const FORBIDDEN_IN_SCRIPT: [&str; 2] = ["can't run this command", "ACL failure i
 
 /// Why a server counts as away that has said nothing.
 const LATE: &str = "no answer in time";
-/// Why one does that answers.
-const SLOW: &str = "no quick answer for a while";
-/// An answer is quick that takes no more than this part of the time it may: a request asks up to three times, one after
-/// the other.
-const QUICK_PART: u32 = 3;
 
 /// A Redis server or cluster that may be away.
 pub(super) struct Server {
@@ -220,19 +218,13 @@ impl Server {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let asked_at = Instant::now();
         let outcome = tokio::select! {
             biased;
             outcome = timeout(self.command, question(link.connection.clone())) => outcome,
             () = link.wait_given_up() => return Err(Unanswered),
         };
         match outcome {
-            Ok(Ok(answer)) => {
-                if link.is_too_slow(asked_at, self.quick()) {
-                    self.give_up(link, SLOW);
-                }
-                return Ok(answer);
-            }
+            Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) if is_about_one_value(&error) => {
                 tracing::error!(%error, "a value in Redis is not what was stored there");
             }
@@ -275,8 +267,8 @@ impl Server {
             let _: String = script.load_async(&mut connection).await?;
         }
         // As quick as answers are to be, or it would be given up soon.
-        timeout(self.quick(), ping(connection.clone())).await.map_err(|_| NoLink::late())??;
-        timeout(self.quick(), self.probe(connection.clone())).await.map_err(|_| NoLink::late())??;
+        timeout(self.command, ping(connection.clone())).await.map_err(|_| NoLink::late())??;
+        timeout(self.command, self.probe(connection.clone())).await.map_err(|_| NoLink::late())??;
         if self.began_us.get().is_none() {
             let began_us = connection.time_us().await?;
             self.began_us.get_or_init(|| began_us);
@@ -316,10 +308,6 @@ impl Server {
                 state.pending.done(group, ticket);
             }
         }
-    }
-
-    fn quick(&self) -> Duration {
-        self.command / QUICK_PART
     }
 
     fn link(&self) -> Option<Arc<Link>> {

@@ -108,24 +108,6 @@ async fn a_server_that_stands_still_and_goes_on_is_used_again() {
     until(async || store.put_code("key", CODE, START).await.is_ok()).await;
 }
 
-/// One that answers each command just in time would take that time of every request, several times.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_that_is_always_slow_is_left_until_it_is_quick() {
-    let server = PrivateRedis::start(&[]).await;
-    let way = Way::to(server.addr()).await;
-    let store = open(&way.url(), "test", IMPATIENT).await.unwrap();
-    until(async || store.ping().await.is_ok()).await;
-    way.delay(IMPATIENT / 2);
-    let mut waits = 0;
-    while store.ping().await.is_ok() {
-        waits += 1;
-        assert!(waits < 50, "each call waits");
-    }
-    tokio::time::timeout(BOUND, ask_everything(&store)).await.expect("each call waited");
-    way.delay(Duration::ZERO);
-    until(async || store.ping().await.is_ok()).await;
-}
-
 /// What is put into a cache is waited for by nobody.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn filling_takes_no_time() {
