@@ -10,7 +10,7 @@ use futures_util::{
 use js_sys::Promise;
 use shared::{
     chat::turn::Ending,
-    provider::{ModelEvent, ProviderFailure, StreamEnd, gemini as wire},
+    provider::{ModelEvent, Patience, ProviderFailure, StreamEnd, gemini as wire},
     time::{SECOND_MS, Timestamp},
 };
 use worker::Delay;
@@ -20,32 +20,34 @@ use crate::{platform, provider::gemini};
 
 /// How often a running turn is looked after.
 const TICK: Duration = Duration::from_secs(1);
-/// How long a provider may be silent.
-const SILENCE_MS: i64 = 60 * SECOND_MS;
-/// How long an answer may take in all.
-const ANSWER_MS: i64 = 600 * SECOND_MS;
 /// How long a stream may be without a byte before its readers get a ping.
 const PING_MS: i64 = 15 * SECOND_MS;
 
 /// The time of a running turn.
 struct Watch {
-    began: Timestamp,
-    heard: Timestamp,
-    pinged: Timestamp,
+    patience: Patience,
+    /// When its readers last got a byte.
+    told: Timestamp,
     tick: Delay,
 }
 
 impl Watch {
-    fn new() -> Self {
+    fn new(streamed: bool) -> Self {
         let now = platform::now();
-        Self { began: now, heard: now, pinged: now, tick: Delay::from(TICK) }
+        Self { patience: Patience::new(now, streamed), told: now, tick: Delay::from(TICK) }
+    }
+
+    fn hear(&mut self) {
+        let now = platform::now();
+        self.patience.hear(now);
+        self.told = now;
     }
 }
 
 impl User {
     /// Hears a streamed answer to its end.
     pub(super) async fn pump(&self, cell: &TurnCell, call: Promise) -> Ending {
-        let mut watch = Watch::new();
+        let mut watch = Watch::new(true);
         let mut response = match self.attend(cell, &mut watch, gemini::answered(call)).await {
             Ok(Ok(response)) => response,
             Ok(Err(failure)) => return Ending::Failed(failure),
@@ -65,7 +67,7 @@ impl User {
                 Some(Ok(bytes)) => (decoder.push(bytes, &mut said).map(|()| None), false),
                 Some(Err(_)) | None => (decoder.finish(&mut said).map(Some), true),
             };
-            watch.heard = platform::now();
+            watch.hear();
             hear(cell, &mut said);
             if cell.state().is_some_and(|state| state.is_too_long()) {
                 cell.abort();
@@ -85,7 +87,7 @@ impl User {
 
     /// Hears an answer that comes in one piece.
     pub(super) async fn hear_whole(&self, cell: &TurnCell, call: Promise) -> Ending {
-        let mut watch = Watch::new();
+        let mut watch = Watch::new(false);
         let answer = async {
             let mut response = gemini::answered(call).await?;
             let body = platform::read_whole(&mut response, gemini::ANSWER_BYTES + 1).await;
@@ -130,12 +132,12 @@ impl User {
             return Err(Ending::Cancelled);
         }
         let now = platform::now();
-        if now.millis_since(watch.heard) > SILENCE_MS || now.millis_since(watch.began) > ANSWER_MS {
+        if let Err(failure) = watch.patience.check(now) {
             cell.abort();
-            return Err(Ending::Failed(ProviderFailure::Timeout));
+            return Err(Ending::Failed(failure));
         }
-        if now.millis_since(watch.heard.max(watch.pinged)) >= PING_MS {
-            watch.pinged = now;
+        if now.millis_since(watch.told) >= PING_MS {
+            watch.told = now;
             cell.ping();
         }
         self.checkpoint(cell);

@@ -2,13 +2,16 @@
 //! wire formats that carry it.
 //!
 //! No HTTP happens here. A provider's module turns a [`ModelRequest`] into the bytes to send and the bytes that come
-//! back into [`ModelEvent`]s; [`failure`] says what a failed call means for a client; [`registry`] lists the models.
+//! back into [`ModelEvent`]s; [`failure`] says what a failed call means for a client; [`patience`] how long an answer may
+//! take; [`registry`] lists the models.
 
 pub mod failure;
 pub mod gemini;
+pub mod patience;
 pub mod registry;
 
 pub use failure::ProviderFailure;
+pub use patience::Patience;
 
 pub use crate::api::chat::{FinishReason, ResponseFormat};
 pub use crate::api::usage::Usage;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use edgechat_tests::{
     client::{Phone, content, messages_path, text_of},
-    provider::{Script, Step, script::TELL_TALES},
+    provider::{
+        Script, Step,
+        script::{TELL_TALES, paced},
+    },
     wait::bounded_by,
     world::{Port, World},
 };
@@ -14,7 +17,7 @@ use rstest::rstest;
 use shared::{
     api::{
         ErrorCode, Problem,
-        chat::{FinishReason, SentMessage, TurnStatus},
+        chat::{FinishReason, SentMessage, Turn, TurnStatus},
         usage::Usage,
     },
     id::Id,
@@ -98,6 +101,26 @@ async fn a_failure_before_the_first_word_is_one_error(#[case] script: Script, #[
     assert_eq!(next.status, TurnStatus::Completed);
 }
 
+#[tokio::test]
+async fn the_wait_the_provider_asks_for_is_passed_on() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let ask =
+        || phone.message(conversation, &content("Hello")).header("Idempotency-Key", "asked-once-or-twice");
+    world.provider.will(Script::busy(37));
+    // The same again, for whoever lost the answer.
+    for reply in [ask().send().await, ask().send().await] {
+        reply.problem(ErrorCode::ProviderUnavailable);
+        assert_eq!(reply.header("retry-after"), Some("37"), "{reply:?}");
+    }
+    assert_eq!(world.provider.calls(), 1);
+    world.provider.will(Script::error(StatusCode::SERVICE_UNAVAILABLE));
+    let reply = phone.message(conversation, &content("Hello")).send().await;
+    reply.problem(ErrorCode::ProviderUnavailable);
+    assert_eq!(reply.header("retry-after"), None);
+}
+
 #[rstest]
 #[case::cut(Step::Cut)]
 #[case::no_finish_reason(Step::Say("…".to_owned()))]
@@ -165,32 +188,61 @@ async fn a_model_that_stops_for_a_reason_has_completed(#[case] reason: FinishRea
 
 #[tokio::test]
 async fn a_provider_that_falls_silent_runs_out_of_time() {
-    const PATIENCE: Duration = Duration::from_secs(150);
+    const PATIENCE: Duration = Duration::from_secs(300);
     let world = World::start().await;
     let phone = world.phone().await;
-    let (by_json, by_stream, midway) =
-        (phone.conversation().await, phone.conversation().await, phone.conversation().await);
-    let silent = Script::Steps(vec![Step::Hang]);
-    let half = Script::Steps(vec![Step::Say("Half of ".to_owned()), Step::Hang]);
+    let (by_stream, midway) = (phone.conversation().await, phone.conversation().await);
     // One after the other, so that each gets its own script.
-    world.provider.will(half);
+    world.provider.will(Script::Steps(vec![Step::Say("Half of ".to_owned()), Step::Hang]));
     let mut broken = phone.stream(midway, "Hello").await;
     broken.expect("turn.started").await;
     assert_eq!(broken.delta().await, "Half of ");
-    world.provider.will(silent.clone());
-    let mut mute = phone.stream(by_stream, "Hello").await;
-    mute.expect("turn.started").await;
-    world.provider.will(silent);
-    let url = phone.client.url(&messages_path(by_json));
+    world.provider.will(Script::Steps(vec![Step::Hang]));
+    let ask = || phone.message(by_stream, &content("Hello")).header("Idempotency-Key", "nothing-comes");
+    let mut mute = ask().stream().await;
+    let turn = mute.expect("turn.started").await.turn_id();
+    let end = broken.rest().await.pop().unwrap();
+    assert_eq!((end.kind.as_str(), &end.data["code"]), ("turn.incomplete", &"provider_timeout".into()));
+    // What has not begun yet may take longer.
+    assert_eq!(phone.turn(turn).await.status, TurnStatus::Running);
+    let end = bounded_by(PATIENCE, "the turn to be given up", mute.rest()).await.pop().unwrap();
+    assert_eq!((end.kind.as_str(), &end.data["code"]), ("turn.failed", &"provider_timeout".into()));
+    // Whoever asks again, for JSON this time, is told the same.
+    ask().send().await.problem(ErrorCode::ProviderTimeout);
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_over_a_minute_is_not_lost() {
+    const THOUGHT: Duration = Duration::from_secs(70);
+    const PATIENCE: Duration = Duration::from_secs(150);
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let url = |conversation| phone.client.url(&messages_path(conversation));
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let ask = http.post(url).bearer_auth(&phone.tokens.access_token).json(&content("Hello"));
-    let reply = bounded_by(PATIENCE, "the turn to be given up", ask.send()).await.unwrap();
-    assert_eq!(reply.status(), 504);
-    assert_eq!(reply.json::<Problem>().await.unwrap().code, ErrorCode::ProviderTimeout);
-    for (stream, kind) in [(broken, "turn.incomplete"), (mute, "turn.failed")] {
-        let end = stream.rest().await.pop().unwrap();
-        assert_eq!((end.kind.as_str(), &end.data["code"]), (kind, &"provider_timeout".into()), "{end:?}");
+    let ask = |conversation| {
+        http.post(url(conversation)).bearer_auth(&phone.tokens.access_token).json(&content("Think hard"))
+    };
+    let (by_json, later, by_stream) =
+        (phone.conversation().await, phone.conversation().await, phone.conversation().await);
+    // Each call is the same to the provider, so all may come at once.
+    for _ in 0..3 {
+        world.provider.will(paced(["Thought through."], THOUGHT));
     }
+    let respond_async = ask(later).header("Prefer", "respond-async").send().await.unwrap();
+    assert_eq!(respond_async.status(), 202);
+    let turn: Turn = respond_async.json().await.unwrap();
+    let stream = phone.stream(by_stream, "Think hard").await;
+    let answer = bounded_by(PATIENCE, "the answer in one piece", ask(by_json).send()).await.unwrap();
+    assert_eq!(answer.status(), 201);
+    let answer: SentMessage = answer.json().await.unwrap();
+    let (turn, said) = (phone.persisted(turn.id).await, stream.rest().await);
+    let wanted = (TurnStatus::Completed, "Thought through.");
+    assert_eq!((answer.status, answer.assistant_message.content.as_str()), wanted);
+    assert_eq!((turn.status, turn.text.as_str()), wanted);
+    assert_eq!(
+        (said.last().unwrap().kind.as_str(), text_of(&said).as_str()),
+        ("turn.completed", "Thought through.")
+    );
 }
 
 #[tokio::test]
