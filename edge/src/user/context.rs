@@ -24,6 +24,8 @@ use crate::{
 /// After this long a context is fetched anew, should the origin answer: a change that was made there and not told here
 /// lasts no longer.
 const FRESH_MS: i64 = 600 * SECOND_MS;
+/// When a context was fetched that is to be fetched anew.
+const OUTDATED: Timestamp = Timestamp::from_millis(0);
 /// Conversations kept in memory.
 const IN_MEMORY: usize = 8;
 /// How long the origin may take for an answer.
@@ -35,7 +37,11 @@ const ORIGIN_RETRY_S: u64 = 2;
 
 /// The contexts in memory.
 #[derive(Default)]
-pub struct Contexts(HashMap<Id, Cached>);
+pub struct Contexts {
+    cached: HashMap<Id, Cached>,
+    /// How often one was forgotten: what was asked for before is then used once and asked for again.
+    forgotten: u64,
+}
 
 struct Cached {
     fetched: Timestamp,
@@ -51,23 +57,26 @@ impl User {
         request_id: &str,
     ) -> Result<(), Failure> {
         let now = platform::now();
-        if !self.contexts.borrow().0.contains_key(&conversation)
+        if !self.contexts.borrow().cached.contains_key(&conversation)
             && let Some((fetched, context)) = self.store()?.context(conversation)?
         {
             self.put_in_memory(fetched, context)?;
         }
-        let cached = self.contexts.borrow().0.get(&conversation).map(|cached| cached.fetched);
-        if cached.is_some_and(|fetched| now.millis_since(fetched) < FRESH_MS) {
+        let fetched = self.contexts.borrow().cached.get(&conversation).map(|cached| cached.fetched);
+        if fetched.is_some_and(|fetched| now.millis_since(fetched) < FRESH_MS) {
             return Ok(());
         }
+        let forgotten = self.contexts.borrow().forgotten;
         match self.ask::<ConversationContext>(&context_path(conversation), identity, request_id).await {
-            Ok(context) => {
+            Ok(context) if self.contexts.borrow().forgotten == forgotten => {
                 self.store()?.put_context(&context, now)?;
-                self.put_in_memory(now, context)?;
-                Ok(())
+                Ok(self.put_in_memory(now, context)?)
             }
-            Err(Failure::Told(error)) if error.code == ErrorCode::OriginUnavailable && cached.is_some() => {
-                Ok(())
+            // Something changed while the origin was asked, and its answer may be of before.
+            Ok(context) => Ok(self.put_in_memory(OUTDATED, context)?),
+            Err(Failure::Told(error)) if error.code == ErrorCode::OriginUnavailable => {
+                let usable = self.contexts.borrow().cached.contains_key(&conversation);
+                if usable { Ok(()) } else { Err(error.into()) }
             }
             Err(Failure::Told(error)) => {
                 self.forget_context(conversation)?;
@@ -83,19 +92,24 @@ impl User {
         conversation: Id,
         look: impl FnOnce(&ConversationContext) -> T,
     ) -> Option<T> {
-        self.contexts.borrow().0.get(&conversation).map(|cached| look(&cached.context))
+        self.contexts.borrow().cached.get(&conversation).map(|cached| look(&cached.context))
     }
 
     /// Adds an ended turn to the context of its conversation.
     pub(super) fn grow_context(&self, record: &shared::chat::turn::TurnRecord) {
-        if let Some(cached) = self.contexts.borrow_mut().0.get_mut(&record.user_message.conversation_id) {
+        if let Some(cached) = self.contexts.borrow_mut().cached.get_mut(&record.user_message.conversation_id)
+        {
             let (user, assistant) = (record.user_message.clone(), record.assistant_message.clone());
             context::extend(&mut cached.context, user, assistant);
         }
     }
 
     pub(super) fn forget_context(&self, conversation: Id) -> Result<()> {
-        self.contexts.borrow_mut().0.remove(&conversation);
+        {
+            let mut contexts = self.contexts.borrow_mut();
+            contexts.cached.remove(&conversation);
+            contexts.forgotten += 1;
+        }
         self.store()?.forget_context(conversation)
     }
 
@@ -115,7 +129,7 @@ impl User {
         for record in self.store()?.turns_after(id, context.last_seq)? {
             context::extend(&mut context, record.user_message, record.assistant_message);
         }
-        let contexts = &mut self.contexts.borrow_mut().0;
+        let contexts = &mut self.contexts.borrow_mut().cached;
         if contexts.len() >= IN_MEMORY
             && let Some(oldest) = contexts.iter().min_by_key(|(_, cached)| cached.fetched).map(|(id, _)| *id)
         {
