@@ -159,7 +159,8 @@ impl TurnState {
     }
 
     /// A turn as storage has it after a restart. One that was running is over: it ends as interrupted, with the text that
-    /// was checkpointed, and must be stored and delivered like any that ends.
+    /// was checkpointed, and must be stored and delivered like any that ends. From then on its log ends where that
+    /// checkpoint did, however often it is restored.
     pub fn restore<'a>(
         record: TurnRecord,
         segments: impl IntoIterator<Item = (u64, &'a str)>,
@@ -169,9 +170,11 @@ impl TurnState {
         let running = !record.assistant_message.status.is_terminal();
         let mut turn = Self { record, log, closed, failure: None };
         if running {
-            turn.log.cut_short(&text);
-            turn.record.assistant_message.content = text;
+            turn.record.assistant_message.content.clone_from(&text);
             turn.end(Ending::Interrupted, now);
+        }
+        if turn.record.assistant_message.status == TurnStatus::Interrupted {
+            turn.log.cut_short(&text);
         }
         turn
     }
@@ -355,12 +358,15 @@ impl TurnState {
 }
 
 /// A turn whose events have aged out, rebuilt from what the origin stored: any cursor gets the whole text once more as a
-/// `reset` and then the end, with the ids the turn had.
+/// `reset` and then the end, with the ids the turn had. So does one that is past the words of a turn that was cut off, or
+/// past any end: what that reader holds was lost.
 pub fn stored_events(stored: &StoredTurn, after: u64) -> Vec<u8> {
     let mut out = Vec::new();
     let message = &stored.assistant_message;
     let completed = message.status == TurnStatus::Completed;
     let words_end = stored.last_event_id.saturating_sub(1 + u64::from(completed)).max(1);
+    let interrupted = message.status == TurnStatus::Interrupted;
+    let lost = after > if interrupted { words_end } else { stored.last_event_id };
     if after == 0 {
         let started = Started {
             turn_id: message.turn_id,
@@ -371,14 +377,14 @@ pub fn stored_events(stored: &StoredTurn, after: u64) -> Vec<u8> {
         };
         Event::Started(started).write(&mut out, 1);
     }
-    if after < words_end && words_end > 1 {
+    if lost || (after < words_end && words_end > 1) {
         let reset = event::Reset { text: Cow::Borrowed(&message.content), last_event_id: words_end };
         Event::Reset(reset).write(&mut out, words_end);
     }
-    if completed && after <= words_end {
+    if completed && (lost || after <= words_end) {
         Event::Message(message).write(&mut out, words_end + 1);
     }
-    if after < stored.last_event_id {
+    if lost || after < stored.last_event_id {
         let usage = message.usage.unwrap_or_default();
         let end = event::terminal(message.turn_id, message, stored.error.as_ref(), usage, true);
         end.write(&mut out, stored.last_event_id);
@@ -454,6 +460,17 @@ mod tests {
     fn ids(bytes: &[u8]) -> Vec<u64> {
         let text = String::from_utf8_lossy(bytes);
         text.lines().filter_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().unwrap()).collect()
+    }
+
+    /// What the origin makes of a delivery.
+    fn stored(delivery: TurnDelivery) -> StoredTurn {
+        StoredTurn {
+            last_event_id: delivery.last_event_id,
+            error: delivery.error,
+            user_message: delivery.user_message,
+            assistant_message: delivery.assistant_message,
+            finished_at: delivery.finished_at,
+        }
     }
 
     #[test]
@@ -558,6 +575,45 @@ mod tests {
     }
 
     #[test]
+    fn every_start_after_the_restart_resets_who_holds_lost_words() {
+        let turn = spoken();
+        let frames = turn.log().unsaved().unwrap().frames;
+        let first = TurnState::restore(turn.record().clone(), [(1, frames.as_str())], NOW);
+        let mut back = TurnState::restore(first.record().clone(), [(1, frames.as_str())], NOW.plus_millis(9));
+        back.close();
+        assert_eq!(back.record(), first.record());
+        for after in [4, 5, 100_000] {
+            let (reset, cursor) = back.log().attach(after);
+            assert_eq!((names(&reset), ids(&reset)), (vec!["reset".to_owned()], vec![3]));
+            assert!(String::from_utf8_lossy(&reset).contains("\"text\":\"Hi you\""));
+            assert_eq!(names(back.log().read(cursor).unwrap().0), ["turn.interrupted"]);
+        }
+        assert_eq!(back.log().attach(3), (Vec::new(), 3));
+    }
+
+    #[rstest]
+    #[case::words(spoken(), 3)]
+    #[case::none(begun(), 1)]
+    fn a_stored_turn_that_was_cut_off_resets_who_holds_lost_words(
+        #[case] running: TurnState,
+        #[case] words_end: u64,
+    ) {
+        let frames = running.log().unsaved().unwrap().frames;
+        let delivery =
+            TurnState::restore(running.record().clone(), [(1, frames.as_str())], NOW).delivery().unwrap();
+        let stored = stored(delivery);
+        for after in [words_end + 1, words_end + 2, 100_000] {
+            let bytes = stored_events(&stored, after);
+            assert_eq!(
+                (names(&bytes), ids(&bytes)),
+                (["reset", "turn.interrupted"].map(str::to_owned).to_vec(), vec![words_end, words_end + 1],)
+            );
+        }
+        let bytes = stored_events(&stored, words_end);
+        assert_eq!(names(&bytes), ["turn.interrupted"]);
+    }
+
+    #[test]
     fn a_restart_between_end_and_close_closes_once() {
         let mut turn = spoken();
         turn.end(Ending::Cancelled, NOW);
@@ -577,14 +633,7 @@ mod tests {
         let mut turn = spoken();
         turn.hear(ModelEvent::Finish(FinishReason::Stop));
         turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
-        let delivery = turn.delivery().unwrap();
-        let stored = StoredTurn {
-            last_event_id: delivery.last_event_id,
-            error: None,
-            user_message: delivery.user_message,
-            assistant_message: delivery.assistant_message,
-            finished_at: NOW,
-        };
+        let stored = stored(turn.delivery().unwrap());
         let served = |after| {
             let bytes = stored_events(&stored, after);
             (names(&bytes), ids(&bytes))
@@ -596,6 +645,7 @@ mod tests {
         assert_eq!(served(3), (end[1..].to_vec(), vec![4, 5]));
         assert_eq!(served(4), (end[2..].to_vec(), vec![5]));
         assert_eq!(served(5), (vec![], vec![]));
+        assert_eq!(served(6), (end.to_vec(), vec![3, 4, 5]));
         assert_eq!(stored_view(stored).text, "Hi you");
     }
 }

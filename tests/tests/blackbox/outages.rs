@@ -184,13 +184,27 @@ async fn the_worker_dies_in_the_middle_and_says_so_afterwards() {
     assert_eq!(text_of([&delta(&seen)].into_iter().chain(&rest)), state.text);
     assert_eq!(rest.last().unwrap().kind, "turn.interrupted");
 
-    // One that holds ids which never became durable is told to start over.
-    let rest = phone.events_after(turn, 100_000).stream().await.rest().await;
-    let kinds: Vec<_> = rest.iter().map(|event| event.kind.as_str()).collect();
-    assert_eq!(kinds, ["reset", "turn.interrupted"]);
-    assert_eq!(rest[0].data["text"], json!(state.text));
-    assert_eq!(rest[0].data["last_event_id"], json!(rest[0].id));
-    assert_eq!(rest[1].data["text"], json!(state.text));
+    // One that holds ids which never became durable is told to start over: by the object that found the turn cut off, by
+    // the one after it, and by the origin when nothing of the turn is left here.
+    for start in ["the first", "the second", "one without storage"] {
+        match start {
+            "the first" => {}
+            "the second" => {
+                world.kill_workerd().await;
+                world.start_workerd().await;
+            }
+            _ => {
+                world.kill_workerd().await;
+                world.start_workerd_without_objects().await;
+            }
+        }
+        let rest = phone.events_after(turn, 100_000).stream().await.rest().await;
+        let kinds: Vec<_> = rest.iter().map(|event| event.kind.as_str()).collect();
+        assert_eq!(kinds, ["reset", "turn.interrupted"], "{start}");
+        assert_eq!(rest[0].data["text"], json!(state.text), "{start}");
+        assert_eq!(rest[0].data["last_event_id"], json!(rest[0].id), "{start}");
+        assert_eq!(rest[1].data["text"], json!(state.text), "{start}");
+    }
 
     // And the conversation goes on.
     world.provider.will(Script::pieces(["Here again."]));
