@@ -5,11 +5,11 @@ use std::rc::Rc;
 use shared::{
     api::internal::{DeliveryReceipt, MAX_DELIVERY_AGE_MS, TURNS_PATH, TurnDelivery},
     chat::{
-        delivery,
+        delivery::{self, KEPT_MS, Upcoming, heartbeat},
         turn::{Ending, TurnState},
     },
     id::Id,
-    time::{DAY_MS, SECOND_MS, Timestamp},
+    time::Timestamp,
 };
 use worker::{Headers, Result};
 
@@ -19,10 +19,6 @@ use crate::{
     platform,
 };
 
-/// While a turn runs, the alarm comes at least this often: after a restart it finds what was cut off.
-const HEARTBEAT_MS: i64 = 30 * SECOND_MS;
-/// Delivered turns and idempotency keys are kept this long.
-const KEPT_MS: i64 = 2 * DAY_MS;
 /// How long a retried delivery may take.
 const RETRY_PATIENCE_MS: u64 = 10_000;
 
@@ -49,7 +45,7 @@ impl User {
             Some(state) => {
                 let tail = state.log().unsaved();
                 // The first delivery goes out at once; the alarm looks after it only should this process die.
-                self.store()?.end_turn(state.record(), tail, now.plus_millis(HEARTBEAT_MS))?;
+                self.store()?.end_turn(state.record(), tail, heartbeat(now))?;
                 state.log().last_id()
             }
         };
@@ -164,13 +160,12 @@ impl User {
         }
         let now = platform::now();
         self.store()?.purge(now.plus_millis(-KEPT_MS))?;
-        let running = self.turns.borrow().values().any(|cell| cell.is_open());
-        let next = [
-            running.then(|| heartbeat(now)),
-            self.store()?.next_delivery()?,
-            self.store()?.oldest()?.map(|oldest| oldest.plus_millis(KEPT_MS + SECOND_MS)),
-        ];
-        if let Some(at) = next.into_iter().flatten().min() {
+        let upcoming = Upcoming {
+            running: self.turns.borrow().values().any(|cell| cell.is_open()),
+            delivery: self.store()?.next_delivery()?,
+            oldest_done: self.store()?.oldest_done()?,
+        };
+        if let Some(at) = upcoming.next(now) {
             self.ring_by(at).await;
         }
         Ok(())
@@ -188,9 +183,4 @@ impl User {
             worker::console_error!("setting the alarm: {error}");
         }
     }
-}
-
-/// When the next heartbeat is due.
-pub(super) fn heartbeat(now: Timestamp) -> Timestamp {
-    now.plus_millis(HEARTBEAT_MS)
 }

@@ -225,9 +225,9 @@ impl Store {
         self.time("SELECT MIN(deliver_at_ms) FROM turns WHERE deliver_at_ms IS NOT NULL", vec![])
     }
 
-    /// When the oldest turn was taken on.
-    pub fn oldest(&self) -> Result<Option<Timestamp>> {
-        self.time("SELECT MIN(created_ms) FROM turns", vec![])
+    /// When the oldest turn was taken on that [`Self::purge`] may let go.
+    pub fn oldest_done(&self) -> Result<Option<Timestamp>> {
+        self.time("SELECT MIN(created_ms) FROM turns WHERE running = 0 AND deliver_at_ms IS NULL", vec![])
     }
 
     /// The ended turns of a conversation that come after `seq`, in order.

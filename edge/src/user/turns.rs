@@ -12,7 +12,7 @@ use shared::{
     },
     chat::{
         admission::{self, Admission, Arrival},
-        context,
+        context, delivery,
         turn::{Ending, TurnSpec, TurnState},
     },
     http::{accept, headers::IDEMPOTENCY_KEY},
@@ -29,7 +29,6 @@ use worker::{Request, Response, Result};
 use super::{
     Identity, User, accepted,
     cell::{Reader, TurnCell},
-    outbox::heartbeat,
     store::Asked,
 };
 use crate::{
@@ -228,7 +227,7 @@ impl User {
             return Err(error.into());
         }
         cell.go_live(state);
-        self.ring_by(heartbeat(order.now)).await;
+        self.ring_by(delivery::heartbeat(order.now)).await;
         Ok(Begun { call, stream: order.stream })
     }
 

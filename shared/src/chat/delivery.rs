@@ -1,6 +1,7 @@
-//! When a finished turn that the origin has not confirmed is delivered again.
+//! When a finished turn that the origin has not confirmed is delivered again, and when whoever looks after turns looks
+//! again.
 
-use crate::time::{SECOND_MS, Timestamp};
+use crate::time::{DAY_MS, SECOND_MS, Timestamp};
 
 /// The first retry comes after this long.
 const FIRST_MS: i64 = SECOND_MS;
@@ -9,6 +10,41 @@ const LONGEST_MS: i64 = 30 * SECOND_MS;
 
 /// How long the closing event waits for the origin before it says `persisted: false`.
 pub const CLOSING_PATIENCE_MS: i64 = 2 * SECOND_MS;
+
+/// While a turn runs, it is looked after at least this often: after a restart it is found cut off.
+pub const HEARTBEAT_MS: i64 = 30 * SECOND_MS;
+/// Delivered turns and idempotency keys are kept this long.
+pub const KEPT_MS: i64 = 2 * DAY_MS;
+
+/// What there is to look after.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Upcoming {
+    /// Whether a turn runs.
+    pub running: bool,
+    /// When the next delivery is due.
+    pub delivery: Option<Timestamp>,
+    /// When the oldest turn was taken on that needs no delivery any more: it goes when its time is over. One that still
+    /// needs it stays, however old.
+    pub oldest_done: Option<Timestamp>,
+}
+
+impl Upcoming {
+    /// When to look again; `None` when there is nothing to look after. Always after `now`: whatever is due already, or
+    /// cannot be done, waits a second, so that nobody looks without pause.
+    pub fn next(self, now: Timestamp) -> Option<Timestamp> {
+        let next = [
+            self.running.then(|| heartbeat(now)),
+            self.delivery,
+            self.oldest_done.map(|oldest| oldest.plus_millis(KEPT_MS + SECOND_MS)),
+        ];
+        next.into_iter().flatten().min().map(|at| at.max(now.plus_millis(SECOND_MS)))
+    }
+}
+
+/// When the next heartbeat is due.
+pub const fn heartbeat(now: Timestamp) -> Timestamp {
+    now.plus_millis(HEARTBEAT_MS)
+}
 
 /// When to try again after `attempts` failed deliveries: doubling from one second to thirty, with up to a quarter taken
 /// off by `jitter` (any number) so that a fleet does not come back in one beat.
@@ -25,7 +61,44 @@ mod tests {
 
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
+
+    #[test]
+    fn an_old_turn_that_waits_for_its_delivery_is_looked_after_when_that_is_due() {
+        let old = NOW.plus_millis(-3 * DAY_MS);
+        let due = next_attempt(9, NOW, 0);
+        let waiting = Upcoming { delivery: Some(due), ..Upcoming::default() };
+        assert_eq!(waiting.next(NOW), Some(due));
+        // Should one be told of it as well, there still is a pause.
+        let pause = NOW.plus_millis(SECOND_MS);
+        assert_eq!(Upcoming { oldest_done: Some(old), ..waiting }.next(NOW), Some(pause));
+        assert_eq!(Upcoming::default().next(NOW), None);
+    }
+
+    #[test]
+    fn what_comes_first_is_looked_after_first() {
+        let done = Upcoming { oldest_done: Some(NOW), ..Upcoming::default() };
+        assert_eq!(done.next(NOW), Some(NOW.plus_millis(KEPT_MS + SECOND_MS)));
+        let running = Upcoming { running: true, ..done };
+        assert_eq!(running.next(NOW), Some(heartbeat(NOW)));
+        let due = NOW.plus_millis(2 * SECOND_MS);
+        assert_eq!(Upcoming { delivery: Some(due), ..running }.next(NOW), Some(due));
+    }
+
     proptest! {
+        #[test]
+        fn nobody_looks_without_pause(
+            running: bool,
+            delivery in prop::option::of(-40 * DAY_MS..DAY_MS),
+            oldest_done in prop::option::of(-40 * DAY_MS..DAY_MS),
+        ) {
+            let at = |offset_ms: Option<i64>| offset_ms.map(|offset_ms| NOW.plus_millis(offset_ms));
+            let upcoming = Upcoming { running, delivery: at(delivery), oldest_done: at(oldest_done) };
+            let next = upcoming.next(NOW);
+            prop_assert_eq!(next.is_some(), upcoming != Upcoming::default());
+            prop_assert!(next.is_none_or(|at| at.millis_since(NOW) >= SECOND_MS));
+        }
+
         #[test]
         fn the_wait_grows_and_is_bounded(attempts in 0u32..10_000, jitter: u32) {
             let now = Timestamp::from_millis(1_000_000);

@@ -5,7 +5,7 @@
 //! - [`turn`]: the state machine of a turn
 //! - [`event`]: what its readers see
 //! - [`log`]: the numbered events of a turn, and where a reader goes on
-//! - [`delivery`]: when the outbox tries again
+//! - [`delivery`]: when the outbox tries again, and looks again
 
 pub mod admission;
 pub mod context;
