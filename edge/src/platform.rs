@@ -152,8 +152,9 @@ pub fn outbound(
     Ok(web_sys::Request::new_with_str_and_init(url, &init)?)
 }
 
-/// Begins a request at once: it is on its way before anything is awaited.
-pub fn begin_fetch(request: &web_sys::Request, signal: Option<&web_sys::AbortSignal>) -> Promise {
+/// Begins a request at once: it is on its way before anything is awaited. Its failure is nobody's surprise, also when it comes
+/// before the answer is waited for.
+pub fn begin_fetch(request: &web_sys::Request, signal: Option<&web_sys::AbortSignal>) -> JsFuture {
     #[wasm_bindgen]
     extern "C" {
         #[wasm_bindgen(js_name = fetch)]
@@ -163,12 +164,12 @@ pub fn begin_fetch(request: &web_sys::Request, signal: Option<&web_sys::AbortSig
     if let Some(signal) = signal {
         init.set_signal(Some(signal));
     }
-    fetch(request, &init)
+    JsFuture::from(fetch(request, &init))
 }
 
 /// The answer to a request that was begun.
-pub async fn fetched(promise: Promise) -> worker::Result<Response> {
-    Ok(JsFuture::from(promise).await?.dyn_into::<web_sys::Response>()?.into())
+pub async fn fetched(call: JsFuture) -> worker::Result<Response> {
+    Ok(call.await?.dyn_into::<web_sys::Response>()?.into())
 }
 
 fn cut_off() -> ApiError {

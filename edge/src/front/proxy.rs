@@ -77,6 +77,7 @@ async fn fetch_user(
 ) -> Result<Response, Failure> {
     let identity = Identity {
         user_id: verified.claims.sub,
+        session_id: Some(verified.claims.sid),
         plan: verified.claims.plan,
         client_ip: front.client_ip.clone(),
         token: verified.token.clone(),

@@ -1,10 +1,11 @@
 //! HTTP to Google Gemini.
 
-use js_sys::{Promise, Uint8Array};
+use js_sys::Uint8Array;
 use shared::{
     chat::turn::MAX_ANSWER_BYTES,
     provider::{ModelRequest, ProviderFailure, gemini, registry::Model},
 };
+use wasm_bindgen_futures::JsFuture;
 use worker::{Headers, Response, Result};
 
 use crate::{config::Config, platform};
@@ -21,7 +22,7 @@ pub fn begin(
     request: &ModelRequest,
     stream: bool,
     signal: &web_sys::AbortSignal,
-) -> Result<Promise> {
+) -> Result<JsFuture> {
     let path =
         gemini::path(model.model, stream).ok_or("the registry holds a model with an impossible name")?;
     let headers = Headers::new();
@@ -34,7 +35,7 @@ pub fn begin(
 }
 
 /// The answer to a call that was begun, its body unread; or what its failure means.
-pub async fn answered(call: Promise) -> std::result::Result<Response, ProviderFailure> {
+pub async fn answered(call: JsFuture) -> std::result::Result<Response, ProviderFailure> {
     let mut response = platform::fetched(call).await.map_err(|_| ProviderFailure::Disconnected)?;
     let status = response.status_code();
     if status == 200 {

@@ -139,14 +139,15 @@ impl User {
         Ok(())
     }
 
-    /// Asks the origin for something of this user's.
-    async fn ask<T: serde::de::DeserializeOwned>(
+    /// Asks the origin for something of this user's. Whatever it answers also says whether the session is alive.
+    pub(super) async fn ask<T: serde::de::DeserializeOwned>(
         &self,
         path: &str,
         identity: &Identity,
         request_id: &str,
     ) -> Result<T, Failure> {
         let config = self.config()?;
+        let now = platform::now();
         let call = Call {
             method: "GET",
             path_and_query: path,
@@ -167,15 +168,23 @@ impl User {
             Ok::<_, worker::Error>((status, body))
         };
         let unavailable = || {
+            self.sessions.borrow_mut().unanswered(now);
             Failure::Told(
                 shared::api::ApiError::from(ErrorCode::OriginUnavailable).retry_after(ORIGIN_RETRY_S),
             )
         };
         match platform::within(ORIGIN_PATIENCE_MS, answer).await {
             Some(Ok((200, body))) => {
+                self.sessions.borrow_mut().heard(identity.session_id, true, now);
                 serde_json::from_slice(&body).map_err(|error| Failure::Broken(worker::Error::from(error)))
             }
-            Some(Ok((401 | 403 | 404, body))) => Err(told(&body).into()),
+            Some(Ok((401 | 403 | 404, body))) => {
+                let code = told(&body);
+                if code == ErrorCode::SessionEnded {
+                    self.sessions.borrow_mut().heard(identity.session_id, false, now);
+                }
+                Err(code.into())
+            }
             Some(Ok((status, _))) => {
                 worker::console_error!("request {request_id}: the origin answered {status} to GET {path}");
                 Err(unavailable())

@@ -4,6 +4,7 @@
 //! - [`cell`]: a turn in memory and its readers
 //! - [`store`]: its SQLite
 //! - [`context`]: what conversations look like here
+//! - [`session`]: whether who asks may still come in
 //! - [`turns`]: from a message to its turn
 //! - [`pump`]: from the provider's answer to the turn's end
 //! - [`outbox`]: from the end to the origin, until it has it
@@ -14,6 +15,7 @@ mod cell;
 mod context;
 mod outbox;
 mod pump;
+mod session;
 mod store;
 mod turns;
 
@@ -27,6 +29,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use shared::{
     api::{ErrorCode, account::Plan},
+    auth::sessions::Sessions,
     http::{accept, headers::X_REQUEST_ID},
     id::Id,
     limits::gcra::Tat,
@@ -60,6 +63,9 @@ const ENDED_IN_MEMORY: usize = 16;
 pub struct Identity {
     /// The user.
     pub user_id: Id,
+    /// Their session; none from a front that was deployed before this was told.
+    #[serde(default)]
+    pub session_id: Option<Id>,
     /// Their plan.
     pub plan: Plan,
     /// The client's address.
@@ -83,6 +89,7 @@ struct User {
     store: OnceCell<Store>,
     turns: RefCell<HashMap<Id, Rc<TurnCell>>>,
     contexts: RefCell<Contexts>,
+    sessions: RefCell<Sessions>,
     rate: Cell<Option<Tat>>,
     alarm_at: Cell<Option<Timestamp>>,
     recovered: Cell<bool>,
@@ -96,6 +103,7 @@ impl DurableObject for UserObject {
             store: OnceCell::new(),
             turns: RefCell::default(),
             contexts: RefCell::default(),
+            sessions: RefCell::default(),
             rate: Cell::default(),
             alarm_at: Cell::default(),
             recovered: Cell::default(),
@@ -137,6 +145,7 @@ impl User {
                 self.events(turn, cursor, &identity, request_id).await
             }
             UserRoute::CancelTurn(turn) => {
+                self.check_session(&identity, request_id).await?;
                 self.cancel(turn).await?;
                 Ok(reply::json(202, &self.view(turn, &identity, request_id).await?)?)
             }
@@ -201,6 +210,7 @@ impl User {
         request_id: &str,
     ) -> Result<shared::api::chat::Turn, Failure> {
         if let Some(cell) = self.find(turn)? {
+            self.check_session(identity, request_id).await?;
             cell.begun().await?;
             return cell.state().map(|state| state.view()).ok_or(ErrorCode::NotFound.into());
         }
@@ -217,6 +227,7 @@ impl User {
         request_id: &str,
     ) -> Result<Response, Failure> {
         if let Some(cell) = self.find(turn)? {
+            self.check_session(identity, request_id).await?;
             cell.begun().await?;
             return Ok(stream(Reader::attach(cell, cursor), turn)?);
         }

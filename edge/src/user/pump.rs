@@ -7,12 +7,12 @@ use futures_util::{
     StreamExt,
     future::{Either, select},
 };
-use js_sys::Promise;
 use shared::{
     chat::turn::Ending,
     provider::{ModelEvent, Patience, ProviderFailure, StreamEnd, gemini as wire},
     time::{SECOND_MS, Timestamp},
 };
+use wasm_bindgen_futures::JsFuture;
 use worker::Delay;
 
 use super::{User, cell::TurnCell};
@@ -46,7 +46,7 @@ impl Watch {
 
 impl User {
     /// Hears a streamed answer to its end.
-    pub(super) async fn pump(&self, cell: &TurnCell, call: Promise) -> Ending {
+    pub(super) async fn pump(&self, cell: &TurnCell, call: JsFuture) -> Ending {
         let mut watch = Watch::new(true);
         let mut response = match self.attend(cell, &mut watch, gemini::answered(call)).await {
             Ok(Ok(response)) => response,
@@ -86,7 +86,7 @@ impl User {
     }
 
     /// Hears an answer that comes in one piece.
-    pub(super) async fn hear_whole(&self, cell: &TurnCell, call: Promise) -> Ending {
+    pub(super) async fn hear_whole(&self, cell: &TurnCell, call: JsFuture) -> Ending {
         let mut watch = Watch::new(false);
         let answer = async {
             let mut response = gemini::answered(call).await?;

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use js_sys::Promise;
 use shared::{
     api::{
         ApiError, ErrorCode,
@@ -24,6 +23,7 @@ use shared::{
     },
     time::Timestamp,
 };
+use wasm_bindgen_futures::JsFuture;
 use worker::{Request, Response, Result};
 
 use super::{
@@ -53,7 +53,7 @@ struct Order {
 
 /// A turn that has begun, and the provider's call that is on its way.
 struct Begun {
-    call: std::result::Result<Promise, ProviderFailure>,
+    call: std::result::Result<JsFuture, ProviderFailure>,
     stream: bool,
 }
 
@@ -75,10 +75,14 @@ impl User {
         let key = accept::idempotency_key(key.as_deref(), message.client_message_id.as_deref())?;
         let fingerprint = admission::fingerprint(&path, &bytes);
 
+        self.refuse_ended(identity)?;
         let now = platform::now();
         let cell = match self.admit(conversation, key.as_deref(), fingerprint, identity, now)? {
             Admission::Refuse(error) => return Err(error.into()),
-            Admission::Attach(turn) => self.find(turn)?.ok_or(ErrorCode::NotFound)?,
+            Admission::Attach(turn) => {
+                self.check_session(identity, request_id).await?;
+                self.find(turn)?.ok_or(ErrorCode::NotFound)?
+            }
             Admission::Run => {
                 let id = platform::new_id(now);
                 let cell = TurnCell::starting(id, conversation, key, fingerprint, identity.token.clone());
@@ -186,7 +190,8 @@ impl User {
     }
 
     /// Sends the provider's call off, then stores that the turn runs. In this order, because the response waits for storage
-    /// anyway and the model needs its time.
+    /// anyway and the model needs its time. In that time the session is looked up, too: until it is known to be alive, nothing
+    /// is shown.
     async fn begin(&self, cell: &TurnCell, order: &Order) -> Result<Begun, Failure> {
         let config = self.config()?;
         let conversation = cell.conversation_id;
@@ -208,6 +213,10 @@ impl User {
             worker::console_error!("request {}: the provider's call: {error}", order.request_id);
             ProviderFailure::Disconnected
         });
+        if let Err(ended) = self.check_session(&order.identity, &order.request_id).await {
+            cell.abort();
+            return Err(ended);
+        }
         let state = TurnState::begin(TurnSpec {
             turn_id: cell.id,
             user_id: order.identity.user_id,

@@ -4,6 +4,7 @@
 //! - [`token`]: from the `Authorization` header to claims, all rules but the signature itself
 //! - [`keys`]: public keys (JWK, RFC 7517)
 //! - [`refresh`]: what becomes of a refresh token that is presented
+//! - [`sessions`]: which sessions are alive, as far as the edge knows
 //! - [`edge`]: the HMAC between Worker and origin
 //!
 //! Natively also `native`, which signs and verifies, and `cases`, the table of tokens that every verifier is tested
@@ -13,6 +14,7 @@ pub mod claims;
 pub mod edge;
 pub mod keys;
 pub mod refresh;
+pub mod sessions;
 pub mod token;
 
 #[cfg(not(target_arch = "wasm32"))]

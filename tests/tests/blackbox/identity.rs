@@ -9,7 +9,7 @@ use edgechat_tests::{
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{
-    api::{ErrorCode, Problem},
+    api::{ErrorCode, Problem, account::Tokens},
     auth::{
         cases::token_cases,
         claims::Claims,
@@ -252,4 +252,41 @@ async fn the_workers_own_way_to_the_origin_is_closed_to_clients() {
         direct.get(path).send().await.problem(ErrorCode::Forbidden);
         direct.post(path).json(&json!({})).send().await.problem(ErrorCode::Forbidden);
     }
+}
+
+#[tokio::test]
+async fn an_ended_session_is_let_in_nowhere() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let sent = phone.say_and_persist(conversation, "For my eyes only").await;
+
+    // A refresh token that comes back after its successor was used has been stolen: the session ends.
+    let refresh = async |token: &str| {
+        let body = json!({ "refresh_token": token });
+        phone.client.anonymous().post("/api/v1/auth/refresh").json(&body).send().await
+    };
+    let second: Tokens = refresh(&phone.tokens.refresh_token).await.expect_status(200).json();
+    let _ = refresh(&second.refresh_token).await.expect_status(200);
+    assert_eq!(refresh(&phone.tokens.refresh_token).await.status, 401);
+
+    // The user object has the conversation and the turn, and asks as it does where it last asked a minute ago.
+    world.kill_workerd().await;
+    world.start_workerd().await;
+    let turn = turn_path(sent.turn_id);
+    let requests = [
+        phone.client.get("/api/v1/users/me"),
+        phone.message(conversation, &content("Still here?")),
+        phone.client.get(&turn),
+        phone.client.get(&format!("{turn}/events")),
+        phone.client.post(&format!("{turn}/cancel")),
+        phone.client.get(&messages_path(conversation)),
+    ];
+    for request in requests {
+        let reply = request.send().await;
+        reply.problem(ErrorCode::SessionEnded);
+        assert!(!format!("{reply:?}").contains("eyes only"), "{reply:?}");
+    }
+    let events = phone.client.get(&format!("{turn}/events")).header("Accept", "text/event-stream");
+    events.send().await.problem(ErrorCode::SessionEnded);
 }

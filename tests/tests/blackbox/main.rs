@@ -14,6 +14,7 @@
 //! - `requests`: malformed, too large, wrong; request ids; CORS
 //! - `limits`: too much
 //! - `deliveries`: the Worker's own way to the origin, walked by hand
+//! - `knowledge`: what the Worker knows of the origin's, and when it asks anew
 //! - `proxy`: what passes through to the origin
 //! - `surface`: health, documentation
 //! - `scripted_provider`: the provider the others rely on
@@ -28,6 +29,8 @@ mod deliveries;
 mod idempotency;
 #[cfg(test)]
 mod identity;
+#[cfg(test)]
+mod knowledge;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

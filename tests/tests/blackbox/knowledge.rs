@@ -1,0 +1,244 @@
+//! What the Worker knows of the origin's, and when it asks anew: contexts and sessions. An origin of the test's own, which
+//! the test answers for by hand, holds its answers back for as long as the case needs.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use edgechat_tests::{
+    client::{Client, content, messages_path, turn_path},
+    clock::now,
+    wait::bounded,
+    world::{JWT_SECRET, World},
+};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use reqwest::Method;
+use serde::Serialize;
+use serde_json::json;
+use shared::{
+    api::{
+        ApiError, ErrorCode,
+        account::Plan,
+        chat::SentMessage,
+        internal::{ConversationContext, DeliveryReceipt, TURNS_PATH, TurnDelivery, context_path},
+    },
+    auth::{
+        claims::{AUDIENCE, Claims, ISSUER},
+        native::SigningKey,
+    },
+    id::Id,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, mpsc, oneshot},
+};
+
+const VERIFY_PATH: &str = "/api/v1/auth/verify";
+
+/// An origin whose answers the test gives; only its keys it hands out itself.
+struct Origin {
+    url: String,
+    asked: Mutex<mpsc::UnboundedReceiver<Asked>>,
+}
+
+/// A request that waits for its answer. Dropped, it is answered by a failure.
+struct Asked {
+    what: String,
+    body: Bytes,
+    answer: oneshot::Sender<(u16, String)>,
+}
+
+impl Asked {
+    fn answer(self, value: &impl Serialize) {
+        self.answer.send((200, serde_json::to_string(value).unwrap())).unwrap();
+    }
+
+    fn refuse(self, code: ErrorCode) {
+        let problem = ApiError::from(code).problem("by-hand");
+        self.answer.send((code.status(), serde_json::to_string(&problem).unwrap())).unwrap();
+    }
+}
+
+impl Origin {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, asked) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                connection.set_nodelay(true).unwrap();
+                let sender = sender.clone();
+                let service = service_fn(move |request| by_hand(request, sender.clone()));
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(connection), service));
+            }
+        });
+        Self { url, asked: Mutex::new(asked) }
+    }
+
+    /// The next request, which must be this one.
+    async fn asked(&self, what: &str) -> Asked {
+        let mut asked = self.asked.lock().await;
+        let next = bounded(&format!("{what} at the origin"), asked.recv()).await.unwrap();
+        assert_eq!(next.what, what);
+        next
+    }
+
+    async fn takes_a_turn(&self) {
+        let asked = self.asked(&format!("POST {TURNS_PATH}")).await;
+        let turn: TurnDelivery = serde_json::from_slice(&asked.body).unwrap();
+        asked.answer(&DeliveryReceipt { conversation_exists: true, last_seq: turn.assistant_message.seq });
+    }
+
+    async fn gives_a_context(&self, conversation: Id, system: &str) {
+        let asked = self.asked(&format!("GET {}", context_path(conversation))).await;
+        asked.answer(&context(conversation, system));
+    }
+}
+
+async fn by_hand(
+    request: Request<Incoming>,
+    sender: mpsc::UnboundedSender<Asked>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let what = format!("{} {}", request.method(), request.uri());
+    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let (status, text) = if what.ends_with("jwks.json") {
+        (200, serde_json::to_string(&signing_key().jwk_set()).unwrap())
+    } else {
+        let (answer, answered) = oneshot::channel();
+        // Once the test is over, nobody answers.
+        let _ = sender.send(Asked { what, body, answer });
+        answered.await.unwrap_or_else(|_| (500, String::new()))
+    };
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status.try_into().unwrap();
+    Ok(response)
+}
+
+fn context(conversation_id: Id, system: &str) -> ConversationContext {
+    ConversationContext {
+        conversation_id,
+        model: None,
+        system: Some(system.to_owned()),
+        last_seq: 0,
+        messages: Vec::new(),
+    }
+}
+
+fn signing_key() -> SigningKey {
+    SigningKey::from_secret(JWT_SECRET).unwrap()
+}
+
+/// A world behind such an origin, somebody with a token, and one of their conversations.
+async fn world() -> (Origin, World, Client, Id) {
+    let origin = Origin::start().await;
+    let world = World::setup().var("ORIGIN_URL", &origin.url).start().await;
+    let (now_s, id) = (now().as_secs(), Id::new(now(), [1; 10]));
+    let (iss, aud) = (ISSUER.to_owned(), AUDIENCE.to_owned());
+    let (sub, sid, jti, plan) = (id, id, id, Plan::Basic);
+    let claims = Claims { iss, aud, sub, sid, jti, iat: now_s, nbf: now_s, exp: now_s + 86_400, plan };
+    let client = world.client().with_token(signing_key().sign(&claims));
+    (origin, world, client, Id::new(now(), [2; 10]))
+}
+
+/// A world whose Worker has the context of the conversation, and forgot whose session is alive.
+async fn world_that_was_restarted() -> (Origin, World, Client, Id) {
+    let (origin, mut world, client, conversation) = world().await;
+    let message = client.post(&messages_path(conversation)).json(&content("One")).send();
+    let origin_does = async {
+        origin.gives_a_context(conversation, "Be kind").await;
+        origin.takes_a_turn().await;
+    };
+    let (reply, ()) = tokio::join!(message, origin_does);
+    let _ = reply.expect_status(201);
+    world.stored_by_objects("Be kind").await;
+    world.kill_workerd().await;
+    world.start_workerd().await;
+    (origin, world, client, conversation)
+}
+
+#[tokio::test]
+async fn what_changes_while_a_context_is_fetched_is_in_the_next_message() {
+    let (origin, world, client, conversation) = world().await;
+    let ask = |text| client.post(&messages_path(conversation)).json(&content(text)).send();
+    let path = format!("/api/v1/chat/conversations/{conversation}");
+    let origin_does = async {
+        let fetched = origin.asked(&format!("GET {}", context_path(conversation))).await;
+        let change = client.ask(Method::PATCH, &path).json(&json!({ "system": "After" })).send();
+        let changed = async { origin.asked(&format!("PATCH {path}")).await.answer(&json!({})) };
+        let (reply, ()) = tokio::join!(change, changed);
+        let _ = reply.expect_status(200);
+        fetched.answer(&context(conversation, "Before"));
+        origin.takes_a_turn().await;
+    };
+    let (reply, ()) = tokio::join!(ask("One"), origin_does);
+    let _ = reply.expect_status(201);
+    let origin_does = async {
+        origin.gives_a_context(conversation, "After").await;
+        origin.takes_a_turn().await;
+    };
+    let (reply, ()) = tokio::join!(ask("Two"), origin_does);
+    let _ = reply.expect_status(201);
+    // What nothing changed meanwhile is not fetched again.
+    let (reply, ()) = tokio::join!(ask("Three"), origin.takes_a_turn());
+    let _ = reply.expect_status(201);
+    let systems: Vec<_> = world.provider.received().into_iter().map(|call| call.request.system).collect();
+    assert_eq!(systems, ["Before", "After", "After"].map(|system| Some(system.to_owned())));
+}
+
+#[tokio::test]
+async fn a_session_is_looked_up_while_the_model_thinks() {
+    let (origin, world, client, conversation) = world_that_was_restarted().await;
+    let upcoming = world.provider.hand_over();
+    let message = client.post(&messages_path(conversation)).json(&content("Two"));
+    let ending = async {
+        let asked = origin.asked(&format!("GET {VERIFY_PATH}")).await;
+        // The model is asked before the origin has answered, and what it says is held back.
+        let mut call = upcoming.arrives().await;
+        call.say("A secret").await.unwrap();
+        asked.refuse(ErrorCode::SessionEnded);
+        bounded("the model's call to be cut off", call.gone()).await;
+    };
+    let message = message.header("Accept", "text/event-stream");
+    let (reply, ()) = tokio::join!(message.send(), ending);
+    reply.problem(ErrorCode::SessionEnded);
+    assert!(!format!("{reply:?}").contains("secret"));
+    // It is known by now: neither the origin nor the model is asked again.
+    let again = client.post(&messages_path(conversation)).json(&content("Three"));
+    again.send().await.problem(ErrorCode::SessionEnded);
+    assert_eq!(world.provider.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_session_that_is_alive_is_looked_up_once() {
+    let (origin, world, client, conversation) = world_that_was_restarted().await;
+    let ask = |text| client.post(&messages_path(conversation)).json(&content(text)).send();
+    let origin_does = async {
+        origin.asked(&format!("GET {VERIFY_PATH}")).await.answer(&json!({}));
+        origin.takes_a_turn().await;
+    };
+    let (reply, ()) = tokio::join!(ask("Two"), origin_does);
+    let turn = reply.expect_status(201).json::<SentMessage>().turn_id;
+    let (reply, ()) = tokio::join!(ask("Three"), origin.takes_a_turn());
+    let _ = reply.expect_status(201);
+    let _ = client.get(&turn_path(turn)).send().await.expect_status(200);
+    assert_eq!(world.provider.calls(), 3);
+}
+
+#[tokio::test]
+async fn an_origin_that_does_not_answer_keeps_nobody_waiting() {
+    let (origin, world, client, conversation) = world_that_was_restarted().await;
+    let ask = |text| client.post(&messages_path(conversation)).json(&content(text)).send();
+    let origin_does = async {
+        let unanswered = origin.asked(&format!("GET {VERIFY_PATH}")).await;
+        origin.takes_a_turn().await;
+        unanswered
+    };
+    let (reply, unanswered) = tokio::join!(ask("Two"), origin_does);
+    let _ = reply.expect_status(201);
+    drop(unanswered);
+    // For a while it is not asked again.
+    let (reply, ()) = tokio::join!(ask("Three"), origin.takes_a_turn());
+    let _ = reply.expect_status(201);
+    assert_eq!(world.provider.calls(), 3);
+}
