@@ -21,6 +21,8 @@ use super::error::StoreResult;
 /// Bytes of content that the messages of a page have together at most; one message is a page, however large it is. With
 /// pictures a message may have a megabyte, and a page is several times in memory until it is sent.
 pub const PAGE_BYTES: usize = 4 << 20;
+/// Bytes of content that are read for a context at most, pictures that it then leaves out included.
+pub const CONTEXT_READ_BYTES: usize = 8 << 20;
 
 /// A place in a user's list of conversations: everything after it is older, or as old with a smaller id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,8 @@ pub struct Filling {
     /// What adapters read.
     pub page: MessagesPage,
     room: Room,
+    /// For a context, how many bytes may still be read.
+    context: Option<usize>,
     /// How many messages are taken also where there is no room for them.
     at_least: usize,
     first_seq: Option<u64>,
@@ -90,14 +94,15 @@ impl Filling {
     pub fn of(page: MessagesPage) -> Self {
         let messages = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let room = Room { messages, bytes: PAGE_BYTES };
-        Self { page, room, at_least: messages.min(1), first_seq: None, found: Messages::default() }
+        let (at_least, found) = (messages.min(1), Messages::default());
+        Self { page, room, context: None, at_least, first_seq: None, found }
     }
 
-    /// The newest messages, as a context takes them.
+    /// The newest messages, as a context takes them ([`Room::take_in_context`]).
     pub fn of_context() -> Self {
         let limit = u32::try_from(CONTEXT_MESSAGES).unwrap_or(u32::MAX);
         let page = MessagesPage { order: Order::Desc, after: None, limit };
-        Self { room: Room::CONTEXT, at_least: 0, ..Self::of(page) }
+        Self { room: Room::CONTEXT, context: Some(CONTEXT_READ_BYTES), at_least: 0, ..Self::of(page) }
     }
 
     /// The most messages to read: one more than the page may hold tells whether others come after it.
@@ -106,9 +111,19 @@ impl Filling {
     }
 
     /// Takes the next message. False when there is no room for it: then no other one is wanted.
-    pub fn take(&mut self, message: Message) -> bool {
+    pub fn take(&mut self, mut message: Message) -> bool {
         self.first_seq.get_or_insert(message.seq);
-        if !self.room.take(&message) {
+        let fits = match &mut self.context {
+            None => self.room.take(&message),
+            Some(unread) => match unread.checked_sub(message.content_bytes()) {
+                None => false,
+                Some(rest) => {
+                    *unread = rest;
+                    self.room.take_in_context(&mut message)
+                }
+            },
+        };
+        if !fits {
             if self.found.items.len() >= self.at_least {
                 self.found.has_more = true;
                 return false;

@@ -273,6 +273,15 @@ impl Message {
         self.content.len().saturating_add(self.parts.iter().map(picture).sum())
     }
 
+    /// Leaves the data of its pictures out; that there were some still shows.
+    pub fn leave_pictures_out(&mut self) {
+        for part in &mut self.parts {
+            if let Part::Image { data, .. } = part {
+                *data = None;
+            }
+        }
+    }
+
     /// Whether its one part is its text, so that whoever keeps the text need not keep the parts.
     pub fn is_plain(&self) -> bool {
         matches!(self.parts.as_slice(), [Part::Text { text }] if *text == self.content)

@@ -87,7 +87,7 @@ pub struct ConversationContext {
     pub system: Option<String>,
     /// The highest `seq` of its messages; 0 when it has none.
     pub last_seq: u64,
-    /// Its newest messages that fit a context ([`crate::chat::context::Room::CONTEXT`]), oldest first.
+    /// Its newest messages that fit a context ([`crate::chat::context::Room::take_in_context`]), oldest first.
     pub messages: Vec<Message>,
 }
 

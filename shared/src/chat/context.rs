@@ -1,4 +1,5 @@
-//! What of a conversation goes to the model: its newest messages that fit, beginning with one of the user's.
+//! What of a conversation goes to the model: its newest messages that fit, beginning with one of the user's. Of a message
+//! whose pictures have no room the words go.
 
 use crate::{
     api::{
@@ -13,6 +14,8 @@ use crate::{
 pub const CONTEXT_BYTES: usize = 512 * 1024;
 /// What an image counts in tokens (Gemini: 258 a tile; a phone's picture is about four).
 const IMAGE_TOKENS: usize = 1_032;
+/// What stands for a picture that has no room, or that is not at hand.
+const IMAGE_LEFT_OUT: &str = "[image]";
 /// Bytes a token stands for at least, over the languages people write: a cautious estimate, never a bill.
 const BYTES_PER_TOKEN: usize = 3;
 
@@ -29,6 +32,17 @@ impl Room {
     /// The room of a context, which its newest messages fill.
     pub const CONTEXT: Self = Self { messages: CONTEXT_MESSAGES, bytes: CONTEXT_BYTES };
 
+    /// Takes the room of one message in a context. A picture that has no room does not take its words along, nor what was
+    /// said before: the message then stays without the data of its pictures. False, and nothing is taken, when even that does
+    /// not fit.
+    pub fn take_in_context(&mut self, message: &mut Message) -> bool {
+        if self.take(message) {
+            return true;
+        }
+        message.leave_pictures_out();
+        self.take(message)
+    }
+
     /// Takes the room of one message. False, and nothing is taken, when it does not fit.
     pub fn take(&mut self, message: &Message) -> bool {
         let left = (self.messages.checked_sub(1), self.bytes.checked_sub(message.content_bytes()));
@@ -41,8 +55,8 @@ impl Room {
 /// Takes the newest messages that fit the bounds of a context, oldest first.
 pub fn newest(mut messages: Vec<Message>) -> Vec<Message> {
     let mut room = Room::CONTEXT;
-    let fitting = messages.iter().rev().take_while(|message| room.take(message)).count();
-    messages.drain(..messages.len() - fitting);
+    let left_over = messages.iter_mut().rposition(|message| !room.take_in_context(message));
+    messages.drain(..left_over.map_or(0, |at| at + 1));
     messages
 }
 
@@ -88,12 +102,12 @@ pub fn prompt(history: &[Message], new: &[Part], budget_tokens: usize) -> Vec<Ch
 fn content(parts: &[Part]) -> Vec<ContentPart> {
     parts
         .iter()
-        .filter_map(|part| match part {
-            Part::Text { text } => Some(ContentPart::Text(text.clone())),
+        .map(|part| match part {
+            Part::Text { text } => ContentPart::Text(text.clone()),
             Part::Image { mime_type: Some(mime_type), data: Some(data), .. } => {
-                Some(ContentPart::InlineImage { mime_type: mime_type.clone(), data_base64: data.clone() })
+                ContentPart::InlineImage { mime_type: mime_type.clone(), data_base64: data.clone() }
             }
-            Part::Image { .. } => None,
+            Part::Image { .. } => ContentPart::Text(IMAGE_LEFT_OUT.to_owned()),
         })
         .collect()
 }
@@ -103,7 +117,8 @@ fn tokens(parts: &[Part]) -> usize {
         .iter()
         .map(|part| match part {
             Part::Text { text } => text.len().div_ceil(BYTES_PER_TOKEN),
-            Part::Image { .. } => IMAGE_TOKENS,
+            Part::Image { data: Some(_), .. } => IMAGE_TOKENS,
+            Part::Image { data: None, .. } => IMAGE_LEFT_OUT.len().div_ceil(BYTES_PER_TOKEN),
         })
         .sum()
 }
@@ -165,6 +180,41 @@ mod tests {
         assert_eq!(texts(&prompt(&history, &new, 7)), ["three", "five", "six", "new"]);
         assert_eq!(texts(&prompt(&history, &new, 0)), ["new"]);
         assert_eq!(texts(&prompt(&[], &new, 100)), ["new"]);
+    }
+
+    fn with_picture(mut message: Message, bytes: usize) -> Message {
+        let (mime_type, data) = (Some("image/jpeg".to_owned()), Some("A".repeat(bytes)));
+        message.parts.push(Part::Image { mime_type, data, file_id: None });
+        message
+    }
+
+    #[test]
+    fn a_picture_without_room_takes_no_words_along() {
+        let photo = with_picture(message(3, Role::User, "What is this?"), CONTEXT_BYTES + 1);
+        let history = newest(vec![
+            message(1, Role::User, "I like birds"),
+            message(2, Role::Assistant, "So do I"),
+            photo,
+            message(4, Role::Assistant, "A heron"),
+        ]);
+        let new = [Part::Text { text: "Where does it live?".to_owned() }];
+        assert_eq!(
+            texts(&prompt(&history, &new, 1_000)),
+            ["I like birds", "So do I", "What is this?", "[image]", "A heron", "Where does it live?"]
+        );
+        assert!(history.iter().map(Message::content_bytes).sum::<usize>() <= CONTEXT_BYTES);
+    }
+
+    #[test]
+    fn the_newest_pictures_stay() {
+        let message = |seq| with_picture(message(seq, Role::User, "Look"), CONTEXT_BYTES / 2 - 8);
+        let history = newest((1..=4).map(message).collect());
+        let pictures = |message: &Message| message.content_bytes() > 8;
+        assert_eq!(history.iter().map(pictures).collect::<Vec<_>>(), [false, false, true, true]);
+        let sent = prompt(&history, &[], 10_000);
+        let sent = sent.iter().flat_map(|message| &message.parts);
+        let inline = sent.map(|part| matches!(part, ContentPart::InlineImage { .. }));
+        assert_eq!(inline.collect::<Vec<_>>(), [false, false, false, false, false, true, false, true]);
     }
 
     proptest! {

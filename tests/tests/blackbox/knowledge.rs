@@ -1,5 +1,5 @@
-//! What the Worker knows of the origin's, and when it asks anew: contexts and sessions. An origin of the test's own, which
-//! the test answers for by hand, holds its answers back for as long as the case needs.
+//! What the Worker knows of the origin's, and when it asks anew: contexts and sessions. In most cases an origin of the
+//! test's own, which the test answers for by hand, holds its answers back for as long as the case needs.
 
 use std::convert::Infallible;
 
@@ -10,7 +10,7 @@ use edgechat_tests::{
     wait::bounded,
     world::{JWT_SECRET, World},
 };
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Collected, Full};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use reqwest::Method;
@@ -27,7 +27,9 @@ use shared::{
         claims::{AUDIENCE, Claims, ISSUER},
         native::SigningKey,
     },
+    chat::context::CONTEXT_BYTES,
     id::Id,
+    provider::ContentPart,
 };
 use tokio::{
     net::TcpListener,
@@ -101,7 +103,7 @@ async fn by_hand(
     sender: mpsc::UnboundedSender<Asked>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let what = format!("{} {}", request.method(), request.uri());
-    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
     let (status, text) = if what.ends_with("jwks.json") {
         (200, serde_json::to_string(&signing_key().jwk_set()).unwrap())
     } else {
@@ -241,4 +243,36 @@ async fn an_origin_that_does_not_answer_keeps_nobody_waiting() {
     let (reply, ()) = tokio::join!(ask("Three"), origin.takes_a_turn());
     let _ = reply.expect_status(201);
     assert_eq!(world.provider.calls(), 3);
+}
+
+#[tokio::test]
+async fn a_picture_that_has_no_room_takes_no_words_along() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    phone.say_and_persist(conversation, "I like birds").await;
+    let photo = json!({ "content": [
+        { "type": "text", "text": "What is this?" },
+        { "type": "image", "mime_type": "image/jpeg", "data": "A".repeat(CONTEXT_BYTES + 4) },
+    ] });
+    let sent = phone.message(conversation, &photo).send().await.expect_status(201).json::<SentMessage>();
+    phone.persisted(sent.turn_id).await;
+    // As the user object remembers it, and as the origin reads it.
+    for forgets in [false, true] {
+        if forgets {
+            world.kill_workerd().await;
+            world.start_workerd_without_objects().await;
+        }
+        let question = phone.say_and_persist(conversation, "Where does it live?").await;
+        let asked = world.provider.received().pop().unwrap().request.messages;
+        let said: Vec<_> = asked.iter().flat_map(|message| &message.parts).collect();
+        let text = |text: &str| ContentPart::Text(text.to_owned());
+        let words = [text("I like birds"), text("What is this?"), text("[image]")];
+        assert!(words.iter().all(|word| said.contains(&word)), "{forgets}: {said:?}");
+        assert!(said.iter().all(|part| matches!(part, ContentPart::Text(_))));
+        assert_eq!(said.last(), Some(&&text("Where does it live?")));
+        assert!(question.assistant_message.seq >= 6);
+    }
+    // The message itself keeps its picture.
+    assert_eq!(phone.messages(conversation).await[2], sent.user_message);
 }

@@ -188,7 +188,7 @@ async fn a_model_that_stops_for_a_reason_has_completed(#[case] reason: FinishRea
 
 #[tokio::test]
 async fn a_provider_that_falls_silent_runs_out_of_time() {
-    const PATIENCE: Duration = Duration::from_secs(300);
+    const PATIENCE: Duration = Duration::from_mins(5);
     let world = World::start().await;
     let phone = world.phone().await;
     let (by_stream, midway) = (phone.conversation().await, phone.conversation().await);

@@ -57,6 +57,7 @@ macro_rules! suite {
             large_messages_make_short_pages
             one_message_is_a_page_however_large
             a_context_has_the_newest_that_fit
+            a_context_reads_no_more_than_its_bound
         }
         $crate::store::contract::run_suite! { changes on $open;
             every_kind_of_change_has_a_later_place

@@ -11,7 +11,7 @@ use shared::{
 use super::samples::{START, conversation, delivery, id, picture};
 use crate::store::{
     Chats,
-    chats::{Messages, MessagesPage, PAGE_BYTES},
+    chats::{CONTEXT_READ_BYTES, Messages, MessagesPage, PAGE_BYTES},
 };
 
 type Store = Arc<dyn Chats>;
@@ -93,10 +93,29 @@ pub(super) async fn one_message_is_a_page_however_large(store: Store) {
 pub(super) async fn a_context_has_the_newest_that_fit(store: Store) {
     let conversation = pictures(&store, 3, CONTEXT_BYTES + 1).await;
     let context = store.context(id(OWNER), conversation).await.unwrap().unwrap();
-    // Where the next message stands is known nevertheless.
-    assert_eq!((context.last_seq, context.messages.len()), (6, 0));
+    // Pictures that are too large are left out, and what was said with them stays.
+    assert_eq!((context.last_seq, seqs(&context.messages)), (6, (1..=6).collect()));
+    assert!(context.messages.iter().all(|message| !message.content.is_empty() && !has_pictures(message)));
     add(&store, conversation, 4..=8, CONTEXT_BYTES / 7).await;
     let context = store.context(id(OWNER), conversation).await.unwrap().unwrap();
-    assert_eq!((context.last_seq, seqs(&context.messages)), (16, (11..=16).collect()));
+    assert_eq!((context.last_seq, seqs(&context.messages)), (16, (1..=16).collect()));
+    let with_pictures = context.messages.iter().filter(|message| has_pictures(message));
+    assert_eq!(with_pictures.map(|message| message.seq).collect::<Vec<_>>(), (11..=16).collect::<Vec<_>>());
     assert!(context.messages.iter().map(Message::content_bytes).sum::<usize>() <= CONTEXT_BYTES);
+}
+
+pub(super) async fn a_context_reads_no_more_than_its_bound(store: Store) {
+    const LARGE_ENOUGH: u32 = 4;
+    let bytes = CONTEXT_READ_BYTES / 5;
+    let conversation = pictures(&store, LARGE_ENOUGH, bytes).await;
+    let context = store.context(id(OWNER), conversation).await.unwrap().unwrap();
+    // Where the next message stands is known nevertheless.
+    assert_eq!((context.last_seq, seqs(&context.messages)), (8, (5..=8).collect()));
+    add(&store, conversation, 5..=5, CONTEXT_READ_BYTES + 1).await;
+    let context = store.context(id(OWNER), conversation).await.unwrap().unwrap();
+    assert_eq!((context.last_seq, context.messages.len()), (10, 0));
+}
+
+fn has_pictures(message: &Message) -> bool {
+    message.content_bytes() > message.content.len()
 }
