@@ -2,7 +2,7 @@
 
 use js_sys::Uint8Array;
 use shared::{
-    chat::turn::MAX_ANSWER_BYTES,
+    chat::record::MAX_ANSWER_BYTES,
     provider::{ModelRequest, ProviderFailure, gemini, registry::Model},
 };
 use wasm_bindgen_futures::JsFuture;

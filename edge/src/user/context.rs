@@ -96,7 +96,7 @@ impl User {
     }
 
     /// Adds an ended turn to the context of its conversation.
-    pub(super) fn grow_context(&self, record: &shared::chat::turn::TurnRecord) {
+    pub(super) fn grow_context(&self, record: &shared::chat::record::TurnRecord) {
         if let Some(cached) = self.contexts.borrow_mut().cached.get_mut(&record.user_message.conversation_id)
         {
             let (user, assistant) = (record.user_message.clone(), record.assistant_message.clone());

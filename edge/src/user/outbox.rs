@@ -39,18 +39,20 @@ impl User {
         self.remember(cell);
     }
 
+    /// Stores the last events and the end, without an await between them. Where that cannot be, storage at least learns
+    /// that the turn runs no more.
     fn store_end(&self, cell: &TurnCell, now: Timestamp) -> Result<()> {
-        let saved = match cell.state() {
-            None => return Ok(()),
-            Some(state) => {
-                let tail = state.log().unsaved();
-                // The first delivery goes out at once; the alarm looks after it only should this process die.
-                self.store()?.end_turn(state.record(), tail, heartbeat(now))?;
-                state.log().last_id()
-            }
+        let stored = self.checkpoint(cell);
+        let Some(state) = cell.state() else {
+            return Ok(());
         };
-        cell.change(|state| state.mark_saved(saved));
-        Ok(())
+        // The first delivery goes out at once; the alarm looks after it only should this process die.
+        let deliver_at = heartbeat(now);
+        let stored = stored.and_then(|()| self.store()?.end_turn(state.record(), deliver_at));
+        if stored.is_err() {
+            self.store()?.end_turn(&state.record().without_answer(), deliver_at)?;
+        }
+        stored
     }
 
     /// Tries to deliver an ended turn, and notes how it went.

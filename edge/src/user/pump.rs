@@ -140,21 +140,22 @@ impl User {
             watch.told = now;
             cell.ping();
         }
-        self.checkpoint(cell);
+        // When that fails the turn goes on; the next checkpoint has these events too.
+        if let Err(error) = self.checkpoint(cell) {
+            worker::console_error!("turn {}: checkpoint: {error}", cell.id);
+        }
         Ok(())
     }
 
-    /// Stores the events that storage lacks. When that fails the turn goes on; the next checkpoint has them too.
-    fn checkpoint(&self, cell: &TurnCell) {
-        let Some(segment) = cell.state().and_then(|state| state.log().unsaved()) else {
-            return;
-        };
-        let last_id = segment.last_id;
-        match self.store().and_then(|store| store.checkpoint(cell.id, segment)) {
-            Ok(()) => {
-                cell.change(|state| state.mark_saved(last_id));
-            }
-            Err(error) => worker::console_error!("turn {}: checkpoint: {error}", cell.id),
+    /// Stores the events that storage lacks.
+    pub(super) fn checkpoint(&self, cell: &TurnCell) -> worker::Result<()> {
+        loop {
+            let Some(segment) = cell.state().and_then(|state| state.log().unsaved()) else {
+                return Ok(());
+            };
+            let last_id = segment.last_id;
+            self.store()?.checkpoint(cell.id, segment)?;
+            cell.change(|state| state.mark_saved(last_id));
         }
     }
 }

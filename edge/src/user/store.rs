@@ -5,7 +5,7 @@
 
 use shared::{
     api::internal::ConversationContext,
-    chat::{admission::KnownKey, log::Segment, turn::TurnRecord},
+    chat::{admission::KnownKey, log::Segment, record::TurnRecord},
     id::Id,
     limits::daily::DailyCount,
     time::Timestamp,
@@ -15,6 +15,7 @@ use worker::{Error, Result, SqlStorage, SqlStorageValue as Value, State};
 /// Deliveries one round of the outbox takes up.
 const DELIVERIES_A_ROUND: i64 = 16;
 
+/// `tail_first_id` and `tail` are of an earlier version, which put a turn's last events into its row.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS turns (
         id TEXT PRIMARY KEY,
@@ -131,22 +132,19 @@ impl Store {
         )
     }
 
-    /// A turn has ended: its record, its last events, and when the outbox looks after it.
-    pub fn end_turn(&self, record: &TurnRecord, tail: Option<Segment>, deliver_at: Timestamp) -> Result<()> {
-        let (first_id, frames) = match tail {
-            Some(segment) => (number(segment.first_id), Value::String(segment.frames)),
-            None => (Value::Null, Value::Null),
-        };
+    /// A turn has ended, and all its events are stored: its record, and when the outbox looks after it.
+    pub fn end_turn(&self, record: &TurnRecord, deliver_at: Timestamp) -> Result<()> {
         self.run(
-            "UPDATE turns SET running = 0, record = ?, tail_first_id = ?, tail = ?, deliver_at_ms = ? WHERE id = ?",
-            vec![json(record)?, first_id, frames, Value::Integer(deliver_at.as_millis()), text(record.turn_id)],
+            "UPDATE turns SET running = 0, record = ?, deliver_at_ms = ? WHERE id = ?",
+            vec![json(record)?, Value::Integer(deliver_at.as_millis()), text(record.turn_id)],
         )
     }
 
-    /// The origin has the turn.
+    /// The origin has the turn. It runs no more, should its end not have been stored: without its token nobody could deliver
+    /// it again.
     pub fn delivered(&self, turn: Id) -> Result<()> {
         self.run(
-            "UPDATE turns SET persisted = 1, deliver_at_ms = NULL, token = '' WHERE id = ?",
+            "UPDATE turns SET running = 0, persisted = 1, deliver_at_ms = NULL, token = '' WHERE id = ?",
             vec![text(turn)],
         )
     }

@@ -17,6 +17,9 @@ use crate::{
 /// The type of the events that carry words.
 pub const DELTA: &str = "message.delta";
 
+/// The type of the event that has the whole answer.
+pub const MESSAGE: &str = "message.completed";
+
 /// One event of a turn.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event<'a> {
@@ -116,11 +119,16 @@ impl Event<'_> {
             Self::Started(_) => "turn.started",
             Self::Delta(_) => DELTA,
             Self::ToolCall(_) => "tool.call",
-            Self::Message(_) => "message.completed",
+            Self::Message(_) => MESSAGE,
             Self::Completed(_) => "turn.completed",
             Self::Ended(status, _) => terminal_name(*status),
             Self::Reset(_) => "reset",
         }
+    }
+
+    /// Whether it follows from the turn's record, so that who has that need not keep the event.
+    pub const fn follows_from_record(&self) -> bool {
+        matches!(self, Self::Message(_) | Self::Completed(_) | Self::Ended(..))
     }
 
     /// Appends the event as it goes over the wire.

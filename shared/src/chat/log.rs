@@ -5,8 +5,11 @@
 
 use std::borrow::Cow;
 
-use super::event::{DELTA, Delta, Event, Reset, is_terminal};
+use super::event::{DELTA, Delta, Event, MESSAGE, Reset, is_terminal};
 use crate::sse;
+
+/// Bytes of a [`Segment`] at most, unless one event alone is longer: a value the platform's storage takes.
+pub const MAX_SEGMENT_BYTES: usize = 1024 * 1024;
 
 /// The events of one turn.
 #[derive(Clone, Debug, Default)]
@@ -16,11 +19,13 @@ pub struct EventLog {
     ends: Vec<usize>,
     /// How many events storage has.
     saved: usize,
+    /// How many it is to have: those after them follow from the turn's record, and are made anew from that.
+    to_save: usize,
     /// The last id that survived a restart, and the text at that point.
     recovered: Option<(u64, String)>,
 }
 
-/// Events that storage does not have yet.
+/// Events that follow each other, and that storage does not have yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// The id of the first.
@@ -38,6 +43,8 @@ pub struct Restored {
     pub log: EventLog,
     /// The text of its deltas.
     pub text: String,
+    /// Whether the event with the whole answer is among them.
+    pub whole: bool,
     /// Whether its terminal event is among them.
     pub closed: bool,
 }
@@ -48,6 +55,9 @@ impl EventLog {
         let id = self.last_id() + 1;
         event.write(&mut self.bytes, id);
         self.ends.push(self.bytes.len());
+        if !event.follows_from_record() {
+            self.to_save = self.ends.len();
+        }
         id
     }
 
@@ -78,26 +88,35 @@ impl EventLog {
 
     fn tail(&self, after: u64) -> &[u8] {
         let at = usize::try_from(after).unwrap_or(usize::MAX);
-        let from = match at.checked_sub(1) {
-            None => 0,
-            Some(last_held) => self.ends.get(last_held).copied().unwrap_or(self.bytes.len()),
-        };
-        self.bytes.get(from..).unwrap_or_default()
+        self.bytes.get(self.end_of(at)..).unwrap_or_default()
     }
 
-    /// The events storage does not have yet. Call [`Self::mark_saved`] with its `last_id` once it has them.
+    /// Where the first `count` events end in `bytes`.
+    fn end_of(&self, count: usize) -> usize {
+        match count.checked_sub(1) {
+            None => 0,
+            Some(last) => self.ends.get(last).copied().unwrap_or(self.bytes.len()),
+        }
+    }
+
+    /// The next events that storage lacks, as many as fit in [`MAX_SEGMENT_BYTES`] and at least one. Call
+    /// [`Self::mark_saved`] with its `last_id` once it has them, and ask again.
     pub fn unsaved(&self) -> Option<Segment> {
-        let saved = self.saved as u64;
-        (saved < self.last_id()).then(|| Segment {
-            first_id: saved + 1,
-            last_id: self.last_id(),
-            frames: String::from_utf8_lossy(self.tail(saved)).into_owned(),
+        let from = self.end_of(self.saved);
+        let waiting = self.ends.get(self.saved..self.to_save).filter(|waiting| !waiting.is_empty())?;
+        let count = waiting.partition_point(|end| end - from <= MAX_SEGMENT_BYTES).max(1);
+        let last = self.saved + count;
+        let frames = self.bytes.get(from..self.end_of(last)).unwrap_or_default();
+        Some(Segment {
+            first_id: self.saved as u64 + 1,
+            last_id: last as u64,
+            frames: String::from_utf8_lossy(frames).into_owned(),
         })
     }
 
     /// Storage has every event up to this id.
     pub fn mark_saved(&mut self, last_id: u64) {
-        self.saved = usize::try_from(last_id).unwrap_or(usize::MAX).min(self.ends.len());
+        self.saved = usize::try_from(last_id).unwrap_or(usize::MAX).min(self.to_save);
     }
 
     /// The log as storage has it. `segments` come in order; a gap ends the log, for what follows a gap was never durable
@@ -117,6 +136,7 @@ impl EventLog {
                 {
                     restored.text.push_str(&delta.text);
                 }
+                restored.whole |= frame.event == MESSAGE;
                 restored.closed = is_terminal(&frame.event);
                 let id = log.last_id() + 1;
                 sse::encode(&mut log.bytes, Some(id), &frame.event, &frame.data);
@@ -124,6 +144,7 @@ impl EventLog {
             }
         }
         log.saved = log.ends.len();
+        log.to_save = log.saved;
         restored
     }
 
@@ -187,6 +208,22 @@ mod tests {
             prop_assert!(!restored.closed);
             prop_assert_eq!(restored.log.read(0).unwrap().0, log.read(0).unwrap().0);
         }
+    }
+
+    #[test]
+    fn what_is_stored_at_once_is_bounded() {
+        let sizes = [MAX_SEGMENT_BYTES / 2, MAX_SEGMENT_BYTES / 2, 10, 10, 2 * MAX_SEGMENT_BYTES, 10];
+        let mut log = log_of(&sizes.map(|size| "x".repeat(size)));
+        let mut stored = Vec::new();
+        while let Some(segment) = log.unsaved() {
+            log.mark_saved(segment.last_id);
+            stored.push(segment);
+        }
+        let ids: Vec<_> = stored.iter().map(|segment| (segment.first_id, segment.last_id)).collect();
+        assert_eq!(ids, [(1, 1), (2, 4), (5, 5), (6, 6)]);
+        let restored = EventLog::restore(stored.iter().map(|s| (s.first_id, s.frames.as_str())));
+        assert_eq!(restored.log.read(0), log.read(0));
+        assert_eq!(restored.log.unsaved(), None);
     }
 
     #[test]

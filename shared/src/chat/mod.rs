@@ -3,6 +3,7 @@
 //! - [`admission`]: may this message run, or is it one that runs already?
 //! - [`context`]: what of a conversation goes to the model
 //! - [`turn`]: the state machine of a turn
+//! - [`record`]: what of a turn is stored
 //! - [`event`]: what its readers see
 //! - [`log`]: the numbered events of a turn, and where a reader goes on
 //! - [`delivery`]: when the outbox tries again, and looks again
@@ -12,4 +13,5 @@ pub mod context;
 pub mod delivery;
 pub mod event;
 pub mod log;
+pub mod record;
 pub mod turn;

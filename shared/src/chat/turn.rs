@@ -8,11 +8,10 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
-
 use super::{
     event::{self, Delta, Event, Started},
     log::{EventLog, Restored},
+    record::{self, MAX_ANSWER_BYTES, TurnRecord},
 };
 use crate::{
     api::{
@@ -25,10 +24,6 @@ use crate::{
     provider::{ModelEvent, ProviderFailure, StreamEnd},
     time::Timestamp,
 };
-
-/// Bytes of an answer's text at most: more than the most tokens of any model come to, and little enough that a turn is
-/// always delivered.
-pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 /// What a turn is about, fixed when it is taken on.
 #[derive(Clone, Debug)]
@@ -55,37 +50,16 @@ pub struct TurnSpec {
     pub created_at: Timestamp,
 }
 
-/// What of a turn is stored: written when it begins and when it ends.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TurnRecord {
-    /// The turn's id.
-    pub turn_id: Id,
-    /// Whose it is.
-    pub user_id: Id,
-    /// The user's message.
-    pub user_message: Message,
-    /// The answer; its text is complete once the turn has ended.
-    pub assistant_message: Message,
-    /// The model's alias.
-    pub model: String,
-    /// What it used so far.
-    pub usage: Usage,
-    /// Why it did not complete.
-    pub error: Option<TurnError>,
-    /// Whether the origin has it.
-    pub persisted: bool,
-    /// When it was taken on.
-    pub created_at: Timestamp,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-}
-
 /// A turn in memory: its record and its events.
 #[derive(Clone, Debug)]
 pub struct TurnState {
     record: TurnRecord,
     log: EventLog,
     closed: bool,
+    /// Bytes the answer may still take.
+    room: usize,
+    /// Whether the answer went on when there was no room left.
+    too_long: bool,
     /// How the provider failed, for whoever waits for the answer. Not stored.
     failure: Option<ProviderFailure>,
 }
@@ -155,7 +129,7 @@ impl TurnState {
             created_at,
             finished_at: None,
         };
-        Self { record, log, closed: false, failure: None }
+        Self { record, log, closed: false, room: MAX_ANSWER_BYTES, too_long: false, failure: None }
     }
 
     /// A turn as storage has it after a restart. One that was running is over: it ends as interrupted, with the text that
@@ -166,15 +140,22 @@ impl TurnState {
         segments: impl IntoIterator<Item = (u64, &'a str)>,
         now: Timestamp,
     ) -> Self {
-        let Restored { log, text, closed } = EventLog::restore(segments);
+        let Restored { log, text, whole, closed } = EventLog::restore(segments);
         let running = !record.assistant_message.status.is_terminal();
-        let mut turn = Self { record, log, closed, failure: None };
+        let mut turn = Self { record, log, closed, room: 0, too_long: false, failure: None };
         if running {
             turn.record.assistant_message.content.clone_from(&text);
             turn.end(Ending::Interrupted, now);
         }
-        if turn.record.assistant_message.status == TurnStatus::Interrupted {
-            turn.log.cut_short(&text);
+        match turn.record.assistant_message.status {
+            TurnStatus::Interrupted => {
+                turn.log.cut_short(&text);
+                turn.record.recover_answer(text);
+            }
+            TurnStatus::Completed if !whole => {
+                turn.log.push(&Event::Message(&turn.record.assistant_message));
+            }
+            _ => {}
         }
         turn
     }
@@ -199,9 +180,10 @@ impl TurnState {
         !self.record.assistant_message.status.is_terminal()
     }
 
-    /// Whether the answer is longer than any should be; its turn is to end as failed.
+    /// Whether the answer is longer than [`MAX_ANSWER_BYTES`]: what is over was dropped, and the turn ends as one whose
+    /// provider failed.
     pub const fn is_too_long(&self) -> bool {
-        self.record.assistant_message.content.len() > MAX_ANSWER_BYTES
+        self.too_long
     }
 
     /// Whether its terminal event is out: readers are done.
@@ -216,8 +198,13 @@ impl TurnState {
         }
         match said {
             ModelEvent::TextDelta(text) => {
-                self.log.push(&Event::Delta(Delta { text: Cow::Borrowed(&text) }));
-                self.record.assistant_message.content.push_str(&text);
+                let (fits, room) = record::fitting(&text, self.room);
+                self.room = room;
+                self.too_long |= fits.len() < text.len();
+                if !fits.is_empty() {
+                    self.log.push(&Event::Delta(Delta { text: Cow::Borrowed(fits) }));
+                    self.record.assistant_message.content.push_str(fits);
+                }
             }
             ModelEvent::Usage(usage) => self.record.usage = usage,
             ModelEvent::Finish(reason) => self.record.assistant_message.finish_reason = Some(reason),
@@ -232,6 +219,10 @@ impl TurnState {
             return;
         }
         let now = now.max(self.record.created_at);
+        let ending = match ending {
+            Ending::Answered(_) if self.too_long => Ending::Failed(ProviderFailure::TooLarge),
+            ending => ending,
+        };
         let (status, error) = self.outcome(ending);
         if let Ending::Failed(failure) = ending {
             self.failure = Some(failure);
@@ -417,6 +408,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::api::chat::SendMessage;
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
 
@@ -425,7 +417,11 @@ mod tests {
     }
 
     fn begun() -> TurnState {
-        TurnState::begin(TurnSpec {
+        TurnState::begin(spec())
+    }
+
+    fn spec() -> TurnSpec {
+        TurnSpec {
             turn_id: id(1),
             user_id: id(2),
             conversation_id: id(3),
@@ -436,7 +432,7 @@ mod tests {
             parts: vec![Part::Text { text: "Hello".to_owned() }],
             model: "fast".to_owned(),
             created_at: NOW,
-        })
+        }
     }
 
     fn spoken() -> TurnState {
@@ -617,15 +613,80 @@ mod tests {
     fn a_restart_between_end_and_close_closes_once() {
         let mut turn = spoken();
         turn.end(Ending::Cancelled, NOW);
-        let (record, before) = (turn.record().clone(), turn.log().unsaved().unwrap());
+        let (record, before) = (turn.record().clone(), turn.log().unsaved().unwrap().frames);
         turn.close();
-        let after = turn.log().unsaved().unwrap();
-        for (segment, closed) in [(before, false), (after, true)] {
-            let mut back = TurnState::restore(record.clone(), [(1, segment.frames.as_str())], NOW);
+        // No version stored the terminal event; should it be there, it is not told twice.
+        let after = String::from_utf8(turn.log().read(0).unwrap().0.to_vec()).unwrap();
+        for (frames, closed) in [(before, false), (after, true)] {
+            let mut back = TurnState::restore(record.clone(), [(1, frames.as_str())], NOW);
             assert_eq!(back.is_closed(), closed);
             back.close();
             assert_eq!(back.log().read(0), turn.log().read(0));
         }
+    }
+
+    #[test]
+    fn the_whole_message_is_made_anew_from_the_record() {
+        let mut turn = spoken();
+        turn.hear(ModelEvent::Finish(FinishReason::Stop));
+        turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+        let stored = turn.log().unsaved().unwrap().frames;
+        assert_eq!(names(stored.as_bytes()), ["turn.started", "message.delta", "message.delta"]);
+        // An earlier version stored it.
+        let earlier = String::from_utf8(turn.log().read(0).unwrap().0.to_vec()).unwrap();
+        assert!(names(earlier.as_bytes()).contains(&"message.completed".to_owned()));
+        let record = serde_json::to_string(turn.record()).unwrap();
+        turn.close();
+        for frames in [stored, earlier] {
+            let record = serde_json::from_str(&record).unwrap();
+            let mut back = TurnState::restore(record, [(1, frames.as_str())], NOW);
+            assert_eq!((back.log().unsaved(), back.delivery()), (None, turn.delivery()));
+            back.close();
+            assert_eq!(back.log().read(0), turn.log().read(0));
+        }
+    }
+
+    #[test]
+    fn a_turn_whose_end_storage_does_not_take_was_interrupted() {
+        let mut turn = spoken();
+        let frames = turn.log().unsaved().unwrap().frames;
+        turn.hear(ModelEvent::TextDelta(" and more".to_owned()));
+        turn.hear(ModelEvent::Finish(FinishReason::Stop));
+        turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+        let stored = serde_json::to_string(&turn.record().without_answer()).unwrap();
+        assert!(!stored.contains("Hi you"));
+        let mut back =
+            TurnState::restore(serde_json::from_str(&stored).unwrap(), [(1, frames.as_str())], NOW);
+        back.close();
+        assert_eq!((back.view().status, back.view().text.as_str()), (TurnStatus::Interrupted, "Hi you"));
+        let delivery = back.delivery().unwrap();
+        assert!(delivery.assistant_message.is_plain());
+        assert_eq!((delivery.status, delivery.finished_at), (TurnStatus::Interrupted, NOW));
+        assert_eq!(names(&back.log().attach(4).0), ["reset"]);
+    }
+
+    #[rstest]
+    #[case::streamed(1_024)]
+    #[case::whole(MAX_ANSWER_BYTES + 1)]
+    fn an_answer_that_is_too_long_is_cut(#[case] piece: usize) {
+        let mut turn = begun();
+        for _ in 0..=MAX_ANSWER_BYTES / piece {
+            turn.hear(ModelEvent::TextDelta("x".repeat(piece)));
+        }
+        assert!(turn.is_too_long());
+        turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+        let view = turn.view();
+        assert_eq!((view.status, view.text.len()), (TurnStatus::Incomplete, MAX_ANSWER_BYTES));
+        assert_eq!(view.error.unwrap().code, ErrorCode::ProviderError);
+    }
+
+    #[test]
+    fn the_longest_answer_is_whole() {
+        let mut turn = begun();
+        turn.hear(ModelEvent::TextDelta("x".repeat(MAX_ANSWER_BYTES)));
+        assert!(!turn.is_too_long());
+        turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+        assert_eq!(turn.view().status, TurnStatus::Completed);
     }
 
     #[test]
@@ -647,5 +708,55 @@ mod tests {
         assert_eq!(served(5), (vec![], vec![]));
         assert_eq!(served(6), (end.to_vec(), vec![3, 4, 5]));
         assert_eq!(stored_view(stored).text, "Hi you");
+    }
+
+    /// What Cloudflare's documentation of Durable Objects allows a string and a table row of their SQLite.
+    const MOST_BYTES: usize = 2_000_000;
+    /// A row's other columns: the access token, the idempotency key (one byte a character), ids and numbers.
+    const OTHER_COLUMNS: usize =
+        crate::auth::claims::MAX_TOKEN_BYTES + crate::http::accept::MAX_IDEMPOTENCY_KEY_CHARS + 256;
+
+    fn large_turn(content: &serde_json::Value, said: &str, streamed: bool) -> (TurnState, Vec<usize>) {
+        let body = serde_json::to_vec(&serde_json::json!({ "content": content })).unwrap();
+        let message: SendMessage = crate::api::body::parse(&body).unwrap();
+        let parts = message.content.into_parts();
+        let mut turn = TurnState::begin(TurnSpec { parts, ..spec() });
+        if streamed {
+            while !turn.is_too_long() {
+                turn.hear(ModelEvent::TextDelta(said.repeat(20)));
+            }
+        } else {
+            turn.hear(ModelEvent::TextDelta(said.repeat(1024 * 1024 / said.len() + 1)));
+        }
+        turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+        let mut sizes = vec![serde_json::to_string(turn.record()).unwrap().len() + OTHER_COLUMNS];
+        while let Some(segment) = turn.log().unsaved() {
+            sizes.push(segment.frames.len() + 256);
+            turn.mark_saved(segment.last_id);
+        }
+        (turn, sizes)
+    }
+
+    #[rstest]
+    fn the_largest_turn_fits_in_storage(
+        #[values("one text", "all texts", "picture and text")] asked: &str,
+        #[values("x", "\n", "\u{1}", "é", "😀", "\"some words, \\ and so on\"\n")] said: &str,
+        #[values(true, false)] streamed: bool,
+    ) {
+        const ROOM: usize = crate::api::body::MAX_BODY_BYTES;
+        let content = match asked {
+            "one text" => serde_json::json!("\u{1}".repeat(100_000)),
+            "all texts" => {
+                let part = serde_json::json!({ "type": "text", "text": "\u{1}".repeat(100_000 / 16) });
+                serde_json::json!(vec![part; 16])
+            }
+            _ => serde_json::json!([
+                { "type": "text", "text": "\u{1}".repeat(100_000) },
+                { "type": "image", "mime_type": "image/png", "data": "A".repeat((ROOM - 600_200) / 4 * 4) },
+            ]),
+        };
+        let (turn, sizes) = large_turn(&content, said, streamed);
+        assert!(sizes.iter().all(|size| *size < MOST_BYTES), "{sizes:?}");
+        assert_eq!(turn.view().status, TurnStatus::Incomplete);
     }
 }

@@ -12,8 +12,10 @@ use serde_json::json;
 use shared::{
     api::{
         ErrorCode,
-        chat::{Turn, TurnStatus},
+        body::MAX_BODY_BYTES,
+        chat::{SentMessage, Turn, TurnStatus},
     },
+    chat::record::MAX_ANSWER_BYTES,
     id::Id,
 };
 
@@ -194,7 +196,7 @@ async fn a_turn_whose_events_are_gone_is_served_from_the_origin() {
 
 #[tokio::test]
 async fn a_reader_that_does_not_read_holds_up_nobody() {
-    const KIBIBYTES: usize = 1_024;
+    const KIBIBYTES: usize = MAX_ANSWER_BYTES / 1_024;
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -292,4 +294,41 @@ async fn a_cursor_that_is_no_number_is_refused() {
     let (turn, _) = finished(&phone, conversation).await;
     let path = format!("{}/events?after=soon", turn_path(turn));
     phone.client.get(&path).send().await.problem(ErrorCode::InvalidRequest);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_cut_and_kept() {
+    const KIBIBYTES: usize = MAX_ANSWER_BYTES / 1_024 + 8;
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    // As large as a picture may be that somebody asks about.
+    let body = json!({ "content": [
+        { "type": "text", "text": "What is this?" },
+        { "type": "image", "mime_type": "image/png", "data": "A".repeat(MAX_BODY_BYTES - 1_024) },
+    ]});
+    let long = || Script::pieces((0..KIBIBYTES).map(|_| "x".repeat(1_024)));
+    world.provider.will(long());
+    let events = phone.message(conversation, &body).stream().await.rest().await;
+    let (turn, end) = (events[0].turn_id(), events.last().unwrap());
+    assert_eq!((end.kind.as_str(), &end.data["code"]), ("turn.incomplete", &json!("provider_error")));
+    assert_eq!(text_of(&events).len(), MAX_ANSWER_BYTES);
+    world.provider.will(long());
+    let whole: SentMessage = phone.message(conversation, &body).send().await.expect_status(201).json();
+    assert_eq!(
+        (whole.status, whole.assistant_message.content.len()),
+        (TurnStatus::Incomplete, MAX_ANSWER_BYTES)
+    );
+
+    // The origin has both, and so has a worker that starts anew.
+    for turn in [turn, whole.turn_id] {
+        let before = phone.persisted(turn).await;
+        world.kill_workerd().await;
+        world.start_workerd().await;
+        assert_eq!((before.status, before.text.len()), (TurnStatus::Incomplete, MAX_ANSWER_BYTES));
+        assert_eq!(phone.turn(turn).await, before);
+    }
+    let lengths: Vec<_> =
+        phone.messages(conversation).await.iter().map(|message| message.content.len()).collect();
+    assert_eq!(lengths, [13, MAX_ANSWER_BYTES, 13, MAX_ANSWER_BYTES]);
 }

@@ -1,0 +1,233 @@
+//! What of a turn is stored, in a row of the user object's database. The words are in it once: what can be told from the
+//! rest is left out, so that the largest question and the longest answer fit in one row of the platform's.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::{
+        chat::{Message, Part, TurnError, TurnStatus},
+        usage::Usage,
+    },
+    id::Id,
+    time::Timestamp,
+};
+
+/// Bytes of an answer's text at most, as JSON writes it: more than the most tokens of any model come to, and little enough
+/// that a row holds it beside the largest message of a user.
+pub const MAX_ANSWER_BYTES: usize = 512 * 1024;
+
+/// What of a turn is stored: written when it begins and when it ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TurnRecord {
+    /// The turn's id.
+    pub turn_id: Id,
+    /// Whose it is.
+    pub user_id: Id,
+    /// The user's message.
+    #[serde(with = "compact")]
+    pub user_message: Message,
+    /// The answer; its text is complete once the turn has ended.
+    #[serde(with = "compact")]
+    pub assistant_message: Message,
+    /// The model's alias.
+    pub model: String,
+    /// What it used so far.
+    pub usage: Usage,
+    /// Why it did not complete.
+    pub error: Option<TurnError>,
+    /// Whether the origin has it.
+    pub persisted: bool,
+    /// When it was taken on.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl TurnRecord {
+    /// What to store of a turn that has ended when storage does not take its record: that it was interrupted, which is what
+    /// it is should this process end before the origin has it. Its text is then that of the events which storage has.
+    #[must_use]
+    pub fn without_answer(&self) -> Self {
+        let answer = Message {
+            content: String::new(),
+            parts: Vec::new(),
+            status: TurnStatus::Interrupted,
+            finish_reason: None,
+            ..self.assistant_message.clone()
+        };
+        Self { assistant_message: answer, error: None, ..self.clone() }
+    }
+
+    /// Gives an answer without words those that its events have.
+    pub(super) fn recover_answer(&mut self, text: String) {
+        let answer = &mut self.assistant_message;
+        if answer.content.is_empty() && !text.is_empty() {
+            answer.parts = vec![Part::Text { text: text.clone() }];
+            answer.content = text;
+        }
+    }
+}
+
+/// As much of a text as fits in `room` bytes of JSON, and the bytes that are left.
+pub(super) fn fitting(text: &str, room: usize) -> (&str, usize) {
+    let mut left = room;
+    for (at, c) in text.char_indices() {
+        match left.checked_sub(json_bytes(c)) {
+            Some(rest) => left = rest,
+            None => return (text.get(..at).unwrap_or_default(), left),
+        }
+    }
+    (text, left)
+}
+
+/// How many bytes a character takes in a string of JSON (RFC 8259, section 7), as it is written here.
+const fn json_bytes(c: char) -> usize {
+    match c {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '\0'..='\u{1f}' => 6,
+        _ => c.len_utf8(),
+    }
+}
+
+/// A message that says every word once: in its text when its parts are only that, else in its parts. One that says them
+/// twice, as an earlier version wrote it, is read as well.
+mod compact {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::api::chat::{Message, Part, joined_text};
+
+    pub(super) fn serialize<S: Serializer>(message: &Message, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut message = message.clone();
+        if !message.content.is_empty() {
+            if message.is_plain() {
+                message.parts.clear();
+            } else if message.content == joined_text(&message.parts) {
+                message.content.clear();
+            }
+        }
+        message.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Message, D::Error> {
+        let mut message = Message::deserialize(deserializer)?;
+        if message.content.is_empty() {
+            message.content = joined_text(&message.parts);
+        } else if message.parts.is_empty() {
+            message.parts = vec![Part::Text { text: message.content.clone() }];
+        }
+        Ok(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::chat::{Role, joined_text};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
+
+    fn message(parts: Vec<Part>) -> Message {
+        let id = Id::new(NOW, [1; 10]);
+        Message {
+            id,
+            conversation_id: id,
+            turn_id: id,
+            parent_id: None,
+            seq: 1,
+            role: Role::User,
+            content: joined_text(&parts),
+            parts,
+            status: TurnStatus::Completed,
+            finish_reason: None,
+            model: None,
+            usage: None,
+            tool_calls: Vec::new(),
+            created_at: NOW,
+            updated_at: NOW,
+        }
+    }
+
+    fn record(asked: Vec<Part>, answered: Vec<Part>) -> TurnRecord {
+        let id = Id::new(NOW, [2; 10]);
+        TurnRecord {
+            turn_id: id,
+            user_id: id,
+            user_message: message(asked),
+            assistant_message: message(answered),
+            model: "fast".to_owned(),
+            usage: Usage::default(),
+            error: None,
+            persisted: false,
+            created_at: NOW,
+            finished_at: None,
+        }
+    }
+
+    fn part() -> impl Strategy<Value = Part> {
+        let text = any::<String>().prop_map(|text| Part::Text { text });
+        let image = any::<String>().prop_map(|data| Part::Image {
+            mime_type: Some("image/png".to_owned()),
+            data: Some(data),
+            file_id: None,
+        });
+        prop_oneof![text, image]
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_is_read_as_it_was_written(
+            asked in prop::collection::vec(part(), 0..4),
+            answered in prop::option::of(any::<String>()),
+        ) {
+            let answered = answered.map(|text| Part::Text { text });
+            let record = record(asked, answered.into_iter().collect());
+            let json = serde_json::to_string(&record).unwrap();
+            prop_assert_eq!(serde_json::from_str::<TurnRecord>(&json).unwrap(), record);
+        }
+
+        #[test]
+        fn what_fits_is_as_long_as_json_writes_it(text: String, room in 0usize..200) {
+            let (fits, left) = fitting(&text, room);
+            prop_assert!(text.starts_with(fits));
+            // Two more bytes are the quotes.
+            prop_assert_eq!(serde_json::to_string(fits).unwrap().len(), room - left + 2);
+            if let Some(next) = text.strip_prefix(fits).and_then(|rest| rest.chars().next()) {
+                prop_assert!(serde_json::to_string(&next).unwrap().len() > left + 2);
+            }
+        }
+    }
+
+    #[test]
+    fn every_control_character_is_counted_as_it_is_written() {
+        for c in (0..=0x100).filter_map(char::from_u32) {
+            assert_eq!(json_bytes(c) + 2, serde_json::to_string(&c).unwrap().len(), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn every_word_is_stored_once() {
+        let text = |text: &str| Part::Text { text: text.to_owned() };
+        let image = Part::Image { mime_type: None, data: None, file_id: Some("file".to_owned()) };
+        let json =
+            serde_json::to_string(&record(vec![text("Look: "), image, text("well?")], vec![text("Nice.")]));
+        let json = json.unwrap();
+        for word in ["Look", "well", "Nice"] {
+            assert_eq!(json.matches(word).count(), 1, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_is_read() {
+        let record =
+            record(vec![Part::Text { text: "Hello".to_owned() }], vec![Part::Text { text: "Hi".to_owned() }]);
+        let mut json: Value = serde_json::to_value(&record).unwrap();
+        for (message, text) in [("user_message", "Hello"), ("assistant_message", "Hi")] {
+            json[message]["content"] = json!(text);
+            json[message]["parts"] = json!([{ "type": "text", "text": text }]);
+        }
+        assert_eq!(serde_json::from_value::<TurnRecord>(json).unwrap(), record);
+    }
+}
