@@ -1,0 +1,359 @@
+//! A turn from its beginning to its end, over restarts, and its size.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    api::{body, chat::SendMessage},
+    auth::claims::MAX_TOKEN_BYTES,
+    http::accept::MAX_IDEMPOTENCY_KEY_CHARS,
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
+
+fn id(n: u8) -> Id {
+    Id::new(NOW, [n; 10])
+}
+
+fn begun() -> TurnState {
+    TurnState::begin(spec())
+}
+
+fn spec() -> TurnSpec {
+    TurnSpec {
+        turn_id: id(1),
+        user_id: id(2),
+        conversation_id: id(3),
+        user_message_id: id(4),
+        assistant_message_id: id(5),
+        last_seq: 6,
+        parent_id: Some(id(6)),
+        parts: vec![Part::Text { text: "Hello".to_owned() }],
+        model: "fast".to_owned(),
+        created_at: NOW,
+    }
+}
+
+fn spoken() -> TurnState {
+    let mut turn = begun();
+    turn.hear(ModelEvent::TextDelta("Hi ".to_owned()));
+    turn.hear(ModelEvent::TextDelta("you".to_owned()));
+    turn.hear(ModelEvent::Usage(Usage {
+        input_tokens: 3,
+        output_tokens: 2,
+        total_tokens: 5,
+        ..Usage::default()
+    }));
+    turn
+}
+
+fn names(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().filter_map(|line| line.strip_prefix("event: ")).map(str::to_owned).collect()
+}
+
+fn ids(bytes: &[u8]) -> Vec<u64> {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().filter_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().unwrap()).collect()
+}
+
+/// What the origin makes of a delivery.
+fn stored(delivery: TurnDelivery) -> StoredTurn {
+    StoredTurn {
+        last_event_id: delivery.last_event_id,
+        error: delivery.error,
+        user_message: delivery.user_message,
+        assistant_message: delivery.assistant_message,
+        finished_at: delivery.finished_at,
+    }
+}
+
+#[test]
+fn a_turn_that_completes_tells_all_in_order() {
+    let mut turn = spoken();
+    turn.hear(ModelEvent::Finish(FinishReason::Stop));
+    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW.plus_millis(9));
+    let delivery = turn.delivery().unwrap();
+    turn.mark_persisted();
+    turn.close();
+    turn.close();
+    let (bytes, last) = turn.log().read(0).unwrap();
+    assert_eq!(
+        names(bytes),
+        ["turn.started", "message.delta", "message.delta", "message.completed", "turn.completed"]
+    );
+    assert_eq!((ids(bytes), last), (vec![1, 2, 3, 4, 5], 5));
+    assert!(String::from_utf8_lossy(bytes).ends_with("\"persisted\":true}\n\n"));
+    assert_eq!(delivery.last_event_id, 5);
+    let answer = turn.answer().unwrap();
+    assert_eq!((answer.user_message.seq, answer.assistant_message.seq), (7, 8));
+    assert_eq!(answer.assistant_message.content, "Hi you");
+    assert_eq!(answer.usage.unwrap().total_tokens, 5);
+    assert_eq!(turn.view().text, "Hi you");
+}
+
+#[rstest]
+#[case(true, Ending::Answered(StreamEnd::Incomplete), "turn.incomplete", Some(ErrorCode::ProviderError))]
+#[case(
+    true,
+    Ending::Failed(ProviderFailure::Disconnected),
+    "turn.incomplete",
+    Some(ErrorCode::ProviderUnavailable)
+)]
+#[case(true, Ending::Cancelled, "turn.cancelled", None)]
+#[case(true, Ending::Interrupted, "turn.interrupted", None)]
+#[case(false, Ending::Answered(StreamEnd::Incomplete), "turn.failed", Some(ErrorCode::ProviderError))]
+#[case(false, Ending::Answered(StreamEnd::Refused), "turn.failed", Some(ErrorCode::ProviderRefused))]
+#[case(false, Ending::Failed(ProviderFailure::Timeout), "turn.failed", Some(ErrorCode::ProviderTimeout))]
+#[case(false, Ending::Cancelled, "turn.cancelled", None)]
+fn every_other_end_is_named_truthfully(
+    #[case] spoke: bool,
+    #[case] ending: Ending,
+    #[case] name: &str,
+    #[case] code: Option<ErrorCode>,
+) {
+    let mut turn = if spoke { spoken() } else { begun() };
+    turn.end(ending, NOW);
+    turn.hear(ModelEvent::TextDelta("too late".to_owned()));
+    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    turn.close();
+    let (bytes, _) = turn.log().read(0).unwrap();
+    assert_eq!(names(bytes).last().unwrap(), name);
+    assert!(!names(bytes).contains(&"message.completed".to_owned()));
+    assert_eq!(turn.record().error.as_ref().map(|error| error.code), code);
+    let text = if spoke { "Hi you" } else { "" };
+    assert_eq!(turn.view().text, text);
+    match turn.answer() {
+        Ok(answer) => assert_eq!(answer.assistant_message.content, text),
+        Err(error) => assert_eq!((Some(error.code), spoke), (code, false)),
+    }
+}
+
+#[test]
+fn the_wait_the_provider_asks_for_reaches_who_waits() {
+    let mut turn = begun();
+    turn.end(Ending::Failed(ProviderFailure::RateLimited { retry_after_s: Some(37) }), NOW);
+    let error = turn.answer().unwrap_err();
+    assert_eq!((error.code, error.retry_after_s), (ErrorCode::ProviderUnavailable, Some(37)));
+    assert_eq!(error.detail, ErrorCode::ProviderUnavailable.default_detail());
+    // After a restart the error is still told; the wait is over by then.
+    let back = TurnState::restore(turn.record().clone(), [], NOW);
+    assert_eq!(back.answer().unwrap_err(), ErrorCode::ProviderUnavailable.into());
+}
+
+#[test]
+fn a_clock_that_was_set_back_ends_no_turn_before_it_began() {
+    let mut turn = spoken();
+    turn.end(Ending::Interrupted, NOW.plus_millis(-5_000));
+    let delivery = turn.delivery().unwrap();
+    assert_eq!((delivery.finished_at, delivery.assistant_message.updated_at), (NOW, NOW));
+}
+
+#[test]
+fn a_restart_ends_a_running_turn_with_its_checkpoint() {
+    let mut turn = spoken();
+    let record = turn.record().clone();
+    let checkpoint = turn.log().unsaved().unwrap();
+    turn.hear(ModelEvent::TextDelta(" lost".to_owned()));
+
+    let mut record = record;
+    record.assistant_message.content.clear();
+    let mut back = TurnState::restore(record, [(checkpoint.first_id, checkpoint.frames.as_str())], NOW);
+    assert!(!back.is_running() && !back.is_closed());
+    assert_eq!(back.view().status, TurnStatus::Interrupted);
+    assert_eq!(back.delivery().unwrap().assistant_message.content, "Hi you");
+    back.close();
+    let (reset, cursor) = back.log().attach(4);
+    assert_eq!(names(&reset), ["reset"]);
+    assert_eq!(names(back.log().read(cursor).unwrap().0), ["turn.interrupted"]);
+    assert_eq!(back.log().attach(3), (Vec::new(), 3));
+}
+
+#[test]
+fn every_start_after_the_restart_resets_who_holds_lost_words() {
+    let turn = spoken();
+    let frames = turn.log().unsaved().unwrap().frames;
+    let first = TurnState::restore(turn.record().clone(), [(1, frames.as_str())], NOW);
+    let mut back = TurnState::restore(first.record().clone(), [(1, frames.as_str())], NOW.plus_millis(9));
+    back.close();
+    assert_eq!(back.record(), first.record());
+    for after in [4, 5, 100_000] {
+        let (reset, cursor) = back.log().attach(after);
+        assert_eq!((names(&reset), ids(&reset)), (vec!["reset".to_owned()], vec![3]));
+        assert!(String::from_utf8_lossy(&reset).contains("\"text\":\"Hi you\""));
+        assert_eq!(names(back.log().read(cursor).unwrap().0), ["turn.interrupted"]);
+    }
+    assert_eq!(back.log().attach(3), (Vec::new(), 3));
+}
+
+#[rstest]
+#[case::words(spoken(), 3)]
+#[case::none(begun(), 1)]
+fn a_stored_turn_that_was_cut_off_resets_who_holds_lost_words(
+    #[case] running: TurnState,
+    #[case] words_end: u64,
+) {
+    let frames = running.log().unsaved().unwrap().frames;
+    let delivery =
+        TurnState::restore(running.record().clone(), [(1, frames.as_str())], NOW).delivery().unwrap();
+    let stored = stored(delivery);
+    for after in [words_end + 1, words_end + 2, 100_000] {
+        let bytes = stored_events(&stored, after);
+        assert_eq!(
+            (names(&bytes), ids(&bytes)),
+            (["reset", "turn.interrupted"].map(str::to_owned).to_vec(), vec![words_end, words_end + 1],)
+        );
+    }
+    let bytes = stored_events(&stored, words_end);
+    assert_eq!(names(&bytes), ["turn.interrupted"]);
+}
+
+#[test]
+fn a_restart_between_end_and_close_closes_once() {
+    let mut turn = spoken();
+    turn.end(Ending::Cancelled, NOW);
+    let (record, before) = (turn.record().clone(), turn.log().unsaved().unwrap().frames);
+    turn.close();
+    // No version stored the terminal event; should it be there, it is not told twice.
+    let after = String::from_utf8(turn.log().read(0).unwrap().0.to_vec()).unwrap();
+    for (frames, closed) in [(before, false), (after, true)] {
+        let mut back = TurnState::restore(record.clone(), [(1, frames.as_str())], NOW);
+        assert_eq!(back.is_closed(), closed);
+        back.close();
+        assert_eq!(back.log().read(0), turn.log().read(0));
+    }
+}
+
+#[test]
+fn the_whole_message_is_made_anew_from_the_record() {
+    let mut turn = spoken();
+    turn.hear(ModelEvent::Finish(FinishReason::Stop));
+    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    let stored = turn.log().unsaved().unwrap().frames;
+    assert_eq!(names(stored.as_bytes()), ["turn.started", "message.delta", "message.delta"]);
+    // An earlier version stored it.
+    let earlier = String::from_utf8(turn.log().read(0).unwrap().0.to_vec()).unwrap();
+    assert!(names(earlier.as_bytes()).contains(&"message.completed".to_owned()));
+    let record = serde_json::to_string(turn.record()).unwrap();
+    turn.close();
+    for frames in [stored, earlier] {
+        let record = serde_json::from_str(&record).unwrap();
+        let mut back = TurnState::restore(record, [(1, frames.as_str())], NOW);
+        assert_eq!((back.log().unsaved(), back.delivery()), (None, turn.delivery()));
+        back.close();
+        assert_eq!(back.log().read(0), turn.log().read(0));
+    }
+}
+
+#[test]
+fn a_turn_whose_end_storage_does_not_take_was_interrupted() {
+    let mut turn = spoken();
+    let frames = turn.log().unsaved().unwrap().frames;
+    turn.hear(ModelEvent::TextDelta(" and more".to_owned()));
+    turn.hear(ModelEvent::Finish(FinishReason::Stop));
+    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    let stored = serde_json::to_string(&turn.record().without_answer()).unwrap();
+    assert!(!stored.contains("Hi you"));
+    let mut back = TurnState::restore(serde_json::from_str(&stored).unwrap(), [(1, frames.as_str())], NOW);
+    back.close();
+    assert_eq!((back.view().status, back.view().text.as_str()), (TurnStatus::Interrupted, "Hi you"));
+    let delivery = back.delivery().unwrap();
+    assert!(delivery.assistant_message.is_plain());
+    assert_eq!((delivery.status, delivery.finished_at), (TurnStatus::Interrupted, NOW));
+    assert_eq!(names(&back.log().attach(4).0), ["reset"]);
+}
+
+#[rstest]
+#[case::streamed(1_024)]
+#[case::whole(MAX_ANSWER_BYTES + 1)]
+fn an_answer_that_is_too_long_is_cut(#[case] piece: usize) {
+    let mut turn = begun();
+    for _ in 0..=MAX_ANSWER_BYTES / piece {
+        turn.hear(ModelEvent::TextDelta("x".repeat(piece)));
+    }
+    assert!(turn.is_too_long());
+    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    let view = turn.view();
+    assert_eq!((view.status, view.text.len()), (TurnStatus::Incomplete, MAX_ANSWER_BYTES));
+    assert_eq!(view.error.unwrap().code, ErrorCode::ProviderError);
+}
+
+#[test]
+fn the_longest_answer_is_whole() {
+    let mut turn = begun();
+    turn.hear(ModelEvent::TextDelta("x".repeat(MAX_ANSWER_BYTES)));
+    assert!(!turn.is_too_long());
+    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    assert_eq!(turn.view().status, TurnStatus::Completed);
+}
+
+#[test]
+fn a_stored_turn_serves_every_cursor() {
+    let mut turn = spoken();
+    turn.hear(ModelEvent::Finish(FinishReason::Stop));
+    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    let stored = stored(turn.delivery().unwrap());
+    let served = |after| {
+        let bytes = stored_events(&stored, after);
+        (names(&bytes), ids(&bytes))
+    };
+    let end = ["reset", "message.completed", "turn.completed"].map(str::to_owned);
+    assert_eq!(served(0), ([&["turn.started".to_owned()], &end[..]].concat(), vec![1, 3, 4, 5]));
+    assert_eq!(served(1), (end.to_vec(), vec![3, 4, 5]));
+    assert_eq!(served(2), (end.to_vec(), vec![3, 4, 5]));
+    assert_eq!(served(3), (end[1..].to_vec(), vec![4, 5]));
+    assert_eq!(served(4), (end[2..].to_vec(), vec![5]));
+    assert_eq!(served(5), (vec![], vec![]));
+    assert_eq!(served(6), (end.to_vec(), vec![3, 4, 5]));
+    assert_eq!(stored_view(stored).text, "Hi you");
+}
+
+/// What Cloudflare's documentation of Durable Objects allows a string and a table row of their SQLite.
+const MOST_BYTES: usize = 2_000_000;
+/// A row's other columns: the access token, the idempotency key (one byte a character), ids and numbers.
+const OTHER_COLUMNS: usize = MAX_TOKEN_BYTES + MAX_IDEMPOTENCY_KEY_CHARS + 256;
+
+/// The largest answer to this, and the bytes of every row that is stored of the turn.
+fn large_turn(content: &Value, said: &str, streamed: bool) -> (TurnState, Vec<usize>) {
+    let body = serde_json::to_vec(&json!({ "content": content })).unwrap();
+    let message: SendMessage = body::parse(&body).unwrap();
+    let parts = message.content.into_parts();
+    let mut turn = TurnState::begin(TurnSpec { parts, ..spec() });
+    if streamed {
+        while !turn.is_too_long() {
+            turn.hear(ModelEvent::TextDelta(said.repeat(20)));
+        }
+    } else {
+        turn.hear(ModelEvent::TextDelta(said.repeat(1024 * 1024 / said.len() + 1)));
+    }
+    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    let mut sizes = vec![serde_json::to_string(turn.record()).unwrap().len() + OTHER_COLUMNS];
+    while let Some(segment) = turn.log().unsaved() {
+        sizes.push(segment.frames.len() + 256);
+        turn.mark_saved(segment.last_id);
+    }
+    (turn, sizes)
+}
+
+#[rstest]
+fn the_largest_turn_fits_in_storage(
+    #[values("one text", "all texts", "picture and text")] asked: &str,
+    #[values("x", "\n", "\u{1}", "é", "😀", "\"some words, \\ and so on\"\n")] said: &str,
+    #[values(true, false)] streamed: bool,
+) {
+    let content = match asked {
+        "one text" => json!("\u{1}".repeat(100_000)),
+        "all texts" => {
+            let part = json!({ "type": "text", "text": "\u{1}".repeat(100_000 / 16) });
+            json!(vec![part; 16])
+        }
+        _ => json!([
+            { "type": "text", "text": "\u{1}".repeat(100_000) },
+            { "type": "image", "mime_type": "image/png", "data": "A".repeat((body::MAX_BODY_BYTES - 600_200) / 4 * 4) },
+        ]),
+    };
+    let (turn, sizes) = large_turn(&content, said, streamed);
+    assert!(sizes.iter().all(|size| *size < MOST_BYTES), "{sizes:?}");
+    assert_eq!(turn.view().status, TurnStatus::Incomplete);
+}
