@@ -72,7 +72,9 @@ pub struct Identity {
     pub client_ip: String,
     /// The access token.
     pub token: String,
-    /// When the token was found valid. What this request begins, it begins then: the origin holds a delivery to it.
+    /// When the token was found valid. What this request begins, it begins then: the origin holds a delivery to it. Now, from a
+    /// front that was deployed before this was told.
+    #[serde(default = "platform::now")]
     pub verified_at: Timestamp,
 }
 
