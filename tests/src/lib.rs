@@ -8,6 +8,8 @@
 //!   answers in development where no API key is set
 //! - [`servers`]: PostgreSQL, MongoDB (or a stand-in) and Redis for the tests, to share and to kill; also the binary
 //!   `edgechat-servers`
+//! - [`stand_in`]: a server of the test's own in the place of the origin
+//! - [`tokens`]: access tokens that no origin has issued
 //! - [`wait`]: waiting for a condition
 //! - [`bench`]: the measurement behind `cargo xtask bench`
 //!
@@ -27,5 +29,7 @@ pub mod clock;
 pub mod delivery;
 pub mod provider;
 pub mod servers;
+pub mod stand_in;
+pub mod tokens;
 pub mod wait;
 pub mod world;

@@ -12,7 +12,7 @@ use shared::{
 use crate::{
     config::LimitsConfig,
     http::ClientIp,
-    store::{Ephemeral, ephemeral::WindowDecision},
+    store::{Ephemeral, StoreResult},
 };
 
 const FAILURES: u32 = 10;
@@ -60,16 +60,12 @@ impl Throttle {
 
     /// Tells that a sign-in came to no decision, such as in an outage: it has not failed.
     pub async fn undecided(&self, store: &dyn Ephemeral, ip: &ClientIp, email: &str, now: Timestamp) {
-        if let Err(error) = store.take_back(&failures_key(ip, email), self.by_email, now).await {
-            tracing::warn!(%error, "the throttle does not answer");
-        }
+        tolerate(store.take_back(&failures_key(ip, email), self.by_email, now).await);
     }
 
     /// Tells that the last sign-in succeeded.
     pub async fn signed_in(&self, store: &dyn Ephemeral, ip: &ClientIp, email: &str) {
-        if let Err(error) = store.forget(&failures_key(ip, email)).await {
-            tracing::warn!(%error, "the throttle does not answer");
-        }
+        tolerate(store.forget(&failures_key(ip, email)).await);
     }
 }
 
@@ -84,14 +80,15 @@ async fn count(
     policy: &'static str,
     now: Timestamp,
 ) -> Result<(), ApiError> {
-    match store.count(key, window, now).await {
-        Ok(WindowDecision { allowed: true, .. }) => Ok(()),
-        Ok(decision) => Err(ApiError::from(ErrorCode::RateLimited)
+    match tolerate(store.count(key, window, now).await) {
+        Some(decision) if !decision.allowed => Err(ApiError::from(ErrorCode::RateLimited)
             .retry_after(decision.reset_s)
             .limited_by(window.limit_state(policy, &decision))),
-        Err(error) => {
-            tracing::warn!(%error, "the throttle does not answer");
-            Ok(())
-        }
+        _ => Ok(()),
     }
+}
+
+/// What the store answered, if it did.
+fn tolerate<T>(answer: StoreResult<T>) -> Option<T> {
+    answer.inspect_err(|error| tracing::warn!(%error, "the throttle does not answer")).ok()
 }

@@ -8,7 +8,8 @@ use edgechat_tests::{
     clock::now,
     delivery::{self, fresh_id},
     provider::call::USAGE,
-    world::{EDGE_KEY, JWT_SECRET, World},
+    tokens,
+    world::{EDGE_KEY, World},
 };
 use futures_util::{StreamExt as _, stream};
 use reqwest::{Body, Method};
@@ -25,7 +26,6 @@ use shared::{
     auth::{
         claims::{Claims, LEEWAY_S},
         edge::{EdgeKeys, EdgeRequest, sha256},
-        native::{SigningKey, Verifier},
     },
     http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
     id::Id,
@@ -81,10 +81,9 @@ fn delivery(phone: &Phone, conversation: Id, last_seq: u64) -> TurnDelivery {
 
 /// A token of this user's session as it was issued at another time.
 fn token_of(phone: &Phone, issued: Timestamp) -> String {
-    let key = SigningKey::from_secret(JWT_SECRET).unwrap();
-    let claims = Verifier::new(key.jwk_set()).verify(&phone.tokens.access_token, now()).unwrap();
     let from_s = issued.as_secs();
-    key.sign(&Claims { iat: from_s, nbf: from_s, exp: from_s + TOKEN_S, ..claims })
+    let claims = tokens::claims_of(phone);
+    tokens::signing_key().sign(&Claims { iat: from_s, nbf: from_s, exp: from_s + TOKEN_S, ..claims })
 }
 
 /// Somebody at the origin's own door, with a conversation.

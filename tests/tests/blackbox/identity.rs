@@ -3,31 +3,21 @@
 use edgechat_tests::{
     client::{Phone, Reply, content, messages_path, turn_path},
     clock::now,
+    tokens,
     wait::bounded,
-    world::{JWT_SECRET, World},
+    world::World,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{
     api::{ErrorCode, Problem, account::Tokens},
-    auth::{
-        cases::token_cases,
-        claims::Claims,
-        native::{SigningKey, Verifier},
-    },
+    auth::cases::token_cases,
     id::Id,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-
-/// The key the origin signs with, and what it signed for this phone.
-fn key_and_claims(phone: &Phone) -> (SigningKey, Claims) {
-    let key = SigningKey::from_secret(JWT_SECRET).unwrap();
-    let claims = Verifier::new(key.jwk_set()).verify(&phone.tokens.access_token, now()).unwrap();
-    (key, claims)
-}
 
 /// A route the Worker answers itself, one of the user object, and one of the origin.
 async fn ask_everywhere(phone: &Phone, conversation: Id, token: &str) -> Vec<Reply> {
@@ -44,7 +34,7 @@ async fn every_token_of_the_table_is_judged_alike_everywhere() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
-    let (key, claims) = key_and_claims(&phone);
+    let (key, claims) = (tokens::signing_key(), tokens::claims_of(&phone));
     let count = token_cases(&key, &claims, now()).len();
     for at in 0..count {
         // Made anew each time: some of them are only right for seconds.

@@ -7,34 +7,26 @@ use bytes::Bytes;
 use edgechat_tests::{
     client::{Client, content, messages_path, turn_path},
     clock::now,
+    stand_in, tokens,
     wait::bounded,
-    world::{JWT_SECRET, World},
+    world::World,
 };
 use http_body_util::{BodyExt, Collected, Full};
-use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::{Request, Response, body::Incoming, service::service_fn};
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::json;
 use shared::{
     api::{
         ApiError, ErrorCode,
-        account::Plan,
         chat::SentMessage,
         internal::{ConversationContext, DeliveryReceipt, TURNS_PATH, TurnDelivery, context_path},
-    },
-    auth::{
-        claims::{AUDIENCE, Claims, ISSUER},
-        native::SigningKey,
     },
     chat::context::CONTEXT_BYTES,
     id::Id,
     provider::ContentPart,
 };
-use tokio::{
-    net::TcpListener,
-    sync::{Mutex, mpsc, oneshot},
-};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 const VERIFY_PATH: &str = "/api/v1/auth/verify";
 
@@ -64,17 +56,8 @@ impl Asked {
 
 impl Origin {
     async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let (sender, asked) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                connection.set_nodelay(true).unwrap();
-                let sender = sender.clone();
-                let service = service_fn(move |request| by_hand(request, sender.clone()));
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(connection), service));
-            }
-        });
+        let url = stand_in::serve(service_fn(move |request| by_hand(request, sender.clone()))).await;
         Self { url, asked: Mutex::new(asked) }
     }
 
@@ -105,7 +88,7 @@ async fn by_hand(
     let what = format!("{} {}", request.method(), request.uri());
     let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
     let (status, text) = if what.ends_with("jwks.json") {
-        (200, serde_json::to_string(&signing_key().jwk_set()).unwrap())
+        (200, serde_json::to_string(&tokens::signing_key().jwk_set()).unwrap())
     } else {
         let (answer, answered) = oneshot::channel();
         // Once the test is over, nobody answers.
@@ -127,19 +110,11 @@ fn context(conversation_id: Id, system: &str) -> ConversationContext {
     }
 }
 
-fn signing_key() -> SigningKey {
-    SigningKey::from_secret(JWT_SECRET).unwrap()
-}
-
 /// A world behind such an origin, somebody with a token, and one of their conversations.
 async fn world() -> (Origin, World, Client, Id) {
     let origin = Origin::start().await;
     let world = World::setup().var("ORIGIN_URL", &origin.url).start().await;
-    let (now_s, id) = (now().as_secs(), Id::new(now(), [1; 10]));
-    let (iss, aud) = (ISSUER.to_owned(), AUDIENCE.to_owned());
-    let (sub, sid, jti, plan) = (id, id, id, Plan::Basic);
-    let claims = Claims { iss, aud, sub, sid, jti, iat: now_s, nbf: now_s, exp: now_s + 86_400, plan };
-    let client = world.client().with_token(signing_key().sign(&claims));
+    let client = world.client().with_token(tokens::of_nobody());
     (origin, world, client, Id::new(now(), [2; 10]))
 }
 

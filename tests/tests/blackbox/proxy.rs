@@ -8,8 +8,9 @@ use std::{
 use bytes::Bytes;
 use edgechat_tests::{
     clock::now,
+    stand_in, tokens,
     wait::bounded,
-    world::{EDGE_KEY, JWT_SECRET, World},
+    world::{EDGE_KEY, World},
 };
 use futures_util::stream;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
@@ -17,25 +18,14 @@ use hyper::{
     Request, Response,
     body::{Frame, Incoming},
     http::request::Parts,
-    server::conn::http1,
     service::service_fn,
 };
-use hyper_util::rt::TokioIo;
 use reqwest::{Body, Method};
 use shared::{
-    api::account::Plan,
-    auth::{
-        claims::{AUDIENCE, Claims, ISSUER},
-        edge::{EdgeKeys, RequestHead, sha256},
-        native::SigningKey,
-    },
+    auth::edge::{EdgeKeys, RequestHead, sha256},
     http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
-    id::Id,
 };
-use tokio::{
-    net::TcpListener,
-    sync::{Mutex, Notify, mpsc},
-};
+use tokio::sync::{Mutex, Notify, mpsc};
 
 const STREAMED: &str = "/api/v1/users/me/export";
 
@@ -51,19 +41,11 @@ type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 impl Origin {
     async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let (sender, requests) = mpsc::unbounded_channel();
         let rest = Arc::new(Notify::new());
         let let_go = Arc::clone(&rest);
-        tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                connection.set_nodelay(true).unwrap();
-                let (sender, let_go) = (sender.clone(), Arc::clone(&let_go));
-                let service = service_fn(move |request| answer(request, sender.clone(), Arc::clone(&let_go)));
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(connection), service));
-            }
-        });
+        let service = service_fn(move |request| answer(request, sender.clone(), Arc::clone(&let_go)));
+        let url = stand_in::serve(service).await;
         Self { url, requests: Mutex::new(requests), rest }
     }
 
@@ -90,10 +72,7 @@ async fn answer(
     sender.send((parts, body)).unwrap();
     let whole = |text: String| Full::new(Bytes::from(text)).boxed();
     let body = match path.as_str() {
-        "/.well-known/jwks.json" => {
-            let key = SigningKey::from_secret(JWT_SECRET).unwrap();
-            whole(serde_json::to_string(&key.jwk_set()).unwrap())
-        }
+        "/.well-known/jwks.json" => whole(serde_json::to_string(&tokens::signing_key().jwk_set()).unwrap()),
         STREAMED => {
             let pieces = stream::unfold(0, move |piece| {
                 let rest = Arc::clone(&rest);
@@ -222,20 +201,6 @@ async fn a_large_body_passes_in_both_framings() {
 
 /// A token of somebody who need not exist: this origin asks nobody.
 fn token() -> &'static str {
-    static TOKEN: LazyLock<String> = LazyLock::new(|| {
-        let now_s = now().as_secs();
-        let id = Id::new(now(), [1; 10]);
-        SigningKey::from_secret(JWT_SECRET).unwrap().sign(&Claims {
-            iss: ISSUER.to_owned(),
-            aud: AUDIENCE.to_owned(),
-            sub: id,
-            sid: id,
-            jti: id,
-            iat: now_s,
-            nbf: now_s,
-            exp: now_s + 86_400,
-            plan: Plan::Basic,
-        })
-    });
+    static TOKEN: LazyLock<String> = LazyLock::new(tokens::of_nobody);
     &TOKEN
 }

@@ -252,6 +252,18 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> StoreResult<JoinHan
         .map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
+/// The lines of a statement's plan.
+#[cfg(test)]
+pub(super) fn plan(file: &Connection, sql: &str) -> String {
+    let mut statement = file.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let mut rows = statement.raw_query();
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        lines.push(row.get::<_, String>(3).unwrap());
+    }
+    lines.join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;

@@ -167,7 +167,10 @@ fn end(c: &Connection, session_id: Id, now: Timestamp) -> StoreResult<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::sqlite::{engine::connect, migrate};
+    use crate::store::sqlite::{
+        engine::{connect, plan},
+        migrate,
+    };
 
     #[tokio::test]
     async fn what_is_long_past_is_found_by_an_index() {
@@ -176,13 +179,7 @@ mod tests {
         migrate::accounts(&path).await.unwrap();
         let file = connect(&path).unwrap();
         for (sql, index) in [(FORGET_OWN, "sessions_by_user"), (FORGET_OLDEST, "sessions_by_end")] {
-            let mut statement = file.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-            let mut rows = statement.raw_query();
-            let mut plan = Vec::new();
-            while let Some(row) = rows.next().unwrap() {
-                plan.push(row.get::<_, String>(3).unwrap());
-            }
-            let plan = plan.join("; ");
+            let plan = plan(&file, sql);
             assert!(
                 plan.contains(index) && !plan.contains("SCAN sessions") && !plan.contains("B-TREE"),
                 "{plan}"

@@ -1,6 +1,5 @@
 //! What is SQLite's own: its triggers, and that no page costs more the further it is.
 
-use rusqlite::Connection;
 use shared::{
     api::{chat::UpdateConversation, internal::TurnDelivery, page::Order},
     id::Id,
@@ -13,7 +12,7 @@ use crate::{
     store::{
         chats::{Change, Chats as _, MessagesPage},
         contract::samples::{START, at, conversation, delivery, id},
-        sqlite::engine::connect,
+        sqlite::engine::{connect, plan},
     },
 };
 
@@ -109,17 +108,6 @@ async fn whoever_follows_while_others_write_misses_nothing() {
     for writer in writers {
         writer.await.unwrap();
     }
-}
-
-/// The lines of a statement's plan.
-fn plan(file: &Connection, sql: &str) -> String {
-    let mut statement = file.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-    let mut rows = statement.raw_query();
-    let mut lines = Vec::new();
-    while let Some(row) = rows.next().unwrap() {
-        lines.push(row.get::<_, String>(3).unwrap());
-    }
-    lines.join("; ")
 }
 
 #[tokio::test]
