@@ -175,7 +175,7 @@ fn migrate(config: &Config) -> Result<(), String> {
 }
 
 fn key_set(config: &Config) -> Result<String, String> {
-    serde_json::to_string_pretty(&config.signing_key.jwk_set())
+    serde_json::to_string_pretty(&config.signing_keys.jwk_set())
         .map_err(|error| format!("the keys cannot be written as JSON: {error}"))
 }
 
@@ -209,7 +209,8 @@ fn summary(config: &Config) -> String {
         format!("accounts         {}", stores.accounts),
         format!("conversations    {}", stores.chats),
         format!("short-lived      {}", stores.ephemeral),
-        format!("key of tokens    {}", config.signing_key.kid()),
+        format!("key of tokens    {}", config.signing_keys.signing().kid()),
+        format!("older keys       {}", config.signing_keys.jwk_set().keys.len().saturating_sub(1)),
         format!("keys of Worker   {edge}"),
         format!("access tokens    {} minutes", limits.access_token_minutes),
         format!("refresh tokens   {} days", limits.refresh_token_days),

@@ -1,14 +1,16 @@
 //! The origin's public keys, cached in the isolate. An origin that is down does not sign anybody out: keys go on being
-//! used until the origin is back to say otherwise.
+//! used until the origin is back to say otherwise. When they are fetched decides [`shared::auth::key_cache`].
 
-use std::cell::RefCell;
+use std::{cell::RefCell, time::Duration};
 
 use shared::{
     api::{ApiError, ErrorCode},
-    auth::keys::JwkSet,
-    time::{SECOND_MS, Timestamp},
+    auth::{
+        key_cache::{KeyCachePolicy, KeyLookup},
+        keys::{JWKS_PATH, JwkSet},
+    },
 };
-use worker::Headers;
+use worker::{Delay, Headers};
 
 use super::Front;
 use crate::{
@@ -17,21 +19,25 @@ use crate::{
     reply::Failure,
 };
 
-const PATH: &str = "/.well-known/jwks.json";
-/// After this long the keys are fetched anew.
-const FRESH_MS: i64 = 300 * SECOND_MS;
-/// Keys are fetched at most this often, whatever ids tokens name.
-const REFETCH_MS: i64 = 30 * SECOND_MS;
 /// How long the origin may take.
 const PATIENCE_MS: u64 = 5_000;
+/// The same while there is a key to go on with.
+const REFRESH_PATIENCE_MS: u64 = 1_500;
+/// How often a request looks whether somebody else's fetch has ended.
+const WAIT_MS: u64 = 20;
 /// After how many seconds a client may try again when no keys can be had.
 const RETRY_S: u64 = 2;
 
 #[derive(Default)]
 struct Keys {
-    asked: Option<Timestamp>,
-    fetched: Option<Timestamp>,
+    policy: KeyCachePolicy,
     by_id: Vec<(String, VerifyingKey)>,
+}
+
+impl Keys {
+    fn get(&self, kid: &str) -> Option<VerifyingKey> {
+        self.by_id.iter().find(|(id, _)| id == kid).map(|(_, key)| key.clone())
+    }
 }
 
 thread_local! {
@@ -39,49 +45,71 @@ thread_local! {
 }
 
 /// The key of this id; `None` when the origin knows no such key.
+///
+/// Errors: 503 `origin_unavailable` when nobody can tell now.
 pub(super) async fn find(front: &Front, kid: &str) -> Result<Option<VerifyingKey>, Failure> {
-    let now = platform::now();
-    let (known, due) = KEYS.with_borrow(|keys| {
-        let known = keys.by_id.iter().find(|(id, _)| id == kid).map(|(_, key)| key.clone());
-        let fresh = keys.fetched.is_some_and(|at| now.millis_since(at) < FRESH_MS);
-        let asked_lately = keys.asked.is_some_and(|at| now.millis_since(at) < REFETCH_MS);
-        let due = (known.is_none() || !fresh) && !(asked_lately && keys.fetched.is_some());
-        (known, due)
-    });
-    if !due {
-        return Ok(known);
-    }
-    KEYS.with_borrow_mut(|keys| keys.asked = Some(now));
-    match (fetch(front).await, known) {
-        (Ok(by_id), _) => {
-            let found = by_id.iter().find(|(id, _)| id == kid).map(|(_, key)| key.clone());
-            KEYS.with_borrow_mut(|keys| {
-                keys.by_id = by_id;
-                keys.fetched = Some(now);
-            });
-            Ok(found)
+    loop {
+        let now = platform::now();
+        let (lookup, known) = KEYS.with_borrow_mut(|keys| (keys.policy.decide(kid, now), keys.get(kid)));
+        match lookup {
+            KeyLookup::Known => return Ok(known),
+            KeyLookup::Absent => return Ok(None),
+            KeyLookup::Unavailable { retry_after_s } => return Err(unavailable(retry_after_s)),
+            // A fetch belongs to the request that began it, so it cannot be awaited here.
+            KeyLookup::Wait => Delay::from(Duration::from_millis(WAIT_MS)).await,
+            KeyLookup::Refresh => return fetch_key(front, kid, known, REFRESH_PATIENCE_MS).await,
+            KeyLookup::Fetch => return fetch_key(front, kid, known, PATIENCE_MS).await,
         }
-        (Err(error), known) => {
+    }
+}
+
+/// Fetches the set for this key. Should that fail, the key that is known is returned.
+async fn fetch_key(
+    front: &Front,
+    kid: &str,
+    known: Option<VerifyingKey>,
+    patience_ms: u64,
+) -> Result<Option<VerifyingKey>, Failure> {
+    let began = platform::now();
+    match fetch(front, patience_ms).await {
+        Ok(by_id) => Ok(KEYS.with_borrow_mut(|keys| {
+            let found = by_id.iter().find(|(id, _)| id == kid).map(|(_, key)| key.clone());
+            let ids: Vec<_> = by_id.iter().map(|(id, _)| id.as_str()).collect();
+            if keys.policy.fetched(kid, &ids, began, platform::now()) {
+                keys.by_id = by_id;
+            }
+            found
+        })),
+        Err(error) => {
+            KEYS.with_borrow_mut(|keys| keys.policy.failed(began));
             worker::console_error!("request {}: the origin's keys: {error}", front.request_id);
             match known {
                 Some(key) => Ok(Some(key)),
-                None => Err(ApiError::from(ErrorCode::OriginUnavailable).retry_after(RETRY_S).into()),
+                None => Err(unavailable(RETRY_S)),
             }
         }
     }
 }
 
-async fn fetch(front: &Front) -> worker::Result<Vec<(String, VerifyingKey)>> {
-    let call =
-        Call { method: "GET", path_and_query: PATH, body: &[], request_id: &front.request_id, client_ip: "" };
+async fn fetch(front: &Front, patience_ms: u64) -> worker::Result<Vec<(String, VerifyingKey)>> {
+    let call = Call {
+        method: "GET",
+        path_and_query: JWKS_PATH,
+        body: &[],
+        request_id: &front.request_id,
+        client_ip: "",
+    };
     let answer = async {
-        let mut response = origin::send(&front.config, &call, Headers::new()).await?;
+        let headers = Headers::new();
+        // Clients may keep the set for a while, and so may caches between here and the origin.
+        headers.set("Cache-Control", "no-cache")?;
+        let mut response = origin::send(&front.config, &call, headers).await?;
         match response.status_code() {
             200 => response.bytes().await,
             status => Err(worker::Error::RustError(format!("the origin answered {status}"))),
         }
     };
-    let body = platform::within(PATIENCE_MS, answer)
+    let body = platform::within(patience_ms, answer)
         .await
         .unwrap_or_else(|| Err(worker::Error::RustError("no answer in time".to_owned())))?;
     let set: JwkSet = serde_json::from_slice(&body)?;
@@ -92,4 +120,8 @@ async fn fetch(front: &Front) -> worker::Result<Vec<(String, VerifyingKey)>> {
         }
     }
     Ok(by_id)
+}
+
+fn unavailable(retry_after_s: u64) -> Failure {
+    ApiError::from(ErrorCode::OriginUnavailable).retry_after(retry_after_s).into()
 }

@@ -83,10 +83,10 @@ pub async fn open(
 /// session has ended, or ends now because the token had been used before.
 pub async fn refresh(app: &App, presented: &str, now: Timestamp) -> Result<Tokens, Failure> {
     let presented = RefreshToken::decode(presented).ok_or(ErrorCode::TokenInvalid)?;
-    let successor = app.tokens.successor(&presented);
+    let mut successors = app.tokens.successors(&presented);
     let exchange = RefreshExchange {
         presented: presented.hash(),
-        successor: successor.hash(),
+        successors: successors.iter().map(RefreshToken::hash).collect(),
         terms: ExchangeTerms {
             successor_expires_at: app.tokens.refresh_expiry(now),
             now,
@@ -94,7 +94,11 @@ pub async fn refresh(app: &App, presented: &str, now: Timestamp) -> Result<Token
         },
     };
     match exchanged(app, exchange).await? {
-        RefreshOutcome::Exchanged { session, refresh_expires_at } => {
+        RefreshOutcome::Exchanged { session, successor, refresh_expires_at } => {
+            successors.retain(|token| token.hash() == successor);
+            let successor = successors
+                .pop()
+                .ok_or_else(|| Failure::Internal("the stored successor is none of those".to_owned()))?;
             Ok(tokens(app, session.user, session.id, &successor, refresh_expires_at, now))
         }
         RefreshOutcome::Unknown => Err(ErrorCode::TokenInvalid.into()),
@@ -117,7 +121,7 @@ async fn exchanged(app: &App, mut exchange: RefreshExchange) -> Result<RefreshOu
         if is_undecided(&*stores.ephemeral, &exchange).await {
             exchange.terms.grace_ms = UNDECIDED_MS;
         }
-        let outcome = stores.accounts.exchange_refresh(exchange).await;
+        let outcome = stores.accounts.exchange_refresh(exchange.clone()).await;
         match &outcome {
             Ok(RefreshOutcome::Ended { user_id } | RefreshOutcome::Reused { user_id }) => {
                 live::forget(&*stores.ephemeral, *user_id).await;

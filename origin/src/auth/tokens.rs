@@ -11,7 +11,7 @@ use shared::{
         claims::{AUDIENCE, ISSUER},
         edge::sha256,
         keys::JwkSet,
-        native::{SigningKey, Verifier},
+        native::{SigningKeys, Verifier},
     },
     id::Id,
     time::{DAY_MS, SECOND_MS, Timestamp},
@@ -27,9 +27,10 @@ const REFRESH_KEY_INFO: &[u8] = b"edgechat refresh token successor v1";
 
 /// Makes and checks tokens.
 pub struct TokenIssuer {
-    signing_key: SigningKey,
+    signing_keys: SigningKeys,
     verifier: Verifier,
-    successor_key: Hmac<Sha256>,
+    /// Of each secret one, the secret in use first.
+    successor_keys: Vec<Hmac<Sha256>>,
     access_lifetime_ms: i64,
     refresh_lifetime_ms: i64,
     session_lifetime_ms: i64,
@@ -62,9 +63,13 @@ impl TokenIssuer {
     pub fn new(config: &Config) -> Result<Self, hkdf::InvalidLength> {
         let refresh_lifetime_ms = config.limits.refresh_token_days * DAY_MS;
         Ok(Self {
-            verifier: Verifier::new(config.signing_key.jwk_set()),
-            signing_key: config.signing_key.clone(),
-            successor_key: successor_key(config.jwt_secret.expose())?,
+            verifier: Verifier::new(config.signing_keys.jwk_set().clone()),
+            signing_keys: config.signing_keys.clone(),
+            successor_keys: config
+                .jwt_secrets
+                .iter()
+                .map(|secret| successor_key(secret.expose()))
+                .collect::<Result<_, _>>()?,
             access_lifetime_ms: config.limits.access_token_minutes * 60 * SECOND_MS,
             refresh_lifetime_ms,
             session_lifetime_ms: (SESSION_DAYS * DAY_MS).max(refresh_lifetime_ms),
@@ -72,8 +77,8 @@ impl TokenIssuer {
     }
 
     /// The public keys.
-    pub fn jwk_set(&self) -> JwkSet {
-        self.signing_key.jwk_set()
+    pub const fn jwk_set(&self) -> &JwkSet {
+        self.signing_keys.jwk_set()
     }
 
     /// Seconds an access token is valid.
@@ -83,7 +88,7 @@ impl TokenIssuer {
 
     /// An access token for a session of this user.
     pub fn access(&self, user: &User, session_id: Id, now: Timestamp, random: &dyn Random) -> String {
-        self.signing_key.sign(&self.claims(user.id, user.plan, session_id, now, random))
+        self.signing_keys.signing().sign(&self.claims(user.id, user.plan, session_id, now, random))
     }
 
     /// The claims of a token that is valid at `now`.
@@ -98,12 +103,15 @@ impl TokenIssuer {
         RefreshToken(bytes)
     }
 
-    /// The token that follows this one: always the same, so that a client whose answer was lost gets it again, and no
-    /// raw token need be stored.
-    pub fn successor(&self, token: &RefreshToken) -> RefreshToken {
-        let mut mac = self.successor_key.clone();
-        mac.update(&token.0);
-        RefreshToken(mac.finalize().into_bytes().into())
+    /// The tokens that may follow this one, one of each secret, the secret in use first. They are always the same, so that a
+    /// client whose answer was lost gets its token again, and no raw token need be stored.
+    pub fn successors(&self, token: &RefreshToken) -> Vec<RefreshToken> {
+        let successor = |key: &Hmac<Sha256>| {
+            let mut mac = key.clone();
+            mac.update(&token.0);
+            RefreshToken(mac.finalize().into_bytes().into())
+        };
+        self.successor_keys.iter().map(successor).collect()
     }
 
     /// When a refresh token that is made now expires, if it is not used.

@@ -18,7 +18,7 @@ mod tests;
 
 use std::fmt;
 
-use shared::auth::{edge::EdgeKeys, native::SigningKey};
+use shared::auth::{edge::EdgeKeys, native::SigningKeys};
 
 pub use limits::LimitsConfig;
 pub use process::{Environment, LogFormat, ProcessConfig};
@@ -34,10 +34,10 @@ use reader::Reader;
 pub struct Config {
     /// Name, environment, address, logs.
     pub process: ProcessConfig,
-    /// The secret behind tokens.
-    pub jwt_secret: Secret,
-    /// The key of access tokens.
-    pub signing_key: SigningKey,
+    /// The secrets behind tokens, the one in use first.
+    pub jwt_secrets: Vec<Secret>,
+    /// The keys of access tokens.
+    pub signing_keys: SigningKeys,
     /// The keys shared with the Worker; `None` in a development set-up without one.
     pub edge_keys: Option<EdgeKeys>,
     /// What serves each port.
@@ -73,11 +73,11 @@ impl Config {
         let stores = StoresConfig::read(&mut reader, &process);
         let limits = LimitsConfig::read(&mut reader);
         elsewhere::check(&mut reader, process.environment);
-        match (reader.into_problems(), secrets.signing_key) {
-            (problems, Some(signing_key)) if problems.is_empty() => Ok(Self {
+        match (reader.into_problems(), secrets.signing_keys) {
+            (problems, Some(signing_keys)) if problems.is_empty() => Ok(Self {
                 process,
-                jwt_secret: secrets.jwt_secret,
-                signing_key,
+                jwt_secrets: secrets.jwt_secrets,
+                signing_keys,
                 edge_keys: secrets.edge_keys,
                 stores,
                 limits,

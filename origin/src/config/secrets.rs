@@ -4,7 +4,7 @@ use std::fmt;
 
 use shared::auth::{
     edge::EdgeKeys,
-    native::{MIN_SECRET_CHARS, SigningKey},
+    native::{MIN_SECRET_CHARS, SigningKeys, split_secrets},
 };
 
 use super::{
@@ -17,10 +17,11 @@ const HOW_TO_MAKE_ONE: &str = "(`openssl rand -hex 32` makes one)";
 /// The secrets section.
 #[derive(Clone)]
 pub struct SecretsConfig {
-    /// `JWT_SECRET` (also `SECRET_KEY`), required: what the keys of tokens are derived from.
-    pub jwt_secret: Secret,
-    /// The key of access tokens, derived from it.
-    pub signing_key: Option<SigningKey>,
+    /// `JWT_SECRET` (also `SECRET_KEY`), required: what the keys of tokens are derived from; comma-separated, the first signs, all
+    /// verify.
+    pub jwt_secrets: Vec<Secret>,
+    /// The keys of access tokens, derived from them.
+    pub signing_keys: Option<SigningKeys>,
     /// `EDGE_KEYS`, required in production: comma-separated; the first signs, all verify. Without keys only unsigned
     /// requests are served.
     pub edge_keys: Option<EdgeKeys>,
@@ -50,27 +51,35 @@ impl fmt::Debug for Secret {
 
 impl SecretsConfig {
     pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Self {
-        let (jwt_secret, signing_key) = jwt_secret(reader, environment);
-        Self { jwt_secret, signing_key, edge_keys: edge_keys(reader, environment) }
+        let (jwt_secrets, signing_keys) = jwt_secrets(reader, environment);
+        Self { jwt_secrets, signing_keys, edge_keys: edge_keys(reader, environment) }
     }
 }
 
-fn jwt_secret(reader: &mut Reader<'_>, environment: Environment) -> (Secret, Option<SigningKey>) {
+fn jwt_secrets(reader: &mut Reader<'_>, environment: Environment) -> (Vec<Secret>, Option<SigningKeys>) {
     let wanted =
         format!("it should hold a random text of at least {MIN_SECRET_CHARS} characters {HOW_TO_MAKE_ONE}");
     let found =
         ["JWT_SECRET", "SECRET_KEY"].into_iter().find_map(|name| reader.text(name).map(|text| (name, text)));
     let Some((variable, text)) = found else {
         reader.wrong("JWT_SECRET", UNSET, wanted);
-        return (Secret(String::new()), None);
+        return (Vec::new(), None);
     };
-    let key = SigningKey::from_secret(text).ok();
-    if key.is_none() {
-        reader.wrong(variable, masked(text), wanted);
-    } else if environment == Environment::Production && is_placeholder(text) {
-        reader.wrong(variable, "held a placeholder", wanted);
+    let keys = SigningKeys::parse(text);
+    match &keys {
+        Ok(_) if environment == Environment::Production && split_secrets(text).any(is_placeholder) => {
+            reader.wrong(variable, "held a placeholder", wanted);
+        }
+        Ok(_) => (),
+        Err(_) if !text.contains(',') => reader.wrong(variable, masked(text), wanted),
+        Err(error) => {
+            let held =
+                format!("held a list in which secret {} has {} characters", error.position, error.chars);
+            let wanted = format!("{wanted}, or several with commas between, and none that contains a comma");
+            reader.wrong(variable, held, wanted);
+        }
     }
-    (Secret(text.to_owned()), key)
+    (split_secrets(text).map(Secret::new).collect(), keys.ok())
 }
 
 fn edge_keys(reader: &mut Reader<'_>, environment: Environment) -> Option<EdgeKeys> {

@@ -76,6 +76,8 @@ fn a_production_start_needs_secrets_and_logs_json() {
 #[rstest]
 #[case(&[], "JWT_SECRET: not set; it should hold a random text of at least 32 characters (`openssl rand -hex 32` makes one)")]
 #[case(&[("JWT_SECRET", "short-and-secret")], "JWT_SECRET: held a secret of 16 characters; it should hold a random text")]
+#[case(&[("JWT_SECRET", "0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c,short-and-secret")], "JWT_SECRET: held a list in which secret 2 has 16 characters; it should hold a random text of at least 32 characters (`openssl rand -hex 32` makes one), or several with commas between, and none that contains a comma")]
+#[case(&[PRODUCTION, KEYS, ("JWT_SECRET", "0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c,change-me-aaaaaaaaaaaaaaaaaaaaaaaaaaa")], "JWT_SECRET: held a placeholder; it should hold")]
 #[case(&[("SECRET_KEY", "short")], "SECRET_KEY: held a secret of 5 characters; it should hold a random text")]
 #[case(&[SECRET, ("EDGECHAT_ENV", "prod")], "EDGECHAT_ENV: held \"prod\"; it should hold development or production")]
 #[case(&[SECRET, ("LISTEN_ADDR", "8080")], "LISTEN_ADDR: held \"8080\"; it should hold an address and a port")]

@@ -11,7 +11,8 @@ use crate::app::App;
 
 /// The public keys of access tokens
 ///
-/// A key set (RFC 7517). Tokens are signed with Ed25519 (`alg` is `EdDSA`, RFC 8037).
+/// A key set (RFC 7517). Tokens are signed with Ed25519 (`alg` is `EdDSA`, RFC 8037). While keys are being changed there are
+/// several: the next key is here before it signs, and an old one as long as what it signed is accepted.
 #[utoipa::path(
     get,
     path = "/.well-known/jwks.json",
@@ -25,5 +26,5 @@ use crate::app::App;
     }))),
 )]
 pub(super) async fn jwks(State(app): State<App>) -> ([(HeaderName, &'static str); 1], Json<JwkSet>) {
-    ([(CACHE_CONTROL, "public, max-age=300")], Json(app.tokens.jwk_set()))
+    ([(CACHE_CONTROL, "public, max-age=300")], Json(app.tokens.jwk_set().clone()))
 }

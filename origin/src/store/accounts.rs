@@ -75,14 +75,28 @@ pub struct SessionOfUser {
 }
 
 /// An exchange of a refresh token for its successor.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RefreshExchange {
     /// The token that was presented.
     pub presented: TokenHash,
-    /// The one that follows it.
-    pub successor: TokenHash,
+    /// The tokens that may follow it: the first does when it is used now; the others are of secrets that were in use before,
+    /// and may have followed it already. Not empty.
+    pub successors: Vec<TokenHash>,
     /// When, and on which terms.
     pub terms: ExchangeTerms,
+}
+
+impl RefreshExchange {
+    /// The token that follows when the presented one is used now.
+    pub fn successor(&self) -> TokenHash {
+        self.successors.first().copied().unwrap_or_default()
+    }
+
+    /// The successor to put in the place of the unused one that is stored, when the caller could not make that one again:
+    /// its secret is gone. The client has never got it, or asks again because it was lost.
+    pub fn replacement(&self, stored: &TokenHash) -> Option<TokenHash> {
+        (!self.successors.contains(stored)).then(|| self.successor())
+    }
 }
 
 /// What became of an exchange.
@@ -92,6 +106,8 @@ pub enum RefreshOutcome {
     Exchanged {
         /// The session, its user.
         session: Box<SessionOfUser>,
+        /// The successor, one of those of the exchange.
+        successor: TokenHash,
         /// When the successor expires if it is not used.
         refresh_expires_at: Timestamp,
     },
@@ -110,15 +126,15 @@ pub enum RefreshOutcome {
 }
 
 impl RefreshOutcome {
-    /// What the decision on a token of this session comes to, once what it asks for is stored.
-    pub fn of(decision: RefreshDecision, session: SessionOfUser) -> Self {
+    /// What the decision on a token of this session comes to, once what it asks for is stored with this successor.
+    pub fn of(decision: RefreshDecision, session: SessionOfUser, successor: TokenHash) -> Self {
         let user_id = session.user.id;
         match decision {
             RefreshDecision::Expired => Self::Unknown,
             RefreshDecision::Ended => Self::Ended { user_id },
             RefreshDecision::Reused => Self::Reused { user_id },
             RefreshDecision::Use(refresh_expires_at) | RefreshDecision::Again(refresh_expires_at) => {
-                Self::Exchanged { session: Box::new(session), refresh_expires_at }
+                Self::Exchanged { session: Box::new(session), successor, refresh_expires_at }
             }
         }
     }
@@ -182,8 +198,9 @@ pub trait Accounts: Send + Sync + 'static {
     async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>>;
 
     /// Exchanges a refresh token for its successor. Of any number of exchanges at once the first decides and the others
-    /// see what it did. Reuse of an older token ends the session in the same step. What
-    /// expired of the session's tokens is forgotten when one is used.
+    /// see what it did. Reuse of an older token ends the session in the same step. An unused successor that is none of the
+    /// exchange's is replaced by its first, with the same end. What expired of the session's tokens is forgotten when one is
+    /// used.
     async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome>;
 
     /// Counts a turn, once, in its row and in the sums of its day. False when there is no such user.

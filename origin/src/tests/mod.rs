@@ -10,6 +10,7 @@ mod health;
 mod list_cache;
 mod outages;
 mod repeats;
+mod rotation;
 mod serving;
 mod sessions;
 mod sign_in;

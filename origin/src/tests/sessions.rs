@@ -194,7 +194,7 @@ async fn a_repetition_makes_an_end_known_that_was_not_told() {
     // The accounts have ended the session, and the process died before it could tell the cache.
     let reuse = RefreshExchange {
         presented: RefreshToken::decode(&first.refresh).unwrap().hash(),
-        successor: [7; 32],
+        successors: vec![[7; 32]],
         terms: ExchangeTerms { successor_expires_at: world.clock.now(), now: world.clock.now(), grace_ms: 0 },
     };
     let ended = world.app.stores.accounts.exchange_refresh(reuse).await.unwrap();

@@ -13,7 +13,7 @@ async fn every_case_of_the_table_is_judged_as_it_says() {
     let world = World::new().await;
     let member = world.register("ada").await;
     let claims = world.app.tokens.verify(&member.access, START).unwrap();
-    for case in token_cases(&world.app.config.signing_key, &claims, START) {
+    for case in token_cases(world.app.config.signing_keys.signing(), &claims, START) {
         let answer = world.send(Call::get(ME).token(&case.token)).await;
         match case.expected {
             Ok(()) => assert_eq!(answer.status, 200, "{}: {:?}", case.name, answer.body),

@@ -36,7 +36,7 @@ use crate::{
 };
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_795_253_400_007);
-const JWT_SECRET: &str = "0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c";
+pub(super) const JWT_SECRET: &str = "0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c";
 const EDGE_KEY: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
 
 /// A clock that stands still until a test moves it.
@@ -88,6 +88,13 @@ impl World {
         let mut stores = self.app.stores.clone();
         change(&mut stores);
         Self::of(self.app.config.clone(), stores, Arc::clone(&self.clock), Arc::clone(&self.folder))
+    }
+
+    /// Another process on the same stores, with this `JWT_SECRET`.
+    pub(super) fn with_secrets(&self, jwt_secret: &str) -> Self {
+        let vars = [("JWT_SECRET", jwt_secret), ("EDGE_KEYS", EDGE_KEY)];
+        let config = Config::read(&vars.into_iter().collect()).unwrap();
+        Self::of(config, self.app.stores.clone(), Arc::clone(&self.clock), Arc::clone(&self.folder))
     }
 
     fn of(config: Config, stores: Stores, clock: Arc<TestClock>, folder: Arc<TempDir>) -> Self {

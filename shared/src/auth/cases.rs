@@ -158,6 +158,8 @@ impl<'a> Maker<'a> {
             invalid("no kid", without("kid")),
             invalid("an empty kid", with("kid", json!(""))),
             invalid("a kid that is a number", with("kid", json!(1))),
+            invalid("a kid that is no thumbprint", with("kid", json!("key-1"))),
+            invalid("a kid with a character more", with("kid", json!(format!("{kid}A")))),
             invalid("no alg", without("alg")),
             invalid("alg null", with("alg", Value::Null)),
             invalid("alg twice", self.token(&doubled, &payload)),

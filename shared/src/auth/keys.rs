@@ -52,6 +52,12 @@ impl Jwk {
     }
 }
 
+/// Returns whether a key id has the form of a thumbprint (RFC 7638 with SHA-256): 43 characters of base64url, one text for one
+/// value. No key of ours has another.
+pub fn is_thumbprint(kid: &str) -> bool {
+    kid.len() == 43 && URL_SAFE_NO_PAD.decode(kid).is_ok()
+}
+
 /// The public keys that tokens may be signed with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JwkSet {
@@ -84,6 +90,21 @@ mod tests {
                 "kty": "OKP", "crv": "Ed25519", "x": x, "kid": key.kid, "alg": "EdDSA", "use": "sig",
             })
         );
+    }
+
+    #[test]
+    fn thumbprint_of_another_form_is_none() {
+        let kid = Jwk::ed25519(&[7; 32]).kid;
+        assert!(is_thumbprint(&kid));
+        let long = format!("{kid}A");
+        let padded = format!("{kid}=");
+        let plain = kid.replacen(|_: char| true, "+", 1);
+        // The last character has two bits that no byte needs.
+        let loose = format!("{}B", &"A".repeat(42));
+        let short = kid.strip_prefix(|_: char| true).unwrap();
+        for other in ["", "1", short, &long, &padded, &plain, &loose] {
+            assert!(!is_thumbprint(other), "{other}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! - [`claims`]: what an access token says
 //! - [`token`]: from the `Authorization` header to claims, all rules but the signature itself
 //! - [`keys`]: public keys (JWK, RFC 7517)
+//! - [`key_cache`]: when a verifier that remembers public keys asks for them anew
 //! - [`refresh`]: what becomes of a refresh token that is presented
 //! - [`sessions`]: which sessions are alive, as far as the edge knows
 //! - [`edge`]: the HMAC between Worker and origin
@@ -12,6 +13,7 @@
 
 pub mod claims;
 pub mod edge;
+pub mod key_cache;
 pub mod keys;
 pub mod refresh;
 pub mod sessions;

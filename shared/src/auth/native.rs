@@ -26,6 +26,60 @@ const KEY_INFO: &[u8] = b"edgechat access token Ed25519 v1";
 #[error("the secret needs at least {MIN_SECRET_CHARS} characters")]
 pub struct WeakSecret;
 
+/// Names the secret of a list that is refused, by its place and never by its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("secret {position} has {chars} characters, at least {MIN_SECRET_CHARS} are needed")]
+pub struct SecretsError {
+    /// The secret's place in the list, from 1.
+    pub position: usize,
+    /// Its length.
+    pub chars: usize,
+}
+
+/// The secrets of a list separated by commas, without the white space around each. A text without a comma is one secret.
+pub fn split_secrets(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim)
+}
+
+/// The keys of a list of secrets. The first signs, all verify: a secret that was replaced goes on verifying what it signed for
+/// as long as it is listed, and one that is listed behind another is known to verifiers before it signs.
+#[derive(Clone, Debug)]
+pub struct SigningKeys {
+    signing: SigningKey,
+    set: JwkSet,
+}
+
+impl SigningKeys {
+    /// Derives a key from each secret of a list (see [`split_secrets`]).
+    ///
+    /// Errors: [`SecretsError`] for the first secret that is too short; an empty one is.
+    pub fn parse(list: &str) -> Result<Self, SecretsError> {
+        let mut keys = split_secrets(list).enumerate().map(|(index, secret)| {
+            let error = SecretsError { position: index + 1, chars: secret.chars().count() };
+            SigningKey::from_secret(secret).map_err(|WeakSecret| error)
+        });
+        let signing = keys.next().unwrap_or(Err(SecretsError { position: 1, chars: 0 }))?;
+        let mut set = signing.jwk_set();
+        for key in keys {
+            let public = key?.public;
+            if set.find(&public.kid).is_none() {
+                set.keys.push(public);
+            }
+        }
+        Ok(Self { signing, set })
+    }
+
+    /// The key that signs.
+    pub const fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    /// The public halves of all keys, the one that signs first.
+    pub const fn jwk_set(&self) -> &JwkSet {
+        &self.set
+    }
+}
+
 /// The key that access tokens are signed with.
 #[derive(Clone)]
 pub struct SigningKey {

@@ -9,7 +9,10 @@ use std::borrow::Cow;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
-use super::claims::{ALGORITHM, Claims, MAX_TOKEN_BYTES, TOKEN_TYPE};
+use super::{
+    claims::{ALGORITHM, Claims, MAX_TOKEN_BYTES, TOKEN_TYPE},
+    keys::is_thumbprint,
+};
 use crate::{
     api::error::{ApiError, ErrorCode},
     time::Timestamp,
@@ -110,6 +113,10 @@ pub fn parse(token: &str) -> Result<UnverifiedToken<'_>, TokenError> {
     }
     if header.typ != TOKEN_TYPE {
         return Err(TokenError::Invalid("type"));
+    }
+    // No key has such an id, so nobody need be asked for it.
+    if !is_thumbprint(&header.kid) {
+        return Err(TokenError::Invalid("key id"));
     }
     let signature = decode(signature, "signature encoding")?
         .try_into()

@@ -168,6 +168,12 @@ impl World {
         self.origin_part_mut().start().await;
     }
 
+    /// Starts the origin again with another value of a variable, from now on.
+    pub async fn start_origin_with(&mut self, name: &str, value: &str) {
+        self.origin_part_mut().set_var(name, value);
+        self.start_origin().await;
+    }
+
     /// Keeps the origin from running without ending it: connections are accepted and nobody answers.
     pub async fn suspend_origin(&self) {
         self.origin_part().suspend().await;

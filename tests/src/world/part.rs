@@ -60,6 +60,12 @@ impl Part {
         &self.log
     }
 
+    /// Sets a variable for the next start.
+    pub(crate) fn set_var(&mut self, name: &str, value: &str) {
+        self.launch.vars.retain(|(known, _)| known != name);
+        self.launch.vars.push((name.to_owned(), value.to_owned()));
+    }
+
     /// The process's id.
     pub(crate) fn pid(&self) -> u32 {
         let running = self.child.as_ref().and_then(Child::id);

@@ -17,6 +17,7 @@
 //! - `knowledge`: what the Worker knows of the origin's, and when it asks anew
 //! - `proxy`: what passes through to the origin
 //! - `surface`: health, documentation
+//! - `rotation`: the secret behind tokens is replaced
 //! - `scripted_provider`: the provider the others rely on
 
 #[cfg(test)]
@@ -43,6 +44,8 @@ mod provider_failures;
 mod proxy;
 #[cfg(test)]
 mod requests;
+#[cfg(test)]
+mod rotation;
 #[cfg(test)]
 mod scripted_provider;
 #[cfg(test)]

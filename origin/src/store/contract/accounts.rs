@@ -37,6 +37,8 @@ macro_rules! suite {
             sessions_opened_at_once_are_all_there
             a_refresh_token_is_exchanged_until_it_expires
             the_last_used_token_gets_the_same_successor_within_the_grace
+            successor_of_an_earlier_secret_is_returned_again
+            successor_of_a_secret_that_is_gone_is_replaced
             an_older_token_ends_its_session
             a_used_token_that_has_expired_is_forgotten
             exchanges_at_once_agree
@@ -61,7 +63,7 @@ async fn register(store: &Store, number: u32) {
 fn exchange(presented: u8, successor: u8, millis: i64) -> RefreshExchange {
     RefreshExchange {
         presented: hash(presented),
-        successor: hash(successor),
+        successors: vec![hash(successor)],
         terms: ExchangeTerms {
             successor_expires_at: at(millis + 500_000),
             now: at(millis),
@@ -72,9 +74,11 @@ fn exchange(presented: u8, successor: u8, millis: i64) -> RefreshExchange {
 
 /// What became of an exchange, in one word, and when the successor expires.
 async fn outcome(store: &Store, exchange: RefreshExchange) -> (&'static str, i64) {
+    let known = exchange.successors.clone();
     match store.exchange_refresh(exchange).await.unwrap() {
-        RefreshOutcome::Exchanged { session, refresh_expires_at } => {
+        RefreshOutcome::Exchanged { session, successor, refresh_expires_at } => {
             assert_eq!(session.user, user(1));
+            assert!(known.contains(&successor));
             ("exchanged", refresh_expires_at.millis_since(START))
         }
         RefreshOutcome::Unknown => ("unknown", 0),
@@ -309,6 +313,36 @@ pub(super) async fn the_last_used_token_gets_the_same_successor_within_the_grace
     for token in [1, 2] {
         assert_eq!(outcome(&store, exchange(token, 7, 11_002)).await.0, "ended");
     }
+}
+
+/// The successor that an exchange ends with.
+async fn successor(store: &Store, exchange: RefreshExchange) -> u8 {
+    match store.exchange_refresh(exchange).await.unwrap() {
+        RefreshOutcome::Exchanged { successor, .. } => successor[0],
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(super) async fn successor_of_an_earlier_secret_is_returned_again(store: Store) {
+    register(&store, 1).await;
+    assert_eq!(successor(&store, exchange(1, 2, 1_000)).await, 2);
+    let with_both = |millis| RefreshExchange { successors: vec![hash(9), hash(2)], ..exchange(1, 9, millis) };
+    assert_eq!(successor(&store, with_both(1_001)).await, 2);
+    assert_eq!(successor(&store, exchange(2, 3, 1_002)).await, 3);
+    assert_eq!(outcome(&store, exchange(9, 4, 1_003)).await.0, "unknown");
+    assert_eq!(outcome(&store, with_both(1_004)).await.0, "reused");
+}
+
+pub(super) async fn successor_of_a_secret_that_is_gone_is_replaced(store: Store) {
+    register(&store, 1).await;
+    assert_eq!(outcome(&store, exchange(1, 2, 1_000)).await, ("exchanged", 501_000));
+    for millis in [1_001, 1_002] {
+        assert_eq!(outcome(&store, exchange(1, 9, millis)).await, ("exchanged", 501_000));
+    }
+    // There is one successor at any time, and it goes on.
+    assert_eq!(outcome(&store, exchange(2, 3, 1_003)).await.0, "unknown");
+    assert_eq!(outcome(&store, exchange(9, 4, 1_004)).await, ("exchanged", 501_004));
+    assert_eq!(outcome(&store, exchange(1, 9, 1_005)).await.0, "reused");
 }
 
 pub(super) async fn an_older_token_ends_its_session(store: Store) {

@@ -132,3 +132,32 @@ proptest! {
         prop_assert!(verifier.verify(&parts.join("."), NOW).is_err());
     }
 }
+
+#[test]
+fn list_of_secrets_first_signs_and_all_verify() {
+    let (new, old) = ("a new secret of more than 32 characters", SECRET);
+    let keys = SigningKeys::parse(&format!(" {new} , {old},{new}")).unwrap();
+    assert_eq!(keys.signing().kid(), SigningKey::from_secret(new).unwrap().kid());
+    let kids: Vec<_> = keys.jwk_set().keys.iter().map(|key| key.kid.as_str()).collect();
+    assert_eq!(kids, [SigningKey::from_secret(new).unwrap().kid(), key().kid()]);
+    let verifier = Verifier::new(keys.jwk_set().clone());
+    for token in [key().sign(&claims()), keys.signing().sign(&claims())] {
+        assert_eq!(verifier.verify(&token, NOW), Ok(claims()));
+    }
+    // A secret without a comma is the secret that it was before there were lists.
+    let one = SigningKeys::parse(SECRET).unwrap();
+    assert_eq!(one.jwk_set(), &key().jwk_set());
+}
+
+#[rstest]
+#[case("", 1, 0)]
+#[case("short", 1, 5)]
+#[case("a secret of more than 32 characters,short", 2, 5)]
+#[case("a secret of more than 32 characters,", 2, 0)]
+fn list_of_secrets_with_a_short_one_is_refused(
+    #[case] list: &str,
+    #[case] position: usize,
+    #[case] chars: usize,
+) {
+    assert_eq!(SigningKeys::parse(list).unwrap_err(), SecretsError { position, chars });
+}

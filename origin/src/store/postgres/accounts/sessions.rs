@@ -103,7 +103,7 @@ const LOCK: &str = "SELECT FROM sessions WHERE id = (SELECT session_id FROM refr
 const PRESENTED: &str = concat!(
     "SELECT ",
     columns!(),
-    ", t.expires_at, t.used_at, n.expires_at, n.used_at \
+    ", t.expires_at, t.used_at, t.successor, n.expires_at, n.used_at \
      FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id \
          LEFT JOIN refresh_tokens n ON n.hash = t.successor \
      WHERE t.hash = $1"
@@ -119,13 +119,20 @@ const USE: &str = "\
         DELETE FROM refresh_tokens t USING used WHERE t.session_id = used.session_id AND t.expires_at < $2 \
     ) UPDATE sessions SET last_used_at = greatest(last_used_at, $2) FROM used WHERE sessions.id = used.session_id";
 
+/// Puts another token in the place of an unused successor.
+const REPLACE: &str = "\
+    WITH replaced AS ( \
+        UPDATE refresh_tokens SET hash = $3 WHERE hash = $2 RETURNING session_id \
+    ) UPDATE refresh_tokens t SET successor = $3 FROM replaced WHERE t.hash = $1";
+
 const END: &str = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";
 
-/// A token as it was presented, with the session it belongs to.
-fn read_presented(row: &Row) -> StoreResult<(SessionOfUser, PresentedToken)> {
+/// A token as it was presented, with the session it belongs to and the successor that is stored.
+fn read_presented(row: &Row) -> StoreResult<(SessionOfUser, PresentedToken, Option<Vec<u8>>)> {
     let (session, mut columns) = read(row)?;
     let expires_at = columns.time("expires_at")?;
     let used_at = columns.optional_time("used_at")?;
+    let successor: Option<Vec<u8>> = columns.get("successor")?;
     let successor_expires_at = columns.optional_time("expires_at")?;
     let is_successor_used = columns.optional_time("used_at")?.is_some();
     let token = PresentedToken {
@@ -137,28 +144,37 @@ fn read_presented(row: &Row) -> StoreResult<(SessionOfUser, PresentedToken)> {
             unused_successor_expires_at: successor_expires_at.filter(|_| !is_successor_used),
         }),
     };
-    Ok((session, token))
+    Ok((session, token, successor))
 }
 
 /// The promise of [`crate::store::accounts::Accounts::exchange_refresh`], in two round trips.
 pub(super) async fn exchange_refresh(c: &Connection, exchange: &RefreshExchange) -> Step<RefreshOutcome> {
     let row = c.begin_locked(LOCK, PRESENTED, &[&exchange.presented.as_slice()]).await?;
-    let Some((session, token)) = row.map(|row| read_presented(&row)).transpose()? else {
+    let Some((session, token, stored)) = row.map(|row| read_presented(&row)).transpose()? else {
         c.commit(None).await?;
         return Ok(RefreshOutcome::Unknown);
     };
     let now = exchange.terms.now.as_millis();
     let decision = token.decide(&exchange.terms);
+    let (presented, mut successor) = (exchange.presented.as_slice(), exchange.successor());
     match decision {
         RefreshDecision::Use(expires_at) => {
-            let (presented, successor) = (exchange.presented.as_slice(), exchange.successor.as_slice());
             let expires_at = expires_at.as_millis();
-            c.commit(Some((USE, &[&presented, &now, &successor, &expires_at]))).await?;
+            c.commit(Some((USE, &[&presented, &now, &successor.as_slice(), &expires_at]))).await?;
+        }
+        RefreshDecision::Again(_) => {
+            // A hash has 32 bytes, as the table says.
+            let stored = stored.and_then(|stored| stored.try_into().ok()).unwrap_or(successor);
+            if let Some(replacement) = exchange.replacement(&stored) {
+                let (old, new) = (stored.as_slice(), replacement.as_slice());
+                c.commit(Some((REPLACE, &[&presented, &old, &new]))).await?;
+            } else {
+                c.commit(None).await?;
+                successor = stored;
+            }
         }
         RefreshDecision::Reused => c.commit(Some((END, &[&key(session.id), &now]))).await?,
-        RefreshDecision::Expired | RefreshDecision::Ended | RefreshDecision::Again(_) => {
-            c.commit(None).await?;
-        }
+        RefreshDecision::Expired | RefreshDecision::Ended => c.commit(None).await?,
     }
-    Ok(RefreshOutcome::of(decision, session))
+    Ok(RefreshOutcome::of(decision, session, successor))
 }

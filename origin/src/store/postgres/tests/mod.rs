@@ -91,7 +91,7 @@ async fn read_at_once(store: &Arc<PostgresAccounts>, count: usize) -> Vec<Result
 fn exchange() -> RefreshExchange {
     RefreshExchange {
         presented: hash(1),
-        successor: hash(2),
+        successors: vec![hash(2)],
         terms: ExchangeTerms { successor_expires_at: at(500_000), now: at(1_000), grace_ms: 10_000 },
     }
 }

@@ -82,12 +82,18 @@ pub(super) fn exchange_refresh(c: &Connection, exchange: &RefreshExchange) -> St
     let Some(token) = find_token(c, &exchange.presented)? else { return Ok(RefreshOutcome::Unknown) };
     let Some(session) = find(c, token.session_id)? else { return Ok(RefreshOutcome::Unknown) };
     let decision = presented(c, &token, &session)?.decide(&exchange.terms);
+    let mut successor = exchange.successor();
     match decision {
         RefreshDecision::Use(expires_at) => use_token(c, exchange, session.id, expires_at)?,
+        RefreshDecision::Again(_) => {
+            if let Some(used) = &token.used {
+                successor = successor_again(c, exchange, &used.successor)?;
+            }
+        }
         RefreshDecision::Reused => end(c, session.id, exchange.terms.now)?,
-        RefreshDecision::Expired | RefreshDecision::Ended | RefreshDecision::Again(_) => (),
+        RefreshDecision::Expired | RefreshDecision::Ended => (),
     }
-    Ok(RefreshOutcome::of(decision, session))
+    Ok(RefreshOutcome::of(decision, session, successor))
 }
 
 fn presented(c: &Connection, token: &Token, session: &SessionOfUser) -> StoreResult<PresentedToken> {
@@ -148,14 +154,23 @@ fn use_token(
     c.prepare_cached("UPDATE refresh_tokens SET used_at = ?2, successor = ?3 WHERE hash = ?1")?.execute((
         exchange.presented,
         now,
-        exchange.successor,
+        exchange.successor(),
     ))?;
-    insert_token(c, &exchange.successor, session_id, expires_at)?;
+    insert_token(c, &exchange.successor(), session_id, expires_at)?;
     c.prepare_cached("DELETE FROM refresh_tokens WHERE session_id = ?1 AND expires_at < ?2")?
         .execute((session_id.as_bytes(), now))?;
     c.prepare_cached("UPDATE sessions SET last_used_at = max(last_used_at, ?2) WHERE id = ?1")?
         .execute((session_id.as_bytes(), now))?;
     Ok(())
+}
+
+/// The unused successor that is stored, or the one that replaces it.
+fn successor_again(c: &Connection, exchange: &RefreshExchange, stored: &TokenHash) -> StoreResult<TokenHash> {
+    let Some(successor) = exchange.replacement(stored) else { return Ok(*stored) };
+    c.prepare_cached("UPDATE refresh_tokens SET hash = ?2 WHERE hash = ?1")?.execute((stored, successor))?;
+    c.prepare_cached("UPDATE refresh_tokens SET successor = ?2 WHERE hash = ?1")?
+        .execute((exchange.presented, successor))?;
+    Ok(successor)
 }
 
 fn end(c: &Connection, session_id: Id, now: Timestamp) -> StoreResult<()> {

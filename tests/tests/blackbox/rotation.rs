@@ -1,0 +1,137 @@
+//! The secret behind tokens is replaced, in the middle of everything: what was acknowledged arrives, and "not known yet" is never
+//! told as "no".
+
+use edgechat_tests::{
+    client::{Client, PASSWORD, Phone, Reply},
+    tokens,
+    wait::{BOUND, until},
+    world::{JWT_SECRET, World},
+};
+use serde_json::json;
+use shared::{
+    api::{ErrorCode, account::Tokens},
+    auth::native::SigningKey,
+};
+
+const NEW_SECRET: &str = "c90b3e7f52d8461a9be04c7d13f8a6529d0e4b71f6c2a835";
+const ME: &str = "/api/v1/users/me";
+
+/// The new secret in use, the old one still listed.
+fn both() -> String {
+    format!("{NEW_SECRET},{JWT_SECRET}")
+}
+
+/// A token like that of this phone, of a key that nobody has.
+fn garbage(phone: &Phone, number: u32) -> String {
+    let key = SigningKey::from_secret(&format!("made-up secret number {number:0>20}")).unwrap();
+    key.sign(&tokens::claims_of(phone))
+}
+
+/// Who is let in, or told to come again later: never refused.
+fn assert_not_refused(reply: &Reply) {
+    if reply.status != 200 {
+        reply.problem(ErrorCode::OriginUnavailable);
+        assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    }
+}
+
+/// Signs in anew and asks with the new token until it is let in.
+async fn new_token_is_let_in(client: &Client, email: &str) {
+    let body = json!({ "email": email, "password": PASSWORD });
+    let signed_in = client.anonymous().post("/api/v1/auth/login").json(&body).send().await;
+    let tokens: Tokens = signed_in.expect_status(200).json();
+    until(BOUND, "the new token to be let in", || async {
+        let reply = client.with_token(&tokens.access_token).get(ME).send().await;
+        assert_not_refused(&reply);
+        (reply.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn acknowledged_turn_arrives_after_the_secret_was_replaced() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    phone.say_and_persist(conversation, "One").await;
+    world.kill_origin().await;
+    let sent = phone.say(conversation, "Two").await;
+    assert!(!sent.persisted);
+    world.start_origin_with("JWT_SECRET", &both()).await;
+    phone.persisted(sent.turn_id).await;
+    assert_eq!(phone.messages(conversation).await.len(), 4);
+    let email = phone.tokens.user.email.clone().unwrap();
+    new_token_is_let_in(&phone.client, &email).await;
+    // The old token goes on as well, and so does its refresh token.
+    let _ = phone.client.get(ME).send().await.expect_status(200);
+    let body = json!({ "refresh_token": phone.tokens.refresh_token });
+    let refreshed = phone.client.anonymous().post("/api/v1/auth/refresh").json(&body).send().await;
+    let _ = refreshed.expect_status(200);
+}
+
+#[tokio::test]
+async fn new_token_is_let_in_beside_a_flood_of_unknown_keys() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let _ = phone.client.get(ME).send().await.expect_status(200);
+    for number in 0..20 {
+        let reply = phone.client.with_token(garbage(&phone, number)).get(ME).send().await;
+        assert!([401, 503].contains(&reply.status), "{reply:?}");
+    }
+    world.kill_origin().await;
+    world.start_origin_with("JWT_SECRET", &both()).await;
+    let email = phone.tokens.user.email.clone().unwrap();
+    let flood = async {
+        for number in 20..60 {
+            let reply = phone.client.with_token(garbage(&phone, number)).get(ME).send().await;
+            assert!([401, 503].contains(&reply.status), "{reply:?}");
+        }
+    };
+    tokio::join!(flood, new_token_is_let_in(&phone.client, &email));
+}
+
+#[tokio::test]
+async fn unknown_key_that_cannot_be_looked_up_is_no_refusal() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let _ = phone.client.get(ME).send().await.expect_status(200);
+    let signed_by_the_next = SigningKey::from_secret(NEW_SECRET).unwrap().sign(&tokens::claims_of(&phone));
+    world.kill_origin().await;
+    for _ in 0..10 {
+        let reply = phone.client.with_token(&signed_by_the_next).get(ME).send().await;
+        reply.problem(ErrorCode::OriginUnavailable);
+        assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    }
+    world.start_origin_with("JWT_SECRET", &both()).await;
+    until(BOUND, "the key to be looked up", || async {
+        let reply = phone.client.with_token(&signed_by_the_next).get(ME).send().await;
+        assert_not_refused(&reply);
+        (reply.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn delivery_of_a_dropped_secret_is_tried_until_the_secret_is_back() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    phone.say_and_persist(conversation, "One").await;
+    world.kill_origin().await;
+    let sent = phone.say(conversation, "Two").await;
+    assert!(!sent.persisted);
+    world.start_origin_with("JWT_SECRET", NEW_SECRET).await;
+    until(BOUND, "a delivery to be refused, and logged", || async {
+        let refused = world
+            .edge_log()
+            .lines()
+            .iter()
+            .any(|line| line.contains(&sent.turn_id.to_string()) && line.contains(" 401"));
+        refused.then_some(())
+    })
+    .await;
+    world.kill_origin().await;
+    world.start_origin_with("JWT_SECRET", &both()).await;
+    phone.persisted(sent.turn_id).await;
+    assert_eq!(phone.messages(conversation).await.len(), 4);
+}
