@@ -45,7 +45,11 @@ mod tests {
 
     /// The version of a crate in Cargo.lock.
     fn locked(name: &str) -> String {
-        let lock = read("Cargo.lock");
+        locked_in("Cargo.lock", name)
+    }
+
+    fn locked_in(path: &str, name: &str) -> String {
+        let lock = read(path);
         let (_, from) = lock.split_once(&format!("name = \"{name}\"\n")).unwrap();
         value(from, "version").to_owned()
     }
@@ -113,6 +117,20 @@ mod tests {
     }
 
     #[test]
+    fn every_cargo_build_of_an_image_is_locked() {
+        let mut builds = 0;
+        for path in DOCKERFILES {
+            for command in read(path).replace("\\\n", " ").split("&&") {
+                if command.contains("cargo install") || command.contains("cargo build") {
+                    builds += 1;
+                    assert!(command.contains(" --locked"), "{path}: {command}");
+                }
+            }
+        }
+        assert_eq!(builds, 4);
+    }
+
+    #[test]
     fn versions_are_those_of_the_repository() {
         let toolchain = read("rust-toolchain.toml");
         for path in DOCKERFILES {
@@ -120,7 +138,9 @@ mod tests {
         }
         let edge = read("edge/Dockerfile");
         assert_eq!(value(&edge, "ARG WORKER_BUILD="), locked("worker"));
-        assert_eq!(value(&edge, "ARG WASM_BINDGEN="), locked("wasm-bindgen"));
+        for name in ["wasm-bindgen-cli", "wasm-bindgen-cli-support", "edgechat-wasm-bindgen"] {
+            assert_eq!(locked_in("xtask/wasm-bindgen/Cargo.lock", name), locked("wasm-bindgen"), "{name}");
+        }
         let date = read("edge/workerd.capnp");
         let date = value(&date, "const compatibilityDate :Text");
         for path in ["wrangler.toml", "edge/wrangler.user.toml"] {

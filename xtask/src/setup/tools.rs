@@ -15,14 +15,18 @@ struct Tool {
     package: &'static str,
     /// The crate in `Cargo.lock` whose version the tool must have.
     follows: &'static str,
-    /// Whether to install with the versions of the tool's own lock file. That of wasm-bindgen-cli can name crates
-    /// newer than a registry mirror holds.
-    locked: bool,
+    /// The folder of this repository that it is built from, with a lock file there; else its package is, with its own.
+    folder: Option<&'static str>,
 }
 
 const TOOLS: [Tool; 2] = [
-    Tool { program: "worker-build", package: "worker-build", follows: "worker", locked: true },
-    Tool { program: "wasm-bindgen", package: "wasm-bindgen-cli", follows: "wasm-bindgen", locked: false },
+    Tool { program: "worker-build", package: "worker-build", follows: "worker", folder: None },
+    Tool {
+        program: "wasm-bindgen",
+        package: "wasm-bindgen-cli",
+        follows: "wasm-bindgen",
+        folder: Some("xtask/wasm-bindgen"),
+    },
 ];
 
 /// Installs each tool that is missing or of another version.
@@ -52,12 +56,16 @@ fn is_installed(root: &Path, tool: &Tool, version: &str) -> bool {
 
 fn install(workspace: &Workspace, tool: &Tool, version: &str, scratch: &Path) -> Result<()> {
     let mut command = Command::new("cargo");
+    command.arg("install");
+    match tool.folder {
+        Some(folder) => command.arg("--path").arg(workspace.root().join(folder)),
+        None => command.arg(format!("{}@{version}", tool.package)),
+    };
     command
-        .args(["install", &format!("{}@{version}", tool.package), "--root"])
+        .args(["--locked", "--root"])
         .arg(workspace.tools())
         .arg("--target-dir")
         .arg(scratch)
-        .args(tool.locked.then_some("--locked"))
         .current_dir(workspace.root())
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")

@@ -2,7 +2,12 @@
 //!
 //! Nothing here knows a table. A job gets a connection on its thread; the future that asked waits for the answer.
 
-use std::{path::Path, thread::JoinHandle, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -35,20 +40,24 @@ impl Engine {
     pub(super) fn open(path: &Path) -> StoreResult<Self> {
         let (writes, write_queue) = bounded(QUEUE_LEN);
         let (reads, read_queue) = bounded::<ReadJob>(QUEUE_LEN);
-        let writer = connect(path)?;
-        let writer = spawn("sqlite-writer", move || run_writes(&writer, &write_queue))?;
+        let writer = Handle::open(path, connect)?;
+        let writer = spawn("sqlite-writer", move || run_writes(writer, &write_queue))?;
         let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
-            let reader = connect(path)?;
-            reader.pragma_update(None, "query_only", true)?;
+            let reader = Handle::open(path, connect_reader)?;
             let queue = read_queue.clone();
-            readers.push(spawn("sqlite-reader", move || {
-                for job in queue {
-                    job(&reader);
-                }
-            })?);
+            readers.push(spawn("sqlite-reader", move || run_reads(reader, &queue))?);
         }
         Ok(Self { writes: Some(writes), reads: Some(reads), writer: Some(writer), readers })
+    }
+
+    /// Fails when a thread is gone: nothing would be written, or read, until the process starts anew.
+    pub(super) fn check_threads(&self) -> StoreResult<()> {
+        let mut threads = self.writer.iter().chain(&self.readers);
+        if self.writer.is_none() || threads.any(JoinHandle::is_finished) {
+            return Err(gone());
+        }
+        Ok(())
     }
 
     /// Runs a job that reads.
@@ -61,7 +70,7 @@ impl Engine {
         let job: ReadJob = Box::new(move |connection| {
             if !answer.is_closed() {
                 // A caller that has gone needs no answer.
-                let _ = answer.send(job(connection));
+                let _ = answer.send(caught(|| job(connection)));
             }
         });
         enqueue(self.reads.as_ref(), job)?;
@@ -96,6 +105,49 @@ fn end(thread: JoinHandle<()>) {
     if thread.join().is_err() {
         tracing::error!("a thread of the SQLite store had panicked");
     }
+}
+
+/// A thread's connection, with what opens it anew.
+struct Handle {
+    connection: Connection,
+    path: PathBuf,
+    connect: fn(&Path) -> rusqlite::Result<Connection>,
+}
+
+impl Handle {
+    fn open(path: &Path, connect: fn(&Path) -> rusqlite::Result<Connection>) -> StoreResult<Self> {
+        Ok(Self { connection: connect(path)?, path: path.to_owned(), connect })
+    }
+
+    /// Runs something of which a panic is an error, and after one makes sure of the connection. What it leaves in disorder is
+    /// replaced with the connection.
+    fn guard<T>(&mut self, run: impl FnOnce(&Connection) -> T) -> StoreResult<T> {
+        let connection = &self.connection;
+        catch_unwind(AssertUnwindSafe(|| run(connection))).map_err(|_| {
+            let error = panicked();
+            self.mend();
+            error
+        })
+    }
+
+    /// Checks the connection, and opens it anew when it is still in a transaction or does not answer.
+    fn mend(&mut self) {
+        let answers = self.connection.query_one("SELECT 1", [], |_| Ok(())).is_ok();
+        if answers && self.connection.is_autocommit() {
+            return;
+        }
+        match (self.connect)(&self.path) {
+            Ok(connection) => self.connection = connection,
+            Err(error) => tracing::error!(%error, "a connection of the SQLite store cannot be opened anew"),
+        }
+    }
+}
+
+/// Opens a connection that cannot write.
+fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let reader = connect(path)?;
+    reader.pragma_update(None, "query_only", true)?;
+    Ok(reader)
 }
 
 /// Opens a connection with the settings all of them have. A commit is on the disk before it returns
@@ -167,7 +219,8 @@ where
     }
 
     fn run(&mut self, connection: &Connection) -> bool {
-        self.outcome = self.job.take().map(|job| job(connection));
+        // A panic is the failure of this job alone: its changes are undone as those of any that fails.
+        self.outcome = self.job.take().map(|job| caught(|| job(connection)));
         matches!(self.outcome, Some(Ok(_)))
     }
 
@@ -182,7 +235,14 @@ where
     }
 }
 
-fn run_writes(connection: &Connection, queue: &Receiver<Box<dyn WriteJob>>) {
+fn run_reads(mut reader: Handle, queue: &Receiver<ReadJob>) {
+    for job in queue {
+        // The caller of a job that panics has its answer from the job itself; what is left to panic is logged.
+        let _ = reader.guard(|connection| job(connection));
+    }
+}
+
+fn run_writes(mut writer: Handle, queue: &Receiver<Box<dyn WriteJob>>) {
     for first in queue {
         let mut group = vec![first];
         group.extend(queue.try_iter().take(GROUP_LEN - 1));
@@ -190,10 +250,17 @@ fn run_writes(connection: &Connection, queue: &Receiver<Box<dyn WriteJob>>) {
         if group.is_empty() {
             continue;
         }
-        let outcome = commit_together(connection, &mut group);
-        if outcome.is_err() && !connection.is_autocommit() {
-            // When even this fails, the next BEGIN does too, and says so.
-            let _ = connection.execute_batch("ROLLBACK");
+        let outcome = writer.guard(|connection| {
+            let outcome = commit_together(connection, &mut group);
+            if outcome.is_err() && !connection.is_autocommit() {
+                // When even this fails, the connection is opened anew.
+                let _ = connection.execute_batch("ROLLBACK");
+            }
+            outcome
+        });
+        let outcome = outcome.flatten();
+        if outcome.is_err() && !writer.connection.is_autocommit() {
+            writer.mend();
         }
         for job in group {
             job.finish(outcome.as_ref().copied().map_err(clone_failure));
@@ -241,6 +308,16 @@ async fn wait<T>(answered: oneshot::Receiver<StoreResult<T>>) -> StoreResult<T> 
     }
 }
 
+/// Runs a job of which a panic is an error.
+fn caught<T>(job: impl FnOnce() -> StoreResult<T>) -> StoreResult<T> {
+    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| Err(panicked()))
+}
+
+fn panicked() -> StoreError {
+    tracing::error!("a job of the SQLite store panicked");
+    StoreError::Unavailable("a job panicked".to_owned())
+}
+
 fn gone() -> StoreError {
     StoreError::Unavailable("its thread has ended".to_owned())
 }
@@ -265,103 +342,4 @@ pub(super) fn plan(file: &Connection, sql: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    fn engine() -> (Engine, tempfile::TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("test.db");
-        connect(&path).unwrap().execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT").unwrap();
-        (Engine::open(&path).unwrap(), folder)
-    }
-
-    fn insert(connection: &Connection, n: i64) -> StoreResult<()> {
-        connection.prepare_cached("INSERT INTO t VALUES (?1)")?.execute([n])?;
-        Ok(())
-    }
-
-    async fn count(engine: &Engine) -> i64 {
-        engine.read(|c| Ok(c.query_one("SELECT count(*) FROM t", [], |row| row.get(0))?)).await.unwrap()
-    }
-
-    /// Of connections that close at the same moment each may take another for the last one.
-    #[tokio::test]
-    async fn however_often_it_is_closed_the_journal_is_folded_in() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file.db");
-        for _ in 0..500 {
-            let engine = Engine::open(&path).unwrap();
-            engine
-                .write(|c| Ok(c.execute_batch("CREATE TABLE IF NOT EXISTS t (n); INSERT INTO t VALUES (1)")?))
-                .await
-                .unwrap();
-            let read =
-                |c: &Connection| Ok(c.query_one("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))?);
-            let _ = tokio::join!(engine.read(read), engine.read(read));
-            drop(engine);
-            assert!(!folder.path().join("file.db-wal").exists());
-        }
-    }
-
-    #[tokio::test]
-    async fn a_failed_write_of_a_group_leaves_the_others_alone() {
-        let (engine, _folder) = engine();
-        let (release, held) = mpsc::channel::<()>();
-        let blocker = engine.write(move |c| {
-            held.recv().map_err(|_| StoreError::Timeout)?;
-            insert(c, 1)
-        });
-        let doubled = engine.write(|c| insert(c, 2).and_then(|()| insert(c, 2)));
-        let good = engine.write(|c| insert(c, 3));
-        let unblock = async { release.send(()).unwrap() };
-        let (first, second, third, ()) = tokio::join!(blocker, doubled, good, unblock);
-        first.unwrap();
-        assert_eq!(second.unwrap_err().kind(), "conflict");
-        third.unwrap();
-        assert_eq!(count(&engine).await, 2);
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_refuses_at_once() {
-        let (engine, _folder) = engine();
-        let (release, held) = mpsc::channel::<()>();
-        let (started, begun) = oneshot::channel();
-        let blocker = async {
-            engine
-                .write(move |_| {
-                    let _ = started.send(());
-                    held.recv().map_err(|_| StoreError::Timeout)
-                })
-                .await
-        };
-        let flood = async {
-            begun.await.unwrap();
-            let (mut waiting, mut refused) = (Vec::new(), 0);
-            for n in 0..=QUEUE_LEN {
-                let mut write = Box::pin(engine.write(move |c| insert(c, i64::try_from(n).unwrap())));
-                let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(write.as_mut().poll(cx))).await;
-                match polled {
-                    std::task::Poll::Ready(Err(StoreError::Overloaded)) => refused += 1,
-                    _ => waiting.push(write),
-                }
-            }
-            release.send(()).unwrap();
-            for write in waiting {
-                write.await.unwrap();
-            }
-            refused
-        };
-        let (first, refused) = tokio::join!(blocker, flood);
-        first.unwrap();
-        assert_eq!(refused, 1);
-        assert_eq!(count(&engine).await, i64::try_from(QUEUE_LEN).unwrap());
-    }
-
-    #[tokio::test]
-    async fn readers_cannot_write() {
-        let (engine, _folder) = engine();
-        assert_eq!(engine.read(|c| insert(c, 1)).await.unwrap_err().kind(), "refused");
-    }
-}
+mod tests;

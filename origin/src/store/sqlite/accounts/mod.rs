@@ -36,6 +36,7 @@ impl Accounts for SqliteAccounts {
     }
 
     async fn ping(&self) -> StoreResult<()> {
+        self.0.check_threads()?;
         self.0
             .read(|c| {
                 Ok(c.query_one("SELECT count(*) FROM (SELECT 1 FROM users LIMIT 1)", [], |_| Ok(()))?)

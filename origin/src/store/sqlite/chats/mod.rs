@@ -44,6 +44,7 @@ impl Chats for SqliteChats {
     }
 
     async fn ping(&self) -> StoreResult<()> {
+        self.0.check_threads()?;
         let sql = "SELECT count(*) FROM (SELECT 1 FROM conversations LIMIT 1)";
         self.0.read(move |c| Ok(c.query_one(sql, [], |_| Ok(()))?)).await
     }
