@@ -12,6 +12,7 @@
 //! - [`tokens`]: access tokens that no origin has issued
 //! - [`wait`]: waiting for a condition
 //! - [`bench`]: the measurement behind `cargo xtask bench`
+//! - [`soak`]: many phones, bad networks and dying servers, behind `cargo xtask soak`
 //!
 //! The tests themselves lie in `tests/tests`. They need the built parts, and `cargo xtask test` builds them.
 
@@ -29,6 +30,7 @@ pub mod clock;
 pub mod delivery;
 pub mod provider;
 pub mod servers;
+pub mod soak;
 pub mod stand_in;
 pub mod tokens;
 pub mod wait;

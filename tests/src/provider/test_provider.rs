@@ -2,8 +2,9 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -26,10 +27,20 @@ pub struct ScriptedGemini {
     server: JoinHandle<()>,
 }
 
-#[derive(Debug, Default)]
+/// Chooses the script of a call by what it asks.
+type Chooser = Box<dyn Fn(&Received) -> Script + Send + Sync>;
+
+#[derive(Default)]
 struct State {
     queue: Mutex<VecDeque<Answer>>,
     received: Mutex<Vec<Received>>,
+    chooser: OnceLock<Chooser>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("queue", &self.queue).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -69,6 +80,15 @@ impl ScriptedGemini {
         Upcoming(receiver)
     }
 
+    /// Chooses, from now on, the script of every call that nothing is queued for. Such calls are not kept for
+    /// [`Self::received`]: the chooser sees each of them, and a long run makes many.
+    ///
+    /// # Panics
+    /// When there is a chooser already.
+    pub fn choose(&self, chooser: impl Fn(&Received) -> Script + Send + Sync + 'static) {
+        assert!(self.state.chooser.set(Box::new(chooser)).is_ok(), "the provider has a chooser already");
+    }
+
     /// Every call so far, oldest first.
     pub fn received(&self) -> Vec<Received> {
         lock(&self.state.received).clone()
@@ -88,8 +108,14 @@ impl Drop for ScriptedGemini {
 
 impl State {
     fn answer(&self, call: Call) {
+        let queued = lock(&self.queue).pop_front();
+        if queued.is_none()
+            && let Some(choose) = self.chooser.get()
+        {
+            return play(choose(call.received()), call);
+        }
         lock(&self.received).push(call.received().clone());
-        match lock(&self.queue).pop_front() {
+        match queued {
             Some(Answer::HandOver(test)) => drop(test.send(call)),
             Some(Answer::Play(script)) => play(script, call),
             None => play(Script::pieces(PLAIN), call),

@@ -1,0 +1,81 @@
+//! What dies, and when.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{Run, report::count, rng::Rng};
+use crate::world::World;
+
+/// The purpose of the numbers that decide it.
+const PURPOSE: u64 = u64::MAX;
+const POLL: Duration = Duration::from_millis(20);
+
+/// Who dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victim {
+    Origin,
+    Workerd,
+    Both,
+}
+
+/// A time in which workerd died.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Death {
+    pub(super) from: Instant,
+    /// None while it is being started again.
+    pub(super) to: Option<Instant>,
+}
+
+/// Kills parts all over the run, and starts each again.
+pub(super) async fn strike(world: &mut World, run: &Run, kills: u32, turns: u32) {
+    let mut rng = Rng::new(run.seed, PURPOSE);
+    let mut moments: Vec<u64> = (0..kills).map(|_| rng.between(0, u64::from(turns) * 95 / 100)).collect();
+    moments.sort_unstable();
+    for moment in moments {
+        while run.turns_over() < moment {
+            sleep(POLL).await;
+        }
+        sleep(Duration::from_millis(rng.between(0, 500))).await;
+        let victim = rng.weighted(&[(9, Victim::Workerd), (7, Victim::Origin), (4, Victim::Both)]);
+        let away = |rng: &mut Rng| rng.weighted(&[(5, (0, 0)), (3, (200, 2_000)), (2, (3_000, 6_000))]);
+        let (least, most) = if victim == Victim::Workerd { (0, 500) } else { away(&mut rng) };
+        let away = Duration::from_millis(rng.between(least, most));
+        super::progress(&format!(
+            "kill -9 of {victim:?} after {} turns, away for {away:?}",
+            run.turns_over()
+        ));
+        count(&run.findings.counts.kills);
+        kill(world, run, victim, away).await;
+    }
+}
+
+async fn kill(world: &mut World, run: &Run, victim: Victim, away: Duration) {
+    if victim != Victim::Origin {
+        run.workerd_dies();
+        world.kill_workerd().await;
+    }
+    if victim != Victim::Workerd {
+        world.kill_origin().await;
+    }
+    match victim {
+        Victim::Workerd => {
+            sleep(away).await;
+            world.start_workerd().await;
+        }
+        Victim::Origin => {
+            sleep(away).await;
+            world.start_origin().await;
+        }
+        // The Worker is back first, and has nobody to ask.
+        Victim::Both => {
+            world.start_workerd().await;
+            run.workerd_lives();
+            sleep(away).await;
+            world.start_origin().await;
+        }
+    }
+    if victim == Victim::Workerd {
+        run.workerd_lives();
+    }
+}

@@ -1,0 +1,82 @@
+//! What the model was asked, held against what was said before.
+
+use super::{
+    model::{ModelCall, Said},
+    phone::Record,
+    plan,
+    report::Promise,
+};
+
+/// Checks the calls of a turn: how many there were, and what each was told. Tells how many there were.
+pub(super) fn check(record: &Record, before: &[Record]) -> usize {
+    let turn = &record.run;
+    let calls = turn.run.model.calls(turn.plan.number);
+    if calls.is_empty() && record.status != "failed" {
+        turn.broken(Promise::CalledOnce, format!("{} without a call of the provider", record.status));
+    }
+    for pair in calls.windows(2) {
+        let [one, next] = pair else { continue };
+        let acknowledged = turn.acknowledged_at().is_some_and(|at| at < next.at);
+        // A process that dies before it stored that the turn runs has called, and has told nobody.
+        if acknowledged || !turn.run.workerd_died_between(one.at, next.at) {
+            let after = if acknowledged { "the message was acknowledged" } else { "nobody died" };
+            turn.broken(Promise::CalledOnce, format!("{} calls, a later one after {after}", calls.len()));
+        }
+    }
+    for call in &calls {
+        if let Err(difference) = compare(call, before) {
+            turn.broken(Promise::History, difference);
+        }
+    }
+    calls.len()
+}
+
+/// One thing that was said before.
+struct Expected<'a> {
+    by_user: bool,
+    text: &'a str,
+    /// A message that was stopped before its first word may be told again or not.
+    optional: bool,
+}
+
+fn compare(call: &ModelCall, before: &[Record]) -> Result<(), String> {
+    let mut expected = Vec::new();
+    for record in before.iter().filter(|record| record.status != "failed") {
+        let optional = record.text.is_empty();
+        expected.push(Expected { by_user: true, text: &record.run.plan.prompt, optional });
+        if !optional {
+            expected.push(Expected { by_user: false, text: &record.text, optional });
+        }
+    }
+    let mut told = call.history.iter().peekable();
+    for Expected { by_user, text, optional } in &expected {
+        let is_it = |said: &&Said| said.by_user == *by_user && said.text == *text;
+        if told.next_if(is_it).is_none() && !optional {
+            return Err(difference(call, &expected));
+        }
+    }
+    if told.next().is_some() { Err(difference(call, &expected)) } else { Ok(()) }
+}
+
+fn difference(call: &ModelCall, expected: &[Expected<'_>]) -> String {
+    let told: Vec<_> = call.history.iter().map(|said| label(said.by_user, &said.text)).collect();
+    let wanted: Vec<_> = expected.iter().map(|said| label(said.by_user, said.text)).collect();
+    let missing: Vec<_> = wanted.iter().filter(|label| !told.contains(label)).cloned().collect();
+    let surplus: Vec<_> = told.iter().filter(|label| !wanted.contains(label)).cloned().collect();
+    format!(
+        "missing [{}], surplus [{}]; told [{}], expected [{}]",
+        missing.join(" "),
+        surplus.join(" "),
+        told.join(" "),
+        wanted.join(" ")
+    )
+}
+
+/// `u12` for the message of turn 12, `a12` for its answer with the length of its text.
+fn label(by_user: bool, text: &str) -> String {
+    if by_user {
+        return plan::number_of(text).map_or_else(|| format!("u?{text:?}"), |number| format!("u{number}"));
+    }
+    let number = text.strip_prefix('a').and_then(|rest| rest.split('.').next()).unwrap_or("?");
+    format!("a{number}({})", text.len())
+}

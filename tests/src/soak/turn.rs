@@ -1,0 +1,406 @@
+//! One message and its turn, as several phones see it that send it, lose it, resume it and stop it.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    Run,
+    plan::{Mode, TurnPlan},
+    reader::{Held, Ids, Terminal},
+    report::{Promise, count},
+    wire::{Answer, End, Events, Outcome, Wire, send},
+};
+
+/// How long a phone keeps trying. No part is away for longer than some seconds.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// How long another turn of the conversation may seem to run that every reader saw the end of.
+const BUSY: Duration = Duration::from_secs(10);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// What a phone saw of a turn in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// None for a failure that was told as an error.
+    pub(super) ids: Option<Ids>,
+    pub(super) status: String,
+    pub(super) text: String,
+    /// The id of the terminal event, for who read a stream.
+    pub(super) end_id: Option<u64>,
+    pub(super) output_tokens: u64,
+    /// How often the text was replaced.
+    resets: u64,
+}
+
+/// A message on its way, shared by all that happens to it.
+#[derive(Debug)]
+pub(super) struct TurnRun {
+    pub(super) run: Arc<Run>,
+    pub(super) wire: Wire,
+    pub(super) conversation: String,
+    pub(super) plan: TurnPlan,
+    pub(super) started: Instant,
+    /// The turn's id and when it was told first: from then on the message is acknowledged.
+    known: watch::Sender<Option<(String, Instant)>>,
+}
+
+/// What sending the message led to.
+enum Asked {
+    Stream(Box<Events>),
+    Running(String),
+    Whole(Seen),
+}
+
+impl TurnRun {
+    pub(super) fn new(run: Arc<Run>, wire: Wire, conversation: String, plan: TurnPlan) -> Self {
+        Self { run, wire, conversation, plan, started: Instant::now(), known: watch::Sender::new(None) }
+    }
+
+    /// When the message was first acknowledged.
+    pub(super) fn acknowledged_at(&self) -> Option<Instant> {
+        self.known.borrow().as_ref().map(|(_, at)| *at)
+    }
+
+    pub(super) fn broken(&self, promise: Promise, detail: impl Into<String>) {
+        self.run.findings.broken(promise, self.plan.number, detail);
+    }
+
+    /// Sends the message and reads the answer to its end, however often the connection goes.
+    pub(super) async fn attend(&self, mode: Mode, drops: &[u64]) -> Option<Seen> {
+        let mut drops = drops.iter().copied();
+        let seen = match self.ask(mode, &mut drops).await? {
+            Asked::Whole(seen) => seen,
+            Asked::Stream(events) => self.read(None, Some(events), Held::nothing(), &mut drops).await?,
+            Asked::Running(turn) => self.read(Some(turn), None, Held::nothing(), &mut drops).await?,
+        };
+        self.run.findings.counts.resets.fetch_add(seen.resets, Ordering::Relaxed);
+        Some(seen)
+    }
+
+    /// Reads the events of a turn after this id, to their end.
+    pub(super) async fn replay(&self, turn: &str, after: u64) -> Option<Seen> {
+        self.read(Some(turn.to_owned()), None, Held::up_to(after), &mut [].into_iter()).await
+    }
+
+    /// Sends the message until somebody takes it.
+    async fn ask(&self, mode: Mode, drops: &mut impl Iterator<Item = u64>) -> Option<Asked> {
+        let (first, counts) = (Instant::now(), &self.run.findings.counts);
+        let mut tries = 0_u32;
+        while first.elapsed() < PATIENCE {
+            if tries > 0 {
+                count(&counts.repeats);
+                sleep(PAUSE).await;
+            }
+            tries += 1;
+            let sent = send(self.message(mode), counts);
+            let outcome = match drops.next().filter(|_| mode == Mode::Json) {
+                None => sent.await,
+                Some(after) => {
+                    let Ok(outcome) = timeout(Duration::from_millis(10 * after), sent).await else {
+                        count(&counts.drops);
+                        continue;
+                    };
+                    outcome
+                }
+            };
+            match outcome {
+                Outcome::Events(events) => return Some(Asked::Stream(events)),
+                Outcome::Whole(answer) => match self.taken(&answer, first) {
+                    Taken::Is(asked) => return Some(asked),
+                    Taken::Passing => {}
+                    Taken::Refused => return None,
+                },
+                Outcome::Lost => {}
+                Outcome::Silent => self.broken(Promise::Answered, format!("no answer to {mode:?} in time")),
+            }
+        }
+        self.broken(Promise::Answered, format!("no answer to {mode:?} after {tries} tries"));
+        None
+    }
+
+    fn taken(&self, answer: &Answer, first: Instant) -> Taken {
+        let body = &answer.body;
+        match answer.status {
+            201 => {
+                let message = &body["assistant_message"];
+                let ids = Ids::read(&body["turn_id"], &body["user_message"]["id"], &message["id"]);
+                let Some(ids) = ids else {
+                    self.broken(Promise::Answered, format!("201 without ids: {body}"));
+                    return Taken::Refused;
+                };
+                self.acknowledge(&ids.turn);
+                Taken::Is(Asked::Whole(Seen {
+                    ids: Some(ids),
+                    status: text(&body["status"]),
+                    text: text(&message["content"]),
+                    end_id: None,
+                    output_tokens: body["usage"]["output_tokens"].as_u64().unwrap_or_default(),
+                    resets: 0,
+                }))
+            }
+            202 => {
+                let turn = text(&body["id"]);
+                self.acknowledge(&turn);
+                Taken::Is(Asked::Running(turn))
+            }
+            _ if answer.is_of_provider() => Taken::Is(Asked::Whole(Seen {
+                ids: None,
+                status: "failed".to_owned(),
+                text: String::new(),
+                end_id: None,
+                output_tokens: 0,
+                resets: 0,
+            })),
+            500 => {
+                self.broken(Promise::NotRefused, format!("500 {}", answer.code()));
+                Taken::Passing
+            }
+            409 if answer.code() == "turn_running" && first.elapsed() < BUSY => Taken::Passing,
+            _ if answer.is_passing() => Taken::Passing,
+            status => {
+                self.broken(Promise::NotRefused, format!("{status} {}: {}", answer.code(), body["detail"]));
+                Taken::Refused
+            }
+        }
+    }
+
+    fn message(&self, mode: Mode) -> RequestBuilder {
+        let path = format!("/api/v1/chat/conversations/{}/messages", self.conversation);
+        let request = self.wire.ask(Method::POST, &path).json(&json!({ "content": self.plan.prompt }));
+        let request = request.header("Idempotency-Key", format!("soak-{}", self.plan.number));
+        match mode {
+            Mode::Stream => request.header("Accept", "text/event-stream"),
+            Mode::Json => request.header("Accept", "application/json"),
+            Mode::Async => request.header("Accept", "application/json").header("Prefer", "respond-async"),
+        }
+    }
+
+    /// Reads events to their end, and comes back with the last id whenever the connection goes.
+    async fn read(
+        &self,
+        mut turn: Option<String>,
+        mut events: Option<Box<Events>>,
+        mut held: Held,
+        drops: &mut impl Iterator<Item = u64>,
+    ) -> Option<Seen> {
+        let (first, began_at, counts) = (Instant::now(), held.last, &self.run.findings.counts);
+        let mut was_open = events.is_some();
+        while first.elapsed() < PATIENCE {
+            let stream = match (events.take(), &turn) {
+                (Some(stream), _) => stream,
+                // The head had come, and no event: the message is sent again.
+                (None, None) => match Box::pin(self.ask(Mode::Stream, &mut [].into_iter())).await? {
+                    Asked::Stream(stream) => {
+                        held = Held::nothing();
+                        stream
+                    }
+                    Asked::Running(id) => {
+                        turn = Some(id);
+                        continue;
+                    }
+                    Asked::Whole(seen) => return Some(seen),
+                },
+                (None, Some(id)) => {
+                    if was_open {
+                        count(&counts.resumes);
+                    }
+                    match self.resumed(id, held.last).await? {
+                        Some(stream) => stream,
+                        None => continue,
+                    }
+                }
+            };
+            was_open = true;
+            let ended = self.listen(stream, &mut held, drops.next()).await;
+            if let Some(ids) = &held.ids {
+                self.acknowledge(&ids.turn);
+                turn = Some(ids.turn.clone());
+            }
+            match ended {
+                Listened::Whole => break,
+                Listened::Dropped => count(&counts.drops),
+                Listened::Lost => sleep(PAUSE).await,
+                Listened::Wrong(rule) => {
+                    self.broken(Promise::Stream, format!("{rule} (read from {began_at})"));
+                    return None;
+                }
+            }
+        }
+        let Some(Terminal { id, status, output_tokens }) = held.end else {
+            self.broken(Promise::Answered, format!("no end of the stream after id {}", held.last));
+            return None;
+        };
+        Some(Seen {
+            ids: held.ids,
+            status,
+            text: held.text.unwrap_or_default(),
+            end_id: Some(id),
+            output_tokens,
+            resets: held.resets,
+        })
+    }
+
+    /// The rest of a turn's events; `Some(None)` when it is worth another try.
+    async fn resumed(&self, turn: &str, last: u64) -> Option<Option<Box<Events>>> {
+        let path = format!("/api/v1/chat/turns/{turn}/events");
+        let request = match last % 2 {
+            0 => self.wire.get(&format!("{path}?after={last}")),
+            _ => self.wire.get(&path).header("Last-Event-ID", last.to_string()),
+        };
+        match send(request, &self.run.findings.counts).await {
+            Outcome::Events(events) => Some(Some(events)),
+            Outcome::Whole(answer) if answer.is_passing() => {
+                if answer.status == 500 {
+                    self.broken(Promise::NotRefused, format!("500 for the events after {last}"));
+                }
+                sleep(PAUSE).await;
+                Some(None)
+            }
+            Outcome::Whole(answer) => {
+                let (status, code) = (answer.status, answer.code());
+                self.broken(Promise::NotRefused, format!("{status} {code} for the events after {last}"));
+                None
+            }
+            Outcome::Lost => {
+                sleep(PAUSE).await;
+                Some(None)
+            }
+            Outcome::Silent => {
+                self.broken(Promise::Answered, format!("no answer for the events after {last}"));
+                Some(None)
+            }
+        }
+    }
+
+    /// Reads a stream to its end, or drops it after so many events.
+    async fn listen(&self, mut stream: Box<Events>, held: &mut Held, drop_after: Option<u64>) -> Listened {
+        let mut read = 0;
+        loop {
+            if held.end.is_none() && drop_after.is_some_and(|most| read >= most) {
+                return Listened::Dropped;
+            }
+            match stream.next().await {
+                Ok(event) => {
+                    read += 1;
+                    if let Err(rule) = held.take(&event) {
+                        return Listened::Wrong(rule);
+                    }
+                    if let Some(ids) = &held.ids {
+                        self.acknowledge(&ids.turn);
+                    }
+                }
+                Err(End::Silent) if held.end.is_some() => {
+                    return Listened::Wrong("the stream stays open after its end".to_owned());
+                }
+                Err(_) if held.end.is_some() => return Listened::Whole,
+                Err(End::Broken) => return Listened::Lost,
+                Err(End::Clean) => {
+                    // A process that is killed may have had its words out already.
+                    if !self.run.workerd_died_since(self.started) {
+                        self.broken(
+                            Promise::Stream,
+                            format!("the stream ends after id {} without its terminal event", held.last),
+                        );
+                    }
+                    return Listened::Lost;
+                }
+                Err(End::Silent) => {
+                    self.broken(Promise::Answered, format!("the stream is silent after id {}", held.last));
+                    return Listened::Lost;
+                }
+            }
+        }
+    }
+
+    /// The message was acknowledged as this turn.
+    fn acknowledge(&self, turn: &str) {
+        let mut another = None;
+        self.known.send_if_modified(|known| {
+            if let Some((id, _)) = known {
+                another = (id != turn).then(|| id.clone());
+                return false;
+            }
+            *known = Some((turn.to_owned(), Instant::now()));
+            true
+        });
+        if let Some(first) = another {
+            self.broken(Promise::SameForAll, format!("the message is turn {first} and turn {turn}"));
+        }
+    }
+
+    /// Stops the turn so long after it is known.
+    pub(super) async fn cancel(&self, after_ms: u64) {
+        let mut known = self.known.subscribe();
+        let Ok(Ok(turn)) = timeout(PATIENCE, async {
+            known.wait_for(Option::is_some).await.map(|known| known.as_ref().map(|(id, _)| id.clone()))
+        })
+        .await
+        else {
+            return;
+        };
+        sleep(Duration::from_millis(after_ms)).await;
+        let path = format!("/api/v1/chat/turns/{}/cancel", turn.unwrap_or_default());
+        let first = Instant::now();
+        while first.elapsed() < PATIENCE {
+            match send(self.wire.ask(Method::POST, &path), &self.run.findings.counts).await {
+                Outcome::Whole(answer) if answer.status == 202 => {
+                    if matches!(answer.body["status"].as_str(), Some("running" | "queued") | None) {
+                        self.broken(
+                            Promise::Outcome,
+                            format!("a stopped turn is told as {}", answer.body["status"]),
+                        );
+                    }
+                    return;
+                }
+                Outcome::Whole(answer) if !answer.is_passing() || answer.status == 500 => {
+                    self.broken(
+                        Promise::NotRefused,
+                        format!("{} {} for a stop", answer.status, answer.code()),
+                    );
+                    return;
+                }
+                _ => sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// Renames the conversation after so long, which makes the user object forget it. Servers may be away.
+    pub(super) async fn rename(&self, after_ms: u64) {
+        sleep(Duration::from_millis(after_ms)).await;
+        let path = format!("/api/v1/chat/conversations/{}", self.conversation);
+        let title = json!({ "title": format!("renamed in turn {}", self.plan.number) });
+        let request = self.wire.ask(Method::PATCH, &path).json(&title);
+        if let Outcome::Whole(answer) = send(request, &self.run.findings.counts).await
+            && answer.status != 200
+            && !answer.is_passing()
+        {
+            self.broken(Promise::NotRefused, format!("{} {} for a new name", answer.status, answer.code()));
+        }
+    }
+}
+
+enum Taken {
+    Is(Asked),
+    Passing,
+    Refused,
+}
+
+enum Listened {
+    Whole,
+    Dropped,
+    Lost,
+    Wrong(String),
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
