@@ -149,6 +149,19 @@ mod tests {
     }
 
     #[test]
+    fn worker_deployments_keep_variables_and_bind_the_limit_of_the_code() {
+        for file in ["wrangler.toml", "edge/wrangler.user.toml"] {
+            assert!(read(file).lines().any(|line| line == "keep_vars = true"), "{file}");
+        }
+        let limiter = read("edge/src/front/limit.rs");
+        let (_, bound) = limiter.split_once("FixedLimiter { limit: ").unwrap();
+        let (limit, rest) = bound.split_once(", span_ms: ").unwrap();
+        let span_ms: u32 = rest.split(' ').next().unwrap().replace('_', "").parse().unwrap();
+        let simple = format!("{{ limit = {limit}, period = {} }}", span_ms / 1_000);
+        assert_eq!(value(&read("wrangler.toml"), "simple"), simple.trim_matches('"'));
+    }
+
+    #[test]
     fn every_image_names_its_version() {
         let images = ["docker-compose.yml"].into_iter().chain(DOCKERFILES).flat_map(|path| {
             let from = read(path).replace("${RUST}", "1.95.0");

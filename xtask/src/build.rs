@@ -24,6 +24,8 @@ pub(crate) const ORIGIN: &str = "edgechat";
 pub(crate) const SCRIPTED_GEMINI: &str = "scripted-gemini";
 /// Holds the databases of a test run.
 pub(crate) const SERVERS: &str = "edgechat-servers";
+/// Many phones, and servers that are killed.
+pub(crate) const SOAK: &str = "edgechat-soak";
 /// The load client with its report.
 pub(crate) const BENCH: &str = "edgechat-bench";
 

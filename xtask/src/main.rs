@@ -1,4 +1,4 @@
-//! The commands of the README: `cargo xtask dev | test | bench | build`.
+//! The commands of the README: `cargo xtask dev | test | soak | bench | build`.
 //!
 //! What lives here: setting a fresh machine up, building, starting and stopping the parts, running the checks. What
 //! does not: anything the product needs at run time. Nothing here is shipped.
@@ -15,6 +15,7 @@ mod process;
 mod scratch;
 mod settings;
 mod setup;
+mod soak;
 mod step;
 mod test;
 mod workspace;
@@ -43,6 +44,8 @@ enum Command {
         #[arg(last = true)]
         filter: Vec<String>,
     },
+    /// Let many phones with bad networks talk to servers that are killed, and hold every promise to the end.
+    Soak(soak::Args),
     /// Build for release and measure: the Worker beside a hand-written JavaScript proxy, or with `origin` the origin
     /// alone, on embedded stores and on databases.
     Bench {
@@ -72,6 +75,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Dev => dev::run(&workspace),
         Command::Test { filter } => test::run(&workspace, filter),
+        Command::Soak(args) => soak::run(&workspace, args),
         Command::Bench { args } => bench::run(&workspace, args),
         Command::Build => build::run(&workspace),
     }
@@ -93,6 +97,22 @@ mod tests {
         let cli = Cli::try_parse_from(["xtask", "test", "--", "streams", "--nocapture"]).unwrap();
         assert!(matches!(cli.command, Command::Test { filter } if filter == ["streams", "--nocapture"]));
         assert!(Cli::try_parse_from(["xtask", "test", "streams"]).is_err());
+    }
+
+    #[test]
+    fn soak_without_flags_runs_on_both_stores() {
+        let soak = |flags: &[&str]| {
+            let Ok(Cli { command: Command::Soak(args) }) =
+                Cli::try_parse_from([&["xtask", "soak"], flags].concat())
+            else {
+                return None;
+            };
+            Some(args)
+        };
+        let args = soak(&[]).unwrap();
+        assert_eq!((args.stores, args.turns, args.kills), (soak::Stores::Both, 1_000, 20));
+        assert_eq!(soak(&["--stores", "production"]).unwrap().stores, soak::Stores::Production);
+        assert!(soak(&["--stores", "none"]).is_none());
     }
 
     #[test]

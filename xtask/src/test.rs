@@ -2,7 +2,7 @@
 //!
 //! - [`servers`]: the databases of the run: started once, told to every suite
 
-mod servers;
+pub(crate) mod servers;
 
 use std::process::Command;
 

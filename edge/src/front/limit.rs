@@ -5,7 +5,11 @@ use std::cell::RefCell;
 
 use shared::{
     api::{ApiError, ErrorCode},
-    limits::ip::{IpLimiter, client_key},
+    limits::{
+        ip::{IpLimiter, client_key},
+        shares::FixedLimiter,
+        window::FixedWindow,
+    },
 };
 
 use super::Front;
@@ -15,35 +19,37 @@ use crate::{platform, reply::Failure};
 const MAX_ADDRESSES: usize = 50_000;
 /// The platform's rate limiter, where it is bound.
 const BINDING: &str = "RATE_LIMITER";
-/// Requests and milliseconds the binding was given in `wrangler.toml`; the platform knows no variables there, so it is asked
-/// only when the variables say the same.
-const BINDING_LIMIT: (u32, u32) = (100, 60_000);
+/// The limit of the binding, as it stands in `wrangler.toml`.
+const BINDING_LIMIT: FixedLimiter = FixedLimiter { limit: 100, span_ms: 60_000 };
 
 thread_local! {
     static LIMITER: RefCell<Option<IpLimiter>> = const { RefCell::new(None) };
+    /// Where this isolate begins among the binding's keys of a client: many isolates with one request each do not all
+    /// begin at the same.
+    static FIRST_SHARE: u32 = u32::from_le_bytes(platform::random());
 }
 
-/// Counts a request of the client's address.
+/// Counts a request of the client's address. The platform's limiter never refuses what this isolate's count allows: it is
+/// asked for one of as many keys of the client as that takes.
 pub(super) async fn check(front: &Front) -> Result<(), Failure> {
     let key = client_key(&front.client_ip);
-    LIMITER.with_borrow_mut(|limiter| {
-        let config = &front.config;
+    let config = &front.config;
+    let (requests, window_ms) = (config.rate_limit_requests, config.rate_limit_window_ms);
+    let limit = LIMITER.with_borrow_mut(|limiter| {
         limiter
-            .get_or_insert_with(|| {
-                IpLimiter::new(config.rate_limit_requests, config.rate_limit_window_ms, MAX_ADDRESSES)
-            })
+            .get_or_insert_with(|| IpLimiter::new(requests, window_ms, MAX_ADDRESSES))
             .check(key, platform::now())
             .into_result()
     })?;
-    if (front.config.rate_limit_requests, front.config.rate_limit_window_ms) != BINDING_LIMIT {
-        return Ok(());
-    }
     let Ok(platform_limiter) = front.env.rate_limiter(BINDING) else {
         return Ok(());
     };
-    match platform_limiter.limit(key.to_string()).await {
+    let count = u32::try_from(limit.limit.saturating_sub(limit.remaining)).unwrap_or_default();
+    let shares = BINDING_LIMIT.shares(FixedWindow::new(requests, window_ms));
+    let share = FIRST_SHARE.with(|first| first.wrapping_add(count)) % shares;
+    match platform_limiter.limit(format!("{key} {share}")).await {
         Ok(outcome) if !outcome.success => {
-            let window_s = u64::from(front.config.rate_limit_window_ms / 1_000);
+            let window_s = u64::from(window_ms / 1_000);
             Err(ApiError::from(ErrorCode::RateLimited).retry_after(window_s).into())
         }
         _ => Ok(()),

@@ -3,11 +3,13 @@
 //! - [`gcra`]: a steady rate with a burst, for a user
 //! - [`window`]: exactly N in a window that starts with the first request
 //! - [`ip`]: windows by client address, in a bounded table
+//! - [`shares`]: a limiter with fixed figures behind a limit that is configured
 //! - [`daily`]: messages a day
 
 pub mod daily;
 pub mod gcra;
 pub mod ip;
+pub mod shares;
 pub mod window;
 
 /// Whole seconds that cover so many milliseconds, at least one: what `Retry-After` says.

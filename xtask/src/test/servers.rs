@@ -21,18 +21,20 @@ const EMBEDDED: &str = "SQLite and the process's own memory";
 
 /// Which stores a suite runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
+pub(crate) enum Use {
     /// Every adapter.
     Everything,
     /// The embedded ones.
     Embedded,
     /// The production ones, among them private ones that are killed.
     Production,
+    /// The production ones, none of which is killed.
+    ProductionUnharmed,
 }
 
 /// The running servers. Dropping it ends them, and removes what the tests have left on those that go on.
 #[derive(Debug)]
-pub(super) struct Running<'a> {
+pub(crate) struct Running<'a> {
     programs: &'a Servers,
     part: Option<Part>,
     offer: Offer,
@@ -43,7 +45,7 @@ impl<'a> Running<'a> {
     ///
     /// # Errors
     /// When a server does not come up, or one that the environment names cannot be used.
-    pub(super) fn start(workspace: &Workspace, programs: &'a Servers, scratch: &Scratch) -> Result<Self> {
+    pub(crate) fn start(workspace: &Workspace, programs: &'a Servers, scratch: &Scratch) -> Result<Self> {
         let mut command = Command::new(workspace.binary(Profile::Debug.folder(), build::SERVERS));
         programs.tell(&mut command);
         scratch.tell(&mut command);
@@ -55,7 +57,7 @@ impl<'a> Running<'a> {
     }
 
     /// Tells a suite where the servers are, and where the programs for those that it kills.
-    pub(super) fn tell(&self, command: &mut Command) {
+    pub(crate) fn tell(&self, command: &mut Command) {
         let Offer { postgres, mongo, mongo_durable, redis, databases } = &self.offer;
         self.programs.tell(command);
         command
@@ -74,7 +76,7 @@ impl<'a> Running<'a> {
     }
 
     /// What a suite runs on, in which version, and what that cannot show; one line.
-    pub(super) fn of(&self, runs_on: Use) -> String {
+    pub(crate) fn of(&self, runs_on: Use) -> String {
         self.offer.line(runs_on)
     }
 }
@@ -122,8 +124,9 @@ impl Offer {
                 let told: Vec<_> = servers.into_iter().flatten().map(Supplied::told).collect();
                 format!("{EMBEDDED}; {}", told.join("; "))
             }
+            Use::ProductionUnharmed => [postgres, mongo, redis].map(Supplied::told).join("; "),
             Use::Production => {
-                let told: Vec<_> = [postgres, mongo, redis].into_iter().map(Supplied::told).collect();
+                let told = [postgres, mongo, redis].map(Supplied::told);
                 let killed = durable.map_or(mongo.about.name.as_str(), |durable| &durable.about.name);
                 format!("{}; killed are private servers (MongoDB as {killed})", told.join("; "))
             }
@@ -167,6 +170,7 @@ mod tests {
         );
         let production = offer(true).line(Use::Production);
         assert!(production.ends_with("; killed are private servers (MongoDB as FerretDB)"), "{production}");
+        assert!(production.starts_with(&offer(true).line(Use::ProductionUnharmed)), "{production}");
         assert!(offer(false).line(Use::Production).contains("MongoDB as mongo-java-server"));
     }
 }
