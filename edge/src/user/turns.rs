@@ -196,7 +196,7 @@ impl User {
         let config = self.config()?;
         let conversation = cell.conversation_id;
         self.load_context(conversation, &order.identity, &order.request_id).await?;
-        let parts = order.message.content.clone().into_parts();
+        let parts = order.message.to_parts();
         let prepared = self.with_context(conversation, |context| {
             let name =
                 order.message.model.as_deref().or(context.model.as_deref()).unwrap_or(&config.default_model);
@@ -287,7 +287,7 @@ fn prompt(
         messages: context::prompt(&context.messages, parts, room.min(HISTORY_TOKENS)),
         temperature: order.message.temperature,
         max_output_tokens: order.message.max_output_tokens,
-        response_format: order.message.response_format.clone(),
+        response_format: order.message.response_format.clone().map(Into::into),
     };
     model.fit(&mut request);
     request

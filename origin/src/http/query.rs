@@ -3,7 +3,7 @@
 use axum::{extract::FromRequestParts, http::request::Parts};
 use garde::Validate;
 use serde::de::DeserializeOwned;
-use shared::api::{ApiError, body::validate};
+use shared::api::body::parse_pairs;
 
 use super::Failure;
 use crate::app::App;
@@ -18,19 +18,6 @@ where
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
-        Ok(Self(parse(parts.uri.query().unwrap_or_default())?))
+        Ok(Self(parse_pairs(form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()))?))
     }
-}
-
-fn parse<T>(query: &str) -> Result<T, ApiError>
-where
-    T: DeserializeOwned + Validate<Context = ()>,
-{
-    let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-    let value: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
-        let field = error.path().to_string();
-        ApiError::invalid_field(&field, format!("is not valid: {}", error.into_inner()))
-    })?;
-    validate(&value)?;
-    Ok(value)
 }

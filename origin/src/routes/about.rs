@@ -5,8 +5,16 @@ use shared::api::health::{About, HealthStatus};
 
 use crate::app::App;
 
-/// What answers here
-#[utoipa::path(get, path = "/", tag = "health", responses((status = 200, body = About)))]
+/// Show what answers here
+///
+/// The name and the version of the service, and where its documentation is.
+#[utoipa::path(
+    get,
+    path = "/",
+    operation_id = "about",
+    tag = "health",
+    responses((status = 200, description = "What answers here", body = About)),
+)]
 pub(super) async fn about(State(app): State<App>) -> Json<About> {
     Json(About {
         name: app.config.process.app_name.clone(),

@@ -1,11 +1,13 @@
 //! The user, as they see themselves.
 
 use axum::Json;
-use shared::api::{Problem, account::User};
+use shared::api::account::User;
 
 use crate::auth::CurrentUser;
 
-/// The signed-in user
+/// Show who is signed in
+///
+/// The same as `users/me`, for clients that look for it beside the sign-in.
 #[utoipa::path(
     get,
     path = "/api/v1/auth/me",
@@ -13,15 +15,16 @@ use crate::auth::CurrentUser;
     tag = "auth",
     security(("bearer" = [])),
     responses(
-        (status = 200, body = User),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The user", body = User),
     ),
 )]
 pub(super) async fn auth_me(current: CurrentUser) -> Json<User> {
     Json(current.user)
 }
 
-/// The signed-in user
+/// Show the signed-in user
+///
+/// The user whose token it is, with the plan as it is now.
 #[utoipa::path(
     get,
     path = "/api/v1/users/me",
@@ -29,8 +32,7 @@ pub(super) async fn auth_me(current: CurrentUser) -> Json<User> {
     tag = "users",
     security(("bearer" = [])),
     responses(
-        (status = 200, body = User),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The user", body = User),
     ),
 )]
 pub(super) async fn users_me(current: CurrentUser) -> Json<User> {

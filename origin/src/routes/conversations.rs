@@ -7,7 +7,7 @@ use garde::Validate;
 use serde::Deserialize;
 use shared::{
     api::{
-        ErrorCode, Problem,
+        ErrorCode,
         chat::{Conversation, CreateConversation, UpdateConversation},
         page::{Page, PageQuery},
     },
@@ -31,7 +31,8 @@ use crate::{
 
 /// Open a conversation
 ///
-/// The same `Idempotency-Key` within 24 hours gets the same conversation, however often it is sent.
+/// The same `Idempotency-Key` within 24 hours gets the same conversation, however often it is sent; after that one was deleted, a
+/// new one.
 #[utoipa::path(
     post,
     path = "/api/v1/chat/conversations",
@@ -41,16 +42,16 @@ use crate::{
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "Your name for this request, 1 to 255 characters"),
     ),
-    request_body = CreateConversation,
+    request_body(
+        content = CreateConversation,
+        example = json!({"title": "Rust", "model": "fast", "system": "Answer in one paragraph."}),
+    ),
     responses(
-        (status = 201, body = Conversation),
-        (status = 400, description = "A key of a wrong form", body = Problem, content_type = "application/problem+json"),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 201, description = "The new conversation", body = Conversation),
+        (status = 409, description = "`conflict`: the key was used for too many deleted conversations"),
         (
             status = 422,
             description = "`validation_failed`, or `idempotency_key_reused`: the key came with another body",
-            body = Problem,
-            content_type = "application/problem+json",
         ),
     ),
 )]
@@ -61,12 +62,20 @@ pub(super) async fn create(
     Json(request): Json<CreateConversation>,
 ) -> Result<(StatusCode, Reply<Conversation>), Failure> {
     let user_id = current.user.id;
-    let making = repeat::making(&app, "create-conversation", user_id, key, &request).await?;
-    let conversation = new_conversation(making.id, request, making.at);
-    let stored = conversation.clone();
-    let creation = |chats: Arc<dyn Chats>| async move { chats.create_conversation(user_id, stored).await };
-    changing(&app, user_id, creation).await?;
-    Ok((StatusCode::CREATED, Reply(conversation)))
+    for generation in 0..repeat::GENERATIONS {
+        let (what, key) = ("create-conversation", key.clone());
+        let making = repeat::making(&app, what, generation, user_id, key, &request).await?;
+        let conversation = new_conversation(making.id, request.clone(), making.at);
+        let stored = conversation.clone();
+        let creation =
+            |chats: Arc<dyn Chats>| async move { chats.create_conversation(user_id, stored).await };
+        changing(&app, user_id, creation).await?;
+        // The store keeps what was deleted deleted, so a repetition may have made nothing.
+        if !making.repeated || app.stores.chats.conversation(user_id, making.id).await?.is_some() {
+            return Ok((StatusCode::CREATED, Reply(conversation)));
+        }
+    }
+    Err(ErrorCode::Conflict.into())
 }
 
 fn new_conversation(id: Id, request: CreateConversation, now: Timestamp) -> Conversation {
@@ -106,7 +115,9 @@ impl ConversationsFilter {
     }
 }
 
-/// List conversations, newest activity first
+/// List conversations
+///
+/// Newest activity first: a conversation moves to the top when a message comes.
 #[utoipa::path(
     get,
     path = "/api/v1/chat/conversations",
@@ -115,9 +126,7 @@ impl ConversationsFilter {
     security(("bearer" = [])),
     params(PageQuery, ConversationsFilter),
     responses(
-        (status = 200, body = Page<Conversation>),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "A page of conversations", body = Page<Conversation>),
     ),
 )]
 pub(super) async fn list(
@@ -149,6 +158,8 @@ async fn read_page(
 }
 
 /// Show a conversation
+///
+/// Its messages have a list of their own.
 #[utoipa::path(
     get,
     path = "/api/v1/chat/conversations/{id}",
@@ -157,9 +168,7 @@ async fn read_page(
     security(("bearer" = [])),
     params(("id" = Id, Path, description = "The conversation")),
     responses(
-        (status = 200, body = Conversation),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The conversation", body = Conversation),
     ),
 )]
 pub(super) async fn show(
@@ -181,12 +190,9 @@ pub(super) async fn show(
     tag = "chat",
     security(("bearer" = [])),
     params(("id" = Id, Path, description = "The conversation")),
-    request_body = UpdateConversation,
+    request_body(content = UpdateConversation, example = json!({"title": "Rust", "pinned": true})),
     responses(
-        (status = 200, body = Conversation),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The conversation", body = Conversation),
     ),
 )]
 pub(super) async fn update(
@@ -202,7 +208,9 @@ pub(super) async fn update(
     changed.map(Reply).ok_or_else(|| ErrorCode::NotFound.into())
 }
 
-/// Delete a conversation with all its messages
+/// Delete a conversation
+///
+/// All its messages go with it. What it used stays counted.
 #[utoipa::path(
     delete,
     path = "/api/v1/chat/conversations/{id}",
@@ -211,9 +219,7 @@ pub(super) async fn update(
     security(("bearer" = [])),
     params(("id" = Id, Path, description = "The conversation")),
     responses(
-        (status = 204),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 204, description = "It is gone"),
     ),
 )]
 pub(super) async fn delete(

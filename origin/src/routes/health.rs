@@ -8,19 +8,32 @@ use shared::api::health::{Check, Checks, Health, HealthStatus, Readiness};
 
 use crate::app::App;
 
-/// Whether the process is alive
-#[utoipa::path(get, path = "/api/v1/health", operation_id = "health", tag = "health", responses((status = 200, body = Health)))]
+/// Show that the process is alive
+///
+/// Asks no store.
+#[utoipa::path(
+    get,
+    path = "/api/v1/health",
+    operation_id = "health",
+    tag = "health",
+    responses((status = 200, description = "It is alive", body = Health)),
+)]
 pub(super) async fn alive() -> Json<Health> {
     Json(Health { status: HealthStatus::Ok })
 }
 
-/// Whether the origin can serve
+/// Check that requests can be served
+///
+/// Every store is asked; one that is not needed may fail.
 #[utoipa::path(
     get,
     path = "/api/v1/health/ready",
     operation_id = "health_ready",
     tag = "health",
-    responses((status = 200, body = Readiness), (status = 503, body = Readiness)),
+    responses(
+        (status = 200, description = "It can be used", body = Readiness),
+        (status = 503, description = "It cannot be used now", body = Readiness),
+    ),
 )]
 pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
     let (accounts, chats, ephemeral) = tokio::join!(accounts(&app), chats(&app), ephemeral(&app));
@@ -64,39 +77,54 @@ pub(super) struct RedisHealth {
     check: Check,
 }
 
-/// Whether the accounts answer
+/// Check the store of accounts
+///
+/// Its name is that of the product that serves it in production; `backend` says which one does here.
 #[utoipa::path(
     get,
     path = "/api/v1/health/db",
     operation_id = "health_db",
     tag = "health",
-    responses((status = 200, body = DatabaseHealth), (status = 503, body = DatabaseHealth)),
+    responses(
+        (status = 200, description = "It can be used", body = DatabaseHealth),
+        (status = 503, description = "It cannot be used now", body = DatabaseHealth),
+    ),
 )]
 pub(super) async fn database(State(app): State<App>) -> (StatusCode, Json<DatabaseHealth>) {
     let check = accounts(&app).await;
     (status_code(check.status), Json(DatabaseHealth { database: word(check.status), check }))
 }
 
-/// Whether the conversations answer
+/// Check the store of conversations
+///
+/// Its name is that of the product that serves it in production; `backend` says which one does here.
 #[utoipa::path(
     get,
     path = "/api/v1/health/mongo",
     operation_id = "health_mongo",
     tag = "health",
-    responses((status = 200, body = MongoHealth), (status = 503, body = MongoHealth)),
+    responses(
+        (status = 200, description = "It can be used", body = MongoHealth),
+        (status = 503, description = "It cannot be used now", body = MongoHealth),
+    ),
 )]
 pub(super) async fn mongo(State(app): State<App>) -> (StatusCode, Json<MongoHealth>) {
     let check = chats(&app).await;
     (status_code(check.status), Json(MongoHealth { mongo: word(check.status), check }))
 }
 
-/// Whether the short-lived state answers
+/// Check the store of short-lived state
+///
+/// Its name is that of the product that serves it in production; `backend` says which one does here.
 #[utoipa::path(
     get,
     path = "/api/v1/health/redis",
     operation_id = "health_redis",
     tag = "health",
-    responses((status = 200, body = RedisHealth), (status = 503, body = RedisHealth)),
+    responses(
+        (status = 200, description = "It can be used", body = RedisHealth),
+        (status = 503, description = "It cannot be used now", body = RedisHealth),
+    ),
 )]
 pub(super) async fn redis(State(app): State<App>) -> (StatusCode, Json<RedisHealth>) {
     let check = ephemeral(&app).await;

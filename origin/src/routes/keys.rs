@@ -9,15 +9,16 @@ use shared::auth::keys::JwkSet;
 
 use crate::app::App;
 
-/// The public keys of access tokens
+/// Show the public keys of access tokens
 ///
 /// A key set (RFC 7517). Tokens are signed with Ed25519 (`alg` is `EdDSA`, RFC 8037). While keys are being changed there are
 /// several: the next key is here before it signs, and an old one as long as what it signed is accepted.
 #[utoipa::path(
     get,
     path = "/.well-known/jwks.json",
+    operation_id = "list_keys",
     tag = "auth",
-    responses((status = 200, body = Object, example = json!({
+    responses((status = 200, description = "The keys", body = Object, example = json!({
         "keys": [{
             "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig",
             "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",

@@ -5,7 +5,7 @@ use garde::Validate;
 use serde::Deserialize;
 use shared::{
     api::{
-        ApiError, ErrorCode, Problem,
+        ApiError, ErrorCode,
         chat::Message,
         page::{Order, Page, PageQuery},
     },
@@ -56,10 +56,7 @@ impl MessagesFilter {
     security(("bearer" = [])),
     params(("id" = Id, Path, description = "The conversation"), PageQuery, MessagesFilter),
     responses(
-        (status = 200, body = Page<Message>),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "A page of messages", body = Page<Message>),
     ),
 )]
 pub(super) async fn list(

@@ -46,7 +46,7 @@ pub fn router(app: App) -> Result<Router, serde_json::Error> {
     let (open, open_document) = open().split_for_parts();
     let (public, public_document) = public().split_for_parts();
     let documents = [public_document, worker::WorkerRoutes::openapi(), open_document, always_document];
-    let document = docs::document(&app.config.process.app_name, documents);
+    let document = docs::document(&app.config.process.app_name, documents)?;
     let routes = open
         .merge(public.layer(from_fn_with_state(app.clone(), signature::accept)))
         .merge(internal().layer(from_fn_with_state(app.clone(), signature::require)))

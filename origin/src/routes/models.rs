@@ -20,7 +20,7 @@ struct ModelInfo {
     context_window: u32,
     /// Tokens it can answer.
     max_output_tokens: u32,
-    /// What it can do: `text`, `vision`, `json`, `tools`, `reasoning`.
+    /// What it can do: `text`, `vision`, `json`, `reasoning`.
     #[schema(example = json!(["text", "vision"]))]
     abilities: Vec<String>,
     /// The least plan that may use it.
@@ -37,7 +37,15 @@ pub(super) struct Models {
 }
 
 /// List the models
-#[utoipa::path(get, path = "/api/v1/ai/models", operation_id = "list_models", tag = "ai", responses((status = 200, body = Models)))]
+///
+/// Every model that a message or a conversation can name, the default first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/ai/models",
+    operation_id = "list_models",
+    tag = "ai",
+    responses((status = 200, description = "The models", body = Models)),
+)]
 pub(super) async fn list() -> Json<Models> {
     Json(Models { items: &MODELS })
 }

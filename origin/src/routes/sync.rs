@@ -2,7 +2,6 @@
 
 use axum::{Json as Reply, extract::State};
 use shared::api::{
-    Problem,
     page::PageQuery,
     sync::{SyncItem, SyncPage},
 };
@@ -37,10 +36,7 @@ const LIST: &str = "sync";
     security(("bearer" = [])),
     params(PageQuery),
     responses(
-        (status = 200, body = SyncPage),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json"),
-        (status = 503, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "What changed", body = SyncPage),
     ),
 )]
 pub(super) async fn follow(

@@ -7,7 +7,7 @@ use garde::Validate;
 use serde::Deserialize;
 use shared::{
     api::{
-        ApiError, Problem,
+        ApiError,
         account::Plan,
         usage::{DayUsage, ModelUsage, TodayUsage, UsageReport, UsageTotals},
     },
@@ -32,17 +32,17 @@ const MAX_DAYS: i64 = 366;
 pub(super) struct UsageSpan {
     /// The first day, or a time within it; by default 29 days before the last day.
     #[serde(default)]
-    #[garde(inner(length(max = 40)))]
+    #[garde(inner(length(chars, max = 40)))]
     #[param(example = "2026-11-01")]
     from: Option<String>,
     /// The last day, or a time within it; by default today.
     #[serde(default)]
-    #[garde(inner(length(max = 40)))]
+    #[garde(inner(length(chars, max = 40)))]
     #[param(example = "2026-11-30")]
     to: Option<String>,
 }
 
-/// Your usage
+/// Show your usage
 ///
 /// Usage is counted by whole UTC days, so a span covers every day it touches; at most 366. `cost_usd` is 0: prices are not
 /// configured.
@@ -54,9 +54,7 @@ pub(super) struct UsageSpan {
     security(("bearer" = [])),
     params(UsageSpan),
     responses(
-        (status = 200, body = UsageReport),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The report", body = UsageReport),
     ),
 )]
 pub(super) async fn show(

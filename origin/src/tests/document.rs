@@ -1,6 +1,10 @@
 //! The document and the router say the same, and no page loads anything from elsewhere.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use shared::{
+    api::chat::{SendMessage, TurnStatus},
+    chat::event,
+};
 
 use super::world::{Call, World};
 
@@ -80,6 +84,130 @@ async fn every_route_is_in_the_document_and_the_other_way_round() {
     }
 }
 
+/// Every operation: its method, its path, and what the document says of it.
+fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    paths
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(move |(method, found)| (method.as_str(), path.as_str(), found))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn operation_of_the_document_has_descriptions_errors_and_headers() {
+    let world = World::new().await;
+    let document = document(&world).await;
+    let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    for (method, path, operation) in operations(&document) {
+        let place = format!("{method} {path}");
+        assert!(operation["description"].is_string() && operation["security"].is_array(), "{place}");
+        assert!(tags.contains(&&operation["tags"][0]), "{place}");
+        let responses = operation["responses"].as_object().unwrap();
+        for status in ["400", "429", "500", "503"] {
+            assert!(responses.contains_key(status), "{place} {status}");
+        }
+        for status in ["413", "415"] {
+            let json = operation["requestBody"]["content"]["application/json"].is_object();
+            assert!(!json || responses.contains_key(status), "{place} {status}");
+        }
+        for (status, response) in responses {
+            let response = response["$ref"].as_str().map_or(response, |reference| {
+                document.pointer(reference.strip_prefix('#').unwrap()).unwrap()
+            });
+            assert!(
+                response["description"].as_str().is_some_and(|text| !text.is_empty()),
+                "{place} {status}"
+            );
+            assert!(response["headers"]["X-Request-ID"].is_object(), "{place} {status}");
+            let problem = &response["content"]["application/problem+json"];
+            assert_eq!(problem["schema"].is_object(), status.as_str() >= "400", "{place} {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn example_of_a_body_can_be_sent_as_it_stands() {
+    let world = World::new().await;
+    let document = document(&world).await;
+    let ada = world.register("grace").await;
+    let conversation = Call::post("/api/v1/chat/conversations").token(&ada.access).json(&json!({}));
+    let id = world.send(conversation).await.json()["id"].as_str().unwrap().to_owned();
+    let mut sent = 0;
+    for (method, path, operation) in operations(&document) {
+        let example = &operation["requestBody"]["content"]["application/json"]["example"];
+        if operation["requestBody"]["content"]["application/json"].is_null() {
+            continue;
+        }
+        sent += 1;
+        assert!(example.is_object(), "{method} {path}");
+        if OF_THE_WORKER.contains(&(method, path)) {
+            let body = serde_json::to_vec(example).unwrap();
+            assert!(shared::api::body::parse::<SendMessage>(&body).is_ok(), "{method} {path}");
+            continue;
+        }
+        let method = if method == "post" { "POST" } else { "PATCH" };
+        let call = Call::new(method, path.replace("{id}", &id)).token(&ada.access).json(example);
+        let answer = world.send(call).await;
+        // Nobody has the example's password or refresh token, before `register` was tried out.
+        assert!([200, 201, 401].contains(&answer.status), "{method} {path}: {:?}", answer.body);
+    }
+    assert_eq!(sent, 6);
+}
+
+#[tokio::test]
+async fn text_of_a_request_is_bounded() {
+    let world = World::new().await;
+    let document = document(&world).await;
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for name in [
+        "RegisterRequest",
+        "LoginRequest",
+        "RefreshRequest",
+        "TokenForm",
+        "CreateConversation",
+        "UpdateConversation",
+        "SendMessage",
+        "Part",
+    ] {
+        for (field, schema) in schemas[name]["properties"].as_object().unwrap() {
+            let kind = schema["type"].as_array().map_or(&schema["type"], |types| &types[0]);
+            let bounded = ["maxLength", "pattern", "enum"].iter().any(|bound| schema.get(*bound).is_some());
+            assert!(kind != "string" || bounded, "{name}.{field}");
+        }
+    }
+    assert!(schemas["SendMessage"]["properties"].get("tools").is_none());
+    assert!(!document.to_string().contains("file_id"));
+}
+
+#[tokio::test]
+async fn event_of_a_stream_is_one_of_the_union() {
+    let world = World::new().await;
+    let document = document(&world).await;
+    let union = &document["components"]["schemas"]["TurnEvent"];
+    let mapping = union["discriminator"]["mapping"].as_object().unwrap();
+    assert_eq!(union["oneOf"].as_array().unwrap().len(), mapping.len());
+    for status in [
+        TurnStatus::Completed,
+        TurnStatus::Incomplete,
+        TurnStatus::Cancelled,
+        TurnStatus::Failed,
+        TurnStatus::Interrupted,
+    ] {
+        assert!(mapping.contains_key(event::terminal_name(status)));
+    }
+    for name in ["turn.started", event::DELTA, event::MESSAGE, "reset"] {
+        let schema = mapping[name].as_str().unwrap();
+        let schema = document.pointer(schema.strip_prefix('#').unwrap()).unwrap();
+        assert_eq!(schema["properties"]["event"]["enum"], json!([name]));
+    }
+}
+
 #[tokio::test]
 async fn every_reference_of_the_document_leads_somewhere() {
     let world = World::new().await;
@@ -134,6 +262,9 @@ async fn the_pages_load_nothing_from_elsewhere() {
             assert_eq!(world.send(Call::get(path)).await.status, 200, "{part}");
         }
     }
+    // The script's other addresses are names of vocabularies, links, and texts of errors.
+    let redoc = world.send(Call::get("/redoc/redoc.standalone.js")).await;
+    assert!(!String::from_utf8_lossy(&redoc.body).contains("://cdn"));
     let initializer = world.send(Call::get("/docs/swagger-initializer.js")).await;
     assert!(String::from_utf8_lossy(&initializer.body).contains("/openapi.json"));
     let redirected = world.send(Call::get("/docs")).await;

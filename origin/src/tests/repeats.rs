@@ -82,7 +82,8 @@ async fn a_repetition_gets_the_first_answer_whatever_happened_since() {
     assert_eq!(open(&world, &ada, "k1", json!({"title": "Rust"})).await.body, first.body);
     assert_eq!(world.send(Call::get(&path).token(&ada.access)).await.json()["title"], "Renamed");
     assert_eq!(world.send(Call::new("DELETE", &path).token(&ada.access)).await.status, 204);
-    assert_eq!(open(&world, &ada, "k1", json!({"title": "Rust"})).await.body, first.body);
+    let anew = open(&world, &ada, "k1", json!({"title": "Rust"})).await;
+    assert_ne!(anew.json()["id"], first.json()["id"]);
     let gone = world.send(Call::get(&path).token(&ada.access)).await;
     assert_eq!(gone.problem(), problem(404, "not_found"), "what was deleted stays so");
 }
@@ -116,4 +117,25 @@ async fn a_key_of_a_wrong_form_is_refused() {
         assert_eq!(open(&world, &ada, key, json!({})).await.status, 201, "{key}");
     }
     assert_eq!(list(&world, &ada).await.len(), 5);
+}
+
+#[tokio::test]
+async fn create_after_delete_with_the_same_key_makes_another_conversation() {
+    let world = World::new().await;
+    let ada = world.register("ada").await;
+    let mut made = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let first = open(&world, &ada, "k1", json!({"title": "Rust"})).await;
+        let again = open(&world, &ada, "k1", json!({"title": "Rust"})).await;
+        assert_eq!((first.status, again.status), (201, 201));
+        assert_eq!(first.body, again.body);
+        let id = first.json()["id"].as_str().unwrap().to_owned();
+        let one = format!("{LIST}/{id}");
+        assert_eq!(world.send(Call::get(one.clone()).token(&ada.access)).await.status, 200);
+        assert_eq!(world.send(Call::new("DELETE", one).token(&ada.access)).await.status, 204);
+        assert!(made.insert(id));
+    }
+    let other = open(&world, &ada, "k1", json!({"title": "Go"})).await;
+    assert_eq!(other.problem(), problem(422, "idempotency_key_reused"));
+    assert!(list(&world, &ada).await.is_empty());
 }

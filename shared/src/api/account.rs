@@ -10,6 +10,13 @@ pub const MIN_PASSWORD_CHARS: usize = 8;
 /// The most characters of a password: enough for any passphrase, and a bound on what is hashed.
 pub const MAX_PASSWORD_CHARS: usize = 256;
 
+/// The most characters of an e-mail address (RFC 5321).
+pub const MAX_EMAIL_CHARS: usize = 254;
+/// The most characters of a name of a user or a device.
+pub const MAX_NAME_CHARS: usize = 100;
+/// The most characters of a refresh token.
+pub const MAX_REFRESH_TOKEN_CHARS: usize = 256;
+
 /// What a user has paid for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -104,11 +111,11 @@ pub struct RegisterRequest {
     pub password: String,
     /// How the user wants to be called: 1 to 100 characters, no control characters.
     #[serde(default)]
-    #[garde(inner(length(chars, min = 1, max = 100), custom(no_controls)))]
+    #[garde(inner(length(chars, min = 1, max = MAX_NAME_CHARS), custom(no_controls)))]
     pub display_name: Option<String>,
     /// Names the session in the list of sessions: at most 100 characters, no control characters.
     #[serde(default)]
-    #[garde(inner(length(chars, max = 100), custom(no_controls)))]
+    #[garde(inner(length(chars, max = MAX_NAME_CHARS), custom(no_controls)))]
     pub device_name: Option<String>,
 }
 
@@ -117,7 +124,7 @@ pub struct RegisterRequest {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoginRequest {
     /// The address they registered with.
-    #[garde(length(max = 254))]
+    #[garde(length(chars, max = MAX_EMAIL_CHARS))]
     #[cfg_attr(feature = "openapi", schema(example = "ada@example.com"))]
     pub email: String,
     /// Their password.
@@ -126,7 +133,7 @@ pub struct LoginRequest {
     pub password: String,
     /// Names the session in the list of sessions: at most 100 characters, no control characters.
     #[serde(default)]
-    #[garde(inner(length(chars, max = 100), custom(no_controls)))]
+    #[garde(inner(length(chars, max = MAX_NAME_CHARS), custom(no_controls)))]
     pub device_name: Option<String>,
 }
 
@@ -135,7 +142,7 @@ pub struct LoginRequest {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RefreshRequest {
     /// The refresh token of the last pair.
-    #[garde(length(max = 256))]
+    #[garde(length(chars, max = MAX_REFRESH_TOKEN_CHARS))]
     pub refresh_token: String,
 }
 
@@ -153,7 +160,8 @@ fn email_shape(value: &str, _context: &()) -> garde::Result {
                     && !label.starts_with('-')
             })
     });
-    if value.len() > 254 || value.chars().any(|c| c.is_whitespace() || c.is_control()) || !shaped {
+    if value.len() > MAX_EMAIL_CHARS || value.chars().any(|c| c.is_whitespace() || c.is_control()) || !shaped
+    {
         return Err(garde::Error::new("is not an e-mail address"));
     }
     Ok(())

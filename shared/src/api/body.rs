@@ -1,9 +1,20 @@
-//! From the bytes of a body to a validated request, with errors that name the field.
+//! From the bytes of a body to a validated request, with errors that name the field in words of the API.
+//!
+//! - [`json`]: JSON before a type is read from it
+//! - [`reader`]: from JSON, a query string or a form to a type of the API
+//! - [`words`]: what the rules of a type say
 
-use garde::Validate;
+mod json;
+mod reader;
+mod words;
+
+use std::borrow::Cow;
+
+use garde::{Validate, i18n::with_i18n};
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
 
+pub use self::json::MAX_DEPTH;
+use self::json::{Json, is_too_deep};
 use super::error::{ApiError, ErrorCode, FieldError};
 
 /// The largest JSON body that is read, in bytes. Larger ones are 413.
@@ -11,8 +22,8 @@ pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// Reads and validates a JSON body.
 ///
-/// Errors: [`ErrorCode::PayloadTooLarge`] over [`MAX_BODY_BYTES`]; [`ErrorCode::InvalidJson`] when it is not JSON;
-/// [`ErrorCode::ValidationFailed`] naming the field when a type or a value is wrong.
+/// Errors: [`ErrorCode::PayloadTooLarge`] over [`MAX_BODY_BYTES`]; [`ErrorCode::InvalidJson`] when it is not JSON, or is
+/// nested deeper than [`MAX_DEPTH`]; [`ErrorCode::ValidationFailed`] naming the field when a type or a value is wrong.
 pub fn parse<T>(body: &[u8]) -> Result<T, ApiError>
 where
     T: DeserializeOwned + Validate<Context = ()>,
@@ -20,23 +31,40 @@ where
     if body.len() > MAX_BODY_BYTES {
         return Err(too_large());
     }
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        match inner.classify() {
-            Category::Data => wrong_type(&path, &inner),
-            _ => not_json(&inner),
-        }
+    if is_too_deep(body) {
+        let detail = format!("The body is nested deeper than {MAX_DEPTH} levels");
+        return Err(ApiError::new(ErrorCode::InvalidJson, detail));
+    }
+    let json: Json<'_> = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    read(json, "body")
+}
+
+/// Reads and validates the decoded pairs of a query string or a form.
+///
+/// Errors: [`ErrorCode::ValidationFailed`] naming the parameter.
+pub fn parse_pairs<'a, T>(pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>) -> Result<T, ApiError>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    read(Json::Object(pairs.map(|(name, text)| (name, Json::Plain(text))).collect()), "query")
+}
+
+/// `whole` names the value itself.
+fn read<T>(value: Json<'_>, whole: &str) -> Result<T, ApiError>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    let value = T::deserialize(value).map_err(|mismatch| {
+        let field = if mismatch.path.is_empty() { whole } else { &mismatch.path };
+        ApiError::invalid_field(field, mismatch.message)
     })?;
-    json.end().map_err(|error| not_json(&error))?;
     validate(&value)?;
     Ok(value)
 }
 
 /// Checks the rules of a request that was read by other means, such as a query string.
 pub fn validate<T: Validate<Context = ()>>(value: &T) -> Result<(), ApiError> {
-    value.validate().map_err(|report| {
+    with_i18n(words::Words, || value.validate()).map_err(|report| {
         ApiError::invalid_fields(
             report
                 .iter()
@@ -64,19 +92,6 @@ fn not_json(error: &serde_json::Error) -> ApiError {
     )
 }
 
-/// serde names a missing field in its message only, and gives the path of the object around it.
-fn wrong_type(path: &str, error: &serde_json::Error) -> ApiError {
-    let text = error.to_string();
-    let message = text.split(" at line ").next().unwrap_or(&text);
-    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
-    match (missing, path) {
-        (Some(field), ".") => ApiError::invalid_field(field, "is required"),
-        (Some(field), path) => ApiError::invalid_field(&format!("{path}.{field}"), "is required"),
-        (None, ".") => ApiError::invalid_field("body", message),
-        (None, path) => ApiError::invalid_field(path, message),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use garde::Validate;
@@ -91,13 +106,36 @@ mod tests {
         count: u32,
     }
 
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Order {
+        Asc,
+        Desc,
+    }
+
     #[derive(Debug, Deserialize, Validate)]
+    #[expect(dead_code, reason = "some fields are only read from bodies that are refused")]
     struct Request {
         #[garde(length(chars, min = 2, max = 4))]
         name: String,
         #[serde(default)]
         #[garde(dive)]
         items: Vec<Inner>,
+        #[serde(default)]
+        #[garde(skip)]
+        order: Option<Order>,
+        #[serde(default)]
+        #[garde(skip)]
+        pinned: Option<bool>,
+        #[serde(default)]
+        #[garde(skip)]
+        warmth: Option<f64>,
+        #[serde(default)]
+        #[garde(skip)]
+        anything: serde_json::Value,
+        #[serde(default)]
+        #[garde(inner(length(chars, min = 2, max = 4)))]
+        long: Option<String>,
     }
 
     #[rstest]
@@ -120,6 +158,131 @@ mod tests {
         let error = parse::<Request>(body.as_bytes()).unwrap_err();
         assert_eq!(error.code, code);
         assert_eq!(error.errors.first().map_or("", |e| e.field.as_str()), field);
+    }
+
+    /// The one wrong field of a body with this beside a good name.
+    fn wrong(member: &str) -> (String, String) {
+        let body = format!(r#"{{"name":"abc",{member}}}"#);
+        let error = parse::<Request>(body.as_bytes()).unwrap_err();
+        assert_eq!(error.code, ErrorCode::ValidationFailed, "{member}");
+        let first = error.errors.first().unwrap();
+        (first.field.clone(), first.message.clone())
+    }
+
+    #[rstest]
+    #[case(r#""items":{}"#, "items", "must be a list")]
+    #[case(r#""items":"x""#, "items", "must be a list")]
+    #[case(r#""items":[[1]]"#, "items[0]", "must be an object")]
+    #[case(r#""items":[{"count":1},[2]]"#, "items[1]", "must be an object")]
+    #[case(r#""items":[{"count":1,"count":1}]"#, "items[0].count", "is given more than once")]
+    #[case(r#""items":[{}]"#, "items[0].count", "is required")]
+    #[case(r#""items":[{"count":1.5}]"#, "items[0].count", "must be an integer")]
+    #[case(r#""items":[{"count":"1"}]"#, "items[0].count", "must be an integer")]
+    #[case(r#""items":[{"count":null}]"#, "items[0].count", "must be an integer")]
+    #[case(r#""items":[{"count":-1}]"#, "items[0].count", "must be an integer from 0 to 4294967295")]
+    #[case(r#""items":[{"count":1e30}]"#, "items[0].count", "must be an integer from 0 to 4294967295")]
+    #[case(r#""items":[{"count":4294967296}]"#, "items[0].count", "must be an integer from 0 to 4294967295")]
+    #[case(r#""order":"up""#, "order", "must be one of asc, desc")]
+    #[case(r#""order":{"asc":null}"#, "order", "must be a string")]
+    #[case(r#""order":7"#, "order", "must be a string")]
+    #[case(r#""pinned":1"#, "pinned", "must be true or false")]
+    #[case(r#""pinned":"true""#, "pinned", "must be true or false")]
+    #[case(r#""warmth":"hot""#, "warmth", "must be a number")]
+    #[case(r#""items":[{"count":0}]"#, "items[0].count", "must be at least 1")]
+    #[case(r#""long":"abcde""#, "long", "must have at most 4 characters")]
+    #[case(r#""long":"a""#, "long", "must have at least 2 characters")]
+    fn a_wrong_type_is_told_in_words_of_the_api(
+        #[case] member: &str,
+        #[case] field: &str,
+        #[case] message: &str,
+    ) {
+        assert_eq!(wrong(member), (field.to_owned(), message.to_owned()));
+    }
+
+    #[rstest]
+    #[case(r#"["abc"]"#, "body", "must be an object")]
+    #[case(r#"["abc",[],null,null,null,null]"#, "body", "must be an object")]
+    #[case("null", "body", "must be an object")]
+    #[case(r#"{"name":null}"#, "name", "must be a string")]
+    #[case(r#"{"name":["abc"]}"#, "name", "must be a string")]
+    #[case(r#"{"name":"abc","name":"abc"}"#, "name", "is given more than once")]
+    fn a_body_that_is_no_object_is_refused(#[case] body: &str, #[case] field: &str, #[case] message: &str) {
+        let error = parse::<Request>(body.as_bytes()).unwrap_err();
+        assert_eq!(error.errors, [FieldError { field: field.to_owned(), message: message.to_owned() }]);
+    }
+
+    #[rstest]
+    #[case("1.0", 1)]
+    #[case("1e2", 100)]
+    #[case("4294967295", u32::MAX)]
+    #[case("4294967295.0", u32::MAX)]
+    fn a_number_without_a_fraction_is_an_integer(#[case] number: &str, #[case] count: u32) {
+        let body = format!(r#"{{"name":"abc","items":[{{"count":{number}}}],"warmth":1}}"#);
+        let request: Request = parse(body.as_bytes()).unwrap();
+        assert_eq!((request.items[0].count, request.warmth), (count, Some(1.0)));
+    }
+
+    #[test]
+    fn free_json_stays_as_it_was_sent() {
+        let sent = serde_json::json!({"a": [1, 2.5, -3, null, true, {"b": "\u{1F600}\n"}], "c": {}});
+        let body = serde_json::json!({"name": "a\u{e9}\"", "anything": sent}).to_string();
+        let request: Request = parse(body.as_bytes()).unwrap();
+        assert_eq!((request.name.as_str(), request.anything), ("a\u{e9}\"", sent));
+    }
+
+    #[test]
+    fn nesting_is_bounded_wherever_it_stands() {
+        let nested = |levels: usize, field: &str| {
+            format!(r#"{{"name":"abc","{field}":{}{}}}"#, "[".repeat(levels), "]".repeat(levels))
+        };
+        for field in ["later", "anything"] {
+            assert!(parse::<Request>(nested(MAX_DEPTH - 1, field).as_bytes()).is_ok());
+            let error = parse::<Request>(nested(MAX_DEPTH, field).as_bytes()).unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidJson);
+            assert_eq!(error.detail, "The body is nested deeper than 64 levels");
+        }
+        let brackets = format!(r#"{{"name":"abc","later":"{}\\\""}}"#, "[{".repeat(100));
+        assert!(parse::<Request>(brackets.as_bytes()).is_ok());
+    }
+
+    #[derive(Debug, PartialEq, Deserialize, Validate)]
+    struct Parameters {
+        #[serde(default)]
+        #[garde(inner(range(min = 1, max = 100)))]
+        limit: Option<u32>,
+        #[serde(default)]
+        #[garde(skip)]
+        archived: Option<bool>,
+        #[serde(default)]
+        #[garde(skip)]
+        cursor: Option<String>,
+        #[serde(default)]
+        #[garde(skip)]
+        ratio: Option<f64>,
+    }
+
+    fn parameters(pairs: &[(&'static str, &'static str)]) -> Result<Parameters, ApiError> {
+        parse_pairs(pairs.iter().map(|(name, text)| (Cow::Borrowed(*name), Cow::Borrowed(*text))))
+    }
+
+    #[test]
+    fn plain_text_is_read_as_the_type_that_is_asked_for() {
+        let read = parameters(&[("limit", "7"), ("archived", "false"), ("cursor", "7"), ("other", "x")]);
+        let expected =
+            Parameters { limit: Some(7), archived: Some(false), cursor: Some("7".to_owned()), ratio: None };
+        assert_eq!(read.unwrap(), expected);
+        for (pair, message) in [
+            (("limit", "x"), "must be an integer"),
+            (("limit", ""), "must be an integer"),
+            (("limit", "-1"), "must be an integer from 0 to 4294967295"),
+            (("archived", "1"), "must be true or false"),
+            (("ratio", "x"), "must be a number"),
+        ] {
+            let error = parameters(&[pair]).unwrap_err();
+            assert_eq!(error.errors, [FieldError { field: pair.0.to_owned(), message: message.to_owned() }]);
+        }
+        let twice = parameters(&[("limit", "1"), ("limit", "2")]).unwrap_err();
+        assert_eq!(twice.detail, "limit: is given more than once");
     }
 
     #[test]

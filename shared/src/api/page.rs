@@ -8,6 +8,9 @@ pub const DEFAULT_LIMIT: u32 = 20;
 /// Items of a page at most.
 pub const MAX_LIMIT: u32 = 100;
 
+/// The most characters of a cursor.
+pub const MAX_CURSOR_CHARS: usize = 256;
+
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -29,7 +32,7 @@ pub struct PageQuery {
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
     #[serde(default)]
-    #[garde(inner(length(max = 256)))]
+    #[garde(inner(length(chars, max = MAX_CURSOR_CHARS)))]
     pub cursor: Option<String>,
 }
 

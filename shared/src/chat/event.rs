@@ -41,6 +41,7 @@ pub enum Event<'a> {
 
 /// `turn.started`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TurnStarted))]
 pub struct Started<'a> {
     /// The turn.
     pub turn_id: Id,
@@ -56,6 +57,7 @@ pub struct Started<'a> {
 
 /// `message.delta`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = MessageDelta))]
 pub struct Delta<'a> {
     /// The words to append.
     pub text: Cow<'a, str>,
@@ -63,6 +65,7 @@ pub struct Delta<'a> {
 
 /// `turn.completed`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TurnCompleted))]
 pub struct Completed {
     /// The turn.
     pub turn_id: Id,
@@ -76,6 +79,7 @@ pub struct Completed {
 
 /// `turn.incomplete`, `turn.cancelled`, `turn.failed`, `turn.interrupted`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TurnEnded))]
 pub struct Ended<'a> {
     /// The turn.
     pub turn_id: Id,
@@ -93,6 +97,7 @@ pub struct Ended<'a> {
 
 /// `reset`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Reset))]
 pub struct Reset<'a> {
     /// The text that holds at this point.
     pub text: Cow<'a, str>,
@@ -107,9 +112,12 @@ struct Call<'a> {
     arguments: &'a serde_json::Value,
 }
 
+/// `message.completed`.
 #[derive(Serialize)]
-struct Whole<'a> {
-    message: &'a Message,
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = MessageCompleted))]
+pub struct Whole<'a> {
+    /// The answer.
+    pub message: &'a Message,
 }
 
 impl Event<'_> {

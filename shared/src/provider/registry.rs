@@ -48,14 +48,12 @@ pub enum Ability {
     Vision,
     /// Answer in JSON, also after a schema.
     Json,
-    /// Call tools.
-    Tools,
     /// Think before it answers.
     Reasoning,
 }
 
-const ALL_ABILITIES: &[Ability] =
-    &[Ability::Text, Ability::Vision, Ability::Json, Ability::Tools, Ability::Reasoning];
+/// What is served of them: a model's tools are not, so that it does not list them.
+const ALL_ABILITIES: &[Ability] = &[Ability::Text, Ability::Vision, Ability::Json, Ability::Reasoning];
 
 const FAST: Model = Model {
     id: "fast",
@@ -92,6 +90,15 @@ pub fn resolve(name: &str) -> Option<&'static Model> {
     let name =
         WITHDRAWN.iter().find(|(withdrawn, _)| *withdrawn == name).map_or(name, |(_, successor)| successor);
     MODELS.iter().find(|model| model.id == name || model.model == name)
+}
+
+/// Every name that [`resolve`] knows.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let current = MODELS.iter().flat_map(|model| {
+        // The alias may be the provider's id.
+        std::iter::once(model.id).chain((model.model != model.id).then_some(model.model))
+    });
+    current.chain(WITHDRAWN.iter().map(|(name, _)| *name))
 }
 
 impl Model {
@@ -177,7 +184,7 @@ mod tests {
             serde_json::json!({
                 "id": "lite", "provider": "gemini", "model": "gemini-3.5-flash-lite",
                 "context_window": 1_048_576, "max_output_tokens": 65_536,
-                "abilities": ["text", "vision", "json", "tools", "reasoning"], "plan": "basic",
+                "abilities": ["text", "vision", "json", "reasoning"], "plan": "basic",
             })
         );
     }

@@ -53,12 +53,18 @@ async fn a_wrong_field_is_named() {
         (&messages, json!({ "content": 7 }), "content"),
         (&messages, json!({ "content": "  " }), "content"),
         (&messages, json!({ "content": "x".repeat(100_001) }), "content"),
-        (&messages, json!({ "content": [{ "type": "text" }] }), "content[0]"),
+        (&messages, json!({ "content": [{ "type": "text" }] }), "content[0].text"),
+        (&messages, json!({ "content": "Hello", "parts": [{ "type": "text", "text": "Hello" }] }), "content"),
+        (&messages, json!({ "parts": [{ "type": "text", "text": "Hello" }, ["text", "you"]] }), "parts[1]"),
+        (&messages, json!({ "content": "Hello", "response_format": ["json"] }), "response_format"),
+        (&messages, json!(["Hello"]), "body"),
         (&messages, json!({ "content": "Hello", "model": "no-such-model" }), "model"),
         (&messages, json!({ "content": "Hello", "temperature": 3 }), "temperature"),
         (&messages, json!({ "content": "Hello", "stream": "yes" }), "stream"),
         (&messages, json!({ "content": "Hello", "tools": [{ "name": "f" }] }), "tools"),
         ("/api/v1/chat/conversations", json!({ "title": 7 }), "title"),
+        ("/api/v1/chat/conversations", json!(["new", null]), "body"),
+        ("/api/v1/auth/register", json!(["a@example.com", "long enough"]), "body"),
         ("/api/v1/chat/conversations", json!({ "model": "no-such-model" }), "model"),
         ("/api/v1/auth/register", json!({ "email": "nobody", "password": "long enough" }), "email"),
         ("/api/v1/auth/register", json!({ "email": "a@example.com", "password": "short" }), "password"),
@@ -72,6 +78,31 @@ async fn a_wrong_field_is_named() {
         assert!(problem.detail.contains(field), "{reply:?}");
     }
     assert_eq!(world.provider.calls(), 0);
+}
+
+#[tokio::test]
+async fn body_nested_deeper_than_64_is_invalid_json() {
+    let world = World::start().await;
+    let (phone, conversation) = somebody(&world).await;
+    let deep = format!("{{\"content\":\"Hello\",\"later\":{}{}}}", "[".repeat(64), "]".repeat(64));
+    for path in posts(conversation) {
+        phone.client.post(&path).json_bytes(deep.clone()).send().await.problem(ErrorCode::InvalidJson);
+    }
+    assert_eq!(world.provider.calls(), 0);
+}
+
+#[tokio::test]
+async fn parts_and_whole_numbers_are_sent() {
+    let world = World::start().await;
+    let (phone, conversation) = somebody(&world).await;
+    let parts = [json!({ "type": "text", "text": "Hel" }), json!({ "type": "text", "text": "lo" })];
+    for field in ["parts", "content"] {
+        // No difference in JSON between 100 and 100.0.
+        let body = format!("{{\"{field}\":{},\"max_output_tokens\":100.0}}", json!(parts));
+        let ask = phone.client.post(&messages_path(conversation)).json_bytes(body);
+        let sent: SentMessage = ask.send().await.expect_status(201).json();
+        assert_eq!(sent.user_message.content, "Hello");
+    }
 }
 
 #[tokio::test]

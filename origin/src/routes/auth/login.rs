@@ -1,10 +1,7 @@
 //! `POST auth/login`.
 
 use axum::{Json as Reply, extract::State};
-use shared::api::{
-    Problem,
-    account::{LoginRequest, Tokens},
-};
+use shared::api::account::{LoginRequest, Tokens};
 
 use super::sign_in;
 use crate::{
@@ -19,13 +16,15 @@ use crate::{
 #[utoipa::path(
     post,
     path = "/api/v1/auth/login",
+    operation_id = "login",
     tag = "auth",
-    request_body = LoginRequest,
+    request_body(
+        content = LoginRequest,
+        example = json!({"email": "ada@example.com", "password": "correct horse battery"}),
+    ),
     responses(
-        (status = 200, body = Tokens),
-        (status = 401, description = "`invalid_credentials`", body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json"),
-        (status = 429, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The tokens of a new session", body = Tokens),
+        (status = 401, description = "`invalid_credentials`"),
     ),
 )]
 pub(in crate::routes) async fn login(

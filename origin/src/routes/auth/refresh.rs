@@ -1,10 +1,7 @@
 //! `POST auth/refresh`.
 
 use axum::{Json as Reply, extract::State};
-use shared::api::{
-    Problem,
-    account::{RefreshRequest, Tokens},
-};
+use shared::api::account::{RefreshRequest, Tokens};
 
 use crate::{
     app::App,
@@ -19,16 +16,12 @@ use crate::{
 #[utoipa::path(
     post,
     path = "/api/v1/auth/refresh",
+    operation_id = "refresh",
     tag = "auth",
-    request_body = RefreshRequest,
+    request_body(content = RefreshRequest, example = json!({"refresh_token": "the refresh token of the last answer"})),
     responses(
-        (status = 200, body = Tokens),
-        (
-            status = 401,
-            description = "`token_invalid` or `session_ended`",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
+        (status = 200, description = "The next tokens of the session", body = Tokens),
+        (status = 401, description = "`token_invalid` or `session_ended`"),
     ),
 )]
 pub(in crate::routes) async fn refresh(

@@ -2,7 +2,7 @@
 
 use axum::{Json as Reply, extract::State, http::StatusCode};
 use shared::api::{
-    ErrorCode, Problem,
+    ErrorCode,
     account::{Plan, RegisterRequest, Tokens, User, normalize_email},
 };
 
@@ -19,13 +19,19 @@ use crate::{
 #[utoipa::path(
     post,
     path = "/api/v1/auth/register",
+    operation_id = "register",
     tag = "auth",
-    request_body = RegisterRequest,
+    request_body(
+        content = RegisterRequest,
+        example = json!({
+            "email": "ada@example.com",
+            "password": "correct horse battery",
+            "display_name": "Ada",
+        }),
+    ),
     responses(
-        (status = 201, body = Tokens),
-        (status = 400, description = "`email_taken`", body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json"),
-        (status = 429, body = Problem, content_type = "application/problem+json"),
+        (status = 201, description = "The tokens of the first session", body = Tokens),
+        (status = 400, description = "`email_taken`, `invalid_json` or `invalid_request`"),
     ),
 )]
 pub(in crate::routes) async fn register(

@@ -1,16 +1,19 @@
 //! `POST auth/token`: the OAuth2 form (RFC 6749), password and refresh_token grants.
 
+use std::borrow::Cow;
+
 use axum::{
     Json as Reply,
     extract::{FromRequest, Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use shared::api::{
     ErrorCode,
-    account::{MAX_PASSWORD_CHARS, Tokens},
-    body::MAX_BODY_BYTES,
+    account::{MAX_EMAIL_CHARS, MAX_PASSWORD_CHARS, Tokens},
+    body::{MAX_BODY_BYTES, parse_pairs},
 };
 
 use super::sign_in;
@@ -24,9 +27,10 @@ use crate::{
 };
 
 /// The form of a token request.
-#[derive(Deserialize, utoipa::ToSchema)]
+#[derive(Deserialize, Validate, utoipa::ToSchema)]
+#[garde(allow_unvalidated)]
 pub(in crate::routes) struct TokenForm {
-    /// `password` or `refresh_token`.
+    /// `password` or `refresh_token`; absent, it is `password`.
     #[schema(example = "password")]
     grant_type: Option<String>,
     /// The e-mail; with `password`.
@@ -61,7 +65,7 @@ pub(in crate::routes) struct TokenProblem {
     #[schema(example = "invalid_grant")]
     error: &'static str,
     /// One sentence for a developer.
-    error_description: &'static str,
+    error_description: Cow<'static, str>,
 }
 
 /// Sign in by the OAuth2 form
@@ -72,8 +76,19 @@ pub(in crate::routes) struct TokenProblem {
     path = "/api/v1/auth/token",
     operation_id = "oauth_token",
     tag = "auth",
-    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, body = TokenAnswer), (status = 400, body = TokenProblem)),
+    request_body(
+        content = TokenForm,
+        content_type = "application/x-www-form-urlencoded",
+        example = json!({
+            "grant_type": "password",
+            "username": "ada@example.com",
+            "password": "correct horse battery",
+        }),
+    ),
+    responses(
+        (status = 200, description = "The tokens", body = TokenAnswer),
+        (status = 400, description = "`invalid_request`, `invalid_grant` or `unsupported_grant_type`", body = TokenProblem),
+    ),
 )]
 pub(in crate::routes) async fn token(
     State(app): State<App>,
@@ -89,6 +104,10 @@ pub(in crate::routes) async fn token(
     Ok(Reply(tokens.into()))
 }
 
+fn invalid_request(description: impl Into<Cow<'static, str>>) -> TokenProblem {
+    TokenProblem { error: "invalid_request", error_description: description.into() }
+}
+
 enum Grant {
     Password { username: String, password: String },
     Refresh { refresh_token: String },
@@ -96,25 +115,25 @@ enum Grant {
 
 impl TokenForm {
     fn grant(self) -> Result<Grant, TokenProblem> {
-        let needed = |description| TokenProblem { error: "invalid_request", error_description: description };
-        match self.grant_type.as_deref() {
-            Some("password") => {
-                let username = self.username.ok_or_else(|| needed("username is needed"))?;
-                let password = self.password.ok_or_else(|| needed("password is needed"))?;
-                if username.len() > 254 || password.chars().count() > MAX_PASSWORD_CHARS {
-                    return Err(needed("username or password is too long"));
+        match self.grant_type.as_deref().unwrap_or("password") {
+            "password" => {
+                let username = self.username.ok_or_else(|| invalid_request("username: is required"))?;
+                let password = self.password.ok_or_else(|| invalid_request("password: is required"))?;
+                if username.chars().count() > MAX_EMAIL_CHARS || password.chars().count() > MAX_PASSWORD_CHARS
+                {
+                    return Err(invalid_request("username or password is too long"));
                 }
                 Ok(Grant::Password { username, password })
             }
-            Some("refresh_token") => {
-                let refresh_token = self.refresh_token.ok_or_else(|| needed("refresh_token is needed"))?;
+            "refresh_token" => {
+                let refresh_token =
+                    self.refresh_token.ok_or_else(|| invalid_request("refresh_token: is required"))?;
                 Ok(Grant::Refresh { refresh_token })
             }
-            Some(_) => Err(TokenProblem {
+            _ => Err(TokenProblem {
                 error: "unsupported_grant_type",
-                error_description: "grant_type must be password or refresh_token",
+                error_description: "grant_type must be one of password, refresh_token".into(),
             }),
-            None => Err(needed("grant_type is needed")),
         }
     }
 }
@@ -123,15 +142,11 @@ impl FromRequest<App> for TokenForm {
     type Rejection = TokenFailure;
 
     async fn from_request(request: Request, _: &App) -> Result<Self, TokenFailure> {
-        let malformed = TokenProblem {
-            error: "invalid_request",
-            error_description: "the body must be a form, each field once",
-        };
         if !has_media_type(request.headers(), "application/x-www-form-urlencoded") {
-            return Err(malformed.into());
+            return Err(invalid_request("the body must be application/x-www-form-urlencoded").into());
         }
         let body = read(request.into_body(), MAX_BODY_BYTES).await.map_err(Failure::from)?;
-        serde_urlencoded::from_bytes(&body).map_err(|_| malformed.into())
+        parse_pairs(form_urlencoded::parse(&body)).map_err(|error| invalid_request(error.detail).into())
     }
 }
 
@@ -167,7 +182,7 @@ impl From<Failure> for TokenFailure {
             ErrorCode::SessionEnded => ErrorCode::SessionEnded.default_detail(),
             _ => return Self::Other(failure),
         };
-        Self::OAuth(TokenProblem { error: "invalid_grant", error_description: description })
+        Self::OAuth(TokenProblem { error: "invalid_grant", error_description: description.into() })
     }
 }
 

@@ -2,11 +2,7 @@
 
 use axum::Json;
 use serde::Serialize;
-use shared::{
-    api::{Problem, account::Plan},
-    id::Id,
-    time::Timestamp,
-};
+use shared::{api::account::Plan, id::Id, time::Timestamp};
 
 use crate::auth::CurrentUser;
 
@@ -26,6 +22,8 @@ pub(in crate::routes) struct ValidToken {
 }
 
 /// Check an access token
+///
+/// For other services: whose it is, of which session, and how long it lasts.
 #[utoipa::path(
     get,
     path = "/api/v1/auth/verify",
@@ -33,8 +31,7 @@ pub(in crate::routes) struct ValidToken {
     tag = "auth",
     security(("bearer" = [])),
     responses(
-        (status = 200, body = ValidToken),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The token lets its holder in", body = ValidToken),
     ),
 )]
 pub(in crate::routes) async fn verify(CurrentUser { user, claims }: CurrentUser) -> Json<ValidToken> {

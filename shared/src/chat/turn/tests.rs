@@ -318,7 +318,7 @@ const OTHER_COLUMNS: usize = MAX_TOKEN_BYTES + MAX_IDEMPOTENCY_KEY_CHARS + 256;
 fn large_turn(content: &Value, said: &str, streamed: bool) -> (TurnState, Vec<usize>) {
     let body = serde_json::to_vec(&json!({ "content": content })).unwrap();
     let message: SendMessage = body::parse(&body).unwrap();
-    let parts = message.content.into_parts();
+    let parts = message.to_parts();
     let mut turn = TurnState::begin(TurnSpec { parts, ..spec() });
     if streamed {
         while !turn.is_too_long() {

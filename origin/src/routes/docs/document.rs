@@ -1,0 +1,84 @@
+//! The document: what the routes say of themselves, and what holds for all of them.
+
+use serde_json::{Value, json};
+use utoipa::openapi::{
+    Info, License, OpenApi, OpenApiBuilder, Server,
+    info::{ContactBuilder, LicenseBuilder},
+    security::{Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password, Scopes, SecurityScheme},
+    tag::TagBuilder,
+};
+
+use super::{events, responses, schemas};
+
+/// The groups of the operations.
+const TAGS: [(&str, &str); 6] = [
+    ("auth", "Sign-up, sign-in and tokens"),
+    ("users", "The signed-in user"),
+    ("chat", "Conversations, messages and turns"),
+    ("ai", "The models"),
+    ("usage", "What was used"),
+    ("health", "What answers here, and whether it can"),
+];
+
+const DESCRIPTION: &str = "Accounts, conversations and usage of a chat app.\n\nErrors are problems of RFC 9457 with a \
+    `code` to branch on. Fields may be added to every answer, and values to its enumerations; fields of a request that are \
+    not known are ignored. A method that a path does not have is a 405 that names the others in `Allow`. `HEAD` works \
+    where `GET` does.";
+
+/// The document of all public routes, from their parts.
+///
+/// Errors: it cannot be written as JSON, which a test rules out.
+pub(in crate::routes) fn document(
+    name: &str,
+    parts: impl IntoIterator<Item = OpenApi>,
+) -> Result<Value, serde_json::Error> {
+    let mut info = Info::new(format!("{name} API"), env!("CARGO_PKG_VERSION").to_owned());
+    info.description = Some(DESCRIPTION.to_owned());
+    info.contact = Some(ContactBuilder::new().name(Some(name)).build());
+    info.license = Some(license());
+    let tags = TAGS.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build());
+    let mut document =
+        OpenApiBuilder::new().info(info).servers(Some([Server::new("/")])).tags(Some(tags)).build();
+    for part in parts {
+        document.merge(part);
+    }
+    let components = document.components.get_or_insert_default();
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let scopes = Scopes::one("api", "Everything that the user may do");
+    let password = Flow::Password(Password::new("/api/v1/auth/token", scopes));
+    let oauth2 = OAuth2::with_description([password], "The same tokens, by the OAuth2 form");
+    components.add_security_scheme("oauth2", SecurityScheme::OAuth2(oauth2));
+
+    let mut document = serde_json::to_value(&document)?;
+    for operation in operations(&mut document) {
+        secure(operation);
+    }
+    events::add(&mut document);
+    schemas::complete(&mut document);
+    responses::complete(&mut document);
+    Ok(document)
+}
+
+fn license() -> License {
+    LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build()
+}
+
+/// Says of an operation that either kind of token does, or that none is needed.
+fn secure(operation: &mut Value) {
+    let Some(operation) = operation.as_object_mut() else { return };
+    let needed = operation.get("security").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let security = if needed { json!([{"bearer": []}, {"oauth2": ["api"]}]) } else { json!([]) };
+    operation.insert("security".to_owned(), security);
+}
+
+/// Every operation of the document.
+pub(super) fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    paths
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, item)| item.as_object_mut())
+        .flatten()
+        .map(|(_, operation)| operation)
+}

@@ -1,0 +1,239 @@
+//! Schemas: bounds from the constants that the rules are made of, examples, and what an answer always has.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+use shared::{
+    api::{
+        account::{
+            MAX_EMAIL_CHARS, MAX_NAME_CHARS, MAX_PASSWORD_CHARS, MAX_REFRESH_TOKEN_CHARS, MIN_PASSWORD_CHARS,
+        },
+        chat::requests::{
+            IMAGE_TYPES, MAX_OUTPUT_TOKENS, MAX_PARTS, MAX_SYSTEM_CHARS, MAX_TEMPERATURE, MAX_TEXT_CHARS,
+            MAX_TITLE_CHARS,
+        },
+        page::{DEFAULT_LIMIT, MAX_CURSOR_CHARS, MAX_LIMIT},
+    },
+    http::accept::MAX_IDEMPOTENCY_KEY_CHARS,
+    provider::registry,
+};
+
+use super::document::operations;
+
+/// Fields of answers that are left out where there is nothing to say; all others are there, if with `null`.
+const LEFT_OUT: [(&str, &str); 1] = [("Problem", "errors")];
+
+/// What starts the names of lists: `Page_Message` becomes `MessagePage`, and its items a reference.
+const PAGE: &str = "Page_";
+
+/// Completes the schemas and the parameters.
+pub(super) fn complete(document: &mut Value) {
+    name_pages(document);
+    bound_fields(document);
+    bound_parameters(document);
+    require_fields(document);
+    super::examples::add(document);
+}
+
+fn name_pages(document: &mut Value) {
+    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let pages: Vec<_> =
+        schemas.keys().filter_map(|name| name.strip_prefix(PAGE).map(str::to_owned)).collect();
+    for item in &pages {
+        let Some(mut page) = schemas.remove(&format!("{PAGE}{item}")) else { continue };
+        if let Some(items) = page.pointer_mut("/properties/items/items") {
+            *items = json!({"$ref": format!("#/components/schemas/{item}")});
+        }
+        schemas.insert(format!("{item}Page"), page);
+    }
+    for_each_reference(document, &mut |reference| {
+        if let Some(item) =
+            reference.strip_prefix("#/components/schemas/").and_then(|name| name.strip_prefix(PAGE))
+        {
+            *reference = format!("#/components/schemas/{item}Page");
+        }
+    });
+}
+
+fn for_each_reference(value: &mut Value, act: &mut impl FnMut(&mut String)) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match field {
+                    Value::String(reference) if name == "$ref" => act(reference),
+                    field => for_each_reference(field, act),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| for_each_reference(item, act)),
+        _ => {}
+    }
+}
+
+/// The bounds of the fields of requests.
+fn bounds() -> Vec<(&'static str, &'static str, Value)> {
+    // The control characters of Unicode, as `char::is_control` knows them.
+    const NO_CONTROLS: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
+    let names: Vec<_> = registry::names().map(|name| name.replace('.', "\\.")).collect();
+    let model = json!({"pattern": format!("^({})$", names.join("|"))});
+    let title = json!({"maxLength": MAX_TITLE_CHARS});
+    let system = json!({"maxLength": MAX_SYSTEM_CHARS});
+    let device = json!({"maxLength": MAX_NAME_CHARS, "pattern": NO_CONTROLS, "example": "Ada's phone"});
+    let images: Vec<_> = IMAGE_TYPES.iter().filter_map(|name| name.strip_prefix("image/")).collect();
+    vec![
+        ("RegisterRequest", "email", json!({"format": "email", "maxLength": MAX_EMAIL_CHARS})),
+        (
+            "RegisterRequest",
+            "password",
+            json!({"minLength": MIN_PASSWORD_CHARS, "maxLength": MAX_PASSWORD_CHARS, "format": "password"}),
+        ),
+        (
+            "RegisterRequest",
+            "display_name",
+            json!({"minLength": 1, "maxLength": MAX_NAME_CHARS, "pattern": NO_CONTROLS, "example": "Ada"}),
+        ),
+        ("RegisterRequest", "device_name", device.clone()),
+        ("LoginRequest", "email", json!({"maxLength": MAX_EMAIL_CHARS})),
+        ("LoginRequest", "password", json!({"maxLength": MAX_PASSWORD_CHARS, "format": "password"})),
+        ("LoginRequest", "device_name", device),
+        ("RefreshRequest", "refresh_token", json!({"maxLength": MAX_REFRESH_TOKEN_CHARS})),
+        (
+            "TokenForm",
+            "grant_type",
+            json!({"type": "string", "enum": ["password", "refresh_token"], "default": "password"}),
+        ),
+        ("TokenForm", "username", json!({"type": "string", "minLength": 1, "maxLength": MAX_EMAIL_CHARS})),
+        (
+            "TokenForm",
+            "password",
+            json!({"type": "string", "minLength": 1, "maxLength": MAX_PASSWORD_CHARS, "format": "password"}),
+        ),
+        (
+            "TokenForm",
+            "refresh_token",
+            json!({"type": "string", "minLength": 1, "maxLength": MAX_REFRESH_TOKEN_CHARS}),
+        ),
+        ("CreateConversation", "title", title.clone()),
+        ("CreateConversation", "model", model.clone()),
+        ("CreateConversation", "system", system.clone()),
+        ("UpdateConversation", "title", title),
+        ("UpdateConversation", "model", model.clone()),
+        ("UpdateConversation", "system", system),
+        ("SendMessage", "content", json!({"minLength": 1, "maxLength": MAX_TEXT_CHARS, "pattern": "\\S"})),
+        ("SendMessage", "parts", json!({"minItems": 1, "maxItems": MAX_PARTS})),
+        ("SendMessage", "model", model),
+        ("SendMessage", "temperature", json!({"minimum": 0, "maximum": MAX_TEMPERATURE})),
+        ("SendMessage", "max_output_tokens", json!({"minimum": 1, "maximum": MAX_OUTPUT_TOKENS})),
+        ("SendMessage", "client_message_id", idempotency_key()),
+        ("Part", "text", json!({"maxLength": MAX_TEXT_CHARS})),
+        (
+            "Part",
+            "mime_type",
+            json!({"pattern": format!("^image/({})$", images.join("|")), "example": "image/jpeg"}),
+        ),
+        (
+            "Part",
+            "data",
+            json!({
+                "minLength": 4,
+                "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$",
+            }),
+        ),
+    ]
+}
+
+fn idempotency_key() -> Value {
+    json!({"minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_CHARS, "pattern": "^[!-~]+$"})
+}
+
+fn bound_fields(document: &mut Value) {
+    for (schema, field, bounds) in bounds() {
+        merge(document.pointer_mut(&format!("/components/schemas/{schema}/properties/{field}")), &bounds);
+    }
+}
+
+/// The bounds of the parameters, and no `null`, which no parameter can be.
+fn bound_parameters(document: &mut Value) {
+    let bounds = [
+        ("limit", json!({"minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT})),
+        ("cursor", json!({"minLength": 1, "maxLength": MAX_CURSOR_CHARS})),
+        ("from", json!({"format": "date"})),
+        ("to", json!({"format": "date"})),
+        ("Idempotency-Key", idempotency_key()),
+    ];
+    for operation in operations(document) {
+        let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else {
+            continue;
+        };
+        for parameter in parameters {
+            let name = parameter.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let Some(schema) = parameter.get_mut("schema") else { continue };
+            if let Some(kind) = schema.get_mut("type")
+                && let Some(types) = kind.as_array_mut()
+            {
+                types.retain(|name| name != "null");
+                if let [one] = types.as_slice() {
+                    *kind = one.clone();
+                }
+            }
+            if let Some((_, bounds)) = bounds.iter().find(|(known, _)| *known == name) {
+                merge(Some(schema), bounds);
+            }
+        }
+    }
+}
+
+fn merge(target: Option<&mut Value>, more: &Value) {
+    if let (Some(Value::Object(target)), Value::Object(more)) = (target, more) {
+        target.extend(more.clone());
+    }
+}
+
+/// Requires every field of what only answers have: the server leaves none out.
+fn require_fields(document: &mut Value) {
+    let mut asked = BTreeSet::new();
+    for operation in operations(&mut document.clone()) {
+        if let Some(body) = operation.get_mut("requestBody") {
+            for_each_reference(body, &mut |reference| {
+                asked.insert(reference.clone());
+            });
+        }
+    }
+    let mut known = 0;
+    while known < asked.len() {
+        known = asked.len();
+        for reference in asked.clone() {
+            let schema = document.pointer(reference.trim_start_matches('#')).cloned();
+            for_each_reference(&mut schema.unwrap_or_default(), &mut |reference| {
+                asked.insert(reference.clone());
+            });
+        }
+    }
+    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (name, schema) in schemas {
+        if !asked.contains(&format!("#/components/schemas/{name}")) {
+            require_all(name, schema);
+        }
+    }
+}
+
+fn require_all(name: &str, schema: &mut Value) {
+    let Some(schema) = schema.as_object_mut() else { return };
+    if let Some(pieces) = schema.get_mut("allOf").and_then(Value::as_array_mut) {
+        for piece in pieces {
+            require_all(name, piece);
+        }
+    }
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+    let required = required(name, properties);
+    schema.insert("required".to_owned(), required);
+}
+
+fn required(schema: &str, properties: &Map<String, Value>) -> Value {
+    let left_out = |field: &&String| LEFT_OUT.contains(&(schema, field.as_str()));
+    properties.keys().filter(|field| !left_out(field)).cloned().collect::<Vec<_>>().into()
+}

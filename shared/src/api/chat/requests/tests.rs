@@ -1,0 +1,92 @@
+//! Requests that are taken, and what is said of those that are not.
+
+use rstest::rstest;
+
+use super::*;
+use crate::api::{ErrorCode, FieldError, body::parse};
+
+#[rstest]
+#[case(r#"{"content":"hi"}"#)]
+#[case(r#"{"content":"hi","parts":null,"tools":[],"response_format":null}"#)]
+#[case(r#"{"parts":[{"type":"text","text":"hi"}],"model":"fast","later":1}"#)]
+#[case(r#"{"content":[{"type":"text","text":"hi"}],"max_output_tokens":100.0}"#)]
+#[case(r#"{"parts":[{"type":"image","mime_type":"image/png","data":"AAAA"}]}"#)]
+#[case(r#"{"content":"hi","response_format":{"type":"json_schema","schema":{"type":"object"}}}"#)]
+fn a_message_is_accepted(#[case] body: &str) {
+    let message: SendMessage = parse(body.as_bytes()).unwrap();
+    assert_eq!(message.to_parts().len(), 1);
+}
+
+#[rstest]
+#[case(r"{}", "content", "is required, or parts instead")]
+#[case(r#"["hi"]"#, "body", "must be an object")]
+#[case(r#"{"content":"hi","parts":[{"type":"text","text":"hi"}]}"#, "content", "must not stand beside parts")]
+#[case(r#"{"content":"   "}"#, "content", "must not be empty")]
+#[case(r#"{"content":7}"#, "content", "must be a string")]
+#[case(r#"{"content":{"type":"text","text":"hi"}}"#, "content", "must be a string")]
+#[case(r#"{"content":[]}"#, "content", "must have 1 to 16 parts")]
+#[case(r#"{"content":[["text","hi"]]}"#, "content[0]", "must be an object")]
+#[case(r#"{"content":[{"type":"sound"}]}"#, "content[0].type", "must be one of text, image")]
+#[case(r#"{"content":[{"type":"text"}]}"#, "content[0].text", "is required")]
+#[case(r#"{"parts":[{"type":"text","text":" "},{"type":"text","text":""}]}"#, "parts", "must not be empty")]
+#[case(r#"{"parts":"hi"}"#, "parts", "must be a list")]
+#[case(r#"{"parts":[]}"#, "parts", "must have 1 to 16 parts")]
+#[case(r#"{"parts":[{"text":"hi"}]}"#, "parts[0].type", "is required")]
+#[case(r#"{"parts":[{"type":"text","text":7}]}"#, "parts[0].text", "must be a string")]
+#[case(r#"{"parts":[{"type":"text","text":"hi"},{"type":"text"}]}"#, "parts[1].text", "is required")]
+#[case(r#"{"parts":[{"type":"image","mime_type":"image/png"}]}"#, "parts[0].data", "is required")]
+#[case(r#"{"parts":[{"type":"image","data":"AAAA","file_id":"f"}]}"#, "parts[0].mime_type", "is required")]
+#[case(
+    r#"{"parts":[{"type":"image","mime_type":"image/png","data":"A!=="}]}"#,
+    "parts[0].data",
+    "must be base64"
+)]
+#[case(
+    r#"{"content":[{"type":"image","mime_type":"text/html","data":"AAAA"}]}"#,
+    "content[0].mime_type",
+    "must be one of image/png, image/jpeg, image/webp, image/heic, image/heif"
+)]
+#[case(r#"{"content":"hi","model":"none"}"#, "model", "is not a model of this server; ai/models lists them")]
+#[case(r#"{"content":"hi","temperature":2.5}"#, "temperature", "must be at most 2")]
+#[case(r#"{"content":"hi","temperature":"hot"}"#, "temperature", "must be a number")]
+#[case(r#"{"content":"hi","max_output_tokens":0}"#, "max_output_tokens", "must be at least 1")]
+#[case(r#"{"content":"hi","max_output_tokens":1.5}"#, "max_output_tokens", "must be an integer")]
+#[case(r#"{"content":"hi","client_message_id":""}"#, "client_message_id", "must have at least 1 characters")]
+#[case(r#"{"content":"hi","tools":[{}]}"#, "tools", "this server offers no tools")]
+#[case(r#"{"content":"hi","response_format":["json"]}"#, "response_format", "must be an object")]
+#[case(r#"{"content":"hi","response_format":{}}"#, "response_format.type", "is required")]
+#[case(
+    r#"{"content":"hi","response_format":{"type":"xml"}}"#,
+    "response_format.type",
+    "must be one of text, json, json_schema"
+)]
+#[case(
+    r#"{"content":"hi","response_format":{"type":"json_schema"}}"#,
+    "response_format.schema",
+    "is required"
+)]
+#[case(
+    r#"{"content":"hi","response_format":{"type":"json_schema","schema":[]}}"#,
+    "response_format.schema",
+    "must be an object"
+)]
+fn a_message_is_refused(#[case] body: &str, #[case] field: &str, #[case] message: &str) {
+    let error = parse::<SendMessage>(body.as_bytes()).unwrap_err();
+    assert_eq!(error.code, ErrorCode::ValidationFailed);
+    let expected = FieldError { field: field.to_owned(), message: message.to_owned() };
+    assert_eq!(error.errors.first(), Some(&expected));
+}
+
+#[test]
+fn an_update_tells_null_from_absent() {
+    let update: UpdateConversation = parse(br#"{"title":null,"pinned":true}"#).unwrap();
+    assert_eq!(update.title, Some(None));
+    assert_eq!(update.system, None);
+    assert_eq!(serde_json::to_string(&update).unwrap(), r#"{"title":null,"pinned":true}"#);
+}
+
+#[test]
+fn an_update_in_a_list_is_refused() {
+    let error = parse::<UpdateConversation>(br#"["new", null]"#).unwrap_err();
+    assert_eq!(error.detail, "body: must be an object");
+}
