@@ -201,6 +201,10 @@ fn summary(config: &Config) -> String {
         Some(limit) => format!("{limit} messages a day"),
         None => "messages without limit".to_owned(),
     };
+    let sign_ups = match limits.sign_up_daily_limit {
+        Some(limit) => format!("{limit} a day from one network"),
+        None => "without limit from one network".to_owned(),
+    };
     [
         "the configuration is right".to_owned(),
         format!("environment      {}", config.process.environment.as_str()),
@@ -218,6 +222,7 @@ fn summary(config: &Config) -> String {
             "sign-ins         {} in {} s from one address",
             limits.rate_limit_requests, limits.rate_limit_window_s
         ),
+        format!("sign-ups         {sign_ups}"),
         format!("basic plan       {daily}"),
     ]
     .join("\n")

@@ -12,4 +12,5 @@ pub mod id;
 pub mod limits;
 pub mod provider;
 pub mod sse;
+pub mod text;
 pub mod time;

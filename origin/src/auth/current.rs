@@ -1,5 +1,7 @@
 //! The extractor of signed-in requests: the token is checked here, and its session must be alive.
 
+use std::convert::Infallible;
+
 use axum::{
     extract::FromRequestParts,
     http::{header::AUTHORIZATION, request::Parts},
@@ -39,6 +41,17 @@ impl FromRequestParts<App> for Bearer {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
         Ok(Self(bearer_of(parts)?.to_owned()))
+    }
+}
+
+/// The bearer token that somebody shows who need not have one, unchecked.
+pub struct ShownBearer(pub Option<String>);
+
+impl FromRequestParts<App> for ShownBearer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+        Ok(Self(bearer_of(parts).ok().map(str::to_owned)))
     }
 }
 

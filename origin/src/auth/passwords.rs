@@ -1,5 +1,5 @@
 //! Passwords: argon2id (m=19456 KiB, t=2, p=1, the OWASP recommendation) in PHC form, off the async threads, a few at
-//! once.
+//! once. What is hashed is the password as RFC 8265 compares it, so that it is the same from every keyboard.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher as _, PasswordVerifier as _},
 };
-use shared::api::ErrorCode;
+use shared::{api::ErrorCode, text::opaque_string};
 use tokio::sync::Semaphore;
 
 use crate::{ambient::Random, http::Failure};
@@ -23,6 +23,17 @@ const MAX_WAITING: usize = 128;
 #[derive(Debug, thiserror::Error)]
 #[error("hashing a password failed: {0}")]
 pub struct HashError(String);
+
+/// The outcome of a verification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordMatch {
+    /// It is another password.
+    Wrong,
+    /// It is the password behind the hash.
+    Right,
+    /// It is the password behind the hash, which was made of it as it was typed, before passwords were normalized.
+    RightAsTyped,
+}
 
 /// Hashes and verifies passwords.
 pub struct Passwords {
@@ -48,18 +59,34 @@ impl Passwords {
     /// The PHC string of a new password.
     pub async fn hash(&self, password: String, random: &dyn Random) -> Result<String, Failure> {
         let salt = salt(random);
-        self.run(move || hash(password.as_bytes(), &salt))
+        self.run(move || hash(opaque_string(&password).as_bytes(), &salt))
             .await?
             .map_err(|error| Failure::Internal(error.to_string()))
     }
 
-    /// Whether this is the password behind the hash. Without a hash it is not, and takes as long.
-    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Failure> {
+    /// Verifies a password. Without a hash it is wrong, and takes as long.
+    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<PasswordMatch, Failure> {
         let known = hash.is_some();
         let hash = hash.map_or_else(|| Arc::clone(&self.decoy), Arc::from);
-        let matches =
-            self.run(move || Argon2::default().verify_password(password.as_bytes(), &*hash).is_ok()).await?;
-        Ok(known && matches)
+        let verify = move || {
+            let is_right = |text: &str| Argon2::default().verify_password(text.as_bytes(), &*hash).is_ok();
+            let compared = opaque_string(&password);
+            if is_right(&compared) {
+                PasswordMatch::Right
+            } else if *compared != password && is_right(&password) {
+                PasswordMatch::RightAsTyped
+            } else {
+                PasswordMatch::Wrong
+            }
+        };
+        let outcome = self.run(verify).await?;
+        Ok(if known { outcome } else { PasswordMatch::Wrong })
+    }
+
+    /// The PHC string that a password had before passwords were normalized.
+    #[cfg(test)]
+    pub(crate) fn hash_as_typed(password: &str) -> String {
+        hash(password.as_bytes(), &salt(&crate::ambient::SystemRandom)).unwrap()
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
@@ -104,11 +131,31 @@ mod tests {
         let verify = |password: &str, hash: Option<&str>| {
             passwords.verify(password.to_owned(), hash.map(str::to_owned))
         };
-        assert!(verify("correct horse", Some(&hash)).await.unwrap());
-        assert!(!verify("wrong horse", Some(&hash)).await.unwrap());
-        assert!(!verify("correct horse", None).await.unwrap());
-        assert!(!verify("correct horse", Some("no hash at all")).await.unwrap());
+        assert_eq!(verify("correct horse", Some(&hash)).await.unwrap(), PasswordMatch::Right);
+        for (password, hash) in [
+            ("wrong horse", Some(&*hash)),
+            ("correct horse", None),
+            ("correct horse", Some("no hash at all")),
+        ] {
+            assert_eq!(verify(password, hash).await.unwrap(), PasswordMatch::Wrong);
+        }
         assert_ne!(hash, passwords.hash("correct horse".to_owned(), &SystemRandom).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn password_is_the_same_in_every_spelling() {
+        let passwords = Passwords::new(&SystemRandom).unwrap();
+        let (composed, decomposed) = ("Caf\u{e9}\u{a0}au lait", "Cafe\u{301} au\u{3000}lait");
+        let hash = passwords.hash(decomposed.to_owned(), &SystemRandom).await.unwrap();
+        let verify =
+            |password: &str, hash: &str| passwords.verify(password.to_owned(), Some(hash.to_owned()));
+        for password in [composed, decomposed] {
+            assert_eq!(verify(password, &hash).await.unwrap(), PasswordMatch::Right);
+        }
+        // One of before, which was hashed as it was typed.
+        let earlier = super::hash(decomposed.as_bytes(), &salt(&SystemRandom)).unwrap();
+        assert_eq!(verify(decomposed, &earlier).await.unwrap(), PasswordMatch::RightAsTyped);
+        assert_eq!(verify(composed, &earlier).await.unwrap(), PasswordMatch::Wrong);
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use shared::{
     },
     auth::refresh::ExchangeTerms,
     id::Id,
+    limits::ip::network,
     time::{DAY_MS, SECOND_MS, Timestamp},
 };
 
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     app::App,
-    http::{Failure, detached},
+    http::{ClientIp, Failure, detached},
     store::{
         Ephemeral,
         accounts::{NewSession, RefreshExchange, RefreshOutcome},
@@ -39,13 +40,20 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// A session of this user that begins now.
-    pub fn prepare(app: &App, user_id: Id, device_name: Option<String>, now: Timestamp) -> Self {
+    /// A session of this user that begins now, from this address.
+    pub fn prepare(
+        app: &App,
+        user_id: Id,
+        ip: &ClientIp,
+        device_name: Option<String>,
+        now: Timestamp,
+    ) -> Self {
         let refresh = TokenIssuer::refresh(&*app.random);
         let session = NewSession {
             id: app.random.id(now),
             user_id,
             device_name: device_name.filter(|name| !name.trim().is_empty()),
+            network: network(&ip.0).map(|network| network.to_string()),
             created_at: now,
             expires_at: app.tokens.session_expiry(now),
             refresh_hash: refresh.hash(),
@@ -65,10 +73,11 @@ impl Opening {
 pub async fn open(
     app: &App,
     user: User,
+    ip: &ClientIp,
     device_name: Option<String>,
     now: Timestamp,
 ) -> Result<Tokens, Failure> {
-    let opening = Opening::prepare(app, user.id, device_name, now);
+    let opening = Opening::prepare(app, user.id, ip, device_name, now);
     let forget_before = now.plus_millis(-KEEP_EXPIRED_DAYS * DAY_MS);
     if !app.stores.accounts.open_session(opening.session.clone(), forget_before).await? {
         // The account was deleted between the check of the password and here.

@@ -1,11 +1,18 @@
 //! How often somebody may try to sign up or in. Everything here fails open: a store that does not answer stops nobody.
 //!
 //! - From one address: `RATE_LIMIT_REQUESTS` sign-ups, and as many sign-ins, in `RATE_LIMIT_WINDOW_SECONDS` (100 in 60 s).
+//! - From one network (IPv4 /24, IPv6 /48): `SIGN_UP_DAILY_LIMIT` sign-ups a day (20).
 //! - From one address for one e-mail: 10 sign-ins that fail in 15 minutes. One that succeeds starts the count anew.
+//! - For one e-mail, from wherever: 50 sign-ins that fail a day, whether there is such an account or not. A device that signed in
+//!   to the account before does not share that count, so that nobody locks somebody out: it has one of its own, as large.
 
 use shared::{
     api::{ApiError, ErrorCode},
-    limits::{ip::client_key, window::FixedWindow},
+    id::Id,
+    limits::{
+        ip::{client_key, network},
+        window::FixedWindow,
+    },
     time::Timestamp,
 };
 
@@ -17,11 +24,36 @@ use crate::{
 
 const FAILURES: u32 = 10;
 const FAILURES_WINDOW_MS: u32 = 15 * 60 * 1_000;
+const DAILY_FAILURES: u32 = 50;
+const DAY_MS: u32 = 24 * 60 * 60 * 1_000;
 
 /// The limits of sign-up and sign-in.
 pub struct Throttle {
     by_address: FixedWindow,
     by_email: FixedWindow,
+    guesses: FixedWindow,
+    sign_ups: Option<FixedWindow>,
+}
+
+/// Whose failures of a day a guess at a password is counted among.
+#[derive(Clone, Debug)]
+pub struct Guesser(String);
+
+impl Guesser {
+    /// Somebody of whom nothing is known: all of them share one count for an account.
+    pub fn stranger(email: &str) -> Self {
+        Self(format!("guesses:{email}"))
+    }
+
+    /// Somebody in a network from which the account was signed in to before.
+    pub fn in_known_network(user_id: Id, network: &str) -> Self {
+        Self(format!("guesses-from:{user_id}:{network}"))
+    }
+
+    /// Somebody who shows a token of a session of the account.
+    pub fn with_session(session_id: Id) -> Self {
+        Self(format!("guesses-by:{session_id}"))
+    }
 }
 
 impl Throttle {
@@ -31,10 +63,12 @@ impl Throttle {
         Self {
             by_address: FixedWindow::new(limits.rate_limit_requests, window_ms),
             by_email: FixedWindow::new(FAILURES, FAILURES_WINDOW_MS),
+            guesses: FixedWindow::new(DAILY_FAILURES, DAY_MS),
+            sign_ups: limits.sign_up_daily_limit.map(|limit| FixedWindow::new(limit, DAY_MS)),
         }
     }
 
-    /// Counts a sign-up from this address.
+    /// Counts a sign-up from this address and its network.
     pub async fn sign_up(
         &self,
         store: &dyn Ephemeral,
@@ -42,7 +76,16 @@ impl Throttle {
         now: Timestamp,
     ) -> Result<(), ApiError> {
         let key = format!("sign-up:{}", client_key(&ip.0));
-        count(store, &key, self.by_address, "sign_up", now).await
+        count(store, &key, self.by_address, "sign_up", now).await?;
+        let Some(sign_ups) = self.sign_ups else { return Ok(()) };
+        count(store, &sign_ups_key(ip), sign_ups, "sign_ups_of_a_day", now).await
+    }
+
+    /// Tells that a sign-up came to no decision, such as in an outage: it is none of the day's.
+    pub async fn sign_up_undecided(&self, store: &dyn Ephemeral, ip: &ClientIp, now: Timestamp) {
+        if let Some(sign_ups) = self.sign_ups {
+            tolerate(store.take_back(&sign_ups_key(ip), sign_ups, now).await);
+        }
     }
 
     /// Counts a sign-in from this address for this e-mail, as one that fails.
@@ -67,6 +110,27 @@ impl Throttle {
     pub async fn signed_in(&self, store: &dyn Ephemeral, ip: &ClientIp, email: &str) {
         tolerate(store.forget(&failures_key(ip, email)).await);
     }
+
+    /// Counts a guess at a password, as one that is wrong, before it is looked at.
+    pub async fn guess(
+        &self,
+        store: &dyn Ephemeral,
+        guesser: &Guesser,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        count(store, &guesser.0, self.guesses, "sign_in_failures_of_a_day", now).await
+    }
+
+    /// Tells that a guess was right, or was not looked at.
+    pub async fn not_wrong(&self, store: &dyn Ephemeral, guesser: &Guesser, now: Timestamp) {
+        tolerate(store.take_back(&guesser.0, self.guesses, now).await);
+    }
+}
+
+/// Addresses that cannot be read are one network.
+fn sign_ups_key(ip: &ClientIp) -> String {
+    let network = network(&ip.0).map_or_else(|| "unknown".to_owned(), |network| network.to_string());
+    format!("sign-ups:{network}")
 }
 
 fn failures_key(ip: &ClientIp, email: &str) -> String {

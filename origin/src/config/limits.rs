@@ -15,6 +15,8 @@ pub struct LimitsConfig {
     pub rate_limit_window_s: u32,
     /// `BASIC_TIER_DAILY_LIMIT`, default 5: messages a day of the basic plan; `None`, held as 0, is no limit.
     pub basic_tier_daily_limit: Option<u64>,
+    /// `SIGN_UP_DAILY_LIMIT`, default 20: sign-ups a day from one network; `None`, held as 0, is no limit.
+    pub sign_up_daily_limit: Option<u32>,
     /// `CACHE_TTL_SECONDS`, default 300: seconds a list of conversations is cached; 0 turns that off.
     pub cache_ttl_s: i64,
 }
@@ -22,12 +24,14 @@ pub struct LimitsConfig {
 impl LimitsConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let daily = reader.number("BASIC_TIER_DAILY_LIMIT", 5, 0..=1_000_000_000);
+        let sign_ups = small(reader.number("SIGN_UP_DAILY_LIMIT", 20, 0..=1_000_000_000));
         Self {
             access_token_minutes: small(reader.number("ACCESS_TOKEN_EXPIRE_MINUTES", 15, 1..=1_440)).into(),
             refresh_token_days: small(reader.number("REFRESH_TOKEN_EXPIRE_DAYS", 7, 1..=365)).into(),
             rate_limit_requests: small(reader.number("RATE_LIMIT_REQUESTS", 100, 1..=1_000_000)),
             rate_limit_window_s: small(reader.number("RATE_LIMIT_WINDOW_SECONDS", 60, 1..=86_400)),
             basic_tier_daily_limit: (daily > 0).then_some(daily),
+            sign_up_daily_limit: (sign_ups > 0).then_some(sign_ups),
             cache_ttl_s: small(reader.number("CACHE_TTL_SECONDS", 300, 0..=86_400)).into(),
         }
     }

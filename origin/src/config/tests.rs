@@ -34,6 +34,7 @@ fn one_secret_is_enough_for_development() {
             rate_limit_requests: 100,
             rate_limit_window_s: 60,
             basic_tier_daily_limit: Some(5),
+            sign_up_daily_limit: Some(20),
             cache_ttl_s: 300,
         }
     );

@@ -33,6 +33,8 @@ pub struct NewSession {
     pub user_id: Id,
     /// What the user calls the device.
     pub device_name: Option<String>,
+    /// The network it begins from, where that is known.
+    pub network: Option<String>,
     /// When it begins.
     pub created_at: Timestamp,
     /// When it ends whatever happens.
@@ -59,6 +61,8 @@ pub struct Credential {
     pub user: User,
     /// The password's hash in PHC form.
     pub password_hash: String,
+    /// Whether a session of theirs that is on record, also one that is over, began from the network that was asked about.
+    pub is_known_network: bool,
 }
 
 /// A session with its user.
@@ -186,8 +190,13 @@ pub trait Accounts: Send + Sync + 'static {
         session: NewSession,
     ) -> StoreResult<Registration>;
 
-    /// The user with this e-mail (in lower case) and their password's hash.
-    async fn credential(&self, email: String) -> StoreResult<Option<Credential>>;
+    /// The user with this e-mail (in lower case), their password's hash, and whether they know this network. No network is
+    /// known to nobody.
+    async fn credential(&self, email: String, network: Option<String>) -> StoreResult<Option<Credential>>;
+
+    /// Replaces the hash of a password by another one of the same password. False, and nothing happens, when the stored hash is
+    /// neither `old` nor, after a repetition, `new`.
+    async fn replace_password_hash(&self, user_id: Id, old: String, new: String) -> StoreResult<bool>;
 
     /// Begins a session. Forgets the sessions of the user that ended or expired before `forget_before`, and the oldest
     /// such ones of anybody, [`FORGOTTEN_AT_ONCE`] at most; without waiting for those that another call has in its hands.

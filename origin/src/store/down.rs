@@ -103,7 +103,11 @@ impl Accounts for Down {
         down()
     }
 
-    async fn credential(&self, _: String) -> StoreResult<Option<Credential>> {
+    async fn credential(&self, _: String, _: Option<String>) -> StoreResult<Option<Credential>> {
+        down()
+    }
+
+    async fn replace_password_hash(&self, _: Id, _: String, _: String) -> StoreResult<bool> {
         down()
     }
 

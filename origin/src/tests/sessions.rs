@@ -243,8 +243,12 @@ impl Accounts for Unheard {
         self.0.register(user, hash, session).await
     }
 
-    async fn credential(&self, email: String) -> StoreResult<Option<Credential>> {
-        self.0.credential(email).await
+    async fn credential(&self, email: String, network: Option<String>) -> StoreResult<Option<Credential>> {
+        self.0.credential(email, network).await
+    }
+
+    async fn replace_password_hash(&self, user_id: Id, old: String, new: String) -> StoreResult<bool> {
+        self.0.replace_password_hash(user_id, old, new).await
     }
 
     async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool> {

@@ -76,7 +76,12 @@ impl World {
     pub(super) async fn with(vars: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}/edgechat.db", folder.path().display());
-        let base = [("JWT_SECRET", JWT_SECRET), ("EDGE_KEYS", EDGE_KEY), ("DATABASE_URL", database.as_str())];
+        let base = [
+            ("JWT_SECRET", JWT_SECRET),
+            ("EDGE_KEYS", EDGE_KEY),
+            ("DATABASE_URL", database.as_str()),
+            ("SIGN_UP_DAILY_LIMIT", "0"),
+        ];
         let config = Config::read(&base.iter().chain(vars).copied().collect()).unwrap();
         let stores = Stores::open(&config.stores).await.unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(START.as_millis())));

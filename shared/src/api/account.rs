@@ -3,7 +3,11 @@
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
-use crate::{id::Id, time::Timestamp};
+use crate::{
+    id::Id,
+    text::{normalize_email, opaque_string},
+    time::Timestamp,
+};
 
 /// The fewest characters of a password.
 pub const MIN_PASSWORD_CHARS: usize = 8;
@@ -101,12 +105,12 @@ pub struct Tokens {
 #[derive(Clone, Deserialize, Serialize, Validate)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegisterRequest {
-    /// The address to sign in with; letter case does not matter.
+    /// The address to sign in with; neither letter case nor spaces around it matter.
     #[garde(custom(email_shape))]
     #[cfg_attr(feature = "openapi", schema(example = "ada@example.com"))]
     pub email: String,
     /// 8 to 256 characters.
-    #[garde(length(chars, min = MIN_PASSWORD_CHARS, max = MAX_PASSWORD_CHARS))]
+    #[garde(custom(new_password))]
     #[cfg_attr(feature = "openapi", schema(example = "correct horse battery"))]
     pub password: String,
     /// How the user wants to be called: 1 to 100 characters, no control characters.
@@ -124,11 +128,11 @@ pub struct RegisterRequest {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoginRequest {
     /// The address they registered with.
-    #[garde(length(chars, max = MAX_EMAIL_CHARS))]
+    #[garde(custom(email_length))]
     #[cfg_attr(feature = "openapi", schema(example = "ada@example.com"))]
     pub email: String,
     /// Their password.
-    #[garde(length(chars, max = MAX_PASSWORD_CHARS))]
+    #[garde(custom(password_length))]
     #[cfg_attr(feature = "openapi", schema(example = "correct horse battery"))]
     pub password: String,
     /// Names the session in the list of sessions: at most 100 characters, no control characters.
@@ -146,9 +150,11 @@ pub struct RefreshRequest {
     pub refresh_token: String,
 }
 
-/// Checks an address for its shape (RFC 5321 lengths; one `@`; a dotted domain): whether mail arrives, only mail can tell.
+/// Checks an address for its shape (RFC 5321 lengths; one `@`; a dotted domain), in the form in which it is compared: whether mail
+/// arrives, only mail can tell.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "garde calls custom rules like this")]
 fn email_shape(value: &str, _context: &()) -> garde::Result {
+    let value = normalize_email(value);
     let shaped = value.rsplit_once('@').is_some_and(|(local, domain)| {
         !local.is_empty()
             && local.len() <= 64
@@ -167,6 +173,40 @@ fn email_shape(value: &str, _context: &()) -> garde::Result {
     Ok(())
 }
 
+/// Checks that an address is no longer than any that can be registered, in the form in which it is compared.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "garde calls custom rules like this")]
+fn email_length(value: &str, _context: &()) -> garde::Result {
+    if is_possible_email(value) { Ok(()) } else { Err(garde::Error::new("is longer than 254 characters")) }
+}
+
+/// Checks the length of a new password, in the form in which it is hashed.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "garde calls custom rules like this")]
+fn new_password(value: &str, context: &()) -> garde::Result {
+    if opaque_string(value).chars().count() < MIN_PASSWORD_CHARS {
+        return Err(garde::Error::new(format!("is shorter than {MIN_PASSWORD_CHARS} characters")));
+    }
+    password_length(value, context)
+}
+
+/// Checks that a password is no longer than any that can be registered, in the form in which it is hashed.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "garde calls custom rules like this")]
+fn password_length(value: &str, _context: &()) -> garde::Result {
+    if is_possible_password(value) {
+        return Ok(());
+    }
+    Err(garde::Error::new(format!("is longer than {MAX_PASSWORD_CHARS} characters")))
+}
+
+/// Returns whether a text is short enough for an address, in the form in which it is compared.
+pub fn is_possible_email(value: &str) -> bool {
+    normalize_email(value).chars().count() <= MAX_EMAIL_CHARS
+}
+
+/// Returns whether a text is short enough for a password, in the form in which it is hashed.
+pub fn is_possible_password(value: &str) -> bool {
+    opaque_string(value).chars().count() <= MAX_PASSWORD_CHARS
+}
+
 /// Refuses a name with a control character: no line of a list can show one, and U+0000 cannot be stored everywhere.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "garde calls custom rules like this")]
 fn no_controls(value: &str, _context: &()) -> garde::Result {
@@ -174,11 +214,6 @@ fn no_controls(value: &str, _context: &()) -> garde::Result {
         return Err(garde::Error::new("must not have control characters"));
     }
     Ok(())
-}
-
-/// The form an address is stored and compared in.
-pub fn normalize_email(email: &str) -> String {
-    email.trim().to_lowercase()
 }
 
 #[cfg(test)]
@@ -196,7 +231,25 @@ mod tests {
     #[case("ada@@example.com", false)]
     #[case("ada@example..com", false)]
     #[case("ada@-example.com", false)]
+    #[case(" ada@example.com\u{a0}", true)]
+    #[case("ada@mu\u{308}ller.example", true)]
+    #[case("a da@example.com", false)]
     fn an_address_is_checked_for_its_shape(#[case] text: &str, #[case] good: bool) {
         assert_eq!(super::email_shape(text, &()).is_ok(), good);
+    }
+
+    /// The same password is as long in every spelling.
+    #[test]
+    fn length_of_a_password_is_that_of_what_is_hashed() {
+        for (typed, good) in [
+            ("e\u{301}".repeat(7), false),
+            ("e\u{301}".repeat(8), true),
+            ("e\u{301}".repeat(256), true),
+            ("e\u{301}".repeat(257), false),
+        ] {
+            assert_eq!(super::new_password(&typed, &()).is_ok(), good, "{typed}");
+        }
+        assert!(super::is_possible_email(&format!("{}@example.com  ", "a".repeat(242))));
+        assert!(!super::is_possible_email(&format!("{}@example.com", "a".repeat(243))));
     }
 }

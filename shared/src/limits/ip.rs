@@ -19,6 +19,10 @@ use crate::{
 pub const POLICY: &str = "ip";
 /// The first 64 bits of an IPv6 address.
 const NETWORK_MASK: u128 = !0 << 64;
+/// The first 48 bits of an IPv6 address.
+const SITE_MASK: u128 = !0 << 80;
+/// The first 24 bits of an IPv4 address.
+const BLOCK_MASK: u32 = !0 << 8;
 
 /// Whom a request is counted for. It is written as `203.0.113.7`, `2001:db8:1:2::/64` or `unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +42,29 @@ pub fn client_key(address: &str) -> ClientKey {
         Ok(IpAddr::V6(address)) => Kind::V6Network(Ipv6Addr::from_bits(address.to_bits() & NETWORK_MASK)),
         Err(_) => Kind::Unknown,
     })
+}
+
+/// The network around an address, as somebody gets one who may choose addresses within it. It is written as `203.0.113.0/24`
+/// or `2001:db8:1::/48`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Network(IpAddr);
+
+/// Returns the network around an address: the IPv4 /24, which is the smallest that is routed, or the IPv6 /48, which is what a
+/// site is given. `None` when the address cannot be read.
+pub fn network(address: &str) -> Option<Network> {
+    Some(Network(match address.trim().parse::<IpAddr>().ok()?.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & BLOCK_MASK)),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & SITE_MASK)),
+    }))
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => write!(f, "{address}/24"),
+            IpAddr::V6(address) => write!(f, "{address}/48"),
+        }
+    }
 }
 
 impl fmt::Display for ClientKey {

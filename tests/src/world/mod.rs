@@ -59,6 +59,7 @@ impl Default for Setup {
             ("JWT_SECRET", JWT_SECRET),
             ("RATE_LIMIT_REQUESTS", "100000"),
             ("RATE_LIMIT_WINDOW_SECONDS", "60"),
+            ("SIGN_UP_DAILY_LIMIT", "0"),
         ];
         Self(vars.into_iter().map(|(name, value)| (name, value.to_owned())).collect())
     }

@@ -1,9 +1,11 @@
 //! Too many requests, too many messages.
 
 use edgechat_tests::{
-    client::{Client, Reply, content},
+    client::{Client, PASSWORD, Reply, content},
     world::World,
 };
+use futures_util::future::join_all;
+use serde_json::json;
 use shared::api::{ErrorCode, chat::SentMessage};
 
 const HEALTHY: &str = "/api/v1/users/me";
@@ -166,4 +168,50 @@ async fn a_deleted_conversation_gives_no_message_of_the_day_back() {
     let refused = phone.message(another, &content("Hello")).send().await;
     refused.problem(ErrorCode::DailyLimitReached);
     assert_eq!(world.provider.calls(), 1);
+}
+
+#[tokio::test]
+async fn password_guesses_from_many_networks_end_and_lock_no_known_device_out() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let email = phone.tokens.user.email.clone().unwrap();
+    let client = phone.client.anonymous();
+    let sign_in = async |password: &str, ip: &str| {
+        let body = json!({ "email": email, "password": password });
+        client.post("/api/v1/auth/login").json(&body).header("CF-Connecting-IP", ip).send().await
+    };
+    let home = "203.0.113.7";
+    let first =
+        phone.client.post("/api/v1/auth/login").json(&json!({ "email": email, "password": PASSWORD }));
+    let _ = first.header("CF-Connecting-IP", home).send().await.expect_status(200);
+    let networks: Vec<_> = (0..50).map(|network| format!("198.51.{network}.1")).collect();
+    for guess in join_all(networks.iter().map(|ip| sign_in("a wrong password", ip))).await {
+        guess.problem(ErrorCode::InvalidCredentials);
+    }
+    let refused = sign_in(PASSWORD, "198.51.50.1").await;
+    refused.problem(ErrorCode::RateLimited);
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    assert_eq!(refused.header("ratelimit-policy"), Some("\"sign_in_failures_of_a_day\";q=50;w=86400"));
+    let _ = sign_in(PASSWORD, "203.0.113.8").await.expect_status(200);
+    let shown =
+        phone.client.post("/api/v1/auth/login").json(&json!({ "email": email, "password": PASSWORD }));
+    let _ = shown.header("CF-Connecting-IP", "198.51.51.1").send().await.expect_status(200);
+}
+
+#[tokio::test]
+async fn sign_ups_of_a_network_are_counted_by_the_day() {
+    let world = World::setup().var("SIGN_UP_DAILY_LIMIT", "2").start().await;
+    let client = world.client();
+    let sign_up = |number: u32, ip: &str| {
+        let body = json!({ "email": format!("new{number}@example.com"), "password": PASSWORD });
+        client.post("/api/v1/auth/register").json(&body).header("CF-Connecting-IP", ip).send()
+    };
+    for number in [1, 2] {
+        let _ = sign_up(number, &format!("203.0.113.{number}")).await.expect_status(201);
+    }
+    let refused = sign_up(3, "203.0.113.3").await;
+    refused.problem(ErrorCode::RateLimited);
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    assert_eq!(refused.header("ratelimit-policy"), Some("\"sign_ups_of_a_day\";q=2;w=86400"));
+    let _ = sign_up(3, "203.0.114.3").await.expect_status(201);
 }

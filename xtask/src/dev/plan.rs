@@ -50,6 +50,9 @@ impl Plan {
         if settings.set_default("BASIC_TIER_DAILY_LIMIT", DAILY_LIMIT) {
             notes.push(format!("BASIC_TIER_DAILY_LIMIT is unset: {DAILY_LIMIT} messages a day here, not 5"));
         }
+        if settings.set_default("SIGN_UP_DAILY_LIMIT", "0") {
+            notes.push("SIGN_UP_DAILY_LIMIT is unset: sign-ups without limit here, not 20 a day".to_owned());
+        }
         let real_provider = settings.get("GEMINI_API_KEY").is_some();
         if !real_provider && settings.get("GEMINI_API_BASE").is_some() {
             notes.push("GEMINI_API_BASE is not used, because GEMINI_API_KEY is unset".to_owned());
@@ -110,6 +113,7 @@ mod tests {
         assert_eq!(plan.settings.get("DATABASE_URL"), Some("sqlite://.edgechat/edgechat.db"));
         assert_eq!(plan.settings.get("EDGECHAT_ENV"), Some("development"));
         assert_eq!(plan.settings.get("BASIC_TIER_DAILY_LIMIT"), Some("1000"));
+        assert_eq!(plan.settings.get("SIGN_UP_DAILY_LIMIT"), Some("0"));
         assert!(!plan.real_provider);
         assert!(plan.notes[0].contains("BASIC_TIER_DAILY_LIMIT"));
     }
@@ -141,8 +145,12 @@ mod tests {
 
     #[test]
     fn without_a_key_the_scripted_provider_answers_and_a_base_is_said_to_be_unused() {
-        let mut scripted =
-            plan(&[("GEMINI_API_BASE", "http://base"), ("BASIC_TIER_DAILY_LIMIT", "3")]).unwrap();
+        let mut scripted = plan(&[
+            ("GEMINI_API_BASE", "http://base"),
+            ("BASIC_TIER_DAILY_LIMIT", "3"),
+            ("SIGN_UP_DAILY_LIMIT", "4"),
+        ])
+        .unwrap();
         assert_eq!(scripted.notes, ["GEMINI_API_BASE is not used, because GEMINI_API_KEY is unset"]);
         assert_eq!(scripted.settings.get("BASIC_TIER_DAILY_LIMIT"), Some("3"));
         scripted.use_scripted_provider("http://127.0.0.1:5");

@@ -3,16 +3,18 @@
 use axum::{Json as Reply, extract::State};
 use shared::api::account::{LoginRequest, Tokens};
 
-use super::sign_in;
+use super::{Attempt, sign_in};
 use crate::{
     app::App,
+    auth::current::ShownBearer,
     http::{ClientIp, Failure, Json},
 };
 
 /// Sign in with e-mail and password
 ///
-/// Limited to 100 calls a minute from one address (`RATE_LIMIT_REQUESTS`), and to 10 failures in 15 minutes from one
-/// address for one e-mail.
+/// Limited to 100 calls a minute from one address (`RATE_LIMIT_REQUESTS`), to 10 failures in 15 minutes from one address for one
+/// e-mail, and to 50 failures a day for one e-mail from anywhere. A device that signed in before has a daily count of its own: it is
+/// known by its network (IPv4 /24, IPv6 /48), or by an access token of an earlier session in `Authorization`, which may have expired.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/login",
@@ -30,8 +32,9 @@ use crate::{
 pub(in crate::routes) async fn login(
     State(app): State<App>,
     ip: ClientIp,
+    ShownBearer(shown): ShownBearer,
     Json(request): Json<LoginRequest>,
 ) -> Result<Reply<Tokens>, Failure> {
-    let now = app.clock.now();
-    sign_in(&app, &ip, &request.email, request.password, request.device_name, now).await.map(Reply)
+    let attempt = Attempt { ip, shown, email: request.email, password: request.password };
+    sign_in(&app, attempt, request.device_name).await.map(Reply)
 }

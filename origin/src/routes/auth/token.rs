@@ -12,14 +12,14 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 use shared::api::{
     ErrorCode,
-    account::{MAX_EMAIL_CHARS, MAX_PASSWORD_CHARS, Tokens},
+    account::{Tokens, is_possible_email, is_possible_password},
     body::{MAX_BODY_BYTES, parse_pairs},
 };
 
-use super::sign_in;
+use super::{Attempt, sign_in};
 use crate::{
     app::App,
-    auth::sessions,
+    auth::{current::ShownBearer, sessions},
     http::{
         ClientIp, Failure,
         body::{has_media_type, read},
@@ -93,11 +93,12 @@ pub(in crate::routes) struct TokenProblem {
 pub(in crate::routes) async fn token(
     State(app): State<App>,
     ip: ClientIp,
+    ShownBearer(shown): ShownBearer,
     form: TokenForm,
 ) -> Result<Reply<TokenAnswer>, TokenFailure> {
     let tokens = match form.grant()? {
         Grant::Password { username, password } => {
-            sign_in(&app, &ip, &username, password, None, app.clock.now()).await?
+            sign_in(&app, Attempt { ip, shown, email: username, password }, None).await?
         }
         Grant::Refresh { refresh_token } => sessions::refresh(&app, &refresh_token, app.clock.now()).await?,
     };
@@ -119,8 +120,7 @@ impl TokenForm {
             "password" => {
                 let username = self.username.ok_or_else(|| invalid_request("username: is required"))?;
                 let password = self.password.ok_or_else(|| invalid_request("password: is required"))?;
-                if username.chars().count() > MAX_EMAIL_CHARS || password.chars().count() > MAX_PASSWORD_CHARS
-                {
+                if !is_possible_email(&username) || !is_possible_password(&password) {
                     return Err(invalid_request("username or password is too long"));
                 }
                 Ok(Grant::Password { username, password })

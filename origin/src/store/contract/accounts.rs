@@ -14,7 +14,7 @@ use super::{
 };
 use crate::store::{
     Accounts,
-    accounts::{FORGOTTEN_AT_ONCE, RefreshExchange, RefreshOutcome, Registration, UsageEntry},
+    accounts::{FORGOTTEN_AT_ONCE, NewSession, RefreshExchange, RefreshOutcome, Registration, UsageEntry},
 };
 
 /// The cases; `$open` is a fresh store and what keeps it alive.
@@ -43,6 +43,8 @@ macro_rules! suite {
             a_used_token_that_has_expired_is_forgotten
             exchanges_at_once_agree
             reuses_at_once_end_the_session_once
+            network_of_any_session_on_record_is_known
+            hash_of_a_password_is_replaced_once
             a_turn_is_counted_once
             usage_is_summed_by_day_and_model
             models_are_sorted_by_their_bytes
@@ -96,7 +98,7 @@ async fn outcome(store: &Store, exchange: RefreshExchange) -> (&'static str, i64
 pub(super) async fn a_user_is_read_back_as_written(store: Store) {
     store.ping().await.unwrap();
     register(&store, 1).await;
-    let known = store.credential("user1@example.com".to_owned()).await.unwrap().unwrap();
+    let known = store.credential("user1@example.com".to_owned(), None).await.unwrap().unwrap();
     assert_eq!((known.user, known.password_hash.as_str()), (user(1), "phc"));
     let session = store.session(id(1), id(1_001)).await.unwrap().unwrap();
     assert_eq!((session.user, session.id, session.ended_at), (user(1), id(1_001), None));
@@ -118,7 +120,7 @@ pub(super) async fn an_email_is_taken_once_and_compared_as_it_is_stored(store: S
         assert_eq!(store.register(other, "phc".to_owned(), session).await.unwrap(), Registration::Created);
     }
     for unknown in ["USER1@example.com", "straße@example.com", "user1", "", "%"] {
-        assert!(store.credential(unknown.to_owned()).await.unwrap().is_none(), "{unknown}");
+        assert!(store.credential(unknown.to_owned(), None).await.unwrap().is_none(), "{unknown}");
     }
 }
 
@@ -126,7 +128,10 @@ pub(super) async fn registering_again_changes_nothing(store: Store) {
     register(&store, 1).await;
     let repeated = store.register(user(1), "other".to_owned(), session(2, &user(1))).await.unwrap();
     assert_eq!(repeated, Registration::Created);
-    assert_eq!(store.credential("user1@example.com".to_owned()).await.unwrap().unwrap().password_hash, "phc");
+    assert_eq!(
+        store.credential("user1@example.com".to_owned(), None).await.unwrap().unwrap().password_hash,
+        "phc"
+    );
     assert!(store.session(id(1), id(1_002)).await.unwrap().is_none());
 }
 
@@ -143,7 +148,7 @@ pub(super) async fn of_registrations_at_once_one_wins(store: Store) {
     })
     .await;
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Registration::Created).count(), 1);
-    assert!(store.credential("one@example.com".to_owned()).await.unwrap().is_some());
+    assert!(store.credential("one@example.com".to_owned(), None).await.unwrap().is_some());
 }
 
 pub(super) async fn one_registration_sent_many_times_at_once_is_one(store: Store) {
@@ -166,7 +171,11 @@ pub(super) async fn letters_beyond_ascii_are_kept_as_they_are(store: Store) {
         assert_eq!(outcome, Registration::Created, "{email}");
     }
     for (number, email) in (1..).zip(emails) {
-        assert_eq!(store.credential(email.to_owned()).await.unwrap().unwrap().user.id, id(number), "{email}");
+        assert_eq!(
+            store.credential(email.to_owned(), None).await.unwrap().unwrap().user.id,
+            id(number),
+            "{email}"
+        );
     }
     let shouted = shared::api::account::User { email: Some("ADA@x.org".to_owned()), ..user(7) };
     let refused = store.register(shouted.clone(), "phc".to_owned(), session(7, &shouted)).await.unwrap_err();
@@ -175,7 +184,7 @@ pub(super) async fn letters_beyond_ascii_are_kept_as_they_are(store: Store) {
 
 pub(super) async fn an_email_with_a_nul_character_is_nobodys(store: Store) {
     register(&store, 1).await;
-    assert!(store.credential("user1@example.com\0".to_owned()).await.unwrap().is_none());
+    assert!(store.credential("user1@example.com\0".to_owned(), None).await.unwrap().is_none());
 }
 
 pub(super) async fn times_are_exact_to_the_millisecond_however_far(store: Store) {
@@ -406,6 +415,53 @@ fn usage(turn: u32, user: u32, day: i64, model: &str) -> UsageEntry {
             total_tokens: 34,
         },
         failed: turn.is_multiple_of(2),
+    }
+}
+
+async fn knows(store: &Store, number: u32, network: Option<&str>) -> bool {
+    let email = format!("user{number}@example.com");
+    let known = store.credential(email, network.map(str::to_owned)).await.unwrap();
+    known.unwrap().is_known_network
+}
+
+pub(super) async fn network_of_any_session_on_record_is_known(store: Store) {
+    let (home, office, elsewhere) = ("203.0.113.0/24", "2001:db8:1::/48", "198.51.100.0/24");
+    for number in [1, 2] {
+        register(&store, number).await;
+    }
+    let opening = NewSession { network: Some(office.to_owned()), ..session(3, &user(1)) };
+    assert!(store.open_session(opening, START).await.unwrap());
+    let nowhere = NewSession { network: None, ..session(4, &user(1)) };
+    assert!(store.open_session(nowhere, START).await.unwrap());
+    for (network, known) in [(home, true), (office, true), (elsewhere, false), ("", false), ("%", false)] {
+        assert_eq!(knows(&store, 1, Some(network)).await, known, "{network}");
+    }
+    assert!(!knows(&store, 1, None).await, "no network is known to nobody");
+    assert!(!knows(&store, 2, Some(office)).await, "it is somebody else's");
+    // A session that has ended was one, until it is forgotten.
+    assert_eq!(outcome(&store, exchange(1, 20, 1_000)).await.0, "exchanged");
+    assert_eq!(outcome(&store, exchange(1, 20, 20_000)).await.0, "reused");
+    assert!(knows(&store, 1, Some(home)).await);
+    let later = NewSession { expires_at: at(3_000_000), network: None, ..session(5, &user(1)) };
+    assert!(store.open_session(later, at(1_000_001)).await.unwrap());
+    assert!(!knows(&store, 1, Some(home)).await);
+}
+
+pub(super) async fn hash_of_a_password_is_replaced_once(store: Store) {
+    for number in [1, 2] {
+        register(&store, number).await;
+    }
+    let replace = async |number, old: &str, new: &str| {
+        store.replace_password_hash(id(number), old.to_owned(), new.to_owned()).await.unwrap()
+    };
+    assert!(!replace(1, "another", "new").await);
+    assert!(replace(1, "phc", "new").await);
+    assert!(replace(1, "phc", "new").await, "a repetition");
+    assert!(!replace(1, "phc", "newer").await);
+    assert!(!replace(9, "phc", "new").await);
+    for (number, hash) in [(1, "new"), (2, "phc")] {
+        let known = store.credential(format!("user{number}@example.com"), None).await.unwrap().unwrap();
+        assert_eq!(known.password_hash, hash);
     }
 }
 

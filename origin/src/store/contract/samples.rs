@@ -53,6 +53,7 @@ pub(in crate::store) fn session(number: u8, user: &User) -> NewSession {
         id: id(1_000 + u32::from(number)),
         user_id: user.id,
         device_name: Some("Phone".to_owned()),
+        network: Some("203.0.113.0/24".to_owned()),
         created_at: START,
         expires_at: at(1_000_000),
         refresh_hash: hash(number),

@@ -30,8 +30,13 @@ use crate::{
 };
 
 /// Every migration by the name its history keeps. One that has been released is never changed.
-const ACCOUNTS: &[(&str, &str)] =
-    &[("V1__accounts", include_str!("../../../../migrations/postgres/accounts/V1__accounts.sql"))];
+const ACCOUNTS: &[(&str, &str)] = &[
+    ("V1__accounts", include_str!("../../../../migrations/postgres/accounts/V1__accounts.sql")),
+    (
+        "V2__session_networks",
+        include_str!("../../../../migrations/postgres/accounts/V2__session_networks.sql"),
+    ),
+];
 
 /// The lock of those who migrate: an arbitrary number that no other program on the same database is likely to use.
 pub(super) const LOCK: i64 = 0x6564_6765_6368_6174;

@@ -17,6 +17,7 @@ use crate::store::{
 const ACCOUNTS: &[(&str, &str)] = &[
     ("V1__accounts", include_str!("../../../../migrations/sqlite/accounts/V1__accounts.sql")),
     ("V2__session_ends", include_str!("../../../../migrations/sqlite/accounts/V2__session_ends.sql")),
+    ("V3__session_networks", include_str!("../../../../migrations/sqlite/accounts/V3__session_networks.sql")),
 ];
 const CHATS: &[(&str, &str)] = &[
     ("V1__chats", include_str!("../../../../migrations/sqlite/chats/V1__chats.sql")),

@@ -161,3 +161,15 @@ fn list_of_secrets_with_a_short_one_is_refused(
 ) {
     assert_eq!(SigningKeys::parse(list).unwrap_err(), SecretsError { position, chars });
 }
+
+#[test]
+fn expired_token_still_tells_whose_it_was() {
+    let verifier = Verifier::new(key().jwk_set());
+    let token = key().sign(&claims());
+    assert_eq!(verifier.verify(&token, NOW.plus_millis(86_400_000)), Err(TokenError::Expired));
+    assert_eq!(verifier.verify_origin(&token), Ok(claims()));
+    let stranger = SigningKey::from_secret("another secret of over 32 characters").unwrap().sign(&claims());
+    assert!(verifier.verify_origin(&stranger).is_err());
+    let other = key().sign(&Claims { aud: "other".to_owned(), ..claims() });
+    assert_eq!(verifier.verify_origin(&other), Err(TokenError::Invalid("audience")));
+}

@@ -139,3 +139,16 @@ proptest! {
         prop_assert!(key == "unknown" || text.trim().parse::<IpAddr>().is_ok());
     }
 }
+
+#[rstest]
+#[case("203.0.113.7", Some("203.0.113.0/24"))]
+#[case("203.0.113.255", Some("203.0.113.0/24"))]
+#[case("::ffff:203.0.113.7", Some("203.0.113.0/24"))]
+#[case("2001:db8:1:2:3:4:5:6", Some("2001:db8:1::/48"))]
+#[case("2001:db8:1:ffff::", Some("2001:db8:1::/48"))]
+#[case("2001:db8:2::1", Some("2001:db8:2::/48"))]
+#[case("", None)]
+#[case("unknown", None)]
+fn network_of_an_address_is_its_block_or_site(#[case] address: &str, #[case] written: Option<&str>) {
+    assert_eq!(network(address).map(|network| network.to_string()).as_deref(), written);
+}

@@ -58,9 +58,14 @@ impl Accounts for PostgresAccounts {
         self.0.run(|c| async move { users::register(&c, user, password_hash, session).await }).await
     }
 
-    async fn credential(&self, email: String) -> StoreResult<Option<Credential>> {
-        let email = &email;
-        self.0.run(|c| async move { users::credential(&c, email).await }).await
+    async fn credential(&self, email: String, network: Option<String>) -> StoreResult<Option<Credential>> {
+        let (email, network) = (&email, network.as_deref());
+        self.0.run(|c| async move { users::credential(&c, email, network).await }).await
+    }
+
+    async fn replace_password_hash(&self, user_id: Id, old: String, new: String) -> StoreResult<bool> {
+        let (old, new) = (&old, &new);
+        self.0.run(|c| async move { users::replace_password_hash(&c, user_id, old, new).await }).await
     }
 
     async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool> {

@@ -39,8 +39,8 @@ const OPEN: &str = "\
     ), forgotten AS ( \
         DELETE FROM sessions WHERE id IN (SELECT id FROM own UNION ALL SELECT id FROM oldest) \
     ), opened AS ( \
-        INSERT INTO sessions (id, user_id, device_name, created_at, last_used_at, expires_at) \
-        SELECT $1, id, $3::text, $4::bigint, $4::bigint, $5::bigint FROM known \
+        INSERT INTO sessions (id, user_id, device_name, network, created_at, last_used_at, expires_at) \
+        SELECT $1, id, $3::text, $10::text, $4::bigint, $4::bigint, $5::bigint FROM known \
         ON CONFLICT (id) DO NOTHING RETURNING id \
     ), token AS ( \
         INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $6::bytea, id, $8::bigint FROM opened \
@@ -62,6 +62,7 @@ pub(super) async fn open(c: &Connection, session: &NewSession, forget_before: Ti
                 &forget_before.as_millis(),
                 &session.refresh_expires_at.as_millis(),
                 &i64::from(FORGOTTEN_AT_ONCE),
+                &session.network,
             ],
         )
         .await?;

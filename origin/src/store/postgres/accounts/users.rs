@@ -1,6 +1,9 @@
 //! Users and their passwords.
 
-use shared::api::account::{Plan, User};
+use shared::{
+    api::account::{Plan, User},
+    id::Id,
+};
 use uuid::Uuid;
 
 use crate::store::{
@@ -38,8 +41,8 @@ const REGISTER: &str = "\
         INSERT INTO credentials (user_id, password_hash, changed_at) \
         SELECT id, $12::text, $11::bigint FROM new_user \
     ), new_session AS ( \
-        INSERT INTO sessions (id, user_id, device_name, created_at, last_used_at, expires_at) \
-        SELECT $13::uuid, id, $14::text, $15::bigint, $15::bigint, $16::bigint FROM new_user \
+        INSERT INTO sessions (id, user_id, device_name, network, created_at, last_used_at, expires_at) \
+        SELECT $13::uuid, id, $14::text, $19::text, $15::bigint, $15::bigint, $16::bigint FROM new_user \
         ON CONFLICT (id) DO NOTHING RETURNING id \
     ), new_token AS ( \
         INSERT INTO refresh_tokens (hash, session_id, expires_at) \
@@ -79,6 +82,7 @@ pub(super) async fn register(
                 &session.expires_at.as_millis(),
                 &session.refresh_hash.as_slice(),
                 &session.refresh_expires_at.as_millis(),
+                &session.network,
             ],
         )
         .await?;
@@ -95,8 +99,12 @@ pub(super) async fn register(
     }
 }
 
-/// The user with this e-mail and their password's hash.
-pub(super) async fn credential(c: &Connection, email: &str) -> Step<Option<Credential>> {
+/// The user with this e-mail, their password's hash, and whether they know this network.
+pub(super) async fn credential(
+    c: &Connection,
+    email: &str,
+    network: Option<&str>,
+) -> Step<Option<Credential>> {
     if email.contains('\0') {
         // No stored text has this character, and PostgreSQL does not even compare with it.
         return Ok(None);
@@ -104,12 +112,23 @@ pub(super) async fn credential(c: &Connection, email: &str) -> Step<Option<Crede
     let sql = concat!(
         "SELECT ",
         user_columns!(),
-        ", k.password_hash FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = $1"
+        ", k.password_hash, EXISTS (SELECT FROM sessions s WHERE s.user_id = u.id AND s.network = $2) \
+         FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = $1"
     );
-    let Some(row) = c.row(sql, &[&email]).await? else { return Ok(None) };
+    let Some(row) = c.row(sql, &[&email, &network]).await? else { return Ok(None) };
     let mut columns = Columns::of("users", &row);
     let user = read(&mut columns)?;
-    Ok(Some(Credential { user, password_hash: columns.get("password_hash")? }))
+    let password_hash = columns.get("password_hash")?;
+    Ok(Some(Credential { user, password_hash, is_known_network: columns.get("network")? }))
+}
+
+/// Replaces the hash of a user's password. Once it is done, doing it again is the same answer.
+const REPLACE_HASH: &str = "UPDATE credentials SET password_hash = $3 WHERE user_id = $1 AND password_hash IN ($2, $3) \
+                            RETURNING user_id";
+
+/// Replaces the hash of a user's password, unless it is another than this.
+pub(super) async fn replace_password_hash(c: &Connection, user_id: Id, old: &str, new: &str) -> Step<bool> {
+    Ok(c.row(REPLACE_HASH, &[&key(user_id), &old, &new]).await?.is_some())
 }
 
 /// Reads the columns of `user_columns`.

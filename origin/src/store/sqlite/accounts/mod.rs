@@ -61,8 +61,12 @@ impl Accounts for SqliteAccounts {
             .await
     }
 
-    async fn credential(&self, email: String) -> StoreResult<Option<Credential>> {
-        self.0.read(move |c| users::credential(c, &email)).await
+    async fn credential(&self, email: String, network: Option<String>) -> StoreResult<Option<Credential>> {
+        self.0.read(move |c| users::credential(c, &email, network.as_deref())).await
+    }
+
+    async fn replace_password_hash(&self, user_id: Id, old: String, new: String) -> StoreResult<bool> {
+        self.0.write(move |c| users::replace_password_hash(c, user_id, &old, &new)).await
     }
 
     async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool> {

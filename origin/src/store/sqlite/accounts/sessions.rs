@@ -18,13 +18,15 @@ use crate::store::{
 pub(super) fn insert(c: &Connection, session: &NewSession) -> StoreResult<()> {
     let inserted = c
         .prepare_cached(
-            "INSERT INTO sessions (id, user_id, device_name, created_at, last_used_at, expires_at) \
-             VALUES (:id, :user_id, :device_name, :created_at, :created_at, :expires_at) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO sessions (id, user_id, device_name, network, created_at, last_used_at, expires_at) \
+             VALUES (:id, :user_id, :device_name, :network, :created_at, :created_at, :expires_at) \
+             ON CONFLICT (id) DO NOTHING",
         )?
         .execute(named_params! {
             ":id": session.id.as_bytes(),
             ":user_id": session.user_id.as_bytes(),
             ":device_name": session.device_name,
+            ":network": session.network,
             ":created_at": session.created_at.as_millis(),
             ":expires_at": session.expires_at.as_millis(),
         })?;

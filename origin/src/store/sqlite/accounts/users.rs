@@ -54,18 +54,30 @@ pub(super) fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreR
     Ok(None)
 }
 
-/// The user with this e-mail and their password's hash.
-pub(super) fn credential(c: &Connection, email: &str) -> StoreResult<Option<Credential>> {
+/// The user with this e-mail, their password's hash, and whether they know this network.
+pub(super) fn credential(
+    c: &Connection,
+    email: &str,
+    network: Option<&str>,
+) -> StoreResult<Option<Credential>> {
     let mut statement = c.prepare_cached(concat!(
         "SELECT ",
         user_columns!(),
-        ", k.password_hash FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = ?1"
+        ", k.password_hash, EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.network = ?2) \
+         FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = ?1"
     ))?;
-    let mut rows = statement.query([email])?;
+    let mut rows = statement.query((email, network))?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let mut columns = Columns::of("users", row);
     let user = read(&mut columns)?;
-    Ok(Some(Credential { user, password_hash: columns.get("password_hash")? }))
+    let password_hash = columns.get("password_hash")?;
+    Ok(Some(Credential { user, password_hash, is_known_network: columns.get("network")? }))
+}
+
+/// Replaces the hash of a user's password, unless it is another than this.
+pub(super) fn replace_password_hash(c: &Connection, user_id: Id, old: &str, new: &str) -> StoreResult<bool> {
+    let sql = "UPDATE credentials SET password_hash = ?3 WHERE user_id = ?1 AND password_hash IN (?2, ?3)";
+    Ok(c.prepare_cached(sql)?.execute((user_id.as_bytes(), old, new))? == 1)
 }
 
 /// Whether there is such a user.

@@ -1,0 +1,155 @@
+//! How often a password may be guessed at, and how many accounts a network may make, from however many addresses.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::world::{Answer, Call, Member, World, problem};
+use crate::store::down::Down;
+
+const REGISTER: &str = "/api/v1/auth/register";
+const DAY_MS: i64 = 86_400_000;
+/// Wrong guesses for one account in a day.
+const A_DAY: u8 = 50;
+
+fn login(name: &str, password: &str) -> Call {
+    let body = json!({"email": format!("{name}@example.com"), "password": password});
+    Call::post("/api/v1/auth/login").json(&body)
+}
+
+/// Registers somebody from an address.
+async fn registered(world: &World, name: &str, ip: &str) -> Member {
+    let body = json!({"email": format!("{name}@example.com"), "password": "correct horse"});
+    let answer = world.send(world.sign(Call::post(REGISTER).json(&body), ip)).await;
+    assert_eq!(answer.status, 201, "{:?}", answer.body);
+    Member::of(&answer.json())
+}
+
+async fn try_from(world: &World, call: Call, ip: &str) -> Answer {
+    world.send(world.sign(call, ip)).await
+}
+
+/// Guesses wrong as often as may be, each time from another network.
+async fn exhaust(world: &World, name: &str) {
+    for network in 0..A_DAY {
+        let answer = try_from(world, login(name, "wrong horse"), &format!("198.51.{network}.9")).await;
+        assert_eq!(answer.problem(), problem(401, "invalid_credentials"), "guess {network}");
+    }
+}
+
+#[tokio::test]
+async fn guesses_from_many_networks_end_with_the_fiftieth_of_a_day() {
+    let world = World::new().await;
+    let ada = registered(&world, "ada", "203.0.113.7").await;
+    exhaust(&world, "ada").await;
+    let refused = try_from(&world, login("ada", "correct horse"), "192.0.2.1").await;
+    assert_eq!(refused.problem(), problem(429, "rate_limited"));
+    assert_eq!(refused.header("retry-after"), "86400");
+    assert_eq!(refused.header("ratelimit-policy"), "\"sign_in_failures_of_a_day\";q=50;w=86400");
+
+    // The same for somebody who is not there.
+    exhaust(&world, "nobody").await;
+    let nobody = try_from(&world, login("nobody", "correct horse"), "192.0.2.1").await;
+    assert_eq!(nobody.problem_body(), refused.problem_body());
+    for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
+        assert_eq!(nobody.header(name), refused.header(name), "{name}");
+    }
+
+    // Who signed in before is let in: in their network, and elsewhere by a token, also an expired one.
+    assert_eq!(try_from(&world, login("ada", "correct horse"), "203.0.113.250").await.status, 200);
+    world.clock.advance(DAY_MS / 2);
+    let shown = login("ada", "correct horse").token(&ada.access);
+    assert_eq!(try_from(&world, shown, "192.0.2.2").await.status, 200);
+    // That has made their network known, too.
+    assert_eq!(try_from(&world, login("ada", "correct horse"), "192.0.2.3").await.status, 200);
+
+    // A token of somebody else, or one that is not genuine, helps nobody.
+    let eve = registered(&world, "eve", "192.0.3.1").await;
+    for token in [eve.access.as_str(), "nonsense"] {
+        let refused = try_from(&world, login("ada", "correct horse").token(token), "192.0.3.1").await;
+        assert_eq!(refused.problem(), problem(429, "rate_limited"), "{token}");
+    }
+    world.clock.advance(DAY_MS / 2);
+    assert_eq!(try_from(&world, login("ada", "correct horse"), "192.0.3.1").await.status, 200);
+}
+
+#[tokio::test]
+async fn guesses_of_a_known_network_are_limited_apart() {
+    let world = World::new().await;
+    registered(&world, "ada", "2001:db8:1::1").await;
+    for host in 0..A_DAY {
+        let ip = format!("2001:db8:1:{host}::1");
+        assert_eq!(try_from(&world, login("ada", "wrong horse"), &ip).await.status, 401, "{ip}");
+    }
+    let refused = try_from(&world, login("ada", "correct horse"), "2001:db8:1:ffff::1").await;
+    assert_eq!(refused.problem(), problem(429, "rate_limited"));
+    // Nobody else is concerned.
+    assert_eq!(try_from(&world, login("ada", "correct horse"), "192.0.2.1").await.status, 200);
+}
+
+#[tokio::test]
+async fn sign_in_that_succeeds_or_finds_an_outage_is_no_wrong_guess() {
+    let world = World::new().await;
+    registered(&world, "ada", "203.0.113.7").await;
+    let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
+    for network in 0..A_DAY - 1 {
+        let ip = format!("198.51.{network}.9");
+        assert_eq!(try_from(&world, login("ada", "wrong horse"), &ip).await.status, 401);
+    }
+    for network in 0..3 {
+        let ip = format!("192.0.{network}.1");
+        assert_eq!(try_from(&cut_off, login("ada", "correct horse"), &ip).await.status, 503);
+        assert_eq!(try_from(&world, login("ada", "correct horse"), &ip).await.status, 200);
+    }
+    assert_eq!(try_from(&world, login("ada", "wrong horse"), "198.51.100.9").await.status, 401);
+    assert_eq!(try_from(&world, login("ada", "correct horse"), "198.51.101.9").await.status, 429);
+}
+
+#[tokio::test]
+async fn guesses_at_once_are_no_more_than_the_limit() {
+    let world = Arc::new(World::new().await);
+    registered(&world, "ada", "203.0.113.7").await;
+    let mut guesses = JoinSet::new();
+    for network in 0..A_DAY + 20 {
+        let call = world.sign(login("ada", "wrong horse"), &format!("198.51.{network}.9"));
+        let world = Arc::clone(&world);
+        guesses.spawn(async move { world.send(call).await.status });
+    }
+    let outcomes = guesses.join_all().await;
+    assert_eq!(outcomes.iter().filter(|status| **status == 401).count(), usize::from(A_DAY));
+    assert_eq!(outcomes.iter().filter(|status| **status == 429).count(), 20);
+}
+
+#[tokio::test]
+async fn network_signs_up_so_many_times_a_day() {
+    let world = World::with(&[("SIGN_UP_DAILY_LIMIT", "3")]).await;
+    let sign_up = async |world: &World, name: &str, ip: &str| {
+        let body = json!({"email": format!("{name}@example.com"), "password": "correct horse"});
+        try_from(world, Call::post(REGISTER).json(&body), ip).await
+    };
+    // What comes to no decision does not count, and neither does what is malformed.
+    let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
+    for _ in 0..3 {
+        assert_eq!(sign_up(&cut_off, "a", "203.0.113.1").await.status, 503);
+        let malformed = Call::post(REGISTER).json(&json!({"email": "a"}));
+        assert_eq!(try_from(&world, malformed, "203.0.113.1").await.status, 422);
+    }
+    assert_eq!(sign_up(&world, "a", "203.0.113.1").await.status, 201);
+    assert_eq!(sign_up(&world, "b", "203.0.113.2").await.status, 201);
+    // Somebody who tries addresses is counted.
+    assert_eq!(sign_up(&world, "a", "203.0.113.3").await.problem(), problem(400, "email_taken"));
+    let refused = sign_up(&world, "c", "203.0.113.255").await;
+    assert_eq!(refused.problem(), problem(429, "rate_limited"));
+    assert_eq!(refused.header("retry-after"), "86400");
+    assert_eq!(refused.header("ratelimit-policy"), "\"sign_ups_of_a_day\";q=3;w=86400");
+    assert_eq!(sign_up(&world, "c", "203.0.114.1").await.status, 201);
+    for (number, host) in ["1", "2:0:0:1", "ffff::2"].into_iter().enumerate() {
+        let ip = format!("2001:db8:1:{host}{}", if host.contains("::") { "" } else { "::" });
+        assert_eq!(sign_up(&world, &format!("v6-{number}"), &ip).await.status, 201, "{ip}");
+    }
+    assert_eq!(sign_up(&world, "v6-3", "2001:db8:1:7::1").await.status, 429);
+    assert_eq!(sign_up(&world, "v6-3", "2001:db8:2::1").await.status, 201);
+    world.clock.advance(DAY_MS);
+    assert_eq!(sign_up(&world, "d", "203.0.113.1").await.status, 201);
+}
