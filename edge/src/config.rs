@@ -12,6 +12,9 @@ const RATE_LIMIT_WINDOW_SECONDS: u32 = 60;
 /// Messages of the basic plan in a day, when `BASIC_TIER_DAILY_LIMIT` is unset.
 const BASIC_TIER_DAILY_LIMIT: u32 = 5;
 
+/// Milliseconds between pings, when `STREAM_PING_MS` is unset: OkHttp gives up after 10 s without a byte.
+const STREAM_PING_MS: u32 = 8_000;
+
 /// The Worker's configuration.
 pub struct Config {
     /// `ORIGIN_URL`: where the origin is, without a slash at the end.
@@ -32,6 +35,8 @@ pub struct Config {
     pub rate_limit_window_ms: u32,
     /// `BASIC_TIER_DAILY_LIMIT` (5): messages of the basic plan in a day; 0 is no limit.
     pub basic_tier_daily_limit: Option<u64>,
+    /// `STREAM_PING_MS` (8,000): milliseconds after which a stream that has nothing to say sends a ping; 1,000 to 60,000.
+    pub stream_ping_ms: i64,
     /// `FAULT_INJECTION=on` outside production: tests may provoke a panic.
     pub fault_injection: bool,
 }
@@ -91,6 +96,7 @@ impl Config {
                 .clamp(1, 86_400)
                 * 1_000,
             basic_tier_daily_limit: (daily > 0).then_some(daily.into()),
+            stream_ping_ms: number("STREAM_PING_MS", STREAM_PING_MS)?.clamp(1_000, 60_000).into(),
             fault_injection: !production && variable("FAULT_INJECTION").is_some_and(|value| value == "on"),
         })
     }

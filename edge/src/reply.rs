@@ -66,7 +66,8 @@ pub fn json<T: Serialize>(status: u16, value: &T) -> Result<Response> {
 pub fn events(headers: &[(&str, &str)]) -> Result<ResponseBuilder> {
     let all = Headers::new();
     all.set("Content-Type", "text/event-stream; charset=utf-8")?;
-    all.set("Cache-Control", "no-store")?;
+    // A proxy that compresses or rewrites holds events back (RFC 9111, section 5.2.2.6).
+    all.set("Cache-Control", "no-store, no-transform")?;
     all.set("X-Accel-Buffering", "no")?;
     for (name, value) in headers {
         all.set(name, value)?;

@@ -6,8 +6,23 @@
 
 use std::borrow::Cow;
 
-/// A comment that keeps an idle stream open; readers see nothing of it.
-pub const PING: &[u8] = b": ping\n\n";
+/// A comment that keeps an idle stream open; readers see nothing of it. It is one line: some clients take the blank line
+/// after a comment for an empty event.
+pub const PING: &[u8] = b": ping\n";
+
+/// Bytes of a `text/*` answer that URLSession of iOS holds back before it gives any to the app.
+const HELD_BACK_BYTES: usize = 512;
+/// Milliseconds after which a browser's EventSource connects again when its connection is lost.
+const RETRY_MS: u32 = 1_000;
+
+/// Returns what a stream opens with: how soon to connect again, and one comment that fills what a client holds back, so that
+/// the first event is seen when it comes.
+pub fn opening() -> Vec<u8> {
+    let mut bytes = format!("retry: {RETRY_MS}\n: ").into_bytes();
+    bytes.resize(HELD_BACK_BYTES, b'.');
+    bytes.push(b'\n');
+    bytes
+}
 
 /// Appends one event to `out`. Line ends inside `data` (`\n`, `\r\n`, `\r`) become further `data:` lines, which a reader
 /// joins by `\n`; inside `event` they are left out. An empty `event` writes no `event:` line (the type is "message").

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 
 /// The variables that reach the Workers, and no others: the secret that tokens are signed with, for one, does not.
-const WORKER_VARIABLES: [&str; 15] = [
+const WORKER_VARIABLES: [&str; 16] = [
     "APP_NAME",
     "BASIC_TIER_DAILY_LIMIT",
     "CORS_ORIGINS",
@@ -29,6 +29,7 @@ const WORKER_VARIABLES: [&str; 15] = [
     "ORIGIN_URL",
     "RATE_LIMIT_REQUESTS",
     "RATE_LIMIT_WINDOW_SECONDS",
+    "STREAM_PING_MS",
 ];
 
 /// All variables by name. A variable that is set to nothing is not set.

@@ -2,10 +2,12 @@
 //! origin.
 //!
 //! - [`token`]: who asks
+//! - [`ended`]: readers that have everything
 //! - [`keys`]: the origin's public keys, cached
 //! - [`limit`]: how often an address may ask
 //! - [`proxy`]: on to the user object or the origin
 
+mod ended;
 mod keys;
 mod limit;
 mod proxy;
@@ -24,6 +26,7 @@ use crate::{
     platform,
     reply::{self, Failure},
     routes::{self, Route, UserRoute},
+    user,
 };
 
 /// What every step of a request knows.
@@ -73,9 +76,9 @@ impl Front {
         let url = request.url()?;
         let path = url.path().to_owned();
         match routes::front(method, &path) {
-            Route::User(_) => {
-                let claims = token::verified(self, &request).await?;
-                proxy::to_user(self, &request, &url, &claims).await
+            Route::User(route) => {
+                let verified = token::verified(self, &request).await?;
+                self.serve_user(route, &request, &url, &verified).await
             }
             Route::Origin { changes } => {
                 let claims = if request.headers().has("Authorization")? && !routes::is_public(&path) {
@@ -99,6 +102,28 @@ impl Front {
             Route::Panic if self.config.fault_injection => provoke(),
             Route::Absent | Route::Panic => Err(ErrorCode::NotFound.into()),
         }
+    }
+
+    /// Hands a request to the user's object, but for a reader of events that is known to have them all.
+    async fn serve_user(
+        &self,
+        route: UserRoute,
+        request: &Request,
+        url: &Url,
+        verified: &token::Verified,
+    ) -> Result<Response, Failure> {
+        let UserRoute::TurnEvents(turn) = route else {
+            return proxy::to_user(self, request, url, verified).await;
+        };
+        let (user, cursor) = (verified.claims.sub, user::event_cursor(request)?);
+        if ended::is_complete(user, turn, cursor) {
+            return Ok(user::nothing_follows());
+        }
+        let response = proxy::to_user(self, request, url, verified).await?;
+        if response.status_code() == 204 {
+            ended::record(user, turn, cursor);
+        }
+        Ok(response)
     }
 
     /// Tells the user object what changed at the origin. Should that fail, its cache corrects itself later; the client's

@@ -9,8 +9,24 @@ use std::{
 };
 
 use futures_util::Stream;
-use shared::{api::ApiError, chat::turn::TurnState, id::Id, sse};
+use shared::{
+    api::{ApiError, ErrorCode},
+    chat::turn::TurnState,
+    id::Id,
+    sse,
+    time::Timestamp,
+};
 use web_sys::AbortController;
+
+use super::memory::HeldBytes;
+use crate::platform;
+
+/// Readers that may follow one turn at once: a person's devices, and connections that are lost without a word.
+const MAX_READERS: usize = 16;
+/// Seconds after which one more reader may try again.
+const READERS_RETRY_S: u64 = 5;
+/// Bytes that a reader gets at once: what waits for a slow one is held here once, and not in its connection.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// How far a turn has come in this process.
 enum Phase {
@@ -39,6 +55,13 @@ pub struct TurnCell {
     phase: RefCell<Phase>,
     wakers: RefCell<Vec<Waker>>,
     pings: Cell<u64>,
+    last_write_at: Cell<Timestamp>,
+    readers: Cell<usize>,
+    held: RefCell<HeldBytes>,
+    /// Whether storage has its end.
+    pub end_is_stored: Cell<bool>,
+    /// Whether some reader got the end of a turn that was cut off.
+    pub end_is_sent: Cell<bool>,
 }
 
 impl TurnCell {
@@ -52,8 +75,22 @@ impl TurnCell {
     ) -> Rc<Self> {
         let phase = RefCell::new(Phase::Starting);
         let abort = AbortController::new().ok();
-        let (wakers, pings) = (RefCell::default(), Cell::default());
-        Rc::new(Self { id, conversation_id, key, fingerprint, token, abort, phase, wakers, pings })
+        Rc::new(Self {
+            id,
+            conversation_id,
+            key,
+            fingerprint,
+            token,
+            abort,
+            phase,
+            wakers: RefCell::default(),
+            pings: Cell::default(),
+            last_write_at: Cell::default(),
+            readers: Cell::default(),
+            held: RefCell::default(),
+            end_is_stored: Cell::default(),
+            end_is_sent: Cell::default(),
+        })
     }
 
     /// A turn from storage.
@@ -67,6 +104,8 @@ impl TurnCell {
 
     /// The turn has begun.
     pub fn go_live(&self, state: TurnState) {
+        self.last_write_at.set(platform::now());
+        self.held.borrow_mut().set(state.memory_bytes());
         self.phase.replace(Phase::Live(Box::new(state)));
         self.wake();
     }
@@ -89,11 +128,24 @@ impl TurnCell {
     /// Changes its state and tells its readers.
     pub fn change<T>(&self, change: impl FnOnce(&mut TurnState) -> T) -> Option<T> {
         let result = match &mut *self.phase.borrow_mut() {
-            Phase::Live(state) => Some(change(state)),
+            Phase::Live(state) => {
+                let last_id = state.log().last_id();
+                let result = change(state);
+                if state.log().last_id() > last_id {
+                    self.last_write_at.set(platform::now());
+                }
+                self.held.borrow_mut().set(state.memory_bytes());
+                Some(result)
+            }
             Phase::Starting | Phase::Refused(_) => None,
         };
         self.wake();
         result
+    }
+
+    /// Returns the bytes of memory it takes.
+    pub fn held_bytes(&self) -> usize {
+        self.held.borrow().bytes()
     }
 
     /// Whether the conversation must wait for it: it starts, runs, or has not told its end.
@@ -123,9 +175,15 @@ impl TurnCell {
     }
 
     /// Keeps idle readers' connections open.
-    pub fn ping(&self) {
+    pub fn ping(&self, now: Timestamp) {
+        self.last_write_at.set(now);
         self.pings.set(self.pings.get() + 1);
         self.wake();
+    }
+
+    /// Returns when its readers last got something.
+    pub fn last_write_at(&self) -> Timestamp {
+        self.last_write_at.get()
     }
 
     /// Waits until the turn has begun, or could not.
@@ -162,16 +220,31 @@ impl TurnCell {
 pub struct Reader {
     cell: Rc<TurnCell>,
     first: Vec<u8>,
-    cursor: u64,
+    offset: usize,
     pings: u64,
 }
 
 impl Reader {
-    /// A reader that holds every event up to `after`.
-    pub fn attach(cell: Rc<TurnCell>, after: u64) -> Self {
-        let (first, cursor) = cell.state().map_or((Vec::new(), after), |state| state.log().attach(after));
+    /// Attaches a reader that gets the stream's opening and these bytes first, and then every event after `cursor`.
+    ///
+    /// Errors: [`ErrorCode::RateLimited`] when too many follow the turn already.
+    pub fn attach(cell: Rc<TurnCell>, first: &[u8], cursor: u64) -> Result<Self, ApiError> {
+        if cell.readers.get() >= MAX_READERS {
+            let detail = format!("More than {MAX_READERS} connections follow this answer already");
+            return Err(ApiError::new(ErrorCode::RateLimited, detail).retry_after(READERS_RETRY_S));
+        }
+        cell.readers.set(cell.readers.get() + 1);
+        let mut opening = sse::opening();
+        opening.extend_from_slice(first);
+        let offset = cell.state().map_or(0, |state| state.log().offset_after(cursor));
         let pings = cell.pings.get();
-        Self { cell, first, cursor, pings }
+        Ok(Self { cell, first: opening, offset, pings })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.cell.readers.set(self.cell.readers.get().saturating_sub(1));
     }
 }
 
@@ -179,14 +252,18 @@ impl Stream for Reader {
     type Item = worker::Result<Vec<u8>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut bytes = std::mem::take(&mut self.first);
         let cell = Rc::clone(&self.cell);
         let Some(state) = cell.state() else {
             return Poll::Ready(None);
         };
-        if let Some((events, cursor)) = state.log().read(self.cursor) {
+        let mut bytes = std::mem::take(&mut self.first);
+        if bytes.len() > CHUNK_BYTES {
+            self.first = bytes.split_off(CHUNK_BYTES);
+        }
+        let events = state.log().read(self.offset, CHUNK_BYTES - bytes.len());
+        if self.first.is_empty() && !events.is_empty() {
             bytes.extend_from_slice(events);
-            self.cursor = cursor;
+            self.offset += events.len();
         }
         if !bytes.is_empty() {
             return Poll::Ready(Some(Ok(bytes)));

@@ -10,11 +10,15 @@ use shared::{
     },
     chat::context,
     id::Id,
+    limits::memory as limits,
     time::{SECOND_MS, Timestamp},
 };
 use worker::{Headers, Response, Result};
 
-use super::{Identity, User};
+use super::{
+    Identity, User,
+    memory::{HeldBytes, held_bytes},
+};
 use crate::{
     origin::{self, Call},
     platform,
@@ -28,8 +32,8 @@ const FRESH_MS: i64 = 600 * SECOND_MS;
 const OUTDATED: Timestamp = Timestamp::from_millis(0);
 /// Conversations kept in memory.
 const IN_MEMORY: usize = 8;
-/// How long the origin may take for an answer.
-const ORIGIN_PATIENCE_MS: u64 = 10_000;
+/// How long the origin may take for an answer: less than the 10 s that OkHttp waits for a first byte.
+const ORIGIN_PATIENCE_MS: u64 = 8_000;
 /// Bytes of an error's body that are looked at.
 const PROBLEM_BYTES: usize = 16 * 1024;
 /// After how many seconds a client may try again when the origin is down.
@@ -46,6 +50,7 @@ pub struct Contexts {
 struct Cached {
     fetched: Timestamp,
     context: ConversationContext,
+    held: HeldBytes,
 }
 
 impl User {
@@ -58,9 +63,9 @@ impl User {
     ) -> Result<(), Failure> {
         let now = platform::now();
         if !self.contexts.borrow().cached.contains_key(&conversation)
-            && let Some((fetched, context)) = self.store()?.context(conversation)?
+            && let Some((fetched, context)) = self.cached_context(conversation, request_id)
         {
-            self.put_in_memory(fetched, context)?;
+            self.put_in_memory(fetched, fetched, context)?;
         }
         let fetched = self.contexts.borrow().cached.get(&conversation).map(|cached| cached.fetched);
         if fetched.is_some_and(|fetched| now.millis_since(fetched) < FRESH_MS) {
@@ -69,11 +74,13 @@ impl User {
         let forgotten = self.contexts.borrow().forgotten;
         match self.ask::<ConversationContext>(&context_path(conversation), identity, request_id).await {
             Ok(context) if self.contexts.borrow().forgotten == forgotten => {
-                self.store()?.put_context(&context, now)?;
-                Ok(self.put_in_memory(now, context)?)
+                if let Err(error) = self.store()?.put_context(&context, now) {
+                    worker::console_error!("request {request_id}: storing a context: {error}");
+                }
+                Ok(self.put_in_memory(now, now, context)?)
             }
             // Something changed while the origin was asked, and its answer may be of before.
-            Ok(context) => Ok(self.put_in_memory(OUTDATED, context)?),
+            Ok(context) => Ok(self.put_in_memory(OUTDATED, now, context)?),
             Err(Failure::Told(error)) if error.code == ErrorCode::OriginUnavailable => {
                 let usable = self.contexts.borrow().cached.contains_key(&conversation);
                 if usable { Ok(()) } else { Err(error.into()) }
@@ -86,6 +93,14 @@ impl User {
         }
     }
 
+    /// The context that storage has. One that cannot be read is fetched again.
+    fn cached_context(&self, conversation: Id, request_id: &str) -> Option<(Timestamp, ConversationContext)> {
+        self.store().and_then(|store| store.context(conversation)).unwrap_or_else(|error| {
+            worker::console_error!("request {request_id}: reading a context: {error}");
+            None
+        })
+    }
+
     /// Looks at a context in memory.
     pub(super) fn with_context<T>(
         &self,
@@ -96,11 +111,12 @@ impl User {
     }
 
     /// Adds an ended turn to the context of its conversation.
-    pub(super) fn grow_context(&self, record: &shared::chat::record::TurnRecord) {
+    pub(super) fn append_turn(&self, record: &shared::chat::record::TurnRecord) {
         if let Some(cached) = self.contexts.borrow_mut().cached.get_mut(&record.user_message.conversation_id)
         {
             let (user, assistant) = (record.user_message.clone(), record.assistant_message.clone());
-            context::extend(&mut cached.context, user, assistant);
+            context::merge(&mut cached.context, user, assistant);
+            cached.held.set(bytes_of(&cached.context));
         }
     }
 
@@ -123,19 +139,34 @@ impl User {
         self.ask(&turn_path(turn), identity, request_id).await
     }
 
-    /// Takes a context into memory, with the turns that ended here and that the origin did not have yet.
-    fn put_in_memory(&self, fetched: Timestamp, mut context: ConversationContext) -> Result<()> {
+    /// Takes a context into memory that the origin was asked for at `asked`, with the turns that ended here and that the origin
+    /// did not have then.
+    fn put_in_memory(
+        &self,
+        fetched: Timestamp,
+        asked: Timestamp,
+        mut context: ConversationContext,
+    ) -> Result<()> {
         let id = context.conversation_id;
-        for record in self.store()?.turns_after(id, context.last_seq)? {
-            context::extend(&mut context, record.user_message, record.assistant_message);
+        for record in self.store()?.turns_missing_at(id, asked)? {
+            match record {
+                Ok(record) => context::merge(&mut context, record.user_message, record.assistant_message),
+                Err(error) => worker::console_error!("conversation {id}: a turn cannot be read: {error}"),
+            }
         }
+        let held = HeldBytes::new(bytes_of(&context));
         let contexts = &mut self.contexts.borrow_mut().cached;
-        if contexts.len() >= IN_MEMORY
-            && let Some(oldest) = contexts.iter().min_by_key(|(_, cached)| cached.fetched).map(|(id, _)| *id)
-        {
-            contexts.remove(&oldest);
+        contexts.insert(id, Cached { fetched, context, held });
+        // The one that was just asked for stays, however large: it is about to be used.
+        let others = contexts.iter().filter(|(other, _)| **other != id);
+        let mut others: Vec<_> =
+            others.map(|(id, cached)| (cached.fetched, *id, cached.held.bytes())).collect();
+        others.sort_unstable_by(|one, other| other.cmp(one));
+        let sizes = others.iter().map(|(_, _, bytes)| *bytes);
+        let kept = limits::kept(sizes, IN_MEMORY - 1, limits::cache_bytes(held_bytes()));
+        for (_, id, _) in others.iter().skip(kept) {
+            contexts.remove(id);
         }
-        contexts.insert(id, Cached { fetched, context });
         Ok(())
     }
 
@@ -199,6 +230,10 @@ impl User {
             }
         }
     }
+}
+
+fn bytes_of(context: &ConversationContext) -> usize {
+    context.messages.iter().map(|message| message.content_bytes() + message.content.len()).sum()
 }
 
 /// The code of the origin's problem, for the client.

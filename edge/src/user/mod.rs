@@ -2,6 +2,7 @@
 //!
 //! - [`routes`](self): decode, call, reply
 //! - [`cell`]: a turn in memory and its readers
+//! - [`memory`]: how much of it there may be
 //! - [`store`]: its SQLite
 //! - [`context`]: what conversations look like here
 //! - [`session`]: whether who asks may still come in
@@ -13,6 +14,7 @@
 
 mod cell;
 mod context;
+mod memory;
 mod outbox;
 mod pump;
 mod session;
@@ -28,11 +30,16 @@ use std::{
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use shared::{
-    api::{ErrorCode, account::Plan},
+    api::{ErrorCode, account::Plan, chat::TurnStatus},
     auth::sessions::Sessions,
+    chat::{
+        replay::{self, Resume},
+        turn::TurnState,
+    },
     http::{accept, headers::X_REQUEST_ID},
     id::Id,
-    limits::gcra::Tat,
+    limits::{gcra::Tat, memory as limits},
+    sse,
     time::Timestamp,
 };
 use worker::{
@@ -120,7 +127,7 @@ impl DurableObject for UserObject {
     }
 
     async fn alarm(&self) -> Result<Response> {
-        self.user.ring().await?;
+        self.user.ring().await;
         Response::empty()
     }
 }
@@ -143,12 +150,11 @@ impl User {
             }
             UserRoute::Turn(turn) => Ok(reply::json(200, &self.view(turn, &identity, request_id).await?)?),
             UserRoute::TurnEvents(turn) => {
-                let cursor = cursor(&request)?;
+                let cursor = event_cursor(&request)?;
                 self.events(turn, cursor, &identity, request_id).await
             }
             UserRoute::CancelTurn(turn) => {
-                self.check_session(&identity, request_id).await?;
-                self.cancel(turn).await?;
+                self.cancel(turn, &identity, request_id).await?;
                 Ok(reply::json(202, &self.view(turn, &identity, request_id).await?)?)
             }
             UserRoute::ConversationChanged(conversation) => {
@@ -183,25 +189,40 @@ impl User {
         let Some(row) = self.store()?.load(turn)? else {
             return Ok(None);
         };
-        let segments = row.segments.iter().map(|(first_id, frames)| (*first_id, frames.as_str()));
-        let mut state = shared::chat::turn::TurnState::restore(row.record, segments, platform::now());
-        state.close();
-        let cell = TurnCell::restored(state, row.key, row.fingerprint, row.token);
+        let cell = outbox::restored(row, platform::now());
+        cell.change(TurnState::close);
         self.remember(&cell);
         Ok(Some(cell))
     }
 
-    /// Keeps a turn in memory, and lets the oldest that have ended go.
+    /// Keeps a turn in memory, and lets those go that have ended and for which there is no room: storage has them.
     fn remember(&self, cell: &Rc<TurnCell>) {
         let mut turns = self.turns.borrow_mut();
         turns.insert(cell.id, Rc::clone(cell));
-        let mut ended: Vec<Id> = turns.values().filter(|cell| !cell.is_open()).map(|cell| cell.id).collect();
-        if ended.len() > ENDED_IN_MEMORY {
-            ended.sort_unstable();
-            for id in ended.iter().take(ended.len() - ENDED_IN_MEMORY) {
-                turns.remove(id);
-            }
+        let ended = turns.values().filter(|cell| !cell.is_open());
+        let mut ended: Vec<_> = ended.map(|cell| (cell.id, cell.held_bytes())).collect();
+        ended.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
+        let sizes = ended.iter().map(|(_, bytes)| *bytes);
+        let kept = limits::kept(sizes, ENDED_IN_MEMORY, limits::cache_bytes(memory::held_bytes()));
+        for (id, _) in ended.iter().skip(kept) {
+            turns.remove(id);
         }
+    }
+
+    /// Attaches a reader that holds every event up to `cursor`; none when it holds everything and nothing follows.
+    fn reader(&self, cell: &Rc<TurnCell>, cursor: u64) -> Result<Option<Reader>, Failure> {
+        let Some(state) = cell.state() else {
+            return Err(ErrorCode::NotFound.into());
+        };
+        let Resume::From(first, cursor) = state.resume(cursor, cell.end_is_sent.get()) else {
+            return Ok(None);
+        };
+        let is_interrupted = state.record().assistant_message.status == TurnStatus::Interrupted;
+        drop(state);
+        if is_interrupted && !cell.end_is_sent.replace(true) {
+            self.store()?.mark_end_sent(cell.id)?;
+        }
+        Ok(Some(Reader::attach(Rc::clone(cell), &first, cursor)?))
     }
 
     /// `GET chat/turns/{id}`.
@@ -217,7 +238,7 @@ impl User {
             return cell.state().map(|state| state.view()).ok_or(ErrorCode::NotFound.into());
         }
         let stored = self.stored_turn(turn, identity, request_id).await?;
-        Ok(shared::chat::turn::stored_view(stored))
+        Ok(replay::stored_view(stored))
     }
 
     /// `GET chat/turns/{id}/events`.
@@ -231,11 +252,18 @@ impl User {
         if let Some(cell) = self.find(turn)? {
             self.check_session(identity, request_id).await?;
             cell.begun().await?;
-            return Ok(stream(Reader::attach(cell, cursor), turn)?);
+            return match self.reader(&cell, cursor)? {
+                Some(reader) => Ok(stream(reader, turn)?),
+                None => Ok(nothing_follows()),
+            };
         }
         let stored = self.stored_turn(turn, identity, request_id).await?;
-        let events = shared::chat::turn::stored_events(&stored, cursor);
-        Ok(reply::events(&[])?.fixed(events))
+        let Some(events) = replay::stored_events(&stored, cursor) else {
+            return Ok(nothing_follows());
+        };
+        let mut body = sse::opening();
+        body.extend_from_slice(&events);
+        Ok(reply::events(&[("Location", &turn_location(turn))])?.fixed(body))
     }
 }
 
@@ -245,13 +273,19 @@ fn stream(reader: Reader, turn: Id) -> Result<Response> {
     reply::events(&[("Location", &location)])?.from_stream(reader.fuse())
 }
 
+/// The answer to a reader that holds all events of a turn that has ended: an EventSource stops on it, and would come back
+/// after any other (WHATWG HTML, section 9.2).
+pub fn nothing_follows() -> Response {
+    ResponseBuilder::new().with_status(204).empty()
+}
+
 /// Where a turn is found.
 fn turn_location(turn: Id) -> String {
     format!("/api/v1/chat/turns/{turn}")
 }
 
-/// The event a reader goes on from.
-fn cursor(request: &Request) -> Result<u64, Failure> {
+/// Reads the id of the last event that a reader has.
+pub fn event_cursor(request: &Request) -> Result<u64, Failure> {
     let held = request.headers().get("Last-Event-ID")?;
     let url = request.url()?;
     let after = url.query_pairs().find(|(name, _)| name == "after").map(|(_, value)| value.into_owned());

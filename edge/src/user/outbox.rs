@@ -9,34 +9,54 @@ use shared::{
         turn::{Ending, TurnState},
     },
     id::Id,
-    time::Timestamp,
+    time::{SECOND_MS, Timestamp},
 };
 use worker::{Headers, Result};
 
-use super::{User, cell::TurnCell, context::discard};
+use super::{User, cell::TurnCell, context::discard, store::StoredTurnRow};
 use crate::{
     origin::{self, Call},
     platform,
 };
 
 /// How long a retried delivery may take.
-const RETRY_PATIENCE_MS: u64 = 10_000;
+const RETRY_PATIENCE_MS: i64 = 10 * SECOND_MS;
+
+/// How long a delivery waits whose turn cannot be read: for a version that can.
+const UNREADABLE_RETRY_MS: i64 = 600 * SECOND_MS;
+
+/// The outcome of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivered {
+    /// The origin has the turn, or said what is wrong with it: what comes after it may go.
+    Answered,
+    /// The origin cannot be reached: what comes after it waits as well.
+    Unreachable,
+}
 
 impl User {
     /// Ends a turn: storage first, then the origin, then the closing event that tells whether the origin has it.
     pub(super) async fn finish(&self, cell: &Rc<TurnCell>, ending: Ending, request_id: &str) {
+        self.end(cell, ending, request_id);
+        if let Some(state) = cell.state() {
+            self.append_turn(state.record());
+        }
+        let until = platform::now().plus_millis(delivery::CLOSING_PATIENCE_MS);
+        self.deliver_in_order(cell, 0, until, request_id).await;
+        cell.change(TurnState::close);
+        self.remember(cell);
+    }
+
+    /// Ends a turn here and in storage; only the first ending counts.
+    pub(super) fn end(&self, cell: &TurnCell, ending: Ending, request_id: &str) {
         let now = platform::now();
         cell.change(|state| state.end(ending, now));
+        if cell.end_is_stored.replace(true) {
+            return;
+        }
         if let Err(error) = self.store_end(cell, now) {
             worker::console_error!("request {request_id}: turn {}: storing its end: {error}", cell.id);
         }
-        if let Some(state) = cell.state() {
-            self.grow_context(state.record());
-        }
-        let patience_ms = u64::try_from(delivery::CLOSING_PATIENCE_MS).unwrap_or_default();
-        self.deliver(cell, 0, patience_ms, request_id).await;
-        cell.change(TurnState::close);
-        self.remember(cell);
     }
 
     /// Stores the last events and the end, without an await between them. Where that cannot be, storage at least learns
@@ -55,37 +75,85 @@ impl User {
         stored
     }
 
-    /// Tries to deliver an ended turn, and notes how it went.
-    async fn deliver(&self, cell: &TurnCell, attempts: u32, patience_ms: u64, request_id: &str) {
-        let Some(delivery) = cell.state().and_then(|state| state.delivery()) else {
-            return;
+    /// Delivers a turn, and before it what of its conversation the origin does not have: the origin gives out `seq` in the
+    /// order in which turns reach it. Ends by `until`.
+    async fn deliver_in_order(
+        &self,
+        cell: &Rc<TurnCell>,
+        attempts: u32,
+        until: Timestamp,
+        request_id: &str,
+    ) -> Delivered {
+        let earlier = self.store().and_then(|store| store.undelivered_before(cell.conversation_id, cell.id));
+        let earlier = earlier.unwrap_or_else(|error| {
+            worker::console_error!("request {request_id}: turn {}: what comes before it: {error}", cell.id);
+            Vec::new()
+        });
+        for id in earlier {
+            if let Some((earlier, attempts)) = self.load_undelivered(id)
+                && self.deliver(&earlier, attempts, until, request_id).await == Delivered::Unreachable
+            {
+                return Delivered::Unreachable;
+            }
+        }
+        self.deliver(cell, attempts, until, request_id).await
+    }
+
+    /// Loads a turn that the outbox holds, and how often its delivery failed. One that cannot be read is logged and put off.
+    fn load_undelivered(&self, id: Id) -> Option<(Rc<TurnCell>, u32)> {
+        let found = self.store().and_then(|store| store.load(id)).and_then(|row| {
+            let Some(row) = row else { return Ok(None) };
+            let attempts = row.attempts;
+            Ok(self.find(id)?.map(|cell| (cell, attempts)))
+        });
+        found.unwrap_or_else(|error| {
+            worker::console_error!("turn {id}: it cannot be read for its delivery: {error}");
+            let later = platform::now().plus_millis(UNREADABLE_RETRY_MS);
+            if let Err(error) = self.store().and_then(|store| store.back_off(id, later)) {
+                worker::console_error!("turn {id}: putting its delivery off: {error}");
+            }
+            None
+        })
+    }
+
+    /// Tries to deliver an ended turn until then, and notes how it went.
+    async fn deliver(&self, cell: &TurnCell, attempts: u32, until: Timestamp, request_id: &str) -> Delivered {
+        let Some(delivery) =
+            cell.state().filter(|state| !state.record().persisted).and_then(|s| s.delivery())
+        else {
+            return Delivered::Answered;
         };
-        let sent = platform::within(patience_ms, self.post(&delivery, &cell.token, request_id)).await;
-        let noted = match sent {
-            Some(Ok(receipt)) => {
+        let left_ms = u64::try_from(until.millis_since(platform::now())).unwrap_or_default();
+        let sent = platform::within(left_ms, self.post(&delivery, &cell.token, request_id)).await;
+        let (delivered, noted) = match sent {
+            Some(Ok(Answer::Receipt(receipt))) => {
                 cell.change(TurnState::mark_persisted);
-                self.delivered(cell, receipt)
+                (Delivered::Answered, self.delivered(cell, receipt))
             }
             failed => {
-                let why = match failed {
-                    Some(Err(error)) => error.to_string(),
-                    _ => "no answer in time".to_owned(),
+                let (delivered, why) = match failed {
+                    Some(Ok(Answer::Status(status))) if !delivery::is_unreachable(status) => {
+                        (Delivered::Answered, format!("the origin answered {status}"))
+                    }
+                    Some(Ok(Answer::Status(status))) => {
+                        (Delivered::Unreachable, format!("the origin answered {status}"))
+                    }
+                    Some(Err(error)) => (Delivered::Unreachable, error.to_string()),
+                    _ => (Delivered::Unreachable, "no answer in time".to_owned()),
                 };
-                worker::console_error!(
-                    "request {request_id}: turn {}: delivery {}: {why}",
-                    cell.id,
-                    attempts + 1
-                );
-                self.deliver_again(cell.id, delivery.created_at, attempts + 1).await
+                let attempts = attempts + 1;
+                worker::console_error!("request {request_id}: turn {}: delivery {attempts}: {why}", cell.id);
+                (delivered, self.deliver_again(cell.id, delivery.created_at, attempts).await)
             }
         };
         if let Err(error) = noted {
             worker::console_error!("request {request_id}: turn {}: noting its delivery: {error}", cell.id);
         }
+        delivered
     }
 
     fn delivered(&self, cell: &TurnCell, receipt: DeliveryReceipt) -> Result<()> {
-        self.store()?.delivered(cell.id)?;
+        self.store()?.delivered(cell.id, platform::now())?;
         let expected = cell.state().map_or(0, |state| state.record().assistant_message.seq);
         // Where the origin counts further than we do, or has no such conversation any more, what is cached is wrong.
         if !receipt.conversation_exists || receipt.last_seq > expected {
@@ -107,7 +175,7 @@ impl User {
         Ok(())
     }
 
-    async fn post(&self, delivery: &TurnDelivery, token: &str, request_id: &str) -> Result<DeliveryReceipt> {
+    async fn post(&self, delivery: &TurnDelivery, token: &str, request_id: &str) -> Result<Answer> {
         let config = self.config()?;
         let body = serde_json::to_vec(delivery)?;
         let call =
@@ -118,57 +186,88 @@ impl User {
         let mut response = origin::send(&config, &call, headers).await?;
         if response.status_code() != 200 {
             discard(&response);
-            return Err(worker::Error::RustError(format!("the origin answered {}", response.status_code())));
+            return Ok(Answer::Status(response.status_code()));
         }
-        Ok(serde_json::from_slice(&response.bytes().await?)?)
+        Ok(Answer::Receipt(serde_json::from_slice(&response.bytes().await?)?))
     }
 
-    /// After a start: turns that storage holds as running were cut off. Each ends as interrupted and is delivered.
+    /// After a start: turns that storage holds as running were cut off. Each ends as interrupted and is delivered. One that
+    /// cannot be read is logged, and keeps no other from it; the next start tries it again.
     pub(super) fn recover(self: &Rc<Self>) -> Result<()> {
-        if self.recovered.replace(true) {
+        if self.recovered.get() {
             return Ok(());
         }
         let now = platform::now();
-        for id in self.store()?.running()? {
-            let Some(row) = self.store()?.load(id)? else {
-                continue;
+        let store = self.store()?;
+        let (running, next_delivery) = (store.running()?, store.next_delivery()?);
+        for id in running {
+            let row = match store.load(id) {
+                Ok(Some(row)) => row,
+                Ok(None) => continue,
+                Err(error) => {
+                    worker::console_error!("turn {id}: it was cut off and cannot be read: {error}");
+                    continue;
+                }
             };
-            let segments = row.segments.iter().map(|(first_id, frames)| (*first_id, frames.as_str()));
-            let state = TurnState::restore(row.record, segments, now);
-            let cell = TurnCell::restored(state, row.key, row.fingerprint, row.token);
+            let cell = restored(row, now);
             self.remember(&cell);
             let user = Rc::clone(self);
             self.state
                 .wait_until(async move { user.finish(&cell, Ending::Interrupted, &id.to_string()).await });
         }
-        if let Some(at) = self.store()?.next_delivery()? {
+        if let Some(at) = next_delivery {
             let user = Rc::clone(self);
             self.state.wait_until(async move { user.ring_by(at).await });
         }
+        self.recovered.set(true);
         Ok(())
     }
 
-    /// The alarm: recovers, retries, forgets what is old, and sets itself anew while there is something to do.
-    pub(super) async fn ring(self: &Rc<Self>) -> Result<()> {
+    /// The alarm: recovers, retries, forgets what is old, and sets itself anew while there is something to do, or when it
+    /// could not find out.
+    pub(super) async fn ring(self: &Rc<Self>) {
         self.alarm_at.set(None);
-        self.recover()?;
+        let logged = |what: &str, result: Result<()>| {
+            if let Err(error) = result {
+                worker::console_error!("alarm: {what}: {error}");
+            }
+        };
+        logged("recovering", self.recover());
+        logged("delivering", self.deliver_due().await);
+        let now = platform::now();
+        logged("purging", self.store().and_then(|store| store.purge(now.plus_millis(-KEPT_MS))));
+        let upcoming = self.store().and_then(|store| {
+            Ok(Upcoming {
+                running: self.turns.borrow().values().any(|cell| cell.is_open()),
+                delivery: store.next_delivery()?,
+                oldest_done: store.oldest_done()?,
+            })
+        });
+        let next = match upcoming {
+            Ok(upcoming) => upcoming.next(now),
+            Err(error) => {
+                worker::console_error!("alarm: what is next: {error}");
+                Some(heartbeat(now))
+            }
+        };
+        if let Some(at) = next {
+            self.ring_by(at).await;
+        }
+    }
+
+    /// Tries the deliveries that are due, each by itself. When the origin cannot be reached, the rest of them wait for the
+    /// next time.
+    async fn deliver_due(self: &Rc<Self>) -> Result<()> {
         for id in self.store()?.due(platform::now())? {
-            let Some(row) = self.store()?.load(id)? else {
+            let Some((cell, attempts)) = self.load_undelivered(id) else {
                 continue;
             };
-            if let Some(cell) = self.find(id)? {
-                self.deliver(&cell, row.attempts, RETRY_PATIENCE_MS, &id.to_string()).await;
+            let until = platform::now().plus_millis(RETRY_PATIENCE_MS);
+            if self.deliver_in_order(&cell, attempts, until, &id.to_string()).await == Delivered::Unreachable
+            {
+                let now = platform::now();
+                return self.store()?.postpone_due(now, delivery::next_attempt(attempts + 1, now, 0));
             }
-        }
-        let now = platform::now();
-        self.store()?.purge(now.plus_millis(-KEPT_MS))?;
-        let upcoming = Upcoming {
-            running: self.turns.borrow().values().any(|cell| cell.is_open()),
-            delivery: self.store()?.next_delivery()?,
-            oldest_done: self.store()?.oldest_done()?,
-        };
-        if let Some(at) = upcoming.next(now) {
-            self.ring_by(at).await;
         }
         Ok(())
     }
@@ -185,4 +284,23 @@ impl User {
             worker::console_error!("setting the alarm: {error}");
         }
     }
+}
+
+/// The origin's answer to a delivery.
+enum Answer {
+    /// It has the turn.
+    Receipt(DeliveryReceipt),
+    /// It answered something else.
+    Status(u16),
+}
+
+/// Makes a turn in memory of what storage has of it.
+pub(super) fn restored(row: StoredTurnRow, now: Timestamp) -> Rc<TurnCell> {
+    let segments = row.segments.iter().map(|(first_id, frames)| (*first_id, frames.as_str()));
+    let is_running = !row.record.assistant_message.status.is_terminal();
+    let state = TurnState::restore(row.record, segments, now);
+    let cell = TurnCell::restored(state, row.key, row.fingerprint, row.token);
+    cell.end_is_stored.set(!is_running);
+    cell.end_is_sent.set(row.end_is_sent);
+    cell
 }

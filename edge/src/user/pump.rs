@@ -10,7 +10,6 @@ use futures_util::{
 use shared::{
     chat::turn::Ending,
     provider::{ModelEvent, Patience, ProviderFailure, StreamEnd, gemini as wire},
-    time::{SECOND_MS, Timestamp},
 };
 use wasm_bindgen_futures::JsFuture;
 use worker::Delay;
@@ -20,27 +19,21 @@ use crate::{platform, provider::gemini};
 
 /// How often a running turn is looked after.
 const TICK: Duration = Duration::from_secs(1);
-/// How long a stream may be without a byte before its readers get a ping.
-const PING_MS: i64 = 15 * SECOND_MS;
 
 /// The time of a running turn.
 struct Watch {
     patience: Patience,
-    /// When its readers last got a byte.
-    told: Timestamp,
     tick: Delay,
 }
 
 impl Watch {
     fn new(streamed: bool) -> Self {
         let now = platform::now();
-        Self { patience: Patience::new(now, streamed), told: now, tick: Delay::from(TICK) }
+        Self { patience: Patience::new(now, streamed), tick: Delay::from(TICK) }
     }
 
     fn hear(&mut self) {
-        let now = platform::now();
-        self.patience.hear(now);
-        self.told = now;
+        self.patience.hear(platform::now());
     }
 }
 
@@ -136,9 +129,9 @@ impl User {
             cell.abort();
             return Err(Ending::Failed(failure));
         }
-        if now.millis_since(watch.told) >= PING_MS {
-            watch.told = now;
-            cell.ping();
+        // Words that nobody sees, such as a model's thoughts, keep no reader's connection open.
+        if self.config().is_ok_and(|config| now.millis_since(cell.last_write_at()) >= config.stream_ping_ms) {
+            cell.ping(now);
         }
         // When that fails the turn goes on; the next checkpoint has these events too.
         if let Err(error) = self.checkpoint(cell) {

@@ -5,9 +5,9 @@
 
 use shared::{
     api::internal::ConversationContext,
-    chat::{admission::KnownKey, log::Segment, record::TurnRecord},
+    chat::{admission::KnownKey, context, log::Segment, record::TurnRecord},
     id::Id,
-    limits::daily::DailyCount,
+    limits::{daily::DailyCount, gcra::Tat},
     time::Timestamp,
 };
 use worker::{Error, Result, SqlStorage, SqlStorageValue as Value, State};
@@ -48,16 +48,19 @@ const SCHEMA: &str = "
         fetched_ms INTEGER NOT NULL,
         context TEXT NOT NULL
     ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS days (
+    CREATE TABLE IF NOT EXISTS counters (
         day_ms INTEGER PRIMARY KEY,
-        used INTEGER NOT NULL
+        used INTEGER NOT NULL,
+        tat_us INTEGER NOT NULL
     );
+    CREATE TABLE IF NOT EXISTS ends_sent (turn_id TEXT PRIMARY KEY) WITHOUT ROWID;
+    DROP TABLE IF EXISTS days;
 ";
 
 /// An earlier version had no days and counted turns: theirs is the count of a day that is not there.
 const DAY_OF_TURNS: &str = "
-    INSERT OR IGNORE INTO days (day_ms, used)
-    SELECT ?1, COUNT(*) FROM turns WHERE created_ms >= ?1 HAVING COUNT(*) > 0
+    INSERT OR IGNORE INTO counters (day_ms, used, tat_us)
+    SELECT ?1, COUNT(*), 0 FROM turns WHERE created_ms >= ?1 HAVING COUNT(*) > 0
 ";
 
 /// What storage has of a turn.
@@ -74,6 +77,8 @@ pub struct StoredTurnRow {
     pub fingerprint: u64,
     /// Failed deliveries so far.
     pub attempts: u32,
+    /// Whether a reader got its end after it was cut off.
+    pub end_is_sent: bool,
 }
 
 /// How a turn was asked for.
@@ -86,6 +91,8 @@ pub struct Asked<'a> {
     pub token: &'a str,
     /// The day it counts for.
     pub day: Timestamp,
+    /// The state of the user's rate that includes it.
+    pub rate: Tat,
 }
 
 /// The user object's tables.
@@ -119,9 +126,17 @@ impl Store {
             ],
         )?;
         self.run(
-            "INSERT INTO days (day_ms, used) VALUES (?, 1) ON CONFLICT DO UPDATE SET used = used + 1",
-            vec![Value::Integer(asked.day.as_millis())],
+            "INSERT INTO counters (day_ms, used, tat_us) VALUES (?, 1, ?) \
+             ON CONFLICT DO UPDATE SET used = used + 1, tat_us = excluded.tat_us",
+            vec![Value::Integer(asked.day.as_millis()), Value::Integer(asked.rate.as_micros())],
         )
+    }
+
+    /// Returns the state of the user's rate that the last turn began with.
+    pub fn rate(&self) -> Result<Option<Tat>> {
+        let rows = self.rows("SELECT tat_us FROM counters ORDER BY day_ms DESC LIMIT 1", vec![])?;
+        let Some(row) = rows.into_iter().next() else { return Ok(None) };
+        integer(row.into_iter().next()).map(|micros| Some(Tat::from_micros(micros)))
     }
 
     /// Stores events of a running turn.
@@ -140,13 +155,43 @@ impl Store {
         )
     }
 
-    /// The origin has the turn. It runs no more, should its end not have been stored: without its token nobody could deliver
-    /// it again.
-    pub fn delivered(&self, turn: Id) -> Result<()> {
+    /// Notes that the origin has the turn since `now`. It runs no more, should its end not have been stored: without its token
+    /// nobody could deliver it again.
+    pub fn delivered(&self, turn: Id, now: Timestamp) -> Result<()> {
         self.run(
-            "UPDATE turns SET running = 0, persisted = 1, deliver_at_ms = NULL, token = '' WHERE id = ?",
-            vec![text(turn)],
+            "UPDATE turns SET running = 0, persisted = ?, deliver_at_ms = NULL, token = '' WHERE id = ?",
+            vec![Value::Integer(now.as_millis()), text(turn)],
         )
+    }
+
+    /// Puts every delivery that is due now off until `at`: the origin does not answer.
+    pub fn postpone_due(&self, now: Timestamp, at: Timestamp) -> Result<()> {
+        self.run(
+            "UPDATE turns SET deliver_at_ms = ? WHERE deliver_at_ms IS NOT NULL AND deliver_at_ms <= ?",
+            vec![Value::Integer(at.as_millis()), Value::Integer(now.as_millis())],
+        )
+    }
+
+    /// Puts the delivery of a turn that cannot be read off until `at`.
+    pub fn back_off(&self, turn: Id, at: Timestamp) -> Result<()> {
+        self.run(
+            "UPDATE turns SET attempts = attempts + 1, deliver_at_ms = ? WHERE id = ?",
+            vec![Value::Integer(at.as_millis()), text(turn)],
+        )
+    }
+
+    /// Returns the ended turns of a conversation, begun before this one, that the origin does not have, in their order.
+    pub fn undelivered_before(&self, conversation: Id, turn: Id) -> Result<Vec<Id>> {
+        self.ids(
+            "SELECT id FROM turns WHERE conversation_id = ? AND id < ? AND running = 0 AND deliver_at_ms IS NOT NULL \
+             ORDER BY last_seq, id LIMIT ?",
+            vec![text(conversation), text(turn), Value::Integer(DELIVERIES_A_ROUND)],
+        )
+    }
+
+    /// Notes that a reader got the end of a turn that was cut off.
+    pub fn mark_end_sent(&self, turn: Id) -> Result<()> {
+        self.run("INSERT OR IGNORE INTO ends_sent (turn_id) VALUES (?)", vec![text(turn)])
     }
 
     /// A delivery failed; when the next one is due.
@@ -176,14 +221,14 @@ impl Store {
 
     /// All of a turn.
     pub fn load(&self, turn: Id) -> Result<Option<StoredTurnRow>> {
-        let query = "SELECT record, persisted, tail_first_id, tail, token, idempotency_key, fingerprint, attempts \
-                     FROM turns WHERE id = ?";
+        let query = "SELECT record, persisted, tail_first_id, tail, token, idempotency_key, fingerprint, attempts, \
+                     EXISTS (SELECT 1 FROM ends_sent WHERE turn_id = turns.id) FROM turns WHERE id = ?";
         let Some(row) = self.rows(query, vec![text(turn)])?.pop() else {
             return Ok(None);
         };
         let mut row = row.into_iter();
         let mut record: TurnRecord = from_json(row.next())?;
-        record.persisted = integer(row.next())? == 1;
+        record.persisted = integer(row.next())? != 0;
         let tail = match (row.next(), row.next()) {
             (Some(Value::Null) | None, _) => None,
             (first_id, frames) => Some((unsigned(first_id)?, string(frames)?)),
@@ -195,6 +240,7 @@ impl Store {
         };
         let fingerprint = fingerprint_of(row.next())?;
         let attempts = u32::try_from(integer(row.next())?).unwrap_or(u32::MAX);
+        let end_is_sent = integer(row.next())? != 0;
         let query = "SELECT first_id, frames FROM checkpoints WHERE turn_id = ? ORDER BY first_id";
         let mut segments = Vec::new();
         for row in self.rows(query, vec![text(turn)])? {
@@ -202,7 +248,7 @@ impl Store {
             segments.push((unsigned(row.next())?, string(row.next())?));
         }
         segments.extend(tail);
-        Ok(Some(StoredTurnRow { record, segments, token, key, fingerprint, attempts }))
+        Ok(Some(StoredTurnRow { record, segments, token, key, fingerprint, attempts, end_is_sent }))
     }
 
     /// The turns storage holds as running.
@@ -228,17 +274,18 @@ impl Store {
         self.time("SELECT MIN(created_ms) FROM turns WHERE running = 0 AND deliver_at_ms IS NULL", vec![])
     }
 
-    /// The ended turns of a conversation that come after `seq`, in order.
-    pub fn turns_after(&self, conversation: Id, seq: u64) -> Result<Vec<TurnRecord>> {
-        let query = "SELECT record FROM turns WHERE conversation_id = ? AND last_seq > ? AND running = 0 \
-                     ORDER BY last_seq";
-        let rows = self.rows(query, vec![text(conversation), number(seq)])?;
-        rows.into_iter().map(|row| from_json(row.into_iter().next())).collect()
+    /// Returns the ended turns of a conversation that the origin did not have at `asked`, in order; each by itself, so that one
+    /// which cannot be read hides no other.
+    pub fn turns_missing_at(&self, conversation: Id, asked: Timestamp) -> Result<Vec<Result<TurnRecord>>> {
+        let query = "SELECT record FROM turns WHERE conversation_id = ? AND running = 0 \
+                     AND (persisted = 0 OR persisted >= ?) ORDER BY last_seq, id";
+        let rows = self.rows(query, vec![text(conversation), Value::Integer(asked.as_millis())])?;
+        Ok(rows.into_iter().map(|row| from_json(row.into_iter().next())).collect())
     }
 
     /// How many turns began on the day that counts at `now`, whatever became of them.
     pub fn day(&self, now: Timestamp) -> Result<DailyCount> {
-        let query = "SELECT day_ms, used FROM days WHERE day_ms <= ? ORDER BY day_ms DESC LIMIT 1";
+        let query = "SELECT day_ms, used FROM counters WHERE day_ms <= ? ORDER BY day_ms DESC LIMIT 1";
         let last = DailyCount::last_day(now);
         let Some(row) = self.rows(query, vec![Value::Integer(last.as_millis())])?.pop() else {
             return Ok(DailyCount::at(None, now));
@@ -249,21 +296,26 @@ impl Store {
         Ok(DailyCount::at(Some(DailyCount { day, used }), now))
     }
 
-    /// A conversation's context as the origin gave it, and when.
+    /// Returns a conversation's context as the origin gave it, and when; none when it is of another version.
     pub fn context(&self, conversation: Id) -> Result<Option<(Timestamp, ConversationContext)>> {
         let query = "SELECT fetched_ms, context FROM contexts WHERE conversation_id = ?";
         let Some(row) = self.rows(query, vec![text(conversation)])?.pop() else {
             return Ok(None);
         };
         let mut row = row.into_iter();
-        Ok(Some((Timestamp::from_millis(integer(row.next())?), from_json(row.next())?)))
+        let fetched = Timestamp::from_millis(integer(row.next())?);
+        Ok(context::from_row(&string(row.next())?).map(|context| (fetched, context)))
     }
 
-    /// Stores a conversation's context as the origin gave it.
+    /// Stores a conversation's context as the origin gave it. One that is too large for a row is not stored, and the one
+    /// before is forgotten.
     pub fn put_context(&self, context: &ConversationContext, fetched: Timestamp) -> Result<()> {
+        let Some(row) = context::to_row(context) else {
+            return self.forget_context(context.conversation_id);
+        };
         self.run(
             "INSERT OR REPLACE INTO contexts (conversation_id, fetched_ms, context) VALUES (?, ?, ?)",
-            vec![text(context.conversation_id), Value::Integer(fetched.as_millis()), json(context)?],
+            vec![text(context.conversation_id), Value::Integer(fetched.as_millis()), Value::String(row)],
         )
     }
 
@@ -288,8 +340,9 @@ impl Store {
         let at = || vec![Value::Integer(before.as_millis())];
         self.run(&format!("DELETE FROM checkpoints WHERE turn_id IN ({old})"), at())?;
         self.run("DELETE FROM turns WHERE created_ms < ? AND running = 0 AND deliver_at_ms IS NULL", at())?;
+        self.run("DELETE FROM ends_sent WHERE turn_id NOT IN (SELECT id FROM turns)", vec![])?;
         self.run("DELETE FROM contexts WHERE fetched_ms < ?", at())?;
-        self.run("DELETE FROM days WHERE day_ms < ?", at())
+        self.run("DELETE FROM counters WHERE day_ms < ?", at())
     }
 
     fn run(&self, query: &str, bindings: Vec<Value>) -> Result<()> {

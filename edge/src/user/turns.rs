@@ -16,7 +16,10 @@ use shared::{
     },
     http::{accept, headers::IDEMPOTENCY_KEY},
     id::Id,
-    limits::gcra::Gcra,
+    limits::{
+        gcra::{Gcra, Tat},
+        memory,
+    },
     provider::{
         ModelRequest, ProviderFailure,
         registry::{self, Model},
@@ -26,11 +29,7 @@ use shared::{
 use wasm_bindgen_futures::JsFuture;
 use worker::{Request, Response, Result};
 
-use super::{
-    Identity, User, accepted,
-    cell::{Reader, TurnCell},
-    store::Asked,
-};
+use super::{Identity, User, accepted, cell::TurnCell, memory::held_bytes, store::Asked};
 use crate::{
     platform,
     provider::gemini,
@@ -41,6 +40,9 @@ use crate::{
 const ANSWER_TOKENS: u32 = 8_192;
 /// Tokens of history a prompt carries at most: what answers in a moment and costs little.
 const HISTORY_TOKENS: usize = 100_000;
+
+/// Seconds after which a message may come again for which this isolate has no memory now.
+const OVERLOADED_RETRY_S: u64 = 2;
 
 /// A message that was admitted.
 struct Order {
@@ -68,41 +70,41 @@ impl User {
     ) -> Result<Response, Failure> {
         let header = |name: &str| request.headers().get(name).ok().flatten();
         let (accepts, prefers, key) = (header("Accept"), header("Prefer"), header(IDEMPOTENCY_KEY));
-        let path = request.path();
         let bytes = platform::read_body(request).await?;
         let message: SendMessage = body::parse(&bytes)?;
         let stream = accept::wants_event_stream(accepts.as_deref(), message.stream)?;
         let key = accept::idempotency_key(key.as_deref(), message.client_message_id.as_deref())?;
-        let fingerprint = admission::fingerprint(&path, &bytes);
+        let respond_async = accept::prefer_respond_async(prefers.as_deref());
+        let fingerprint = admission::fingerprint(conversation, &message);
 
         self.refuse_ended(identity)?;
         let now = platform::now();
         let cell = match self.admit(conversation, key.as_deref(), fingerprint, identity, now)? {
             Admission::Refuse(error) => return Err(error.into()),
             Admission::Attach(turn) => {
+                // Found before anything is awaited: should the turn be refused meanwhile, this request gets the same answer.
+                let cell = self.find(turn)?.ok_or(ErrorCode::NotFound)?;
                 self.check_session(identity, request_id).await?;
-                self.find(turn)?.ok_or(ErrorCode::NotFound)?
+                cell
             }
             Admission::Run => {
                 let id = platform::new_id(now);
                 let cell = TurnCell::starting(id, conversation, key, fingerprint, identity.token.clone());
                 self.remember(&cell);
                 let (identity, request_id) = (identity.clone(), request_id.to_owned());
-                let order = Order { identity, request_id, message, stream, now };
+                // Whoever looks on sees the words as they come, also when this client does not.
+                let order = Order { identity, request_id, message, stream: stream || respond_async, now };
                 let (user, running) = (Rc::clone(self), Rc::clone(&cell));
                 self.state.wait_until(async move { user.run(&running, order).await });
                 cell
             }
         };
         cell.begun().await?;
-        if stream {
-            let turn = cell.id;
-            return Ok(super::stream(Reader::attach(cell, 0), turn)?);
-        }
-        if accept::prefer_respond_async(prefers.as_deref())
-            && let Some(turn) = cell.state().map(|state| state.view())
-        {
+        if respond_async && let Some(turn) = cell.state().map(|state| state.view()) {
             return Ok(accepted(&turn)?);
+        }
+        if stream && let Some(reader) = self.reader(&cell, 0)? {
+            return Ok(super::stream(reader, cell.id)?);
         }
         cell.closed().await;
         let answer = cell.state().map(|state| state.answer()).ok_or(ErrorCode::Internal)?;
@@ -122,6 +124,10 @@ impl User {
             None => None,
             Some(key) => self.known_key(key)?,
         };
+        if known.is_none() && !memory::has_room_for_turn(held_bytes()) {
+            let error = ApiError::from(ErrorCode::Overloaded).retry_after(OVERLOADED_RETRY_S);
+            return Ok(Admission::Refuse(error));
+        }
         let (conversation_busy, running, starting) = {
             let turns = self.turns.borrow();
             let open = turns.values().filter(|cell| cell.is_open());
@@ -132,7 +138,11 @@ impl User {
         let config = self.config()?;
         let gcra =
             Gcra::new(config.rate_limit_requests, config.rate_limit_window_ms, config.rate_limit_requests);
-        let rate = gcra.check(self.rate.get(), now);
+        let before = match self.rate.get() {
+            Some(tat) => Some(tat),
+            None => self.store()?.rate()?,
+        };
+        let rate = gcra.check(before, now);
         let limit = config.basic_tier_daily_limit.filter(|_| identity.plan == Plan::Basic);
         let daily = self.store()?.day(now)?.with(starting).admit(limit);
         let admission = admission::admit(Arrival {
@@ -229,8 +239,9 @@ impl User {
             model: name,
             created_at: order.identity.verified_at,
         });
-        let asked =
-            Asked { key: cell.key.as_deref(), fingerprint: cell.fingerprint, token: &cell.token, day };
+        let rate = self.rate.get().unwrap_or(Tat::from_micros(0));
+        let (key, fingerprint) = (cell.key.as_deref(), cell.fingerprint);
+        let asked = Asked { key, fingerprint, token: &cell.token, day, rate };
         if let Err(error) = self.store()?.begin_turn(state.record(), &asked) {
             cell.abort();
             return Err(error.into());
@@ -240,19 +251,22 @@ impl User {
         Ok(Begun { call, stream: order.stream })
     }
 
-    /// `POST chat/turns/{id}/cancel`: the turn ends here and now; its text so far stays.
-    pub(super) async fn cancel(&self, turn: Id) -> Result<(), Failure> {
-        let Some(cell) = self.find(turn)? else {
+    /// `POST chat/turns/{id}/cancel`: the turn ends here and now; its text so far stays. The answer waits until the end is
+    /// stored, so that no restart makes another end of it.
+    pub(super) async fn cancel(
+        &self,
+        turn: Id,
+        identity: &Identity,
+        request_id: &str,
+    ) -> Result<(), Failure> {
+        let cell = self.find(turn)?;
+        self.check_session(identity, request_id).await?;
+        let Some(cell) = cell else {
             return Ok(());
         };
         cell.begun().await?;
-        let now = platform::now();
-        let running = cell.change(|state| {
-            let running = state.is_running();
-            state.end(Ending::Cancelled, now);
-            running
-        });
-        if running == Some(true) {
+        if cell.state().is_some_and(|state| state.is_running()) {
+            self.end(&cell, Ending::Cancelled, request_id);
             cell.abort();
         }
         Ok(())

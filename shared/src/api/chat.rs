@@ -7,7 +7,7 @@ pub mod requests;
 use serde::{Deserialize, Serialize};
 
 pub use self::requests::{
-    CreateConversation, FormatRequest, MAX_PARTS, MAX_SYSTEM_CHARS, MAX_TEXT_CHARS, PartRequest,
+    CreateConversation, FormatRequest, FormatType, MAX_PARTS, MAX_SYSTEM_CHARS, MAX_TEXT_CHARS, PartRequest,
     ResponseFormat, SendMessage, UpdateConversation,
 };
 use super::{error::ErrorCode, usage::Usage};

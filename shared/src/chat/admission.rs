@@ -1,7 +1,12 @@
 //! May this message run? Decided in one step, before anything is awaited, so that ten equal requests at once are one turn.
 
+use serde::Serialize;
+
 use crate::{
-    api::error::{ApiError, ErrorCode, LimitState},
+    api::{
+        chat::{FormatRequest, FormatType, Part, SendMessage},
+        error::{ApiError, ErrorCode, LimitState},
+    },
     id::Id,
 };
 
@@ -70,22 +75,40 @@ pub fn admit(arrival: Arrival) -> Admission {
     }
 }
 
-/// A fingerprint of what makes two requests the same: the path and the body's bytes, 64 bits of SHA-256.
-pub fn fingerprint(path: &str, body: &[u8]) -> u64 {
+/// Returns the fingerprint of a message to this conversation, 64 bits of SHA-256 over what it means: two requests are the
+/// same when the model is asked the same, however their JSON is written and however each wants to be answered.
+pub fn fingerprint(conversation: Id, message: &SendMessage) -> u64 {
     use sha2::{Digest, Sha256};
 
-    let mut hash = Sha256::new();
-    hash.update((path.len() as u64).to_be_bytes());
-    hash.update(path);
-    hash.update(body);
-    let digest: [u8; 32] = hash.finalize().into();
+    #[derive(Serialize)]
+    struct Meaning<'a> {
+        conversation: Id,
+        parts: Vec<Part>,
+        model: Option<&'a str>,
+        temperature: Option<f64>,
+        max_output_tokens: Option<u32>,
+        response_format: Option<&'a FormatRequest>,
+    }
+    let meaning = Meaning {
+        conversation,
+        parts: message.to_parts(),
+        model: message.model.as_deref(),
+        temperature: message.temperature,
+        max_output_tokens: message.max_output_tokens,
+        response_format: message.response_format.as_ref().filter(|format| format.kind != FormatType::Text),
+    };
+    // Plain structs with string keys always serialize; objects within a schema are sorted by key.
+    let json = serde_json::to_vec(&meaning).unwrap_or_default();
+    let digest: [u8; 32] = Sha256::digest(json).into();
     digest.iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
-    use crate::time::Timestamp;
+    use crate::{api::body, time::Timestamp};
 
     fn fresh() -> Arrival {
         Arrival {
@@ -135,10 +158,38 @@ mod tests {
         }
     }
 
+    fn fingerprint_of(conversation: u8, body: &str) -> u64 {
+        let message = body::parse(body.as_bytes()).unwrap();
+        fingerprint(Id::new(Timestamp::from_millis(1), [conversation; 10]), &message)
+    }
+
+    #[rstest]
+    #[case::order_and_spaces(r#"{ "model": "fast", "content": "Hi" }"#, true)]
+    #[case::one_part(r#"{"content":[{"text":"Hi","type":"text"}],"model":"fast"}"#, true)]
+    #[case::null_is_absent(r#"{"content":"Hi","model":"fast","temperature":null,"tools":[]}"#, true)]
+    #[case::the_default_format(r#"{"content":"Hi","model":"fast","response_format":{"type":"text"}}"#, true)]
+    #[case::another_way_to_be_answered(r#"{"content":"Hi","model":"fast","stream":true}"#, true)]
+    #[case::escapes(r#"{"content":"\u0048i","model":"fast"}"#, true)]
+    #[case::unknown_field(r#"{"content":"Hi","model":"fast","later":1}"#, true)]
+    #[case::other_words(r#"{"content":"Hi!","model":"fast"}"#, false)]
+    #[case::other_model(r#"{"content":"Hi","model":"smart"}"#, false)]
+    #[case::no_model(r#"{"content":"Hi"}"#, false)]
+    #[case::temperature(r#"{"content":"Hi","model":"fast","temperature":1}"#, false)]
+    #[case::length(r#"{"content":"Hi","model":"fast","max_output_tokens":7}"#, false)]
+    #[case::format(r#"{"content":"Hi","model":"fast","response_format":{"type":"json"}}"#, false)]
+    fn fingerprint_is_of_the_meaning(#[case] body: &str, #[case] is_same: bool) {
+        let first = fingerprint_of(1, r#"{"content":"Hi","model":"fast"}"#);
+        assert_eq!(fingerprint_of(1, body) == first, is_same);
+        assert_ne!(fingerprint_of(2, body), first);
+    }
+
     #[test]
-    fn path_and_body_both_count() {
-        assert_eq!(fingerprint("/a", b"x"), fingerprint("/a", b"x"));
-        assert_ne!(fingerprint("/a", b"x"), fingerprint("/ax", b""));
-        assert_ne!(fingerprint("/a", b"x"), fingerprint("/a", b"y"));
+    fn fingerprint_of_a_schema_ignores_the_order_of_its_keys() {
+        let body = |schema: &str| {
+            format!(r#"{{"content":"Hi","response_format":{{"type":"json_schema","schema":{schema}}}}}"#)
+        };
+        let first = fingerprint_of(1, &body(r#"{"type":"object","required":["a"]}"#));
+        assert_eq!(fingerprint_of(1, &body(r#"{"required":["a"],"type":"object"}"#)), first);
+        assert_ne!(fingerprint_of(1, &body(r#"{"required":["b"],"type":"object"}"#)), first);
     }
 }

@@ -1,11 +1,15 @@
 //! What of a conversation goes to the model: its newest messages that fit, beginning with one of the user's. Of a message
 //! whose pictures have no room the words go.
 
+use serde::{Deserialize, Serialize};
+
+use super::record::{MAX_ROW_BYTES, compact};
 use crate::{
     api::{
         chat::{Message, Part, Role},
         internal::{CONTEXT_MESSAGES, ConversationContext},
     },
+    id::Id,
     provider::{self, ChatMessage, ContentPart},
 };
 
@@ -60,12 +64,47 @@ pub fn newest(mut messages: Vec<Message>) -> Vec<Message> {
     messages
 }
 
-/// Adds a turn's two messages to the context it was answered in.
-pub fn extend(context: &mut ConversationContext, user: Message, assistant: Message) {
+/// Adds a turn's two messages to the context of its conversation, in their place by `seq`. A turn that is in it stays as it
+/// is: a turn is known by its id, never by the order in which turns reached the origin.
+pub fn merge(context: &mut ConversationContext, user: Message, assistant: Message) {
+    let turn_id = user.turn_id;
+    if context.messages.iter().any(|message| message.turn_id == turn_id) {
+        return;
+    }
     context.last_seq = context.last_seq.max(assistant.seq);
-    context.messages.push(user);
-    context.messages.push(assistant);
+    let later = |message: &Message| (message.seq, message.turn_id) > (user.seq, turn_id);
+    let at = context.messages.iter().position(later).unwrap_or(context.messages.len());
+    context.messages.splice(at..at, [user, assistant]);
     context.messages = newest(std::mem::take(&mut context.messages));
+}
+
+/// A context as it stands in a row of the user object's database: every word once.
+#[derive(Serialize, Deserialize)]
+struct ContextRow {
+    id: Id,
+    model: Option<String>,
+    system: Option<String>,
+    last_seq: u64,
+    messages: Vec<CompactMessage>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct CompactMessage(#[serde(with = "compact")] Message);
+
+/// Writes a context for storage; `None` when it is larger than a row takes. It is then fetched again when it is needed.
+pub fn to_row(context: &ConversationContext) -> Option<String> {
+    let ConversationContext { conversation_id, model, system, last_seq, messages } = context.clone();
+    let messages = messages.into_iter().map(CompactMessage).collect();
+    let row = ContextRow { id: conversation_id, model, system, last_seq, messages };
+    serde_json::to_string(&row).ok().filter(|json| json.len() <= MAX_ROW_BYTES)
+}
+
+/// Reads what [`to_row`] wrote; `None` when it is of another version.
+pub fn from_row(json: &str) -> Option<ConversationContext> {
+    let ContextRow { id, model, system, last_seq, messages } = serde_json::from_str(json).ok()?;
+    let messages = messages.into_iter().map(|message| message.0).collect();
+    Some(ConversationContext { conversation_id: id, model, system, last_seq, messages })
 }
 
 /// The messages to send: what of the history fits `budget_tokens` beside the new message, then the new message.
@@ -128,7 +167,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{api::chat::TurnStatus, id::Id, time::Timestamp};
+    use crate::{api::chat::TurnStatus, time::Timestamp};
 
     fn message(seq: u64, role: Role, text: &str) -> Message {
         let id = Id::new(Timestamp::from_millis(1), [0; 10]);
@@ -233,6 +272,56 @@ mod tests {
                 let with_next = kept.iter().map(|m| m.content.len()).sum::<usize>() + next.content.len();
                 prop_assert!(kept.len() == CONTEXT_MESSAGES || with_next > CONTEXT_BYTES);
             }
+        }
+    }
+
+    fn context_of(messages: Vec<Message>) -> ConversationContext {
+        let conversation_id = Id::new(Timestamp::from_millis(1), [0; 10]);
+        ConversationContext { conversation_id, model: None, system: None, last_seq: 0, messages }
+    }
+
+    #[test]
+    fn row_of_a_context_reads_back_or_is_none_when_too_large() {
+        let picture = with_picture(message(1, Role::User, "Look"), 1_000);
+        let context = context_of(vec![
+            picture,
+            message(2, Role::Assistant, "A heron"),
+            message(3, Role::Assistant, ""),
+        ]);
+        let row = to_row(&context).unwrap();
+        assert_eq!(row.matches("heron").count(), 1);
+        assert_eq!(from_row(&row), Some(context));
+        assert_eq!(from_row("{}"), None);
+        // Each of these characters takes six bytes in JSON, so that what fits a context does not fit a row.
+        let text = "\u{1}".repeat(CONTEXT_BYTES);
+        assert_eq!(to_row(&context_of(newest(vec![message(1, Role::User, &text)]))), None);
+    }
+
+    fn turn(n: u8, seq: u64) -> [Message; 2] {
+        let turn_id = Id::new(Timestamp::from_millis(i64::from(n)), [n; 10]);
+        let of_turn = |seq, role, text: &str| Message { turn_id, ..message(seq, role, text) };
+        [
+            of_turn(seq, Role::User, &format!("question {n}")),
+            of_turn(seq + 1, Role::Assistant, &format!("answer {n}")),
+        ]
+    }
+
+    proptest! {
+        /// Whatever of a conversation the origin has and whatever waits here, in whatever order it comes.
+        #[test]
+        fn merge_of_turns_in_any_order_gives_each_once_in_its_place(
+            at_origin in prop::collection::vec(any::<bool>(), 8),
+            order in Just((0..8u8).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
+            let turns: Vec<_> = (0..8u8).map(|n| turn(n, u64::from(n) * 2 + 1)).collect();
+            let known = turns.iter().zip(&at_origin).filter(|(_, there)| **there).flat_map(|(turn, _)| turn.clone());
+            let mut context = context_of(known.collect());
+            for n in order {
+                let [user, assistant] = turns[usize::from(n)].clone();
+                merge(&mut context, user, assistant);
+            }
+            prop_assert_eq!(context.messages, turns.concat());
+            prop_assert_eq!(context.last_seq % 2, 0);
         }
     }
 }

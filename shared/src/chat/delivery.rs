@@ -55,6 +55,12 @@ pub fn next_attempt(attempts: u32, now: Timestamp, jitter: u32) -> Timestamp {
     now.plus_millis(delay_ms - off_ms)
 }
 
+/// Returns whether an answer of this status says nothing about the turn: something on the way, or a store behind it, does not
+/// work, and whatever else is delivered now will meet the same. Any other failure is of this turn alone.
+pub const fn is_unreachable(status: u16) -> bool {
+    matches!(status, 408 | 429 | 502..=504)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -83,6 +89,12 @@ mod tests {
         assert_eq!(running.next(NOW), Some(heartbeat(NOW)));
         let due = NOW.plus_millis(2 * SECOND_MS);
         assert_eq!(Upcoming { delivery: Some(due), ..running }.next(NOW), Some(due));
+    }
+
+    #[test]
+    fn failure_of_one_turn_holds_no_other_back() {
+        assert!([502, 503, 504, 429].into_iter().all(is_unreachable));
+        assert!(![400, 401, 403, 404, 413, 422, 500].into_iter().any(is_unreachable));
     }
 
     proptest! {

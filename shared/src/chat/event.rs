@@ -180,6 +180,17 @@ pub fn is_terminal(name: &str) -> bool {
     TERMINAL.into_iter().any(|status| terminal_name(status) == name)
 }
 
+/// The first event of the turn with these messages.
+pub fn started<'a>(user: &Message, assistant: &Message, model: &'a str) -> Event<'a> {
+    Event::Started(Started {
+        turn_id: assistant.turn_id,
+        conversation_id: assistant.conversation_id,
+        user_message_id: user.id,
+        assistant_message_id: assistant.id,
+        model: Cow::Borrowed(model),
+    })
+}
+
 /// The event that closes a turn.
 pub fn terminal<'a>(
     turn_id: Id,

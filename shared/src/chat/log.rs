@@ -1,11 +1,8 @@
-//! The numbered events of a turn, kept as the very bytes readers get, and where a reader goes on.
+//! The numbered events of a turn, kept as the very bytes readers get.
 //!
-//! Ids count from 1. A log that was cut short by a restart knows up to which id it survived: a reader that holds later
-//! ids has seen words that are gone, so it gets a `reset` to the text that survived, and goes on from there.
+//! Ids count from 1. The place where a reader goes on is the turn's decision ([`super::replay`]).
 
-use std::borrow::Cow;
-
-use super::event::{DELTA, Delta, Event, MESSAGE, Reset, is_terminal};
+use super::event::{DELTA, Delta, Event, MESSAGE, is_terminal};
 use crate::sse;
 
 /// Bytes of a [`Segment`] at most, unless one event alone is longer: a value the platform's storage takes.
@@ -21,8 +18,6 @@ pub struct EventLog {
     saved: usize,
     /// How many it is to have: those after them follow from the turn's record, and are made anew from that.
     to_save: usize,
-    /// The last id that survived a restart, and the text at that point.
-    recovered: Option<(u64, String)>,
 }
 
 /// Events that follow each other, and that storage does not have yet.
@@ -66,29 +61,25 @@ impl EventLog {
         self.ends.len() as u64
     }
 
-    /// Where a reader that holds everything up to `after` goes on: bytes it gets before anything else (a `reset`, or
-    /// nothing), and the cursor for [`Self::read`].
-    pub fn attach(&self, after: u64) -> (Vec<u8>, u64) {
-        let mut bytes = Vec::new();
-        match &self.recovered {
-            Some((floor, text)) if after > *floor => {
-                Event::Reset(Reset { text: Cow::Borrowed(text), last_event_id: *floor })
-                    .write(&mut bytes, *floor);
-                (bytes, *floor)
-            }
-            _ => (bytes, after.min(self.last_id())),
-        }
+    /// The id of the newest event that does not follow from the turn's record: the last of its words, or `turn.started`.
+    pub const fn words_end(&self) -> u64 {
+        self.to_save as u64
     }
 
-    /// All events after `cursor` and the next cursor. `None` when there are none yet.
-    pub fn read(&self, cursor: u64) -> Option<(&[u8], u64)> {
-        let last = self.last_id();
-        (cursor < last).then(|| (self.tail(cursor), last))
+    /// The place in the log's bytes that a reader reads on from when it holds every event up to `after`.
+    pub fn offset_after(&self, after: u64) -> usize {
+        self.end_of(usize::try_from(after).unwrap_or(usize::MAX).min(self.ends.len()))
     }
 
-    fn tail(&self, after: u64) -> &[u8] {
-        let at = usize::try_from(after).unwrap_or(usize::MAX);
-        self.bytes.get(self.end_of(at)..).unwrap_or_default()
+    /// The bytes from this place on, at most `max_bytes` of them; empty when there are none yet.
+    pub fn read(&self, offset: usize, max_bytes: usize) -> &[u8] {
+        let rest = self.bytes.get(offset..).unwrap_or_default();
+        rest.get(..max_bytes).unwrap_or(rest)
+    }
+
+    /// Bytes of memory that the events take.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
     }
 
     /// Where the first `count` events end in `bytes`.
@@ -141,24 +132,27 @@ impl EventLog {
                 let id = log.last_id() + 1;
                 sse::encode(&mut log.bytes, Some(id), &frame.event, &frame.data);
                 log.ends.push(log.bytes.len());
+                if !(restored.whole || restored.closed) {
+                    log.to_save = log.ends.len();
+                }
             }
         }
         log.saved = log.ends.len();
-        log.to_save = log.saved;
         restored
-    }
-
-    /// Notes that a restart lost whatever followed the restored events, whose text is `text`.
-    pub fn cut_short(&mut self, text: &str) {
-        self.recovered = Some((self.last_id(), text.to_owned()));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use proptest::prelude::*;
 
     use super::*;
+
+    fn all(log: &EventLog) -> &[u8] {
+        log.read(0, usize::MAX)
+    }
 
     fn delta(text: &str) -> Event<'_> {
         Event::Delta(Delta { text: Cow::Borrowed(text) })
@@ -174,18 +168,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_cursor_gets_exactly_the_rest(words in prop::collection::vec(any::<String>(), 1..20)) {
+        fn every_cursor_reads_exactly_the_rest_in_pieces_of_any_size(
+            words in prop::collection::vec(any::<String>(), 1..20), max_bytes in 1usize..200,
+        ) {
             let log = log_of(&words);
-            let (all, last) = log.read(0).unwrap();
-            prop_assert_eq!(last, words.len() as u64);
-            for (held, after) in words.iter().enumerate().map(|(at, _)| (&words[..at], at as u64)) {
-                let held = log_of(held);
-                let held = held.read(0).map_or(&[][..], |(bytes, _)| bytes);
-                prop_assert_eq!(log.attach(after), (Vec::new(), after));
-                prop_assert_eq!(&all[held.len()..], log.read(after).unwrap().0);
+            prop_assert_eq!((log.last_id(), log.words_end()), (words.len() as u64, words.len() as u64));
+            for after in 0..=words.len() {
+                let held = log_of(&words[..after]);
+                let mut bytes = all(&held).to_vec();
+                let mut offset = log.offset_after(after as u64);
+                prop_assert_eq!(offset, bytes.len());
+                while !log.read(offset, max_bytes).is_empty() {
+                    let piece = log.read(offset, max_bytes);
+                    prop_assert!(piece.len() <= max_bytes);
+                    bytes.extend_from_slice(piece);
+                    offset += piece.len();
+                }
+                prop_assert_eq!(bytes.as_slice(), all(&log));
             }
-            prop_assert!(log.read(last).is_none());
-            prop_assert_eq!(log.attach(last + 5), (Vec::new(), last));
+            prop_assert_eq!(log.offset_after(u64::MAX), all(&log).len());
         }
 
         #[test]
@@ -206,7 +207,7 @@ mod tests {
             let restored = EventLog::restore(stored.iter().map(|s| (s.first_id, s.frames.as_str())));
             prop_assert_eq!(restored.text, words.concat());
             prop_assert!(!restored.closed);
-            prop_assert_eq!(restored.log.read(0).unwrap().0, log.read(0).unwrap().0);
+            prop_assert_eq!(all(&restored.log), all(&log));
         }
     }
 
@@ -222,31 +223,8 @@ mod tests {
         let ids: Vec<_> = stored.iter().map(|segment| (segment.first_id, segment.last_id)).collect();
         assert_eq!(ids, [(1, 1), (2, 4), (5, 5), (6, 6)]);
         let restored = EventLog::restore(stored.iter().map(|s| (s.first_id, s.frames.as_str())));
-        assert_eq!(restored.log.read(0), log.read(0));
+        assert_eq!(all(&restored.log), all(&log));
         assert_eq!(restored.log.unsaved(), None);
-    }
-
-    #[test]
-    fn a_reader_that_holds_lost_words_is_reset() {
-        let words: Vec<String> = ["a", "b", "c"].map(String::from).into();
-        let saved = log_of(&words[..2]).unsaved().unwrap();
-        let Restored { mut log, text, .. } = EventLog::restore([(saved.first_id, saved.frames.as_str())]);
-        log.cut_short(&text);
-        log.push(&delta("end"));
-
-        assert_eq!(log.attach(2), (Vec::new(), 2));
-        for after in [3, 9] {
-            let (bytes, cursor) = log.attach(after);
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            assert_eq!(text, "id: 2\nevent: reset\ndata: {\"text\":\"ab\",\"last_event_id\":2}\n\n");
-            let (rest, last) = log.read(cursor).unwrap();
-            let rest = String::from_utf8_lossy(rest).into_owned();
-            assert_eq!(
-                (rest.as_str(), last),
-                ("id: 3\nevent: message.delta\ndata: {\"text\":\"end\"}\n\n", 3)
-            );
-            assert!(log.read(last).is_none());
-        }
     }
 
     #[test]

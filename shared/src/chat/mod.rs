@@ -5,7 +5,8 @@
 //! - [`turn`]: the state machine of a turn
 //! - [`record`]: what of a turn is stored
 //! - [`event`]: what its readers see
-//! - [`log`]: the numbered events of a turn, and where a reader goes on
+//! - [`log`]: the numbered events of a turn
+//! - [`replay`]: where a reader goes on, whatever it holds
 //! - [`delivery`]: when the outbox tries again, and looks again
 
 pub mod admission;
@@ -14,4 +15,5 @@ pub mod delivery;
 pub mod event;
 pub mod log;
 pub mod record;
+pub mod replay;
 pub mod turn;

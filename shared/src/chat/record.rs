@@ -16,6 +16,10 @@ use crate::{
 /// that a row holds it beside the largest message of a user.
 pub const MAX_ANSWER_BYTES: usize = 512 * 1024;
 
+/// Bytes of a value in the user object's database at most. The platform takes 2 MB a row (Durable Objects, SQLite limits);
+/// the rest is for the row's other columns.
+pub const MAX_ROW_BYTES: usize = 1_900_000;
+
 /// What of a turn is stored: written when it begins and when it ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TurnRecord {
@@ -91,12 +95,15 @@ const fn json_bytes(c: char) -> usize {
 
 /// A message that says every word once: in its text when its parts are only that, else in its parts. One that says them
 /// twice, as an earlier version wrote it, is read as well.
-mod compact {
+pub(super) mod compact {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use crate::api::chat::{Message, Part, joined_text};
 
-    pub(super) fn serialize<S: Serializer>(message: &Message, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::chat) fn serialize<S: Serializer>(
+        message: &Message,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         let mut message = message.clone();
         if !message.content.is_empty() {
             if message.is_plain() {
@@ -108,7 +115,9 @@ mod compact {
         message.serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Message, D::Error> {
+    pub(in crate::chat) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Message, D::Error> {
         let mut message = Message::deserialize(deserializer)?;
         if message.content.is_empty() {
             message.content = joined_text(&message.parts);

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use super::{
-    event::{self, Delta, Event, Started},
+    event::{self, Delta, Event},
     log::{EventLog, Restored},
     record::{self, MAX_ANSWER_BYTES, TurnRecord},
 };
@@ -17,7 +17,7 @@ use crate::{
     api::{
         chat::{FinishReason, Message, Part, Role, SentMessage, Turn, TurnError, TurnStatus, joined_text},
         error::{ApiError, ErrorCode},
-        internal::{StoredTurn, TurnDelivery},
+        internal::TurnDelivery,
         usage::Usage,
     },
     id::Id,
@@ -110,13 +110,7 @@ impl TurnState {
             ..user_message.clone()
         };
         let mut log = EventLog::default();
-        log.push(&Event::Started(Started {
-            turn_id,
-            conversation_id,
-            user_message_id: spec.user_message_id,
-            assistant_message_id: spec.assistant_message_id,
-            model: Cow::Borrowed(&model),
-        }));
+        log.push(&event::started(&user_message, &assistant_message, &model));
         let record = TurnRecord {
             turn_id,
             user_id,
@@ -140,7 +134,10 @@ impl TurnState {
         segments: impl IntoIterator<Item = (u64, &'a str)>,
         now: Timestamp,
     ) -> Self {
-        let Restored { log, text, whole, closed } = EventLog::restore(segments);
+        let Restored { mut log, text, whole, closed } = EventLog::restore(segments);
+        if log.last_id() == 0 {
+            log.push(&event::started(&record.user_message, &record.assistant_message, &record.model));
+        }
         let running = !record.assistant_message.status.is_terminal();
         let mut turn = Self { record, log, closed, room: 0, too_long: false, failure: None };
         if running {
@@ -148,10 +145,7 @@ impl TurnState {
             turn.end(Ending::Interrupted, now);
         }
         match turn.record.assistant_message.status {
-            TurnStatus::Interrupted => {
-                turn.log.cut_short(&text);
-                turn.record.recover_answer(text);
-            }
+            TurnStatus::Interrupted => turn.record.recover_answer(text),
             TurnStatus::Completed if !whole => {
                 turn.log.push(&Event::Message(&turn.record.assistant_message));
             }
@@ -168,6 +162,14 @@ impl TurnState {
     /// Its events.
     pub const fn log(&self) -> &EventLog {
         &self.log
+    }
+
+    /// Returns the bytes of memory it takes: its messages and its events.
+    pub fn memory_bytes(&self) -> usize {
+        let message = |message: &Message| message.content_bytes().saturating_add(message.content.len());
+        message(&self.record.user_message)
+            .saturating_add(message(&self.record.assistant_message))
+            .saturating_add(self.log.memory_bytes())
     }
 
     /// Storage has its events up to this id.
@@ -345,61 +347,6 @@ impl TurnState {
             created_at: record.created_at,
             finished_at,
         })
-    }
-}
-
-/// A turn whose events have aged out, rebuilt from what the origin stored: any cursor gets the whole text once more as a
-/// `reset` and then the end, with the ids the turn had. So does one that is past the words of a turn that was cut off, or
-/// past any end: what that reader holds was lost.
-pub fn stored_events(stored: &StoredTurn, after: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    let message = &stored.assistant_message;
-    let completed = message.status == TurnStatus::Completed;
-    let words_end = stored.last_event_id.saturating_sub(1 + u64::from(completed)).max(1);
-    let interrupted = message.status == TurnStatus::Interrupted;
-    let lost = after > if interrupted { words_end } else { stored.last_event_id };
-    if after == 0 {
-        let started = Started {
-            turn_id: message.turn_id,
-            conversation_id: message.conversation_id,
-            user_message_id: stored.user_message.id,
-            assistant_message_id: message.id,
-            model: Cow::Borrowed(message.model.as_deref().unwrap_or_default()),
-        };
-        Event::Started(started).write(&mut out, 1);
-    }
-    if lost || (after < words_end && words_end > 1) {
-        let reset = event::Reset { text: Cow::Borrowed(&message.content), last_event_id: words_end };
-        Event::Reset(reset).write(&mut out, words_end);
-    }
-    if completed && (lost || after <= words_end) {
-        Event::Message(message).write(&mut out, words_end + 1);
-    }
-    if lost || after < stored.last_event_id {
-        let usage = message.usage.unwrap_or_default();
-        let end = event::terminal(message.turn_id, message, stored.error.as_ref(), usage, true);
-        end.write(&mut out, stored.last_event_id);
-    }
-    out
-}
-
-/// A stored turn as clients see it.
-pub fn stored_view(stored: StoredTurn) -> Turn {
-    let StoredTurn { last_event_id, error, user_message, assistant_message, finished_at } = stored;
-    Turn {
-        id: assistant_message.turn_id,
-        conversation_id: assistant_message.conversation_id,
-        status: assistant_message.status,
-        model: assistant_message.model.unwrap_or_default(),
-        text: assistant_message.content,
-        last_event_id,
-        user_message_id: user_message.id,
-        assistant_message_id: assistant_message.id,
-        usage: assistant_message.usage,
-        error,
-        persisted: true,
-        created_at: user_message.created_at,
-        finished_at: Some(finished_at),
     }
 }
 

@@ -5,10 +5,12 @@
 //! - [`ip`]: windows by client address, in a bounded table
 //! - [`shares`]: a limiter with fixed figures behind a limit that is configured
 //! - [`daily`]: messages a day
+//! - [`memory`]: bytes that the user objects of one isolate hold
 
 pub mod daily;
 pub mod gcra;
 pub mod ip;
+pub mod memory;
 pub mod shares;
 pub mod window;
 

@@ -109,7 +109,7 @@ fn writes_what_readers_expect() {
     encode(&mut out, None, "x\nid: 9", "");
     assert_eq!(
         String::from_utf8(out.clone()).unwrap(),
-        "id: 12\nevent: message.delta\ndata: {\"text\":\"Hé\"}\n\n: ping\n\n\
+        "id: 12\nevent: message.delta\ndata: {\"text\":\"Hé\"}\n\n: ping\n\
          data: a\ndata: b\ndata: c\ndata: d\ndata: \n\n\
          event: xid: 9\ndata: \n\n"
     );
@@ -186,4 +186,17 @@ proptest! {
         }
         prop_assert_eq!(whole(&out), expected);
     }
+}
+
+#[test]
+fn opening_and_pings_are_no_events_and_leave_the_next_one_whole() {
+    let mut bytes = opening();
+    assert!(bytes.len() > 512 && bytes.ends_with(b".\n"));
+    bytes.extend_from_slice(PING);
+    encode(&mut bytes, Some(1), "turn.started", "{}");
+    bytes.extend_from_slice(PING);
+    let (mut decoder, mut input) = (Decoder::new(1024), &bytes[..]);
+    let frame = decoder.read(&mut input).unwrap().unwrap();
+    assert_eq!((&*frame.id, &*frame.event, &*frame.data), ("1", "turn.started", "{}"));
+    assert_eq!(decoder.read(&mut input), Ok(None));
 }

@@ -162,15 +162,40 @@ impl Ask {
     /// # Panics
     /// When the answer is no stream of events.
     pub async fn stream(self) -> EventStream {
+        let what = self.what.clone();
+        self.try_stream().await.unwrap_or_else(|reply| panic!("{what} does not stream: {reply:?}"))
+    }
+
+    /// Sends it and reads the answer as a stream of events, unless it is another one.
+    ///
+    /// # Errors
+    /// The answer that is no stream of events.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn try_stream(self) -> Result<EventStream, Reply> {
         let Self { request, what } = self.header("Accept", "text/event-stream");
         let sent = bounded(&format!("the head of {what}"), request.send()).await;
         let response = sent.unwrap_or_else(|error| panic!("{what}: {error:?}"));
         let media_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if response.status() != 200 || !media_type.is_some_and(|value| value.starts_with("text/event-stream"))
+        if response.status() == 200 && media_type.is_some_and(|value| value.starts_with("text/event-stream"))
         {
-            let reply = Reply::read(response, what.clone()).await;
-            panic!("{what} does not stream: {reply:?}");
+            return Ok(EventStream::new(response, what));
         }
-        EventStream::new(response, what)
+        let reply = bounded(&what, Reply::read(response, what.clone())).await;
+        Err(reply.unwrap_or_else(|error| panic!("{what}: {error:?}")))
+    }
+
+    /// Sends it and reads the answer as a stream of events to its end: none for a 204, which says that nothing follows.
+    ///
+    /// # Panics
+    /// When the answer is neither.
+    pub async fn events(self) -> Vec<Event> {
+        let what = self.what.clone();
+        match self.try_stream().await {
+            Ok(stream) => stream.rest().await,
+            Err(reply) if reply.status == 204 => Vec::new(),
+            Err(reply) => panic!("{what} does not stream: {reply:?}"),
+        }
     }
 }

@@ -211,6 +211,12 @@ impl World {
         self.edge.start().await;
     }
 
+    /// Changes what the user objects have stored, by a statement of SQL in each of their databases; the Worker's runtime must not
+    /// run.
+    pub fn change_objects(&self, statement: &str) {
+        workerd::change_objects(self.dir.path(), statement);
+    }
+
     /// Waits until the user objects have stored something that holds this text.
     ///
     /// # Panics

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rusqlite::Connection;
 use serde_json::Value;
 
 use super::{
@@ -21,7 +22,7 @@ const FOLDER: &str = "edge";
 const OBJECTS: &str = "objects";
 const MODULES: [&str; 2] = ["index.js", "index_bg.wasm"];
 /// The variables that reach the Worker; the secret that tokens are signed with is none of them.
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 12] = [
     "BASIC_TIER_DAILY_LIMIT",
     "CORS_ORIGINS",
     "DEFAULT_MODEL",
@@ -33,6 +34,7 @@ const VARIABLES: [&str; 11] = [
     "ORIGIN_URL",
     "RATE_LIMIT_REQUESTS",
     "RATE_LIMIT_WINDOW_SECONDS",
+    "STREAM_PING_MS",
 ];
 
 pub(super) fn part(dir: &Path, port: Port, vars: &Vars) -> Part {
@@ -62,23 +64,35 @@ pub(super) fn forget_objects(dir: &Path) {
     fs::remove_dir_all(&objects).and_then(|()| fs::create_dir(&objects)).expect("the objects' own folder");
 }
 
-/// Whether what the user objects stored holds this text. Each object has a database file and its journal.
-pub(super) fn objects_hold(dir: &Path, text: &str) -> bool {
-    let mut folders = vec![dir.join(FOLDER).join(OBJECTS)];
-    while let Some(folder) = folders.pop() {
-        // A file may go while it is looked for.
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if fs::read(&path)
-                .is_ok_and(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
-            {
-                return true;
-            }
+/// Runs a statement in the database of every user object; the runtime must not run.
+pub(super) fn change_objects(dir: &Path, statement: &str) {
+    for path in stored_files(dir).iter().filter(|path| path.extension().is_some_and(|end| end == "sqlite")) {
+        let database = Connection::open(path).expect("a database of a user object");
+        // The runtime keeps databases of its own beside them, without these tables.
+        if database.prepare("SELECT 1 FROM turns").is_ok() {
+            database.execute(statement, ()).unwrap_or_else(|error| panic!("{statement}: {error}"));
         }
     }
-    false
+}
+
+/// Whether what the user objects stored holds this text. Each object has a database file and its journal.
+pub(super) fn objects_hold(dir: &Path, text: &str) -> bool {
+    // A file may go while it is looked for.
+    stored_files(dir)
+        .iter()
+        .filter_map(|path| fs::read(path).ok())
+        .any(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
+}
+
+fn stored_files(dir: &Path) -> Vec<PathBuf> {
+    let (mut folders, mut files) = (vec![dir.join(FOLDER).join(OBJECTS)], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files
 }
 
 /// What `cargo xtask test` built and put under this name into the environment.

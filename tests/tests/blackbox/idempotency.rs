@@ -1,7 +1,7 @@
 //! The same idempotency key is the same turn: same ids, same text, one call to the provider, one charge.
 
 use edgechat_tests::{
-    client::{Reply, content, text_of},
+    client::{Reply, content, messages_path, text_of},
     provider::{Script, call::USAGE},
     world::World,
 };
@@ -157,4 +157,26 @@ async fn an_overlong_key_is_refused() {
     let reply = phone.message(conversation, &content("Hello")).key(&"k".repeat(256)).send().await;
     assert!([400, 422].contains(&reply.status), "{reply:?}");
     assert_eq!(world.provider.calls(), 0);
+}
+
+#[tokio::test]
+async fn key_with_the_same_meaning_is_the_same_turn_however_it_is_written() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let first: SentMessage =
+        phone.message(conversation, &content("Hello")).key(KEY).send().await.expect_status(201).json();
+    let path = messages_path(conversation);
+    for body in [
+        r#"{ "stream" : false, "content" : "\u0048ello" }"#,
+        r#"{"temperature":null,"content":[{"type":"text","text":"Hello"}],"later":1}"#,
+        r#"{"content":"Hello","client_message_id":"the-key-of-one-message"}"#,
+    ] {
+        let again: SentMessage =
+            phone.client.post(&path).key(KEY).json_bytes(body).send().await.expect_status(201).json();
+        assert_eq!(again.turn_id, first.turn_id, "{body}");
+    }
+    let other = phone.client.post(&path).key(KEY).json_bytes(r#"{"content":"hello"}"#).send().await;
+    other.problem(ErrorCode::IdempotencyKeyReused);
+    assert_eq!(world.provider.calls(), 1);
 }

@@ -1,5 +1,7 @@
 //! Too many requests, too many messages.
 
+use std::time::Duration;
+
 use edgechat_tests::{
     client::{Client, PASSWORD, Reply, content},
     world::World,
@@ -77,6 +79,48 @@ async fn a_user_is_one_user_from_every_address() {
     assert!(refused.header("retry-after").is_some());
     assert!(refused.header("ratelimit-policy").unwrap().starts_with("\"user\";q=5;w=3600"), "{refused:?}");
     assert_eq!(world.provider.calls(), 5);
+}
+
+/// How a user object is gone from memory.
+#[derive(Clone, Copy, Debug)]
+enum Gone {
+    /// The runtime evicts an object that nobody asks for ten seconds. Nothing tells when it has.
+    Evicted,
+    /// The runtime was restarted.
+    Restarted,
+}
+
+async fn rate_of_user_outlives(gone: Gone) {
+    let mut world = world_that_allows("3").await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    // From addresses of their own, whose limit is the same.
+    let ask = |host: u8| {
+        let ask = phone.message(conversation, &content("Hello"));
+        ask.header("CF-Connecting-IP", &format!("203.0.113.{host}")).send()
+    };
+    for host in 1..=3 {
+        let _ = ask(host).await.expect_status(201);
+    }
+    match gone {
+        Gone::Evicted => tokio::time::sleep(Duration::from_secs(20)).await,
+        Gone::Restarted => {
+            world.kill_workerd().await;
+            world.start_workerd().await;
+        }
+    }
+    ask(4).await.problem(ErrorCode::RateLimited);
+    assert_eq!(world.provider.calls(), 3);
+}
+
+#[tokio::test]
+async fn rate_of_a_user_outlives_eviction() {
+    rate_of_user_outlives(Gone::Evicted).await;
+}
+
+#[tokio::test]
+async fn rate_of_a_user_outlives_a_restart() {
+    rate_of_user_outlives(Gone::Restarted).await;
 }
 
 #[tokio::test]

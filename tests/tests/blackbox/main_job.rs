@@ -75,7 +75,7 @@ async fn a_streamed_message_tells_its_whole_story() {
     world.provider.will(Script::pieces(["Good ", "morning", "."]));
 
     let stream = phone.stream(conversation, "Hello there").await;
-    assert_eq!(stream.header("cache-control"), Some("no-store"));
+    assert_eq!(stream.header("cache-control"), Some("no-store, no-transform"));
     assert!(stream.header("x-request-id").is_some());
     let events = stream.rest().await;
     let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();

@@ -15,6 +15,7 @@ use shared::{
         chat::{Message, SentMessage, TurnStatus},
     },
     id::Id,
+    provider::ContentPart,
 };
 
 /// The outbox tries again within half a minute; a slow machine gets more.
@@ -184,6 +185,10 @@ async fn the_worker_dies_in_the_middle_and_says_so_afterwards() {
     assert_eq!(text_of([&delta(&seen)].into_iter().chain(&rest)), state.text);
     assert_eq!(rest.last().unwrap().kind, "turn.interrupted");
 
+    // Whoever has the end has everything.
+    let end = rest.last().unwrap().id;
+    assert_eq!(phone.events_after(turn, end).send().await.status, 204);
+
     // One that holds ids which never became durable is told to start over: by the object that found the turn cut off, by
     // the one after it, and by the origin when nothing of the turn is left here.
     for start in ["the first", "the second", "one without storage"] {
@@ -204,6 +209,8 @@ async fn the_worker_dies_in_the_middle_and_says_so_afterwards() {
         assert_eq!(rest[0].data["text"], json!(state.text), "{start}");
         assert_eq!(rest[0].data["last_event_id"], json!(rest[0].id), "{start}");
         assert_eq!(rest[1].data["text"], json!(state.text), "{start}");
+        assert_eq!(rest[1].id, end, "{start}");
+        assert_eq!(phone.events_after(turn, end).send().await.status, 204, "{start}");
     }
 
     // And the conversation goes on.
@@ -224,6 +231,17 @@ async fn a_turn_without_a_word_is_interrupted_as_well() {
     world.start_workerd().await;
     let state = phone.persisted(turn).await;
     assert_eq!((state.status, state.text.as_str()), (TurnStatus::Interrupted, ""));
+    // The turn says what it is, however early it died: here, and at the origin.
+    for _ in 0..2 {
+        let events = phone.events(turn).events().await;
+        let kinds: Vec<_> = events.iter().map(|event| (event.id, event.kind.as_str())).collect();
+        assert_eq!(kinds, [(1, "turn.started"), (2, "turn.interrupted")]);
+        assert_eq!(events[0].data["user_message_id"], json!(state.user_message_id));
+        assert_eq!(events[0].data["assistant_message_id"], json!(state.assistant_message_id));
+        assert_eq!(events[0].data["model"], json!("fast"));
+        world.kill_workerd().await;
+        world.start_workerd_without_objects().await;
+    }
     let messages = phone.messages(conversation).await;
     assert_eq!((messages[0].content.as_str(), messages[1].status), ("Hello", TurnStatus::Interrupted));
 }
@@ -273,5 +291,108 @@ async fn a_key_sent_before_the_crash_is_the_same_turn_after_it() {
     world.start_workerd().await;
     let again: SentMessage = phone.message(conversation, &body).key("before-the-crash").send().await.json();
     assert_eq!((again.turn_id, again.status), (turn, TurnStatus::Interrupted));
+    assert_eq!(world.provider.calls(), 1);
+}
+
+#[tokio::test]
+async fn turn_that_cannot_be_read_holds_no_other_back() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let (one, other) = (phone.conversation().await, phone.conversation().await);
+    phone.say_and_persist(one, "Hello").await;
+    phone.say_and_persist(other, "Hello").await;
+    world.kill_origin().await;
+    let mut sent = Vec::new();
+    for conversation in [one, one, other] {
+        sent.push(phone.say(conversation, "Once more").await.turn_id);
+    }
+    world.kill_workerd().await;
+    // As a newer version may have written it, from which somebody went back to this one.
+    world.change_objects(&format!(
+        "UPDATE turns SET record = '{{\"of\":\"later\"}}' WHERE id = '{}'",
+        sent[0]
+    ));
+    world.start_origin().await;
+    world.start_workerd().await;
+    // The turn after it in the same conversation, and the one of another.
+    for turn in &sent[1..] {
+        phone.persisted(*turn).await;
+    }
+    assert_eq!(phone.messages(one).await.len(), 4);
+    assert!(
+        world
+            .edge_log()
+            .lines()
+            .iter()
+            .any(|line| line.contains(&format!("turn {}: it cannot be read", sent[0])))
+    );
+    // And the conversation goes on.
+    phone.say_and_persist(one, "Still there?").await;
+}
+
+#[tokio::test]
+async fn running_turn_that_cannot_be_read_leaves_the_others_to_be_recovered() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let mut turns = Vec::new();
+    for _ in 0..3 {
+        let conversation = phone.conversation().await;
+        let upcoming = world.provider.hand_over();
+        let (mut stream, call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+        turns.push((stream.expect("turn.started").await.turn_id(), stream, call));
+    }
+    world.kill_workerd().await;
+    world.change_objects(&format!("UPDATE turns SET record = '?' WHERE id = '{}'", turns[0].0));
+    world.start_workerd().await;
+    for (turn, _, _) in &turns[1..] {
+        assert_eq!(phone.persisted(*turn).await.status, TurnStatus::Interrupted);
+    }
+}
+
+#[tokio::test]
+async fn model_hears_what_the_origin_got_late_in_its_place() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    phone.say_and_persist(conversation, "One").await;
+    world.kill_origin().await;
+    let late = phone.say(conversation, "Two").await;
+    assert!(!late.persisted);
+    world.start_origin().await;
+    // Delivered after the one before it, whenever that is due again.
+    let three = phone.say(conversation, "Three").await;
+    let path = format!("/api/v1/chat/conversations/{conversation}");
+    let renamed = phone.client.ask(reqwest::Method::PATCH, &path).json(&json!({ "title": "Anew" }));
+    let _ = renamed.send().await.expect_status(200);
+    phone.say(conversation, "Four").await;
+    let asked = |messages: &[shared::provider::ChatMessage]| -> Vec<String> {
+        let texts = messages.iter().filter(|message| message.role == shared::provider::Role::User);
+        texts.flat_map(|message| &message.parts).map(|part| format!("{part:?}")).collect()
+    };
+    let heard = asked(&world.provider.received().pop().unwrap().request.messages);
+    let expected: Vec<_> = ["One", "Two", "Three", "Four"]
+        .map(|text| format!("{:?}", ContentPart::Text(text.to_owned())))
+        .into();
+    assert_eq!(heard, expected);
+    phone.persisted(three.turn_id).await;
+    phone.persisted(late.turn_id).await;
+    let seqs: Vec<_> = phone.messages(conversation).await.iter().map(|message| message.seq).collect();
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn equal_requests_that_the_origin_fails_get_one_answer() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    world.suspend_origin().await;
+    let ask = || phone.message(conversation, &content("Hello")).key("one-message").send();
+    let replies = futures_util::future::join_all((0..5).map(|_| ask())).await;
+    for reply in replies {
+        reply.problem(ErrorCode::OriginUnavailable);
+    }
+    world.resume_origin();
+    let sent: SentMessage = ask().await.expect_status(201).json();
+    phone.persisted(sent.turn_id).await;
     assert_eq!(world.provider.calls(), 1);
 }

@@ -117,10 +117,9 @@ async fn every_cursor_gets_exactly_the_rest() {
     let (turn, events) = finished(&phone, conversation).await;
     for after in 0..=events.len() {
         let id = events.get(after.wrapping_sub(1)).map_or(0, |event| event.id);
-        let by_query = phone.events_after(turn, id).stream().await.rest().await;
+        let by_query = phone.events_after(turn, id).events().await;
         assert_eq!(by_query, events[after..], "?after={id}");
-        let by_header =
-            phone.events(turn).header("Last-Event-ID", &id.to_string()).stream().await.rest().await;
+        let by_header = phone.events(turn).header("Last-Event-ID", &id.to_string()).events().await;
         assert_eq!(by_header, events[after..], "Last-Event-ID: {id}");
     }
     let all = phone.events(turn).stream().await.rest().await;
@@ -139,7 +138,7 @@ async fn the_same_cursor_is_served_after_a_restart() {
     world.kill_workerd().await;
     world.start_workerd().await;
     for after in 0..=events.len() {
-        let rest = phone.events_after(turn, after as u64).stream().await.rest().await;
+        let rest = phone.events_after(turn, after as u64).events().await;
         assert_eq!(rest, events[after..], "?after={after}");
     }
 }
@@ -180,7 +179,7 @@ async fn a_turn_whose_events_are_gone_is_served_from_the_origin() {
     let end = events.last().unwrap();
     for after in 0..=events.len() {
         // What this reader has, and then whatever it is sent: the same text, the same end, and no id twice.
-        let rest = phone.events_after(turn, after as u64).stream().await.rest().await;
+        let rest = phone.events_after(turn, after as u64).events().await;
         assert!(rest.iter().all(|event| event.id > after as u64), "?after={after}: {rest:?}");
         let whole: Vec<_> = events[..after].iter().chain(&rest).collect();
         assert_eq!(text_of(whole.iter().copied()), before.text, "?after={after}");
@@ -210,14 +209,102 @@ async fn a_reader_that_does_not_read_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn an_idle_stream_is_kept_open() {
-    let Running { world: _world, phone, turn, call, .. } = running(&["Once "]).await;
-    let url = phone.client.url(&format!("{}/events?after=2", turn_path(turn)));
+async fn stream_opens_at_once_and_is_kept_open() {
+    let world = World::setup().var("STREAM_PING_MS", "1000").start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let (mut stream, call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+    let turn = stream.expect("turn.started").await.turn_id();
+    let url = phone.client.url(&format!("{}/events?after=1", turn_path(turn)));
     let ask = reqwest::Client::builder().no_proxy().build().unwrap().get(url);
     let mut response = ask.bearer_auth(&phone.tokens.access_token).send().await.unwrap();
-    let piece = edgechat_tests::wait::bounded_by(Duration::from_mins(1), "a ping", response.chunk()).await;
-    assert_eq!(&piece.unwrap().unwrap()[..], shared::sse::PING);
+    let cache_control = response.headers()["cache-control"].to_str().unwrap();
+    assert!(cache_control.contains("no-store") && cache_control.contains("no-transform"), "{cache_control}");
+    // The model says nothing: what fills the buffers of a client comes all the same, and then a ping.
+    let expected = [&shared::sse::opening()[..], shared::sse::PING].concat();
+    let mut seen = Vec::new();
+    while seen.len() < expected.len() {
+        let piece = edgechat_tests::wait::bounded_by(Duration::from_mins(1), "a ping", response.chunk());
+        seen.extend_from_slice(&piece.await.unwrap().unwrap());
+    }
+    assert_eq!(seen[..expected.len()], expected);
     call.stop().await.unwrap();
+    assert_eq!(stream.rest().await.last().unwrap().kind, "turn.completed");
+}
+
+#[tokio::test]
+async fn cursor_of_an_ended_turn_gets_204_or_a_reset_whoever_serves_it() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    world.provider.will(Script::pieces(["Once ", "upon a time."]));
+    let (turn, events) = finished(&phone, conversation).await;
+    phone.persisted(turn).await;
+    let last = events.last().unwrap().id;
+    for place in ["the same process", "the next one", "the origin"] {
+        match place {
+            "the same process" => {}
+            "the next one" => {
+                world.kill_workerd().await;
+                world.start_workerd().await;
+            }
+            _ => {
+                world.kill_workerd().await;
+                world.start_workerd_without_objects().await;
+            }
+        }
+        let done = phone.events_after(turn, last).header("Accept", "text/event-stream").send().await;
+        assert_eq!((done.status, done.body.len()), (204, 0), "{place}");
+        let done = phone.events(turn).header("Last-Event-ID", &last.to_string()).send().await;
+        assert_eq!(done.status, 204, "{place}");
+        // Ids that were never given out.
+        for after in [last + 1, u64::MAX] {
+            let rest = phone.events_after(turn, after).events().await;
+            let kinds: Vec<_> = rest.iter().map(|event| event.kind.as_str()).collect();
+            assert_eq!(kinds, ["reset", "message.completed", "turn.completed"], "{place}");
+            assert_eq!((text_of(&rest).as_str(), rest[2].id), ("Once upon a time.", last), "{place}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn cursor_of_a_running_turn_that_was_never_given_out_is_reset() {
+    let Running { world: _world, phone, turn, mut call, .. } = running(&["Once ", "upon "]).await;
+    let mut stream = phone.events_after(turn, 1_000).stream().await;
+    let reset = stream.expect("reset").await;
+    assert_eq!(
+        (reset.id, &reset.data["text"], &reset.data["last_event_id"]),
+        (3, &json!("Once upon "), &json!(3))
+    );
+    call.say("a time.").await.unwrap();
+    let delta = stream.expect("message.delta").await;
+    assert_eq!((delta.id, &delta.data["text"]), (4, &json!("a time.")));
+    call.stop().await.unwrap();
+    assert_eq!(stream.rest().await.last().unwrap().kind, "turn.completed");
+}
+
+#[tokio::test]
+async fn readers_of_a_turn_are_bounded() {
+    const MOST: usize = 16;
+    let Running { world: _world, phone, turn, call, .. } = running(&["Once "]).await;
+    let mut readers = Vec::new();
+    while readers.len() < MOST {
+        let reply = phone.events(turn).try_stream().await;
+        // The reader that went away a moment ago may still be counted.
+        if let Ok(mut stream) = reply {
+            stream.expect("turn.started").await;
+            readers.push(stream);
+        }
+    }
+    let refused = phone.events(turn).send().await;
+    refused.problem(ErrorCode::RateLimited);
+    assert!(refused.header("retry-after").is_some());
+    call.stop().await.unwrap();
+    for reader in readers {
+        assert_eq!(reader.rest().await.last().unwrap().kind, "turn.completed");
+    }
+    assert_eq!(phone.events(turn).events().await.last().unwrap().kind, "turn.completed");
 }
 
 #[tokio::test]
@@ -284,6 +371,29 @@ async fn a_client_may_fetch_the_answer_later() {
     call.say("Later.").await.unwrap();
     call.stop().await.unwrap();
     assert_eq!(phone.persisted(turn.id).await.text, "Later.");
+}
+
+#[tokio::test]
+async fn respond_async_shows_the_words_as_they_come() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    // Also beside a header that asks for events: the client says what it does not wait for.
+    let ask = phone.message(conversation, &content("Hello")).header("Prefer", "respond-async");
+    let reply = ask.header("Accept", "text/event-stream, application/json").send().await.expect_status(202);
+    assert_eq!(reply.header("preference-applied"), Some("respond-async"));
+    let turn: Turn = reply.json();
+    let mut call = upcoming.arrives().await;
+    assert!(call.received().stream, "whoever follows sees the words as they come");
+    let mut stream = phone.events(turn.id).stream().await;
+    stream.expect("turn.started").await;
+    for word in ["Word ", "by ", "word."] {
+        call.say(word).await.unwrap();
+        assert_eq!(stream.delta().await, word);
+    }
+    call.stop().await.unwrap();
+    assert_eq!(stream.rest().await.last().unwrap().kind, "turn.completed");
 }
 
 #[tokio::test]

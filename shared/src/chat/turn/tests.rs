@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     api::{body, chat::SendMessage},
     auth::claims::MAX_TOKEN_BYTES,
+    chat::replay::Resume,
     http::accept::MAX_IDEMPOTENCY_KEY_CHARS,
 };
 
@@ -58,14 +59,19 @@ fn ids(bytes: &[u8]) -> Vec<u64> {
     text.lines().filter_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().unwrap()).collect()
 }
 
-/// What the origin makes of a delivery.
-fn stored(delivery: TurnDelivery) -> StoredTurn {
-    StoredTurn {
-        last_event_id: delivery.last_event_id,
-        error: delivery.error,
-        user_message: delivery.user_message,
-        assistant_message: delivery.assistant_message,
-        finished_at: delivery.finished_at,
+fn all(turn: &TurnState) -> &[u8] {
+    turn.log().read(0, usize::MAX)
+}
+
+/// What a reader gets that held every event up to `after` when the turn was cut off.
+fn resumed(turn: &TurnState, after: u64) -> Vec<u8> {
+    match turn.resume(after, false) {
+        Resume::From(mut bytes, cursor) => {
+            let log = turn.log();
+            bytes.extend_from_slice(log.read(log.offset_after(cursor), usize::MAX));
+            bytes
+        }
+        Resume::Complete => Vec::new(),
     }
 }
 
@@ -78,7 +84,7 @@ fn a_turn_that_completes_tells_all_in_order() {
     turn.mark_persisted();
     turn.close();
     turn.close();
-    let (bytes, last) = turn.log().read(0).unwrap();
+    let (bytes, last) = (all(&turn), turn.log().last_id());
     assert_eq!(
         names(bytes),
         ["turn.started", "message.delta", "message.delta", "message.completed", "turn.completed"]
@@ -118,7 +124,7 @@ fn every_other_end_is_named_truthfully(
     turn.hear(ModelEvent::TextDelta("too late".to_owned()));
     turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     turn.close();
-    let (bytes, _) = turn.log().read(0).unwrap();
+    let bytes = all(&turn);
     assert_eq!(names(bytes).last().unwrap(), name);
     assert!(!names(bytes).contains(&"message.completed".to_owned()));
     assert_eq!(turn.record().error.as_ref().map(|error| error.code), code);
@@ -164,10 +170,8 @@ fn a_restart_ends_a_running_turn_with_its_checkpoint() {
     assert_eq!(back.view().status, TurnStatus::Interrupted);
     assert_eq!(back.delivery().unwrap().assistant_message.content, "Hi you");
     back.close();
-    let (reset, cursor) = back.log().attach(4);
-    assert_eq!(names(&reset), ["reset"]);
-    assert_eq!(names(back.log().read(cursor).unwrap().0), ["turn.interrupted"]);
-    assert_eq!(back.log().attach(3), (Vec::new(), 3));
+    assert_eq!(names(&resumed(&back, 4)), ["reset", "turn.interrupted"]);
+    assert_eq!(names(&resumed(&back, 3)), ["turn.interrupted"]);
 }
 
 #[test]
@@ -179,34 +183,12 @@ fn every_start_after_the_restart_resets_who_holds_lost_words() {
     back.close();
     assert_eq!(back.record(), first.record());
     for after in [4, 5, 100_000] {
-        let (reset, cursor) = back.log().attach(after);
-        assert_eq!((names(&reset), ids(&reset)), (vec!["reset".to_owned()], vec![3]));
-        assert!(String::from_utf8_lossy(&reset).contains("\"text\":\"Hi you\""));
-        assert_eq!(names(back.log().read(cursor).unwrap().0), ["turn.interrupted"]);
+        let bytes = resumed(&back, after);
+        assert_eq!(names(&bytes), ["reset", "turn.interrupted"]);
+        assert_eq!(ids(&bytes), [3, 4]);
+        assert!(String::from_utf8_lossy(&bytes).contains("\"text\":\"Hi you\""));
     }
-    assert_eq!(back.log().attach(3), (Vec::new(), 3));
-}
-
-#[rstest]
-#[case::words(spoken(), 3)]
-#[case::none(begun(), 1)]
-fn a_stored_turn_that_was_cut_off_resets_who_holds_lost_words(
-    #[case] running: TurnState,
-    #[case] words_end: u64,
-) {
-    let frames = running.log().unsaved().unwrap().frames;
-    let delivery =
-        TurnState::restore(running.record().clone(), [(1, frames.as_str())], NOW).delivery().unwrap();
-    let stored = stored(delivery);
-    for after in [words_end + 1, words_end + 2, 100_000] {
-        let bytes = stored_events(&stored, after);
-        assert_eq!(
-            (names(&bytes), ids(&bytes)),
-            (["reset", "turn.interrupted"].map(str::to_owned).to_vec(), vec![words_end, words_end + 1],)
-        );
-    }
-    let bytes = stored_events(&stored, words_end);
-    assert_eq!(names(&bytes), ["turn.interrupted"]);
+    assert_eq!(names(&resumed(&back, 3)), ["turn.interrupted"]);
 }
 
 #[test]
@@ -216,12 +198,12 @@ fn a_restart_between_end_and_close_closes_once() {
     let (record, before) = (turn.record().clone(), turn.log().unsaved().unwrap().frames);
     turn.close();
     // No version stored the terminal event; should it be there, it is not told twice.
-    let after = String::from_utf8(turn.log().read(0).unwrap().0.to_vec()).unwrap();
+    let after = String::from_utf8(all(&turn).to_vec()).unwrap();
     for (frames, closed) in [(before, false), (after, true)] {
         let mut back = TurnState::restore(record.clone(), [(1, frames.as_str())], NOW);
         assert_eq!(back.is_closed(), closed);
         back.close();
-        assert_eq!(back.log().read(0), turn.log().read(0));
+        assert_eq!(all(&back), all(&turn));
     }
 }
 
@@ -233,7 +215,7 @@ fn the_whole_message_is_made_anew_from_the_record() {
     let stored = turn.log().unsaved().unwrap().frames;
     assert_eq!(names(stored.as_bytes()), ["turn.started", "message.delta", "message.delta"]);
     // An earlier version stored it.
-    let earlier = String::from_utf8(turn.log().read(0).unwrap().0.to_vec()).unwrap();
+    let earlier = String::from_utf8(all(&turn).to_vec()).unwrap();
     assert!(names(earlier.as_bytes()).contains(&"message.completed".to_owned()));
     let record = serde_json::to_string(turn.record()).unwrap();
     turn.close();
@@ -242,7 +224,7 @@ fn the_whole_message_is_made_anew_from_the_record() {
         let mut back = TurnState::restore(record, [(1, frames.as_str())], NOW);
         assert_eq!((back.log().unsaved(), back.delivery()), (None, turn.delivery()));
         back.close();
-        assert_eq!(back.log().read(0), turn.log().read(0));
+        assert_eq!(all(&back), all(&turn));
     }
 }
 
@@ -261,7 +243,7 @@ fn a_turn_whose_end_storage_does_not_take_was_interrupted() {
     let delivery = back.delivery().unwrap();
     assert!(delivery.assistant_message.is_plain());
     assert_eq!((delivery.status, delivery.finished_at), (TurnStatus::Interrupted, NOW));
-    assert_eq!(names(&back.log().attach(4).0), ["reset"]);
+    assert_eq!(names(&resumed(&back, 5)), ["reset", "turn.interrupted"]);
 }
 
 #[rstest]
@@ -286,27 +268,6 @@ fn the_longest_answer_is_whole() {
     assert!(!turn.is_too_long());
     turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     assert_eq!(turn.view().status, TurnStatus::Completed);
-}
-
-#[test]
-fn a_stored_turn_serves_every_cursor() {
-    let mut turn = spoken();
-    turn.hear(ModelEvent::Finish(FinishReason::Stop));
-    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
-    let stored = stored(turn.delivery().unwrap());
-    let served = |after| {
-        let bytes = stored_events(&stored, after);
-        (names(&bytes), ids(&bytes))
-    };
-    let end = ["reset", "message.completed", "turn.completed"].map(str::to_owned);
-    assert_eq!(served(0), ([&["turn.started".to_owned()], &end[..]].concat(), vec![1, 3, 4, 5]));
-    assert_eq!(served(1), (end.to_vec(), vec![3, 4, 5]));
-    assert_eq!(served(2), (end.to_vec(), vec![3, 4, 5]));
-    assert_eq!(served(3), (end[1..].to_vec(), vec![4, 5]));
-    assert_eq!(served(4), (end[2..].to_vec(), vec![5]));
-    assert_eq!(served(5), (vec![], vec![]));
-    assert_eq!(served(6), (end.to_vec(), vec![3, 4, 5]));
-    assert_eq!(stored_view(stored).text, "Hi you");
 }
 
 /// What Cloudflare's documentation of Durable Objects allows a string and a table row of their SQLite.

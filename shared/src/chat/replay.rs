@@ -1,0 +1,101 @@
+//! Where a reader of a turn goes on: after the last event it holds, whoever serves it and whatever died meanwhile.
+//!
+//! A reader that holds events which are not in the turn gets a `reset` to the text that holds, and goes on from there; one
+//! that holds everything of a turn that has ended gets nothing more. The ids of an ended turn never change.
+
+use std::borrow::Cow;
+
+use super::{
+    event::{self, Event, Reset},
+    turn::TurnState,
+};
+use crate::api::{
+    chat::{Turn, TurnStatus},
+    internal::StoredTurn,
+};
+
+/// Where a reader goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// It gets these bytes first (a `reset`, or none), then every event after this id.
+    From(Vec<u8>, u64),
+    /// It holds everything, and nothing follows.
+    Complete,
+}
+
+impl TurnState {
+    /// Finds where a reader goes on that holds every event up to `after`.
+    ///
+    /// After a restart that cut the turn off, the id of its end may have been the id of a word before, which is lost.
+    /// `is_end_sent` tells that some reader got the end: then who holds that id holds the end.
+    pub fn resume(&self, after: u64, is_end_sent: bool) -> Resume {
+        let log = self.log();
+        let is_interrupted = self.record().assistant_message.status == TurnStatus::Interrupted;
+        let holds_end = self.is_closed() && after == log.last_id() && (is_end_sent || !is_interrupted);
+        if holds_end {
+            return Resume::Complete;
+        }
+        let known = if is_interrupted { log.words_end() } else { log.last_id() };
+        if after <= known {
+            return Resume::From(Vec::new(), after);
+        }
+        let mut bytes = Vec::new();
+        write_reset(&mut bytes, &self.record().assistant_message.content, log.words_end());
+        Resume::From(bytes, log.words_end())
+    }
+}
+
+/// Writes the rest of a turn whose events have aged out, from what the origin stored, for a reader that holds every event
+/// up to `after`; `None` when that is everything. The words come once more as a `reset`, with the ids that the turn had.
+pub fn stored_events(stored: &StoredTurn, after: u64) -> Option<Vec<u8>> {
+    if after == stored.last_event_id {
+        return None;
+    }
+    let mut out = Vec::new();
+    let message = &stored.assistant_message;
+    let is_completed = message.status == TurnStatus::Completed;
+    let is_interrupted = message.status == TurnStatus::Interrupted;
+    let words_end = stored.last_event_id.saturating_sub(1 + u64::from(is_completed)).max(1);
+    let is_lost = after > if is_interrupted { words_end } else { stored.last_event_id };
+    if after == 0 {
+        let model = message.model.as_deref().unwrap_or_default();
+        event::started(&stored.user_message, message, model).write(&mut out, 1);
+    }
+    if is_lost || (after < words_end && words_end > 1) {
+        write_reset(&mut out, &message.content, words_end);
+    }
+    if is_completed && (is_lost || after <= words_end) {
+        Event::Message(message).write(&mut out, words_end + 1);
+    }
+    let usage = message.usage.unwrap_or_default();
+    let end = event::terminal(message.turn_id, message, stored.error.as_ref(), usage, true);
+    end.write(&mut out, stored.last_event_id);
+    Some(out)
+}
+
+fn write_reset(out: &mut Vec<u8>, text: &str, words_end: u64) {
+    Event::Reset(Reset { text: Cow::Borrowed(text), last_event_id: words_end }).write(out, words_end);
+}
+
+/// Makes the turn that clients see of a stored one.
+pub fn stored_view(stored: StoredTurn) -> Turn {
+    let StoredTurn { last_event_id, error, user_message, assistant_message, finished_at } = stored;
+    Turn {
+        id: assistant_message.turn_id,
+        conversation_id: assistant_message.conversation_id,
+        status: assistant_message.status,
+        model: assistant_message.model.unwrap_or_default(),
+        text: assistant_message.content,
+        last_event_id,
+        user_message_id: user_message.id,
+        assistant_message_id: assistant_message.id,
+        usage: assistant_message.usage,
+        error,
+        persisted: true,
+        created_at: user_message.created_at,
+        finished_at: Some(finished_at),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! Every reader of every turn ends with the turn's text, whatever it holds when it comes.
+
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+use crate::{
+    api::{chat::Part, internal::TurnDelivery},
+    chat::{
+        event::{DELTA, Delta},
+        turn::{Ending, TurnSpec},
+    },
+    id::Id,
+    provider::{FinishReason, ModelEvent, ProviderFailure, StreamEnd},
+    sse,
+    time::Timestamp,
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
+const ENDINGS: [Option<Ending>; 5] = [
+    None,
+    Some(Ending::Answered(StreamEnd::Completed(FinishReason::Stop))),
+    Some(Ending::Answered(StreamEnd::Incomplete)),
+    Some(Ending::Cancelled),
+    Some(Ending::Failed(ProviderFailure::Disconnected)),
+];
+
+fn id(n: u8) -> Id {
+    Id::new(NOW, [n; 10])
+}
+
+fn begun() -> TurnState {
+    TurnState::begin(TurnSpec {
+        turn_id: id(1),
+        user_id: id(2),
+        conversation_id: id(3),
+        user_message_id: id(4),
+        assistant_message_id: id(5),
+        last_seq: 0,
+        parent_id: None,
+        parts: vec![Part::Text { text: "Hello".to_owned() }],
+        model: "fast".to_owned(),
+        created_at: NOW,
+    })
+}
+
+fn said(words: &[String]) -> TurnState {
+    let mut turn = begun();
+    for word in words {
+        turn.hear(ModelEvent::TextDelta(word.clone()));
+    }
+    turn
+}
+
+/// A turn whose process died when storage had its events up to the checkpoint, as the next process ends it.
+fn interrupted(words: &[String]) -> TurnState {
+    let running = said(words);
+    let frames = running.log().unsaved().map(|segment| segment.frames);
+    let mut turn = TurnState::restore(running.record().clone(), frames.iter().map(|f| (1, f.as_str())), NOW);
+    turn.close();
+    turn
+}
+
+/// What the origin makes of a delivery.
+fn stored(delivery: TurnDelivery) -> StoredTurn {
+    StoredTurn {
+        last_event_id: delivery.last_event_id,
+        error: delivery.error,
+        user_message: delivery.user_message,
+        assistant_message: delivery.assistant_message,
+        finished_at: delivery.finished_at,
+    }
+}
+
+/// What a client knows of a turn.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Reader {
+    id: u64,
+    text: String,
+    kinds: Vec<String>,
+}
+
+impl Reader {
+    /// Takes events as a client does: each follows the one before, but for a `reset`, which says where it goes on.
+    fn take(&mut self, mut bytes: &[u8]) {
+        let mut decoder = sse::Decoder::new(1024 * 1024);
+        while let Some(frame) = decoder.read(&mut bytes).unwrap() {
+            let id: u64 = frame.id.parse().unwrap();
+            match &*frame.event {
+                "reset" => {
+                    let reset: Reset<'_> = serde_json::from_str(&frame.data).unwrap();
+                    assert_eq!(reset.last_event_id, id);
+                    self.text = reset.text.into_owned();
+                }
+                kind => {
+                    assert_eq!(id, self.id + 1, "{kind}");
+                    if kind == DELTA {
+                        self.text += &serde_json::from_str::<Delta<'_>>(&frame.data).unwrap().text;
+                    }
+                }
+            }
+            self.id = id;
+            self.kinds.push(frame.event.into_owned());
+        }
+    }
+
+    /// Reads a turn from where it is.
+    fn read(&mut self, turn: &TurnState, is_end_sent: bool) -> Resume {
+        let resume = turn.resume(self.id, is_end_sent);
+        if let Resume::From(first, cursor) = &resume {
+            self.take(first);
+            let log = turn.log();
+            assert_eq!(self.id, *cursor);
+            self.take(log.read(log.offset_after(*cursor), usize::MAX));
+        }
+        resume
+    }
+}
+
+fn words() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec("[a-c]{1,3}", 0..6)
+}
+
+proptest! {
+    #[test]
+    fn reader_at_any_cursor_ends_with_the_text(
+        words in words(), ending in prop::sample::select(&ENDINGS[..]), close: bool, held in 0usize..9,
+    ) {
+        let mut turn = said(&words);
+        if let Some(ending) = ending {
+            turn.end(ending, NOW);
+            if close { turn.close(); }
+        }
+        let log = turn.log();
+        let mut reader = Reader::default();
+        reader.take(log.read(0, log.offset_after(held as u64)));
+        // A cursor that was never given out, with text that nobody said.
+        if held as u64 > log.last_id() {
+            reader = Reader { id: held as u64, text: "?".to_owned(), kinds: Vec::new() };
+        }
+        let complete = turn.is_closed() && reader.id == log.last_id();
+        prop_assert_eq!(reader.read(&turn, false) == Resume::Complete, complete);
+        prop_assert_eq!((&reader.text, reader.id), (&turn.view().text, log.last_id()));
+        // And then nothing follows an end.
+        if turn.is_closed() {
+            prop_assert_eq!(reader.read(&turn, false), Resume::Complete);
+            prop_assert_eq!(reader.kinds.iter().filter(|kind| event::is_terminal(kind)).count() <= 1, true);
+        }
+    }
+
+    #[test]
+    fn reader_of_lost_words_is_reset(kept in words(), lost in words()) {
+        let all = [kept.clone(), lost].concat();
+        let turn = interrupted(&kept);
+        let before = said(&all);
+        for held in 0..=before.log().last_id() {
+            let mut reader = Reader::default();
+            reader.take(before.log().read(0, before.log().offset_after(held)));
+            // No reader of this process got the end yet.
+            reader.read(&turn, false);
+            prop_assert_eq!((&reader.text, reader.id), (&kept.concat(), turn.log().last_id()));
+            prop_assert_eq!(reader.kinds.last().unwrap(), "turn.interrupted");
+            prop_assert_eq!(reader.read(&turn, true), Resume::Complete);
+        }
+    }
+
+    #[test]
+    fn origin_serves_the_ids_of_the_object(
+        words in words(), ending in prop::sample::select(&ENDINGS[1..]), cut_off: bool,
+    ) {
+        let turn = if cut_off { interrupted(&words) } else {
+            let mut turn = said(&words);
+            turn.end(ending.unwrap(), NOW);
+            turn.close();
+            turn
+        };
+        let stored = stored(turn.delivery().unwrap());
+        let last = turn.log().last_id();
+        prop_assert_eq!(stored.last_event_id, last);
+        for held in 0..last + 3 {
+            let mut reader = Reader::default();
+            reader.take(turn.log().read(0, turn.log().offset_after(held)));
+            reader.id = held;
+            match stored_events(&stored, held) {
+                None => prop_assert_eq!(held, last),
+                Some(bytes) => reader.take(&bytes),
+            }
+            prop_assert_eq!((&reader.text, reader.id), (&turn.view().text, last));
+            prop_assert_eq!(stored_events(&stored, reader.id), None);
+        }
+    }
+}
+
+#[test]
+fn kill_before_the_first_checkpoint_keeps_turn_started() {
+    let running = begun();
+    let mut turn = TurnState::restore(running.record().clone(), [], NOW);
+    turn.close();
+    let mut reader = Reader::default();
+    reader.read(&turn, false);
+    assert_eq!(
+        (reader.kinds, reader.id),
+        (["turn.started", "turn.interrupted"].map(str::to_owned).to_vec(), 2)
+    );
+    // What the next process starts with has the same ids.
+    let frames = turn.log().unsaved().unwrap().frames;
+    let mut back = TurnState::restore(turn.record().clone(), [(1, frames.as_str())], NOW);
+    back.close();
+    assert_eq!(back.log().read(0, usize::MAX), turn.log().read(0, usize::MAX));
+}
+
+#[rstest]
+#[case::told(true, Resume::Complete)]
+#[case::not_told(false, Resume::From(reset("ab", 3), 3))]
+fn id_of_an_interruption_is_its_end_once_somebody_got_it(
+    #[case] is_end_sent: bool,
+    #[case] expected: Resume,
+) {
+    let turn = interrupted(&["a", "b"].map(str::to_owned));
+    assert_eq!(turn.log().last_id(), 4);
+    assert_eq!(turn.resume(4, is_end_sent), expected);
+    // Any later id is one of lost words.
+    assert_eq!(turn.resume(5, is_end_sent), Resume::From(reset("ab", 3), 3));
+}
+
+fn reset(text: &str, words_end: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_reset(&mut bytes, text, words_end);
+    bytes
+}
+
+#[test]
+fn stored_turn_serves_every_cursor() {
+    let mut turn = said(&["Hi ", "you"].map(str::to_owned));
+    turn.hear(ModelEvent::Finish(FinishReason::Stop));
+    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    let stored = stored(turn.delivery().unwrap());
+    let served = |after| {
+        let bytes = stored_events(&stored, after).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let fields = |name: &str| -> Vec<String> {
+            text.lines().filter_map(|line| line.strip_prefix(name)).map(str::to_owned).collect()
+        };
+        (fields("event: ").join(" "), fields("id: ").join(" "))
+    };
+    let is = |kinds: &str, ids: &str| (kinds.to_owned(), ids.to_owned());
+    assert_eq!(served(0), is("turn.started reset message.completed turn.completed", "1 3 4 5"));
+    assert_eq!(served(1), is("reset message.completed turn.completed", "3 4 5"));
+    assert_eq!(served(2), is("reset message.completed turn.completed", "3 4 5"));
+    assert_eq!(served(3), is("message.completed turn.completed", "4 5"));
+    assert_eq!(served(4), is("turn.completed", "5"));
+    assert_eq!(stored_events(&stored, 5), None);
+    assert_eq!(served(6), is("reset message.completed turn.completed", "3 4 5"));
+    assert_eq!(stored_view(stored).text, "Hi you");
+}
