@@ -167,9 +167,44 @@ pub fn begin_fetch(request: &web_sys::Request, signal: Option<&web_sys::AbortSig
     JsFuture::from(fetch(request, &init))
 }
 
+/// Cuts a request off when it is dropped, so that one that nobody waits for any more does not go on.
+pub struct AbortOnDrop(Option<web_sys::AbortController>);
+
+impl AbortOnDrop {
+    /// Watches over a request that is begun with its signal.
+    pub fn new() -> worker::Result<Self> {
+        Ok(Self(Some(web_sys::AbortController::new()?)))
+    }
+
+    /// The signal of the request.
+    pub fn signal(&self) -> Option<web_sys::AbortSignal> {
+        self.0.as_ref().map(web_sys::AbortController::signal)
+    }
+
+    /// The request is over: there is nothing to cut off.
+    pub fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(controller) = &self.0 {
+            controller.abort();
+        }
+    }
+}
+
 /// The answer to a request that was begun.
 pub async fn fetched(call: JsFuture) -> worker::Result<Response> {
     Ok(call.await?.dyn_into::<web_sys::Response>()?.into())
+}
+
+/// Whether the platform refused a call of a Durable Object because there are too many; to repeat it at once makes it worse.
+pub fn is_overload(error: &worker::Error) -> bool {
+    let worker::Error::UnknownJsError { original, .. } = error else { return false };
+    js_sys::Reflect::get(original, &JsValue::from_str("overloaded"))
+        .is_ok_and(|overloaded| overloaded.is_truthy())
 }
 
 fn cut_off() -> ApiError {

@@ -17,6 +17,8 @@ pub enum UserRoute {
     ConversationChanged(Id),
     /// From the front alone, on the internal path: a conversation was deleted at the origin.
     ConversationDeleted(Id),
+    /// Provokes a panic in the user object's Worker, where fault injection is on.
+    Panic,
 }
 
 /// Where a request goes.
@@ -69,6 +71,7 @@ pub fn front(method: &str, path: &str) -> Route {
     match segments.as_slice() {
         ["internal" | "metrics", ..] => Route::Absent,
         ["__fault", "panic"] => Route::Panic,
+        ["__fault", "panic", "user"] => Route::User(UserRoute::Panic),
         ["api", "v1", "chat", "conversations", id, "messages"] => match (method, Id::parse(id)) {
             ("POST", Some(id)) => Route::User(UserRoute::SendMessage(id)),
             ("POST", None) => Route::Absent,

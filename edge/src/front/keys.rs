@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// How long the origin may take.
-const PATIENCE_MS: u64 = 5_000;
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// The same while there is a key to go on with.
-const REFRESH_PATIENCE_MS: u64 = 1_500;
+const REFRESH_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How often a request looks whether somebody else's fetch has ended.
 const WAIT_MS: u64 = 20;
 /// After how many seconds a client may try again when no keys can be had.
@@ -57,8 +57,8 @@ pub(super) async fn find(front: &Front, kid: &str) -> Result<Option<VerifyingKey
             KeyLookup::Unavailable { retry_after_s } => return Err(unavailable(retry_after_s)),
             // A fetch belongs to the request that began it, so it cannot be awaited here.
             KeyLookup::Wait => Delay::from(Duration::from_millis(WAIT_MS)).await,
-            KeyLookup::Refresh => return fetch_key(front, kid, known, REFRESH_PATIENCE_MS).await,
-            KeyLookup::Fetch => return fetch_key(front, kid, known, PATIENCE_MS).await,
+            KeyLookup::Refresh => return fetch_key(front, kid, known, REFRESH_TIMEOUT).await,
+            KeyLookup::Fetch => return fetch_key(front, kid, known, TIMEOUT).await,
         }
     }
 }
@@ -68,10 +68,10 @@ async fn fetch_key(
     front: &Front,
     kid: &str,
     known: Option<VerifyingKey>,
-    patience_ms: u64,
+    timeout: Duration,
 ) -> Result<Option<VerifyingKey>, Failure> {
     let began = platform::now();
-    match fetch(front, patience_ms).await {
+    match fetch(front, timeout).await {
         Ok(by_id) => Ok(KEYS.with_borrow_mut(|keys| {
             let found = by_id.iter().find(|(id, _)| id == kid).map(|(_, key)| key.clone());
             let ids: Vec<_> = by_id.iter().map(|(id, _)| id.as_str()).collect();
@@ -91,27 +91,22 @@ async fn fetch_key(
     }
 }
 
-async fn fetch(front: &Front, patience_ms: u64) -> worker::Result<Vec<(String, VerifyingKey)>> {
+async fn fetch(front: &Front, timeout: Duration) -> worker::Result<Vec<(String, VerifyingKey)>> {
     let call = Call {
         method: "GET",
         path_and_query: JWKS_PATH,
         body: &[],
         request_id: &front.request_id,
         client_ip: "",
+        timeout,
     };
-    let answer = async {
-        let headers = Headers::new();
-        // Clients may keep the set for a while, and so may caches between here and the origin.
-        headers.set("Cache-Control", "no-cache")?;
-        let mut response = origin::send(&front.config, &call, headers).await?;
-        match response.status_code() {
-            200 => response.bytes().await,
-            status => Err(worker::Error::RustError(format!("the origin answered {status}"))),
-        }
+    let headers = Headers::new();
+    // Clients may keep the set for a while, and so may caches between here and the origin.
+    headers.set("Cache-Control", "no-cache")?;
+    let body = match origin::fetch(&front.config, &call, headers).await? {
+        (200, body) => body,
+        (status, _) => return Err(worker::Error::RustError(format!("the origin answered {status}"))),
     };
-    let body = platform::within(patience_ms, answer)
-        .await
-        .unwrap_or_else(|| Err(worker::Error::RustError("no answer in time".to_owned())))?;
     let set: JwkSet = serde_json::from_slice(&body)?;
     let mut by_id = Vec::with_capacity(set.keys.len());
     for jwk in &set.keys {

@@ -22,6 +22,9 @@ const BINDING: &str = "RATE_LIMITER";
 /// The limit of the binding, as it stands in `wrangler.toml`.
 const BINDING_LIMIT: FixedLimiter = FixedLimiter { limit: 100, span_ms: 60_000 };
 
+/// How long the platform's limiter may take; later than that, it does not count.
+const BINDING_TIMEOUT_MS: u64 = 500;
+
 thread_local! {
     static LIMITER: RefCell<Option<IpLimiter>> = const { RefCell::new(None) };
     /// Where this isolate begins among the binding's keys of a client: many isolates with one request each do not all
@@ -47,8 +50,9 @@ pub(super) async fn check(front: &Front) -> Result<(), Failure> {
     let count = u32::try_from(limit.limit.saturating_sub(limit.remaining)).unwrap_or_default();
     let shares = BINDING_LIMIT.shares(FixedWindow::new(requests, window_ms));
     let share = FIRST_SHARE.with(|first| first.wrapping_add(count)) % shares;
-    match platform_limiter.limit(format!("{key} {share}")).await {
-        Ok(outcome) if !outcome.success => {
+    let asked = platform_limiter.limit(format!("{key} {share}"));
+    match platform::within(BINDING_TIMEOUT_MS, asked).await {
+        Some(Ok(outcome)) if !outcome.success => {
             let window_s = u64::from(window_ms / 1_000);
             Err(ApiError::from(ErrorCode::RateLimited).retry_after(window_s).into())
         }

@@ -76,6 +76,7 @@ impl Front {
         let url = request.url()?;
         let path = url.path().to_owned();
         match routes::front(method, &path) {
+            Route::User(UserRoute::Panic) if !self.config.fault_injection => Err(ErrorCode::NotFound.into()),
             Route::User(route) => {
                 let verified = token::verified(self, &request).await?;
                 self.serve_user(route, &request, &url, &verified).await
@@ -113,13 +114,13 @@ impl Front {
         verified: &token::Verified,
     ) -> Result<Response, Failure> {
         let UserRoute::TurnEvents(turn) = route else {
-            return proxy::to_user(self, request, url, verified).await;
+            return proxy::to_user(self, request, url, verified, route).await;
         };
         let (user, cursor) = (verified.claims.sub, user::event_cursor(request)?);
         if ended::is_complete(user, turn, cursor) {
             return Ok(user::nothing_follows());
         }
-        let response = proxy::to_user(self, request, url, verified).await?;
+        let response = proxy::to_user(self, request, url, verified, route).await?;
         if response.status_code() == 204 {
             ended::record(user, turn, cursor);
         }

@@ -1,5 +1,7 @@
 //! On to the user object or the origin. Bodies stream through; only what is named here passes.
 
+use std::time::Duration;
+
 use shared::api::{ApiError, ErrorCode, body};
 use shared::http::headers::{IDEMPOTENCY_KEY, X_REQUEST_ID};
 use worker::{Headers, Request, Response, Url};
@@ -29,8 +31,15 @@ const TO_ORIGIN: [&str; 9] = [
 ];
 /// Headers of a client that the user object sees.
 const TO_USER: [&str; 5] = ["Accept", "Content-Type", IDEMPOTENCY_KEY, "Last-Event-ID", "Prefer"];
-/// After how many seconds a client may try again when the origin is down.
-const ORIGIN_RETRY_S: u64 = 2;
+/// How long the user object may take to the head of an answer: it may ask the origin twice before it has one.
+const USER_TIMEOUT_MS: u64 = 30_000;
+/// The same for a message, whose answer may come in one piece after the ten minutes that a model may take.
+const ANSWER_TIMEOUT_MS: u64 = 660_000;
+/// After how many seconds a client may try again when the user object's Worker was reset or is overloaded.
+const USER_RETRY_S: u64 = 1;
+/// How long the origin may be silent: longer than any of its stores' deadlines, and no longer than the phone's HTTP libraries
+/// with the least patience wait.
+const ORIGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Hands a request to the user's object, and its answer back as it comes.
 pub(super) async fn to_user(
@@ -38,6 +47,7 @@ pub(super) async fn to_user(
     request: &Request,
     url: &Url,
     verified: &Verified,
+    route: UserRoute,
 ) -> Result<Response, Failure> {
     let declared = request.headers().get("Content-Length")?.and_then(|length| length.parse::<usize>().ok());
     if platform::takes_body(request) && declared.is_some_and(|length| length > body::MAX_BODY_BYTES) {
@@ -49,7 +59,11 @@ pub(super) async fn to_user(
         headers.set("Content-Length", &length.to_string())?;
     }
     let body = request.inner().body().filter(|_| platform::takes_body(request)).map(Into::into);
-    fetch_user(front, url.as_str(), request.method().as_ref(), headers, body, verified).await
+    let timeout_ms = match route {
+        UserRoute::SendMessage(_) => ANSWER_TIMEOUT_MS,
+        _ => USER_TIMEOUT_MS,
+    };
+    fetch_user(front, url.as_str(), request.method().as_ref(), headers, body, verified, timeout_ms).await
 }
 
 /// Tells the user's object what changed.
@@ -63,10 +77,12 @@ pub(super) async fn tell_user(
         return Ok(());
     };
     url.set_path(&path);
-    fetch_user(front, url.as_str(), "POST", Headers::new(), None, verified).await?;
+    fetch_user(front, url.as_str(), "POST", Headers::new(), None, verified, USER_TIMEOUT_MS).await?;
     Ok(())
 }
 
+/// Calls the user's object. A call without a body is repeated once when the object's Worker was reset under it; with one, the
+/// client knows better than we whether to send it again.
 async fn fetch_user(
     front: &Front,
     url: &str,
@@ -74,6 +90,7 @@ async fn fetch_user(
     headers: Headers,
     body: Option<wasm_bindgen::JsValue>,
     verified: &Verified,
+    timeout_ms: u64,
 ) -> Result<Response, Failure> {
     let identity = Identity {
         user_id: verified.claims.sub,
@@ -85,10 +102,29 @@ async fn fetch_user(
     };
     headers.set(IDENTITY, &serde_json::to_string(&identity).map_err(worker::Error::from)?)?;
     headers.set(X_REQUEST_ID, &front.request_id)?;
-    let request = platform::outbound(url, method, &headers, body)?;
     let users = front.env.durable_object(USERS)?;
-    let stub = users.id_from_name(&identity.user_id.to_string())?.get_stub()?;
-    Ok(stub.fetch_with_request(request.into()).await?)
+    let id = users.id_from_name(&identity.user_id.to_string())?;
+    let mut may_repeat = body.is_none();
+    loop {
+        let request = platform::outbound(url, method, &headers, body.clone())?;
+        // A stub whose object was reset goes on failing: each call gets its own.
+        let stub = id.get_stub()?;
+        let why = match platform::within(timeout_ms, stub.fetch_with_request(request.into())).await {
+            Some(Ok(response)) => return Ok(response),
+            Some(Err(error)) => {
+                let overloaded = platform::is_overload(&error);
+                if may_repeat && !overloaded {
+                    may_repeat = false;
+                    worker::console_warn!("request {}: the user object: {error}; again", front.request_id);
+                    continue;
+                }
+                error.to_string()
+            }
+            None => format!("no answer in {timeout_ms} ms"),
+        };
+        worker::console_error!("request {}: the user object: {why}", front.request_id);
+        return Err(ApiError::from(ErrorCode::Overloaded).retry_after(USER_RETRY_S).into());
+    }
 }
 
 /// Hands a request to the origin, and its answer back as it comes.
@@ -106,10 +142,11 @@ pub(super) async fn to_origin(
         body: &body,
         request_id: &front.request_id,
         client_ip: &front.client_ip,
+        timeout: ORIGIN_TIMEOUT,
     };
-    origin::send(&front.config, &call, headers).await.map_err(|error| {
-        worker::console_error!("request {}: the origin cannot be reached: {error}", front.request_id);
-        Failure::Told(ApiError::from(ErrorCode::OriginUnavailable).retry_after(ORIGIN_RETRY_S))
+    origin::forward(&front.config, &call, headers).await.map_err(|error| {
+        worker::console_error!("request {}: {error}", front.request_id);
+        Failure::Told(origin::unavailable())
     })
 }
 

@@ -1,7 +1,7 @@
 //! What conversations look like here: their newest messages, cached from the origin and grown by the turns that ran here.
 //! While the origin is down, what is cached goes on being used.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use shared::{
     api::{
@@ -13,7 +13,7 @@ use shared::{
     limits::memory as limits,
     time::{SECOND_MS, Timestamp},
 };
-use worker::{Headers, Response, Result};
+use worker::{Headers, Result};
 
 use super::{
     Identity, User,
@@ -33,11 +33,7 @@ const OUTDATED: Timestamp = Timestamp::from_millis(0);
 /// Conversations kept in memory.
 const IN_MEMORY: usize = 8;
 /// How long the origin may take for an answer: less than the 10 s that OkHttp waits for a first byte.
-const ORIGIN_PATIENCE_MS: u64 = 8_000;
-/// Bytes of an error's body that are looked at.
-const PROBLEM_BYTES: usize = 16 * 1024;
-/// After how many seconds a client may try again when the origin is down.
-const ORIGIN_RETRY_S: u64 = 2;
+const ORIGIN_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The contexts in memory.
 #[derive(Default)]
@@ -81,15 +77,16 @@ impl User {
             }
             // Something changed while the origin was asked, and its answer may be of before.
             Ok(context) => Ok(self.put_in_memory(OUTDATED, now, context)?),
+            // Only the origin's own word that it is gone lets go of it.
+            Err(Failure::Told(error)) if error.code == ErrorCode::NotFound => {
+                self.forget_context(conversation)?;
+                Err(error.into())
+            }
             Err(Failure::Told(error)) if error.code == ErrorCode::OriginUnavailable => {
                 let usable = self.contexts.borrow().cached.contains_key(&conversation);
                 if usable { Ok(()) } else { Err(error.into()) }
             }
-            Err(Failure::Told(error)) => {
-                self.forget_context(conversation)?;
-                Err(error.into())
-            }
-            Err(broken) => Err(broken),
+            Err(error) => Err(error),
         }
     }
 
@@ -185,50 +182,31 @@ impl User {
             body: &[],
             request_id,
             client_ip: &identity.client_ip,
+            timeout: ORIGIN_TIMEOUT,
         };
         let headers = Headers::new();
         headers.set("Authorization", &format!("Bearer {}", identity.token))?;
-        let answer = async {
-            let mut response = origin::send(&config, &call, headers).await?;
-            let status = response.status_code();
-            let body = if status == 200 {
-                response.bytes().await?
-            } else {
-                platform::read_some(&mut response, PROBLEM_BYTES).await
-            };
-            Ok::<_, worker::Error>((status, body))
-        };
-        let unavailable = || {
-            self.sessions.borrow_mut().unanswered(now);
-            Failure::Told(
-                shared::api::ApiError::from(ErrorCode::OriginUnavailable).retry_after(ORIGIN_RETRY_S),
-            )
-        };
-        match platform::within(ORIGIN_PATIENCE_MS, answer).await {
-            Some(Ok((200, body))) => {
+        let why = match origin::fetch(&config, &call, headers).await {
+            Ok((200, body)) => {
                 self.sessions.borrow_mut().heard(identity.session_id, true, now);
-                serde_json::from_slice(&body).map_err(|error| Failure::Broken(worker::Error::from(error)))
+                return serde_json::from_slice(&body)
+                    .map_err(|error| Failure::Broken(worker::Error::from(error)));
             }
-            Some(Ok((401 | 403 | 404, body))) => {
-                let code = told(&body);
-                if code == ErrorCode::SessionEnded {
-                    self.sessions.borrow_mut().heard(identity.session_id, false, now);
+            Ok((status, body)) => match problem_code(&body) {
+                // The origin's word about this user or this object; all else is trouble between the parts.
+                Some(code) if matches!(status, 401 | 404) && code.status() == status => {
+                    if code == ErrorCode::SessionEnded {
+                        self.sessions.borrow_mut().heard(identity.session_id, false, now);
+                    }
+                    return Err(code.into());
                 }
-                Err(code.into())
-            }
-            Some(Ok((status, _))) => {
-                worker::console_error!("request {request_id}: the origin answered {status} to GET {path}");
-                Err(unavailable())
-            }
-            Some(Err(error)) => {
-                worker::console_error!("request {request_id}: the origin cannot be reached: {error}");
-                Err(unavailable())
-            }
-            None => {
-                worker::console_error!("request {request_id}: the origin did not answer GET {path} in time");
-                Err(unavailable())
-            }
-        }
+                _ => format!("the origin answered {status}"),
+            },
+            Err(error) => error.to_string(),
+        };
+        worker::console_error!("request {request_id}: GET {path}: {why}");
+        self.sessions.borrow_mut().unanswered(now);
+        Err(origin::unavailable().into())
     }
 }
 
@@ -236,15 +214,7 @@ fn bytes_of(context: &ConversationContext) -> usize {
     context.messages.iter().map(|message| message.content_bytes() + message.content.len()).sum()
 }
 
-/// The code of the origin's problem, for the client.
-fn told(body: &[u8]) -> ErrorCode {
-    serde_json::from_slice::<Problem>(body).map_or(ErrorCode::NotFound, |problem| problem.code)
-}
-
-/// Frees what a response still holds.
-pub(super) fn discard(response: &Response) {
-    if let worker::ResponseBody::Stream(body) = response.body() {
-        // Nobody waits for the rest, and a body that is neither read nor cancelled keeps its connection.
-        let _ = body.cancel();
-    }
+/// The code of the origin's problem, if this is one.
+fn problem_code(body: &[u8]) -> Option<ErrorCode> {
+    serde_json::from_slice::<Problem>(body).ok().map(|problem| problem.code)
 }

@@ -165,6 +165,7 @@ impl User {
                 self.forget_conversation(conversation)?;
                 Ok(Response::empty()?)
             }
+            UserRoute::Panic => provoke(self.config()?.fault_injection),
         }
     }
 
@@ -265,6 +266,15 @@ impl User {
         body.extend_from_slice(&events);
         Ok(reply::events(&[("Location", &turn_location(turn))])?.fixed(body))
     }
+}
+
+#[expect(clippy::panic, reason = "a test sees that the front answers for an object that was reset")]
+fn provoke(is_on: bool) -> std::result::Result<Response, Failure> {
+    if !is_on {
+        return Err(ErrorCode::NotFound.into());
+    }
+    worker::console_error!("the user object panics: provoked by FAULT_INJECTION");
+    panic!("provoked by FAULT_INJECTION")
 }
 
 /// A turn's events from a reader on.

@@ -1,6 +1,6 @@
 //! From a turn's end to the origin, until the origin has it. One alarm is heartbeat, watchdog and retry.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use shared::{
     api::internal::{DeliveryReceipt, MAX_DELIVERY_AGE_MS, TURNS_PATH, TurnDelivery},
@@ -13,7 +13,7 @@ use shared::{
 };
 use worker::{Headers, Result};
 
-use super::{User, cell::TurnCell, context::discard, store::StoredTurnRow};
+use super::{User, cell::TurnCell, store::StoredTurnRow};
 use crate::{
     origin::{self, Call},
     platform,
@@ -21,6 +21,8 @@ use crate::{
 
 /// How long a retried delivery may take.
 const RETRY_PATIENCE_MS: i64 = 10 * SECOND_MS;
+/// The same of any delivery; the first has less.
+const DELIVERY_TIMEOUT: Duration = Duration::from_millis(RETRY_PATIENCE_MS.unsigned_abs());
 
 /// How long a delivery waits whose turn cannot be read: for a version that can.
 const UNREADABLE_RETRY_MS: i64 = 600 * SECOND_MS;
@@ -178,17 +180,21 @@ impl User {
     async fn post(&self, delivery: &TurnDelivery, token: &str, request_id: &str) -> Result<Answer> {
         let config = self.config()?;
         let body = serde_json::to_vec(delivery)?;
-        let call =
-            Call { method: "POST", path_and_query: TURNS_PATH, body: &body, request_id, client_ip: "" };
+        let call = Call {
+            method: "POST",
+            path_and_query: TURNS_PATH,
+            body: &body,
+            request_id,
+            client_ip: "",
+            timeout: DELIVERY_TIMEOUT,
+        };
         let headers = Headers::new();
         headers.set("Content-Type", "application/json")?;
         headers.set("Authorization", &format!("Bearer {token}"))?;
-        let mut response = origin::send(&config, &call, headers).await?;
-        if response.status_code() != 200 {
-            discard(&response);
-            return Ok(Answer::Status(response.status_code()));
-        }
-        Ok(Answer::Receipt(serde_json::from_slice(&response.bytes().await?)?))
+        Ok(match origin::fetch(&config, &call, headers).await? {
+            (200, receipt) => Answer::Receipt(serde_json::from_slice(&receipt)?),
+            (status, _) => Answer::Status(status),
+        })
     }
 
     /// After a start: turns that storage holds as running were cut off. Each ends as interrupted and is delivered. One that

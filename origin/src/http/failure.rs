@@ -9,7 +9,7 @@ use axum::{
 };
 use shared::{
     api::{ApiError, ErrorCode},
-    auth::TokenError,
+    auth::{TokenError, edge::SignatureError},
 };
 
 use crate::store::StoreError;
@@ -26,6 +26,8 @@ pub enum Failure {
     Client(ApiError),
     /// A token that lets nobody in; the reason is for the log.
     Token(TokenError),
+    /// A signature that is not the Worker's. The caller is told 403 and, in a header for the Worker, the reason.
+    Signature(SignatureError),
     /// A store's failure; the client learns that there is one, the log which.
     Store(StoreError),
     /// A mistake of ours; for the log alone.
@@ -41,6 +43,7 @@ impl Failure {
             }
             Self::Client(error) => error.clone(),
             Self::Token(error) => (*error).into(),
+            Self::Signature(_) => ErrorCode::Forbidden.into(),
             Self::Store(StoreError::Unavailable(_) | StoreError::Refused(_) | StoreError::Timeout) => {
                 ApiError::from(ErrorCode::StoreUnavailable).retry_after(STORE_RETRY_S)
             }
@@ -57,6 +60,7 @@ impl Failure {
         match self {
             Self::Client(_) | Self::Token(TokenError::Missing | TokenError::Expired) => None,
             Self::Token(error) => Some(error.to_string().into()),
+            Self::Signature(error) => Some(error.to_string().into()),
             Self::Store(error) => Some(error.to_string().into()),
             Self::Internal(reason) => Some(reason.into()),
         }
@@ -78,6 +82,12 @@ impl From<ApiError> for Failure {
 impl From<TokenError> for Failure {
     fn from(error: TokenError) -> Self {
         Self::Token(error)
+    }
+}
+
+impl From<SignatureError> for Failure {
+    fn from(error: SignatureError) -> Self {
+        Self::Signature(error)
     }
 }
 

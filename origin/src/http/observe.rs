@@ -16,7 +16,10 @@ use axum::{
 };
 use shared::{
     api::{ApiError, ErrorCode, error::PROBLEM_CONTENT_TYPE},
-    http::{headers::X_REQUEST_ID, request_id},
+    http::{
+        headers::{SIGNATURE_ERROR, X_REQUEST_ID},
+        request_id,
+    },
 };
 use tracing::Instrument as _;
 
@@ -40,7 +43,8 @@ pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Re
     let status = response.status().as_u16();
     let latency_ms = app.clock.elapsed().saturating_sub(started).as_secs_f64() * 1_000.0;
     let code = code.map(ErrorCode::as_str);
-    if status >= 500 {
+    // A wrong signature is our own parts' trouble, whatever the caller is told.
+    if status >= 500 || response.headers().contains_key(SIGNATURE_ERROR) {
         tracing::error!(request_id = id, %method, route, status, latency_ms, code, reason, "request");
     } else {
         tracing::info!(request_id = id, %method, route, status, latency_ms, code, reason, "request");
@@ -58,8 +62,16 @@ fn render(response: Response, request_id: &str) -> (Response, Option<ErrorCode>,
         None if has_json_body(&response) => return (response, None, None),
         None => (Failure::from(of_status(response.status())).to_api_error(), None),
     };
+    let signature_error = match response.extensions().get::<Arc<Failure>>().map(AsRef::as_ref) {
+        Some(Failure::Signature(error)) => HeaderValue::try_from(error.to_string()).ok(),
+        _ => None,
+    };
     let code = error.code;
-    (problem(&error, &response, request_id), Some(code), reason)
+    let mut rendered = problem(&error, &response, request_id);
+    if let Some(reason) = signature_error {
+        rendered.headers_mut().insert(SIGNATURE_ERROR, reason);
+    }
+    (rendered, Some(code), reason)
 }
 
 /// The error that the framework's own refusals mean: an unknown path, a wrong method, a timeout.

@@ -11,8 +11,8 @@ use axum::{
     response::Response,
 };
 use shared::{
-    api::{ApiError, ErrorCode, body::MAX_BODY_BYTES},
-    auth::edge::{EdgeKeys, MAX_SKEW_S, RequestHead, Signed, sha256},
+    api::body::MAX_BODY_BYTES,
+    auth::edge::{EdgeKeys, MAX_SKEW_S, RequestHead, SignatureError, Signed, sha256},
     http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
     time::SECOND_MS,
 };
@@ -44,7 +44,7 @@ impl FromRequestParts<App> for ClientIp {
 /// The layer of routes that only the Worker may call.
 pub async fn require(State(app): State<App>, request: Request, next: Next) -> Result<Response, Failure> {
     if !request.headers().contains_key(SIGNATURE) {
-        return Err(ErrorCode::Forbidden.into());
+        return Err(SignatureError::Missing.into());
     }
     Ok(next.run(verify(&app, request, MAX_INTERNAL_BODY_BYTES).await?).await)
 }
@@ -55,7 +55,7 @@ pub async fn accept(State(app): State<App>, mut request: Request, next: Next) ->
         return Ok(next.run(verify(&app, request, MAX_BODY_BYTES).await?).await);
     }
     if app.config.process.environment == Environment::Production {
-        return Err(ErrorCode::Forbidden.into());
+        return Err(SignatureError::Missing.into());
     }
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_canonical());
     request.extensions_mut().insert(ClientIp(peer.map_or_else(String::new, |ip: IpAddr| ip.to_string())));
@@ -68,10 +68,10 @@ async fn verify(app: &App, request: Request, body_limit: usize) -> Result<Reques
     let signed = verify_head(app, &parts)?;
     let body = body::read(body, body_limit).await?;
     if sha256(&body) != signed.body_sha256 {
-        return Err(refused("the body is not the one that was signed"));
+        return Err(SignatureError::OtherBody.into());
     }
     if !is_first(app, &signed).await {
-        return Err(refused("the nonce was seen before"));
+        return Err(SignatureError::Replayed.into());
     }
     let client_ip = header(&parts.headers, CLIENT_IP).to_owned();
     parts.extensions.insert(ClientIp(client_ip));
@@ -79,15 +79,14 @@ async fn verify(app: &App, request: Request, body_limit: usize) -> Result<Reques
 }
 
 fn verify_head(app: &App, parts: &Parts) -> Result<Signed, Failure> {
-    let keys: &EdgeKeys = app.config.edge_keys.as_ref().ok_or_else(|| refused("EDGE_KEYS is not set"))?;
+    let keys: &EdgeKeys = app.config.edge_keys.as_ref().ok_or(SignatureError::NoKeys)?;
     let head = RequestHead {
         method: parts.method.as_str(),
         path_and_query: parts.uri.path_and_query().map_or("/", |path_and_query| path_and_query.as_str()),
         request_id: header(&parts.headers, X_REQUEST_ID),
         client_ip: header(&parts.headers, CLIENT_IP),
     };
-    keys.verify(&head, header(&parts.headers, SIGNATURE), app.clock.now())
-        .map_err(|error| refused(&error.to_string()))
+    Ok(keys.verify(&head, header(&parts.headers, SIGNATURE), app.clock.now())?)
 }
 
 /// Whether the nonce is new. A store that does not answer stops nobody: the signature itself is good, and is so for half a
@@ -103,10 +102,4 @@ async fn is_first(app: &App, signed: &Signed) -> bool {
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-/// A client learns nothing about why; the log does.
-fn refused(reason: &str) -> Failure {
-    tracing::warn!(reason, "a signature was refused");
-    Failure::Client(ApiError::from(ErrorCode::Forbidden))
 }

@@ -10,7 +10,7 @@ use shared::{
         usage::Usage,
     },
     auth::edge::{EdgeRequest, sha256},
-    http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
+    http::headers::{CLIENT_IP, SIGNATURE, SIGNATURE_ERROR, X_REQUEST_ID},
     id::Id,
     time::DAY_MS,
 };
@@ -282,19 +282,23 @@ async fn only_a_good_signature_gets_in_and_only_once() {
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
     let turn = delivery(&world, &ada, conversation, 0);
-    let refused = problem(403, "forbidden");
-    assert_eq!(world.send(call(&ada, &turn)).await.problem(), refused);
+    let assert_refused = async |call: Call, why: &str| {
+        let answer = world.send(call).await;
+        assert_eq!(answer.problem(), problem(403, "forbidden"), "{why}");
+        assert!(answer.header(SIGNATURE_ERROR).contains(why), "{}", answer.header(SIGNATURE_ERROR));
+    };
+    assert_refused(call(&ada, &turn), "not signed").await;
 
     let good = world.sign(call(&ada, &turn), "203.0.113.7");
     assert_eq!(world.send(good.clone()).await.status, 200);
-    assert_eq!(world.send(good.clone()).await.problem(), refused, "the same nonce");
+    assert_refused(good.clone(), "nonce was used before").await;
     let later = world.sign(call(&ada, &turn), "203.0.113.7");
     world.clock.advance(32_000);
-    assert_eq!(world.send(later).await.problem(), refused, "too old");
+    assert_refused(later, "-32 s").await;
 
     let signed = world.sign(call(&ada, &turn), "203.0.113.7");
     let other_body = signed.clone().json(&json!({}));
-    assert_eq!(world.send(other_body).await.problem(), refused, "another body");
+    assert_refused(other_body, "body").await;
     let request = EdgeRequest {
         method: "POST",
         path_and_query: TURNS_PATH,
@@ -308,7 +312,7 @@ async fn only_a_good_signature_gets_in_and_only_once() {
         .header(X_REQUEST_ID, "r1")
         .header(CLIENT_IP, "203.0.113.7")
         .header(SIGNATURE, &signature);
-    assert_eq!(world.send(forged).await.problem(), refused, "another key");
+    assert_refused(forged, "no key").await;
     let public = Call::get("/api/v1/auth/me").token(&ada.access).header(SIGNATURE, "v1;nonsense");
-    assert_eq!(world.send(public).await.problem(), refused, "a wrong one is refused everywhere");
+    assert_refused(public, "malformed").await;
 }

@@ -86,18 +86,35 @@ pub struct Signed {
     pub body_sha256: [u8; 32],
 }
 
-/// Why a signature is refused.
+/// Why a signature is refused. Each text is plain ASCII: it goes back to the Worker in [`SIGNATURE_ERROR`] and into both logs.
+///
+/// [`SIGNATURE_ERROR`]: crate::http::headers::SIGNATURE_ERROR
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
+    /// There is none.
+    #[error("the request is not signed")]
+    Missing,
+    /// The origin has no key to verify with.
+    #[error("the origin has no EDGE_KEYS")]
+    NoKeys,
     /// The header is not one of ours.
-    #[error("malformed signature header")]
+    #[error("the signature header is malformed")]
     Malformed,
     /// No key made this signature for this request.
-    #[error("signature does not match")]
+    #[error("no key of EDGE_KEYS made the signature")]
     Mismatch,
     /// It was made more than [`MAX_SKEW_S`] ago, or as far in the future.
-    #[error("signature too old or from the future")]
-    Stale,
+    #[error("the Worker's clock is {skew_s} s from the origin's, more than {MAX_SKEW_S} s")]
+    Stale {
+        /// Seconds from the origin's clock to the Worker's; negative when the Worker's is behind, or the request took so long.
+        skew_s: i64,
+    },
+    /// The body is not the one that was signed.
+    #[error("the body is not the one that was signed")]
+    OtherBody,
+    /// Its nonce was used before.
+    #[error("the nonce was used before")]
+    Replayed,
 }
 
 impl EdgeKeys {
@@ -145,8 +162,9 @@ impl EdgeKeys {
         if !matches {
             return Err(SignatureError::Mismatch);
         }
-        if now.as_secs().abs_diff(created_s) > MAX_SKEW_S.unsigned_abs() {
-            return Err(SignatureError::Stale);
+        let skew_s = created_s.saturating_sub(now.as_secs());
+        if skew_s.unsigned_abs() > MAX_SKEW_S.unsigned_abs() {
+            return Err(SignatureError::Stale { skew_s });
         }
         let created = Timestamp::from_millis(created_s.saturating_mul(SECOND_MS));
         Ok(Signed { nonce: nonce.to_owned(), created, body_sha256 })

@@ -6,5 +6,8 @@ pub const X_REQUEST_ID: &str = "X-Request-ID";
 pub const CLIENT_IP: &str = "X-EdgeChat-Client-IP";
 /// The front's signature: [`crate::auth::edge`].
 pub const SIGNATURE: &str = "X-EdgeChat-Signature";
+/// On the origin's refusal of a signature: the reason, for the Worker's log. Such a refusal is trouble between the parts and
+/// never the user's fault, so the Worker answers 503 in its place.
+pub const SIGNATURE_ERROR: &str = "X-EdgeChat-Signature-Error";
 /// The client's name for a request that may be sent again.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";

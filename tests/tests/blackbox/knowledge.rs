@@ -50,7 +50,11 @@ impl Asked {
 
     fn refuse(self, code: ErrorCode) {
         let problem = ApiError::from(code).problem("by-hand");
-        self.answer.send((code.status(), serde_json::to_string(&problem).unwrap())).unwrap();
+        self.answer_as(code.status(), &serde_json::to_string(&problem).unwrap());
+    }
+
+    fn answer_as(self, status: u16, body: &str) {
+        self.answer.send((status, body.to_owned())).unwrap();
     }
 }
 
@@ -161,6 +165,55 @@ async fn what_changes_while_a_context_is_fetched_is_in_the_next_message() {
     let _ = reply.expect_status(201);
     let systems: Vec<_> = world.provider.received().into_iter().map(|call| call.request.system).collect();
     assert_eq!(systems, ["Before", "After", "After"].map(|system| Some(system.to_owned())));
+}
+
+#[tokio::test]
+async fn context_after_refusals_is_forgotten_only_by_not_found() {
+    let (origin, world, client, conversation) = world().await;
+    let ask = || client.post(&messages_path(conversation)).json(&content("Hello")).send();
+    let path = format!("/api/v1/chat/conversations/{conversation}");
+    // A context that changed while it was fetched is asked for again with every message.
+    let origin_does = async {
+        let fetched = origin.asked(&format!("GET {}", context_path(conversation))).await;
+        let change = client.ask(Method::PATCH, &path).json(&json!({ "title": "After" })).send();
+        let changed = async { origin.asked(&format!("PATCH {path}")).await.answer(&json!({})) };
+        let (reply, ()) = tokio::join!(change, changed);
+        let _ = reply.expect_status(200);
+        fetched.answer(&context(conversation, "Kept"));
+        origin.takes_a_turn().await;
+    };
+    let (reply, ()) = tokio::join!(ask(), origin_does);
+    let _ = reply.expect_status(201);
+
+    let forbidden = serde_json::to_string(&ApiError::from(ErrorCode::Forbidden).problem("r")).unwrap();
+    let trouble =
+        [(403, &*forbidden), (404, "<html>no such host</html>"), (401, "{}"), (502, ""), (500, "{}")];
+    for (status, body) in trouble {
+        let origin_does = async {
+            let fetching = origin.asked(&format!("GET {}", context_path(conversation))).await;
+            fetching.answer_as(status, body);
+            origin.takes_a_turn().await;
+        };
+        let (reply, ()) = tokio::join!(ask(), origin_does);
+        let _ = reply.expect_status(201);
+    }
+    let refused = |code| {
+        let origin = &origin;
+        async move { origin.asked(&format!("GET {}", context_path(conversation))).await.refuse(code) }
+    };
+    let (reply, ()) = tokio::join!(ask(), refused(ErrorCode::TokenInvalid));
+    reply.problem(ErrorCode::TokenInvalid);
+    let origin_does = async {
+        refused(ErrorCode::StoreUnavailable).await;
+        origin.takes_a_turn().await;
+    };
+    let (reply, ()) = tokio::join!(ask(), origin_does);
+    let _ = reply.expect_status(201);
+    let (reply, ()) = tokio::join!(ask(), refused(ErrorCode::NotFound));
+    reply.problem(ErrorCode::NotFound);
+    let (reply, ()) = tokio::join!(ask(), refused(ErrorCode::StoreUnavailable));
+    reply.problem(ErrorCode::OriginUnavailable);
+    assert_eq!(world.provider.calls(), 7);
 }
 
 #[tokio::test]

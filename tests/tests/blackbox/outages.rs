@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use edgechat_tests::{
-    client::{Event, Phone, content, text_of},
+    client::{Event, Phone, content, text_of, turn_path},
     provider::{Script, call::USAGE, script::paced},
-    wait::until,
-    world::World,
+    wait::{BOUND, until},
+    world::{EDGE_KEY, World},
 };
 use serde_json::json;
 use shared::{
@@ -14,6 +14,7 @@ use shared::{
         ErrorCode,
         chat::{Message, SentMessage, TurnStatus},
     },
+    http::headers::SIGNATURE_ERROR,
     id::Id,
     provider::ContentPart,
 };
@@ -122,6 +123,81 @@ async fn an_origin_that_hangs_keeps_nobody_waiting() {
     phone.persisted(turn).await;
     assert_eq!(phone.messages(conversation).await.len(), 2);
     assert_eq!(phone.usage().await.totals.requests, 1);
+}
+
+#[tokio::test]
+async fn proxied_request_to_a_suspended_origin_is_answered_503() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let _ = phone.client.get("/api/v1/users/me").send().await.expect_status(200);
+    world.suspend_origin().await;
+    let paths =
+        ["/api/v1/users/me", "/api/v1/health", "/api/v1/chat/turns/019aa5d2-8c00-7000-8000-3f6d2b1c9e77"];
+    let replies = paths.map(|path| phone.client.get(path).send());
+    for reply in futures_util::future::join_all(replies).await {
+        reply.problem(ErrorCode::OriginUnavailable);
+        assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    }
+    world.resume_origin();
+    let _ = phone.client.get("/api/v1/users/me").send().await.expect_status(200);
+}
+
+#[tokio::test]
+async fn edge_key_that_differs_is_an_outage_and_no_users_fault() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    phone.say_and_persist(conversation, "One").await;
+    world.kill_origin().await;
+    world.start_origin_with("EDGE_KEYS", "another-key-that-is-long-enough-to-be-one").await;
+
+    for path in
+        ["/api/v1/users/me", "/api/v1/auth/login", "/api/v1/chat/turns/019aa5d2-8c00-7000-8000-3f6d2b1c9e77"]
+    {
+        let reply = phone.client.get(path).send().await;
+        reply.problem(ErrorCode::OriginUnavailable);
+        assert!(reply.header("retry-after").is_some(), "{reply:?}");
+        assert_eq!(reply.header(SIGNATURE_ERROR), None);
+    }
+    // What is cached goes on being used, from memory and from storage.
+    let two = phone.say(conversation, "Two").await;
+    assert_eq!((two.status, two.persisted), (TurnStatus::Completed, false));
+    world.kill_workerd().await;
+    world.start_workerd().await;
+    // Its own keys the Worker gets without a signature, so it knows who asks.
+    let _ = phone.client.get(&turn_path(two.turn_id)).send().await.expect_status(200);
+    let three = phone.say(conversation, "Three").await;
+    assert_eq!((three.status, three.persisted), (TurnStatus::Completed, false));
+    for log in [world.origin_log(), world.edge_log()] {
+        let why = "no key of EDGE_KEYS made the signature";
+        until(BOUND, "the reason in both logs", || async {
+            log.lines().iter().any(|line| line.contains(why)).then_some(())
+        })
+        .await;
+    }
+
+    world.kill_origin().await;
+    world.start_origin_with("EDGE_KEYS", EDGE_KEY).await;
+    phone.persisted(two.turn_id).await;
+    phone.persisted(three.turn_id).await;
+    assert_eq!(phone.messages(conversation).await.len(), 6);
+}
+
+#[tokio::test]
+async fn panic_in_the_user_object_is_answered_503_and_repeated_once_without_a_body() {
+    let world = World::setup().var("FAULT_INJECTION", "on").start().await;
+    let phone = world.phone().await;
+    let panics =
+        || world.edge_log().lines().iter().filter(|line| line.contains("the user object panics")).count();
+    let reply = phone.client.get("/__fault/panic/user").send().await;
+    reply.problem(ErrorCode::Overloaded);
+    assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    until(BOUND, "both panics in the log", || async { (panics() == 2).then_some(()) }).await;
+    let reply = phone.client.post("/__fault/panic/user").json(&json!({})).send().await;
+    reply.problem(ErrorCode::Overloaded);
+    until(BOUND, "the third panic in the log", || async { (panics() == 3).then_some(()) }).await;
+    let conversation = phone.conversation().await;
+    assert_eq!(phone.say(conversation, "Hello").await.status, TurnStatus::Completed);
 }
 
 #[tokio::test]

@@ -9,25 +9,30 @@ use bytes::Bytes;
 use edgechat_tests::{
     clock::now,
     stand_in, tokens,
-    wait::bounded,
+    wait::{BOUND, bounded, until},
     world::{EDGE_KEY, World},
 };
 use futures_util::stream;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{
-    Request, Response,
+    Request, Response, StatusCode,
     body::{Frame, Incoming},
     http::request::Parts,
     service::service_fn,
 };
 use reqwest::{Body, Method};
 use shared::{
+    api::ErrorCode,
     auth::edge::{EdgeKeys, RequestHead, sha256},
-    http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
+    http::headers::{CLIENT_IP, SIGNATURE, SIGNATURE_ERROR, X_REQUEST_ID},
 };
 use tokio::sync::{Mutex, Notify, mpsc};
 
 const STREAMED: &str = "/api/v1/users/me/export";
+/// Whose signatures the origin refuses.
+const REFUSED: &str = "/api/v1/users/me/refused";
+/// Why.
+const SKEWED: &str = "the Worker's clock is -31 s from the origin's, more than 30 s";
 
 /// An origin that answers everything with 200, keeps what it was asked, and streams [`STREAMED`] in two pieces, the
 /// second once the test lets it go.
@@ -94,6 +99,10 @@ async fn answer(
     let mut response = Response::new(body);
     response.headers_mut().insert("content-type", "application/json".parse().unwrap());
     response.headers_mut().insert("x-from-the-origin", "yes".parse().unwrap());
+    if path == REFUSED {
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        response.headers_mut().insert(SIGNATURE_ERROR, SKEWED.parse().unwrap());
+    }
     Ok(response)
 }
 
@@ -197,6 +206,35 @@ async fn a_large_body_passes_in_both_framings() {
         let signed = EdgeKeys::parse(EDGE_KEY).unwrap().verify(&head, signature, now()).unwrap();
         assert_eq!(signed.body_sha256, sha256(&body));
     }
+}
+
+#[tokio::test]
+async fn answer_that_stands_still_is_broken_off() {
+    let (origin, world) = world().await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = world.client().url(STREAMED);
+    let mut response =
+        bounded("the head of the answer", http.get(url).bearer_auth(token()).send()).await.unwrap();
+    let first = bounded("the first piece", response.chunk()).await.unwrap().unwrap();
+    assert_eq!(&first[..], b"first ");
+    // The second piece never comes.
+    assert!(bounded("the end", response.chunk()).await.is_err());
+    drop(origin);
+}
+
+#[tokio::test]
+async fn refusal_of_a_signature_is_an_outage() {
+    let (_origin, world) = world().await;
+    let ask = world.client().with_token(token()).get(REFUSED);
+    let reply = ask.send().await;
+    let problem = reply.problem(ErrorCode::OriginUnavailable);
+    assert!(!problem.detail.contains("clock"), "{reply:?}");
+    assert!(reply.header("retry-after").is_some() && reply.header(SIGNATURE_ERROR).is_none(), "{reply:?}");
+    let why = format!("the origin refused the signature: {SKEWED}");
+    until(BOUND, "the reason in the Worker's log", || async {
+        world.edge_log().lines().iter().any(|line| line.contains(&why)).then_some(())
+    })
+    .await;
 }
 
 /// A token of somebody who need not exist: this origin asks nobody.

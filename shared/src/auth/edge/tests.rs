@@ -59,7 +59,21 @@ fn a_key_can_be_replaced(#[case] signer: &str, #[case] verifier: &str, #[case] g
 #[case(-31, false)]
 fn a_signature_is_good_for_half_a_minute(#[case] seconds: i64, #[case] good: bool) {
     let outcome = keys(KEY_A).verify(&HEAD, &signed(KEY_A), NOW.plus_millis(seconds * 1_000));
-    assert_eq!(outcome.map(|_| ()), if good { Ok(()) } else { Err(SignatureError::Stale) });
+    assert_eq!(
+        outcome.map(|_| ()),
+        if good { Ok(()) } else { Err(SignatureError::Stale { skew_s: -seconds }) }
+    );
+}
+
+#[test]
+fn signature_error_as_header_is_plain_and_names_the_seconds() {
+    use SignatureError::{Malformed, Mismatch, Missing, NoKeys, OtherBody, Replayed, Stale};
+
+    for error in [Missing, NoKeys, Malformed, Mismatch, Stale { skew_s: i64::MIN }, OtherBody, Replayed] {
+        let text = error.to_string();
+        assert!(text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()), "{text}");
+    }
+    assert!(Stale { skew_s: -31 }.to_string().contains("-31 s"));
 }
 
 #[rstest]
