@@ -51,6 +51,7 @@ const modules :List(Workerd.Worker.Module) = [
 const bindings :List(Workerd.Worker.Binding) = [
   (name = "USERS", durableObjectNamespace = (className = "UserObject", serviceName = "user")),
   (name = "BASIC_TIER_DAILY_LIMIT", fromEnvironment = "BASIC_TIER_DAILY_LIMIT"),
+  (name = "CORS_ALLOWED_HEADERS", fromEnvironment = "CORS_ALLOWED_HEADERS"),
   (name = "CORS_ORIGINS", fromEnvironment = "CORS_ORIGINS"),
   (name = "DEFAULT_MODEL", fromEnvironment = "DEFAULT_MODEL"),
   (name = "EDGECHAT_ENV", fromEnvironment = "EDGECHAT_ENV"),

@@ -2,7 +2,14 @@
 
 use std::{cell::OnceCell, rc::Rc};
 
-use shared::{auth::edge::EdgeKeys, http::cors::CorsPolicy, provider::gemini};
+use shared::{
+    auth::edge::EdgeKeys,
+    http::{
+        base_url,
+        cors::{self, CorsPolicy},
+    },
+    provider::gemini,
+};
 use worker::Env;
 
 /// Requests of one address in a window, when `RATE_LIMIT_REQUESTS` is unset.
@@ -29,6 +36,8 @@ pub struct Config {
     pub default_model: String,
     /// `CORS_ORIGINS`: `*`, a comma list or a JSON list.
     pub cors: CorsPolicy,
+    /// The request headers browsers may send; `CORS_ALLOWED_HEADERS`, a comma list, adds to them.
+    pub cors_allowed_headers: String,
     /// `RATE_LIMIT_REQUESTS` (100): requests of one address in a window.
     pub rate_limit_requests: u32,
     /// `RATE_LIMIT_WINDOW_SECONDS` (60), in milliseconds.
@@ -55,15 +64,12 @@ impl Config {
     }
 
     fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let production = variable("EDGECHAT_ENV").is_some_and(|env| env == "production");
         let url = |name: &str, default: Option<&str>| {
             let value = variable(name).or_else(|| default.map(str::to_owned)).ok_or_else(|| {
                 format!("{name} is not set; it should be a URL such as http://127.0.0.1:8080")
             })?;
-            if value.starts_with("http://") || value.starts_with("https://") {
-                Ok(value.trim_end_matches('/').to_owned())
-            } else {
-                Err(format!("{name} is {value:?}; it should be a URL that begins with http:// or https://"))
-            }
+            base_url::parse(&value, production).map_err(|error| format!("{name} is {value:?}; {error}"))
         };
         let number = |name: &str, default: u32| match variable(name) {
             None => Ok(default),
@@ -80,7 +86,6 @@ impl Config {
             ));
         }
         let daily = number("BASIC_TIER_DAILY_LIMIT", BASIC_TIER_DAILY_LIMIT)?;
-        let production = variable("EDGECHAT_ENV").is_some_and(|env| env == "production");
         Ok(Self {
             origin_url: url("ORIGIN_URL", None)?,
             edge_keys: EdgeKeys::parse(&keys).map_err(|error| format!("EDGE_KEYS: {error}"))?,
@@ -91,6 +96,10 @@ impl Config {
             default_model,
             cors: CorsPolicy::parse(&variable("CORS_ORIGINS").unwrap_or_else(|| "*".to_owned()))
                 .map_err(|error| format!("CORS_ORIGINS: {error}"))?,
+            cors_allowed_headers: cors::request_headers(
+                &variable("CORS_ALLOWED_HEADERS").unwrap_or_default(),
+            )
+            .map_err(|error| format!("CORS_ALLOWED_HEADERS: {error}"))?,
             rate_limit_requests: number("RATE_LIMIT_REQUESTS", RATE_LIMIT_REQUESTS)?.max(1),
             rate_limit_window_ms: number("RATE_LIMIT_WINDOW_SECONDS", RATE_LIMIT_WINDOW_SECONDS)?
                 .clamp(1, 86_400)

@@ -7,6 +7,7 @@
 //!
 //! Decisions are functions in `shared`; this crate decodes, calls and performs.
 
+mod body;
 mod config;
 mod front;
 mod origin;

@@ -1,4 +1,4 @@
-//! What the platform gives: the clock, randomness, WebCrypto and bounded reading of bodies. The one place that wires time
+//! What the platform gives: the clock, randomness, WebCrypto, outbound requests and bounded reading of their answers. The one place that wires time
 //! and chance; everything else takes them as arguments.
 
 use std::{future::Future, pin::pin, time::Duration};
@@ -9,13 +9,12 @@ use futures_util::{
 };
 use js_sys::{Array, Promise, Uint8Array};
 use shared::{
-    api::{ApiError, ErrorCode, body},
     id::{Id, RANDOM_BYTES},
     time::Timestamp,
 };
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
-use worker::{Date, Delay, Method, Request, Response};
+use worker::{Date, Delay, Response};
 
 #[wasm_bindgen]
 extern "C" {
@@ -77,36 +76,6 @@ impl VerifyingKey {
         let promise =
             verify(ED25519, &self.0, &Uint8Array::from(signature.as_slice()), &Uint8Array::from(message))?;
         Ok(JsFuture::from(promise).await?.is_truthy())
-    }
-}
-
-/// Whether a request has a body that counts: on GET and HEAD it has no meaning (RFC 9110, section 9.3.1), and some HTTP
-/// libraries send one all the same.
-pub fn takes_body(request: &Request) -> bool {
-    !matches!(request.method(), Method::Get | Method::Head) && request.inner().body().is_some()
-}
-
-/// Reads a request's body, at most [`body::MAX_BODY_BYTES`] of it.
-pub async fn read_body(request: &mut Request) -> Result<Vec<u8>, ApiError> {
-    if !takes_body(request) {
-        return Ok(Vec::new());
-    }
-    let declared = request.headers().get("Content-Length").ok().flatten();
-    match declared.and_then(|length| length.parse::<usize>().ok()) {
-        Some(length) if length > body::MAX_BODY_BYTES => Err(body::too_large()),
-        Some(_) => request.bytes().await.map_err(|_| cut_off()),
-        None => {
-            let mut stream = request.stream().map_err(|_| cut_off())?;
-            let mut bytes = Vec::new();
-            while let Some(chunk) = stream.next().await {
-                let chunk = chunk.map_err(|_| cut_off())?;
-                if bytes.len() + chunk.len() > body::MAX_BODY_BYTES {
-                    return Err(body::too_large());
-                }
-                bytes.extend_from_slice(&chunk);
-            }
-            Ok(bytes)
-        }
     }
 }
 
@@ -205,10 +174,6 @@ pub fn is_overload(error: &worker::Error) -> bool {
     let worker::Error::UnknownJsError { original, .. } = error else { return false };
     js_sys::Reflect::get(original, &JsValue::from_str("overloaded"))
         .is_ok_and(|overloaded| overloaded.is_truthy())
-}
-
-fn cut_off() -> ApiError {
-    ApiError::new(ErrorCode::InvalidRequest, "The body was cut off")
 }
 
 /// Waits for something, but not longer than this.

@@ -54,6 +54,16 @@ pub fn problem(error: &ApiError, request_id: &str) -> Result<Response> {
     Ok(ResponseBuilder::new().with_status(error.code.status()).with_headers(headers).fixed(body))
 }
 
+/// The answer to HEAD: that to GET without its body, of which nothing is read.
+pub fn head_of(response: &Response) -> Response {
+    let (status, headers) = (response.status_code(), response.headers().clone());
+    if let worker::ResponseBody::Stream(body) = response.body() {
+        // Nobody waits for it, and a body that is neither read nor cancelled keeps its connection.
+        let _ = body.cancel();
+    }
+    ResponseBuilder::new().with_status(status).with_headers(headers).empty()
+}
+
 /// A value as JSON.
 pub fn json<T: Serialize>(status: u16, value: &T) -> Result<Response> {
     let headers = Headers::new();

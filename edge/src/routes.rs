@@ -1,4 +1,5 @@
-//! Which part serves a path. Everything the user object does not serve belongs to the origin.
+//! Which part serves a path, and with which methods. Everything the user object does not serve belongs to the origin, which
+//! says itself which methods its paths have.
 
 use shared::id::Id;
 
@@ -31,12 +32,21 @@ pub enum Route {
         /// The conversation this request changes, if it does: the user object hears of it.
         changes: Option<UserRoute>,
     },
-    /// The path is the user object's, the method is not; the methods that are.
+    /// The path is here, the method is not; the methods that are, as `Allow` lists them.
     MethodNotAllowed(&'static str),
     /// Nothing is here for clients.
     Absent,
     /// Provokes a panic, where fault injection is on.
     Panic,
+}
+
+/// The methods that any route may have. Whatever else a client sends is 405 wherever there is a path.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// The method the origin is asked with. One that no route has is asked as `OPTIONS`, which none has either: the origin's answer
+/// is then 404, or 405 with what the path allows.
+pub fn method_for_origin(method: &str) -> &str {
+    if METHODS.contains(&method) { method } else { "OPTIONS" }
 }
 
 /// The path under which the front tells the user object what changed.
@@ -72,33 +82,38 @@ pub fn front(method: &str, path: &str) -> Route {
         ["internal" | "metrics", ..] => Route::Absent,
         ["__fault", "panic"] => Route::Panic,
         ["__fault", "panic", "user"] => Route::User(UserRoute::Panic),
-        ["api", "v1", "chat", "conversations", id, "messages"] => match (method, Id::parse(id)) {
-            ("POST", Some(id)) => Route::User(UserRoute::SendMessage(id)),
-            ("POST", None) => Route::Absent,
-            _ => Route::Origin { changes: None },
-        },
-        ["api", "v1", "chat", "conversations", id] => Route::Origin {
-            changes: Id::parse(id).and_then(|id| match method {
-                "PATCH" => Some(UserRoute::ConversationChanged(id)),
-                "DELETE" => Some(UserRoute::ConversationDeleted(id)),
-                _ => None,
-            }),
-        },
+        ["api", "v1", "chat", "conversations", id, rest @ ..] => conversation(method, id, rest),
         ["api", "v1", "chat", "turns", id, rest @ ..] => turn(method, id, rest),
         _ => Route::Origin { changes: None },
     }
 }
 
+/// A conversation is the origin's; a message that is sent to it is the user object's.
+fn conversation(method: &str, id: &str, rest: &[&str]) -> Route {
+    let id = Id::parse(id);
+    let changes = match (method, rest) {
+        ("POST", ["messages"]) => {
+            return id.map_or(Route::Absent, |id| Route::User(UserRoute::SendMessage(id)));
+        }
+        ("GET" | "HEAD", ["messages"]) => None,
+        (_, ["messages"]) => return Route::MethodNotAllowed("GET, HEAD, POST"),
+        ("PATCH", []) => id.map(UserRoute::ConversationChanged),
+        ("DELETE", []) => id.map(UserRoute::ConversationDeleted),
+        _ => None,
+    };
+    Route::Origin { changes }
+}
+
 fn turn(method: &str, id: &str, rest: &[&str]) -> Route {
     type Make = fn(Id) -> UserRoute;
     let (allowed, make): (&'static str, Make) = match rest {
-        [] => ("GET", UserRoute::Turn),
-        ["events"] => ("GET", UserRoute::TurnEvents),
+        [] => ("GET, HEAD", UserRoute::Turn),
+        ["events"] => ("GET, HEAD", UserRoute::TurnEvents),
         ["cancel"] => ("POST", UserRoute::CancelTurn),
         _ => return Route::Absent,
     };
     match Id::parse(id) {
-        _ if method != allowed => Route::MethodNotAllowed(allowed),
+        _ if !allowed.split(", ").any(|one| one == method) => Route::MethodNotAllowed(allowed),
         Some(id) => Route::User(make(id)),
         None => Route::Absent,
     }

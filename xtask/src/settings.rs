@@ -16,6 +16,7 @@ use anyhow::{Context, Result, anyhow, bail};
 const WORKER_VARIABLES: [&str; 16] = [
     "APP_NAME",
     "BASIC_TIER_DAILY_LIMIT",
+    "CORS_ALLOWED_HEADERS",
     "CORS_ORIGINS",
     "DEBUG",
     "DEFAULT_MODEL",

@@ -16,8 +16,8 @@ mod token;
 use std::rc::Rc;
 
 use shared::{
-    api::ErrorCode,
-    http::{cors, headers::X_REQUEST_ID, request_id},
+    api::{ApiError, ErrorCode},
+    http::{body::max_bytes, cors, headers::X_REQUEST_ID, request_id},
 };
 use worker::{Env, Headers, Request, Response, ResponseBuilder, Result, Url};
 
@@ -53,19 +53,23 @@ pub async fn handle(request: Request, env: Env) -> Result<Response> {
     };
     let origin = request.headers().get("Origin")?;
     let asked = request.headers().get("Access-Control-Request-Method")?;
-    let method = request.method().to_string();
+    // As it was sent: what the platform's enumeration does not know, it would call GET.
+    let method = request.inner().method();
     if cors::is_preflight(&method, origin.as_deref(), asked.as_deref()) {
         let answer = ResponseBuilder::new().with_status(204).empty();
         return finish(
             answer,
             &request_id,
-            &config.cors.preflight_headers(origin.as_deref().unwrap_or_default()),
+            &config
+                .cors
+                .preflight_headers(origin.as_deref().unwrap_or_default(), &config.cors_allowed_headers),
         );
     }
     let client_ip = request.headers().get("CF-Connecting-IP")?.unwrap_or_default();
     let front = Front { env, config: Rc::clone(&config), request_id, client_ip };
     let served = front.serve(request, &method).await;
     let response = reply::answer(served, &front.request_id)?;
+    let response = if method == "HEAD" { reply::head_of(&response) } else { response };
     finish(response, &front.request_id, &config.cors.response_headers(origin.as_deref()))
 }
 
@@ -73,13 +77,15 @@ impl Front {
     async fn serve(&self, mut request: Request, method: &str) -> Result<Response, Failure> {
         limit::check(self).await?;
         // Normalised as `fetch` would: what is routed and signed is what the origin sees.
-        let url = request.url()?;
+        let url = request.url().map_err(|_| {
+            ApiError::new(ErrorCode::InvalidRequest, "The Host header or the path is malformed")
+        })?;
         let path = url.path().to_owned();
         match routes::front(method, &path) {
             Route::User(UserRoute::Panic) if !self.config.fault_injection => Err(ErrorCode::NotFound.into()),
             Route::User(route) => {
                 let verified = token::verified(self, &request).await?;
-                self.serve_user(route, &request, &url, &verified).await
+                self.serve_user(route, &request, &url, method, &verified).await
             }
             Route::Origin { changes } => {
                 let claims = if request.headers().has("Authorization")? && !routes::is_public(&path) {
@@ -87,7 +93,9 @@ impl Front {
                 } else {
                     None
                 };
-                let response = proxy::to_origin(self, &mut request, &url, method).await?;
+                let max_bytes = max_bytes(&path, claims.is_some());
+                let method = routes::method_for_origin(method);
+                let response = proxy::to_origin(self, &mut request, &url, method, max_bytes).await?;
                 if let (Some(route), Some(claims)) = (changes, claims)
                     && (200..300).contains(&response.status_code())
                 {
@@ -111,16 +119,17 @@ impl Front {
         route: UserRoute,
         request: &Request,
         url: &Url,
+        method: &str,
         verified: &token::Verified,
     ) -> Result<Response, Failure> {
         let UserRoute::TurnEvents(turn) = route else {
-            return proxy::to_user(self, request, url, verified, route).await;
+            return proxy::to_user(self, request, url, method, verified, route).await;
         };
         let (user, cursor) = (verified.claims.sub, user::event_cursor(request)?);
         if ended::is_complete(user, turn, cursor) {
             return Ok(user::nothing_follows());
         }
-        let response = proxy::to_user(self, request, url, verified, route).await?;
+        let response = proxy::to_user(self, request, url, method, verified, route).await?;
         if response.status_code() == 204 {
             ended::record(user, turn, cursor);
         }

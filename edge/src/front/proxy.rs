@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
-use shared::api::{ApiError, ErrorCode, body};
-use shared::http::headers::{IDEMPOTENCY_KEY, X_REQUEST_ID};
+use shared::{
+    api::{ApiError, ErrorCode, body::MAX_BODY_BYTES},
+    http::{
+        body::is_json,
+        headers::{IDEMPOTENCY_KEY, X_REQUEST_ID},
+    },
+};
 use worker::{Headers, Request, Response, Url};
 
 use super::{Front, token::Verified};
 use crate::{
+    body,
     origin::{self, Call},
     platform,
     reply::Failure,
@@ -46,24 +52,30 @@ pub(super) async fn to_user(
     front: &Front,
     request: &Request,
     url: &Url,
+    method: &str,
     verified: &Verified,
     route: UserRoute,
 ) -> Result<Response, Failure> {
-    let declared = request.headers().get("Content-Length")?.and_then(|length| length.parse::<usize>().ok());
-    if platform::takes_body(request) && declared.is_some_and(|length| length > body::MAX_BODY_BYTES) {
-        return Err(body::too_large().into());
-    }
-    json_only(request)?;
     let headers = passed(request, &TO_USER)?;
-    if let Some(length) = declared.filter(|_| platform::takes_body(request)) {
-        headers.set("Content-Length", &length.to_string())?;
+    let mut sent = None;
+    // Nothing else has a body there: one that comes all the same is not asked what it is.
+    if matches!(route, UserRoute::SendMessage(_) | UserRoute::Panic) && body::is_present(request) {
+        body::check_head(request, MAX_BODY_BYTES)?;
+        if !is_json(request.headers().get("Content-Type")?.as_deref()) {
+            return Err(ErrorCode::UnsupportedMediaType.into());
+        }
+        if let Some(length) = body::declared_length(request) {
+            headers.set("Content-Length", &length.to_string())?;
+        }
+        sent = request.inner().body().map(Into::into);
     }
-    let body = request.inner().body().filter(|_| platform::takes_body(request)).map(Into::into);
     let timeout_ms = match route {
         UserRoute::SendMessage(_) => ANSWER_TIMEOUT_MS,
         _ => USER_TIMEOUT_MS,
     };
-    fetch_user(front, url.as_str(), request.method().as_ref(), headers, body, verified, timeout_ms).await
+    // The head of an answer to HEAD is that to GET.
+    let method = if method == "HEAD" { "GET" } else { method };
+    fetch_user(front, url.as_str(), method, headers, sent, verified, timeout_ms).await
 }
 
 /// Tells the user's object what changed.
@@ -133,8 +145,9 @@ pub(super) async fn to_origin(
     request: &mut Request,
     url: &Url,
     method: &str,
+    max_bytes: usize,
 ) -> Result<Response, Failure> {
-    let body = platform::read_body(request).await?;
+    let body = body::read(request, max_bytes).await?;
     let headers = passed(request, &TO_ORIGIN)?;
     let call = Call {
         method,
@@ -158,20 +171,6 @@ fn passed(request: &Request, names: &[&str]) -> worker::Result<Headers> {
         }
     }
     Ok(headers)
-}
-
-/// A body, where there is one, must say that it is JSON.
-fn json_only(request: &Request) -> Result<(), Failure> {
-    if !platform::takes_body(request) {
-        return Ok(());
-    }
-    let content_type = request.headers().get("Content-Type")?.unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("application/json") {
-        Ok(())
-    } else {
-        Err(ErrorCode::UnsupportedMediaType.into())
-    }
 }
 
 /// A URL without scheme and host.

@@ -6,7 +6,7 @@ use shared::{
     api::{
         ApiError, ErrorCode,
         account::Plan,
-        body,
+        body::{self, MAX_BODY_BYTES},
         chat::{Part, SendMessage},
     },
     chat::{
@@ -31,6 +31,7 @@ use worker::{Request, Response, Result};
 
 use super::{Identity, User, accepted, cell::TurnCell, memory::held_bytes, store::Asked};
 use crate::{
+    body::read as read_body,
     platform,
     provider::gemini,
     reply::{self, Failure},
@@ -70,8 +71,9 @@ impl User {
     ) -> Result<Response, Failure> {
         let header = |name: &str| request.headers().get(name).ok().flatten();
         let (accepts, prefers, key) = (header("Accept"), header("Prefer"), header(IDEMPOTENCY_KEY));
-        let bytes = platform::read_body(request).await?;
+        let bytes = read_body(request, MAX_BODY_BYTES).await?;
         let message: SendMessage = body::parse(&bytes)?;
+        drop(bytes);
         let stream = accept::wants_event_stream(accepts.as_deref(), message.stream)?;
         let key = accept::idempotency_key(key.as_deref(), message.client_message_id.as_deref())?;
         let respond_async = accept::prefer_respond_async(prefers.as_deref());

@@ -1,14 +1,20 @@
 //! Variables that other parts act on and that stand in the same `.env` file. They are checked here, so that one
 //! `edgechat check-config` finds a typing error wherever it would hurt; the origin keeps nothing of them.
 
-use shared::{http::cors::CorsPolicy, provider::registry};
+use shared::{
+    http::{
+        base_url,
+        cors::{self, CorsPolicy},
+    },
+    provider::registry,
+};
 
 use super::{
     process::Environment,
     reader::{Reader, UNSET, masked, quoted},
 };
 
-/// Checks `CORS_ORIGINS`, `DEFAULT_MODEL`, `GEMINI_API_BASE`, `OTP_EXPIRATION_MINUTES` and the
+/// Checks `CORS_ORIGINS`, `CORS_ALLOWED_HEADERS`, `DEFAULT_MODEL`, `GEMINI_API_BASE`, `ORIGIN_URL`, `OTP_EXPIRATION_MINUTES` and the
 /// variables of payments.
 pub(super) fn check(reader: &mut Reader<'_>, environment: Environment) {
     if let Some(text) = reader.text("CORS_ORIGINS")
@@ -26,15 +32,20 @@ pub(super) fn check(reader: &mut Reader<'_>, environment: Environment) {
         let known: Vec<_> = registry::MODELS.iter().map(|model| model.id).collect();
         reader.wrong("DEFAULT_MODEL", quoted(name), format!("it should hold one of {}", known.join(", ")));
     }
-    for variable in ["GEMINI_API_BASE", "STRIPE_API_BASE"] {
+    if let Some(text) = reader.text("CORS_ALLOWED_HEADERS")
+        && let Err(reason) = cors::request_headers(text)
+    {
+        reader.wrong(
+            "CORS_ALLOWED_HEADERS",
+            quoted(text),
+            format!("it should hold a comma list of headers: {reason}"),
+        );
+    }
+    for variable in ["GEMINI_API_BASE", "ORIGIN_URL", "STRIPE_API_BASE"] {
         if let Some(text) = reader.text(variable)
-            && !(text.starts_with("https://") || text.starts_with("http://"))
+            && let Err(reason) = base_url::parse(text, environment == Environment::Production)
         {
-            reader.wrong(
-                variable,
-                quoted(text),
-                "it should hold an address that begins with https:// or http://",
-            );
+            reader.wrong(variable, quoted(text), reason);
         }
     }
     reader.number("OTP_EXPIRATION_MINUTES", 5, 1..=60);

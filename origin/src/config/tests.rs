@@ -98,7 +98,7 @@ fn a_production_start_needs_secrets_and_logs_json() {
 #[case(&[SECRET, ("RATE_LIMIT_REQUESTS", "-1")], "RATE_LIMIT_REQUESTS: held \"-1\"; it should hold a whole number")]
 #[case(&[SECRET, ("CORS_ORIGINS", "example.com")], "CORS_ORIGINS: held \"example.com\"; it should hold *, a comma list or a JSON list")]
 #[case(&[SECRET, ("DEFAULT_MODEL", "gpt")], "DEFAULT_MODEL: held \"gpt\"; it should hold one of fast")]
-#[case(&[SECRET, ("GEMINI_API_BASE", "localhost:1")], "GEMINI_API_BASE: held \"localhost:1\"; it should hold an address that begins with")]
+#[case(&[SECRET, ("GEMINI_API_BASE", "localhost:1")], "GEMINI_API_BASE: held \"localhost:1\"; it should be a URL such as https://")]
 #[case(&[SECRET, ("OTP_EXPIRATION_MINUTES", "x")], "OTP_EXPIRATION_MINUTES: held \"x\"; it should hold a whole number")]
 #[case(&[SECRET, ("STRIPE_SECRET_KEY", "pk_1")], "STRIPE_SECRET_KEY: held a secret of 4 characters; it should hold a secret key of Stripe")]
 #[case(&[PRODUCTION, SECRET], "EDGE_KEYS: not set; it should hold one or two random texts")]

@@ -1,19 +1,28 @@
 //! Bodies: bounded, of the right media type, validated.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     extract::{FromRequest, Request},
-    http::{HeaderMap, header::CONTENT_TYPE},
+    http::{
+        HeaderMap,
+        header::{CONTENT_ENCODING, CONTENT_TYPE},
+    },
 };
 use bytes::{Bytes, BytesMut};
 use garde::Validate;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
-use shared::api::{
-    ApiError, ErrorCode,
-    body::{MAX_BODY_BYTES, parse, too_large},
+use shared::{
+    api::{
+        ApiError, ErrorCode,
+        body::{MAX_BODY_BYTES, parse},
+    },
+    http::body::{BODY_SILENCE_MS, check_content_coding, cut_off, max_bytes, too_large, too_slow},
 };
+use tokio::time::timeout;
 
 use super::Failure;
 use crate::app::App;
@@ -21,6 +30,10 @@ use crate::app::App;
 /// How much more than the limit of a body is read and dropped, so that a client that is still sending gets to read why it was
 /// refused instead of a broken connection.
 const MAX_DRAINED_BYTES: usize = 8 * MAX_BODY_BYTES;
+/// How long a body may take, less than a request may.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long nothing of it may come.
+const BODY_SILENCE: Duration = Duration::from_millis(BODY_SILENCE_MS);
 
 /// A JSON body.
 pub struct Json<T>(pub T);
@@ -32,12 +45,39 @@ where
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &App) -> Result<Self, Failure> {
-        if !has_media_type(request.headers(), "application/json") {
-            return Err(ErrorCode::UnsupportedMediaType.into());
-        }
-        let body = read(request.into_body(), MAX_BODY_BYTES).await?;
-        Ok(Self(parse(&body)?))
+        Ok(Self(parse(&json(request).await?)?))
     }
+}
+
+/// A JSON body that may be absent: then it is the default.
+pub struct OptionalJson<T>(pub T);
+
+impl<T> FromRequest<App> for OptionalJson<T>
+where
+    T: Default + DeserializeOwned + Validate<Context = ()>,
+{
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, Failure> {
+        let body = json(request).await?;
+        Ok(Self(if body.is_empty() { T::default() } else { parse(&body)? }))
+    }
+}
+
+/// The bytes of a JSON body. A media type is asked only of a body that is there.
+async fn json(request: Request) -> Result<Bytes, Failure> {
+    let is_json = has_media_type(request.headers(), "application/json");
+    let max_bytes = max_bytes(request.uri().path(), true);
+    let body = read(request.into_body(), max_bytes).await?;
+    if body.is_empty() || is_json { Ok(body) } else { Err(ErrorCode::UnsupportedMediaType.into()) }
+}
+
+/// Refuses a body that is compressed.
+pub fn check_coding(headers: &HeaderMap) -> Result<(), ApiError> {
+    headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .try_for_each(|value| check_content_coding(value.to_str().ok().or(Some("?"))))
 }
 
 /// Whether the body is declared to be of this media type.
@@ -48,13 +88,21 @@ pub fn has_media_type(headers: &HeaderMap, media_type: &str) -> bool {
 
 /// Reads a body of at most `limit` bytes.
 ///
-/// Errors: [`ErrorCode::PayloadTooLarge`] over that, [`ErrorCode::InvalidRequest`] when it breaks off.
-pub async fn read(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
+/// Errors: [`ErrorCode::PayloadTooLarge`] over that, [`ErrorCode::InvalidRequest`] when it breaks off or does not arrive in
+/// time.
+pub async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    if body.size_hint().exact().is_some_and(|length| length > limit.saturating_add(MAX_DRAINED_BYTES) as u64)
+    {
+        return Err(too_large(limit));
+    }
+    timeout(BODY_TIMEOUT, read_frames(body, limit)).await.unwrap_or_else(|_| Err(too_slow()))
+}
+
+async fn read_frames(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let mut whole = BytesMut::new();
     let mut length = 0_usize;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| ApiError::new(ErrorCode::InvalidRequest, "The body breaks off"))?;
-        let Ok(data) = frame.into_data() else { continue };
+    while let Some(frame) = timeout(BODY_SILENCE, body.frame()).await.map_err(|_| too_slow())? {
+        let Ok(data) = frame.map_err(|_| cut_off())?.into_data() else { continue };
         length = length.saturating_add(data.len());
         if length > limit.saturating_add(MAX_DRAINED_BYTES) {
             break;
@@ -68,5 +116,5 @@ pub async fn read(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
             whole.extend_from_slice(&data);
         }
     }
-    if length > limit { Err(too_large()) } else { Ok(whole.freeze()) }
+    if length > limit { Err(too_large(limit)) } else { Ok(whole.freeze()) }
 }

@@ -22,7 +22,7 @@ pub mod probe;
 pub mod query;
 pub mod signature;
 
-pub use body::Json;
+pub use body::{Json, OptionalJson};
 pub use detached::detached;
 pub use encoded::Encoded;
 pub use failure::Failure;

@@ -57,6 +57,7 @@ pub async fn accept(State(app): State<App>, mut request: Request, next: Next) ->
     if app.config.process.environment == Environment::Production {
         return Err(SignatureError::Missing.into());
     }
+    body::check_coding(request.headers())?;
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_canonical());
     request.extensions_mut().insert(ClientIp(peer.map_or_else(String::new, |ip: IpAddr| ip.to_string())));
     Ok(next.run(request).await)
@@ -64,6 +65,7 @@ pub async fn accept(State(app): State<App>, mut request: Request, next: Next) ->
 
 /// Checks the signature over the head, the digest of the body and that the nonce is new.
 async fn verify(app: &App, request: Request, body_limit: usize) -> Result<Request, Failure> {
+    body::check_coding(request.headers())?;
     let (mut parts, body) = request.into_parts();
     let signed = verify_head(app, &parts)?;
     let body = body::read(body, body_limit).await?;

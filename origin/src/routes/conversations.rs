@@ -22,7 +22,7 @@ use super::{
 use crate::{
     app::App,
     auth::CurrentUser,
-    http::{Encoded, Failure, IdempotencyKey, Json, PathId, Query, cursor},
+    http::{Encoded, Failure, IdempotencyKey, Json, OptionalJson, PathId, Query, cursor},
     store::{
         Chats,
         chats::{ActivityPosition, ConversationsPage},
@@ -31,8 +31,8 @@ use crate::{
 
 /// Open a conversation
 ///
-/// The same `Idempotency-Key` within 24 hours gets the same conversation, however often it is sent; after that one was deleted, a
-/// new one.
+/// The body may be absent. The same `Idempotency-Key` within 24 hours gets the same conversation, however often it is sent; after
+/// that one was deleted, a new one.
 #[utoipa::path(
     post,
     path = "/api/v1/chat/conversations",
@@ -59,7 +59,7 @@ pub(super) async fn create(
     State(app): State<App>,
     current: CurrentUser,
     IdempotencyKey(key): IdempotencyKey,
-    Json(request): Json<CreateConversation>,
+    OptionalJson(request): OptionalJson<CreateConversation>,
 ) -> Result<(StatusCode, Reply<Conversation>), Failure> {
     let user_id = current.user.id;
     for generation in 0..repeat::GENERATIONS {

@@ -21,7 +21,8 @@ pub(super) struct WorkerRoutes;
 /// With `Accept: text/event-stream` or `stream: true` the answer is a stream of server-sent events: `turn.started`,
 /// `message.delta`, `message.completed` and one of `turn.completed`, `turn.incomplete`, `turn.cancelled`, `turn.failed`,
 /// `turn.interrupted`; their ids count from 1. With `Prefer: respond-async` it is a 202 with the turn's `Location`. The same
-/// `Idempotency-Key` (or `client_message_id`) is the same turn, however often it is sent.
+/// `Idempotency-Key` (or `client_message_id`) is the same turn, however often it is sent. A body has at most 1 MiB: shrink a
+/// picture before it is sent, for example to 1536 pixels on its longest side as JPEG of quality 80.
 #[utoipa::path(
     post,
     path = "/api/v1/chat/conversations/{id}/messages",

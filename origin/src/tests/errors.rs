@@ -25,7 +25,7 @@ async fn a_body_is_checked_before_it_is_read_as_one() {
     let world = World::new().await;
     let good = json!({"email": "ada@example.com", "password": "correct horse"}).to_string();
     for (call, expected) in [
-        (Call::post(REGISTER), problem(415, "unsupported_media_type")),
+        (Call::post(REGISTER), problem(400, "invalid_json")),
         (Call::post(REGISTER).bytes("text/plain", good.clone()), problem(415, "unsupported_media_type")),
         (
             Call::post(REGISTER).bytes("application/jsonp", good.clone()),

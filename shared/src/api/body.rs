@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 pub use self::json::MAX_DEPTH;
 use self::json::{Json, is_too_deep};
 use super::error::{ApiError, ErrorCode, FieldError};
+use crate::http::body::too_large;
 
 /// The largest JSON body that is read, in bytes. Larger ones are 413.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -29,7 +30,7 @@ where
     T: DeserializeOwned + Validate<Context = ()>,
 {
     if body.len() > MAX_BODY_BYTES {
-        return Err(too_large());
+        return Err(too_large(MAX_BODY_BYTES));
     }
     if is_too_deep(body) {
         let detail = format!("The body is nested deeper than {MAX_DEPTH} levels");
@@ -75,14 +76,6 @@ pub fn validate<T: Validate<Context = ()>>(value: &T) -> Result<(), ApiError> {
                 .collect(),
         )
     })
-}
-
-/// The error of a body over the limit.
-pub fn too_large() -> ApiError {
-    ApiError::new(
-        ErrorCode::PayloadTooLarge,
-        format!("The body is larger than {} KiB", MAX_BODY_BYTES / 1024),
-    )
 }
 
 fn not_json(error: &serde_json::Error) -> ApiError {

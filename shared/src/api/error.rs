@@ -206,6 +206,8 @@ pub struct ApiError {
     pub retry_after_s: Option<u64>,
     /// The limit that was hit.
     pub limit: Option<LimitState>,
+    /// The body's content coding is the reason (RFC 9110, section 12.5.3: only then does a 415 say which are accepted).
+    pub refuses_coding: bool,
 }
 
 impl From<ErrorCode> for ApiError {
@@ -217,7 +219,20 @@ impl From<ErrorCode> for ApiError {
 impl ApiError {
     /// An error with a sentence of its own.
     pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after_s: None, limit: None }
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after_s: None,
+            limit: None,
+            refuses_coding: false,
+        }
+    }
+
+    /// A 415 for a body that is compressed.
+    pub fn content_coding_refused() -> Self {
+        let detail = "The body must be sent as it is, without Content-Encoding";
+        Self { refuses_coding: true, ..Self::new(ErrorCode::UnsupportedMediaType, detail) }
     }
 
     /// A 422 that names its fields; the detail repeats the first.
@@ -267,6 +282,9 @@ impl ApiError {
         let mut headers = Vec::new();
         if self.code.status() == 401 {
             headers.push(("WWW-Authenticate", self.challenge()));
+        }
+        if self.refuses_coding {
+            headers.push(("Accept-Encoding", "identity".to_owned()));
         }
         if let Some(seconds) = self.retry_after_s {
             headers.push(("Retry-After", seconds.to_string()));

@@ -63,7 +63,13 @@ pub fn admit(arrival: Arrival) -> Admission {
         return Admission::Refuse(ApiError::from(ErrorCode::TurnRunning).retry_after(RUNNING_RETRY_S));
     }
     if arrival.running >= MAX_RUNNING_TURNS {
-        return Admission::Refuse(ApiError::from(ErrorCode::TooManyTurns).retry_after(RUNNING_RETRY_S));
+        return Admission::Refuse(
+            ApiError::new(
+                ErrorCode::TooManyTurns,
+                format!("{MAX_RUNNING_TURNS} answers are running; no more run at once"),
+            )
+            .retry_after(RUNNING_RETRY_S),
+        );
     }
     let limited = |code: ErrorCode, limit: LimitState| {
         Admission::Refuse(ApiError::from(code).retry_after(limit.reset_s.max(1)).limited_by(limit))

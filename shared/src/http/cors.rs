@@ -4,13 +4,14 @@
 //! the request's origin says so by `Vary: Origin`, also where no access is given, so that no cache mixes answers.
 
 /// Methods a browser may use.
-const METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS";
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// Request headers a browser may send.
-const REQUEST_HEADERS: &str =
-    "Authorization, Content-Type, Accept, Idempotency-Key, Last-Event-ID, Prefer, X-Request-ID";
+const REQUEST_HEADERS: &str = "Authorization, Content-Type, Accept, Accept-Language, Cache-Control, Idempotency-Key, \
+                               If-Match, If-None-Match, Last-Event-ID, Prefer, X-Request-ID, X-Requested-With, \
+                               traceparent, tracestate, baggage, sentry-trace";
 /// Response headers a script may read beside the few that it always may.
-const EXPOSED_HEADERS: &str =
-    "X-Request-ID, Retry-After, RateLimit, RateLimit-Policy, Location, Deprecation, Link, WWW-Authenticate";
+const EXPOSED_HEADERS: &str = "X-Request-ID, Retry-After, RateLimit, RateLimit-Policy, Location, Preference-Applied, Allow, ETag, Deprecation, Link, \
+     Date, WWW-Authenticate";
 /// How long a browser may remember a preflight answer, in seconds; browsers cap it themselves.
 const MAX_AGE_S: &str = "86400";
 
@@ -33,6 +34,23 @@ pub struct AllowOrigin<'a> {
     pub origin: &'a str,
     /// Whether cookies may be sent along.
     pub credentials: bool,
+}
+
+/// The request headers a browser may send: those of this API and of tracing, and those that `more` names, separated by commas.
+///
+/// Errors: a sentence that names the entry that is no header's name.
+pub fn request_headers(more: &str) -> Result<String, String> {
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    more.split(',').map(str::trim).filter(|name| !name.is_empty()).try_fold(
+        REQUEST_HEADERS.to_owned(),
+        |list, name| {
+            // `*` would not count beside credentials, and never for Authorization.
+            if name == "*" || !name.bytes().all(is_token) {
+                return Err(format!("`{name}` is not the name of a header"));
+            }
+            Ok(format!("{list}, {name}"))
+        },
+    )
 }
 
 /// Whether a request is a CORS preflight, which is answered with [`CorsPolicy::preflight_headers`] and goes no further.
@@ -94,13 +112,14 @@ impl CorsPolicy {
         self.vary(headers)
     }
 
-    /// The headers of the answer to a preflight, a 204; without access when the origin may not call.
-    pub fn preflight_headers<'a>(&self, origin: &'a str) -> Vec<HeaderPair<'a>> {
+    /// The headers of the answer to a preflight, a 204; without access when the origin may not call. `request_headers` are those
+    /// a browser may send: [`request_headers`].
+    pub fn preflight_headers<'a>(&self, origin: &'a str, request_headers: &'a str) -> Vec<HeaderPair<'a>> {
         let mut headers = self.access_headers(Some(origin));
         if !headers.is_empty() {
             headers.extend([
                 ("Access-Control-Allow-Methods", METHODS),
-                ("Access-Control-Allow-Headers", REQUEST_HEADERS),
+                ("Access-Control-Allow-Headers", request_headers),
                 ("Access-Control-Max-Age", MAX_AGE_S),
             ]);
         }
@@ -197,15 +216,12 @@ mod tests {
             ]
         );
         assert_eq!(
-            policy.preflight_headers("https://a.example"),
+            policy.preflight_headers("https://a.example", "Accept, X-Ours"),
             [
                 ("Access-Control-Allow-Origin", "https://a.example"),
                 ("Access-Control-Allow-Credentials", "true"),
-                ("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS"),
-                (
-                    "Access-Control-Allow-Headers",
-                    "Authorization, Content-Type, Accept, Idempotency-Key, Last-Event-ID, Prefer, X-Request-ID"
-                ),
+                ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+                ("Access-Control-Allow-Headers", "Accept, X-Ours"),
                 ("Access-Control-Max-Age", "86400"),
                 ("Vary", "Origin"),
             ]
@@ -223,7 +239,7 @@ mod tests {
     fn another_origin_gets_no_access_but_caches_are_told(#[case] origin: Option<&str>) {
         let policy = listed(&["https://a.example"]);
         assert_eq!(policy.response_headers(origin), [("Vary", "Origin")]);
-        assert_eq!(policy.preflight_headers(origin.unwrap_or_default()), [("Vary", "Origin")]);
+        assert_eq!(policy.preflight_headers(origin.unwrap_or_default(), "Accept"), [("Vary", "Origin")]);
     }
 
     #[test]
@@ -235,9 +251,18 @@ mod tests {
                 [("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", EXPOSED_HEADERS)]
             );
         }
-        let preflight = CorsPolicy::Any.preflight_headers("https://a.example");
+        let preflight = CorsPolicy::Any.preflight_headers("https://a.example", "Accept");
         assert!(preflight.contains(&("Access-Control-Allow-Origin", "*")));
         assert!(preflight.iter().all(|(name, _)| *name != "Access-Control-Allow-Credentials"));
+    }
+
+    #[test]
+    fn configured_headers_are_added_to_the_list() {
+        assert_eq!(request_headers(" , "), Ok(REQUEST_HEADERS.to_owned()));
+        assert_eq!(request_headers("X-Ours, x-more"), Ok(format!("{REQUEST_HEADERS}, X-Ours, x-more")));
+        for wrong in ["*", "X Ours", "X-Ours:", "X\r\nEvil"] {
+            assert!(request_headers(wrong).unwrap_err().contains("is not the name of a header"), "{wrong}");
+        }
     }
 
     #[rstest]

@@ -5,8 +5,12 @@
 //! - [`request_id`]: which request ids of clients are taken over
 //! - [`cors`]: who may call from a browser
 //! - [`accept`]: what the request headers of a message ask for
+//! - [`body`]: sizes, times and codings of bodies
+//! - [`base_url`]: addresses of other servers
 
 pub mod accept;
+pub mod base_url;
+pub mod body;
 pub mod cors;
 pub mod headers;
 pub mod request_id;

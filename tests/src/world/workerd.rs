@@ -24,6 +24,7 @@ const MODULES: [&str; 2] = ["index.js", "index_bg.wasm"];
 /// The variables that reach the Worker; the secret that tokens are signed with is none of them.
 const VARIABLES: [&str; 12] = [
     "BASIC_TIER_DAILY_LIMIT",
+    "CORS_ALLOWED_HEADERS",
     "CORS_ORIGINS",
     "DEFAULT_MODEL",
     "EDGECHAT_ENV",

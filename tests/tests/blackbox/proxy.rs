@@ -29,6 +29,8 @@ use shared::{
 use tokio::sync::{Mutex, Notify, mpsc};
 
 const STREAMED: &str = "/api/v1/users/me/export";
+/// Takes large bodies.
+const LARGE: &str = "/api/v1/users/me/import";
 /// Whose signatures the origin refuses.
 const REFUSED: &str = "/api/v1/users/me/refused";
 /// Why.
@@ -189,10 +191,10 @@ async fn a_large_body_passes_in_both_framings() {
     let (origin, world) = world().await;
     let body = Bytes::from(vec![b'x'; 900 * 1024]);
     let client = world.client().with_token(token());
-    let whole = client.post("/api/v1/auth/login").json_bytes(body.clone());
+    let whole = client.post(LARGE).json_bytes(body.clone());
     let pieces: Vec<_> =
         body.chunks(10_000).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece))).collect();
-    let chunked = client.post("/api/v1/auth/login").header("Content-Type", "application/json");
+    let chunked = client.post(LARGE).header("Content-Type", "application/json");
     let chunked = chunked.body(Body::wrap_stream(stream::iter(pieces)));
     for ask in [whole, chunked] {
         let _ = ask.send().await.expect_status(200);
@@ -201,8 +203,7 @@ async fn a_large_body_passes_in_both_framings() {
         let signature = parts.headers[SIGNATURE].to_str().unwrap();
         let request_id = parts.headers[X_REQUEST_ID].to_str().unwrap();
         let client_ip = parts.headers.get(CLIENT_IP).map_or("", |ip| ip.to_str().unwrap());
-        let head =
-            RequestHead { method: "POST", path_and_query: "/api/v1/auth/login", request_id, client_ip };
+        let head = RequestHead { method: "POST", path_and_query: LARGE, request_id, client_ip };
         let signed = EdgeKeys::parse(EDGE_KEY).unwrap().verify(&head, signature, now()).unwrap();
         assert_eq!(signed.body_sha256, sha256(&body));
     }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use edgechat_tests::{
-    client::{Phone, content, messages_path},
-    wait::{BOUND, until},
+    client::{Phone, Reply, content, messages_path},
+    wait::{BOUND, bounded, until},
     world::{WEB_ORIGIN, World},
 };
 use futures_util::stream;
@@ -13,6 +13,10 @@ use serde_json::json;
 use shared::{
     api::{ErrorCode, body::MAX_BODY_BYTES, chat::SentMessage},
     id::Id,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
 };
 
 /// Somebody with a conversation.
@@ -31,7 +35,6 @@ fn posts(conversation: Id) -> [String; 3] {
 #[case::cut("{\"content\":")]
 #[case::not_json("content=hello")]
 #[case::two(r#"{"content":"x","email":"a@example.com","password":"x"} {}"#)]
-#[case::empty("")]
 #[case::half_a_surrogate(r#"{"content":"\ud800","title":"\ud800","email":"\ud800"}"#)]
 #[tokio::test]
 async fn a_body_that_is_no_json_is_malformed(#[case] body: &'static str) {
@@ -113,7 +116,9 @@ async fn a_body_that_is_too_large_is_refused_however_it_is_framed() {
     let large = Bytes::from(format!("{{\"content\":\"{}\"}}", "x".repeat(TWO_MIB)));
     for path in posts(conversation) {
         let whole = phone.client.post(&path).json_bytes(large.clone()).send().await;
-        whole.problem(ErrorCode::PayloadTooLarge);
+        let detail = whole.problem(ErrorCode::PayloadTooLarge).detail;
+        let limit = if path.contains("/auth/") { "16 KiB" } else { "1024 KiB" };
+        assert!(detail.contains(limit), "{detail}");
         // Without a Content-Length: in chunks of 64 KiB.
         let chunks: Vec<_> = large
             .chunks(64 * 1024)
@@ -168,18 +173,26 @@ async fn an_unknown_path_and_a_wrong_method_are_told_apart() {
     let conversation = format!("/api/v1/chat/conversations/{conversation}");
     let turn = "/api/v1/chat/turns/019aa5d2-8c00-7000-8000-3f6d2b1c9e77";
     let wrong = [
-        (Method::DELETE, format!("{conversation}/messages")),
-        (Method::PUT, conversation),
-        (Method::DELETE, turn.to_owned()),
-        (Method::GET, format!("{turn}/cancel")),
-        (Method::GET, "/api/v1/auth/register".to_owned()),
-        (Method::POST, "/api/v1/usage/me".to_owned()),
+        ("DELETE", format!("{conversation}/messages"), "GET HEAD POST"),
+        ("PUT", conversation.clone(), "DELETE GET HEAD PATCH"),
+        ("PUT", "/api/v1/chat/conversations".to_owned(), "GET HEAD POST"),
+        ("DELETE", turn.to_owned(), "GET HEAD"),
+        ("POST", format!("{turn}/events"), "GET HEAD"),
+        ("GET", format!("{turn}/cancel"), "POST"),
+        ("GET", "/api/v1/auth/register".to_owned(), "POST"),
+        ("POST", "/api/v1/usage/me".to_owned(), "GET HEAD"),
     ];
-    for (method, path) in wrong {
-        let reply = phone.client.ask(method, &path).send().await;
+    let unknown = wrong.iter().flat_map(|(_, path, allowed)| {
+        ["PROPFIND", "MKCOL", "REPORT"].map(|method| (method, path.clone(), *allowed))
+    });
+    for (method, path, allowed) in unknown.chain(wrong.clone()) {
+        let reply = phone.client.ask(method.parse().unwrap(), &path).send().await;
         reply.problem(ErrorCode::MethodNotAllowed);
-        assert!(reply.header("allow").is_some_and(|allow| !allow.is_empty()), "{reply:?}");
+        let mut listed: Vec<_> = reply.header("allow").unwrap().split(',').map(str::trim).collect();
+        listed.sort_unstable();
+        assert_eq!(listed.join(" "), allowed, "{reply:?}");
     }
+    phone.client.ask("PROPFIND".parse().unwrap(), "/nothing").send().await.problem(ErrorCode::NotFound);
 }
 
 #[tokio::test]
@@ -243,7 +256,20 @@ async fn a_browser_of_the_right_origin_may_read_answers() {
         assert_eq!(preflight.header("access-control-allow-origin"), Some(WEB_ORIGIN));
         assert!(preflight.header("access-control-allow-methods").unwrap().contains("POST"));
         let allowed = preflight.header("access-control-allow-headers").unwrap().to_lowercase();
-        for name in ["authorization", "content-type", "idempotency-key", "last-event-id", "x-request-id"] {
+        let names = [
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "last-event-id",
+            "x-request-id",
+            "x-requested-with",
+            "cache-control",
+            "traceparent",
+            "tracestate",
+            "baggage",
+            "sentry-trace",
+        ];
+        for name in names {
             assert!(allowed.contains(name), "{name} is not in {allowed}");
         }
         assert!(preflight.body.is_empty());
@@ -260,6 +286,188 @@ async fn a_browser_of_the_right_origin_may_read_answers() {
     let stream = phone.message(conversation, &content("Hello")).header("Origin", WEB_ORIGIN).stream().await;
     assert_eq!(stream.header("access-control-allow-origin"), Some(WEB_ORIGIN));
     stream.rest().await;
+}
+
+#[tokio::test]
+async fn preflight_allows_the_configured_headers() {
+    let world = World::setup().var("CORS_ALLOWED_HEADERS", "X-App-Version, X-Ours").start().await;
+    let ask = world.client().ask(Method::OPTIONS, "/api/v1/users/me").header("Origin", WEB_ORIGIN);
+    let preflight = ask.header("Access-Control-Request-Method", "GET").send().await.expect_status(204);
+    let allowed = preflight.header("access-control-allow-headers").unwrap();
+    assert!(allowed.contains("traceparent") && allowed.ends_with("X-App-Version, X-Ours"), "{allowed}");
+}
+
+/// Sends these bytes, and reads the whole answer of a connection that the Worker then closes.
+async fn raw(world: &World, bytes: &str) -> String {
+    let url = world.client().url("");
+    let exchange = async {
+        let mut connection = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
+        connection.write_all(bytes.as_bytes()).await.unwrap();
+        let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+        loop {
+            let length = connection.read(&mut piece).await.unwrap_or_default();
+            answer.extend_from_slice(&piece[..length]);
+            let text = String::from_utf8_lossy(&answer).into_owned();
+            if length == 0 || text.ends_with('}') || text.contains("0\r\n\r\n") {
+                return text;
+            }
+        }
+    };
+    bounded("the answer", exchange).await
+}
+
+#[tokio::test]
+async fn request_without_a_body_needs_no_media_type() {
+    let world = World::start().await;
+    let (phone, conversation) = somebody(&world).await;
+    // As most HTTP libraries send a POST without a body, and as the rest does.
+    let framings = [
+        "Content-Length: 0\r\n",
+        "",
+        "Content-Length: 0\r\nContent-Type: application/x-www-form-urlencoded\r\n",
+    ];
+    for framing in framings {
+        let upcoming = world.provider.hand_over();
+        let (mut stream, _call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+        let turn = stream.expect("turn.started").await.turn_id();
+        let token = &phone.tokens.access_token;
+        let head = |path: &str| {
+            format!(
+                "POST {path} HTTP/1.1\r\nHost: edge\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n{framing}\r\n"
+            )
+        };
+        let cancelled = raw(&world, &head(&format!("/api/v1/chat/turns/{turn}/cancel"))).await;
+        assert!(cancelled.starts_with("HTTP/1.1 202 "), "{cancelled}");
+        assert_eq!(stream.rest().await.last().unwrap().kind, "turn.cancelled");
+        let created = raw(&world, &head("/api/v1/chat/conversations")).await;
+        assert!(created.starts_with("HTTP/1.1 201 "), "{created}");
+        let sent = raw(&world, &head(&messages_path(conversation))).await;
+        assert!(sent.starts_with("HTTP/1.1 400 ") && sent.contains("invalid_json"), "{sent}");
+    }
+    let _ = phone.client.post("/api/v1/chat/conversations").json_bytes("").send().await.expect_status(201);
+    for path in [messages_path(conversation), "/api/v1/auth/login".to_owned()] {
+        phone.client.post(&path).json_bytes("").send().await.problem(ErrorCode::InvalidJson);
+    }
+}
+
+#[tokio::test]
+async fn host_that_is_malformed_is_400() {
+    let world = World::start().await;
+    for host in ["a b", "[", "a:b:c", "%%", ""] {
+        let answer =
+            raw(&world, &format!("GET /api/v1/health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
+                .await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") || host.is_empty(), "{host:?}: {answer}");
+        assert!(!answer.starts_with("HTTP/1.1 500 "), "{host:?}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn body_that_stalls_is_given_up() {
+    let world = World::start().await;
+    let (phone, conversation) = somebody(&world).await;
+    let paths = ["/api/v1/auth/login".to_owned(), messages_path(conversation)];
+    let stalled = paths.iter().map(|path| {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+             Content-Length: 16000\r\n\r\n{{\"content\":",
+            phone.tokens.access_token
+        );
+        let world = &world;
+        async move { raw(world, &head).await }
+    });
+    for answer in futures_util::future::join_all(stalled).await {
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("in time"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn body_of_a_stranger_is_bounded_to_16_kib() {
+    let world = World::start().await;
+    let (phone, _) = somebody(&world).await;
+    let body = Bytes::from(format!("{{\"title\":\"{}\"}}", "x".repeat(17 * 1024)));
+    let path = "/api/v1/chat/conversations";
+    for client in [world.client(), phone.client.anonymous()] {
+        let refused = client.post(path).json_bytes(body.clone()).send().await;
+        let detail = refused.problem(ErrorCode::PayloadTooLarge).detail;
+        assert!(detail.contains("16 KiB"), "{detail}");
+    }
+    phone.client.post(path).json_bytes(body).send().await.problem(ErrorCode::ValidationFailed);
+}
+
+#[tokio::test]
+async fn body_that_is_compressed_is_refused() {
+    let world = World::start().await;
+    let (phone, conversation) = somebody(&world).await;
+    for path in posts(conversation) {
+        let ask =
+            phone.client.post(&path).header("Content-Encoding", "gzip").json_bytes(&b"\x1f\x8b\x08"[..]);
+        let reply = ask.send().await;
+        let detail = reply.problem(ErrorCode::UnsupportedMediaType).detail;
+        assert!(detail.contains("Content-Encoding"), "{detail}");
+        assert_eq!(reply.header("accept-encoding"), Some("identity"));
+    }
+    let _ = phone
+        .message(conversation, &content("Hello"))
+        .header("Content-Encoding", "identity")
+        .send()
+        .await
+        .expect_status(201);
+}
+
+#[tokio::test]
+async fn head_answers_as_get_without_a_body() {
+    let world = World::start().await;
+    let (phone, conversation) = somebody(&world).await;
+    let upcoming = world.provider.hand_over();
+    let (mut stream, call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+    let running = stream.expect("turn.started").await.turn_id();
+    let turn = format!("/api/v1/chat/turns/{running}");
+    let events = phone.client.ask(Method::HEAD, &format!("{turn}/events")).send().await.expect_status(200);
+    assert_eq!(events.header("content-type"), Some("text/event-stream; charset=utf-8"), "{events:?}");
+    assert!(events.body.is_empty());
+    call.stop().await.unwrap();
+    stream.rest().await;
+    phone.persisted(running).await;
+    let paths = [
+        turn.as_str(),
+        "/api/v1/users/me",
+        "/api/v1/health",
+        "/api/v1/chat/conversations",
+        &messages_path(conversation),
+        "/openapi.json",
+        "/",
+        "/api/v1/nothing",
+        "/api/v1/chat/turns/019aa5d2-8c00-7000-8000-3f6d2b1c9e77",
+    ];
+    for path in paths {
+        let get = phone.client.get(path).header("X-Request-ID", "same").send().await;
+        let head = phone.client.ask(Method::HEAD, path).header("X-Request-ID", "same").send().await;
+        assert!(head.body.is_empty() && !get.body.is_empty(), "{head:?}");
+        assert_eq!(head.status, get.status, "{path}");
+        // What frames the body may differ: it is not there.
+        let headers = |reply: &Reply| {
+            let mut headers = reply.headers.clone();
+            for name in ["content-length", "transfer-encoding", "date"] {
+                headers.remove(name);
+            }
+            headers
+        };
+        assert_eq!(headers(&head), headers(&get), "{path}");
+    }
+}
+
+#[rstest]
+#[case::empty_host("development", "http://")]
+#[case::public_without_tls("production", "http://203.0.113.7:8080")]
+#[tokio::test]
+async fn address_of_the_origin_that_is_unfit_is_refused(#[case] environment: &str, #[case] url: &str) {
+    let world = World::setup().var("EDGECHAT_ENV", environment).var("ORIGIN_URL", url).start().await;
+    world.client().get("/api/v1/health").send().await.problem(ErrorCode::Internal);
+    until(BOUND, "the variable in the log", || async {
+        world.edge_log().lines().iter().any(|line| line.contains("ORIGIN_URL is")).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
