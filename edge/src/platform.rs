@@ -1,5 +1,5 @@
-//! What the platform gives: the clock, randomness, WebCrypto, outbound requests and bounded reading of their answers. The one place that wires time
-//! and chance; everything else takes them as arguments.
+//! The platform: the clock, randomness, WebCrypto, outbound requests and bounded reading of their answers. The one place that
+//! wires time and chance; everything else takes them as arguments.
 
 use std::{future::Future, pin::pin, time::Duration};
 

@@ -18,8 +18,8 @@ pub enum UserRoute {
     ConversationChanged(Id),
     /// From the front alone, on the internal path: a conversation was deleted at the origin.
     ConversationDeleted(Id),
-    /// Provokes a panic in the user object's Worker, where fault injection is on.
-    Panic,
+    /// Resets the user object, where fault injection is on.
+    Reset,
 }
 
 /// Where a request goes.
@@ -81,7 +81,7 @@ pub fn front(method: &str, path: &str) -> Route {
     match segments.as_slice() {
         ["internal" | "metrics", ..] => Route::Absent,
         ["__fault", "panic"] => Route::Panic,
-        ["__fault", "panic", "user"] => Route::User(UserRoute::Panic),
+        ["__fault", "reset"] => Route::User(UserRoute::Reset),
         ["api", "v1", "chat", "conversations", id, rest @ ..] => conversation(method, id, rest),
         ["api", "v1", "chat", "turns", id, rest @ ..] => turn(method, id, rest),
         _ => Route::Origin { changes: None },

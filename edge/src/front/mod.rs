@@ -82,7 +82,7 @@ impl Front {
         })?;
         let path = url.path().to_owned();
         match routes::front(method, &path) {
-            Route::User(UserRoute::Panic) if !self.config.fault_injection => Err(ErrorCode::NotFound.into()),
+            Route::User(UserRoute::Reset) if !self.config.fault_injection => Err(ErrorCode::NotFound.into()),
             Route::User(route) => {
                 let verified = token::verified(self, &request).await?;
                 self.serve_user(route, &request, &url, method, &verified).await

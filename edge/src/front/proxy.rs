@@ -38,7 +38,7 @@ const TO_ORIGIN: [&str; 9] = [
 /// Headers of a client that the user object sees.
 const TO_USER: [&str; 5] = ["Accept", "Content-Type", IDEMPOTENCY_KEY, "Last-Event-ID", "Prefer"];
 /// How long the user object may take to the head of an answer: it may ask the origin twice before it has one.
-const USER_TIMEOUT_MS: u64 = 30_000;
+const USER_TIMEOUT_MS: u64 = 15_000;
 /// The same for a message, whose answer may come in one piece after the ten minutes that a model may take.
 const ANSWER_TIMEOUT_MS: u64 = 660_000;
 /// After how many seconds a client may try again when the user object's Worker was reset or is overloaded.
@@ -59,7 +59,7 @@ pub(super) async fn to_user(
     let headers = passed(request, &TO_USER)?;
     let mut sent = None;
     // Nothing else has a body there: one that comes all the same is not asked what it is.
-    if matches!(route, UserRoute::SendMessage(_) | UserRoute::Panic) && body::is_present(request) {
+    if matches!(route, UserRoute::SendMessage(_) | UserRoute::Reset) && body::is_present(request) {
         body::check_head(request, MAX_BODY_BYTES)?;
         if !is_json(request.headers().get("Content-Type")?.as_deref()) {
             return Err(ErrorCode::UnsupportedMediaType.into());

@@ -28,6 +28,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
+use js_sys::{Function, Reflect};
 use serde::{Deserialize, Serialize};
 use shared::{
     api::{ErrorCode, account::Plan, chat::TurnStatus},
@@ -42,6 +43,7 @@ use shared::{
     sse,
     time::Timestamp,
 };
+use wasm_bindgen::{JsCast, JsValue};
 use worker::{
     DurableObject, Env, Headers, Request, Response, ResponseBuilder, Result, State, durable_object,
 };
@@ -94,6 +96,8 @@ pub struct UserObject {
 /// The object's parts, shared with the tasks that outlive a request.
 struct User {
     state: State,
+    /// The same as the platform has it, for what `State` does not offer.
+    handle: JsValue,
     env: Env,
     store: OnceCell<Store>,
     turns: RefCell<HashMap<Id, Rc<TurnCell>>>,
@@ -106,8 +110,11 @@ struct User {
 
 impl DurableObject for UserObject {
     fn new(state: State, env: Env) -> Self {
+        let platform_state = state._inner();
+        let handle = JsValue::from(&platform_state);
         let user = Rc::new(User {
-            state,
+            state: State::from(platform_state),
+            handle,
             env,
             store: OnceCell::new(),
             turns: RefCell::default(),
@@ -165,13 +172,22 @@ impl User {
                 self.forget_conversation(conversation)?;
                 Ok(Response::empty()?)
             }
-            UserRoute::Panic => provoke(self.config()?.fault_injection),
+            UserRoute::Reset if self.config()?.fault_injection => Err(self.reset()?),
+            UserRoute::Reset => Err(ErrorCode::NotFound.into()),
         }
     }
 
     /// The configuration; a wrong variable is logged and told as our mistake.
     fn config(&self) -> Result<Rc<Config>> {
         Config::of(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))
+    }
+
+    /// Resets this object as the platform does when it moves or updates one: whoever calls it gets an error.
+    fn reset(&self) -> Result<Failure> {
+        worker::console_error!("the user object is reset: provoked by FAULT_INJECTION");
+        let abort = Reflect::get(&self.handle, &JsValue::from_str("abort"))?;
+        abort.dyn_into::<Function>()?.call0(&self.handle)?;
+        Ok(ErrorCode::Internal.into())
     }
 
     fn store(&self) -> Result<&Store> {
@@ -266,15 +282,6 @@ impl User {
         body.extend_from_slice(&events);
         Ok(reply::events(&[("Location", &turn_location(turn))])?.fixed(body))
     }
-}
-
-#[expect(clippy::panic, reason = "a test sees that the front answers for an object that was reset")]
-fn provoke(is_on: bool) -> std::result::Result<Response, Failure> {
-    if !is_on {
-        return Err(ErrorCode::NotFound.into());
-    }
-    worker::console_error!("the user object panics: provoked by FAULT_INJECTION");
-    panic!("provoked by FAULT_INJECTION")
 }
 
 /// A turn's events from a reader on.

@@ -184,18 +184,18 @@ async fn edge_key_that_differs_is_an_outage_and_no_users_fault() {
 }
 
 #[tokio::test]
-async fn panic_in_the_user_object_is_answered_503_and_repeated_once_without_a_body() {
+async fn reset_of_the_user_object_is_answered_503_after_one_repetition() {
     let world = World::setup().var("FAULT_INJECTION", "on").start().await;
     let phone = world.phone().await;
-    let panics =
-        || world.edge_log().lines().iter().filter(|line| line.contains("the user object panics")).count();
-    let reply = phone.client.get("/__fault/panic/user").send().await;
+    let resets =
+        || world.edge_log().lines().iter().filter(|line| line.contains("the user object is reset")).count();
+    let reply = phone.client.get("/__fault/reset").send().await;
     reply.problem(ErrorCode::Overloaded);
     assert!(reply.header("retry-after").is_some(), "{reply:?}");
-    until(BOUND, "both panics in the log", || async { (panics() == 2).then_some(()) }).await;
-    let reply = phone.client.post("/__fault/panic/user").json(&json!({})).send().await;
+    until(BOUND, "both resets in the log", || async { (resets() == 2).then_some(()) }).await;
+    let reply = phone.client.post("/__fault/reset").json(&json!({})).send().await;
     reply.problem(ErrorCode::Overloaded);
-    until(BOUND, "the third panic in the log", || async { (panics() == 3).then_some(()) }).await;
+    until(BOUND, "the third reset in the log", || async { (resets() == 3).then_some(()) }).await;
     let conversation = phone.conversation().await;
     assert_eq!(phone.say(conversation, "Hello").await.status, TurnStatus::Completed);
 }
