@@ -140,7 +140,7 @@ impl TokenIssuer {
             iat: issued,
             nbf: issued,
             exp: now.plus_millis(self.access_lifetime_ms).as_secs(),
-            plan,
+            plan: plan.served_as(),
         }
     }
 }

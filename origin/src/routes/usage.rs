@@ -67,9 +67,9 @@ pub(super) async fn show(
     let user_id = current.user.id;
     let rows = app.stores.accounts.usage(user_id, days.from.day(), days.last().day()).await?;
     let today = app.stores.accounts.usage(user_id, now.day(), now.day()).await?;
-    let limit = match current.user.plan {
+    let limit = match current.user.plan.served_as() {
         Plan::Basic => app.config.limits.basic_tier_daily_limit,
-        Plan::Pro => None,
+        Plan::Pro | Plan::Unknown(_) => None,
     };
     Ok(Reply(report(days, &rows, today_usage(&today, limit, now))))
 }

@@ -3,6 +3,7 @@
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
+use super::open::open_names;
 use crate::{
     id::Id,
     text::{normalize_email, opaque_string},
@@ -21,33 +22,25 @@ pub const MAX_NAME_CHARS: usize = 100;
 /// The most characters of a refresh token.
 pub const MAX_REFRESH_TOKEN_CHARS: usize = 256;
 
-/// What a user has paid for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum Plan {
-    /// Free, with a daily limit.
-    #[default]
-    Basic,
-    /// Paid.
-    Pro,
+open_names! {
+    /// What a user has paid for.
+    #[derive(Default)]
+    pub enum Plan {
+        /// Free, with a daily limit.
+        #[default]
+        Basic = "basic",
+        /// Paid.
+        Pro = "pro",
+    }
 }
 
 impl Plan {
-    /// The plan as it stands in a body, a token and a table.
-    pub const fn as_str(self) -> &'static str {
+    /// The plan that is served: one of a newer version is one that is paid for.
+    #[must_use]
+    pub const fn served_as(self) -> Self {
         match self {
-            Self::Basic => "basic",
-            Self::Pro => "pro",
-        }
-    }
-
-    /// Reads what [`Self::as_str`] wrote.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "basic" => Some(Self::Basic),
-            "pro" => Some(Self::Pro),
-            _ => None,
+            Self::Basic => Self::Basic,
+            Self::Pro | Self::Unknown(_) => Self::Pro,
         }
     }
 }

@@ -10,7 +10,11 @@ pub use self::requests::{
     CreateConversation, FormatRequest, FormatType, MAX_PARTS, MAX_SYSTEM_CHARS, MAX_TEXT_CHARS, PartRequest,
     ResponseFormat, SendMessage, UpdateConversation,
 };
-use super::{error::ErrorCode, usage::Usage};
+use super::{
+    error::ErrorCode,
+    open::{Name, open_names, serde_as_name},
+    usage::Usage,
+};
 use crate::{id::Id, time::Timestamp};
 
 /// Characters of a conversation's preview of its last message.
@@ -44,125 +48,62 @@ pub struct Conversation {
     pub updated_at: Timestamp,
 }
 
-/// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum Role {
-    /// The person.
-    User,
-    /// The model.
-    Assistant,
-    /// A tool the model called.
-    Tool,
-}
-
-impl Role {
-    /// The role as it stands in a body and a table.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Assistant => "assistant",
-            Self::Tool => "tool",
-        }
-    }
-
-    /// Reads what [`Self::as_str`] wrote.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::User, Self::Assistant, Self::Tool].into_iter().find(|role| role.as_str() == text)
+open_names! {
+    /// Who speaks.
+    pub enum Role {
+        /// The person.
+        User = "user",
+        /// The model.
+        Assistant = "assistant",
+        /// A tool the model called.
+        Tool = "tool",
     }
 }
 
-/// How far a turn, or the answer it makes, has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum TurnStatus {
-    /// Taken on, not yet sent to the model. Only a turn has it, never a message.
-    Queued,
-    /// The model is speaking.
-    Running,
-    /// The model came to its end.
-    Completed,
-    /// The model's stream ended before the model did.
-    Incomplete,
-    /// The user stopped it.
-    Cancelled,
-    /// The provider failed.
-    Failed,
-    /// Our side was restarted in the middle.
-    Interrupted,
+open_names! {
+    /// How far a turn, or the answer it makes, has come.
+    pub enum TurnStatus {
+        /// Taken on, not yet sent to the model. Only a turn has it, never a message.
+        Queued = "queued",
+        /// The model is speaking.
+        Running = "running",
+        /// The model came to its end.
+        Completed = "completed",
+        /// The answer is shorter than the model meant it: it was stopped, or its stream ended before it did.
+        Incomplete = "incomplete",
+        /// The user stopped it.
+        Cancelled = "cancelled",
+        /// The provider failed.
+        Failed = "failed",
+        /// Our side was restarted in the middle.
+        Interrupted = "interrupted",
+    }
 }
 
 impl TurnStatus {
-    const ALL: [Self; 7] = [
-        Self::Queued,
-        Self::Running,
-        Self::Completed,
-        Self::Incomplete,
-        Self::Cancelled,
-        Self::Failed,
-        Self::Interrupted,
-    ];
-
-    /// The status as it stands in a body and a table.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Incomplete => "incomplete",
-            Self::Cancelled => "cancelled",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
-    /// Reads what [`Self::as_str`] wrote.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
-
-    /// Whether nothing follows any more.
+    /// Whether nothing follows any more. What only a newer version knows is an end: what runs, it runs by itself.
     pub const fn is_terminal(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)
     }
 }
 
-/// Why the model stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum FinishReason {
-    /// It had said everything.
-    Stop,
-    /// It reached `max_output_tokens`.
-    Length,
-    /// The provider's filter stopped it.
-    ContentFilter,
-    /// It wants a tool to be called.
-    ToolCalls,
-    /// Something else the provider names.
-    Other,
-}
-
-impl FinishReason {
-    const ALL: [Self; 5] = [Self::Stop, Self::Length, Self::ContentFilter, Self::ToolCalls, Self::Other];
-
-    /// The reason as it stands in a body and a table.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Length => "length",
-            Self::ContentFilter => "content_filter",
-            Self::ToolCalls => "tool_calls",
-            Self::Other => "other",
-        }
-    }
-
-    /// Reads what [`Self::as_str`] wrote.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+open_names! {
+    /// Why the model stopped.
+    pub enum FinishReason {
+        /// It had said everything.
+        Stop = "stop",
+        /// It reached `max_output_tokens`.
+        Length = "length",
+        /// The provider's filter stopped it.
+        ContentFilter = "content_filter",
+        /// It repeated somebody's text too closely.
+        Recitation = "recitation",
+        /// It wants a tool to be called.
+        ToolCalls = "tool_calls",
+        /// What it wanted to say has no valid form.
+        InvalidOutput = "invalid_output",
+        /// Something else the provider names.
+        Other = "other",
     }
 }
 
@@ -289,19 +230,106 @@ impl Message {
     }
 }
 
+/// Why a turn did not complete: an error's code, or why an answer that has begun is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TurnCode {
+    /// An error, as a request would be answered with it.
+    Error(ErrorCode),
+    /// The answer reached `max_output_tokens`.
+    Length,
+    /// The provider's safety rules stopped the answer.
+    Safety,
+    /// The answer repeated somebody's text too closely.
+    Recitation,
+    /// What the model wanted to say has no valid form.
+    InvalidOutput,
+    /// The connection to the provider broke in the middle of the answer.
+    ProviderDisconnected,
+    /// One of a newer version.
+    Unknown(Name),
+}
+
+impl TurnCode {
+    /// The names of those that are no error's.
+    pub const NAMES: &'static [&'static str] =
+        &["length", "safety", "recitation", "invalid_output", "provider_disconnected"];
+
+    /// The code as it stands in a body and a table.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Error(code) => code.as_str(),
+            Self::Length => "length",
+            Self::Safety => "safety",
+            Self::Recitation => "recitation",
+            Self::InvalidOutput => "invalid_output",
+            Self::ProviderDisconnected => "provider_disconnected",
+            Self::Unknown(name) => name.as_str(),
+        }
+    }
+
+    /// Reads what [`Self::as_str`] wrote, this version's or a newer one's; `None` when it is no name at all.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "length" => Self::Length,
+            "safety" => Self::Safety,
+            "recitation" => Self::Recitation,
+            "invalid_output" => Self::InvalidOutput,
+            "provider_disconnected" => Self::ProviderDisconnected,
+            _ => match ErrorCode::parse(text) {
+                Some(code) => Self::Error(code),
+                None => Self::Unknown(Name::new(text)?),
+            },
+        })
+    }
+
+    /// The sentence a client gets when nothing more precise is known.
+    pub const fn default_detail(self) -> &'static str {
+        match self {
+            Self::Error(code) => code.default_detail(),
+            Self::Length => "The answer reached its token limit",
+            Self::Safety => "The model provider's safety rules stopped the answer",
+            Self::Recitation => "The model provider stopped the answer because it repeats a known text",
+            Self::InvalidOutput => "The model's answer has no valid form",
+            Self::ProviderDisconnected => "The connection to the model provider broke",
+            Self::Unknown(_) => "The answer did not complete",
+        }
+    }
+
+    /// The error that a request is answered with when its turn failed for this reason.
+    pub const fn as_error(self) -> ErrorCode {
+        match self {
+            Self::Error(code) => code,
+            Self::ProviderDisconnected => ErrorCode::ProviderUnavailable,
+            _ => ErrorCode::ProviderError,
+        }
+    }
+}
+
+impl From<ErrorCode> for TurnCode {
+    fn from(code: ErrorCode) -> Self {
+        Self::Error(code)
+    }
+}
+
+serde_as_name!(
+    TurnCode,
+    "Why a turn did not complete: the code of an error, or why an answer that has begun is not whole.",
+    TurnCode::NAMES.iter().copied().chain(ErrorCode::ALL.iter().map(|code| code.as_str()))
+);
+
 /// Why a turn did not complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TurnError {
     /// The machine-readable name.
-    pub code: ErrorCode,
+    pub code: TurnCode,
     /// One sentence for a person.
     pub detail: String,
 }
 
 impl TurnError {
     /// The error of this code; without a sentence of its own it has the code's.
-    pub fn new(code: ErrorCode, detail: Option<String>) -> Self {
+    pub fn new(code: TurnCode, detail: Option<String>) -> Self {
         Self { code, detail: detail.unwrap_or_else(|| code.default_detail().to_owned()) }
     }
 }
@@ -354,21 +382,4 @@ pub struct SentMessage {
     pub usage: Option<Usage>,
     /// Whether the origin has stored it.
     pub persisted: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_read_back() {
-        for status in TurnStatus::ALL {
-            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
-            assert_eq!(TurnStatus::parse(status.as_str()), Some(status));
-        }
-        for reason in FinishReason::ALL {
-            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
-            assert_eq!(FinishReason::parse(reason.as_str()), Some(reason));
-        }
-    }
 }

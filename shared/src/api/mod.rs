@@ -8,6 +8,7 @@
 //! - [`health`]: health checks
 //! - [`page`]: lists and their cursors
 //! - [`sync`]: what changed for a user
+//! - [`open`]: names from a set that grows
 //! - [`internal`]: what the Worker and the origin say to each other; no client sees it
 
 pub mod account;
@@ -16,6 +17,7 @@ pub mod chat;
 pub mod error;
 pub mod health;
 pub mod internal;
+pub mod open;
 pub mod page;
 pub mod sync;
 pub mod usage;

@@ -53,13 +53,17 @@ impl Claims {
         Timestamp::from_millis(self.exp.saturating_mul(SECOND_MS))
     }
 
-    /// Checks issuer, audience and times, these with [`LEEWAY_S`].
+    /// Checks issuer, audience, plan and times, these with [`LEEWAY_S`].
     pub(super) fn check(self, now: Timestamp) -> Result<Self, TokenError> {
         if self.iss != ISSUER {
             return Err(TokenError::Invalid("issuer"));
         }
         if self.aud != AUDIENCE {
             return Err(TokenError::Invalid("audience"));
+        }
+        // Whoever issues a token writes what it is served as ([`Plan::served_as`]).
+        if matches!(self.plan, Plan::Unknown(_)) {
+            return Err(TokenError::Invalid("plan"));
         }
         let now_s = now.as_secs();
         if self.nbf.saturating_sub(LEEWAY_S) > now_s {

@@ -130,7 +130,7 @@ pub fn prompt(history: &[Message], new: &[Part], budget_tokens: usize) -> Vec<Ch
             let role = match message.role {
                 Role::User => provider::Role::User,
                 Role::Assistant => provider::Role::Model,
-                Role::Tool => return None,
+                Role::Tool | Role::Unknown(_) => return None,
             };
             Some(ChatMessage { role, parts: content(&message.parts) })
         })

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        chat::{FinishReason, Message, ToolCall, TurnError, TurnStatus},
-        error::ErrorCode,
+        chat::{FinishReason, Message, ToolCall, TurnCode, TurnError, TurnStatus},
         usage::Usage,
     },
     id::Id,
@@ -84,7 +83,7 @@ pub struct Ended<'a> {
     /// The turn.
     pub turn_id: Id,
     /// Why, for a machine; `null` when there is nothing to say beyond the event's name.
-    pub code: Option<ErrorCode>,
+    pub code: Option<TurnCode>,
     /// Why, for a person.
     pub detail: Option<Cow<'a, str>>,
     /// The words that came before the end.
@@ -164,7 +163,11 @@ pub const fn terminal_name(status: TurnStatus) -> &'static str {
         TurnStatus::Incomplete => "turn.incomplete",
         TurnStatus::Cancelled => "turn.cancelled",
         TurnStatus::Failed => "turn.failed",
-        TurnStatus::Queued | TurnStatus::Running | TurnStatus::Interrupted => "turn.interrupted",
+        TurnStatus::Queued
+        | TurnStatus::Running
+        | TurnStatus::Interrupted
+        // Of a newer version: that it ended is all that can be told.
+        | TurnStatus::Unknown(_) => "turn.interrupted",
     }
 }
 

@@ -138,7 +138,8 @@ impl TurnState {
         if log.last_id() == 0 {
             log.push(&event::started(&record.user_message, &record.assistant_message, &record.model));
         }
-        let running = !record.assistant_message.status.is_terminal();
+        // Not the status: a newer version may have named one that this one does not know.
+        let running = record.finished_at.is_none();
         let mut turn = Self { record, log, closed, room: 0, too_long: false, failure: None };
         if running {
             turn.record.assistant_message.content.clone_from(&text);
@@ -179,7 +180,7 @@ impl TurnState {
 
     /// Whether the model may still speak.
     pub const fn is_running(&self) -> bool {
-        !self.record.assistant_message.status.is_terminal()
+        self.record.finished_at.is_none()
     }
 
     /// Whether the answer is longer than [`MAX_ANSWER_BYTES`]: what is over was dropped, and the turn ends as one whose
@@ -247,7 +248,7 @@ impl TurnState {
     }
 
     fn outcome(&self, ending: Ending) -> (TurnStatus, Option<TurnError>) {
-        let told = |code: ErrorCode| Some(TurnError::new(code, None));
+        let told = |code: ErrorCode| Some(TurnError::new(code.into(), None));
         let spoke = !self.record.assistant_message.content.is_empty();
         match ending {
             Ending::Answered(StreamEnd::Completed(FinishReason::ContentFilter)) if !spoke => {
@@ -316,7 +317,7 @@ impl TurnState {
         match (&record.error, record.assistant_message.status) {
             (Some(error), TurnStatus::Failed) => Err(match self.failure {
                 Some(failure) => failure.into(),
-                None => ApiError::new(error.code, error.detail.clone()),
+                None => ApiError::new(error.code.as_error(), error.detail.clone()),
             }),
             (_, status) => Ok(SentMessage {
                 turn_id: record.turn_id,

@@ -88,7 +88,7 @@ async fn a_failure_before_the_first_word_is_one_error(#[case] script: Script, #[
 
     let turn = turn_of_last_message(&phone, by_stream).await;
     let state = phone.persisted(turn).await;
-    assert_eq!((state.status, state.error.map(|error| error.code)), (TurnStatus::Failed, Some(code)));
+    assert_eq!((state.status, state.error.map(|error| error.code)), (TurnStatus::Failed, Some(code.into())));
     let messages = phone.messages(by_stream).await;
     assert_eq!((messages[0].content.as_str(), messages[1].status), ("Hello", TurnStatus::Failed));
     nothing_internal_is_stored(&phone, by_stream, turn).await;

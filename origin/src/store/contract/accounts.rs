@@ -22,6 +22,7 @@ macro_rules! suite {
     ($open:expr) => {
         $crate::store::contract::run_suite! { accounts on $open;
             a_user_is_read_back_as_written
+            plan_of_a_newer_version_is_kept
             an_email_is_taken_once_and_compared_as_it_is_stored
             registering_again_changes_nothing
             of_registrations_at_once_one_wins
@@ -103,6 +104,15 @@ pub(super) async fn a_user_is_read_back_as_written(store: Store) {
     let session = store.session(id(1), id(1_001)).await.unwrap().unwrap();
     assert_eq!((session.user, session.id, session.ended_at), (user(1), id(1_001), None));
     assert_eq!(session.expires_at, at(1_000_000));
+}
+
+pub(super) async fn plan_of_a_newer_version_is_kept(store: Store) {
+    let plan = shared::api::account::Plan::parse("team").unwrap();
+    let team = shared::api::account::User { plan, ..user(1) };
+    let registered = store.register(team.clone(), "phc".to_owned(), session(1, &team)).await.unwrap();
+    assert_eq!(registered, Registration::Created);
+    let known = store.credential(team.email.clone().unwrap()).await.unwrap().unwrap();
+    assert_eq!(known.user, team);
 }
 
 pub(super) async fn an_email_is_taken_once_and_compared_as_it_is_stored(store: Store) {

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use shared::{
     api::{
-        chat::{Conversation, Message, Part, ToolCall, TurnError, TurnStatus, UpdateConversation},
+        chat::{
+            Conversation, FinishReason, Message, Part, Role, ToolCall, TurnCode, TurnError, TurnStatus,
+            UpdateConversation,
+        },
         error::ErrorCode,
         internal::CONTEXT_MESSAGES,
         page::Order,
@@ -46,6 +49,7 @@ macro_rules! suite {
             archived_ones_can_be_told_apart
             deleting_takes_everything
             a_turn_is_read_back_as_written
+            names_of_a_newer_version_are_kept
             messages_come_by_seq_both_ways
             a_taken_place_moves_a_message_to_the_end
             a_late_delivery_sets_nothing_back
@@ -243,11 +247,31 @@ pub(super) async fn deleting_takes_everything(store: Store) {
     assert_eq!(all(&store, other.id).await.len(), 2);
 }
 
+pub(super) async fn names_of_a_newer_version_are_kept(store: Store) {
+    let conversation = open(&store, 10).await;
+    let mut turn = delivery(id(OWNER), conversation.id, 1, 1);
+    let status = TurnStatus::parse("paused_by_the_model").unwrap();
+    turn.status = status;
+    turn.error =
+        Some(TurnError { code: TurnCode::parse("out_of_patience").unwrap(), detail: "Enough".to_owned() });
+    turn.user_message.role = Role::parse("moderator").unwrap();
+    turn.assistant_message.status = status;
+    turn.assistant_message.finish_reason = FinishReason::parse("had_enough");
+    assert_eq!(store.record_turn(turn.clone()).await.unwrap(), Some(2));
+    let stored = store.turn(id(OWNER), turn.turn_id).await.unwrap().unwrap();
+    assert_eq!(
+        (&stored.user_message, &stored.assistant_message, &stored.error),
+        (&turn.user_message, &turn.assistant_message, &turn.error)
+    );
+    assert_eq!(all(&store, conversation.id).await, [turn.user_message, turn.assistant_message]);
+}
+
 pub(super) async fn a_turn_is_read_back_as_written(store: Store) {
     let conversation = open(&store, 10).await;
     let mut turn = delivery(id(OWNER), conversation.id, 1, 1);
     turn.status = TurnStatus::Failed;
-    turn.error = Some(TurnError { code: ErrorCode::ProviderTimeout, detail: "Too slow 🐌".to_owned() });
+    turn.error =
+        Some(TurnError { code: ErrorCode::ProviderTimeout.into(), detail: "Too slow 🐌".to_owned() });
     turn.user_message.parts = vec![
         Part::Text { text: "question ".to_owned() },
         Part::Image { mime_type: Some("image/png".to_owned()), data: Some("AAAA".to_owned()), file_id: None },

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::{body, chat::SendMessage},
+    api::{
+        body,
+        chat::{SendMessage, TurnCode},
+    },
     auth::claims::MAX_TOKEN_BYTES,
     chat::replay::Resume,
     http::accept::MAX_IDEMPOTENCY_KEY_CHARS,
@@ -127,7 +130,7 @@ fn every_other_end_is_named_truthfully(
     let bytes = all(&turn);
     assert_eq!(names(bytes).last().unwrap(), name);
     assert!(!names(bytes).contains(&"message.completed".to_owned()));
-    assert_eq!(turn.record().error.as_ref().map(|error| error.code), code);
+    assert_eq!(turn.record().error.as_ref().map(|error| error.code), code.map(TurnCode::Error));
     let text = if spoke { "Hi you" } else { "" };
     assert_eq!(turn.view().text, text);
     match turn.answer() {
@@ -228,6 +231,36 @@ fn the_whole_message_is_made_anew_from_the_record() {
     }
 }
 
+#[rstest]
+#[case::ended("paused_by_the_model", true)]
+#[case::running("waiting_for_a_friend", false)]
+fn record_of_a_newer_version_is_read_and_written_back(#[case] name: &str, #[case] ended: bool) {
+    let mut turn = spoken();
+    if ended {
+        turn.end(Ending::Cancelled, NOW);
+    }
+    let frames = turn.log().unsaved().unwrap().frames;
+    let mut stored = serde_json::to_value(turn.record()).unwrap();
+    stored["assistant_message"]["status"] = json!(name);
+    stored["assistant_message"]["finish_reason"] = json!("had_enough");
+    stored["error"] = json!({ "code": "out_of_patience", "detail": "Enough" });
+    let record: TurnRecord = serde_json::from_value(stored.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&record).unwrap(), stored);
+
+    let mut back = TurnState::restore(record, [(1, frames.as_str())], NOW);
+    back.close();
+    let delivery = back.delivery().unwrap();
+    let status = if ended { name } else { "interrupted" };
+    assert_eq!((delivery.status.as_str(), delivery.assistant_message.content.as_str()), (status, "Hi you"));
+    assert_eq!(names(back.log().read(0).unwrap().0).last().unwrap(), "turn.interrupted");
+    if ended {
+        let view = serde_json::to_value(back.view()).unwrap();
+        assert_eq!((&view["status"], &view["error"]), (&json!(name), &stored["error"]));
+        let delivered = serde_json::to_value(&delivery).unwrap();
+        assert_eq!(delivered["assistant_message"]["finish_reason"], "had_enough");
+    }
+}
+
 #[test]
 fn a_turn_whose_end_storage_does_not_take_was_interrupted() {
     let mut turn = spoken();
@@ -258,7 +291,7 @@ fn an_answer_that_is_too_long_is_cut(#[case] piece: usize) {
     turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     let view = turn.view();
     assert_eq!((view.status, view.text.len()), (TurnStatus::Incomplete, MAX_ANSWER_BYTES));
-    assert_eq!(view.error.unwrap().code, ErrorCode::ProviderError);
+    assert_eq!(view.error.unwrap().code, ErrorCode::ProviderError.into());
 }
 
 #[test]

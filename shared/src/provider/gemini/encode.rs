@@ -153,7 +153,9 @@ const fn finish_word(reason: FinishReason) -> &'static str {
         FinishReason::Stop | FinishReason::ToolCalls => "STOP",
         FinishReason::Length => "MAX_TOKENS",
         FinishReason::ContentFilter => "SAFETY",
-        FinishReason::Other => "OTHER",
+        FinishReason::Recitation => "RECITATION",
+        FinishReason::InvalidOutput => "MALFORMED_FUNCTION_CALL",
+        FinishReason::Other | FinishReason::Unknown(_) => "OTHER",
     }
 }
 

@@ -137,7 +137,7 @@ fn document(message: &Message, seq: u64) -> Attempt<Document> {
         "updated_at": date(message.updated_at),
     };
     set(&mut document, "parent_id", message.parent_id.map(uuid));
-    set(&mut document, "finish_reason", message.finish_reason.map(FinishReason::as_str));
+    set(&mut document, "finish_reason", message.finish_reason.as_ref().map(FinishReason::as_str));
     set(&mut document, "model", message.model.as_deref());
     set(&mut document, "usage", message.usage.as_ref().map(usage_document));
     // One text part that is the content is not written twice.

@@ -3,8 +3,7 @@
 use mongodb::bson::{Document, doc};
 use shared::{
     api::{
-        chat::TurnError,
-        error::ErrorCode,
+        chat::{TurnCode, TurnError},
         internal::{StoredTurn, TurnDelivery},
     },
     id::Id,
@@ -114,6 +113,6 @@ fn document(delivery: &TurnDelivery) -> Document {
 }
 
 fn read_error(fields: &Fields<'_>) -> Attempt<Option<TurnError>> {
-    let Some(code) = fields.optional_word("error_code", ErrorCode::parse)? else { return Ok(None) };
+    let Some(code) = fields.optional_word("error_code", TurnCode::parse)? else { return Ok(None) };
     Ok(Some(TurnError::new(code, fields.optional_string("error_detail")?)))
 }

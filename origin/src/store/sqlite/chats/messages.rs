@@ -128,7 +128,7 @@ fn insert_at(c: &Connection, message: &Message, seq: u64) -> StoreResult<()> {
         ":content": message.content,
         ":parts": parts,
         ":status": message.status.as_str(),
-        ":finish_reason": message.finish_reason.map(FinishReason::as_str),
+        ":finish_reason": message.finish_reason.as_ref().map(FinishReason::as_str),
         ":model": message.model,
         ":input": tokens(|usage| usage.input_tokens),
         ":output": tokens(|usage| usage.output_tokens),

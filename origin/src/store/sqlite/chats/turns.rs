@@ -3,8 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use shared::{
     api::{
-        chat::TurnError,
-        error::ErrorCode,
+        chat::{TurnCode, TurnError},
         internal::{StoredTurn, TurnDelivery},
     },
     id::Id,
@@ -114,7 +113,7 @@ fn read(row: &Row<'_>) -> StoreResult<TurnRow> {
     let user_message_id = columns.id("user_message_id")?;
     let assistant_message_id = columns.id("assistant_message_id")?;
     let last_event_id = columns.count("last_event_id")?;
-    let code = columns.optional_word("error_code", ErrorCode::parse)?;
+    let code = columns.optional_word("error_code", TurnCode::parse)?;
     let detail: Option<String> = columns.get("error_detail")?;
     Ok(TurnRow {
         user_message_id,
