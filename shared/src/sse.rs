@@ -24,6 +24,11 @@ pub fn opening() -> Vec<u8> {
     bytes
 }
 
+/// Bytes of text that is no part of an event, which a decoder keeps at most.
+const MAX_BESIDE_BYTES: usize = 64 * 1024;
+/// How lines of the fields that the standard knows begin, and comments.
+const FIELDS: [&[u8]; 5] = [b":", b"data:", b"event:", b"id:", b"retry:"];
+
 /// Appends one event to `out`. Line ends inside `data` (`\n`, `\r\n`, `\r`) become further `data:` lines, which a reader
 /// joins by `\n`; inside `event` they are left out. An empty `event` writes no `event:` line (the type is "message").
 pub fn encode(out: &mut Vec<u8>, id: Option<u64>, event: &str, data: &str) {
@@ -83,6 +88,8 @@ pub struct Decoder {
     data: Vec<u8>,
     event: Vec<u8>,
     id: Vec<u8>,
+    /// Lines of no field that the standard knows, each followed by `\n`.
+    beside: Vec<u8>,
     at_start: bool,
     /// The last line ended in `\r`: a `\n` that follows belongs to it.
     after_cr: bool,
@@ -106,6 +113,7 @@ impl Decoder {
             data: Vec::new(),
             event: Vec::new(),
             id: Vec::new(),
+            beside: Vec::new(),
             at_start: true,
             after_cr: false,
             state: State::Reading,
@@ -148,6 +156,31 @@ impl Decoder {
             event: String::from_utf8_lossy(event),
             data: String::from_utf8_lossy(data),
         }))
+    }
+
+    /// The text so far that is no part of an event: lines of no field that the standard knows, also one that is not over yet.
+    /// Up to 64 KiB are kept; a line that has no room is left out.
+    pub fn beside(&self) -> Vec<u8> {
+        let mut text = self.beside.clone();
+        let may_be = |field: &&[u8]| self.line.starts_with(field) || field.starts_with(&self.line);
+        if !self.line.is_empty() && !FIELDS.iter().any(may_be) {
+            text.extend_from_slice(&self.line);
+        }
+        text
+    }
+
+    /// The data so far of an event that is not complete.
+    pub fn cut_off(&self) -> Vec<u8> {
+        let mut data = if self.state == State::Reading { self.data.clone() } else { Vec::new() };
+        data.extend_from_slice(self.line.strip_prefix(b"data:").unwrap_or_default());
+        data
+    }
+
+    fn keep_beside(&mut self, line: &[u8]) {
+        if self.beside.len().saturating_add(line.len()) < MAX_BESIDE_BYTES {
+            self.beside.extend_from_slice(line);
+            self.beside.push(b'\n');
+        }
     }
 
     /// Reads lines until an event is complete (`true`) or `input` is used up (`false`).
@@ -216,8 +249,8 @@ impl Decoder {
             }
             b"event" => replace(&mut self.event, value),
             b"id" if !value.contains(&0) => replace(&mut self.id, value),
-            // A comment (empty name), `retry`, or a field the standard does not know.
-            _ => {}
+            b"" | b"id" | b"retry" => {}
+            _ => self.keep_beside(line),
         }
         false
     }

@@ -3,6 +3,7 @@
 use js_sys::Uint8Array;
 use shared::{
     chat::record::MAX_ANSWER_BYTES,
+    http::retry_after::retry_after_s,
     provider::{ModelRequest, ProviderFailure, gemini, registry::Model},
 };
 use wasm_bindgen_futures::JsFuture;
@@ -41,8 +42,9 @@ pub async fn answered(call: JsFuture) -> std::result::Result<Response, ProviderF
     if status == 200 {
         return Ok(response);
     }
-    let retry_after_s =
-        response.headers().get("Retry-After").ok().flatten().and_then(|value| value.parse().ok());
+    let header = |name: &str| response.headers().get(name).ok().flatten();
+    let retry_after_s = header("Retry-After")
+        .and_then(|value| retry_after_s(&value, header("Date").as_deref(), platform::now()));
     let body = platform::read_some(&mut response, ERROR_BYTES).await;
     Err(gemini::classify(status, retry_after_s, &body))
 }

@@ -17,8 +17,8 @@ use worker::Delay;
 use super::{User, cell::TurnCell};
 use crate::{platform, provider::gemini};
 
-/// How often a running turn is looked after.
-const TICK: Duration = Duration::from_secs(1);
+/// How often a running turn is looked after, at least.
+const TICK_MS: u64 = 1_000;
 
 /// The time of a running turn.
 struct Watch {
@@ -29,11 +29,26 @@ struct Watch {
 impl Watch {
     fn new(streamed: bool) -> Self {
         let now = platform::now();
-        Self { patience: Patience::new(now, streamed), tick: Delay::from(TICK) }
+        Self { patience: Patience::new(now, streamed), tick: tick(TICK_MS) }
     }
 
     fn hear(&mut self) {
         self.patience.hear(platform::now());
+    }
+
+    /// Notes how far the answer has come: whether there are words in what was said, and whether the model has finished.
+    fn note(&mut self, words: bool, finished: Option<wire::Finished>) {
+        if words {
+            self.patience.go_on();
+        }
+        if let Some(wire::Finished { counted }) = finished {
+            self.patience.finish(platform::now(), counted);
+            self.tick = self.next_tick();
+        }
+    }
+
+    fn next_tick(&self) -> Delay {
+        tick(self.patience.next_look_ms(platform::now(), TICK_MS))
     }
 }
 
@@ -44,7 +59,7 @@ impl User {
         let mut response = match self.attend(cell, &mut watch, gemini::answered(call)).await {
             Ok(Ok(response)) => response,
             Ok(Err(failure)) => return Ending::Failed(failure),
-            Err(ending) => return ending,
+            Err(stop) => return stop.ending(),
         };
         let Ok(mut chunks) = response.stream() else {
             return Ending::Failed(ProviderFailure::Malformed);
@@ -54,13 +69,20 @@ impl User {
         loop {
             let chunk = match self.attend(cell, &mut watch, chunks.next()).await {
                 Ok(chunk) => chunk,
-                Err(ending) => return ending,
+                // The peer keeps the connection, and the model has finished: as if it had been closed.
+                Err(Stop::Over) => {
+                    cell.abort();
+                    None
+                }
+                Err(stop) => return stop.ending(),
             };
             let (decoded, over) = match &chunk {
                 Some(Ok(bytes)) => (decoder.push(bytes, &mut said).map(|()| None), false),
                 Some(Err(_)) | None => (decoder.finish(&mut said).map(Some), true),
             };
             watch.hear();
+            let words = said.iter().any(|event| matches!(event, ModelEvent::TextDelta(_)));
+            watch.note(words, decoder.finished());
             hear(cell, &mut said);
             if cell.state().is_some_and(|state| state.is_too_long()) {
                 cell.abort();
@@ -89,7 +111,7 @@ impl User {
         let body = match self.attend(cell, &mut watch, answer).await {
             Ok(Ok(body)) => body,
             Ok(Err(failure)) => return Ending::Failed(failure),
-            Err(ending) => return ending,
+            Err(stop) => return stop.ending(),
         };
         match wire::decode_response(&body, gemini::ANSWER_BYTES) {
             Ok((mut said, end)) => {
@@ -106,28 +128,31 @@ impl User {
         cell: &TurnCell,
         watch: &mut Watch,
         waited: F,
-    ) -> std::result::Result<F::Output, Ending> {
+    ) -> std::result::Result<F::Output, Stop> {
         let mut waited = pin!(waited);
         loop {
             match select(waited.as_mut(), pin!(&mut watch.tick)).await {
-                Either::Left(_) if !is_running(cell) => return Err(Ending::Cancelled),
+                Either::Left(_) if !is_running(cell) => return Err(Stop::Ended(Ending::Cancelled)),
                 Either::Left((output, _)) => return Ok(output),
                 Either::Right(((), _)) => {
-                    watch.tick = Delay::from(TICK);
                     self.look_after(cell, watch)?;
+                    watch.tick = watch.next_tick();
                 }
             }
         }
     }
 
-    fn look_after(&self, cell: &TurnCell, watch: &mut Watch) -> std::result::Result<(), Ending> {
+    fn look_after(&self, cell: &TurnCell, watch: &mut Watch) -> std::result::Result<(), Stop> {
         if !is_running(cell) {
-            return Err(Ending::Cancelled);
+            return Err(Stop::Ended(Ending::Cancelled));
         }
         let now = platform::now();
+        if watch.patience.is_over(now) {
+            return Err(Stop::Over);
+        }
         if let Err(failure) = watch.patience.check(now) {
             cell.abort();
-            return Err(Ending::Failed(failure));
+            return Err(Stop::Ended(Ending::Failed(failure)));
         }
         // Words that nobody sees, such as a model's thoughts, keep no reader's connection open.
         if self.config().is_ok_and(|config| now.millis_since(cell.last_write_at()) >= config.stream_ping_ms) {
@@ -151,6 +176,27 @@ impl User {
             cell.change(|state| state.mark_saved(last_id));
         }
     }
+}
+
+/// Why nobody waits for the provider any more.
+enum Stop {
+    /// The turn has ended, or must.
+    Ended(Ending),
+    /// The answer is whole, though its connection is open.
+    Over,
+}
+
+impl Stop {
+    fn ending(self) -> Ending {
+        match self {
+            Self::Ended(ending) => ending,
+            Self::Over => Ending::Answered(StreamEnd::Incomplete),
+        }
+    }
+}
+
+fn tick(ms: u64) -> Delay {
+    Delay::from(Duration::from_millis(ms))
 }
 
 fn is_running(cell: &TurnCell) -> bool {

@@ -4,7 +4,7 @@
 //! until what was written before it is durable.
 
 use shared::{
-    api::internal::ConversationContext,
+    api::{chat::TurnStatus, internal::ConversationContext},
     chat::{admission::KnownKey, context, log::Segment, record::TurnRecord},
     id::Id,
     limits::{daily::DailyCount, gcra::Tat},
@@ -147,11 +147,24 @@ impl Store {
         )
     }
 
-    /// A turn has ended, and all its events are stored: its record, and when the outbox looks after it.
+    /// A turn has ended, and all its events are stored: its record, and when the outbox looks after it. One that failed is
+    /// no message of the day.
     pub fn end_turn(&self, record: &TurnRecord, deliver_at: Timestamp) -> Result<()> {
+        if record.assistant_message.status == TurnStatus::Failed {
+            self.undo_count(record)?;
+        }
         self.run(
             "UPDATE turns SET running = 0, record = ?, deliver_at_ms = ? WHERE id = ?",
             vec![json(record)?, Value::Integer(deliver_at.as_millis()), text(record.turn_id)],
+        )
+    }
+
+    /// Takes a running turn back from the messages of its day.
+    fn undo_count(&self, record: &TurnRecord) -> Result<()> {
+        self.run(
+            "UPDATE days SET used = used - 1 WHERE day_ms = ? AND used > 0 \
+             AND EXISTS (SELECT 1 FROM turns WHERE id = ? AND running = 1)",
+            vec![Value::Integer(record.created_at.start_of_day().as_millis()), text(record.turn_id)],
         )
     }
 

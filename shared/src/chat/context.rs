@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::record::{MAX_ROW_BYTES, compact};
 use crate::{
     api::{
-        chat::{Message, Part, Role},
+        chat::{Message, Part, Role, TurnStatus},
         internal::{CONTEXT_MESSAGES, ConversationContext},
     },
     id::Id,
@@ -107,15 +107,31 @@ pub fn from_row(json: &str) -> Option<ConversationContext> {
     Some(ConversationContext { conversation_id: id, model, system, last_seq, messages })
 }
 
+/// The messages that were answered, or wait for their answer: a question that the provider refused, or to which no word
+/// came, is left out with its empty answer. Sent again with every later message, it would be refused with each of them, and
+/// whoever repeats it would say it twice.
+fn answered(messages: &[Message]) -> impl DoubleEndedIterator<Item = &Message> {
+    let unanswered: Vec<Id> =
+        messages.iter().filter(|message| is_no_answer(message)).map(|m| m.turn_id).collect();
+    messages.iter().filter(move |message| !unanswered.contains(&message.turn_id))
+}
+
+/// Whether this is the answer of a turn that ended without one. A question that its user cancelled was asked.
+fn is_no_answer(message: &Message) -> bool {
+    let ended =
+        matches!(message.status, TurnStatus::Failed | TurnStatus::Incomplete | TurnStatus::Interrupted);
+    message.role == Role::Assistant && ended && message.content.is_empty() && message.tool_calls.is_empty()
+}
+
 /// The messages to send: what of the history fits `budget_tokens` beside the new message, then the new message.
 ///
-/// An answer that failed without a word is left out; neighbours of one role are allowed, the wire format merges them. The
+/// A question without an answer is left out; neighbours of one role are allowed, the wire format merges them. The
 /// first message is always the user's. The new message goes out even when it alone is over the budget: the provider's
 /// answer to that is the truth.
 pub fn prompt(history: &[Message], new: &[Part], budget_tokens: usize) -> Vec<ChatMessage> {
     let mut left = budget_tokens.saturating_sub(tokens(new));
     let mut picked: Vec<&Message> = Vec::new();
-    for message in history.iter().rev().filter(|message| !message.parts.is_empty()) {
+    for message in answered(history).rev().filter(|message| !message.parts.is_empty()) {
         match left.checked_sub(tokens(&message.parts)) {
             Some(rest) => left = rest,
             None => break,
@@ -165,9 +181,10 @@ fn tokens(parts: &[Part]) -> usize {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rstest::rstest;
 
     use super::*;
-    use crate::{api::chat::TurnStatus, time::Timestamp};
+    use crate::time::Timestamp;
 
     fn message(seq: u64, role: Role, text: &str) -> Message {
         let id = Id::new(Timestamp::from_millis(1), [0; 10]);
@@ -175,7 +192,7 @@ mod tests {
         Message {
             id,
             conversation_id: id,
-            turn_id: id,
+            turn_id: Id::new(Timestamp::from_millis(1), [u8::try_from(seq.div_ceil(2)).unwrap(); 10]),
             parent_id: None,
             seq,
             role,
@@ -219,6 +236,35 @@ mod tests {
         assert_eq!(texts(&prompt(&history, &new, 7)), ["three", "five", "six", "new"]);
         assert_eq!(texts(&prompt(&history, &new, 0)), ["new"]);
         assert_eq!(texts(&prompt(&[], &new, 100)), ["new"]);
+    }
+
+    #[rstest]
+    #[case::refused(TurnStatus::Failed, "", false)]
+    #[case::without_a_word(TurnStatus::Incomplete, "", false)]
+    #[case::interrupted_before_a_word(TurnStatus::Interrupted, "", false)]
+    #[case::cut_off(TurnStatus::Incomplete, "Once", true)]
+    #[case::interrupted(TurnStatus::Interrupted, "Once", true)]
+    #[case::cancelled(TurnStatus::Cancelled, "", true)]
+    fn question_without_answer_is_left_out(
+        #[case] status: TurnStatus,
+        #[case] answer: &str,
+        #[case] stays: bool,
+    ) {
+        let history = newest(vec![
+            message(1, Role::User, "one"),
+            message(2, Role::Assistant, "two"),
+            message(3, Role::User, "tell me"),
+            Message { status, ..message(4, Role::Assistant, answer) },
+        ]);
+        let new = [Part::Text { text: "tell me".to_owned() }];
+        let sent = texts(&prompt(&history, &new, 1_000));
+        let mut expected = vec!["one", "two"];
+        if stays {
+            expected.push("tell me");
+            expected.extend(Some(answer).filter(|answer| !answer.is_empty()));
+        }
+        expected.push("tell me");
+        assert_eq!(sent, expected);
     }
 
     fn with_picture(mut message: Message, bytes: usize) -> Message {

@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     api::{
-        chat::{FinishReason, Message, Part, Role, SentMessage, Turn, TurnError, TurnStatus, joined_text},
+        chat::{
+            FinishReason, Message, Part, Role, SentMessage, Turn, TurnCode, TurnError, TurnStatus,
+            joined_text,
+        },
         error::{ApiError, ErrorCode},
         internal::TurnDelivery,
         usage::Usage,
@@ -232,7 +235,9 @@ impl TurnState {
         }
         let message = &mut self.record.assistant_message;
         message.status = status;
-        if status != TurnStatus::Completed {
+        // Where the model did not say why it stopped, or an answer has none that holds, there is no reason.
+        let stopped = matches!(ending, Ending::Answered(StreamEnd::Completed(_)));
+        if !stopped || status == TurnStatus::Failed {
             message.finish_reason = None;
         }
         if !message.content.is_empty() {
@@ -247,21 +252,32 @@ impl TurnState {
         }
     }
 
+    /// The status of a turn with this ending. One that failed has no answer; one that is incomplete has the words that came.
     fn outcome(&self, ending: Ending) -> (TurnStatus, Option<TurnError>) {
-        let told = |code: ErrorCode| Some(TurnError::new(code.into(), None));
+        let error = |status, code| (status, Some(TurnError::new(code, None)));
+        let failed = |code: ErrorCode| error(TurnStatus::Failed, code.into());
+        let incomplete = |code| error(TurnStatus::Incomplete, code);
         let spoke = !self.record.assistant_message.content.is_empty();
         match ending {
-            Ending::Answered(StreamEnd::Completed(FinishReason::ContentFilter)) if !spoke => {
-                (TurnStatus::Failed, told(ErrorCode::ProviderRefused))
+            Ending::Answered(StreamEnd::Completed(reason)) => match reason {
+                FinishReason::ToolCalls => (TurnStatus::Completed, None),
+                FinishReason::Stop if spoke => (TurnStatus::Completed, None),
+                FinishReason::Length => incomplete(TurnCode::Length),
+                FinishReason::ContentFilter if spoke => incomplete(TurnCode::Safety),
+                FinishReason::Recitation if spoke => incomplete(TurnCode::Recitation),
+                FinishReason::InvalidOutput if spoke => incomplete(TurnCode::InvalidOutput),
+                FinishReason::ContentFilter | FinishReason::Recitation => failed(ErrorCode::ProviderRefused),
+                _ if spoke => incomplete(ErrorCode::ProviderError.into()),
+                _ => failed(ErrorCode::ProviderError),
+            },
+            Ending::Answered(StreamEnd::Refused) => failed(ErrorCode::ProviderRefused),
+            Ending::Answered(StreamEnd::Incomplete) if spoke => incomplete(TurnCode::ProviderDisconnected),
+            Ending::Answered(StreamEnd::Incomplete) => failed(ErrorCode::ProviderError),
+            Ending::Failed(ProviderFailure::Disconnected) if spoke => {
+                incomplete(TurnCode::ProviderDisconnected)
             }
-            Ending::Answered(StreamEnd::Completed(_)) => (TurnStatus::Completed, None),
-            Ending::Answered(StreamEnd::Refused) => (TurnStatus::Failed, told(ErrorCode::ProviderRefused)),
-            Ending::Answered(StreamEnd::Incomplete) if spoke => {
-                (TurnStatus::Incomplete, told(ErrorCode::ProviderError))
-            }
-            Ending::Answered(StreamEnd::Incomplete) => (TurnStatus::Failed, told(ErrorCode::ProviderError)),
-            Ending::Failed(failure) if spoke => (TurnStatus::Incomplete, told(failure.code())),
-            Ending::Failed(failure) => (TurnStatus::Failed, told(failure.code())),
+            Ending::Failed(failure) if spoke => incomplete(failure.code().into()),
+            Ending::Failed(failure) => failed(failure.code()),
             Ending::Cancelled => (TurnStatus::Cancelled, None),
             Ending::Interrupted => (TurnStatus::Interrupted, None),
         }

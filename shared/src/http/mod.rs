@@ -4,6 +4,7 @@
 //! - [`headers`]: names, and what the front drops
 //! - [`request_id`]: which request ids of clients are taken over
 //! - [`cors`]: who may call from a browser
+//! - [`retry_after`]: how long others ask to be left alone
 //! - [`accept`]: what the request headers of a message ask for
 //! - [`body`]: sizes, times and codings of bodies
 //! - [`base_url`]: addresses of other servers
@@ -14,3 +15,4 @@ pub mod body;
 pub mod cors;
 pub mod headers;
 pub mod request_id;
+pub mod retry_after;

@@ -10,6 +10,11 @@ const FIRST_MS: i64 = 180 * SECOND_MS;
 /// How long a stream that has begun may be silent.
 const SILENCE_MS: i64 = 60 * SECOND_MS;
 
+/// How long a peer may keep the connection after the finish reason and the usage have come: a moment for what may follow.
+const GRACE_MS: i64 = 1_500;
+/// How long when no usage has come yet.
+const UNCOUNTED_GRACE_MS: i64 = 10 * SECOND_MS;
+
 /// A call whose answer is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
@@ -19,17 +24,48 @@ pub struct Patience {
     pub heard: Option<Timestamp>,
     /// Whether the answer comes in pieces, as the model says it.
     pub streamed: bool,
+    /// When the answer counts as whole, whether or not its connection is closed; `None` while the model has not finished.
+    over_at: Option<Timestamp>,
 }
 
 impl Patience {
     /// With a call that goes out now.
     pub const fn new(began: Timestamp, streamed: bool) -> Self {
-        Self { began, heard: None, streamed }
+        Self { began, heard: None, streamed, over_at: None }
     }
 
     /// A piece of the answer came.
     pub const fn hear(&mut self, now: Timestamp) {
         self.heard = Some(now);
+    }
+
+    /// The model has said why it stopped, and its usage when it is `counted`. What comes afterwards without a word, again
+    /// and again or never, puts the end off no further.
+    pub const fn finish(&mut self, now: Timestamp, counted: bool) {
+        let over_at = now.plus_millis(if counted { GRACE_MS } else { UNCOUNTED_GRACE_MS });
+        match self.over_at {
+            Some(earlier) if earlier.millis_since(over_at) <= 0 => {}
+            _ => self.over_at = Some(over_at),
+        }
+    }
+
+    /// The model speaks on.
+    pub const fn go_on(&mut self) {
+        self.over_at = None;
+    }
+
+    /// Whether the answer is whole, and nobody need wait for the connection to close.
+    pub const fn is_over(&self, now: Timestamp) -> bool {
+        match self.over_at {
+            Some(over_at) => now.millis_since(over_at) >= 0,
+            None => false,
+        }
+    }
+
+    /// For how long to wait until the next look, `most_ms` at most.
+    pub fn next_look_ms(&self, now: Timestamp, most_ms: u64) -> u64 {
+        let left_ms = self.over_at.map(|at| u64::try_from(at.millis_since(now)).unwrap_or(0));
+        left_ms.map_or(most_ms, |left_ms| left_ms.clamp(1, most_ms.max(1)))
     }
 
     /// Whether the answer is worth waiting for.
@@ -82,5 +118,32 @@ mod tests {
         }
         let expected = if waits { Ok(()) } else { Err(ProviderFailure::Timeout) };
         assert_eq!(patience.check(after(now_s)), expected);
+    }
+
+    #[test]
+    fn finished_answer_is_over_after_a_grace_whatever_follows() {
+        let mut patience = Patience::new(BEGAN, true);
+        assert!(!patience.is_over(after(100)));
+        patience.finish(after(1), true);
+        assert!(!patience.is_over(after(2)));
+        assert_eq!(patience.next_look_ms(after(1), 1_000), 1_000);
+        assert_eq!(patience.next_look_ms(after(2), 1_000), 500);
+        // Heartbeats that repeat the finish.
+        patience.hear(after(2));
+        patience.finish(after(2), true);
+        assert!(patience.is_over(after(3)));
+        assert_eq!(patience.next_look_ms(after(3), 1_000), 1);
+        patience.go_on();
+        assert!(!patience.is_over(after(100)));
+    }
+
+    #[test]
+    fn finish_without_usage_waits_longer_until_usage_comes() {
+        let mut patience = Patience::new(BEGAN, true);
+        patience.finish(after(1), false);
+        assert!(!patience.is_over(after(10)));
+        assert!(patience.is_over(after(11)));
+        patience.finish(after(4), true);
+        assert!(patience.is_over(after(6)));
     }
 }

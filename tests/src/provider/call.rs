@@ -234,8 +234,8 @@ pub struct Reply {
     pub status: StatusCode,
     /// The media type of the body.
     pub media_type: &'static str,
-    /// The seconds of a `Retry-After` header.
-    pub retry_after_s: Option<u64>,
+    /// A `Retry-After` header, in seconds or as a date.
+    pub retry_after: Option<String>,
     /// The body.
     pub body: Bytes,
 }
@@ -244,7 +244,7 @@ impl Reply {
     /// An error in Gemini's shape.
     pub fn error(status: StatusCode, message: &str) -> Self {
         let body = gemini::encode_error(status.as_u16(), message).into();
-        Self { status, media_type: JSON, retry_after_s: None, body }
+        Self { status, media_type: JSON, retry_after: None, body }
     }
 }
 
@@ -256,8 +256,8 @@ impl From<Reply> for Response<Pieces> {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.media_type));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(reply.body.len()));
-        if let Some(seconds) = reply.retry_after_s {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some(wait) = reply.retry_after.and_then(|wait| HeaderValue::from_str(&wait).ok()) {
+            headers.insert(RETRY_AFTER, wait);
         }
         if !reply.body.is_empty() {
             // The channel is new and has room for one piece.

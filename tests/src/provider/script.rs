@@ -64,21 +64,21 @@ impl Script {
     }
 
     /// [`Self::error`] 429 with a `Retry-After`.
-    pub fn busy(retry_after_s: u64) -> Self {
+    pub fn busy(retry_after: impl ToString) -> Self {
         let reply = Reply::error(StatusCode::TOO_MANY_REQUESTS, ERROR_MESSAGE);
-        Self::Reply(Reply { retry_after_s: Some(retry_after_s), ..reply })
+        Self::Reply(Reply { retry_after: Some(retry_after.to_string()), ..reply })
     }
 
     /// A page of a proxy on the way, with this status.
     pub fn html(status: StatusCode) -> Self {
         let (media_type, body) = ("text/html; charset=UTF-8", Bytes::from_static(HTML.as_bytes()));
-        Self::Reply(Reply { status, media_type, retry_after_s: None, body })
+        Self::Reply(Reply { status, media_type, retry_after: None, body })
     }
 
     /// Status 200 and no body.
     pub fn empty() -> Self {
         let (status, media_type) = (StatusCode::OK, "text/event-stream");
-        Self::Reply(Reply { status, media_type, retry_after_s: None, body: Bytes::new() })
+        Self::Reply(Reply { status, media_type, retry_after: None, body: Bytes::new() })
     }
 
     /// The script of this name; [`NAMES`] lists them.
@@ -106,6 +106,18 @@ impl Script {
                 say("This answer was filtered"),
                 Step::Finish(FinishReason::ContentFilter, USAGE),
             ]),
+            "recitation" => {
+                Self::Steps(vec![say("This answer recites"), Step::Finish(FinishReason::Recitation, USAGE)])
+            }
+            "silent" => Self::Steps(vec![stop()]),
+            "malformed" => Self::Steps(vec![Step::Finish(FinishReason::InvalidOutput, USAGE)]),
+            "trailing" => Self::Steps(vec![
+                say("This answer is followed by an error"),
+                Step::Raw(bare_error(StatusCode::SERVICE_UNAVAILABLE)),
+            ]),
+            "open" => {
+                Self::Steps(vec![Step::Raw(finished_chunk("This answer keeps its connection")), Step::Hang])
+            }
             "slow" => paced((1..=20).map(|second| format!("Second {second} of 20. ")), SLOW),
             "long" => paced((1..=2_000).map(|word| format!("word{word} ")), Duration::from_millis(5)),
             "hang" => Self::Steps(vec![say("This answer hangs "), Step::Hang]),
@@ -152,7 +164,7 @@ impl Script {
 }
 
 /// The names `/script NAME` knows, and what each does.
-pub const NAMES: [(&str, &str); 19] = [
+pub const NAMES: [(&str, &str); 24] = [
     ("400", "refuses the request"),
     ("401", "refuses the key"),
     ("403", "refuses the account"),
@@ -169,6 +181,11 @@ pub const NAMES: [(&str, &str); 19] = [
     ("refused", "blocks the prompt"),
     ("length", "stops at the token limit"),
     ("filter", "is stopped by the filter"),
+    ("recitation", "is stopped because it recites"),
+    ("silent", "finishes without a word"),
+    ("malformed", "finishes with a malformed tool call and without a word"),
+    ("trailing", "sends a bare error after the last chunk"),
+    ("open", "finishes, then keeps the connection open"),
     ("slow", "takes 20 seconds"),
     ("long", "says 2000 words"),
     ("hang", "begins, then says no more"),
@@ -186,6 +203,24 @@ fn stop() -> Step {
 pub fn paced<T: Into<String>>(pieces: impl IntoIterator<Item = T>, pause: Duration) -> Script {
     let steps = pieces.into_iter().flat_map(|piece| [Step::Wait(pause), Step::Say(piece.into())]);
     Script::Steps(steps.chain([stop()]).collect())
+}
+
+/// An error that is no event, as a proxy appends it to a stream.
+pub fn bare_error(status: StatusCode) -> Bytes {
+    gemini::encode_error(status.as_u16(), ERROR_MESSAGE).into()
+}
+
+/// A chunk with these words, the finish reason `STOP` and the usage.
+pub fn finished_chunk(text: &str) -> Bytes {
+    let identity = gemini::Identity { model_version: "scripted", response_id: "scripted-response" };
+    let events = [
+        ModelEvent::TextDelta(text.to_owned()),
+        ModelEvent::Usage(USAGE),
+        ModelEvent::Finish(FinishReason::Stop),
+    ];
+    let mut chunk = Vec::new();
+    gemini::encode_chunk(&mut chunk, identity, &events);
+    chunk.into()
 }
 
 fn error_event(status: StatusCode) -> Bytes {

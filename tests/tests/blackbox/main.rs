@@ -37,6 +37,7 @@ mod limits;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
+mod model_endings;
 mod outages;
 #[cfg(test)]
 mod provider_failures;

@@ -5,10 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::{
-        body,
-        chat::{SendMessage, TurnCode},
-    },
+    api::{body, chat::SendMessage},
     auth::claims::MAX_TOKEN_BYTES,
     chat::replay::Resume,
     http::accept::MAX_IDEMPOTENCY_KEY_CHARS,
@@ -37,6 +34,10 @@ fn spec() -> TurnSpec {
         model: "fast".to_owned(),
         created_at: NOW,
     }
+}
+
+const fn stopped(reason: FinishReason) -> Ending {
+    Ending::Answered(StreamEnd::Completed(reason))
 }
 
 fn spoken() -> TurnState {
@@ -103,26 +104,40 @@ fn a_turn_that_completes_tells_all_in_order() {
 }
 
 #[rstest]
-#[case(true, Ending::Answered(StreamEnd::Incomplete), "turn.incomplete", Some(ErrorCode::ProviderError))]
-#[case(
-    true,
-    Ending::Failed(ProviderFailure::Disconnected),
-    "turn.incomplete",
-    Some(ErrorCode::ProviderUnavailable)
-)]
-#[case(true, Ending::Cancelled, "turn.cancelled", None)]
-#[case(true, Ending::Interrupted, "turn.interrupted", None)]
-#[case(false, Ending::Answered(StreamEnd::Incomplete), "turn.failed", Some(ErrorCode::ProviderError))]
-#[case(false, Ending::Answered(StreamEnd::Refused), "turn.failed", Some(ErrorCode::ProviderRefused))]
-#[case(false, Ending::Failed(ProviderFailure::Timeout), "turn.failed", Some(ErrorCode::ProviderTimeout))]
-#[case(false, Ending::Cancelled, "turn.cancelled", None)]
+#[case(true, Ending::Answered(StreamEnd::Incomplete), "turn.incomplete", "provider_disconnected")]
+#[case(true, Ending::Failed(ProviderFailure::Disconnected), "turn.incomplete", "provider_disconnected")]
+#[case(true, Ending::Failed(ProviderFailure::Timeout), "turn.incomplete", "provider_timeout")]
+#[case(true, Ending::Failed(ProviderFailure::Malformed), "turn.incomplete", "provider_error")]
+#[case(true, stopped(FinishReason::Length), "turn.incomplete", "length")]
+#[case(true, stopped(FinishReason::ContentFilter), "turn.incomplete", "safety")]
+#[case(true, stopped(FinishReason::Recitation), "turn.incomplete", "recitation")]
+#[case(true, stopped(FinishReason::InvalidOutput), "turn.incomplete", "invalid_output")]
+#[case(true, stopped(FinishReason::Other), "turn.incomplete", "provider_error")]
+#[case(true, Ending::Cancelled, "turn.cancelled", "")]
+#[case(true, Ending::Interrupted, "turn.interrupted", "")]
+#[case(false, Ending::Answered(StreamEnd::Incomplete), "turn.failed", "provider_error")]
+#[case(false, Ending::Answered(StreamEnd::Refused), "turn.failed", "provider_refused")]
+#[case(false, Ending::Failed(ProviderFailure::Timeout), "turn.failed", "provider_timeout")]
+#[case(false, Ending::Failed(ProviderFailure::Disconnected), "turn.failed", "provider_unavailable")]
+#[case(false, stopped(FinishReason::Stop), "turn.failed", "provider_error")]
+#[case(false, stopped(FinishReason::InvalidOutput), "turn.failed", "provider_error")]
+#[case(false, stopped(FinishReason::Other), "turn.failed", "provider_error")]
+#[case(false, stopped(FinishReason::ContentFilter), "turn.failed", "provider_refused")]
+#[case(false, stopped(FinishReason::Recitation), "turn.failed", "provider_refused")]
+#[case(false, stopped(FinishReason::Length), "turn.incomplete", "length")]
+#[case(false, Ending::Cancelled, "turn.cancelled", "")]
 fn every_other_end_is_named_truthfully(
     #[case] spoke: bool,
     #[case] ending: Ending,
     #[case] name: &str,
-    #[case] code: Option<ErrorCode>,
+    #[case] code: &str,
 ) {
     let mut turn = if spoke { spoken() } else { begun() };
+    let reason = match ending {
+        Ending::Answered(StreamEnd::Completed(reason)) => Some(reason),
+        _ => None,
+    };
+    reason.into_iter().for_each(|reason| turn.hear(ModelEvent::Finish(reason)));
     turn.end(ending, NOW);
     turn.hear(ModelEvent::TextDelta("too late".to_owned()));
     turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
@@ -130,12 +145,15 @@ fn every_other_end_is_named_truthfully(
     let bytes = all(&turn);
     assert_eq!(names(bytes).last().unwrap(), name);
     assert!(!names(bytes).contains(&"message.completed".to_owned()));
-    assert_eq!(turn.record().error.as_ref().map(|error| error.code), code.map(TurnCode::Error));
+    assert_eq!(turn.record().error.as_ref().map_or("", |error| error.code.as_str()), code);
     let text = if spoke { "Hi you" } else { "" };
     assert_eq!(turn.view().text, text);
     match turn.answer() {
-        Ok(answer) => assert_eq!(answer.assistant_message.content, text),
-        Err(error) => assert_eq!((Some(error.code), spoke), (code, false)),
+        Ok(answer) => {
+            assert_eq!(answer.assistant_message.content, text);
+            assert_eq!(answer.assistant_message.finish_reason, reason);
+        }
+        Err(error) => assert_eq!((error.code.as_str(), name), (code, "turn.failed")),
     }
 }
 

@@ -1,20 +1,28 @@
 //! Gemini's answer, streamed or whole, into events.
 
-use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::error::WireError;
-use crate::provider::{FinishReason, ModelEvent, ProviderFailure, RefusalReason, StreamEnd, Usage};
-use crate::sse;
+use super::{
+    chunk::{Chunk, Content, FunctionCall, Part},
+    error::WireError,
+    words::{Joiner, without_lone_halves},
+};
+use crate::{
+    provider::{FinishReason, ModelEvent, ProviderFailure, RefusalReason, StreamEnd},
+    sse,
+};
 
 /// The bound on one event of a stream that fits every answer in words, in bytes.
 pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
+/// What other providers send as the last event, and proxies with them.
+const DONE: &[u8] = b"[DONE]";
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Reads the body of a `streamGenerateContent` call with status 200, in whatever pieces it comes.
 ///
-/// Where Gemini breaks its own protocol and answers JSON instead of events (it does so with errors), that JSON is read
-/// at the end. A failure is final: every later call returns it again.
+/// Where Gemini breaks its own protocol and answers JSON instead of events (it does so with errors), or has text beside
+/// its events, that is read at the end. An event that cannot be read is passed over; where nothing said how the answer
+/// ended, that is then the failure. A failure is final: every later call returns it again.
 #[derive(Debug, Clone)]
 pub struct StreamDecoder {
     max_event_bytes: usize,
@@ -39,15 +47,15 @@ impl Default for StreamDecoder {
 
 impl StreamDecoder {
     /// `max_event_bytes` bounds one event of the stream, or the whole of a body that is JSON.
-    pub const fn new(max_event_bytes: usize) -> Self {
-        Self { max_event_bytes, body: Body::Unknown, progress: Progress::new() }
+    pub fn new(max_event_bytes: usize) -> Self {
+        Self { max_event_bytes, body: Body::Unknown, progress: Progress::default() }
     }
 
     /// Appends what these bytes complete to `out`; each chunk of Gemini's gives at most one [`ModelEvent::TextDelta`].
     ///
     /// # Errors
-    /// Gemini's own error within the stream, [`ProviderFailure::Malformed`] or [`ProviderFailure::TooLarge`]. What was
-    /// complete before it is in `out`.
+    /// Gemini's own error within the stream, [`ProviderFailure::Malformed`] for a page of HTML, or
+    /// [`ProviderFailure::TooLarge`]. What was complete before it is in `out`.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<ModelEvent>) -> Result<(), ProviderFailure> {
         let result = self.take(bytes, out);
         if let Err(failure) = result {
@@ -78,28 +86,46 @@ impl StreamDecoder {
             }
             Body::Events(events) => {
                 while let Some(frame) = events.read(&mut bytes).map_err(|_| ProviderFailure::TooLarge)? {
-                    self.progress.chunk(frame.data.as_bytes(), out)?;
+                    self.progress.event(frame.data.as_bytes(), out)?;
                 }
                 Ok(())
             }
         }
     }
 
+    /// The finish reason that came, and whether any usage did. Nothing more is needed then, though usage or words may follow.
+    pub const fn finished(&self) -> Option<Finished> {
+        match self.progress.finish {
+            Some(_) => Some(Finished { counted: self.progress.counted }),
+            None => None,
+        }
+    }
+
     /// The body has ended: says how, and appends to `out` what only the end completes.
     ///
     /// # Errors
-    /// As [`Self::push`].
+    /// As [`Self::push`], and [`ProviderFailure::Malformed`] when something could not be read and nothing said how the
+    /// answer ended.
     pub fn finish(&mut self, out: &mut Vec<ModelEvent>) -> Result<StreamEnd, ProviderFailure> {
-        match std::mem::replace(&mut self.body, Body::Unknown) {
-            Body::Failed(failure) => {
-                self.body = Body::Failed(failure);
-                return Err(failure);
-            }
-            Body::Json(body) => self.progress.body(&body, out)?,
-            Body::Unknown | Body::Events(_) => {}
+        let result = match std::mem::replace(&mut self.body, Body::Unknown) {
+            Body::Failed(failure) => Err(failure),
+            Body::Json(body) => self.progress.event(&body, out),
+            Body::Unknown => Ok(()),
+            Body::Events(events) => self.progress.rest(&events.beside(), &events.cut_off(), out),
+        };
+        let end = result.and_then(|()| self.progress.end(out));
+        if let Err(failure) = end {
+            self.body = Body::Failed(failure);
         }
-        Ok(self.progress.end())
+        end
     }
+}
+
+/// An answer whose model has said why it stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// Whether the usage came as well.
+    pub counted: bool,
 }
 
 /// Reads the body of a `generateContent` call with status 200.
@@ -113,10 +139,14 @@ pub fn decode_response(
     if body.len() > max_bytes {
         return Err(ProviderFailure::TooLarge);
     }
+    if body.iter().all(|byte| is_blank(*byte)) {
+        return Err(ProviderFailure::Malformed);
+    }
     let mut events = Vec::new();
-    let mut progress = Progress::new();
-    progress.body(body, &mut events)?;
-    Ok((events, progress.end()))
+    let mut progress = Progress::default();
+    progress.event(body, &mut events)?;
+    let end = progress.end(&mut events)?;
+    Ok((events, end))
 }
 
 /// Blanks, and the bytes of a byte order mark.
@@ -125,56 +155,105 @@ const fn is_blank(byte: u8) -> bool {
 }
 
 /// What must be remembered from chunk to chunk.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Progress {
-    refused: bool,
+    refused: Option<RefusalReason>,
     called_tool: bool,
+    counted: bool,
+    /// Whether something could not be read.
+    unreadable: bool,
     finish: Option<FinishReason>,
+    words: Joiner,
 }
 
 impl Progress {
-    const fn new() -> Self {
-        Self { refused: false, called_tool: false, finish: None }
-    }
-
-    const fn end(&self) -> StreamEnd {
+    fn end(&mut self, out: &mut Vec<ModelEvent>) -> Result<StreamEnd, ProviderFailure> {
+        let text = self.words.join([], true);
+        if !text.is_empty() {
+            out.push(ModelEvent::TextDelta(text));
+        }
         match self.finish {
-            _ if self.refused => StreamEnd::Refused,
-            Some(reason) => StreamEnd::Completed(reason),
-            None => StreamEnd::Incomplete,
+            _ if self.refused.is_some() => Ok(StreamEnd::Refused),
+            Some(reason) => Ok(StreamEnd::Completed(reason)),
+            None if self.unreadable => Err(ProviderFailure::Malformed),
+            None => Ok(StreamEnd::Incomplete),
         }
     }
 
-    /// One chunk, or an array of them.
-    fn body(&mut self, body: &[u8], out: &mut Vec<ModelEvent>) -> Result<(), ProviderFailure> {
-        if body.trim_ascii_start().first() != Some(&b'[') {
-            return self.chunk(body, out);
+    /// What one event says: a chunk, several, or a list of them.
+    fn event(&mut self, json: &[u8], out: &mut Vec<ModelEvent>) -> Result<(), ProviderFailure> {
+        let json = json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json).trim_ascii();
+        if json.is_empty() || json == DONE {
+            return Ok(());
         }
-        let chunks: Vec<Chunk> = serde_json::from_slice(body).map_err(|_| ProviderFailure::Malformed)?;
-        chunks.into_iter().try_for_each(|chunk| self.apply(chunk, out))
+        // A list is no chunk, though serde would take its items for the fields.
+        if json.starts_with(b"{")
+            && let Ok(chunk) = serde_json::from_slice::<Chunk>(json)
+        {
+            return self.apply(chunk, out);
+        }
+        let json = without_lone_halves(json);
+        for value in serde_json::Deserializer::from_slice(&json).into_iter::<Value>() {
+            match value {
+                Ok(value) => self.value(value, out)?,
+                Err(_) => self.unreadable = true,
+            }
+        }
+        Ok(())
     }
 
-    fn chunk(&mut self, json: &[u8], out: &mut Vec<ModelEvent>) -> Result<(), ProviderFailure> {
-        let chunk = serde_json::from_slice(json).map_err(|_| ProviderFailure::Malformed)?;
-        self.apply(chunk, out)
+    fn value(&mut self, value: Value, out: &mut Vec<ModelEvent>) -> Result<(), ProviderFailure> {
+        let items = match value {
+            Value::Array(items) => items,
+            other => vec![other],
+        };
+        for item in items {
+            match item {
+                Value::Object(chunk) => self.apply(Chunk::lenient(chunk), out)?,
+                _ => self.unreadable = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// What the body held beside its events, and the event that its end cut off. Of that an error counts; an answer may lack
+    /// its last words.
+    fn rest(
+        &mut self,
+        beside: &[u8],
+        cut_off: &[u8],
+        out: &mut Vec<ModelEvent>,
+    ) -> Result<(), ProviderFailure> {
+        self.event(beside, out)?;
+        match serde_json::from_slice::<Map<String, Value>>(cut_off) {
+            Ok(mut chunk) => match chunk.remove("error").and_then(WireError::lenient) {
+                Some(error) => Err(error.in_stream()),
+                None => Ok(()),
+            },
+            Err(_) => Ok(()),
+        }
     }
 
     fn apply(&mut self, chunk: Chunk, out: &mut Vec<ModelEvent>) -> Result<(), ProviderFailure> {
         if let Some(error) = chunk.error {
             return Err(error.in_stream());
         }
-        if let Some(reason) = chunk.prompt_feedback.and_then(|feedback| feedback.block_reason) {
-            self.refused = true;
-            out.push(ModelEvent::Refused(reason.0));
+        let blocked = chunk.prompt_feedback.and_then(|feedback| feedback.block_reason);
+        if let Some(reason) = blocked.and_then(|word| word.0) {
+            self.refused = Some(reason);
+            out.push(ModelEvent::Refused(reason));
         }
         // EdgeChat asks for one candidate.
         let candidate = chunk.candidates.into_iter().flatten().find(|candidate| candidate.index == 0);
         let (content, finish) = candidate.map_or((None, None), |found| (found.content, found.finish_reason));
-        self.parts(content.and_then(|content| content.parts).unwrap_or_default(), out);
+        let finish = finish.and_then(|word| word.0);
+        let parts = content.and_then(|Content { parts }| parts);
+        self.parts(parts.unwrap_or_default(), finish.is_some(), out);
         if let Some(usage) = chunk.usage_metadata {
+            self.counted = true;
             out.push(ModelEvent::Usage(usage.into()));
         }
-        if let Some(FinishWord(reason)) = finish {
+        if let Some(reason) = finish {
             let reason = match reason {
                 FinishReason::Stop if self.called_tool => FinishReason::ToolCalls,
                 reason => reason,
@@ -185,148 +264,21 @@ impl Progress {
         Ok(())
     }
 
-    fn parts(&mut self, parts: Vec<Part>, out: &mut Vec<ModelEvent>) {
-        let mut text = String::new();
+    fn parts(&mut self, parts: Vec<Part>, last: bool, out: &mut Vec<ModelEvent>) {
+        let mut texts = Vec::new();
         let mut calls = Vec::new();
         for part in parts.into_iter().filter(|part| !part.thought) {
-            match part.text {
-                Some(piece) if text.is_empty() => text = piece,
-                Some(piece) => text.push_str(&piece),
-                None => {}
-            }
+            texts.extend(part.text);
             calls.extend(part.function_call);
         }
+        let text = self.words.join(texts, last);
         if !text.is_empty() {
             out.push(ModelEvent::TextDelta(text));
         }
         self.called_tool |= !calls.is_empty();
         out.extend(calls.into_iter().map(|FunctionCall { id, name, args }| {
-            let arguments = args.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+            let arguments = args.unwrap_or_else(|| Value::Object(Map::new()));
             ModelEvent::ToolCall { id, name, arguments }
         }));
     }
-}
-
-/// `GenerateContentResponse`, as far as it is read.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Chunk {
-    candidates: Option<Vec<Candidate>>,
-    prompt_feedback: Option<PromptFeedback>,
-    usage_metadata: Option<UsageMetadata>,
-    error: Option<WireError>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Candidate {
-    #[serde(default)]
-    index: u32,
-    content: Option<Content>,
-    finish_reason: Option<FinishWord>,
-}
-
-#[derive(Deserialize)]
-struct Content {
-    parts: Option<Vec<Part>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Part {
-    text: Option<String>,
-    #[serde(default)]
-    thought: bool,
-    function_call: Option<FunctionCall>,
-}
-
-#[derive(Deserialize)]
-struct FunctionCall {
-    id: Option<String>,
-    name: String,
-    args: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PromptFeedback {
-    block_reason: Option<BlockWord>,
-}
-
-#[expect(clippy::struct_field_names, reason = "the names are Gemini's")]
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct UsageMetadata {
-    prompt_token_count: u64,
-    tool_use_prompt_token_count: u64,
-    candidates_token_count: u64,
-    cached_content_token_count: u64,
-    thoughts_token_count: u64,
-    total_token_count: u64,
-}
-
-impl From<UsageMetadata> for Usage {
-    fn from(usage: UsageMetadata) -> Self {
-        Self {
-            input_tokens: usage.prompt_token_count.saturating_add(usage.tool_use_prompt_token_count),
-            output_tokens: usage.candidates_token_count,
-            cached_tokens: usage.cached_content_token_count,
-            reasoning_tokens: usage.thoughts_token_count,
-            total_tokens: usage.total_token_count,
-        }
-    }
-}
-
-struct FinishWord(FinishReason);
-
-impl<'de> Deserialize<'de> for FinishWord {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        word(deserializer, |word| {
-            Self(match word {
-                "STOP" => FinishReason::Stop,
-                "MAX_TOKENS" => FinishReason::Length,
-                "SAFETY"
-                | "RECITATION"
-                | "BLOCKLIST"
-                | "PROHIBITED_CONTENT"
-                | "SPII"
-                | "IMAGE_SAFETY"
-                | "IMAGE_PROHIBITED_CONTENT"
-                | "IMAGE_RECITATION" => FinishReason::ContentFilter,
-                _ => FinishReason::Other,
-            })
-        })
-    }
-}
-
-struct BlockWord(RefusalReason);
-
-impl<'de> Deserialize<'de> for BlockWord {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        word(deserializer, |word| {
-            Self(match word {
-                "SAFETY" | "IMAGE_SAFETY" => RefusalReason::Safety,
-                "BLOCKLIST" => RefusalReason::Blocklist,
-                "PROHIBITED_CONTENT" => RefusalReason::ProhibitedContent,
-                _ => RefusalReason::Other,
-            })
-        })
-    }
-}
-
-/// Reads a word of an enumeration without keeping it.
-fn word<'de, D: Deserializer<'de>, T>(deserializer: D, map: fn(&str) -> T) -> Result<T, D::Error> {
-    struct Word<T>(fn(&str) -> T);
-    impl<T> Visitor<'_> for Word<T> {
-        type Value = T;
-
-        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            formatter.write_str("a word")
-        }
-
-        fn visit_str<E: Error>(self, word: &str) -> Result<T, E> {
-            Ok((self.0)(word))
-        }
-    }
-    deserializer.deserialize_str(Word(map))
 }

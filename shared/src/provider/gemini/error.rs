@@ -2,9 +2,11 @@
 //!
 //! Source: ai.google.dev/gemini-api/docs/troubleshooting, google.rpc.ErrorInfo and google.rpc.RetryInfo.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-use crate::provider::ProviderFailure;
+use super::words::without_lone_halves;
+use crate::{http::retry_after::MAX_RETRY_AFTER_S, provider::ProviderFailure};
 
 /// Error bodies over this size are not looked into; Google's are far smaller.
 const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
@@ -18,25 +20,22 @@ pub fn classify(status: u16, retry_after_s: Option<u64>, body: &[u8]) -> Provide
 
 /// The object, or Google's array around it.
 fn read(body: &[u8]) -> Option<WireError> {
-    #[derive(Deserialize)]
-    struct Envelope {
-        error: WireError,
-    }
-    let envelope: Option<Envelope> = match body.trim_ascii_start().first() {
-        Some(b'[') => serde_json::from_slice::<Vec<Envelope>>(body).ok()?.into_iter().next(),
-        _ => serde_json::from_slice(body).ok(),
+    let value = match serde_json::from_slice(&without_lone_halves(body)).ok()? {
+        Value::Array(items) => items.into_iter().next()?,
+        value => value,
     };
-    envelope.map(|envelope| envelope.error)
+    match value {
+        Value::Object(mut envelope) => envelope.remove("error").and_then(WireError::lenient),
+        _ => None,
+    }
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// The error object, as far as it is read.
+#[derive(Debug, Default)]
 pub(super) struct WireError {
-    #[serde(default)]
     code: Option<u16>,
-    #[serde(default)]
     status: Option<String>,
-    #[serde(default)]
-    details: Option<Vec<Detail>>,
+    details: Vec<Detail>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +48,33 @@ struct Detail {
 }
 
 impl WireError {
+    /// Reads the field `error` of a chunk.
+    pub(super) fn in_field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        Value::deserialize(deserializer).map(Self::lenient)
+    }
+
+    /// What can be read of an error. One that is no object is an error all the same; `null` and `false` say that there is
+    /// none.
+    pub(super) fn lenient(error: Value) -> Option<Self> {
+        let mut error = match error {
+            Value::Null | Value::Bool(false) => return None,
+            Value::Object(error) => error,
+            _ => return Some(Self::default()),
+        };
+        let code = match error.get("code") {
+            Some(Value::Number(code)) => code.as_u64().and_then(|code| u16::try_from(code).ok()),
+            Some(Value::String(code)) => code.parse().ok(),
+            _ => None,
+        };
+        let status = error.get("status").and_then(Value::as_str).map(str::to_owned);
+        let details = match error.remove("details") {
+            Some(Value::Array(details)) => details,
+            _ => Vec::new(),
+        };
+        let details = details.into_iter().filter_map(|detail| serde_json::from_value(detail).ok()).collect();
+        Some(Self { code, status, details })
+    }
+
     /// What this error means when it came within a stream, where no status goes with it.
     pub(super) fn in_stream(&self) -> ProviderFailure {
         let status = self.code.or_else(|| self.status.as_deref().and_then(code_of)).unwrap_or(500);
@@ -56,7 +82,7 @@ impl WireError {
     }
 
     fn failure(&self, status: u16, retry_after_s: Option<u64>) -> ProviderFailure {
-        let retry_after_s = retry_after_s.or_else(|| self.retry_delay_s());
+        let retry_after_s = retry_after_s.or_else(|| self.retry_delay_s()).map(|s| s.min(MAX_RETRY_AFTER_S));
         match status {
             400 if self.blames_the_account() => ProviderFailure::Unauthorized,
             401..=403 => ProviderFailure::Unauthorized,
@@ -72,14 +98,14 @@ impl WireError {
 
     /// Gemini answers 400 also for a wrong key, an unpaid account and a country it does not serve.
     fn blames_the_account(&self) -> bool {
-        let mut reasons = self.details.iter().flatten().filter_map(|detail| detail.reason.as_deref());
+        let mut reasons = self.details.iter().filter_map(|detail| detail.reason.as_deref());
         self.status.as_deref() == Some("FAILED_PRECONDITION")
             || reasons.any(|reason| reason.starts_with("API_KEY_"))
     }
 
     /// `RetryInfo` says a protobuf duration such as "37s" or "37.8s"; a started second counts as one.
     fn retry_delay_s(&self) -> Option<u64> {
-        let delay = self.details.iter().flatten().find_map(|detail| detail.retry_delay.as_deref())?;
+        let delay = self.details.iter().find_map(|detail| detail.retry_delay.as_deref())?;
         let (seconds, fraction) = match delay.strip_suffix('s')?.split_once('.') {
             Some((seconds, fraction)) => (seconds, fraction.bytes().any(|digit| digit != b'0')),
             None => (delay.strip_suffix('s')?, false),

@@ -9,13 +9,34 @@
 //! - [`StreamDecoder`], [`decode_response`]: the answer, streamed or whole
 //! - [`classify`]: an answer that is an error
 //! - [`encode_chunk`], [`encode_response`], [`encode_error`]: the same answers, written
+//!
+//! # Tolerant places
+//! Each costs at most itself; the words of everything else are whole.
+//! - an event that is no JSON, is cut short, or is another kind of JSON than a chunk
+//! - a field that is `null`, absent, unknown, or of another kind than documented; an item of a list likewise; counts that
+//!   are strings (ProtoJSON writes 64-bit numbers so)
+//! - an unknown name of an enumeration; the enumeration's zero is none
+//! - empty events, comments, `[DONE]`, several chunks or a list of them in one event, a byte order mark
+//! - halves of a surrogate pair in two strings (joined), or alone (U+FFFD); bytes that are not UTF-8 (U+FFFD)
+//! - text beside the events: read at the end as one more event, an error or an answer
+//! - JSON in place of events; an error that is no object, or that the end of the stream cuts off
+//! - a connection that stays open after the model has finished ([`StreamDecoder::finished`])
+//!
+//! # Intolerant places
+//! - an error, wherever it stands and whatever came before it: the answer ends with it
+//! - a page of HTML in place of events ([`ProviderFailure::Malformed`](super::ProviderFailure::Malformed))
+//! - an event or a body over its bound ([`ProviderFailure::TooLarge`](super::ProviderFailure::TooLarge))
+//! - something that could not be read where nothing said how the answer ended (`Malformed`)
+//! - an answer in the event that the end of the stream cuts off: it may lack its last words
 
+mod chunk;
 mod decode;
 mod encode;
 mod error;
 mod request;
+mod words;
 
-pub use decode::{MAX_EVENT_BYTES, StreamDecoder, decode_response};
+pub use decode::{Finished, MAX_EVENT_BYTES, StreamDecoder, decode_response};
 pub use encode::{Identity, encode_chunk, encode_error, encode_response};
 pub use error::classify;
 pub use request::{RequestError, parse_request, request};

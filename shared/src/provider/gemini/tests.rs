@@ -93,12 +93,12 @@ fn an_answer_that_is_cut_off_is_never_complete() {
 #[case("STOP", FinishReason::Stop)]
 #[case("MAX_TOKENS", FinishReason::Length)]
 #[case("SAFETY", FinishReason::ContentFilter)]
-#[case("RECITATION", FinishReason::ContentFilter)]
+#[case("RECITATION", FinishReason::Recitation)]
 #[case("BLOCKLIST", FinishReason::ContentFilter)]
 #[case("PROHIBITED_CONTENT", FinishReason::ContentFilter)]
 #[case("SPII", FinishReason::ContentFilter)]
 #[case("IMAGE_SAFETY", FinishReason::ContentFilter)]
-#[case("MALFORMED_FUNCTION_CALL", FinishReason::Other)]
+#[case("MALFORMED_FUNCTION_CALL", FinishReason::InvalidOutput)]
 #[case("OTHER", FinishReason::Other)]
 #[case("A_REASON_OF_TOMORROW", FinishReason::Other)]
 fn every_finish_reason_has_a_meaning(#[case] word: &str, #[case] reason: FinishReason) {
@@ -174,6 +174,94 @@ fn what_came_before_a_failure_is_kept() {
         "data: {\"candidates\":[{\"finishReason\":\"STOP\"}]}\n\n",
     );
     assert_eq!(decode_everyhow(stream.as_bytes()), (vec![text("Once")], Err(ProviderFailure::Timeout)));
+}
+
+const WORDS: &str = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Once\"}]}}]}\n\n";
+const FINISH: &str = "data: {\"candidates\":[{\"finishReason\":\"STOP\"}]}\n\n";
+const BARE: &str = "{\n  \"error\": {\n    \"code\": 503,\n    \"status\": \"UNAVAILABLE\"\n  }\n}";
+
+#[rstest]
+#[case::after_words([WORDS, "", BARE])]
+#[case::after_the_finish([WORDS, FINISH, BARE])]
+#[case::without_a_word([": hello\n\n", "", BARE])]
+#[case::after_a_finish_without_a_word([FINISH, "", BARE])]
+#[case::with_a_line_end([WORDS, BARE, "\n"])]
+#[case::before_a_heartbeat([WORDS, BARE, "\n\n: ping\n\n"])]
+#[case::in_a_list([WORDS, FINISH, "[{\"error\":{\"code\":503}}]"])]
+#[case::in_an_event_that_is_cut_off([WORDS, FINISH, "data: {\"error\":{\"code\":503}}"])]
+#[case::with_a_name_only([WORDS, FINISH, "{\"error\":{\"status\":\"UNAVAILABLE\"}}"])]
+fn error_beside_the_events_is_the_error_within_one(#[case] stream: [&str; 3]) {
+    let (events, end) = decode_everyhow(stream.concat().as_bytes());
+    assert_eq!(end, Err(ProviderFailure::Unavailable { retry_after_s: None }));
+    assert_eq!(events.contains(&text("Once")), stream.contains(&WORDS));
+}
+
+#[rstest]
+#[case::words("Good bye")]
+#[case::page("<html>bye</html>")]
+#[case::done("data: [DONE]\n\n")]
+#[case::empty_event("data:\n\n")]
+#[case::cut_off("data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\" upon\"")]
+fn text_beside_a_finished_answer_costs_only_itself(#[case] rest: &str) {
+    let (events, end) = decode_everyhow([WORDS, FINISH, rest].concat().as_bytes());
+    assert_eq!(events, [text("Once"), ModelEvent::Finish(FinishReason::Stop)]);
+    assert_eq!(end, Ok(StreamEnd::Completed(FinishReason::Stop)));
+}
+
+#[test]
+fn halves_of_a_pair_in_two_chunks_are_joined() {
+    let said = |json: &str| {
+        format!("data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"{json}\"}}]}}}}]}}\n\n")
+    };
+    let stream =
+        [&said("a\\ud83d"), ": ping\n\n", &said("\\ude00b\\ud83d"), FINISH, &said("c\\ud83d")].concat();
+    let (events, _) = decode_everyhow(stream.as_bytes());
+    assert_eq!(
+        events,
+        [
+            text("a"),
+            text("😀b"),
+            text("\u{FFFD}"),
+            ModelEvent::Finish(FinishReason::Stop),
+            text("c"),
+            text("\u{FFFD}")
+        ]
+    );
+}
+
+#[rstest]
+#[case(r#"{"candidates":[null,7,{"index":null,"content":{"parts":[null,{"text":7},{"text":"ok","thought":null}]}}]}"#)]
+#[case(r#"{"candidates":[{"index":"0","content":{"parts":[{"text":"ok","functionCall":{"name":null}}]},"finishReason":null}]}"#)]
+#[case(r#"{"candidates":[{"content":{"parts":[{"text":"ok"}]},"finishReason":7}],"usageMetadata":"none","error":null}"#)]
+#[case(r#"{"candidates":[{"content":{"parts":[{"text":"ok"}]},"finishReason":"FINISH_REASON_UNSPECIFIED"}],"promptFeedback":7}"#)]
+#[case(r#"{"usageMetadata":null,"promptFeedback":{"blockReason":"BLOCK_REASON_UNSPECIFIED"},"candidates":[{"content":{"parts":[{"text":"ok"}]}}]}"#)]
+#[case(r#"[{"candidates":[{"content":{"parts":[{"text":"ok"}]}}]},null]"#)]
+#[case(r#"{"candidates":[{"content":{"parts":[{"text":"ok"}]}}]} {"candidates":"none"} and so on"#)]
+fn field_of_another_kind_costs_only_itself(#[case] json: &str) {
+    let (events, end) = decode_everyhow([&format!("data: {json}\n\n"), FINISH].concat().as_bytes());
+    assert_eq!(events, [text("ok"), ModelEvent::Finish(FinishReason::Stop)]);
+    assert_eq!(end, Ok(StreamEnd::Completed(FinishReason::Stop)));
+}
+
+#[test]
+fn counts_may_be_null_or_strings() {
+    let json =
+        r#"{"usageMetadata":{"promptTokenCount":"8","candidatesTokenCount":null,"totalTokenCount":9}}"#;
+    let (events, _) = decode_everyhow(format!("data: {json}\n\n").as_bytes());
+    let usage = Usage { input_tokens: 8, total_tokens: 9, ..Usage::default() };
+    assert_eq!(events, [ModelEvent::Usage(usage)]);
+}
+
+#[test]
+fn finish_is_known_before_the_end() {
+    let mut decoder = StreamDecoder::default();
+    let mut events = Vec::new();
+    decoder.push(WORDS.as_bytes(), &mut events).unwrap();
+    assert_eq!(decoder.finished(), None);
+    decoder.push(FINISH.as_bytes(), &mut events).unwrap();
+    assert_eq!(decoder.finished(), Some(Finished { counted: false }));
+    decoder.push(b"data: {\"usageMetadata\":{\"totalTokenCount\":3}}\n\n", &mut events).unwrap();
+    assert_eq!(decoder.finished(), Some(Finished { counted: true }));
 }
 
 #[rstest]

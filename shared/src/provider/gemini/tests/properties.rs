@@ -55,6 +55,8 @@ fn chunks() -> impl Strategy<Value = Vec<Vec<ModelEvent>>> {
             FinishReason::Stop,
             FinishReason::Length,
             FinishReason::ContentFilter,
+            FinishReason::Recitation,
+            FinishReason::InvalidOutput,
             FinishReason::Other,
         ])
         .prop_map(ModelEvent::Finish),
@@ -102,6 +104,52 @@ proptest! {
         prop_assert!(is_json || decode_response(&bytes, max).is_err());
         prop_assert!(is_json || parse_request(&bytes).is_err());
         prop_assert!(is_json || classify(status, None, &bytes) == classify(status, None, b""));
+    }
+
+    #[test]
+    fn single_mangled_event_leaves_the_other_words_whole(
+        words in vec("[a-zé😀 \\\\\"]{1,12}", 1..8),
+        which in any::<prop::sample::Index>(),
+        kind in 0_usize..6,
+        at in any::<prop::sample::Index>(),
+        // No line end, which would make it another event.
+        noise in vec(any::<u8>().prop_filter("no line end", |byte| !matches!(byte, b'\r' | b'\n')), 0..9),
+    ) {
+        let which = which.index(words.len());
+        let mut stream = Vec::new();
+        for (place, word) in words.iter().enumerate() {
+            let mut event = Vec::new();
+            encode_chunk(&mut event, IDENTITY, &[ModelEvent::TextDelta(word.clone())]);
+            if place == which {
+                let mut json = event["data: ".len()..event.len() - 4].to_vec();
+                let at = at.index(json.len());
+                match kind {
+                    0 => json.truncate(at),
+                    1 => json = noise.clone(),
+                    2 => json.splice(at..at, noise.clone()).for_each(drop),
+                    3 => json.splice(at..=at, noise.clone()).for_each(drop),
+                    4 => json = b"null".to_vec(),
+                    _ => json = serde_json::to_vec(&json!([noise, { "candidates": noise }])).unwrap(),
+                }
+                event = [b"data: ", json.as_slice(), b"\r\n\r\n"].concat();
+            }
+            stream.extend(event);
+        }
+        encode_chunk(&mut stream, IDENTITY, &[ModelEvent::Finish(FinishReason::Stop)]);
+        let (events, end) = decode([stream.as_slice()], MAX_EVENT_BYTES);
+        prop_assert_eq!(end, Ok(StreamEnd::Completed(FinishReason::Stop)));
+        let texts: Vec<_> = events
+            .iter()
+            .filter_map(|event| match event {
+                ModelEvent::TextDelta(text) => Some(text.as_str()),
+                _ => None,
+            })
+            .collect();
+        let (before, after) = (&words[..which], &words[which + 1..]);
+        prop_assert_eq!(&texts[..before.len()], before);
+        // Of the mangled one itself there may be something or nothing.
+        prop_assert_eq!(&texts[texts.len() - after.len()..], after);
+        prop_assert!(texts.len() <= words.len());
     }
 
     #[test]

@@ -1,0 +1,200 @@
+//! How the model's own end becomes the turn's: only `STOP` with words completes, and what it costs.
+
+use bytes::Bytes;
+use edgechat_tests::{
+    client::{Phone, content, text_of},
+    provider::{
+        Script, Step,
+        call::USAGE,
+        script::{bare_error, finished_chunk},
+    },
+    wait::bounded,
+    world::World,
+};
+use hyper::StatusCode;
+use rstest::rstest;
+use shared::{
+    api::{
+        ErrorCode,
+        chat::{FinishReason, SentMessage, TurnStatus},
+    },
+    id::Id,
+    provider::{ContentPart, RefusalReason},
+};
+
+fn says(text: &str) -> Step {
+    Step::Say(text.to_owned())
+}
+
+async fn status_and_reason(phone: &Phone, conversation: Id) -> (TurnStatus, Option<FinishReason>) {
+    let answer = phone.messages(conversation).await.pop().unwrap();
+    (answer.status, answer.finish_reason)
+}
+
+#[rstest]
+#[case::length(FinishReason::Length, "length")]
+#[case::safety(FinishReason::ContentFilter, "safety")]
+#[case::recitation(FinishReason::Recitation, "recitation")]
+#[case::malformed(FinishReason::InvalidOutput, "invalid_output")]
+#[case::other(FinishReason::Other, "provider_error")]
+#[tokio::test]
+async fn answer_stopped_early_is_incomplete_everywhere(#[case] reason: FinishReason, #[case] code: &str) {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let (by_stream, by_json) = (phone.conversation().await, phone.conversation().await);
+    let script = Script::Steps(vec![says("Half of it"), Step::Finish(reason, USAGE)]);
+    world.provider.will(script.clone());
+    let events = phone.stream(by_stream, "Hello").await.rest().await;
+    let turn = events[0].turn_id();
+    let end = events.last().unwrap();
+    assert_eq!((end.kind.as_str(), &end.data["code"]), ("turn.incomplete", &code.into()));
+    assert_eq!(end.data["text"], "Half of it");
+    assert!(events.iter().all(|event| event.kind != "message.completed"));
+    let stored = phone.persisted(turn).await;
+    let error = stored.error.unwrap();
+    assert_eq!((stored.status, error.code.as_str()), (TurnStatus::Incomplete, code));
+    assert_eq!((stored.text.as_str(), stored.usage), ("Half of it", Some(USAGE)));
+    let incomplete = (TurnStatus::Incomplete, Some(reason));
+    assert_eq!(status_and_reason(&phone, by_stream).await, incomplete);
+
+    world.provider.will(script);
+    let reply = phone.message(by_json, &content("Hello")).send().await;
+    let sent: SentMessage = reply.expect_status(201).json();
+    assert_eq!(
+        (sent.status, sent.assistant_message.content.as_str()),
+        (TurnStatus::Incomplete, "Half of it")
+    );
+    phone.persisted(sent.turn_id).await;
+    assert_eq!(status_and_reason(&phone, by_json).await, incomplete);
+    let usage = phone.usage().await;
+    assert_eq!((usage.today.messages, usage.totals.errors), (2, 0));
+}
+
+#[rstest]
+#[case::stop(FinishReason::Stop, ErrorCode::ProviderError)]
+#[case::malformed(FinishReason::InvalidOutput, ErrorCode::ProviderError)]
+#[case::safety(FinishReason::ContentFilter, ErrorCode::ProviderRefused)]
+#[tokio::test]
+async fn finish_without_a_word_fails_and_costs_no_message(
+    #[case] reason: FinishReason,
+    #[case] code: ErrorCode,
+) {
+    let world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let script = Script::Steps(vec![Step::Finish(reason, USAGE)]);
+    world.provider.will(script.clone());
+    phone.message(conversation, &content("Hello")).send().await.problem(code);
+    world.provider.will(script);
+    let events = phone.stream(conversation, "Hello").await.rest().await;
+    let end = events.last().unwrap();
+    assert_eq!((end.kind.as_str(), &end.data["code"]), ("turn.failed", &code.as_str().into()));
+    phone.persisted(events[0].turn_id()).await;
+    assert_eq!(status_and_reason(&phone, conversation).await, (TurnStatus::Failed, None));
+    assert_eq!(phone.usage().await.today.messages, 0);
+
+    // The one message of the day is still there, and only one.
+    phone.say_and_persist(conversation, "Hello").await;
+    phone.message(conversation, &content("Hello")).send().await.problem(ErrorCode::DailyLimitReached);
+    let usage = phone.usage().await;
+    assert_eq!((usage.today.messages, usage.totals.errors), (1, 2));
+}
+
+#[rstest]
+#[case::silent(false)]
+#[case::heartbeats(true)]
+#[tokio::test]
+async fn finished_answer_completes_while_its_connection_stays_open(#[case] heartbeats: bool) {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let (stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+    call.raw(finished_chunk("All of it")).await.unwrap();
+    let provider = tokio::spawn(async move {
+        while heartbeats && call.raw(Bytes::from_static(b": heartbeat\n\n")).await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        call.gone().await;
+    });
+    let events = stream.rest().await;
+    assert_eq!(events.last().unwrap().kind, "turn.completed");
+    assert_eq!(text_of(&events), "All of it");
+    bounded("the call to be cut off", provider).await.unwrap();
+    phone.say(conversation, "And now?").await;
+}
+
+#[rstest]
+#[case::after_words(vec![says("Half of it"), Step::Raw(bare_error(StatusCode::SERVICE_UNAVAILABLE))], "turn.incomplete")]
+#[case::after_the_finish(
+    vec![Step::Raw(finished_chunk("Half of it")), Step::Raw(bare_error(StatusCode::SERVICE_UNAVAILABLE))],
+    "turn.incomplete")]
+#[case::without_a_word(
+    vec![Step::Raw(Bytes::from_static(b": thinking\n\n")), Step::Raw(bare_error(StatusCode::SERVICE_UNAVAILABLE))],
+    "turn.failed")]
+#[tokio::test]
+async fn bare_error_after_the_events_is_an_error(#[case] steps: Vec<Step>, #[case] kind: &str) {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    world.provider.will(Script::Steps(steps));
+    let events = phone.stream(conversation, "Hello").await.rest().await;
+    let end = events.last().unwrap();
+    assert_eq!((end.kind.as_str(), &end.data["code"]), (kind, &"provider_unavailable".into()), "{end:?}");
+}
+
+#[tokio::test]
+async fn events_that_cannot_be_read_cost_only_themselves() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let event = |data: &str| Step::Raw(Bytes::from(format!("data: {data}\n\n")));
+    let words =
+        |json: &str| event(&format!(r#"{{"candidates":[{{"content":{{"parts":[{{"text":"{json}"}}]}}}}]}}"#));
+    world.provider.will(Script::Steps(vec![
+        words("Tolerant "),
+        event(""),
+        event(r#"{"candidates":[}"#),
+        event(r#"{"candidates":[{"index":null,"content":{"parts":[null,{"text":"of "}]}}],"usageMetadata":null}"#),
+        words("faces \\ud83d"),
+        words("\\ude00"),
+        Step::Raw(finished_chunk(".")),
+        event("[DONE]"),
+    ]));
+    let events = phone.stream_and_persist(conversation, "Hello").await;
+    assert_eq!(events.last().unwrap().kind, "turn.completed");
+    assert_eq!(text_of(&events), "Tolerant of faces 😀.");
+    assert_eq!(phone.messages(conversation).await[1].content, "Tolerant of faces 😀.");
+}
+
+#[tokio::test]
+async fn refused_message_is_not_sent_again() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    world.provider.will(Script::Steps(vec![Step::Refuse(RefusalReason::Safety)]));
+    phone.message(conversation, &content("Forbidden")).send().await.problem(ErrorCode::ProviderRefused);
+    world.provider.will(Script::error(StatusCode::SERVICE_UNAVAILABLE));
+    phone.message(conversation, &content("Harmless")).send().await.problem(ErrorCode::ProviderUnavailable);
+    phone.say_and_persist(conversation, "Harmless").await;
+    // From storage and from the origin as well.
+    let changed = format!("/api/v1/chat/conversations/{conversation}");
+    let rename = phone.client.ask(reqwest::Method::PATCH, &changed);
+    let _ = rename.json(&serde_json::json!({ "title": "Again" })).send().await.expect_status(200);
+    world.kill_workerd().await;
+    world.start_workerd().await;
+    phone.say_and_persist(conversation, "More").await;
+    let received = world.provider.received();
+    let asked = |call: usize| {
+        let parts = received[call].request.messages.iter().flat_map(|message| &message.parts);
+        parts
+            .map(|part| match part {
+                ContentPart::Text(text) => text.clone(),
+                ContentPart::InlineImage { .. } => String::new(),
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(asked(2), ["Harmless"]);
+    assert_eq!(asked(3), ["Harmless", "Hello from the script.", "More"]);
+    assert_eq!(phone.messages(conversation).await.len(), 8, "all of them are shown");
+}
