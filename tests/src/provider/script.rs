@@ -64,9 +64,9 @@ impl Script {
     }
 
     /// [`Self::error`] 429 with a `Retry-After`.
-    pub fn busy(retry_after: impl ToString) -> Self {
+    pub fn busy(retry_after: &str) -> Self {
         let reply = Reply::error(StatusCode::TOO_MANY_REQUESTS, ERROR_MESSAGE);
-        Self::Reply(Reply { retry_after: Some(retry_after.to_string()), ..reply })
+        Self::Reply(Reply { retry_after: Some(retry_after.to_owned()), ..reply })
     }
 
     /// A page of a proxy on the way, with this status.
@@ -87,7 +87,7 @@ impl Script {
         let status = |code| StatusCode::from_u16(code).ok().map(Self::error);
         Some(match name {
             "400" | "401" | "403" | "500" | "503" => return status(name.parse().ok()?),
-            "429" => Self::busy(30),
+            "429" => Self::busy("30"),
             "html" => Self::html(StatusCode::BAD_GATEWAY),
             "html200" => Self::html(StatusCode::OK),
             "empty" => Self::empty(),

@@ -49,7 +49,7 @@ async fn turn_of_last_message(phone: &Phone, conversation: Id) -> Id {
 #[case::bad_request(Script::error(StatusCode::BAD_REQUEST), ErrorCode::ProviderRefused)]
 #[case::wrong_key(Script::error(StatusCode::UNAUTHORIZED), ErrorCode::ProviderError)]
 #[case::forbidden(Script::error(StatusCode::FORBIDDEN), ErrorCode::ProviderError)]
-#[case::over_quota(Script::busy(30), ErrorCode::ProviderUnavailable)]
+#[case::over_quota(Script::busy("30"), ErrorCode::ProviderUnavailable)]
 #[case::internal(Script::error(StatusCode::INTERNAL_SERVER_ERROR), ErrorCode::ProviderError)]
 #[case::overloaded(Script::error(StatusCode::SERVICE_UNAVAILABLE), ErrorCode::ProviderUnavailable)]
 #[case::too_slow(Script::error(StatusCode::GATEWAY_TIMEOUT), ErrorCode::ProviderTimeout)]
@@ -107,7 +107,7 @@ async fn the_wait_the_provider_asks_for_is_passed_on() {
     let conversation = phone.conversation().await;
     let ask =
         || phone.message(conversation, &content("Hello")).header("Idempotency-Key", "asked-once-or-twice");
-    world.provider.will(Script::busy(37));
+    world.provider.will(Script::busy("37"));
     // The same again, for whoever lost the answer.
     for reply in [ask().send().await, ask().send().await] {
         reply.problem(ErrorCode::ProviderUnavailable);

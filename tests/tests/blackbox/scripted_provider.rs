@@ -92,7 +92,7 @@ async fn every_way_to_break_looks_broken_to_the_reader() {
     let reply = ask(&provider, "hi", true).await.unwrap();
     assert_eq!(read(&reply, true), Err(ProviderFailure::Unavailable { retry_after_s: None }));
 
-    provider.will(Script::busy(30));
+    provider.will(Script::busy("30"));
     let reply = ask(&provider, "hi", true).await.unwrap().expect_status(429);
     assert_eq!(reply.header("retry-after"), Some("30"));
     let failure = gemini::classify(429, Some(30), &reply.body);
