@@ -137,7 +137,9 @@ fn every_other_end_is_named_truthfully(
         Ending::Answered(StreamEnd::Completed(reason)) => Some(reason),
         _ => None,
     };
-    reason.into_iter().for_each(|reason| turn.hear(ModelEvent::Finish(reason)));
+    if let Some(reason) = reason {
+        turn.hear(ModelEvent::Finish(reason));
+    }
     turn.end(ending, NOW);
     turn.hear(ModelEvent::TextDelta("too late".to_owned()));
     turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
