@@ -129,9 +129,10 @@ fn not_a_day(field: &str) -> ApiError {
     ApiError::invalid_field(field, "must be a day (YYYY-MM-DD) or an RFC 3339 time")
 }
 
+/// The messages of today as they count against the limit: one that failed does not.
 fn today_usage(rows: &[UsageRow], messages_limit: Option<u64>, now: Timestamp) -> TodayUsage {
     TodayUsage {
-        messages: rows.iter().map(|row| row.totals.messages).sum(),
+        messages: rows.iter().map(|row| row.totals.messages.saturating_sub(row.totals.errors)).sum(),
         messages_limit,
         resets_at: now.start_of_day().plus_millis(DAY_MS),
     }

@@ -157,7 +157,7 @@ pub struct UsageEntry {
     pub model: String,
     /// What it used.
     pub usage: Usage,
-    /// Whether it failed: then it is an error, and no message.
+    /// Whether it failed.
     pub failed: bool,
 }
 

@@ -67,7 +67,7 @@ pub struct ModelUsage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TodayUsage {
-    /// Messages sent since midnight UTC.
+    /// Messages sent since midnight UTC; one that failed does not count.
     pub messages: u64,
     /// Messages the plan allows in a day; `null` when there is no limit.
     pub messages_limit: Option<u64>,

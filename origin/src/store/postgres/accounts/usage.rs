@@ -28,11 +28,10 @@ const RECORD: &str = "\
     ), day AS ( \
         INSERT INTO usage_days AS d (user_id, day, model, requests, messages, input_tokens, output_tokens, \
             cached_tokens, reasoning_tokens, errors) \
-        SELECT user_id, $11::text, model, 1, 1 - failed, input_tokens, output_tokens, cached_tokens, reasoning_tokens, \
-            failed \
+        SELECT user_id, $11::text, model, 1, 1, input_tokens, output_tokens, cached_tokens, reasoning_tokens, failed \
         FROM turn \
         ON CONFLICT (user_id, day, model) DO UPDATE SET \
-            requests = d.requests + 1, messages = d.messages + excluded.messages, \
+            requests = d.requests + 1, messages = d.messages + 1, \
             input_tokens = d.input_tokens + excluded.input_tokens, \
             output_tokens = d.output_tokens + excluded.output_tokens, \
             cached_tokens = d.cached_tokens + excluded.cached_tokens, \

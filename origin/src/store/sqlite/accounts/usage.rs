@@ -36,9 +36,8 @@ pub(super) fn record(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
 fn add_to_day(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
     c.prepare_cached(
         "INSERT INTO usage_days (user_id, day, model, requests, messages, input_tokens, output_tokens, cached_tokens, \
-         reasoning_tokens, errors) VALUES (:user_id, :day, :model, 1, 1 - :failed, :input, :output, :cached, :reasoning, :failed) \
-         ON CONFLICT (user_id, day, model) DO UPDATE SET requests = requests + 1, \
-         messages = messages + excluded.messages, \
+         reasoning_tokens, errors) VALUES (:user_id, :day, :model, 1, 1, :input, :output, :cached, :reasoning, :failed) \
+         ON CONFLICT (user_id, day, model) DO UPDATE SET requests = requests + 1, messages = messages + 1, \
          input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens, \
          cached_tokens = cached_tokens + excluded.cached_tokens, \
          reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, errors = errors + excluded.errors",
