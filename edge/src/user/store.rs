@@ -162,7 +162,7 @@ impl Store {
     /// Takes a running turn back from the messages of its day.
     fn undo_count(&self, record: &TurnRecord) -> Result<()> {
         self.run(
-            "UPDATE days SET used = used - 1 WHERE day_ms = ? AND used > 0 \
+            "UPDATE counters SET used = used - 1 WHERE day_ms = ? AND used > 0 \
              AND EXISTS (SELECT 1 FROM turns WHERE id = ? AND running = 1)",
             vec![Value::Integer(record.created_at.start_of_day().as_millis()), text(record.turn_id)],
         )

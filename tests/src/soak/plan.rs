@@ -204,7 +204,7 @@ fn no_word(rng: &mut Rng) -> Script {
     match rng.between(1, 5) {
         1 => Script::error(StatusCode::INTERNAL_SERVER_ERROR),
         2 => Script::error(StatusCode::SERVICE_UNAVAILABLE),
-        3 => Script::busy(1),
+        3 => Script::busy("1"),
         4 => Script::NoReply,
         _ => Script::empty(),
     }

@@ -214,7 +214,7 @@ async fn stream_opens_at_once_and_is_kept_open() {
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     let upcoming = world.provider.hand_over();
-    let (mut stream, call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+    let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
     let url = phone.client.url(&format!("{}/events?after=1", turn_path(turn)));
     let ask = reqwest::Client::builder().no_proxy().build().unwrap().get(url);
@@ -229,6 +229,7 @@ async fn stream_opens_at_once_and_is_kept_open() {
         seen.extend_from_slice(&piece.await.unwrap().unwrap());
     }
     assert_eq!(seen[..expected.len()], expected);
+    call.say("Hello").await.unwrap();
     call.stop().await.unwrap();
     assert_eq!(stream.rest().await.last().unwrap().kind, "turn.completed");
 }

@@ -111,7 +111,7 @@ pub(super) async fn plan_of_a_newer_version_is_kept(store: Store) {
     let team = shared::api::account::User { plan, ..user(1) };
     let registered = store.register(team.clone(), "phc".to_owned(), session(1, &team)).await.unwrap();
     assert_eq!(registered, Registration::Created);
-    let known = store.credential(team.email.clone().unwrap()).await.unwrap().unwrap();
+    let known = store.credential(team.email.clone().unwrap(), None).await.unwrap().unwrap();
     assert_eq!(known.user, team);
 }
 
