@@ -46,7 +46,8 @@ async fn of_two_at_the_same_moment_one_runs() {
     let ask = |text: &str| phone.message(conversation, &content(text)).send();
     let (first, second, ()) = tokio::join!(ask("First"), ask("Second"), async {
         // Only one call comes; it is let go when the other message was turned away, which happens without it.
-        let call = upcoming.arrives().await;
+        let mut call = upcoming.arrives().await;
+        call.say("Hello").await.unwrap();
         call.stop().await.unwrap();
     });
     // Whoever comes when the first has already ended, runs after it.

@@ -70,7 +70,9 @@ async fn the_turn_is_announced_before_the_provider_answers() {
     let upcoming = world.provider.hand_over();
     let mut stream = phone.stream(conversation, "Hello").await;
     stream.expect("turn.started").await;
-    upcoming.arrives().await.stop().await.unwrap();
+    let mut call = upcoming.arrives().await;
+    call.say("Hello").await.unwrap();
+    call.stop().await.unwrap();
     let rest = stream.rest().await;
     assert_eq!(rest.last().unwrap().kind, "turn.completed");
 }
