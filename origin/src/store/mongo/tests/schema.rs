@@ -94,8 +94,12 @@ async fn what_cannot_have_been_written_is_named() {
     };
 
     let question = turn.user_message.id;
-    spoil(MESSAGES, uuid(question), "role", "nobody".into()).await;
     let page = MessagesPage { order: Order::Asc, after: None, limit: 10 };
+    // A name that only a newer version knows is kept as it is.
+    spoil(MESSAGES, uuid(question), "role", "critic".into()).await;
+    let read = store.messages(id(USER), opened.id, page).await.unwrap().unwrap();
+    assert_eq!(read.items[0].role.as_str(), "critic");
+    spoil(MESSAGES, uuid(question), "role", "".into()).await;
     let error = store.messages(id(USER), opened.id, page).await.unwrap_err();
     assert_eq!(error.to_string(), format!("corrupt: messages.role of {question}"));
 

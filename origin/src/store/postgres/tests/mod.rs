@@ -359,7 +359,11 @@ async fn a_sign_in_waits_for_nobody_who_has_an_old_session() {
 #[tokio::test]
 async fn a_row_that_cannot_be_is_named() {
     let database = database().await;
+    // A name that only a newer version knows is kept as it is.
     command(&database.config, "UPDATE users SET plan = 'gold'").await;
+    let user = read_user(&store(&database.config, 1, SHORT)).await.unwrap();
+    assert_eq!(user.plan.as_str(), "gold");
+    command(&database.config, "UPDATE users SET plan = ''").await;
     let error = read_user(&store(&database.config, 1, SHORT)).await.unwrap_err();
     assert_eq!(error.to_string(), format!("corrupt: users.plan of {}", id(1)));
 }
