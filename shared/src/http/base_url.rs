@@ -1,6 +1,6 @@
 //! Addresses of other servers in the configuration.
 
-use std::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv6Addr};
 
 /// Reads the address of a server, and returns it without a slash at the end. In production it must be `https`, but for a host
 /// of this machine or of a private network: loopback and private addresses, names without a dot such as a container's, and
