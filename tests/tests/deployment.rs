@@ -223,11 +223,19 @@ mod tests {
         assert!(wanted.contains("DATABASE_URL") && wanted.len() > 15, "{wanted:?}");
         let services = [service("secrets"), service("origin")].concat();
         let handed = variables(&services);
+        let edge = service("edge");
+        let handed_to_edge = variables(&edge);
+        // The Worker's; the origin checks it where both read one `.env`, and compose has an address of its own for it.
+        assert!(handed_to_edge.contains("ORIGIN_URL"));
         // The image sets it.
         assert!(read("origin/Dockerfile").contains("ENV LISTEN_ADDR=0.0.0.0:8080"));
         let missing: Vec<_> = wanted
             .iter()
-            .filter(|name| **name != "LISTEN_ADDR" && !ALIASES.contains(name) && !handed.contains(*name))
+            .filter(|name| {
+                !["LISTEN_ADDR", "ORIGIN_URL"].contains(name)
+                    && !ALIASES.contains(name)
+                    && !handed.contains(*name)
+            })
             .collect();
         assert!(missing.is_empty(), "docker-compose.yml does not hand on {missing:?}");
     }

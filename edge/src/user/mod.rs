@@ -172,7 +172,7 @@ impl User {
                 self.forget_conversation(conversation)?;
                 Ok(Response::empty()?)
             }
-            UserRoute::Reset if self.config()?.fault_injection => Err(self.reset()?),
+            UserRoute::Reset if self.config()?.fault_injection => Err(self.reset().await?),
             UserRoute::Reset => Err(ErrorCode::NotFound.into()),
         }
     }
@@ -182,11 +182,15 @@ impl User {
         Config::of(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))
     }
 
-    /// Resets this object as the platform does when it moves or updates one: whoever calls it gets an error.
-    fn reset(&self) -> Result<Failure> {
+    /// Resets this object as the platform does when it moves or updates one: whoever calls it gets an error. It happens in a
+    /// timer of the platform's own, as it would end WASM code that is running in the middle, and with it the whole isolate.
+    async fn reset(&self) -> Result<Failure> {
         worker::console_error!("the user object is reset: provoked by FAULT_INJECTION");
-        let abort = Reflect::get(&self.handle, &JsValue::from_str("abort"))?;
-        abort.dyn_into::<Function>()?.call0(&self.handle)?;
+        let abort: Function = Reflect::get(&self.handle, &JsValue::from_str("abort"))?.dyn_into()?;
+        let timer: Function =
+            Reflect::get(&js_sys::global(), &JsValue::from_str("setTimeout"))?.dyn_into()?;
+        timer.call1(&JsValue::UNDEFINED, &abort.bind0(&self.handle))?;
+        worker::Delay::from(std::time::Duration::from_secs(5)).await;
         Ok(ErrorCode::Internal.into())
     }
 

@@ -116,10 +116,10 @@ fn answered(messages: &[Message]) -> impl DoubleEndedIterator<Item = &Message> {
     messages.iter().filter(move |message| !unanswered.contains(&message.turn_id))
 }
 
-/// Whether this is the answer of a turn that ended without one. A question that its user cancelled was asked.
+/// Whether this is the answer of a turn that ended without one. A question that its user cancelled, or whose answer a restart
+/// cut off, was asked.
 fn is_no_answer(message: &Message) -> bool {
-    let ended =
-        matches!(message.status, TurnStatus::Failed | TurnStatus::Incomplete | TurnStatus::Interrupted);
+    let ended = matches!(message.status, TurnStatus::Failed | TurnStatus::Incomplete);
     message.role == Role::Assistant && ended && message.content.is_empty() && message.tool_calls.is_empty()
 }
 
@@ -241,7 +241,7 @@ mod tests {
     #[rstest]
     #[case::refused(TurnStatus::Failed, "", false)]
     #[case::without_a_word(TurnStatus::Incomplete, "", false)]
-    #[case::interrupted_before_a_word(TurnStatus::Interrupted, "", false)]
+    #[case::interrupted_before_a_word(TurnStatus::Interrupted, "", true)]
     #[case::cut_off(TurnStatus::Incomplete, "Once", true)]
     #[case::interrupted(TurnStatus::Interrupted, "Once", true)]
     #[case::cancelled(TurnStatus::Cancelled, "", true)]
