@@ -51,7 +51,7 @@ use worker::{
 use self::{
     cell::{Reader, TurnCell},
     context::Contexts,
-    store::Store,
+    store::{Store, StoredTurnRow},
 };
 use crate::{
     config::Config,
@@ -207,13 +207,18 @@ impl User {
         if let Some(cell) = self.turns.borrow().get(&turn) {
             return Ok(Some(Rc::clone(cell)));
         }
-        let Some(row) = self.store()?.load(turn)? else {
-            return Ok(None);
-        };
+        Ok(self.store()?.load(turn)?.map(|row| self.adopt(row)))
+    }
+
+    /// The turn of a row that storage holds as ended: as it is in memory, or else taken into memory.
+    fn adopt(&self, row: StoredTurnRow) -> Rc<TurnCell> {
+        if let Some(cell) = self.turns.borrow().get(&row.record.turn_id) {
+            return Rc::clone(cell);
+        }
         let cell = outbox::restored(row, platform::now());
         cell.change(TurnState::close);
         self.remember(&cell);
-        Ok(Some(cell))
+        cell
     }
 
     /// Keeps a turn in memory, and lets those go that have ended and for which there is no room: storage has them.

@@ -11,7 +11,7 @@ use shared::{
     id::Id,
     time::{SECOND_MS, Timestamp},
 };
-use worker::{Headers, Result};
+use worker::{Error, Headers, Result};
 
 use super::{User, cell::TurnCell, store::StoredTurnRow};
 use crate::{
@@ -21,8 +21,6 @@ use crate::{
 
 /// How long a retried delivery may take.
 const RETRY_PATIENCE_MS: i64 = 10 * SECOND_MS;
-/// The same of any delivery; the first has less.
-const DELIVERY_TIMEOUT: Duration = Duration::from_millis(RETRY_PATIENCE_MS.unsigned_abs());
 
 /// How long a delivery waits whose turn cannot be read: for a version that can.
 const UNREADABLE_RETRY_MS: i64 = 600 * SECOND_MS;
@@ -92,7 +90,7 @@ impl User {
             Vec::new()
         });
         for id in earlier {
-            if let Some((earlier, attempts)) = self.load_undelivered(id)
+            if let Some((attempts, earlier)) = self.load_undelivered(id)
                 && self.deliver(&earlier, attempts, until, request_id).await == Delivered::Unreachable
             {
                 return Delivered::Unreachable;
@@ -101,13 +99,10 @@ impl User {
         self.deliver(cell, attempts, until, request_id).await
     }
 
-    /// Loads a turn that the outbox holds, and how often its delivery failed. One that cannot be read is logged and put off.
-    fn load_undelivered(&self, id: Id) -> Option<(Rc<TurnCell>, u32)> {
-        let found = self.store().and_then(|store| store.load(id)).and_then(|row| {
-            let Some(row) = row else { return Ok(None) };
-            let attempts = row.attempts;
-            Ok(self.find(id)?.map(|cell| (cell, attempts)))
-        });
+    /// Loads how often the delivery of a turn failed that the outbox holds, and the turn. One that cannot be read is logged and put off.
+    fn load_undelivered(&self, id: Id) -> Option<(u32, Rc<TurnCell>)> {
+        let found = self.store().and_then(|store| store.load(id));
+        let found = found.map(|row| row.map(|row| (row.attempts, self.adopt(row))));
         found.unwrap_or_else(|error| {
             worker::console_error!("turn {id}: it cannot be read for its delivery: {error}");
             let later = platform::now().plus_millis(UNREADABLE_RETRY_MS);
@@ -126,26 +121,16 @@ impl User {
             return Delivered::Answered;
         };
         let left_ms = u64::try_from(until.millis_since(platform::now())).unwrap_or_default();
-        let sent = platform::within(left_ms, self.post(&delivery, &cell.token, request_id)).await;
+        let sent = self.post(&delivery, &cell.token, Duration::from_millis(left_ms), request_id).await;
         let (delivered, noted) = match sent {
-            Some(Ok(Answer::Receipt(receipt))) => {
+            Ok(receipt) => {
                 cell.change(TurnState::mark_persisted);
                 (Delivered::Answered, self.delivered(cell, receipt))
             }
-            failed => {
-                let (delivered, why) = match failed {
-                    Some(Ok(Answer::Status(status))) if !delivery::is_unreachable(status) => {
-                        (Delivered::Answered, format!("the origin answered {status}"))
-                    }
-                    Some(Ok(Answer::Status(status))) => {
-                        (Delivered::Unreachable, format!("the origin answered {status}"))
-                    }
-                    Some(Err(error)) => (Delivered::Unreachable, error.to_string()),
-                    _ => (Delivered::Unreachable, "no answer in time".to_owned()),
-                };
+            Err(DeliveryError { outcome, why }) => {
                 let attempts = attempts + 1;
                 worker::console_error!("request {request_id}: turn {}: delivery {attempts}: {why}", cell.id);
-                (delivered, self.deliver_again(cell.id, delivery.created_at, attempts).await)
+                (outcome, self.deliver_again(cell.id, delivery.created_at, attempts).await)
             }
         };
         if let Err(error) = noted {
@@ -177,24 +162,24 @@ impl User {
         Ok(())
     }
 
-    async fn post(&self, delivery: &TurnDelivery, token: &str, request_id: &str) -> Result<Answer> {
+    async fn post(
+        &self,
+        delivery: &TurnDelivery,
+        token: &str,
+        timeout: Duration,
+        request_id: &str,
+    ) -> std::result::Result<DeliveryReceipt, DeliveryError> {
         let config = self.config()?;
-        let body = serde_json::to_vec(delivery)?;
-        let call = Call {
-            method: "POST",
-            path_and_query: TURNS_PATH,
-            body: &body,
-            request_id,
-            client_ip: "",
-            timeout: DELIVERY_TIMEOUT,
-        };
+        let body = serde_json::to_vec(delivery).map_err(Error::from)?;
+        let path_and_query = TURNS_PATH;
+        let call = Call { method: "POST", path_and_query, body: &body, request_id, client_ip: "", timeout };
         let headers = Headers::new();
         headers.set("Content-Type", "application/json")?;
         headers.set("Authorization", &format!("Bearer {token}"))?;
-        Ok(match origin::fetch(&config, &call, headers).await? {
-            (200, receipt) => Answer::Receipt(serde_json::from_slice(&receipt)?),
-            (status, _) => Answer::Status(status),
-        })
+        match origin::fetch(&config, &call, headers).await.map_err(Error::from)? {
+            (200, receipt) => Ok(serde_json::from_slice(&receipt).map_err(Error::from)?),
+            (status, _) => Err(DeliveryError::of_status(status)),
+        }
     }
 
     /// After a start: turns that storage holds as running were cut off. Each ends as interrupted and is delivered. One that
@@ -265,7 +250,7 @@ impl User {
     /// next time.
     async fn deliver_due(self: &Rc<Self>) -> Result<()> {
         for id in self.store()?.due(platform::now())? {
-            let Some((cell, attempts)) = self.load_undelivered(id) else {
+            let Some((attempts, cell)) = self.load_undelivered(id) else {
                 continue;
             };
             let until = platform::now().plus_millis(RETRY_PATIENCE_MS);
@@ -292,12 +277,25 @@ impl User {
     }
 }
 
-/// The origin's answer to a delivery.
-enum Answer {
-    /// It has the turn.
-    Receipt(DeliveryReceipt),
-    /// It answered something else.
-    Status(u16),
+/// A delivery that failed.
+struct DeliveryError {
+    outcome: Delivered,
+    why: String,
+}
+
+impl DeliveryError {
+    /// The error of an answer with this status.
+    fn of_status(status: u16) -> Self {
+        let is_unreachable = delivery::is_unreachable(status);
+        let outcome = if is_unreachable { Delivered::Unreachable } else { Delivered::Answered };
+        Self { outcome, why: format!("the origin answered {status}") }
+    }
+}
+
+impl From<Error> for DeliveryError {
+    fn from(error: Error) -> Self {
+        Self { outcome: Delivered::Unreachable, why: error.to_string() }
+    }
 }
 
 /// Makes a turn in memory of what storage has of it.

@@ -81,7 +81,7 @@ open_names! {
 }
 
 impl TurnStatus {
-    /// Whether nothing follows any more. What only a newer version knows is an end: what runs, it runs by itself.
+    /// Returns whether nothing follows any more. What only a newer version knows is an end: what runs, it runs by itself.
     pub const fn is_terminal(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)
     }

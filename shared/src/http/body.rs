@@ -30,7 +30,7 @@ pub fn check_content_coding(content_encoding: Option<&str>) -> Result<(), ApiErr
     }
 }
 
-/// Whether a `Content-Type` is JSON; parameters do not count.
+/// Returns whether a `Content-Type` is JSON; parameters do not count.
 pub fn is_json(content_type: Option<&str>) -> bool {
     let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")

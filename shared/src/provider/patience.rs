@@ -54,7 +54,7 @@ impl Patience {
         self.over_at = None;
     }
 
-    /// Whether the answer is whole, and nobody need wait for the connection to close.
+    /// Returns whether the answer is whole, and nobody need wait for the connection to close.
     pub const fn is_over(&self, now: Timestamp) -> bool {
         match self.over_at {
             Some(over_at) => now.millis_since(over_at) >= 0,

@@ -88,7 +88,7 @@ impl Run {
         }
     }
 
-    /// Whether workerd was dying or dead at any time between these two.
+    /// Returns whether workerd was dying or dead at any time between these two.
     fn workerd_died_between(&self, from: Instant, to: Instant) -> bool {
         self.deaths().iter().any(|death| death.from <= to && death.to.is_none_or(|at| at >= from))
     }

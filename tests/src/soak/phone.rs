@@ -142,7 +142,7 @@ async fn say(turn: Arc<TurnRun>, before: &[Record]) -> Option<Record> {
 }
 
 impl Record {
-    /// Whether another phone, or the same one later, has seen the same.
+    /// Returns whether another phone, or the same one later, has seen the same.
     pub(super) fn agrees(&mut self, seen: &Seen, promise: Promise, when: &str) {
         let turn = &self.run;
         if (&seen.status, &seen.text) != (&self.status, &self.text) {

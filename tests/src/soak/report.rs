@@ -165,7 +165,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every promise was kept.
+    /// Returns whether every promise was kept.
     pub fn is_clean(&self) -> bool {
         self.by_promise.is_empty()
     }

@@ -52,12 +52,12 @@ impl Answer {
         self.body["code"].as_str().unwrap_or_default()
     }
 
-    /// Whether the servers are in trouble that passes, and the same request may be sent again.
+    /// Returns whether the servers are in trouble that passes, and the same request may be sent again.
     pub(super) fn is_passing(&self) -> bool {
         matches!(self.status, 500 | 502..=504 | 429) && !self.is_of_provider()
     }
 
-    /// Whether the provider failed, which is the turn's end.
+    /// Returns whether the provider failed, which is the turn's end.
     pub(super) fn is_of_provider(&self) -> bool {
         self.status >= 500 && self.code().starts_with("provider_")
     }

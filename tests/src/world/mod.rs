@@ -14,6 +14,7 @@ mod workerd;
 
 use std::collections::BTreeMap;
 
+use shared::{api::chat::SentMessage, id::Id};
 use tempfile::TempDir;
 
 use crate::{
@@ -162,6 +163,17 @@ impl World {
     /// Ends the origin as `kill -9` does.
     pub async fn kill_origin(&mut self) {
         self.origin_part_mut().kill().await;
+    }
+
+    /// Ends the origin, and lets the phone say something that the origin therefore does not have yet.
+    ///
+    /// # Panics
+    /// When it has it all the same.
+    pub async fn say_without_origin(&mut self, phone: &Phone, conversation: Id, text: &str) -> SentMessage {
+        self.kill_origin().await;
+        let sent = phone.say(conversation, text).await;
+        assert!(!sent.persisted, "{sent:?}");
+        sent
     }
 
     /// Starts the origin again, on the same address and the same data.

@@ -54,9 +54,7 @@ async fn acknowledged_turn_arrives_after_the_secret_was_replaced() {
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     phone.say_and_persist(conversation, "One").await;
-    world.kill_origin().await;
-    let sent = phone.say(conversation, "Two").await;
-    assert!(!sent.persisted);
+    let sent = world.say_without_origin(&phone, conversation, "Two").await;
     world.start_origin_with("JWT_SECRET", &both()).await;
     phone.persisted(sent.turn_id).await;
     assert_eq!(phone.messages(conversation).await.len(), 4);
@@ -117,9 +115,7 @@ async fn delivery_of_a_dropped_secret_is_tried_until_the_secret_is_back() {
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     phone.say_and_persist(conversation, "One").await;
-    world.kill_origin().await;
-    let sent = phone.say(conversation, "Two").await;
-    assert!(!sent.persisted);
+    let sent = world.say_without_origin(&phone, conversation, "Two").await;
     world.start_origin_with("JWT_SECRET", NEW_SECRET).await;
     until(BOUND, "a delivery to be refused, and logged", || async {
         let refused = world
