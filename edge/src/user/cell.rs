@@ -60,8 +60,6 @@ pub struct TurnCell {
     held: RefCell<HeldBytes>,
     /// Whether storage has its end.
     pub end_is_stored: Cell<bool>,
-    /// Whether some reader got the end of a turn that was cut off.
-    pub end_is_sent: Cell<bool>,
 }
 
 impl TurnCell {
@@ -89,7 +87,6 @@ impl TurnCell {
             readers: Cell::default(),
             held: RefCell::default(),
             end_is_stored: Cell::default(),
-            end_is_sent: Cell::default(),
         })
     }
 

@@ -31,7 +31,7 @@ use futures_util::StreamExt;
 use js_sys::{Function, Reflect};
 use serde::{Deserialize, Serialize};
 use shared::{
-    api::{ErrorCode, account::Plan, chat::TurnStatus},
+    api::{ErrorCode, account::Plan},
     auth::sessions::Sessions,
     chat::{
         replay::{self, Resume},
@@ -240,14 +240,10 @@ impl User {
         let Some(state) = cell.state() else {
             return Err(ErrorCode::NotFound.into());
         };
-        let Resume::From(first, cursor) = state.resume(cursor, cell.end_is_sent.get()) else {
+        let Resume::From(first, cursor) = state.resume(cursor) else {
             return Ok(None);
         };
-        let is_interrupted = state.record().assistant_message.status == TurnStatus::Interrupted;
         drop(state);
-        if is_interrupted && !cell.end_is_sent.replace(true) {
-            self.store()?.mark_end_sent(cell.id)?;
-        }
         Ok(Some(Reader::attach(Rc::clone(cell), &first, cursor)?))
     }
 

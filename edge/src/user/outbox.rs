@@ -70,7 +70,7 @@ impl User {
         let deliver_at = heartbeat(now);
         let stored = stored.and_then(|()| self.store()?.end_turn(state.record(), deliver_at));
         if stored.is_err() {
-            self.store()?.end_turn(&state.record().without_answer(), deliver_at)?;
+            self.store()?.end_turn(&state.record_without_answer(), deliver_at)?;
         }
         stored
     }
@@ -305,6 +305,5 @@ pub(super) fn restored(row: StoredTurnRow, now: Timestamp) -> Rc<TurnCell> {
     let state = TurnState::restore(row.record, segments, now);
     let cell = TurnCell::restored(state, row.key, row.fingerprint, row.token);
     cell.end_is_stored.set(!is_running);
-    cell.end_is_sent.set(row.end_is_sent);
     cell
 }

@@ -84,6 +84,10 @@ impl User {
             let words = said.iter().any(|event| matches!(event, ModelEvent::TextDelta(_)));
             watch.note(words, decoder.finished());
             hear(cell, &mut said);
+            // Before anything else is awaited: until then no reader gets what was said.
+            if cell.state().is_some_and(|state| state.log().is_checkpoint_due()) {
+                self.log_checkpoint(cell);
+            }
             if cell.state().is_some_and(|state| state.is_too_long()) {
                 cell.abort();
                 return Ending::Failed(ProviderFailure::TooLarge);
@@ -158,11 +162,15 @@ impl User {
         if self.config().is_ok_and(|config| now.millis_since(cell.last_write_at()) >= config.stream_ping_ms) {
             cell.ping(now);
         }
-        // When that fails the turn goes on; the next checkpoint has these events too.
+        self.log_checkpoint(cell);
+        Ok(())
+    }
+
+    /// Stores what storage lacks. When that fails the turn goes on; the next checkpoint has these events too.
+    fn log_checkpoint(&self, cell: &TurnCell) {
         if let Err(error) = self.checkpoint(cell) {
             worker::console_error!("turn {}: checkpoint: {error}", cell.id);
         }
-        Ok(())
     }
 
     /// Stores the events that storage lacks.

@@ -53,8 +53,8 @@ const SCHEMA: &str = "
         used INTEGER NOT NULL,
         tat_us INTEGER NOT NULL
     );
-    CREATE TABLE IF NOT EXISTS ends_sent (turn_id TEXT PRIMARY KEY) WITHOUT ROWID;
     DROP TABLE IF EXISTS days;
+    DROP TABLE IF EXISTS ends_sent;
 ";
 
 /// An earlier version had no days and counted turns: theirs is the count of a day that is not there.
@@ -77,8 +77,6 @@ pub struct StoredTurnRow {
     pub fingerprint: u64,
     /// Failed deliveries so far.
     pub attempts: u32,
-    /// Whether a reader got its end after it was cut off.
-    pub end_is_sent: bool,
 }
 
 /// How a turn was asked for.
@@ -202,11 +200,6 @@ impl Store {
         )
     }
 
-    /// Notes that a reader got the end of a turn that was cut off.
-    pub fn mark_end_sent(&self, turn: Id) -> Result<()> {
-        self.run("INSERT OR IGNORE INTO ends_sent (turn_id) VALUES (?)", vec![text(turn)])
-    }
-
     /// A delivery failed; when the next one is due.
     pub fn deliver_later(&self, turn: Id, attempts: u32, at: Timestamp) -> Result<()> {
         self.run(
@@ -234,8 +227,8 @@ impl Store {
 
     /// All of a turn.
     pub fn load(&self, turn: Id) -> Result<Option<StoredTurnRow>> {
-        let query = "SELECT record, persisted, tail_first_id, tail, token, idempotency_key, fingerprint, attempts, \
-                     EXISTS (SELECT 1 FROM ends_sent WHERE turn_id = turns.id) FROM turns WHERE id = ?";
+        let query = "SELECT record, persisted, tail_first_id, tail, token, idempotency_key, fingerprint, attempts \
+                     FROM turns WHERE id = ?";
         let Some(row) = self.rows(query, vec![text(turn)])?.pop() else {
             return Ok(None);
         };
@@ -253,7 +246,6 @@ impl Store {
         };
         let fingerprint = fingerprint_of(row.next())?;
         let attempts = u32::try_from(integer(row.next())?).unwrap_or(u32::MAX);
-        let end_is_sent = integer(row.next())? != 0;
         let query = "SELECT first_id, frames FROM checkpoints WHERE turn_id = ? ORDER BY first_id";
         let mut segments = Vec::new();
         for row in self.rows(query, vec![text(turn)])? {
@@ -261,7 +253,7 @@ impl Store {
             segments.push((unsigned(row.next())?, string(row.next())?));
         }
         segments.extend(tail);
-        Ok(Some(StoredTurnRow { record, segments, token, key, fingerprint, attempts, end_is_sent }))
+        Ok(Some(StoredTurnRow { record, segments, token, key, fingerprint, attempts }))
     }
 
     /// The turns storage holds as running.
@@ -353,7 +345,6 @@ impl Store {
         let at = || vec![Value::Integer(before.as_millis())];
         self.run(&format!("DELETE FROM checkpoints WHERE turn_id IN ({old})"), at())?;
         self.run("DELETE FROM turns WHERE created_ms < ? AND running = 0 AND deliver_at_ms IS NULL", at())?;
-        self.run("DELETE FROM ends_sent WHERE turn_id NOT IN (SELECT id FROM turns)", vec![])?;
         self.run("DELETE FROM contexts WHERE fetched_ms < ?", at())?;
         self.run("DELETE FROM counters WHERE day_ms < ?", at())
     }

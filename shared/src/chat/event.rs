@@ -133,9 +133,10 @@ impl Event<'_> {
         }
     }
 
-    /// Whether it follows from the turn's record, so that who has that need not keep the event.
+    /// Whether it follows from the turn's record, so that who has that need not keep the event. A `reset` does: there is one
+    /// before the end of a turn that was cut off.
     pub const fn follows_from_record(&self) -> bool {
-        matches!(self, Self::Message(_) | Self::Completed(_) | Self::Ended(..))
+        matches!(self, Self::Message(_) | Self::Completed(_) | Self::Ended(..) | Self::Reset(_))
     }
 
     /// Appends the event as it goes over the wire.

@@ -1,6 +1,7 @@
 //! The numbered events of a turn, kept as the very bytes readers get.
 //!
-//! Ids count from 1. The place where a reader goes on is the turn's decision ([`super::replay`]).
+//! Ids count from 1, without a gap but for one: the end of a turn that was cut off comes behind every id that may have been
+//! given out ([`EventLog::reserved_end`]). The place where a reader goes on is the turn's decision ([`super::replay`]).
 
 use super::event::{DELTA, Delta, Event, MESSAGE, is_terminal};
 use crate::sse;
@@ -8,16 +9,33 @@ use crate::sse;
 /// Bytes of a [`Segment`] at most, unless one event alone is longer: a value the platform's storage takes.
 pub const MAX_SEGMENT_BYTES: usize = 1024 * 1024;
 
+/// How many events storage may lack whenever readers get some.
+const MAX_UNSAVED: usize = 128;
+
+/// How many ids after those of the stored events may have been given out when a process dies: those of [`MAX_UNSAVED`], and
+/// as many again as come while the platform makes a write durable that it took.
+const RESERVED: u64 = 4 * MAX_UNSAVED as u64;
+
 /// The events of one turn.
 #[derive(Clone, Debug, Default)]
 pub struct EventLog {
     bytes: Vec<u8>,
-    /// Where each event ends in `bytes`; its id is its place here plus one.
+    /// Where each event ends in `bytes`; its id is its place here plus one, and behind a gap as much more as that is wide.
     ends: Vec<usize>,
+    gap: Option<Gap>,
     /// How many events storage has.
     saved: usize,
     /// How many it is to have: those after them follow from the turn's record, and are made anew from that.
     to_save: usize,
+}
+
+/// Ids that no event of a log has.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    /// How many events come before it.
+    at: usize,
+    /// How many ids it has.
+    ids: u64,
 }
 
 /// Events that follow each other, and that storage does not have yet.
@@ -56,9 +74,28 @@ impl EventLog {
         id
     }
 
+    /// Appends an event with this id, behind a gap where it is not the next one. There is one gap at most.
+    pub fn push_at(&mut self, id: u64, event: &Event<'_>) {
+        let ids = id.saturating_sub(self.last_id() + 1);
+        if self.gap.is_none() && ids > 0 {
+            self.gap = Some(Gap { at: self.ends.len(), ids });
+        }
+        self.push(event);
+    }
+
     /// The id of the newest event; 0 when there is none.
     pub fn last_id(&self) -> u64 {
-        self.ends.len() as u64
+        self.ends.len() as u64 + self.gap.map_or(0, |gap| gap.ids)
+    }
+
+    /// The highest id that may have been given out by a process that died when storage had these events.
+    pub fn reserved_end(&self) -> u64 {
+        self.last_id() + RESERVED
+    }
+
+    /// Whether storage must get events before readers get any more.
+    pub const fn is_checkpoint_due(&self) -> bool {
+        self.to_save - self.saved > MAX_UNSAVED
     }
 
     /// The id of the newest event that does not follow from the turn's record: the last of its words, or `turn.started`.
@@ -68,7 +105,14 @@ impl EventLog {
 
     /// The place in the log's bytes that a reader reads on from when it holds every event up to `after`.
     pub fn offset_after(&self, after: u64) -> usize {
-        self.end_of(usize::try_from(after).unwrap_or(usize::MAX).min(self.ends.len()))
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        let count = match self.gap {
+            Some(Gap { at, ids }) if after > at => {
+                after.saturating_sub(usize::try_from(ids).unwrap_or(usize::MAX)).max(at)
+            }
+            _ => after,
+        };
+        self.end_of(count.min(self.ends.len()))
     }
 
     /// The bytes from this place on, at most `max_bytes` of them; empty when there are none yet.

@@ -45,13 +45,17 @@ pub struct TurnRecord {
     pub created_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// The id of the `reset` before the end of a turn that was cut off: behind every id that may have been given out before.
+    /// None in other turns, and in those that an earlier version ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_id: Option<u64>,
 }
 
 impl TurnRecord {
     /// What to store of a turn that has ended when storage does not take its record: that it was interrupted, which is what
     /// it is should this process end before the origin has it. Its text is then that of the events which storage has.
     #[must_use]
-    pub fn without_answer(&self) -> Self {
+    pub(super) fn without_answer(&self, reset_id: u64) -> Self {
         let answer = Message {
             content: String::new(),
             parts: Vec::new(),
@@ -59,7 +63,7 @@ impl TurnRecord {
             finish_reason: None,
             ..self.assistant_message.clone()
         };
-        Self { assistant_message: answer, error: None, ..self.clone() }
+        Self { assistant_message: answer, error: None, reset_id: Some(reset_id), ..self.clone() }
     }
 
     /// Gives an answer without words those that its events have.
@@ -172,6 +176,7 @@ mod tests {
             persisted: false,
             created_at: NOW,
             finished_at: None,
+            reset_id: None,
         }
     }
 

@@ -24,20 +24,19 @@ pub enum Resume {
 }
 
 impl TurnState {
-    /// Finds where a reader goes on that holds every event up to `after`.
-    ///
-    /// After a restart that cut the turn off, the id of its end may have been the id of a word before, which is lost.
-    /// `is_end_sent` tells that some reader got the end: then who holds that id holds the end.
-    pub fn resume(&self, after: u64, is_end_sent: bool) -> Resume {
+    /// Finds where a reader goes on that holds every event up to `after`. After a restart that cut the turn off, who holds
+    /// words that are lost has ids that come before the turn's own `reset`.
+    pub fn resume(&self, after: u64) -> Resume {
         let log = self.log();
-        let is_interrupted = self.record().assistant_message.status == TurnStatus::Interrupted;
-        let holds_end = self.is_closed() && after == log.last_id() && (is_end_sent || !is_interrupted);
-        if holds_end {
+        if self.is_closed() && after == log.last_id() {
             return Resume::Complete;
         }
-        let known = if is_interrupted { log.words_end() } else { log.last_id() };
-        if after <= known {
+        if after <= log.last_id() {
             return Resume::From(Vec::new(), after);
+        }
+        if self.record().reset_id.is_some() {
+            // The turn's own `reset` comes next.
+            return Resume::From(Vec::new(), log.words_end());
         }
         let mut bytes = Vec::new();
         write_reset(&mut bytes, &self.record().assistant_message.content, log.words_end());
@@ -54,9 +53,8 @@ pub fn stored_events(stored: &StoredTurn, after: u64) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let message = &stored.assistant_message;
     let is_completed = message.status == TurnStatus::Completed;
-    let is_interrupted = message.status == TurnStatus::Interrupted;
     let words_end = stored.last_event_id.saturating_sub(1 + u64::from(is_completed)).max(1);
-    let is_lost = after > if is_interrupted { words_end } else { stored.last_event_id };
+    let is_lost = after > stored.last_event_id;
     if after == 0 {
         let model = message.model.as_deref().unwrap_or_default();
         event::started(&stored.user_message, message, model).write(&mut out, 1);

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use super::{
-    event::{self, Delta, Event},
+    event::{self, Delta, Event, Reset},
     log::{EventLog, Restored},
     record::{self, MAX_ANSWER_BYTES, TurnRecord},
 };
@@ -125,13 +125,15 @@ impl TurnState {
             persisted: false,
             created_at,
             finished_at: None,
+            reset_id: None,
         };
         Self { record, log, closed: false, room: MAX_ANSWER_BYTES, too_long: false, failure: None }
     }
 
     /// A turn as storage has it after a restart. One that was running is over: it ends as interrupted, with the text that
-    /// was checkpointed, and must be stored and delivered like any that ends. From then on its log ends where that
-    /// checkpoint did, however often it is restored.
+    /// was checkpointed, and must be stored and delivered like any that ends. From then on its words end where that
+    /// checkpoint did, however often it is restored, and behind all ids that may have been given out a `reset` to them and
+    /// the end follow.
     pub fn restore<'a>(
         record: TurnRecord,
         segments: impl IntoIterator<Item = (u64, &'a str)>,
@@ -146,10 +148,14 @@ impl TurnState {
         let mut turn = Self { record, log, closed, room: 0, too_long: false, failure: None };
         if running {
             turn.record.assistant_message.content.clone_from(&text);
+            turn.record.reset_id = Some(turn.log.reserved_end() + 1);
             turn.end(Ending::Interrupted, now);
         }
         match turn.record.assistant_message.status {
-            TurnStatus::Interrupted => turn.record.recover_answer(text),
+            TurnStatus::Interrupted => {
+                turn.record.recover_answer(text);
+                turn.push_reset();
+            }
             TurnStatus::Completed if !whole => {
                 turn.log.push(&Event::Message(&turn.record.assistant_message));
             }
@@ -158,9 +164,21 @@ impl TurnState {
         turn
     }
 
+    fn push_reset(&mut self) {
+        if let (Some(id), false) = (self.record.reset_id, self.closed) {
+            let text = Cow::Borrowed(&*self.record.assistant_message.content);
+            self.log.push_at(id, &Event::Reset(Reset { text, last_event_id: id }));
+        }
+    }
+
     /// What is stored of it.
     pub const fn record(&self) -> &TurnRecord {
         &self.record
+    }
+
+    /// What to store of a turn that has ended when storage does not take its record.
+    pub fn record_without_answer(&self) -> TurnRecord {
+        self.record.without_answer(self.log.reserved_end() + 1)
     }
 
     /// Its events.

@@ -169,16 +169,17 @@ mod tests {
     }
 
     #[test]
-    fn reader_assembles_text_across_a_reset() {
+    fn reader_assembles_text_across_resets() {
         let events = [
             started(),
             event(2, "message.delta", json!({ "text": "a" })),
             event(3, "message.delta", json!({ "text": "lost" })),
             event(2, "reset", json!({ "text": "a", "last_event_id": 2 })),
-            event(3, "turn.interrupted", json!({ "text": "a" })),
+            event(9, "reset", json!({ "text": "a", "last_event_id": 9 })),
+            event(10, "turn.interrupted", json!({ "text": "a" })),
         ];
         let held = taken(&events).unwrap();
-        assert_eq!((held.text.as_deref(), held.last, held.resets), (Some("a"), 3, 1));
+        assert_eq!((held.text.as_deref(), held.last, held.resets), (Some("a"), 10, 2));
         assert_eq!(held.end.unwrap().status, "interrupted");
     }
 

@@ -20,11 +20,12 @@ pub(super) enum Promise {
     Answered,
     /// A message that is sent again is never told 404 or any other refusal.
     NotRefused,
-    /// The provider is called once a turn.
+    /// The provider is called once a turn; not at all for one that a crash cut off before its first word.
     CalledOnce,
     /// The model hears all that was said before, in order, nothing twice.
     History,
-    /// A stream is whole: ids without a gap from 1, `turn.started` first, one terminal event, nothing after it.
+    /// A stream is whole: ids from 1 without a gap but before a `reset`, `turn.started` first, one terminal event, nothing after
+    /// it.
     Stream,
     /// All who read a turn read the same.
     SameForAll,

@@ -1,7 +1,6 @@
 //! Every reader of every turn ends with the turn's text, whatever it holds when it comes.
 
 use proptest::prelude::*;
-use rstest::rstest;
 
 use super::*;
 use crate::{
@@ -105,12 +104,12 @@ impl Reader {
     }
 
     /// Reads a turn from where it is.
-    fn read(&mut self, turn: &TurnState, is_end_sent: bool) -> Resume {
-        let resume = turn.resume(self.id, is_end_sent);
+    fn read(&mut self, turn: &TurnState) -> Resume {
+        let resume = turn.resume(self.id);
         if let Resume::From(first, cursor) = &resume {
             self.take(first);
             let log = turn.log();
-            assert_eq!(self.id, *cursor);
+            assert!(self.id == *cursor || turn.record().reset_id.is_some());
             self.take(log.read(log.offset_after(*cursor), usize::MAX));
         }
         resume
@@ -139,28 +138,29 @@ proptest! {
             reader = Reader { id: held as u64, text: "?".to_owned(), kinds: Vec::new() };
         }
         let complete = turn.is_closed() && reader.id == log.last_id();
-        prop_assert_eq!(reader.read(&turn, false) == Resume::Complete, complete);
+        prop_assert_eq!(reader.read(&turn) == Resume::Complete, complete);
         prop_assert_eq!((&reader.text, reader.id), (&turn.view().text, log.last_id()));
         // And then nothing follows an end.
         if turn.is_closed() {
-            prop_assert_eq!(reader.read(&turn, false), Resume::Complete);
+            prop_assert_eq!(reader.read(&turn), Resume::Complete);
             prop_assert_eq!(reader.kinds.iter().filter(|kind| event::is_terminal(kind)).count() <= 1, true);
         }
     }
 
     #[test]
-    fn reader_of_lost_words_is_reset(kept in words(), lost in words()) {
+    fn reader_of_lost_words_is_reset_whoever_got_the_end_before(
+        kept in words(), lost in prop::collection::vec("[a-c]{1,3}", 0..40),
+    ) {
         let all = [kept.clone(), lost].concat();
         let turn = interrupted(&kept);
         let before = said(&all);
         for held in 0..=before.log().last_id() {
             let mut reader = Reader::default();
             reader.take(before.log().read(0, before.log().offset_after(held)));
-            // No reader of this process got the end yet.
-            reader.read(&turn, false);
+            reader.read(&turn);
             prop_assert_eq!((&reader.text, reader.id), (&kept.concat(), turn.log().last_id()));
             prop_assert_eq!(reader.kinds.last().unwrap(), "turn.interrupted");
-            prop_assert_eq!(reader.read(&turn, true), Resume::Complete);
+            prop_assert_eq!(reader.read(&turn), Resume::Complete);
         }
     }
 
@@ -177,10 +177,12 @@ proptest! {
         let stored = stored(turn.delivery().unwrap());
         let last = turn.log().last_id();
         prop_assert_eq!(stored.last_event_id, last);
-        for held in 0..last + 3 {
+        for held in (0..9).chain(last.saturating_sub(3)..last + 3) {
             let mut reader = Reader::default();
             reader.take(turn.log().read(0, turn.log().offset_after(held)));
-            reader.id = held;
+            if reader.id != held {
+                reader = Reader { id: held, text: "?".to_owned(), kinds: Vec::new() };
+            }
             match stored_events(&stored, held) {
                 None => prop_assert_eq!(held, last),
                 Some(bytes) => reader.take(&bytes),
@@ -197,11 +199,9 @@ fn kill_before_the_first_checkpoint_keeps_turn_started() {
     let mut turn = TurnState::restore(running.record().clone(), [], NOW);
     turn.close();
     let mut reader = Reader::default();
-    reader.read(&turn, false);
-    assert_eq!(
-        (reader.kinds, reader.id),
-        (["turn.started", "turn.interrupted"].map(str::to_owned).to_vec(), 2)
-    );
+    reader.read(&turn);
+    assert_eq!(reader.kinds, ["turn.started", "reset", "turn.interrupted"]);
+    assert_eq!(reader.id, turn.log().last_id());
     // What the next process starts with has the same ids.
     let frames = turn.log().unsaved().unwrap().frames;
     let mut back = TurnState::restore(turn.record().clone(), [(1, frames.as_str())], NOW);
@@ -209,24 +209,57 @@ fn kill_before_the_first_checkpoint_keeps_turn_started() {
     assert_eq!(back.log().read(0, usize::MAX), turn.log().read(0, usize::MAX));
 }
 
-#[rstest]
-#[case::told(true, Resume::Complete)]
-#[case::not_told(false, Resume::From(reset("ab", 3), 3))]
-fn id_of_an_interruption_is_its_end_once_somebody_got_it(
-    #[case] is_end_sent: bool,
-    #[case] expected: Resume,
-) {
+/// How many words a process may have shown that storage lacks when it dies.
+const MOST_LOST: usize = 512;
+
+#[test]
+fn no_lost_word_has_the_id_of_what_follows() {
     let turn = interrupted(&["a", "b"].map(str::to_owned));
-    assert_eq!(turn.log().last_id(), 4);
-    assert_eq!(turn.resume(4, is_end_sent), expected);
-    // Any later id is one of lost words.
-    assert_eq!(turn.resume(5, is_end_sent), Resume::From(reset("ab", 3), 3));
+    let log = turn.log();
+    let lost_end = log.words_end() + MOST_LOST as u64;
+    assert_eq!(log.last_id(), lost_end + 2);
+    for held in log.words_end()..=lost_end {
+        let mut reader = Reader { id: held, ..Reader::default() };
+        reader.read(&turn);
+        assert_eq!(reader.kinds, ["reset", "turn.interrupted"], "{held}");
+        assert_eq!(reader.text, "ab", "{held}");
+    }
+    // An id beyond all of them was never given out.
+    assert_eq!(turn.resume(lost_end + 3), Resume::From(Vec::new(), 3));
+    assert_eq!(turn.resume(lost_end + 2), Resume::Complete);
 }
 
-fn reset(text: &str, words_end: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    write_reset(&mut bytes, text, words_end);
-    bytes
+/// Storage did not take the end of an answer that its readers have.
+#[test]
+fn end_that_was_not_stored_is_replaced_behind_its_ids() {
+    let mut shown = said(&["a".to_owned()]);
+    shown.hear(ModelEvent::Finish(FinishReason::Stop));
+    let frames = shown.log().unsaved().unwrap().frames;
+    shown.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    let record = shown.record_without_answer();
+    shown.close();
+    let mut turn = TurnState::restore(record, [(1, frames.as_str())], NOW);
+    turn.close();
+    let mut reader = Reader::default();
+    reader.read(&shown);
+    assert_eq!(reader.kinds.last().unwrap(), "turn.completed");
+    reader.read(&turn);
+    assert_eq!(reader.kinds[reader.kinds.len() - 2..], ["reset", "turn.interrupted"]);
+    assert_eq!((&*reader.text, reader.id), ("a", turn.log().last_id()));
+}
+
+/// A turn that a version before the `reset` cut off.
+#[test]
+fn interruption_of_an_earlier_version_keeps_its_ids() {
+    let running = said(&["a".to_owned()]);
+    let frames = running.log().unsaved().unwrap().frames;
+    let mut record = interrupted(&["a".to_owned()]).record().clone();
+    record.reset_id = None;
+    let mut turn = TurnState::restore(record, [(1, frames.as_str())], NOW);
+    turn.close();
+    let mut reader = Reader::default();
+    reader.read(&turn);
+    assert_eq!((reader.kinds.last().unwrap().as_str(), reader.id), ("turn.interrupted", 3));
 }
 
 #[test]
