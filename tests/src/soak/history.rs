@@ -12,9 +12,13 @@ pub(super) fn check(record: &Record, before: &[Record]) -> usize {
     let turn = &record.run;
     let calls = turn.run.model.calls(turn.plan.number);
     // A process that dies once it stored that the turn runs, and before its call left, takes the call along: the next one
-    // cannot tell, and calls for no turn again.
-    let died_before = record.status == "interrupted" && record.text.is_empty();
-    if calls.is_empty() && record.status != "failed" && !died_before {
+    // cannot tell, and calls for no turn again. Nor does the call of a turn leave that is stopped at once.
+    let may_lack_call = match &*record.status {
+        "failed" => true,
+        "interrupted" | "cancelled" => record.text.is_empty(),
+        _ => false,
+    };
+    if calls.is_empty() && !may_lack_call {
         turn.broken(Promise::CalledOnce, format!("{} without a call of the provider", record.status));
     }
     for pair in calls.windows(2) {

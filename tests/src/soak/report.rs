@@ -20,7 +20,7 @@ pub(super) enum Promise {
     Answered,
     /// A message that is sent again is never told 404 or any other refusal.
     NotRefused,
-    /// The provider is called once a turn; not at all for one that a crash cut off before its first word.
+    /// The provider is called once a turn; not at all for some that a crash or the user ended before the first word.
     CalledOnce,
     /// The model hears all that was said before, in order, nothing twice.
     History,
