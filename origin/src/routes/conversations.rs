@@ -43,7 +43,7 @@ use crate::{
         ("Idempotency-Key" = Option<String>, Header, description = "Your name for this request, 1 to 255 characters"),
     ),
     request_body(
-        content = CreateConversation,
+        content = Option<CreateConversation>,
         example = json!({"title": "Rust", "model": "fast", "system": "Answer in one paragraph."}),
     ),
     responses(

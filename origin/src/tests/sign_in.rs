@@ -134,7 +134,10 @@ async fn the_oauth_form_signs_in_and_refreshes() {
 async fn the_oauth_form_fails_as_its_standard_says() {
     let world = World::new().await;
     world.register("ada").await;
+    let long =
+        format!("username=ada@example.com&password=correct horse battery&refresh_token={}", "x".repeat(257));
     for (form, error) in [
+        (long.as_str(), "invalid_request"),
         ("", "invalid_request"),
         ("grant_type=password", "invalid_request"),
         ("grant_type=password&username=a", "invalid_request"),

@@ -63,13 +63,15 @@ pub fn idempotency_key(
 /// The id of the last event a reader has, 0 for none. `Last-Event-ID` is stronger than `?after=`: a browser that
 /// reconnects repeats the query it began with and says in the header how far it got.
 ///
-/// Errors: [`ErrorCode::InvalidRequest`] when it is not a number.
+/// Errors: [`ErrorCode::InvalidRequest`] when either is there and not a number.
 pub fn event_cursor(last_event_id: Option<&str>, after: Option<&str>) -> Result<u64, ApiError> {
-    let (name, value) = match (last_event_id.map(str::trim).filter(|id| !id.is_empty()), after) {
-        (Some(id), _) => ("Last-Event-ID", id),
-        (None, Some(after)) => ("after", after),
-        (None, None) => return Ok(0),
-    };
+    let last_event_id = last_event_id.map(str::trim).filter(|id| !id.is_empty());
+    let last_event_id = last_event_id.map(|id| event_id("Last-Event-ID", id)).transpose()?;
+    let after = after.map(|id| event_id("after", id)).transpose()?;
+    Ok(last_event_id.or(after).unwrap_or(0))
+}
+
+fn event_id(name: &str, value: &str) -> Result<u64, ApiError> {
     let digits = value.bytes().all(|b| b.is_ascii_digit());
     value
         .parse()

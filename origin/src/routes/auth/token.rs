@@ -12,7 +12,7 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 use shared::api::{
     ErrorCode,
-    account::{Tokens, is_possible_email, is_possible_password},
+    account::{MAX_REFRESH_TOKEN_CHARS, Tokens, is_possible_email, is_possible_password},
     body::{MAX_BODY_BYTES, parse_pairs},
 };
 
@@ -40,6 +40,7 @@ pub(in crate::routes) struct TokenForm {
     #[schema(example = "correct horse battery")]
     password: Option<String>,
     /// The refresh token; with `refresh_token`.
+    #[garde(length(chars, max = MAX_REFRESH_TOKEN_CHARS))]
     refresh_token: Option<String>,
 }
 
@@ -116,13 +117,16 @@ enum Grant {
 
 impl TokenForm {
     fn grant(self) -> Result<Grant, TokenProblem> {
+        let fits = |field: Option<&String>, rule: fn(&str) -> bool| field.is_none_or(|text| rule(text));
+        if !fits(self.username.as_ref(), is_possible_email)
+            || !fits(self.password.as_ref(), is_possible_password)
+        {
+            return Err(invalid_request("username or password is too long"));
+        }
         match self.grant_type.as_deref().unwrap_or("password") {
             "password" => {
                 let username = self.username.ok_or_else(|| invalid_request("username: is required"))?;
                 let password = self.password.ok_or_else(|| invalid_request("password: is required"))?;
-                if !is_possible_email(&username) || !is_possible_password(&password) {
-                    return Err(invalid_request("username or password is too long"));
-                }
                 Ok(Grant::Password { username, password })
             }
             "refresh_token" => {

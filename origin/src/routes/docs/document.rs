@@ -1,6 +1,6 @@
 //! The document: what the routes say of themselves, and what holds for all of them.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::openapi::{
     Info, License, OpenApi, OpenApiBuilder, Server,
     info::{ContactBuilder, LicenseBuilder},
@@ -53,6 +53,7 @@ pub(in crate::routes) fn document(
     let mut document = serde_json::to_value(&document)?;
     for operation in operations(&mut document) {
         secure(operation);
+        allow_absence(operation);
     }
     events::add(&mut document);
     schemas::complete(&mut document);
@@ -70,6 +71,21 @@ fn secure(operation: &mut Value) {
     let needed = operation.get("security").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
     let security = if needed { json!([{"bearer": []}, {"oauth2": ["api"]}]) } else { json!([]) };
     operation.insert("security".to_owned(), security);
+}
+
+/// Says of a body that may be absent that it is not required, instead of that it may be `null`.
+fn allow_absence(operation: &mut Value) {
+    let Some(body) = operation.get_mut("requestBody") else { return };
+    let media_types = body.get_mut("content").and_then(Value::as_object_mut);
+    for media_type in media_types.into_iter().flat_map(Map::values_mut) {
+        let Some(schema) = media_type.get_mut("schema") else { continue };
+        let choices = schema.get("oneOf").and_then(Value::as_array);
+        let named =
+            choices.and_then(|choices| choices.iter().find(|choice| choice.get("$ref").is_some())).cloned();
+        if let Some(named) = named {
+            *schema = named;
+        }
+    }
 }
 
 /// Every operation of the document.

@@ -104,17 +104,14 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
             "grant_type",
             json!({"type": "string", "enum": ["password", "refresh_token"], "default": "password"}),
         ),
-        ("TokenForm", "username", json!({"type": "string", "minLength": 1, "maxLength": MAX_EMAIL_CHARS})),
+        // A field of a form without a value is an absent one (RFC 6749, section 3.2).
+        ("TokenForm", "username", json!({"type": "string", "maxLength": MAX_EMAIL_CHARS})),
         (
             "TokenForm",
             "password",
-            json!({"type": "string", "minLength": 1, "maxLength": MAX_PASSWORD_CHARS, "format": "password"}),
+            json!({"type": "string", "maxLength": MAX_PASSWORD_CHARS, "format": "password"}),
         ),
-        (
-            "TokenForm",
-            "refresh_token",
-            json!({"type": "string", "minLength": 1, "maxLength": MAX_REFRESH_TOKEN_CHARS}),
-        ),
+        ("TokenForm", "refresh_token", json!({"type": "string", "maxLength": MAX_REFRESH_TOKEN_CHARS})),
         ("CreateConversation", "title", title.clone()),
         ("CreateConversation", "model", model.clone()),
         ("CreateConversation", "system", system.clone()),

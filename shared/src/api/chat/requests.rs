@@ -220,7 +220,7 @@ pub struct FormatRequest {
     /// The JSON schema; with `json_schema`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(custom(needed_by(self.kind, FormatType::JsonSchema)))]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>, nullable = false))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub schema: Option<serde_json::Map<String, serde_json::Value>>,
 }
 

@@ -128,6 +128,7 @@ fn a_key_has_at_most_255_characters() {
 #[case(Some("-1"), None, None)]
 #[case(Some("+1"), None, None)]
 #[case(Some("x"), Some("7"), None)]
+#[case(Some("7"), Some("x"), None)]
 #[case(None, Some(""), None)]
 #[case(None, Some("1.5"), None)]
 fn a_reader_says_how_far_it_got(
