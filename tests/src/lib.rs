@@ -4,6 +4,7 @@
 //! - [`client`]: a phone: registers, sends messages, reads streams
 //! - [`clock`]: the time
 //! - [`delivery`]: finished turns as the Worker delivers them
+//! - [`program`]: programs of others, run within a time
 //! - [`provider`]: a scripted model provider that speaks Gemini's REST API; also the binary `scripted-gemini`, which
 //!   answers in development where no API key is set
 //! - [`servers`]: PostgreSQL, MongoDB (or a stand-in) and Redis for the tests, to share and to kill; also the binary
@@ -28,6 +29,7 @@ pub mod bench;
 pub mod client;
 pub mod clock;
 pub mod delivery;
+pub mod program;
 pub mod provider;
 pub mod servers;
 pub mod soak;

@@ -38,9 +38,10 @@ struct Cli {
 enum Command {
     /// Build and start everything for development: origin, Worker and, without GEMINI_API_KEY, a scripted Gemini.
     Dev,
-    /// Run every check: formatting, clippy (native and wasm32), unit, property and contract tests, black-box tests.
+    /// Run every check: formatting, clippy (native and wasm32), unit, property and contract tests, black-box tests, clients
+    /// and tools of others.
     Test {
-        /// Passed to the black-box tests: names to run, or flags of the test binary.
+        /// Passed to the tests that need running parts: names to run, or flags of the test binary.
         #[arg(last = true)]
         filter: Vec<String>,
     },

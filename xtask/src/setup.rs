@@ -1,6 +1,8 @@
 //! Everything a fresh machine lacks. Each part looks first and does nothing when nothing is missing.
 
 mod apt;
+mod checksums;
+mod clients;
 mod files;
 mod node;
 mod servers;
@@ -9,6 +11,7 @@ mod wasm;
 mod wasm_source;
 mod worker;
 
+pub(crate) use clients::Clients;
 pub(crate) use node::Node;
 pub(crate) use servers::Servers;
 

@@ -6,14 +6,14 @@ pub(crate) mod servers;
 
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use self::servers::Running;
 use crate::{
     build::{self, NATIVE, Profile, cargo},
     process::guard::now,
     scratch::Scratch,
-    setup::{self, Machine, Servers},
+    setup::{self, Clients, Machine, Servers},
     step,
     workspace::Workspace,
 };
@@ -49,9 +49,43 @@ pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<()> {
         })?;
     }
     drop(servers);
+    if wants_clients(workspace, filter)? {
+        clients(workspace, &machine, filter, &scratch)?;
+    }
     drop(scratch);
     println!("all checks passed in {}", step::human(started.elapsed()));
     Ok(())
+}
+
+/// The API with clients and tools of others, as far as the machine has their languages.
+fn clients(workspace: &Workspace, machine: &Machine, filter: &[String], scratch: &Scratch) -> Result<()> {
+    let programs = Clients::ensure(workspace, &machine.node)?;
+    let mut command = black_box(workspace, machine, &CLIENTS, filter);
+    for missing in programs.missing() {
+        command.args(["--skip", missing.tests]);
+    }
+    programs.tell(&mut command);
+    scratch.tell(&mut command);
+    step::headed(CLIENTS.title, || {
+        for missing in programs.missing() {
+            println!("    {}", missing.told);
+        }
+        step::shown(CLIENTS.title, &mut command)
+    })
+}
+
+/// Whether `filter` leaves any of those tests: what they need is not installed for others.
+fn wants_clients(workspace: &Workspace, filter: &[String]) -> Result<bool> {
+    let names = filter.iter().filter(|arg| !arg.starts_with('-'));
+    if names.clone().next().is_none() {
+        return Ok(true);
+    }
+    let mut command = cargo(workspace.root(), &["test", "--quiet", "--test", "clients"]);
+    command.args(NATIVE).args(["--", "--list"]).args(names);
+    let log = workspace.setup_logs().join("client-tests.log");
+    step::logged("Names of the client tests", &mut command, &log)?;
+    let listed = std::fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))?;
+    Ok(listed.lines().any(|line| line.ends_with(": test")))
 }
 
 /// What needs databases.
@@ -81,27 +115,36 @@ fn suites(workspace: &Workspace, machine: &Machine, filter: &[String]) -> Vec<Su
 #[derive(Debug, PartialEq)]
 struct Pass {
     title: &'static str,
-    /// The test program; `*` takes what else a package has in its folder `tests` as well.
-    target: &'static str,
+    /// The test programs.
+    targets: &'static [&'static str],
     /// Which of its tests.
     choice: &'static [&'static str],
     threads: &'static str,
     runs_on: servers::Use,
 }
 
+/// What is tested with clients and tools of others: two compilers at once, and no more, on two cores.
+const CLIENTS: Pass = Pass {
+    title: "Clients and tools of others",
+    targets: &["clients"],
+    choice: &[],
+    threads: "3",
+    runs_on: servers::Use::Embedded,
+};
+
 /// Tests that kill databases have a pass of their own, unless `filter` names tests: names add up, so that the pass would run
 /// all of its own besides. What is named runs in one pass that every test can be in.
 fn passes(filter: &[String]) -> Vec<Pass> {
     let embedded = Pass {
         title: "Black-box tests, embedded stores",
-        target: "*",
+        targets: &["architecture", "blackbox", "deployment", "process"],
         choice: &["--skip", STORE_CHAOS],
         threads: TEST_THREADS,
         runs_on: servers::Use::Embedded,
     };
     let production = Pass {
         title: "Black-box tests, production stores",
-        target: "blackbox",
+        targets: &["blackbox"],
         runs_on: servers::Use::Production,
         ..embedded
     };
@@ -142,7 +185,10 @@ fn checks(workspace: &Workspace) -> Vec<(&'static str, Command)> {
 }
 
 fn black_box(workspace: &Workspace, machine: &Machine, pass: &Pass, filter: &[String]) -> Command {
-    let mut command = cargo(workspace.root(), &["test", "--test", pass.target]);
+    let mut command = cargo(workspace.root(), &["test"]);
+    for target in pass.targets {
+        command.args(["--test", target]);
+    }
     command.args(NATIVE).arg("--").args(filter).args(pass.choice);
     parts(workspace, machine, Profile::Debug, &mut command);
     let stores = if pass.runs_on == servers::Use::Embedded { "embedded" } else { "production" };
@@ -163,6 +209,8 @@ pub(crate) fn parts(workspace: &Workspace, machine: &Machine, profile: Profile, 
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -178,6 +226,25 @@ mod tests {
         assert!(lines[1].ends_with("--all-targets --workspace --exclude edgechat-edge -- --deny warnings"));
         assert!(lines[2].contains("edgechat-edge") && lines[2].ends_with("-- --deny warnings"));
         assert!(lines[3..].iter().all(|line| line.ends_with("--workspace --exclude edgechat-edge")));
+    }
+
+    #[test]
+    fn every_test_program_is_in_a_pass() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let packages =
+            ["edge", "origin", "shared", "tests", "xtask"].map(|package| root.join(package).join("tests"));
+        let files = packages.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+        let names = files.map(|file| file.unwrap().path()).filter(|path| {
+            path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").is_file()
+        });
+        let mut programs: Vec<_> =
+            names.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+        programs.sort();
+        let passes = passes(&[]);
+        let mut run: Vec<_> = passes.iter().chain([&CLIENTS]).flat_map(|pass| pass.targets).collect();
+        run.sort();
+        run.dedup();
+        assert_eq!(programs, run.into_iter().copied().collect::<Vec<_>>());
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Pace {
 /// [`Gone`] when the caller closed the connection before the answer was through.
 pub async fn answer(mut call: Call, pace: Pace) -> Result<(), Gone> {
     let prompt = call.received().prompt();
-    if let Some(script) = prompt.strip_prefix("/script ").and_then(|name| Script::named(name.trim())) {
+    if let Some(script) = Script::asked_for(&prompt) {
         return script.play(call).await;
     }
     let pieces = match pace.chunks {

@@ -120,9 +120,15 @@ impl Script {
             }
             "slow" => paced((1..=20).map(|second| format!("Second {second} of 20. ")), SLOW),
             "long" => paced((1..=2_000).map(|word| format!("word{word} ")), Duration::from_millis(5)),
+            "mute" => Self::Steps(vec![Step::Hang]),
             "hang" => Self::Steps(vec![say("This answer hangs "), Step::Hang]),
             _ => return None,
         })
+    }
+
+    /// The script that a message asks for as `/script NAME`.
+    pub fn asked_for(message: &str) -> Option<Self> {
+        Self::named(message.strip_prefix("/script ")?.trim())
     }
 
     /// Answers `call` by this script.
@@ -164,7 +170,7 @@ impl Script {
 }
 
 /// The names `/script NAME` knows, and what each does.
-pub const NAMES: [(&str, &str); 24] = [
+pub const NAMES: [(&str, &str); 25] = [
     ("400", "refuses the request"),
     ("401", "refuses the key"),
     ("403", "refuses the account"),
@@ -189,6 +195,7 @@ pub const NAMES: [(&str, &str); 24] = [
     ("slow", "takes 20 seconds"),
     ("long", "says 2000 words"),
     ("hang", "begins, then says no more"),
+    ("mute", "never says anything, nor that it is there"),
 ];
 
 fn say(text: &str) -> Step {

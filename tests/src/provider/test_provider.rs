@@ -16,7 +16,7 @@ use super::{
 };
 use crate::wait::bounded;
 
-/// What it says when nothing is queued.
+/// What it says when nothing is queued and the message asks for no script.
 pub(super) const PLAIN: [&str; 4] = ["Hello ", "from ", "the ", "script."];
 
 /// A provider on a port of its own that ends with the value.
@@ -118,7 +118,10 @@ impl State {
         match queued {
             Some(Answer::HandOver(test)) => drop(test.send(call)),
             Some(Answer::Play(script)) => play(script, call),
-            None => play(Script::pieces(PLAIN), call),
+            None => {
+                let script = Script::asked_for(&call.received().prompt());
+                play(script.unwrap_or_else(|| Script::pieces(PLAIN)), call);
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What decides the content of `node_modules`.
-const INPUTS: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
+pub(super) const INPUTS: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 
 /// The installed packages.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Node {
         let stamp = node.modules.join(".xtask-stamp");
         let wanted = fingerprint::of(&folder, &INPUTS, &[OS, ARCH])?;
         if !(fingerprint::matches(&stamp, &wanted) && node.binary().is_file() && node.workerd().is_file()) {
-            install(workspace, &folder)?;
+            install(workspace, "Node packages", &folder)?;
             node.check()?;
             fingerprint::write(&stamp, &wanted)?;
         }
@@ -100,12 +100,16 @@ impl Node {
     }
 }
 
-fn install(workspace: &Workspace, folder: &Path) -> Result<()> {
+/// Installs what the lock file of a folder names.
+///
+/// # Errors
+/// When npm is missing or fails.
+pub(super) fn install(workspace: &Workspace, what: &str, folder: &Path) -> Result<()> {
     let npm = require("npm", "install Node.js (any version from 18, with npm) and run this again")?;
     let mut command = Command::new(npm);
     // Whatever the user's own npm configuration leaves out, these are needed.
     command.args(["ci", "--include=dev", "--include=optional"]).current_dir(folder);
-    step::logged("Node packages (npm ci)", &mut command, &workspace.setup_logs().join("npm.log"))
+    step::logged(&format!("{what} (npm ci)"), &mut command, &workspace.setup_logs().join("npm.log"))
 }
 
 fn platform(os: &str, arch: &str) -> Result<Platform> {
@@ -125,6 +129,7 @@ mod tests {
     use super::*;
 
     const LOCK: &str = include_str!("../../node/package-lock.json");
+    const CLIENTS_LOCK: &str = include_str!("../../../tests/clients/node/package-lock.json");
 
     #[test]
     fn every_platform_has_its_packages_in_the_lock() {
@@ -144,11 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_names_no_registry_and_holds_every_checksum() {
-        assert!(!LOCK.contains("\"resolved\""));
-        assert!(!LOCK.contains("://registry"));
-        let packages = LOCK.matches("\"node_modules/").count();
-        assert_eq!(packages, LOCK.matches("\"integrity\"").count());
-        assert!(packages > 0);
+    fn locks_name_no_registry_and_hold_every_checksum() {
+        for lock in [LOCK, CLIENTS_LOCK] {
+            assert!(!lock.contains("\"resolved\""));
+            assert!(!lock.contains("://registry"));
+            let packages = lock.matches("\"node_modules/").count();
+            assert_eq!(packages, lock.matches("\"integrity\"").count());
+            assert!(packages > 0);
+        }
     }
 }

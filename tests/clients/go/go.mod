@@ -1,0 +1,3 @@
+module edgechat.example/clients
+
+go 1.22

@@ -1,0 +1,47 @@
+//! Python: httpx and requests; openapi-spec-validator; and schemathesis, which sends what the API's description lets it
+//! send.
+
+use edgechat_tests::world::World;
+
+use super::tools::{PROGRAM_BOUND, TOOL_BOUND, URL, document_file, kept, python, sources, url};
+
+#[tokio::test]
+async fn httpx_and_requests_do_the_main_job() {
+    let world = World::start().await;
+    python("Python").arg(sources("python").join("plain.py")).env(URL, url(&world)).run(PROGRAM_BOUND).await;
+}
+
+#[tokio::test]
+async fn description_passes_openapi_spec_validator() {
+    let file = document_file(&World::start().await, &kept("validator")).await;
+    python("openapi-spec-validator")
+        .args(["-m", "openapi_spec_validator"])
+        .arg(file)
+        .run(PROGRAM_BOUND)
+        .await;
+}
+
+#[tokio::test]
+async fn schemathesis_finds_nothing() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let (conversation, doomed) = (phone.conversation().await, phone.conversation().await);
+    let sent = phone.say_and_persist(conversation, "Hello").await;
+    let file = document_file(&world, &kept("schemathesis")).await;
+    let config = sources("python").join("schemathesis.toml");
+    let schemathesis = python("schemathesis").args(["-m", "schemathesis.cli", "--config-file"]).arg(config);
+    schemathesis
+        .arg("run")
+        .arg(file)
+        .arg("--url")
+        .arg(url(&world))
+        .env("EDGECHAT_TOKEN", &phone.tokens.access_token)
+        .env("EDGECHAT_CONVERSATION", conversation.to_string())
+        .env("EDGECHAT_DOOMED", doomed.to_string())
+        .env("EDGECHAT_TURN", sent.turn_id.to_string())
+        .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
+        .env("PYTHONPATH", sources("python"))
+        .within(kept("schemathesis"))
+        .run(TOOL_BOUND)
+        .await;
+}

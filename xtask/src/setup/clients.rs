@@ -1,0 +1,216 @@
+//! The clients and tools of others that the API is tested with: those of Node are locked by npm, those of Python pinned in
+//! a list and installed into a folder of their own, OpenAPI Generator fetched by Maven and compared with a checksum. `curl`,
+//! Go, Java and Maven are the machine's.
+//!
+//! A machine that lacks a language runs the tests of the others, and is told so.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use super::{Node, checksums, node};
+use crate::{
+    fingerprint,
+    process::program::{ask, find},
+    step,
+    workspace::Workspace,
+};
+
+/// The oldest versions that the pinned tools run on.
+const OLDEST_JAVA: u32 = 17;
+const OLDEST_PYTHON: &str = "3.10";
+
+/// Where the tools are, and what there is no tool for.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    vars: Vec<(&'static str, OsString)>,
+    missing: Vec<Missing>,
+}
+
+/// A language that this machine lacks.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Missing {
+    /// What the names of all its tests contain, and no others'.
+    pub(crate) tests: &'static str,
+    /// The tests and the reason, for people.
+    pub(crate) told: String,
+}
+
+impl Clients {
+    /// Installs what is not installed yet.
+    ///
+    /// # Errors
+    /// When a registry does not answer, or a tool is another one than was pinned.
+    pub(crate) fn ensure(workspace: &Workspace, node: &Node) -> Result<Self> {
+        let sources = workspace.root().join("tests").join("clients");
+        let folder = workspace.target().join("clients");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        node_packages(workspace, &sources.join("node"))?;
+        let mut clients = Self {
+            vars: vec![
+                ("EDGECHAT_CLIENTS_DIR", folder.clone().into()),
+                ("EDGECHAT_CLIENTS_NODE", node.binary().into()),
+            ],
+            missing: Vec::new(),
+        };
+        match python() {
+            Some(program) => {
+                let installed = python_packages(workspace, &program, &sources.join("python"), &folder)?;
+                clients.vars.push(("EDGECHAT_CLIENTS_PYTHON", installed.into()));
+            }
+            None => clients.lack(
+                "python",
+                "Python's clients, openapi-spec-validator and schemathesis",
+                &format!("python3 from {OLDEST_PYTHON} with venv"),
+            ),
+        }
+        if let (Some(maven), true) = (find("mvn"), has_java()) {
+            let jar = generator(workspace, &maven, &sources.join("generator"), &folder)?;
+            clients.vars.push(("EDGECHAT_CLIENTS_GENERATOR", jar.into()));
+        } else {
+            let needed = format!("a JDK from {OLDEST_JAVA} and Maven");
+            clients.lack("java", "the generated clients, OkHttp and Java's HttpClient", &needed);
+        }
+        for (program, tests, what) in [("go", "go::", "Go's net/http"), ("curl", "curl", "curl")] {
+            if find(program).is_none() {
+                clients.lack(tests, what, &format!("the program `{program}`"));
+            }
+        }
+        Ok(clients)
+    }
+
+    /// Tells the tests where the tools are.
+    pub(crate) fn tell(&self, command: &mut Command) {
+        command.envs(self.vars.iter().map(|(name, value)| (name, value)));
+    }
+
+    /// The languages that this machine lacks.
+    pub(crate) fn missing(&self) -> &[Missing] {
+        &self.missing
+    }
+
+    fn lack(&mut self, tests: &'static str, what: &str, needed: &str) {
+        self.missing
+            .push(Missing { tests, told: format!("left out: {what}, for which {needed} is missing") });
+    }
+}
+
+fn node_packages(workspace: &Workspace, folder: &Path) -> Result<()> {
+    let stamp = folder.join("node_modules").join(".xtask-stamp");
+    let wanted = fingerprint::of(folder, &node::INPUTS, &[])?;
+    if !fingerprint::matches(&stamp, &wanted) {
+        node::install(workspace, "Node clients", folder)?;
+        fingerprint::write(&stamp, &wanted)?;
+    }
+    Ok(())
+}
+
+/// A Python that is new enough and can make environments.
+fn python() -> Option<PathBuf> {
+    let program = find("python3")?;
+    let minor = OLDEST_PYTHON.rsplit('.').next()?;
+    let question = format!("import ensurepip, sys, venv; sys.exit(sys.version_info < (3, {minor}))");
+    ask(Command::new(&program).args(["-c", &question])).ok().map(|_| program)
+}
+
+/// The Python of an environment that holds the pinned packages.
+fn python_packages(workspace: &Workspace, python: &Path, sources: &Path, folder: &Path) -> Result<PathBuf> {
+    const LIST: &str = "requirements.txt";
+    let environment = folder.join("python");
+    let program = environment.join("bin").join("python");
+    let stamp = environment.join(".xtask-stamp");
+    let version = ask(Command::new(python).arg("--version"))?;
+    let wanted = fingerprint::of(sources, &[LIST], &[&version])?;
+    if !(fingerprint::matches(&stamp, &wanted) && program.is_file()) {
+        let log = |name: &str| workspace.setup_logs().join(name);
+        let mut make = Command::new(python);
+        make.args(["-m", "venv", "--clear"]).arg(&environment);
+        step::logged("Python environment (venv)", &mut make, &log("venv.log"))?;
+        let mut install = Command::new(&program);
+        install
+            .args(["-m", "pip", "install", "--no-input", "--no-deps", "--requirement"])
+            .arg(sources.join(LIST));
+        step::logged("Python clients (pip install)", &mut install, &log("pip.log"))?;
+        // All is pinned, and nothing is missing.
+        ask(Command::new(&program).args(["-m", "pip", "check"]))?;
+        fingerprint::write(&stamp, &wanted)?;
+    }
+    Ok(program)
+}
+
+fn has_java() -> bool {
+    let version = find("javac").and_then(|javac| ask(Command::new(javac).arg("--version")).ok());
+    find("java").is_some() && version.and_then(|said| major(&said)).is_some_and(|major| major >= OLDEST_JAVA)
+}
+
+/// The 17 of `javac 17.0.15`.
+fn major(said: &str) -> Option<u32> {
+    said.split_whitespace().nth(1)?.split('.').next()?.parse().ok()
+}
+
+/// OpenAPI Generator's jar.
+fn generator(workspace: &Workspace, maven: &Path, project: &Path, folder: &Path) -> Result<PathBuf> {
+    const SUMS: &str = "libraries.sha256";
+    let output = folder.join("generator");
+    let libraries = output.join("lib");
+    let sums = fs::read_to_string(project.join(SUMS)).context("the checksum of the generator is missing")?;
+    let jar = libraries.join(sums.split_whitespace().nth(1).unwrap_or_default());
+    let stamp = output.join(".xtask-stamp");
+    let wanted = fingerprint::of(project, &["pom.xml", SUMS], &[])?;
+    if !(fingerprint::matches(&stamp, &wanted) && jar.is_file()) {
+        if output.exists() {
+            fs::remove_dir_all(&output).with_context(|| format!("cannot remove {}", output.display()))?;
+        }
+        let mut to = OsString::from("-Doutput=");
+        to.push(&output);
+        let mut command = Command::new(maven);
+        command
+            .args(["--batch-mode", "--strict-checksums"])
+            .arg(to)
+            .arg("dependency:copy")
+            .current_dir(project);
+        step::logged(
+            "OpenAPI Generator (Maven)",
+            &mut command,
+            &workspace.setup_logs().join("generator.log"),
+        )?;
+        checksums::compare(&project.join(SUMS), &libraries)?;
+        fingerprint::write(&stamp, &wanted)?;
+    }
+    Ok(jar)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUIREMENTS: &str = include_str!("../../../tests/clients/python/requirements.txt");
+
+    #[test]
+    fn java_version_is_read() {
+        assert_eq!(major("javac 17.0.15"), Some(17));
+        assert_eq!(major("javac 21"), Some(21));
+        assert_eq!(major("javac 1.8.0_402"), Some(1));
+        assert_eq!(major(""), None);
+    }
+
+    #[test]
+    fn every_python_package_is_pinned_exactly() {
+        let packages = REQUIREMENTS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let loose: Vec<_> = packages.filter(|line| line.split("==").count() != 2).collect();
+        assert!(loose.is_empty(), "{loose:?}");
+    }
+
+    #[test]
+    fn missing_language_is_told_with_its_reason() {
+        let mut clients = Clients { vars: Vec::new(), missing: Vec::new() };
+        clients.lack("go::", "Go's net/http", "the program `go`");
+        let told = "left out: Go's net/http, for which the program `go` is missing".to_owned();
+        assert_eq!(clients.missing(), [Missing { tests: "go::", told }]);
+    }
+}
