@@ -1,6 +1,24 @@
-"""Tells schemathesis what OpenAPI has no words for."""
+"""Tells schemathesis the rules that OpenAPI has no words for, each as narrow as the rule is.
+
+A request that is valid by its schema is made to follow them before it is sent (`map_case`), so that it has to be accepted.
+Where only the server knows the answer, the refusal that the rule demands, and no other, is no finding (`filter_failure`).
+Requests that are invalid on purpose are left as they are.
+"""
+
+import datetime
+import itertools
+import os
 
 import schemathesis
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.openapi.checks import RejectedPositiveData
+
+# Stands in the document's examples.
+EXAMPLE_EMAIL = "ada@example.com"
+# Names what has to be new in every request; the same in every run.
+numbers = itertools.count(1)
+# The idempotency keys and e-mails that are taken.
+used = {os.environ["EDGECHAT_EMAIL"]}
 
 
 @schemathesis.hook
@@ -24,3 +42,136 @@ def before_load_schema(context, raw_schema):
 def filter_headers(context, headers):
     # A `Last-Event-ID` without a value is none, as the standard of server-sent events has it.
     return not headers or headers.get("Last-Event-ID") not in ("", [])
+
+
+@schemathesis.hook
+def map_case(context, case):
+    mend(case)
+    return case
+
+
+@schemathesis.hook
+def before_add_examples(context, examples):
+    for case in examples:
+        mend(case)
+
+
+@schemathesis.hook
+def filter_failure(context, failure, case, response):
+    return not isinstance(failure, RejectedPositiveData) or refusal(response) not in due_refusals(case)
+
+
+def mend(case):
+    """Makes a request follow the rules in words."""
+    operation = operation_id(case)
+    # What a path names is there: a made-up id is not found, and nothing behind that would be tested.
+    if case.path_parameters and not case.meta.is_negative_at(ParameterLocation.PATH):
+        case.path_parameters["id"] = existing(operation, case.path)
+    if case.meta.generation.mode.is_negative:
+        return
+    if case.headers and "Idempotency-Key" in case.headers:
+        case.headers["Idempotency-Key"] = new(case.headers["Idempotency-Key"])
+    if operation == "send_message":
+        case.body = sendable(case.body, case.headers)
+    if operation == "register":
+        case.body = case.body | {"email": unregistered(case.body["email"])}
+    if operation == "login" and case.body["email"] == EXAMPLE_EMAIL:
+        case.body = case.body | {"email": os.environ["EDGECHAT_EMAIL"], "password": os.environ["EDGECHAT_PASSWORD"]}
+    if operation == "oauth_token" and case.body.get("grant_type") != "refresh_token":
+        case.body = case.body | {"username": os.environ["EDGECHAT_EMAIL"], "password": os.environ["EDGECHAT_PASSWORD"]}
+
+
+def operation_id(case):
+    return case.operation.definition.raw["operationId"]
+
+
+def existing(operation, path):
+    """The id of something that belongs to the person who asks."""
+    if operation == "delete_conversation":
+        return os.environ["EDGECHAT_DOOMED"]
+    return os.environ["EDGECHAT_TURN" if "/turns/" in path else "EDGECHAT_CONVERSATION"]
+
+
+def new(key):
+    """This idempotency key, or one of its length where it was used: with another request it would be refused."""
+    while key in used:
+        key = str(next(numbers)).rjust(len(key), "k")
+    used.add(key)
+    return key
+
+
+def unregistered(email):
+    """This e-mail, or another one where it has an account."""
+    if email.strip().lower() in used:
+        email = f"person{next(numbers)}@example.com"
+    used.add(email.strip().lower())
+    return email
+
+
+def sendable(message, headers):
+    """This message with what the words of the document ask for: `content` or `parts`; in a part or a format the fields of
+    its type, and some text; one idempotency key.
+    """
+    message = dict(message)
+    if message.get("parts") is not None:
+        message.pop("content", None)
+        message["parts"] = [part_of_its_type(part) for part in message["parts"]]
+        if not any(part.get("text", "").strip() or part["type"] == "image" for part in message["parts"]):
+            message["parts"][0]["text"] = "Hello"
+    elif message.get("content") is None:
+        message["content"] = "Hello"
+    form = message.get("response_format")
+    if form is not None:
+        form = {name: value for name, value in form.items() if name != "schema"}
+        if form["type"] == "json_schema":
+            form["schema"] = message["response_format"].get("schema") or {"type": "object"}
+        message["response_format"] = form
+    if message.get("client_message_id") is not None:
+        key = headers.get("Idempotency-Key") if headers else None
+        message["client_message_id"] = key or new(message["client_message_id"])
+    return message
+
+
+def part_of_its_type(part):
+    needed = {"text": {"text": "Hello"}, "image": {"mime_type": "image/png", "data": "AAAA"}}[part["type"]]
+    others = {"text", "mime_type", "data"} - needed.keys()
+    return needed | {name: value for name, value in part.items() if name not in others}
+
+
+def refusal(response):
+    """A refusal as its status, its code and the fields that it names."""
+    problem = response.json()
+    fields = {error["field"] for error in problem.get("errors", [])}
+    return response.status_code, problem.get("code") or problem.get("error"), frozenset(fields)
+
+
+def due_refusals(case):
+    """The refusals that this request may get though its schema allows it."""
+    query, body = case.query or {}, case.body if isinstance(case.body, dict) else {}
+    operation = operation_id(case)
+    if operation == "login":
+        # Credentials that nobody has, or that were tried too often.
+        yield 401, "invalid_credentials", frozenset()
+        yield 429, "rate_limited", frozenset()
+    if operation == "refresh":
+        # A token that was never given out, or that an earlier request has used.
+        yield 401, "token_invalid", frozenset()
+        yield 401, "session_ended", frozenset()
+    if operation == "oauth_token" and body.get("grant_type") == "refresh_token":
+        yield 400, "invalid_grant" if "refresh_token" in body else "invalid_request", frozenset()
+    if operation == "delete_conversation":
+        # It was deleted by an earlier request.
+        yield 404, "not_found", frozenset()
+    if "cursor" in query:
+        # A cursor is one that the list gave out.
+        yield 422, "validation_failed", frozenset({"cursor"})
+        if "after_seq" in query:
+            yield 422, "validation_failed", frozenset({"after_seq"})
+    if operation == "show_usage" and not is_report(query):
+        yield 422, "validation_failed", frozenset({"from"})
+
+
+def is_report(query):
+    """Whether the days from `from` to `to` are in order, and at most 366."""
+    to = datetime.date.fromisoformat(query.get("to") or datetime.datetime.now(datetime.timezone.utc).date().isoformat())
+    return "from" not in query or 0 <= (to - datetime.date.fromisoformat(query["from"])).days < 366

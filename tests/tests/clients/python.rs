@@ -1,7 +1,7 @@
 //! Python: httpx and requests; openapi-spec-validator; and schemathesis, which sends what the API's description lets it
 //! send.
 
-use edgechat_tests::world::World;
+use edgechat_tests::{client::PASSWORD, world::World};
 
 use super::tools::{PROGRAM_BOUND, TOOL_BOUND, URL, document_file, kept, python, sources, url};
 
@@ -30,18 +30,28 @@ async fn schemathesis_finds_nothing() {
     let file = document_file(&world, &kept("schemathesis")).await;
     let config = sources("python").join("schemathesis.toml");
     let schemathesis = python("schemathesis").args(["-m", "schemathesis.cli", "--config-file"]).arg(config);
-    schemathesis
+    let said = schemathesis
         .arg("run")
         .arg(file)
         .arg("--url")
         .arg(url(&world))
         .env("EDGECHAT_TOKEN", &phone.tokens.access_token)
+        .env(
+            "EDGECHAT_EMAIL",
+            phone.tokens.user.email.as_deref().expect("the e-mail of a person who registered"),
+        )
+        .env("EDGECHAT_PASSWORD", PASSWORD)
         .env("EDGECHAT_CONVERSATION", conversation.to_string())
         .env("EDGECHAT_DOOMED", doomed.to_string())
         .env("EDGECHAT_TURN", sent.turn_id.to_string())
+        // The requests are the same in every run.
+        .env("PYTHONHASHSEED", "0")
         .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
         .env("PYTHONPATH", sources("python"))
         .within(kept("schemathesis"))
         .run(TOOL_BOUND)
         .await;
+    for phase in ["Examples", "Coverage", "Fuzzing"] {
+        assert!(said.contains(&format!("✅ {phase}")), "{said}");
+    }
 }
