@@ -5,6 +5,7 @@ set -euo pipefail
 api=$EDGECHAT_URL/api/v1
 folder=$(mktemp -d)
 trap 'rm -r "$folder"' EXIT
+mkfifo "$folder/stream"
 
 # expect STATUS ARGUMENTS…: sends a request, checks its status, prints the body.
 expect() {
@@ -23,35 +24,60 @@ field() {
   grep -o "\"$1\":\"[^\"]*\"" | head -n 1 | cut -d '"' -f 4
 }
 
+# follow ACTION ARGUMENTS…: reads a stream into `events`, each as its id and type, and `data`, by id. It runs ACTION at
+# every message.delta, and closes the connection when that fails.
+follow() {
+  local action=$1 line id='' curl
+  shift
+  events=() data=()
+  curl --silent --show-error --fail --no-buffer --max-time 30 --output "$folder/stream" "$@" &
+  curl=$!
+  while IFS= read -r line; do
+    case $line in
+      id:*) id=${line#id: } ;;
+      event:*) events+=("$id ${line#event: }") ;;
+      data:*)
+        data[$id]=${line#data: }
+        if [ "${events[${#events[@]} - 1]}" = "$id message.delta" ] && ! $action; then
+          kill "$curl"
+          wait "$curl" || true
+          return
+        fi
+        ;;
+    esac
+  done <"$folder/stream"
+  wait "$curl"
+}
+
+check() {
+  if [ "$1" != "$2" ]; then
+    echo "'$1' instead of '$2'" >&2
+    exit 1
+  fi
+}
+
 json='Content-Type: application/json'
 person='{"email":"person@curl.example","password":"correct horse battery"}'
 token=$(expect 201 --header "$json" --data "$person" "$api/auth/register" | field access_token)
 auth="Authorization: Bearer $token"
 
-# Neither of these two sends a body, and none is asked for.
+# Neither this request nor the one that cancels has a body, and none is asked for.
 conversation=$(expect 201 --request POST --header "$auth" "$api/chat/conversations" | field id)
-turn=$(expect 202 --header "$auth" --header "$json" --header 'Prefer: respond-async' \
-  --data '{"content":"/script hang"}' "$api/chat/conversations/$conversation/messages" | field id)
 
-events=()
-last=
-while IFS= read -r line; do
-  line=${line%$'\r'}
-  case $line in
-    id:*) last=${line#id:} last=${last# } ;;
-    event:*)
-      event=${line#event:}
-      events+=("${event# }")
-      if [ "${event# }" = message.delta ]; then
-        expect 202 --request POST --header "$auth" "$api/chat/turns/$turn/cancel" >"$folder/turn"
-      fi
-      ;;
-  esac
-done < <(curl --silent --show-error --no-buffer --max-time 30 --header "$auth" "$api/chat/turns/$turn/events")
+# Sends a message and loses the connection after the first words.
+lose() { return 1; }
+follow lose --header "$auth" --header "$json" --header 'Accept: text/event-stream' \
+  --data '{"content":"/script hang"}' "$api/chat/conversations/$conversation/messages"
+check "${events[*]}" '1 turn.started 2 message.delta'
+turn=$(field turn_id <<<"${data[1]}")
+words=${data[2]}
 
-if [ "${events[*]}" != 'turn.started message.delta turn.cancelled' ] || [ "$last" != 3 ]; then
-  echo "the events are: ${events[*]}, the last is $last" >&2
-  exit 1
-fi
-expect 204 --header "$auth" --header "Last-Event-ID: $last" "$api/chat/turns/$turn/events"
-echo 'curl: registered, sent, followed, cancelled, ended'
+# Goes on where it was, as if the words had not arrived, and stops the answer.
+cancel() {
+  check "$(expect 202 --request POST --header "$auth" "$api/chat/turns/$turn/cancel" | field id)" "$turn"
+}
+follow cancel --header "$auth" --header 'Last-Event-ID: 1' "$api/chat/turns/$turn/events"
+check "${events[*]}" '2 message.delta 3 turn.cancelled'
+check "${data[2]}" "$words"
+expect 204 --header "$auth" --header 'Last-Event-ID: 3' "$api/chat/turns/$turn/events"
+echo 'curl: registered, sent, resumed, cancelled, ended'

@@ -1,3 +1,3 @@
 module edgechat.example/clients
 
-go 1.22
+go 1.18

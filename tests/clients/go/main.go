@@ -9,7 +9,6 @@ import (
 	"log"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 )
 
@@ -18,41 +17,87 @@ var (
 	token string
 )
 
+type event struct {
+	id, kind string
+	data     map[string]any
+}
+
 func main() {
 	log.SetFlags(0)
 	person := `{"email":"net-http@go.example","password":"correct horse battery"}`
 	token = expect(201, "POST", "/auth/register", person, nil)["access_token"].(string)
 
-	// Neither of these two sends a body, and none is asked for.
+	// Neither this request nor the one that cancels has a body, and none is asked for.
 	conversation := expect(201, "POST", "/chat/conversations", "", nil)
-	turn := expect(202, "POST", fmt.Sprintf("/chat/conversations/%s/messages", conversation["id"]),
-		`{"content":"/script hang"}`, map[string]string{"Prefer": "respond-async"})
-	path := fmt.Sprintf("/chat/turns/%s", turn["id"])
 
-	answer := send("GET", path+"/events", "", map[string]string{"Accept": "text/event-stream"})
+	// Sends a message and loses the connection after the first words.
+	messages := fmt.Sprintf("/chat/conversations/%s/messages", conversation["id"])
+	sent := send("POST", messages, `{"content":"/script hang"}`, map[string]string{"Accept": "text/event-stream"})
+	first := read(sent, func(last event) bool { return last.kind != "message.delta" })
+	check(kinds(first), "1 turn.started", "2 message.delta")
+	path := fmt.Sprintf("/chat/turns/%s", first[0].data["turn_id"])
+
+	// Goes on where it was, as if the words had not arrived, and stops the answer.
+	resumed := send("GET", path+"/events", "", map[string]string{"Last-Event-ID": first[0].id})
+	rest := read(resumed, func(last event) bool {
+		if last.kind == "message.delta" {
+			turn := expect(202, "POST", path+"/cancel", "", nil)
+			check([]string{turn["id"].(string)}, first[0].data["turn_id"].(string))
+		}
+		return true
+	})
+	check(kinds(rest), "2 message.delta", "3 turn.cancelled")
+	check([]string{rest[0].data["text"].(string)}, first[1].data["text"].(string))
+	expect(204, "GET", path+"/events", "", map[string]string{"Last-Event-ID": rest[1].id})
+	fmt.Println("net/http: registered, sent, resumed, cancelled, ended")
+}
+
+// read reads events until the stream ends or goesOn does not hold, and closes the connection.
+func read(answer *http.Response, goesOn func(event) bool) (events []event) {
 	defer answer.Body.Close()
-	var events []string
-	var last string
+	if answer.StatusCode != 200 {
+		text, _ := io.ReadAll(answer.Body)
+		log.Fatalf("%s: %s", answer.Status, text)
+	}
+	var now event
 	lines := bufio.NewScanner(answer.Body)
 	for lines.Scan() {
-		if id, is := strings.CutPrefix(lines.Text(), "id:"); is {
-			last = strings.TrimSpace(id)
-		} else if event, is := strings.CutPrefix(lines.Text(), "event:"); is {
-			events = append(events, strings.TrimSpace(event))
-			if events[len(events)-1] == "message.delta" {
-				expect(202, "POST", path+"/cancel", "", nil)
+		field, value, _ := strings.Cut(lines.Text(), ":")
+		value = strings.TrimPrefix(value, " ")
+		switch {
+		case field == "id":
+			now.id = value
+		case field == "event":
+			now.kind = value
+		case field == "data":
+			if err := json.Unmarshal([]byte(value), &now.data); err != nil {
+				log.Fatalf("%s: %v", value, err)
 			}
+		case lines.Text() == "" && now.data != nil:
+			events = append(events, now)
+			if !goesOn(now) {
+				return events
+			}
+			now = event{}
 		}
 	}
 	if err := lines.Err(); err != nil {
 		log.Fatal(err)
 	}
-	wanted := []string{"turn.started", "message.delta", "turn.cancelled"}
-	if !slices.Equal(events, wanted) || last != "3" {
-		log.Fatalf("%v, the last is %s", events, last)
+	return events
+}
+
+func kinds(events []event) (kinds []string) {
+	for _, event := range events {
+		kinds = append(kinds, event.id+" "+event.kind)
 	}
-	expect(204, "GET", path+"/events", "", map[string]string{"Last-Event-ID": last})
-	fmt.Println("net/http: registered, sent, followed, cancelled, ended")
+	return kinds
+}
+
+func check(found []string, wanted ...string) {
+	if strings.Join(found, ", ") != strings.Join(wanted, ", ") {
+		log.Fatalf("%q instead of %q", found, wanted)
+	}
 }
 
 func expect(status int, method, path, body string, headers map[string]string) map[string]any {

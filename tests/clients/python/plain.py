@@ -1,5 +1,7 @@
 """httpx and requests use the API as their documentation says, without a word about EdgeChat."""
 
+import contextlib
+import json
 import os
 
 import httpx
@@ -8,52 +10,76 @@ import requests
 API = os.environ["EDGECHAT_URL"] + "/api/v1"
 
 
-def main_job(name, client, stream):
-    """One person's day, by one client; `stream` opens a streamed answer and yields its lines."""
+def main_job(name, client, lines):
+    """One person's day, by one client; `lines` opens a stream, yields its lines, and closes the connection."""
 
     def expect(status, method, path, **more):
         answer = client.request(method, API + path, **more)
         assert answer.status_code == status, f"{name}: {method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
+    def stream(method, path, **more):
+        return contextlib.closing(events(lines(client, method, API + path, **more)))
+
     person = {"email": f"{name}@python.example", "password": "correct horse battery"}
     token = expect(201, "POST", "/auth/register", json=person)["access_token"]
     client.headers["Authorization"] = f"Bearer {token}"
 
-    # Neither of these two sends a body, and none is asked for.
+    # Neither this request nor the one that cancels has a body, and none is asked for.
     conversation = expect(201, "POST", "/chat/conversations")
-    turn = expect(
-        202,
-        "POST",
-        f"/chat/conversations/{conversation['id']}/messages",
-        json={"content": "/script hang"},
-        headers={"Prefer": "respond-async"},
-    )
-    path = f"/chat/turns/{turn['id']}"
 
-    events, last = [], None
-    for line in stream(client, f"{API}{path}/events"):
-        if line.startswith("id:"):
-            last = line.removeprefix("id:").strip()
-        elif line.startswith("event:"):
-            events.append(line.removeprefix("event:").strip())
-            if events[-1] == "message.delta":
-                assert expect(202, "POST", f"{path}/cancel")["id"] == turn["id"]
-    assert events == ["turn.started", "message.delta", "turn.cancelled"], events
-    assert last == "3", last
-    assert expect(204, "GET", f"{path}/events", headers={"Last-Event-ID": last}) is None
-    print(f"{name}: registered, sent, followed, cancelled, ended")
+    # Sends a message and loses the connection after the first words.
+    messages = f"/chat/conversations/{conversation['id']}/messages"
+    message = {"json": {"content": "/script hang"}, "headers": {"Accept": "text/event-stream"}}
+    first = []
+    with stream("POST", messages, **message) as answer:
+        for event in answer:
+            first.append(event)
+            if event["event"] == "message.delta":
+                break
+    assert kinds(first) == ["1 turn.started", "2 message.delta"], first
+    turn = first[0]["data"]["turn_id"]
+
+    # Goes on where it was, as if the words had not arrived, and stops the answer.
+    rest = []
+    with stream("GET", f"/chat/turns/{turn}/events", headers={"Last-Event-ID": "1"}) as answer:
+        for event in answer:
+            rest.append(event)
+            if event["event"] == "message.delta":
+                assert expect(202, "POST", f"/chat/turns/{turn}/cancel")["id"] == turn
+    assert kinds(rest) == ["2 message.delta", "3 turn.cancelled"], rest
+    assert rest[0] == first[1], (first, rest)
+    assert expect(204, "GET", f"/chat/turns/{turn}/events", headers={"Last-Event-ID": "3"}) is None
+    print(f"{name}: registered, sent, resumed, cancelled, ended")
 
 
-def httpx_lines(client, url):
-    with client.stream("GET", url, headers={"Accept": "text/event-stream"}) as answer:
-        assert answer.status_code == 200, answer.status_code
+def events(lines):
+    with contextlib.closing(lines):
+        fields = {}
+        for line in lines:
+            name, _, value = line.partition(": ")
+            if name in ("id", "event"):
+                fields[name] = value
+            elif name == "data":
+                fields[name] = json.loads(value)
+            elif not line and "data" in fields:
+                yield fields
+                fields = {}
+
+
+def kinds(events):
+    return [f"{event['id']} {event['event']}" for event in events]
+
+
+def httpx_lines(client, method, url, **more):
+    with client.stream(method, url, **more) as answer:
+        assert answer.status_code == 200, answer.read()
         yield from answer.iter_lines()
 
 
-def requests_lines(client, url):
-    with client.get(url, headers={"Accept": "text/event-stream"}, stream=True) as answer:
-        assert answer.status_code == 200, answer.status_code
+def requests_lines(client, method, url, **more):
+    with client.request(method, url, stream=True, **more) as answer:
+        assert answer.status_code == 200, answer.text
         yield from (line.decode() for line in answer.iter_lines(chunk_size=1))
 
 
