@@ -1,12 +1,12 @@
-//! Java: its HttpClient; the clients that OpenAPI Generator, a Java program, makes; and OkHttp, which the Kotlin one uses.
+//! Java: its HttpClient and OkHttp; and the clients that OpenAPI Generator, a Java program, makes.
 
-use std::{ffi::OsString, fs, path::Path};
+use std::{env, fs};
 
 use edgechat_tests::{program::Program, world::World};
 
 use super::{
     generated::Generated,
-    tools::{PROGRAM_BOUND, URL, node, node_tool, python, sources, url},
+    tools::{PROGRAM_BOUND, URL, java, kotlin_libraries, node, node_tool, python, sources, url},
 };
 
 #[tokio::test]
@@ -17,18 +17,29 @@ async fn http_client_does_the_main_job() {
 }
 
 #[tokio::test]
+async fn okhttp_does_the_main_job() {
+    let world = World::start().await;
+    let program = java("OkHttp", [kotlin_libraries().join("*")]).arg(sources("java").join("OkHttp.java"));
+    program.env(URL, url(&world)).run(PROGRAM_BOUND).await;
+}
+
+#[tokio::test]
 async fn generated_kotlin_client_does_the_main_job() {
     let world = World::start().await;
     let client = Generated::make(&world, "kotlin").await;
-    let built = client.folder.join("built");
-    let maven = Program::new("Maven", "mvn").args(["--batch-mode", "--strict-checksums"]);
-    let maven = maven.arg(defined("generated", &client.sources())).arg(defined("output", &built));
-    let maven = maven.args(["kotlin:compile", "dependency:copy-dependencies"]).within(sources("kotlin"));
-    client.compile(maven).await;
-    let mut path = built.join("classes").into_os_string();
-    path.push(":");
-    path.push(built.join("lib").join("*"));
-    let program = Program::new("the Kotlin client", "java").arg("-cp").arg(path).arg("MainKt");
+    let (built, libraries) = (client.folder.join("built"), kotlin_libraries());
+    let jars =
+        fs::read_dir(&libraries).expect("the folder of the jars").map(|jar| jar.expect("a jar").path());
+    let compiler = java("Kotlin's compiler", [libraries.join("*")])
+        .arg("org.jetbrains.kotlin.cli.jvm.K2JVMCompiler")
+        .args(["-no-stdlib", "-no-reflect", "-nowarn", "-jvm-target", "17", "-classpath"])
+        .arg(env::join_paths(jars).expect("jars without a separator in their names"))
+        .arg("-d")
+        .arg(&built)
+        .arg(client.sources().join("src").join("main").join("kotlin"))
+        .arg(sources("kotlin").join("Main.kt"));
+    client.compile(compiler).await;
+    let program = java("the Kotlin client", [built, libraries.join("*")]).arg("MainKt");
     program.env(URL, url(&world)).run(PROGRAM_BOUND).await;
 }
 
@@ -53,11 +64,4 @@ async fn generated_python_client_does_the_main_job() {
     client.compile(python("compileall").args(["-m", "compileall", "-q"]).arg(client.sources())).await;
     let program = python("the Python client").arg(sources("python").join("generated.py"));
     program.env("PYTHONPATH", client.sources()).env(URL, url(&world)).run(PROGRAM_BOUND).await;
-}
-
-/// A property of Maven's project.
-fn defined(name: &str, path: &Path) -> OsString {
-    let mut argument = OsString::from(format!("-D{name}="));
-    argument.push(path);
-    argument
 }

@@ -44,7 +44,19 @@ pub(crate) fn python(name: &str) -> Program {
 
 /// OpenAPI Generator.
 pub(crate) fn generator(name: &str) -> Program {
-    Program::new(name, "java").arg("-jar").arg(told("EDGECHAT_CLIENTS_GENERATOR"))
+    java(name, [told("EDGECHAT_CLIENTS_GENERATOR").join("*")])
+        .arg("org.openapitools.codegen.OpenAPIGenerator")
+}
+
+/// The folder that has Kotlin's compiler, OkHttp, and what else the Kotlin client needs, as jars.
+pub(crate) fn kotlin_libraries() -> PathBuf {
+    told("EDGECHAT_CLIENTS_KOTLIN")
+}
+
+/// Java with this class path.
+pub(crate) fn java(name: &str, class_path: impl IntoIterator<Item = PathBuf>) -> Program {
+    let class_path = env::join_paths(class_path).expect("folders without a separator in their names");
+    Program::new(name, "java").arg("-cp").arg(class_path)
 }
 
 /// The API's description, as a world serves it.

@@ -1,10 +1,11 @@
-//! The clients and tools of others that the API is tested with: those of Node are locked by npm, those of Python pinned in
-//! a list and installed into a folder of their own, OpenAPI Generator fetched by Maven and compared with a checksum. `curl`,
-//! Go, Java and Maven are the machine's.
+//! The clients and tools of others that the API is tested with: those of Node are locked by npm, those of Python by pip's
+//! checksums, and what Maven fetches for Java (OpenAPI Generator, OkHttp, Kotlin) is compared with lists of checksums.
+//! `curl`, Go, Python, Java and Maven are the machine's.
 //!
 //! A machine that lacks a language runs the tests of the others, and is told so.
 
 use std::{
+    env::consts::{ARCH, OS},
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
@@ -23,7 +24,7 @@ use crate::{
 
 /// The oldest versions that the pinned tools run on.
 const OLDEST_JAVA: u32 = 17;
-const OLDEST_PYTHON: &str = "3.10";
+const OLDEST_PYTHON: &str = "3.11";
 
 /// Where the tools are, and what there is no tool for.
 #[derive(Debug)]
@@ -70,8 +71,16 @@ impl Clients {
             ),
         }
         if let (Some(maven), true) = (find("mvn"), has_java()) {
-            let jar = generator(workspace, &maven, &sources.join("generator"), &folder)?;
-            clients.vars.push(("EDGECHAT_CLIENTS_GENERATOR", jar.into()));
+            for (variable, name, title, goal) in JAVA_LIBRARIES {
+                let title = format!("{title} (Maven)");
+                let libraries = Libraries {
+                    title: &title,
+                    goal,
+                    project: &sources.join(name),
+                    output: &folder.join(name),
+                };
+                clients.vars.push((variable, libraries.ensure(workspace, &maven)?.into()));
+            }
         } else {
             let needed = format!("a JDK from {OLDEST_JAVA} and Maven");
             clients.lack("java", "the generated clients, OkHttp and Java's HttpClient", &needed);
@@ -102,7 +111,7 @@ impl Clients {
 
 fn node_packages(workspace: &Workspace, folder: &Path) -> Result<()> {
     let stamp = folder.join("node_modules").join(".xtask-stamp");
-    let wanted = fingerprint::of(folder, &node::INPUTS, &[])?;
+    let wanted = fingerprint::of(folder, &node::INPUTS, &[OS, ARCH])?;
     if !fingerprint::matches(&stamp, &wanted) {
         node::install(workspace, "Node clients", folder)?;
         fingerprint::write(&stamp, &wanted)?;
@@ -133,10 +142,11 @@ fn python_packages(workspace: &Workspace, python: &Path, sources: &Path, folder:
         step::logged("Python environment (venv)", &mut make, &log("venv.log"))?;
         let mut install = Command::new(&program);
         install
-            .args(["-m", "pip", "install", "--no-input", "--no-deps", "--requirement"])
+            .args(["-m", "pip", "install", "--no-input", "--no-deps", "--only-binary", ":all:"])
+            .args(["--require-hashes", "--requirement"])
             .arg(sources.join(LIST));
         step::logged("Python clients (pip install)", &mut install, &log("pip.log"))?;
-        // All is pinned, and nothing is missing.
+        // Nothing is missing.
         ask(Command::new(&program).args(["-m", "pip", "check"]))?;
         fingerprint::write(&stamp, &wanted)?;
     }
@@ -153,43 +163,54 @@ fn major(said: &str) -> Option<u32> {
     said.split_whitespace().nth(1)?.split('.').next()?.parse().ok()
 }
 
-/// OpenAPI Generator's jar.
-fn generator(workspace: &Workspace, maven: &Path, project: &Path, folder: &Path) -> Result<PathBuf> {
-    const SUMS: &str = "libraries.sha256";
-    let output = folder.join("generator");
-    let libraries = output.join("lib");
-    let sums = fs::read_to_string(project.join(SUMS)).context("the checksum of the generator is missing")?;
-    let jar = libraries.join(sums.split_whitespace().nth(1).unwrap_or_default());
-    let stamp = output.join(".xtask-stamp");
-    let wanted = fingerprint::of(project, &["pom.xml", SUMS], &[])?;
-    if !(fingerprint::matches(&stamp, &wanted) && jar.is_file()) {
-        if output.exists() {
-            fs::remove_dir_all(&output).with_context(|| format!("cannot remove {}", output.display()))?;
+/// What Maven fetches: the variable that tells where it is, the name of its project and folder, its title, and the goal.
+const JAVA_LIBRARIES: [(&str, &str, &str, &str); 2] = [
+    ("EDGECHAT_CLIENTS_GENERATOR", "generator", "OpenAPI Generator", "dependency:copy"),
+    ("EDGECHAT_CLIENTS_KOTLIN", "kotlin", "Kotlin and OkHttp", "dependency:copy-dependencies"),
+];
+
+/// Jars that a Maven project names.
+struct Libraries<'a> {
+    title: &'a str,
+    goal: &'a str,
+    project: &'a Path,
+    output: &'a Path,
+}
+
+impl Libraries<'_> {
+    /// The folder that holds the jars and nothing else.
+    fn ensure(&self, workspace: &Workspace, maven: &Path) -> Result<PathBuf> {
+        const SUMS: &str = "libraries.sha256";
+        let libraries = self.output.join("lib");
+        let stamp = self.output.join(".xtask-stamp");
+        let wanted = fingerprint::of(self.project, &["pom.xml", SUMS], &[])?;
+        if !(fingerprint::matches(&stamp, &wanted) && libraries.is_dir()) {
+            if self.output.exists() {
+                fs::remove_dir_all(self.output)
+                    .with_context(|| format!("cannot remove {}", self.output.display()))?;
+            }
+            let mut output = OsString::from("-Doutput=");
+            output.push(self.output);
+            let mut command = Command::new(maven);
+            command
+                .args(["--batch-mode", "--strict-checksums"])
+                .arg(output)
+                .arg(self.goal)
+                .current_dir(self.project);
+            step::logged(self.title, &mut command, &workspace.setup_logs().join("client-libraries.log"))?;
+            checksums::compare(&self.project.join(SUMS), &libraries)?;
+            fingerprint::write(&stamp, &wanted)?;
         }
-        let mut to = OsString::from("-Doutput=");
-        to.push(&output);
-        let mut command = Command::new(maven);
-        command
-            .args(["--batch-mode", "--strict-checksums"])
-            .arg(to)
-            .arg("dependency:copy")
-            .current_dir(project);
-        step::logged(
-            "OpenAPI Generator (Maven)",
-            &mut command,
-            &workspace.setup_logs().join("generator.log"),
-        )?;
-        checksums::compare(&project.join(SUMS), &libraries)?;
-        fingerprint::write(&stamp, &wanted)?;
+        Ok(libraries)
     }
-    Ok(jar)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const REQUIREMENTS: &str = include_str!("../../../tests/clients/python/requirements.txt");
+    const ASKED: &str = include_str!("../../../tests/clients/python/requirements.in");
+    const LOCKED: &str = include_str!("../../../tests/clients/python/requirements.txt");
 
     #[test]
     fn java_version_is_read() {
@@ -200,10 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn every_python_package_is_pinned_exactly() {
-        let packages = REQUIREMENTS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let loose: Vec<_> = packages.filter(|line| line.split("==").count() != 2).collect();
-        assert!(loose.is_empty(), "{loose:?}");
+    fn python_lock_holds_every_package_asked_for_and_names_no_registry() {
+        let asked = ASKED.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let name = |line: &str| line.replace('_', "-");
+        let missing: Vec<_> = asked
+            .filter(|line| !LOCKED.lines().any(|locked| locked == format!("{} \\", name(line))))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        assert!(!LOCKED.contains("://") && !LOCKED.contains("--index"));
     }
 
     #[test]
