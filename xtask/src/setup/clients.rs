@@ -26,6 +26,12 @@ use crate::{
 const OLDEST_JAVA: u32 = 17;
 const OLDEST_PYTHON: &str = "3.11";
 
+/// What Maven fetches: the variable that tells where it is, the name of its project and folder, its title, and the goal.
+const JAVA_LIBRARIES: [(&str, &str, &str, &str); 2] = [
+    ("EDGECHAT_CLIENTS_GENERATOR", "generator", "OpenAPI Generator", "dependency:copy"),
+    ("EDGECHAT_CLIENTS_KOTLIN", "kotlin", "Kotlin and OkHttp", "dependency:copy-dependencies"),
+];
+
 /// Where the tools are, and what there is no tool for.
 #[derive(Debug)]
 pub(crate) struct Clients {
@@ -162,12 +168,6 @@ fn has_java() -> bool {
 fn major(said: &str) -> Option<u32> {
     said.split_whitespace().nth(1)?.split('.').next()?.parse().ok()
 }
-
-/// What Maven fetches: the variable that tells where it is, the name of its project and folder, its title, and the goal.
-const JAVA_LIBRARIES: [(&str, &str, &str, &str); 2] = [
-    ("EDGECHAT_CLIENTS_GENERATOR", "generator", "OpenAPI Generator", "dependency:copy"),
-    ("EDGECHAT_CLIENTS_KOTLIN", "kotlin", "Kotlin and OkHttp", "dependency:copy-dependencies"),
-];
 
 /// Jars that a Maven project names.
 struct Libraries<'a> {
