@@ -24,7 +24,8 @@ fi
 
 # All that workerd.capnp names, if only to nothing.
 for name in BASIC_TIER_DAILY_LIMIT CLIENT_IP_HEADER CORS_ALLOWED_HEADERS CORS_ORIGINS DEFAULT_MODEL EDGECHAT_ENV EDGE_KEYS \
-    GEMINI_API_BASE GEMINI_API_KEY ORIGIN_URL RATE_LIMIT_REQUESTS RATE_LIMIT_WINDOW_SECONDS STREAM_PING_MS; do
+    GEMINI_API_BASE GEMINI_API_KEY ORIGIN_URL RATE_LIMIT_REQUESTS RATE_LIMIT_WINDOW_SECONDS STREAM_FLUSH_MS \
+    STREAM_PING_MS; do
     eval "export $name=\"\${$name-}\""
 done
 exec workerd serve "--directory-path=objects=${OBJECTS_DIR:-/var/lib/edgechat}" "$@" "$(dirname "$0")/workerd.capnp" config

@@ -61,5 +61,6 @@ const bindings :List(Workerd.Worker.Binding) = [
   (name = "ORIGIN_URL", fromEnvironment = "ORIGIN_URL"),
   (name = "RATE_LIMIT_REQUESTS", fromEnvironment = "RATE_LIMIT_REQUESTS"),
   (name = "RATE_LIMIT_WINDOW_SECONDS", fromEnvironment = "RATE_LIMIT_WINDOW_SECONDS"),
+  (name = "STREAM_FLUSH_MS", fromEnvironment = "STREAM_FLUSH_MS"),
   (name = "STREAM_PING_MS", fromEnvironment = "STREAM_PING_MS"),
 ];

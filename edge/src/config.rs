@@ -22,6 +22,9 @@ const BASIC_TIER_DAILY_LIMIT: u32 = 5;
 /// Milliseconds between pings, when `STREAM_PING_MS` is unset: OkHttp gives up after 10 s without a byte.
 const STREAM_PING_MS: u32 = 8_000;
 
+/// Milliseconds between two events with words, when `STREAM_FLUSH_MS` is unset: no eye sees it, and it spares the phone's radio.
+const STREAM_FLUSH_MS: u32 = 33;
+
 /// The Worker's configuration.
 pub struct Config {
     /// `ORIGIN_URL`: where the origin is, without a slash at the end.
@@ -46,6 +49,9 @@ pub struct Config {
     pub basic_tier_daily_limit: Option<u64>,
     /// `STREAM_PING_MS` (8,000): milliseconds after which a stream that has nothing to say sends a ping; 1,000 to 60,000.
     pub stream_ping_ms: i64,
+    /// `STREAM_FLUSH_MS` (33): milliseconds between two events with words of one answer, at least; 0 to 1,000, 0 shows every word at
+    /// once.
+    pub stream_flush_ms: i64,
     /// `FAULT_INJECTION=on` outside production: tests may provoke a panic.
     pub fault_injection: bool,
 }
@@ -61,6 +67,11 @@ impl Config {
                 |name: &str| env.var(name).ok().map(|value| value.to_string()).filter(|v| !v.is_empty());
             config.get_or_init(|| Self::read(read).map(Rc::new).map_err(Rc::from)).clone()
         })
+    }
+
+    /// The same, for code that answers with the platform's error.
+    pub fn of_worker(env: &Env) -> worker::Result<Rc<Self>> {
+        Self::of(env).map_err(|error| worker::Error::RustError(error.to_string()))
     }
 
     fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
@@ -106,6 +117,7 @@ impl Config {
                 * 1_000,
             basic_tier_daily_limit: (daily > 0).then_some(daily.into()),
             stream_ping_ms: number("STREAM_PING_MS", STREAM_PING_MS)?.clamp(1_000, 60_000).into(),
+            stream_flush_ms: number("STREAM_FLUSH_MS", STREAM_FLUSH_MS)?.min(1_000).into(),
             fault_injection: !production && variable("FAULT_INJECTION").is_some_and(|value| value == "on"),
         })
     }

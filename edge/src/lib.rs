@@ -10,6 +10,7 @@
 mod body;
 mod config;
 mod front;
+mod log;
 mod origin;
 mod platform;
 mod provider;

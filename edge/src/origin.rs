@@ -1,19 +1,28 @@
 //! Requests to the origin: signed with the edge key, carrying the user's own token, and bounded in time.
 
-use std::{fmt, time::Duration};
+use std::{fmt, rc::Rc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use js_sys::Uint8Array;
+use serde::de::DeserializeOwned;
 use shared::{
     api::{ApiError, ErrorCode, error::PROBLEM_CONTENT_TYPE},
-    auth::edge::{EdgeRequest, sha256},
-    http::headers::{CLIENT_IP, SIGNATURE, SIGNATURE_ERROR, X_REQUEST_ID},
+    auth::{
+        edge::{EdgeRequest, sha256},
+        sessions::SessionReport,
+    },
+    http::{
+        headers::{CLIENT_IP, SIGNATURE, SIGNATURE_ERROR, X_REQUEST_ID},
+        origin_answer::OriginAnswer,
+    },
 };
 use worker::{FixedLengthStream, Headers, Response, Result, worker_sys};
 
 use crate::{
     config::Config,
+    log::Scope,
     platform::{self, AbortOnDrop},
+    reply::Error,
 };
 
 /// After how many seconds a client may try again when the origin does not answer.
@@ -23,6 +32,9 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// An answer for a client that is no longer than this is read before it is passed on: if it breaks off, the client gets an
 /// error and not half of it.
 const MAX_BUFFERED_BYTES: u64 = 64 * 1024;
+
+/// How long the origin may take for an answer to the user object: less than the 10 s that OkHttp waits for a first byte.
+const USER_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A request to the origin beside its own headers.
 pub struct Call<'a> {
@@ -84,57 +96,127 @@ pub fn unavailable() -> ApiError {
     ApiError::from(ErrorCode::OriginUnavailable).retry_after(RETRY_S)
 }
 
-/// Sends a request to the origin and returns the status and the body of its answer, both within the call's timeout.
-///
-/// Errors: see [`OriginError`].
-pub async fn fetch(
-    config: &Config,
-    call: &Call<'_>,
-    headers: Headers,
-) -> std::result::Result<(u16, Vec<u8>), OriginError> {
-    let whole = async {
-        let mut answer = send(config, call, headers).await?;
-        let status = answer.response.status_code();
-        let body = platform::read_whole(&mut answer.response, MAX_ANSWER_BYTES).await?;
-        answer.abort.disarm();
-        Ok((status, body))
-    };
-    timeout(call.timeout, whole).await.unwrap_or(Err(OriginError::Timeout(call.timeout)))
+/// Who a request to the origin is made for.
+#[derive(Clone, Copy)]
+pub struct OnBehalf<'a> {
+    /// The user's access token.
+    pub token: &'a str,
+    /// The client's address.
+    pub client_ip: &'a str,
 }
 
-/// Sends a request to the origin and returns its answer for a client: what comes of its body is passed on as it comes, and a
-/// body that stands still for as long as the call's timeout is broken off.
-///
-/// Errors: see [`OriginError`].
-pub async fn forward(
-    config: &Config,
-    call: &Call<'_>,
-    headers: Headers,
-) -> std::result::Result<Response, OriginError> {
-    let answer = send(config, call, headers).await?;
-    let status = answer.response.status_code();
-    let length = content_length(&answer.response);
-    if call.method == "HEAD" || matches!(status, 204 | 304) || length == Some(0) {
-        answer.abort.disarm();
-        return Ok(answer.response);
+/// What the origin answered to a request of a user.
+pub struct UserAnswer<T> {
+    /// What it said about the session that asked.
+    pub session: SessionReport,
+    /// What was asked for, or the error that the client gets.
+    pub answer: std::result::Result<T, Error>,
+}
+
+/// The origin, as the Worker's parts call it.
+#[derive(Clone)]
+pub struct OriginClient {
+    config: Rc<Config>,
+}
+
+impl OriginClient {
+    /// Makes a client of the origin of this configuration.
+    pub const fn new(config: Rc<Config>) -> Self {
+        Self { config }
     }
-    let headers = answer.response.headers().clone();
-    let builder = Response::builder().with_status(status).with_headers(headers);
-    if length.is_some_and(|length| length <= MAX_BUFFERED_BYTES) {
-        let Answer { mut response, abort } = answer;
-        let body = timeout(call.timeout, response.bytes()).await;
-        let body = body.ok_or(OriginError::Timeout(call.timeout))??;
-        abort.disarm();
-        return Ok(builder.fixed(body));
+
+    /// Sends a request to the origin and returns the status and the body of its answer, both within the call's timeout.
+    ///
+    /// # Errors
+    /// See [`OriginError`].
+    pub async fn fetch(
+        &self,
+        call: &Call<'_>,
+        headers: Headers,
+    ) -> std::result::Result<(u16, Vec<u8>), OriginError> {
+        let whole = async {
+            let mut answer = send(&self.config, call, headers).await?;
+            let status = answer.response.status_code();
+            let body = platform::read_whole(&mut answer.response, MAX_ANSWER_BYTES).await?;
+            answer.abort.disarm();
+            Ok((status, body))
+        };
+        timeout(call.timeout, whole).await.unwrap_or(Err(OriginError::Timeout(call.timeout)))
     }
-    let pieces = pieces(answer, call.timeout)?;
-    Ok(match length {
-        Some(length) => {
-            let sized: worker_sys::FixedLengthStream = FixedLengthStream::wrap(pieces, length).into();
-            builder.stream(sized.readable())
+
+    /// Gets something of a user's from the origin. Whatever it answers also says whether the session is active.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        who: OnBehalf<'_>,
+        scope: &Scope,
+    ) -> UserAnswer<T> {
+        let call = Call {
+            method: "GET",
+            path_and_query: path,
+            body: &[],
+            request_id: scope.request_id(),
+            client_ip: who.client_ip,
+            timeout: USER_TIMEOUT,
+        };
+        let fetched = async {
+            let headers = Headers::new();
+            headers.set("Authorization", &format!("Bearer {}", who.token))?;
+            self.fetch(&call, headers).await
+        };
+        let (answer, why) = match fetched.await {
+            Ok((status, body)) => match OriginAnswer::of(status, &body) {
+                OriginAnswer::Found => {
+                    let found = serde_json::from_slice(&body).map_err(|error| Error::Internal(error.into()));
+                    return UserAnswer { session: SessionReport::Active, answer: found };
+                }
+                OriginAnswer::Refused(code) => {
+                    let session = OriginAnswer::Refused(code).session();
+                    return UserAnswer { session, answer: Err(code.into()) };
+                }
+                OriginAnswer::Failed => (OriginAnswer::Failed, format!("it answered {status}")),
+            },
+            Err(error) => (OriginAnswer::Failed, error.to_string()),
+        };
+        scope.error(&format!("the origin, GET {path}"), &why);
+        UserAnswer { session: answer.session(), answer: Err(unavailable().into()) }
+    }
+
+    /// Sends a request to the origin and returns its answer for a client: what comes of its body is passed on as it comes, and
+    /// a body that stands still for as long as the call's timeout is broken off.
+    ///
+    /// # Errors
+    /// See [`OriginError`].
+    pub async fn forward(
+        &self,
+        call: &Call<'_>,
+        headers: Headers,
+    ) -> std::result::Result<Response, OriginError> {
+        let answer = send(&self.config, call, headers).await?;
+        let status = answer.response.status_code();
+        let length = content_length(&answer.response);
+        if call.method == "HEAD" || matches!(status, 204 | 304) || length == Some(0) {
+            answer.abort.disarm();
+            return Ok(answer.response);
         }
-        None => builder.from_stream(pieces)?,
-    })
+        let headers = answer.response.headers().clone();
+        let builder = Response::builder().with_status(status).with_headers(headers);
+        if length.is_some_and(|length| length <= MAX_BUFFERED_BYTES) {
+            let Answer { mut response, abort } = answer;
+            let body = timeout(call.timeout, response.bytes()).await;
+            let body = body.ok_or(OriginError::Timeout(call.timeout))??;
+            abort.disarm();
+            return Ok(builder.fixed(body));
+        }
+        let pieces = pieces(answer, call.timeout)?;
+        Ok(match length {
+            Some(length) => {
+                let sized: worker_sys::FixedLengthStream = FixedLengthStream::wrap(pieces, length).into();
+                builder.stream(sized.readable())
+            }
+            None => builder.from_stream(pieces)?,
+        })
+    }
 }
 
 /// An answer whose body is unread.

@@ -150,6 +150,11 @@ impl AbortOnDrop {
         self.0.as_ref().map(web_sys::AbortController::signal)
     }
 
+    /// What cuts the request off from outside.
+    pub fn controller(&self) -> Option<web_sys::AbortController> {
+        self.0.clone()
+    }
+
     /// The request is over: there is nothing to cut off.
     pub fn disarm(mut self) {
         self.0 = None;
@@ -176,10 +181,41 @@ pub fn is_overload(error: &worker::Error) -> bool {
         .is_ok_and(|overloaded| overloaded.is_truthy())
 }
 
+/// A timer that is set again and again. It may fire early, and then whoever waits looks and sets it anew: a timer of the
+/// platform's costs more than a look.
+pub struct Timer {
+    at: Timestamp,
+    delay: Delay,
+    has_fired: bool,
+}
+
+impl Timer {
+    /// Makes a timer that fires in so many milliseconds.
+    pub fn new(now: Timestamp, in_ms: u64) -> Self {
+        let at = now.plus_millis(i64::try_from(in_ms).unwrap_or(i64::MAX));
+        Self { at, delay: Delay::from(Duration::from_millis(in_ms)), has_fired: false }
+    }
+
+    /// Makes it fire in so many milliseconds at the latest.
+    pub fn set(&mut self, now: Timestamp, in_ms: u64) {
+        let left_ms = self.at.millis_since(now);
+        // One that fired may have done so before the clock says so, and would fire again at once, while the clock stands still.
+        if self.has_fired || left_ms <= 0 || u64::try_from(left_ms).is_ok_and(|left_ms| left_ms > in_ms) {
+            *self = Self::new(now, in_ms);
+        }
+    }
+
+    /// Waits until it fires.
+    pub async fn fired(&mut self) {
+        (&mut self.delay).await;
+        self.has_fired = true;
+    }
+}
+
 /// Waits for something, but not longer than this.
-pub async fn within<F: Future>(patience_ms: u64, waited: F) -> Option<F::Output> {
-    let patience = Delay::from(Duration::from_millis(patience_ms));
-    match select(pin!(waited), pin!(patience)).await {
+pub async fn within<F: Future>(timeout_ms: u64, waited: F) -> Option<F::Output> {
+    let timeout = Delay::from(Duration::from_millis(timeout_ms));
+    match select(pin!(waited), pin!(timeout)).await {
         Either::Left((output, _)) => Some(output),
         Either::Right(((), _)) => None,
     }

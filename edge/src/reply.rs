@@ -4,40 +4,43 @@ use serde::Serialize;
 use shared::api::{ApiError, ErrorCode, error::PROBLEM_CONTENT_TYPE};
 use worker::{Headers, Response, ResponseBuilder, Result};
 
+use crate::log::Scope;
+
 /// Why a request got no answer of its own.
-pub enum Failure {
-    /// The client is told this.
-    Told(ApiError),
-    /// Something of ours broke; the client is told only that.
-    Broken(worker::Error),
+#[derive(Debug)]
+pub enum Error {
+    /// The client gets this.
+    Client(ApiError),
+    /// Something of ours broke; the client learns only that.
+    Internal(worker::Error),
 }
 
-impl From<ApiError> for Failure {
+impl From<ApiError> for Error {
     fn from(error: ApiError) -> Self {
-        Self::Told(error)
+        Self::Client(error)
     }
 }
 
-impl From<ErrorCode> for Failure {
+impl From<ErrorCode> for Error {
     fn from(code: ErrorCode) -> Self {
-        Self::Told(code.into())
+        Self::Client(code.into())
     }
 }
 
-impl From<worker::Error> for Failure {
+impl From<worker::Error> for Error {
     fn from(error: worker::Error) -> Self {
-        Self::Broken(error)
+        Self::Internal(error)
     }
 }
 
 /// The response of a request, or its failure as a problem; what broke is logged here, once.
-pub fn answer(served: std::result::Result<Response, Failure>, request_id: &str) -> Result<Response> {
+pub fn answer(served: std::result::Result<Response, Error>, scope: &Scope) -> Result<Response> {
     match served {
         Ok(response) => Ok(response),
-        Err(Failure::Told(error)) => problem(&error, request_id),
-        Err(Failure::Broken(error)) => {
-            worker::console_error!("request {request_id}: {error}");
-            problem(&ErrorCode::Internal.into(), request_id)
+        Err(Error::Client(error)) => problem(&error, scope.request_id()),
+        Err(Error::Internal(error)) => {
+            scope.error("the request failed", &error);
+            problem(&ErrorCode::Internal.into(), scope.request_id())
         }
     }
 }

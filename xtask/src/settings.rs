@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 
 /// The variables that reach the Workers, and no others: the secret that tokens are signed with, for one, does not.
-const WORKER_VARIABLES: [&str; 17] = [
+const WORKER_VARIABLES: [&str; 18] = [
     "APP_NAME",
     "BASIC_TIER_DAILY_LIMIT",
     "CORS_ALLOWED_HEADERS",
@@ -30,6 +30,7 @@ const WORKER_VARIABLES: [&str; 17] = [
     "ORIGIN_URL",
     "RATE_LIMIT_REQUESTS",
     "RATE_LIMIT_WINDOW_SECONDS",
+    "STREAM_FLUSH_MS",
     "STREAM_PING_MS",
 ];
 

@@ -14,9 +14,9 @@ use worker::{Delay, Headers};
 
 use super::Front;
 use crate::{
-    origin::{self, Call},
+    origin::Call,
     platform::{self, VerifyingKey},
-    reply::Failure,
+    reply::Error,
 };
 
 /// How long the origin may take.
@@ -47,7 +47,7 @@ thread_local! {
 /// The key of this id; `None` when the origin knows no such key.
 ///
 /// Errors: 503 `origin_unavailable` when nobody can tell now.
-pub(super) async fn find(front: &Front, kid: &str) -> Result<Option<VerifyingKey>, Failure> {
+pub(super) async fn find(front: &Front, kid: &str) -> Result<Option<VerifyingKey>, Error> {
     loop {
         let now = platform::now();
         let (lookup, known) = KEYS.with_borrow_mut(|keys| (keys.policy.decide(kid, now), keys.get(kid)));
@@ -69,7 +69,7 @@ async fn fetch_key(
     kid: &str,
     known: Option<VerifyingKey>,
     timeout: Duration,
-) -> Result<Option<VerifyingKey>, Failure> {
+) -> Result<Option<VerifyingKey>, Error> {
     let began = platform::now();
     match fetch(front, timeout).await {
         Ok(by_id) => Ok(KEYS.with_borrow_mut(|keys| {
@@ -82,7 +82,7 @@ async fn fetch_key(
         })),
         Err(error) => {
             KEYS.with_borrow_mut(|keys| keys.policy.failed(began));
-            worker::console_error!("request {}: the origin's keys: {error}", front.request_id);
+            front.scope.error("the origin's keys", &error);
             match known {
                 Some(key) => Ok(Some(key)),
                 None => Err(unavailable(RETRY_S)),
@@ -96,14 +96,14 @@ async fn fetch(front: &Front, timeout: Duration) -> worker::Result<Vec<(String, 
         method: "GET",
         path_and_query: JWKS_PATH,
         body: &[],
-        request_id: &front.request_id,
+        request_id: front.scope.request_id(),
         client_ip: "",
         timeout,
     };
     let headers = Headers::new();
     // Clients may keep the set for a while, and so may caches between here and the origin.
     headers.set("Cache-Control", "no-cache")?;
-    let body = match origin::fetch(&front.config, &call, headers).await? {
+    let body = match front.origin.fetch(&call, headers).await? {
         (200, body) => body,
         (status, _) => return Err(worker::Error::RustError(format!("the origin answered {status}"))),
     };
@@ -117,6 +117,6 @@ async fn fetch(front: &Front, timeout: Duration) -> worker::Result<Vec<(String, 
     Ok(by_id)
 }
 
-fn unavailable(retry_after_s: u64) -> Failure {
+fn unavailable(retry_after_s: u64) -> Error {
     ApiError::from(ErrorCode::OriginUnavailable).retry_after(retry_after_s).into()
 }

@@ -13,7 +13,7 @@ use shared::{
 };
 
 use super::Front;
-use crate::{platform, reply::Failure};
+use crate::{platform, reply::Error};
 
 /// Addresses remembered at once, a few megabytes at most.
 const MAX_ADDRESSES: usize = 50_000;
@@ -34,7 +34,7 @@ thread_local! {
 
 /// Counts a request of the client's address. The platform's limiter never refuses what this isolate's count allows: it is
 /// asked for one of as many keys of the client as that takes.
-pub(super) async fn check(front: &Front) -> Result<(), Failure> {
+pub(super) async fn check(front: &Front) -> Result<(), Error> {
     let key = client_key(&front.client_ip);
     let config = &front.config;
     let (requests, window_ms) = (config.rate_limit_requests, config.rate_limit_window_ms);

@@ -23,8 +23,10 @@ use worker::{Env, Headers, Request, Response, ResponseBuilder, Result, Url};
 
 use crate::{
     config::Config,
+    log::Scope,
+    origin::OriginClient,
     platform,
-    reply::{self, Failure},
+    reply::{self, Error},
     routes::{self, Route, UserRoute},
     user,
 };
@@ -33,7 +35,8 @@ use crate::{
 struct Front {
     env: Env,
     config: Rc<Config>,
-    request_id: String,
+    origin: OriginClient,
+    scope: Scope,
     client_ip: String,
 }
 
@@ -47,7 +50,7 @@ pub async fn handle(request: Request, env: Env) -> Result<Response> {
     let config = match Config::of(&env) {
         Ok(config) => config,
         Err(error) => {
-            worker::console_error!("configuration: {error}");
+            Scope::new(&request_id).error("the configuration", &error);
             return finish(reply::problem(&ErrorCode::Internal.into(), &request_id)?, &request_id, &[]);
         }
     };
@@ -66,15 +69,21 @@ pub async fn handle(request: Request, env: Env) -> Result<Response> {
         );
     }
     let client_ip = request.headers().get("CF-Connecting-IP")?.unwrap_or_default();
-    let front = Front { env, config: Rc::clone(&config), request_id, client_ip };
+    let front = Front {
+        env,
+        config: Rc::clone(&config),
+        origin: OriginClient::new(Rc::clone(&config)),
+        scope: Scope::new(&request_id),
+        client_ip,
+    };
     let served = front.serve(request, &method).await;
-    let response = reply::answer(served, &front.request_id)?;
+    let response = reply::answer(served, &front.scope)?;
     let response = if method == "HEAD" { reply::head_of(&response) } else { response };
-    finish(response, &front.request_id, &config.cors.response_headers(origin.as_deref()))
+    finish(response, &request_id, &config.cors.response_headers(origin.as_deref()))
 }
 
 impl Front {
-    async fn serve(&self, mut request: Request, method: &str) -> Result<Response, Failure> {
+    async fn serve(&self, mut request: Request, method: &str) -> Result<Response, Error> {
         limit::check(self).await?;
         // Normalised as `fetch` would: what is routed and signed is what the origin sees.
         let url = request.url().map_err(|_| {
@@ -104,7 +113,7 @@ impl Front {
                 Ok(response)
             }
             Route::MethodNotAllowed(allowed) => {
-                let response = reply::problem(&ErrorCode::MethodNotAllowed.into(), &self.request_id)?;
+                let response = reply::problem(&ErrorCode::MethodNotAllowed.into(), self.scope.request_id())?;
                 response.headers().set("Allow", allowed)?;
                 Ok(response)
             }
@@ -121,7 +130,7 @@ impl Front {
         url: &Url,
         method: &str,
         verified: &token::Verified,
-    ) -> Result<Response, Failure> {
+    ) -> Result<Response, Error> {
         let UserRoute::TurnEvents(turn) = route else {
             return proxy::to_user(self, request, url, method, verified, route).await;
         };
@@ -139,8 +148,9 @@ impl Front {
     /// Tells the user object what changed at the origin. Should that fail, its cache corrects itself later; the client's
     /// change is done either way.
     async fn tell_user(&self, url: Url, claims: &token::Verified, route: UserRoute) {
-        if let Err(Failure::Broken(error)) = proxy::tell_user(self, url, claims, route).await {
-            worker::console_error!("request {}: telling the user object: {error}", self.request_id);
+        if let Err(Error::Internal(error)) = proxy::tell_user(self, url, claims, route).await {
+            let scope = self.scope.with_user(claims.claims.sub);
+            scope.error("reporting a change to the user object", &error);
         }
     }
 }
@@ -160,6 +170,6 @@ fn finish(response: Response, request_id: &str, cors: &[(&'static str, &str)]) -
 }
 
 #[expect(clippy::panic, reason = "a test sees that a panic here leaves running turns alive")]
-fn provoke() -> Result<Response, Failure> {
+fn provoke() -> Result<Response, Error> {
     panic!("provoked by FAULT_INJECTION")
 }

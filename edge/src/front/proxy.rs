@@ -16,7 +16,7 @@ use crate::{
     body,
     origin::{self, Call},
     platform,
-    reply::Failure,
+    reply::Error,
     routes::{UserRoute, internal_path},
     user::{IDENTITY, Identity},
 };
@@ -55,7 +55,7 @@ pub(super) async fn to_user(
     method: &str,
     verified: &Verified,
     route: UserRoute,
-) -> Result<Response, Failure> {
+) -> Result<Response, Error> {
     let headers = passed(request, &TO_USER)?;
     let mut sent = None;
     // Nothing else has a body there: one that comes all the same is not asked what it is.
@@ -84,7 +84,7 @@ pub(super) async fn tell_user(
     mut url: Url,
     verified: &Verified,
     route: UserRoute,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let Some(path) = internal_path(route) else {
         return Ok(());
     };
@@ -103,19 +103,20 @@ async fn fetch_user(
     body: Option<wasm_bindgen::JsValue>,
     verified: &Verified,
     timeout_ms: u64,
-) -> Result<Response, Failure> {
+) -> Result<Response, Error> {
     let identity = Identity {
         user_id: verified.claims.sub,
-        session_id: Some(verified.claims.sid),
+        session_id: verified.claims.sid,
         plan: verified.claims.plan,
         client_ip: front.client_ip.clone(),
         token: verified.token.clone(),
         verified_at: verified.at,
     };
     headers.set(IDENTITY, &serde_json::to_string(&identity).map_err(worker::Error::from)?)?;
-    headers.set(X_REQUEST_ID, &front.request_id)?;
+    headers.set(X_REQUEST_ID, front.scope.request_id())?;
     let users = front.env.durable_object(USERS)?;
     let id = users.id_from_name(&identity.user_id.to_string())?;
+    let scope = front.scope.with_user(identity.user_id);
     let mut may_repeat = body.is_none();
     loop {
         let request = platform::outbound(url, method, &headers, body.clone())?;
@@ -127,14 +128,14 @@ async fn fetch_user(
                 let overloaded = platform::is_overload(&error);
                 if may_repeat && !overloaded {
                     may_repeat = false;
-                    worker::console_warn!("request {}: the user object: {error}; again", front.request_id);
+                    scope.warn("the user object failed and is called again", &error);
                     continue;
                 }
                 error.to_string()
             }
             None => format!("no answer in {timeout_ms} ms"),
         };
-        worker::console_error!("request {}: the user object: {why}", front.request_id);
+        scope.error("the user object", &why);
         return Err(ApiError::from(ErrorCode::Overloaded).retry_after(USER_RETRY_S).into());
     }
 }
@@ -146,20 +147,20 @@ pub(super) async fn to_origin(
     url: &Url,
     method: &str,
     max_bytes: usize,
-) -> Result<Response, Failure> {
+) -> Result<Response, Error> {
     let body = body::read(request, max_bytes).await?;
     let headers = passed(request, &TO_ORIGIN)?;
     let call = Call {
         method,
         path_and_query: path_and_query(url.as_str()),
         body: &body,
-        request_id: &front.request_id,
+        request_id: front.scope.request_id(),
         client_ip: &front.client_ip,
         timeout: ORIGIN_TIMEOUT,
     };
-    origin::forward(&front.config, &call, headers).await.map_err(|error| {
-        worker::console_error!("request {}: {error}", front.request_id);
-        Failure::Told(origin::unavailable())
+    front.origin.forward(&call, headers).await.map_err(|error| {
+        front.scope.error("the origin", &error);
+        Error::Client(origin::unavailable())
     })
 }
 

@@ -14,7 +14,7 @@ use worker::Request;
 use super::{Front, keys};
 use crate::{
     platform::{self, VerifyingKey},
-    reply::Failure,
+    reply::Error,
 };
 
 /// Tokens whose signature was verified lately, at most this many.
@@ -34,7 +34,7 @@ thread_local! {
 }
 
 /// The verified claims of the request's bearer token.
-pub(super) async fn verified(front: &Front, request: &Request) -> Result<Verified, Failure> {
+pub(super) async fn verified(front: &Front, request: &Request) -> Result<Verified, Error> {
     let header = request.headers().get("Authorization")?;
     let bearer = token::bearer(header.as_deref()).map_err(told)?;
     let unverified = token::parse(bearer).map_err(told)?;
@@ -55,7 +55,7 @@ pub(super) async fn verified(front: &Front, request: &Request) -> Result<Verifie
     Ok(Verified { token: bearer.to_owned(), claims, at })
 }
 
-async fn verify(key: &VerifyingKey, unverified: &token::UnverifiedToken<'_>) -> Result<(), Failure> {
+async fn verify(key: &VerifyingKey, unverified: &token::UnverifiedToken<'_>) -> Result<(), Error> {
     if key.verify(&unverified.signature, unverified.signing_input.as_bytes()).await? {
         Ok(())
     } else {
@@ -63,6 +63,6 @@ async fn verify(key: &VerifyingKey, unverified: &token::UnverifiedToken<'_>) -> 
     }
 }
 
-fn told(error: TokenError) -> Failure {
-    Failure::Told(error.into())
+fn told(error: TokenError) -> Error {
+    Error::Client(error.into())
 }

@@ -2,7 +2,6 @@
 
 use js_sys::Uint8Array;
 use shared::{
-    chat::record::MAX_ANSWER_BYTES,
     http::retry_after::retry_after_s,
     provider::{ModelRequest, ProviderFailure, gemini, registry::Model},
 };
@@ -13,16 +12,14 @@ use crate::{config::Config, platform};
 
 /// Bytes of an error's body that are looked at.
 const ERROR_BYTES: usize = 64 * 1024;
-/// Bytes of a whole answer at most, when it is not streamed: what the longest text of a model takes, and room around it.
-pub const ANSWER_BYTES: usize = 2 * MAX_ANSWER_BYTES;
 
 /// Begins a call: it is on its way when this returns.
-pub fn begin(
+pub(super) fn begin(
     config: &Config,
     model: &Model,
     request: &ModelRequest,
     stream: bool,
-    signal: &web_sys::AbortSignal,
+    signal: Option<&web_sys::AbortSignal>,
 ) -> Result<JsFuture> {
     let path =
         gemini::path(model.model, stream).ok_or("the registry holds a model with an impossible name")?;
@@ -32,11 +29,11 @@ pub fn begin(
     let body = Uint8Array::from(gemini::request(request).as_slice());
     let url = format!("{}{path}", config.gemini_api_base);
     let request = platform::outbound(&url, "POST", &headers, Some(body.into()))?;
-    Ok(platform::begin_fetch(&request, Some(signal)))
+    Ok(platform::begin_fetch(&request, signal))
 }
 
 /// The answer to a call that was begun, its body unread; or what its failure means.
-pub async fn answered(call: JsFuture) -> std::result::Result<Response, ProviderFailure> {
+pub(super) async fn answered(call: JsFuture) -> std::result::Result<Response, ProviderFailure> {
     let mut response = platform::fetched(call).await.map_err(|_| ProviderFailure::Disconnected)?;
     let status = response.status_code();
     if status == 200 {

@@ -16,13 +16,6 @@ pub fn held_bytes() -> usize {
 pub struct HeldBytes(usize);
 
 impl HeldBytes {
-    /// Counts so many bytes from now on.
-    pub fn new(bytes: usize) -> Self {
-        let mut held = Self::default();
-        held.set(bytes);
-        held
-    }
-
     /// Counts so many bytes instead of those before.
     pub fn set(&mut self, bytes: usize) {
         HELD.set(HELD.get().saturating_sub(self.0).saturating_add(bytes));

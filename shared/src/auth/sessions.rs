@@ -1,4 +1,4 @@
-//! Which sessions are alive, as far as the edge knows: the origin says so, and for a while its word is enough.
+//! Which sessions are active, as far as the edge knows: the origin says so, and for a while its word is enough.
 
 use std::collections::HashMap;
 
@@ -14,15 +14,28 @@ const UNANSWERED_MS: i64 = 10 * SECOND_MS;
 /// Sessions remembered at most: more than one person has at a time.
 const SESSIONS: usize = 32;
 
-/// What to do with a request of a session.
+/// What is known of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It was alive just now; or nobody can tell, as the origin does not answer.
-    LetIn,
+pub enum SessionStatus {
+    /// It was active just now; or nobody can tell, as the origin does not answer.
+    Active,
     /// The origin is to be asked.
-    Ask,
+    Unknown,
     /// It has ended.
-    Refuse,
+    Revoked,
+}
+
+/// What an answer of the origin says about the session that asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionReport {
+    /// It is active.
+    Active,
+    /// It has ended.
+    Revoked,
+    /// There was no answer.
+    Unanswered,
+    /// Nothing.
+    None,
 }
 
 /// What the origin said about the sessions of one user.
@@ -36,27 +49,37 @@ pub struct Sessions {
 #[derive(Clone, Copy, Debug)]
 struct Word {
     asked: Timestamp,
-    alive: bool,
+    is_active: bool,
 }
 
 impl Sessions {
-    /// What to do with a request of this session; `None` is one that nobody named.
-    pub fn standing(&self, session: Option<Id>, now: Timestamp) -> Standing {
-        let word = session.and_then(|session| self.known.get(&session));
+    /// Returns what is known of this session.
+    pub fn status(&self, session: Id, now: Timestamp) -> SessionStatus {
+        let word = self.known.get(&session);
         match word.filter(|word| is_within(REMEMBERED_MS, word.asked, now)) {
-            Some(word) if word.alive => Standing::LetIn,
-            Some(_) => Standing::Refuse,
-            None if self.unanswered.is_some_and(|at| is_within(UNANSWERED_MS, at, now)) => Standing::LetIn,
-            None => Standing::Ask,
+            Some(word) if word.is_active => SessionStatus::Active,
+            Some(_) => SessionStatus::Revoked,
+            None if self.unanswered.is_some_and(|at| is_within(UNANSWERED_MS, at, now)) => {
+                SessionStatus::Active
+            }
+            None => SessionStatus::Unknown,
         }
     }
 
-    /// The origin, asked at `asked`, said whether this session is alive. Of two answers the one to the later question
+    /// Records what the origin, asked at `asked`, said about this session. Of two answers the one to the later question
     /// counts, however late the other comes.
-    pub fn heard(&mut self, session: Option<Id>, alive: bool, asked: Timestamp) {
+    pub fn record(&mut self, session: Id, report: SessionReport, asked: Timestamp) {
+        match report {
+            SessionReport::Active => self.record_word(session, true, asked),
+            SessionReport::Revoked => self.record_word(session, false, asked),
+            SessionReport::Unanswered => self.unanswered = Some(asked),
+            SessionReport::None => {}
+        }
+    }
+
+    fn record_word(&mut self, session: Id, is_active: bool, asked: Timestamp) {
         self.unanswered = None;
-        let Some(session) = session else { return };
-        let newer = |word: &Word| (word.asked, !word.alive) > (asked, !alive);
+        let newer = |word: &Word| (word.asked, !word.is_active) > (asked, !is_active);
         if self.known.get(&session).is_some_and(newer) {
             return;
         }
@@ -66,12 +89,7 @@ impl Sessions {
         {
             self.known.remove(&oldest);
         }
-        self.known.insert(session, Word { asked, alive });
-    }
-
-    /// The origin did not answer.
-    pub const fn unanswered(&mut self, now: Timestamp) {
-        self.unanswered = Some(now);
+        self.known.insert(session, Word { asked, is_active });
     }
 }
 
@@ -92,65 +110,71 @@ mod tests {
         Id::new(NOW, [n; 10])
     }
 
+    const fn report(alive: bool) -> SessionReport {
+        if alive { SessionReport::Active } else { SessionReport::Revoked }
+    }
+
     const fn after(seconds: i64) -> Timestamp {
         NOW.plus_millis(seconds * SECOND_MS)
     }
 
     #[rstest]
-    #[case::alive(true, 0, Standing::LetIn)]
-    #[case::still_alive(true, 59, Standing::LetIn)]
-    #[case::perhaps_not_any_more(true, 60, Standing::Ask)]
-    #[case::ended(false, 0, Standing::Refuse)]
-    #[case::ended_a_minute_ago(false, 60, Standing::Ask)]
-    #[case::a_clock_that_was_set_back(true, -1, Standing::Ask)]
+    #[case::alive(true, 0, SessionStatus::Active)]
+    #[case::still_alive(true, 59, SessionStatus::Active)]
+    #[case::perhaps_not_any_more(true, 60, SessionStatus::Unknown)]
+    #[case::ended(false, 0, SessionStatus::Revoked)]
+    #[case::ended_a_minute_ago(false, 60, SessionStatus::Unknown)]
+    #[case::a_clock_that_was_set_back(true, -1, SessionStatus::Unknown)]
     fn the_origins_word_is_enough_for_a_minute(
         #[case] alive: bool,
         #[case] seconds: i64,
-        #[case] standing: Standing,
+        #[case] status: SessionStatus,
     ) {
         let mut sessions = Sessions::default();
-        assert_eq!(sessions.standing(Some(id(1)), NOW), Standing::Ask);
-        sessions.heard(Some(id(1)), alive, NOW);
-        assert_eq!(sessions.standing(Some(id(1)), after(seconds)), standing);
-        assert_eq!(sessions.standing(Some(id(2)), after(seconds)), Standing::Ask);
-        assert_eq!(sessions.standing(None, after(seconds)), Standing::Ask);
+        assert_eq!(sessions.status(id(1), NOW), SessionStatus::Unknown);
+        sessions.record(id(1), report(alive), NOW);
+        assert_eq!(sessions.status(id(1), after(seconds)), status);
+        assert_eq!(sessions.status(id(2), after(seconds)), SessionStatus::Unknown);
     }
 
     #[test]
     fn an_origin_that_is_away_keeps_out_only_those_it_told_of() {
         let mut sessions = Sessions::default();
-        sessions.heard(Some(id(1)), false, NOW);
-        sessions.unanswered(after(1));
-        assert_eq!(sessions.standing(Some(id(1)), after(2)), Standing::Refuse);
-        assert_eq!(sessions.standing(Some(id(2)), after(10)), Standing::LetIn);
-        assert_eq!(sessions.standing(Some(id(2)), after(11)), Standing::Ask);
-        sessions.unanswered(after(20));
-        sessions.heard(Some(id(3)), true, after(21));
-        assert_eq!(sessions.standing(Some(id(2)), after(22)), Standing::Ask, "it answers again");
+        sessions.record(id(1), SessionReport::Revoked, NOW);
+        sessions.record(id(9), SessionReport::Unanswered, after(1));
+        assert_eq!(sessions.status(id(1), after(2)), SessionStatus::Revoked);
+        assert_eq!(sessions.status(id(2), after(10)), SessionStatus::Active);
+        assert_eq!(sessions.status(id(2), after(11)), SessionStatus::Unknown);
+        sessions.record(id(9), SessionReport::Unanswered, after(20));
+        sessions.record(id(3), SessionReport::Active, after(21));
+        assert_eq!(sessions.status(id(2), after(22)), SessionStatus::Unknown, "it answers again");
     }
 
     #[rstest]
-    #[case::in_order([(true, 0), (false, 1)], Standing::Refuse)]
-    #[case::the_older_answer_comes_last([(false, 1), (true, 0)], Standing::Refuse)]
-    #[case::asked_at_once([(true, 1), (false, 1)], Standing::Refuse)]
-    #[case::asked_at_once_the_other_way([(false, 1), (true, 1)], Standing::Refuse)]
-    #[case::a_mistake_is_corrected([(false, 0), (true, 1)], Standing::LetIn)]
-    fn the_answer_to_the_later_question_counts(#[case] heard: [(bool, i64); 2], #[case] standing: Standing) {
+    #[case::in_order([(true, 0), (false, 1)], SessionStatus::Revoked)]
+    #[case::the_older_answer_comes_last([(false, 1), (true, 0)], SessionStatus::Revoked)]
+    #[case::asked_at_once([(true, 1), (false, 1)], SessionStatus::Revoked)]
+    #[case::asked_at_once_the_other_way([(false, 1), (true, 1)], SessionStatus::Revoked)]
+    #[case::a_mistake_is_corrected([(false, 0), (true, 1)], SessionStatus::Active)]
+    fn the_answer_to_the_later_question_counts(
+        #[case] heard: [(bool, i64); 2],
+        #[case] status: SessionStatus,
+    ) {
         let mut sessions = Sessions::default();
         for (alive, asked) in heard {
-            sessions.heard(Some(id(1)), alive, after(asked));
+            sessions.record(id(1), report(alive), after(asked));
         }
-        assert_eq!(sessions.standing(Some(id(1)), after(2)), standing);
+        assert_eq!(sessions.status(id(1), after(2)), status);
     }
 
     #[test]
     fn the_oldest_make_room() {
         let mut sessions = Sessions::default();
         for n in 0..=32 {
-            sessions.heard(Some(id(n)), true, after(i64::from(n)));
+            sessions.record(id(n), SessionReport::Active, after(i64::from(n)));
         }
         assert_eq!(sessions.known.len(), SESSIONS);
-        assert_eq!(sessions.standing(Some(id(0)), after(32)), Standing::Ask);
-        assert_eq!(sessions.standing(Some(id(1)), after(32)), Standing::LetIn);
+        assert_eq!(sessions.status(id(0), after(32)), SessionStatus::Unknown);
+        assert_eq!(sessions.status(id(1), after(32)), SessionStatus::Active);
     }
 }

@@ -14,7 +14,7 @@ pub const CLOSING_PATIENCE_MS: i64 = 2 * SECOND_MS;
 /// While a turn runs, it is looked after at least this often: after a restart it is found cut off.
 pub const HEARTBEAT_MS: i64 = 30 * SECOND_MS;
 /// Delivered turns and idempotency keys are kept this long.
-pub const KEPT_MS: i64 = 2 * DAY_MS;
+pub const RETENTION_MS: i64 = 2 * DAY_MS;
 
 /// What there is to look after.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Upcoming {
         let next = [
             self.running.then(|| heartbeat(now)),
             self.delivery,
-            self.oldest_done.map(|oldest| oldest.plus_millis(KEPT_MS + SECOND_MS)),
+            self.oldest_done.map(|oldest| oldest.plus_millis(RETENTION_MS + SECOND_MS)),
         ];
         next.into_iter().flatten().min().map(|at| at.max(now.plus_millis(SECOND_MS)))
     }
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn what_comes_first_is_looked_after_first() {
         let done = Upcoming { oldest_done: Some(NOW), ..Upcoming::default() };
-        assert_eq!(done.next(NOW), Some(NOW.plus_millis(KEPT_MS + SECOND_MS)));
+        assert_eq!(done.next(NOW), Some(NOW.plus_millis(RETENTION_MS + SECOND_MS)));
         let running = Upcoming { running: true, ..done };
         assert_eq!(running.next(NOW), Some(heartbeat(NOW)));
         let due = NOW.plus_millis(2 * SECOND_MS);

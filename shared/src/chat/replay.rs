@@ -39,7 +39,7 @@ impl TurnState {
             return Resume::From(Vec::new(), log.words_end());
         }
         let mut bytes = Vec::new();
-        write_reset(&mut bytes, &self.record().assistant_message.content, log.words_end());
+        write_reset(&mut bytes, self.flushed_text(), log.words_end());
         Resume::From(bytes, log.words_end())
     }
 }

@@ -59,6 +59,8 @@ pub struct TurnState {
     record: TurnRecord,
     log: EventLog,
     closed: bool,
+    /// Bytes of the answer's text that its events have.
+    flushed: usize,
     /// Bytes the answer may still take.
     room: usize,
     /// Whether the answer went on when there was no room left.
@@ -127,7 +129,15 @@ impl TurnState {
             finished_at: None,
             reset_id: None,
         };
-        Self { record, log, closed: false, room: MAX_ANSWER_BYTES, too_long: false, failure: None }
+        Self {
+            record,
+            log,
+            closed: false,
+            flushed: 0,
+            room: MAX_ANSWER_BYTES,
+            too_long: false,
+            failure: None,
+        }
     }
 
     /// A turn as storage has it after a restart. One that was running is over: it ends as interrupted, with the text that
@@ -145,7 +155,8 @@ impl TurnState {
         }
         // Not the status: a newer version may have named one that this one does not know.
         let running = record.finished_at.is_none();
-        let mut turn = Self { record, log, closed, room: 0, too_long: false, failure: None };
+        let flushed = if running { text.len() } else { record.assistant_message.content.len() };
+        let mut turn = Self { record, log, closed, flushed, room: 0, too_long: false, failure: None };
         if running {
             turn.record.assistant_message.content.clone_from(&text);
             turn.record.reset_id = Some(turn.log.reserved_end() + 1);
@@ -154,6 +165,7 @@ impl TurnState {
         match turn.record.assistant_message.status {
             TurnStatus::Interrupted => {
                 turn.record.recover_answer(text);
+                turn.flushed = turn.record.assistant_message.content.len();
                 turn.push_reset();
             }
             TurnStatus::Completed if !whole => {
@@ -204,6 +216,11 @@ impl TurnState {
         self.record.finished_at.is_none()
     }
 
+    /// Whether it failed: it is no message of the day then.
+    pub fn is_failed(&self) -> bool {
+        self.record.assistant_message.status == TurnStatus::Failed
+    }
+
     /// Whether the answer is longer than [`MAX_ANSWER_BYTES`]: what is over was dropped, and the turn ends as one whose
     /// provider failed.
     pub const fn is_too_long(&self) -> bool {
@@ -215,8 +232,8 @@ impl TurnState {
         self.closed
     }
 
-    /// Takes what the model says. After the end it is dropped.
-    pub fn hear(&mut self, said: ModelEvent) {
+    /// Takes what the model says; its words are events once they are flushed. After the end it is dropped.
+    pub fn apply(&mut self, said: ModelEvent) {
         if !self.is_running() {
             return;
         }
@@ -225,10 +242,7 @@ impl TurnState {
                 let (fits, room) = record::fitting(&text, self.room);
                 self.room = room;
                 self.too_long |= fits.len() < text.len();
-                if !fits.is_empty() {
-                    self.log.push(&Event::Delta(Delta { text: Cow::Borrowed(fits) }));
-                    self.record.assistant_message.content.push_str(fits);
-                }
+                self.record.assistant_message.content.push_str(fits);
             }
             ModelEvent::Usage(usage) => self.record.usage = usage,
             ModelEvent::Finish(reason) => self.record.assistant_message.finish_reason = Some(reason),
@@ -237,11 +251,31 @@ impl TurnState {
         }
     }
 
+    /// Returns whether there are words that no event has.
+    pub const fn has_unflushed(&self) -> bool {
+        self.record.assistant_message.content.len() > self.flushed
+    }
+
+    /// Makes one event of the words that no event has.
+    pub fn flush(&mut self) {
+        let content = &self.record.assistant_message.content;
+        if let Some(text) = content.get(self.flushed..).filter(|text| !text.is_empty()) {
+            self.log.push(&Event::Delta(Delta { text: Cow::Borrowed(text) }));
+            self.flushed = content.len();
+        }
+    }
+
+    /// The text that its events have.
+    pub fn flushed_text(&self) -> &str {
+        self.record.assistant_message.content.get(..self.flushed).unwrap_or_default()
+    }
+
     /// Ends the turn. Only the first ending counts. A clock that was set back meanwhile does not let it end before it began.
     pub fn end(&mut self, ending: Ending, now: Timestamp) {
         if !self.is_running() {
             return;
         }
+        self.flush();
         let now = now.max(self.record.created_at);
         let ending = match ending {
             Ending::Answered(_) if self.too_long => Ending::Failed(ProviderFailure::TooLarge),
@@ -323,7 +357,7 @@ impl TurnState {
         self.closed = true;
     }
 
-    /// The turn as clients see it.
+    /// The turn as clients see it: its text is that of its events.
     pub fn view(&self) -> Turn {
         let record = &self.record;
         let message = &record.assistant_message;
@@ -332,7 +366,7 @@ impl TurnState {
             conversation_id: message.conversation_id,
             status: message.status,
             model: record.model.clone(),
-            text: message.content.clone(),
+            text: self.flushed_text().to_owned(),
             last_event_id: self.log.last_id(),
             user_message_id: record.user_message.id,
             assistant_message_id: message.id,

@@ -8,11 +8,13 @@
 //! - [`accept`]: what the request headers of a message ask for
 //! - [`body`]: sizes, times and codings of bodies
 //! - [`base_url`]: addresses of other servers
+//! - [`origin_answer`]: what the origin's answers mean at the edge
 
 pub mod accept;
 pub mod base_url;
 pub mod body;
 pub mod cors;
 pub mod headers;
+pub mod origin_answer;
 pub mod request_id;
 pub mod retry_after;

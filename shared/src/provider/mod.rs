@@ -2,16 +2,18 @@
 //! wire formats that carry it.
 //!
 //! No HTTP happens here. A provider's module turns a [`ModelRequest`] into the bytes to send and the bytes that come
-//! back into [`ModelEvent`]s; [`failure`] says what a failed call means for a client; [`patience`] how long an answer may
-//! take; [`registry`] lists the models.
+//! back into [`ModelEvent`]s; [`completion`] follows one answer from its first byte to its outcome; [`failure`] says what a
+//! failed call means for a client; [`timeouts`] bounds the time an answer may take; [`registry`] lists the models.
 
+pub mod completion;
 pub mod failure;
 pub mod gemini;
-pub mod patience;
 pub mod registry;
+pub mod timeouts;
 
+pub use completion::{Completion, Outcome};
 pub use failure::ProviderFailure;
-pub use patience::Patience;
+pub use timeouts::ProviderTimeouts;
 
 pub use crate::api::chat::{FinishReason, ResponseFormat};
 pub use crate::api::usage::Usage;

@@ -22,7 +22,7 @@ const FOLDER: &str = "edge";
 const OBJECTS: &str = "objects";
 const MODULES: [&str; 2] = ["index.js", "index_bg.wasm"];
 /// The variables that reach the Worker; the secret that tokens are signed with is none of them.
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 14] = [
     "BASIC_TIER_DAILY_LIMIT",
     "CORS_ALLOWED_HEADERS",
     "CORS_ORIGINS",
@@ -35,6 +35,7 @@ const VARIABLES: [&str; 13] = [
     "ORIGIN_URL",
     "RATE_LIMIT_REQUESTS",
     "RATE_LIMIT_WINDOW_SECONDS",
+    "STREAM_FLUSH_MS",
     "STREAM_PING_MS",
 ];
 

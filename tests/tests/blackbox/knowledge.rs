@@ -1,7 +1,7 @@
 //! What the Worker knows of the origin's, and when it asks anew: contexts and sessions. In most cases an origin of the
 //! test's own, which the test answers for by hand, holds its answers back for as long as the case needs.
 
-use std::convert::Infallible;
+use std::{collections::HashMap, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use edgechat_tests::{
@@ -30,11 +30,16 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 const VERIFY_PATH: &str = "/api/v1/auth/verify";
 
-/// An origin whose answers the test gives; only its keys it hands out itself.
+/// An origin whose answers the test gives. It hands its keys out itself, and the receipts of turns that it has taken: a Worker
+/// that was restarted may deliver one again.
 struct Origin {
     url: String,
     asked: Mutex<mpsc::UnboundedReceiver<Asked>>,
+    receipts: Receipts,
 }
+
+/// By turn.
+type Receipts = Arc<std::sync::Mutex<HashMap<Id, String>>>;
 
 /// A request that waits for its answer. Dropped, it is answered by a failure.
 struct Asked {
@@ -61,8 +66,10 @@ impl Asked {
 impl Origin {
     async fn start() -> Self {
         let (sender, asked) = mpsc::unbounded_channel();
-        let url = stand_in::serve(service_fn(move |request| by_hand(request, sender.clone()))).await;
-        Self { url, asked: Mutex::new(asked) }
+        let receipts = Receipts::default();
+        let known = Arc::clone(&receipts);
+        let service = service_fn(move |request| by_hand(request, sender.clone(), Arc::clone(&known)));
+        Self { url: stand_in::serve(service).await, asked: Mutex::new(asked), receipts }
     }
 
     /// The next request, which must be this one.
@@ -76,7 +83,10 @@ impl Origin {
     async fn takes_a_turn(&self) {
         let asked = self.asked(&format!("POST {TURNS_PATH}")).await;
         let turn: TurnDelivery = serde_json::from_slice(&asked.body).unwrap();
-        asked.answer(&DeliveryReceipt { conversation_exists: true, last_seq: turn.assistant_message.seq });
+        let receipt = DeliveryReceipt { conversation_exists: true, last_seq: turn.assistant_message.seq };
+        let receipt = serde_json::to_string(&receipt).unwrap();
+        self.receipts.lock().unwrap().insert(turn.turn_id, receipt.clone());
+        asked.answer_as(200, &receipt);
     }
 
     async fn gives_a_context(&self, conversation: Id, system: &str) {
@@ -88,11 +98,16 @@ impl Origin {
 async fn by_hand(
     request: Request<Incoming>,
     sender: mpsc::UnboundedSender<Asked>,
+    receipts: Receipts,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let what = format!("{} {}", request.method(), request.uri());
     let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
+    let turn = serde_json::from_slice::<TurnDelivery>(&body).ok();
+    let receipt = turn.and_then(|turn| receipts.lock().unwrap().get(&turn.turn_id).cloned());
     let (status, text) = if what.ends_with("jwks.json") {
         (200, serde_json::to_string(&tokens::signing_key().jwk_set()).unwrap())
+    } else if let Some(receipt) = receipt {
+        (200, receipt)
     } else {
         let (answer, answered) = oneshot::channel();
         // Once the test is over, nobody answers.

@@ -164,3 +164,27 @@ async fn an_answer_of_several_seconds_is_one_answer() {
     assert_eq!(text_of(&events), words.concat());
     assert_eq!(phone.messages(conversation).await[1].content, words.concat());
 }
+
+/// The deltas of an answer of forty words that come as fast as they can.
+async fn deltas_of_forty_words(flush_ms: &str) -> Vec<String> {
+    let world = World::setup().var("STREAM_FLUSH_MS", flush_ms).start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let words: Vec<_> = (0..40).map(|n| format!("word{n} ")).collect();
+    world.provider.will(Script::pieces(words.clone()));
+    let events = phone.stream(conversation, "Hello").await.rest().await;
+    assert_eq!(text_of(&events), words.concat());
+    let deltas = events.iter().filter(|event| event.kind == "message.delta");
+    deltas.map(|event| event.data["text"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn words_within_an_interval_are_one_event() {
+    let deltas = deltas_of_forty_words("1000").await;
+    assert!(deltas.len() < 20, "{deltas:?}");
+}
+
+#[tokio::test]
+async fn every_word_is_an_event_without_an_interval() {
+    assert_eq!(deltas_of_forty_words("0").await.len(), 40);
+}

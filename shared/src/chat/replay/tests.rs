@@ -46,7 +46,8 @@ fn begun() -> TurnState {
 fn said(words: &[String]) -> TurnState {
     let mut turn = begun();
     for word in words {
-        turn.hear(ModelEvent::TextDelta(word.clone()));
+        turn.apply(ModelEvent::TextDelta(word.clone()));
+        turn.flush();
     }
     turn
 }
@@ -233,7 +234,7 @@ fn no_lost_word_has_the_id_of_what_follows() {
 #[test]
 fn end_that_was_not_stored_is_replaced_behind_its_ids() {
     let mut shown = said(&["a".to_owned()]);
-    shown.hear(ModelEvent::Finish(FinishReason::Stop));
+    shown.apply(ModelEvent::Finish(FinishReason::Stop));
     let frames = shown.log().unsaved().unwrap().frames;
     shown.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     let record = shown.record_without_answer();
@@ -265,7 +266,7 @@ fn interruption_of_an_earlier_version_keeps_its_ids() {
 #[test]
 fn stored_turn_serves_every_cursor() {
     let mut turn = said(&["Hi ", "you"].map(str::to_owned));
-    turn.hear(ModelEvent::Finish(FinishReason::Stop));
+    turn.apply(ModelEvent::Finish(FinishReason::Stop));
     turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     let stored = stored(turn.delivery().unwrap());
     let served = |after| {

@@ -42,9 +42,11 @@ const fn stopped(reason: FinishReason) -> Ending {
 
 fn spoken() -> TurnState {
     let mut turn = begun();
-    turn.hear(ModelEvent::TextDelta("Hi ".to_owned()));
-    turn.hear(ModelEvent::TextDelta("you".to_owned()));
-    turn.hear(ModelEvent::Usage(Usage {
+    for word in ["Hi ", "you"] {
+        turn.apply(ModelEvent::TextDelta(word.to_owned()));
+        turn.flush();
+    }
+    turn.apply(ModelEvent::Usage(Usage {
         input_tokens: 3,
         output_tokens: 2,
         total_tokens: 5,
@@ -82,7 +84,7 @@ fn resumed(turn: &TurnState, after: u64) -> Vec<u8> {
 #[test]
 fn a_turn_that_completes_tells_all_in_order() {
     let mut turn = spoken();
-    turn.hear(ModelEvent::Finish(FinishReason::Stop));
+    turn.apply(ModelEvent::Finish(FinishReason::Stop));
     turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW.plus_millis(9));
     let delivery = turn.delivery().unwrap();
     turn.mark_persisted();
@@ -138,10 +140,10 @@ fn every_other_end_is_named_truthfully(
         _ => None,
     };
     if let Some(reason) = reason {
-        turn.hear(ModelEvent::Finish(reason));
+        turn.apply(ModelEvent::Finish(reason));
     }
     turn.end(ending, NOW);
-    turn.hear(ModelEvent::TextDelta("too late".to_owned()));
+    turn.apply(ModelEvent::TextDelta("too late".to_owned()));
     turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     turn.close();
     let bytes = all(&turn);
@@ -180,11 +182,34 @@ fn a_clock_that_was_set_back_ends_no_turn_before_it_began() {
 }
 
 #[test]
+fn words_are_one_event_from_flush_to_flush() {
+    let mut turn = begun();
+    assert!(!turn.has_unflushed());
+    for word in ["Hi ", "y", "ou"] {
+        turn.apply(ModelEvent::TextDelta(word.to_owned()));
+    }
+    assert!(turn.has_unflushed());
+    // Whoever asks meanwhile gets what the events have.
+    assert_eq!((turn.view().text.as_str(), turn.view().last_event_id), ("", 1));
+    turn.flush();
+    turn.flush();
+    assert_eq!((turn.view().text.as_str(), turn.view().last_event_id), ("Hi you", 2));
+    turn.apply(ModelEvent::TextDelta("!".to_owned()));
+    turn.apply(ModelEvent::Finish(FinishReason::Stop));
+    turn.end(stopped(FinishReason::Stop), NOW);
+    turn.close();
+    let expected = ["turn.started", "message.delta", "message.delta", "message.completed", "turn.completed"];
+    assert_eq!(names(all(&turn)), expected);
+    assert_eq!(turn.view().text, "Hi you!");
+}
+
+#[test]
 fn a_restart_ends_a_running_turn_with_its_checkpoint() {
     let mut turn = spoken();
     let record = turn.record().clone();
     let checkpoint = turn.log().unsaved().unwrap();
-    turn.hear(ModelEvent::TextDelta(" lost".to_owned()));
+    turn.apply(ModelEvent::TextDelta(" lost".to_owned()));
+    turn.flush();
 
     let mut record = record;
     record.assistant_message.content.clear();
@@ -238,7 +263,7 @@ fn a_restart_between_end_and_close_closes_once() {
 #[test]
 fn the_whole_message_is_made_anew_from_the_record() {
     let mut turn = spoken();
-    turn.hear(ModelEvent::Finish(FinishReason::Stop));
+    turn.apply(ModelEvent::Finish(FinishReason::Stop));
     turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     let stored = turn.log().unsaved().unwrap().frames;
     assert_eq!(names(stored.as_bytes()), ["turn.started", "message.delta", "message.delta"]);
@@ -290,8 +315,8 @@ fn record_of_a_newer_version_is_read_and_written_back(#[case] name: &str, #[case
 fn a_turn_whose_end_storage_does_not_take_was_interrupted() {
     let mut turn = spoken();
     let frames = turn.log().unsaved().unwrap().frames;
-    turn.hear(ModelEvent::TextDelta(" and more".to_owned()));
-    turn.hear(ModelEvent::Finish(FinishReason::Stop));
+    turn.apply(ModelEvent::TextDelta(" and more".to_owned()));
+    turn.apply(ModelEvent::Finish(FinishReason::Stop));
     turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     let stored = serde_json::to_string(&turn.record_without_answer()).unwrap();
     assert!(!stored.contains("Hi you"));
@@ -310,7 +335,7 @@ fn a_turn_whose_end_storage_does_not_take_was_interrupted() {
 fn an_answer_that_is_too_long_is_cut(#[case] piece: usize) {
     let mut turn = begun();
     for _ in 0..=MAX_ANSWER_BYTES / piece {
-        turn.hear(ModelEvent::TextDelta("x".repeat(piece)));
+        turn.apply(ModelEvent::TextDelta("x".repeat(piece)));
     }
     assert!(turn.is_too_long());
     turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
@@ -322,7 +347,7 @@ fn an_answer_that_is_too_long_is_cut(#[case] piece: usize) {
 #[test]
 fn the_longest_answer_is_whole() {
     let mut turn = begun();
-    turn.hear(ModelEvent::TextDelta("x".repeat(MAX_ANSWER_BYTES)));
+    turn.apply(ModelEvent::TextDelta("x".repeat(MAX_ANSWER_BYTES)));
     assert!(!turn.is_too_long());
     turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     assert_eq!(turn.view().status, TurnStatus::Completed);
@@ -341,10 +366,10 @@ fn large_turn(content: &Value, said: &str, streamed: bool) -> (TurnState, Vec<us
     let mut turn = TurnState::begin(TurnSpec { parts, ..spec() });
     if streamed {
         while !turn.is_too_long() {
-            turn.hear(ModelEvent::TextDelta(said.repeat(20)));
+            turn.apply(ModelEvent::TextDelta(said.repeat(20)));
         }
     } else {
-        turn.hear(ModelEvent::TextDelta(said.repeat(1024 * 1024 / said.len() + 1)));
+        turn.apply(ModelEvent::TextDelta(said.repeat(1024 * 1024 / said.len() + 1)));
     }
     turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     let mut sizes = vec![serde_json::to_string(turn.record()).unwrap().len() + OTHER_COLUMNS];

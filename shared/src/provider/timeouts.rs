@@ -1,4 +1,4 @@
-//! How long a provider may take for its answer.
+//! Bounds on the time that a provider may take for its answer.
 
 use super::ProviderFailure;
 use crate::time::{SECOND_MS, Timestamp};
@@ -15,33 +15,33 @@ const GRACE_MS: i64 = 1_500;
 /// How long when no usage has come yet.
 const UNCOUNTED_GRACE_MS: i64 = 10 * SECOND_MS;
 
-/// A call whose answer is waited for.
+/// The time of a call whose answer is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct ProviderTimeouts {
     /// When the call went out.
-    pub began: Timestamp,
+    began: Timestamp,
     /// When the newest byte of its answer came; `None` before the first.
-    pub heard: Option<Timestamp>,
+    heard: Option<Timestamp>,
     /// Whether the answer comes in pieces, as the model says it.
-    pub streamed: bool,
+    streamed: bool,
     /// When the answer counts as whole, whether or not its connection is closed; `None` while the model has not finished.
     over_at: Option<Timestamp>,
 }
 
-impl Patience {
-    /// With a call that goes out now.
+impl ProviderTimeouts {
+    /// Starts with a call that goes out now.
     pub const fn new(began: Timestamp, streamed: bool) -> Self {
         Self { began, heard: None, streamed, over_at: None }
     }
 
-    /// A piece of the answer came.
-    pub const fn hear(&mut self, now: Timestamp) {
+    /// Notes a piece of the answer.
+    pub const fn record_bytes(&mut self, now: Timestamp) {
         self.heard = Some(now);
     }
 
-    /// The model has said why it stopped, and its usage when it is `counted`. What comes afterwards without a word, again
-    /// and again or never, puts the end off no further.
-    pub const fn finish(&mut self, now: Timestamp, counted: bool) {
+    /// Notes that the model has said why it stopped, and its usage when it is `counted`. What comes afterwards without a word,
+    /// again and again or never, puts the end off no further.
+    pub const fn record_finish(&mut self, now: Timestamp, counted: bool) {
         let over_at = now.plus_millis(if counted { GRACE_MS } else { UNCOUNTED_GRACE_MS });
         match self.over_at {
             Some(earlier) if earlier.millis_since(over_at) <= 0 => {}
@@ -49,8 +49,8 @@ impl Patience {
         }
     }
 
-    /// The model speaks on.
-    pub const fn go_on(&mut self) {
+    /// Notes that the model speaks on.
+    pub const fn record_words(&mut self) {
         self.over_at = None;
     }
 
@@ -62,15 +62,16 @@ impl Patience {
         }
     }
 
-    /// For how long to wait until the next look, `most_ms` at most.
-    pub fn next_look_ms(&self, now: Timestamp, most_ms: u64) -> u64 {
+    /// Returns for how many milliseconds to wait until the next check, `most_ms` at most.
+    pub fn next_check_ms(&self, now: Timestamp, most_ms: u64) -> u64 {
         let left_ms = self.over_at.map(|at| u64::try_from(at.millis_since(now)).unwrap_or(0));
         left_ms.map_or(most_ms, |left_ms| left_ms.clamp(1, most_ms.max(1)))
     }
 
-    /// Whether the answer is worth waiting for.
+    /// Checks whether the answer is worth waiting for.
     ///
-    /// Errors: [`ProviderFailure::Timeout`] when it is over.
+    /// # Errors
+    /// [`ProviderFailure::Timeout`] when it is not.
     pub const fn check(&self, now: Timestamp) -> Result<(), ProviderFailure> {
         let silent = match self.heard {
             _ if !self.streamed => false,
@@ -106,44 +107,44 @@ mod tests {
     #[case::a_stream_that_began_late_and_pauses(true, Some(179), 239, true)]
     #[case::a_stream_that_speaks_on(true, Some(599), 600, true)]
     #[case::a_stream_that_speaks_for_ever(true, Some(601), 601, false)]
-    fn patience_ends_where_nothing_more_is_to_be_expected(
+    fn call_times_out_where_nothing_more_is_to_be_expected(
         #[case] streamed: bool,
         #[case] heard_s: Option<i64>,
         #[case] now_s: i64,
         #[case] waits: bool,
     ) {
-        let mut patience = Patience::new(BEGAN, streamed);
+        let mut timeouts = ProviderTimeouts::new(BEGAN, streamed);
         if let Some(seconds) = heard_s {
-            patience.hear(after(seconds));
+            timeouts.record_bytes(after(seconds));
         }
         let expected = if waits { Ok(()) } else { Err(ProviderFailure::Timeout) };
-        assert_eq!(patience.check(after(now_s)), expected);
+        assert_eq!(timeouts.check(after(now_s)), expected);
     }
 
     #[test]
     fn finished_answer_is_over_after_a_grace_whatever_follows() {
-        let mut patience = Patience::new(BEGAN, true);
-        assert!(!patience.is_over(after(100)));
-        patience.finish(after(1), true);
-        assert!(!patience.is_over(after(2)));
-        assert_eq!(patience.next_look_ms(after(1), 1_000), 1_000);
-        assert_eq!(patience.next_look_ms(after(2), 1_000), 500);
+        let mut timeouts = ProviderTimeouts::new(BEGAN, true);
+        assert!(!timeouts.is_over(after(100)));
+        timeouts.record_finish(after(1), true);
+        assert!(!timeouts.is_over(after(2)));
+        assert_eq!(timeouts.next_check_ms(after(1), 1_000), 1_000);
+        assert_eq!(timeouts.next_check_ms(after(2), 1_000), 500);
         // Heartbeats that repeat the finish.
-        patience.hear(after(2));
-        patience.finish(after(2), true);
-        assert!(patience.is_over(after(3)));
-        assert_eq!(patience.next_look_ms(after(3), 1_000), 1);
-        patience.go_on();
-        assert!(!patience.is_over(after(100)));
+        timeouts.record_bytes(after(2));
+        timeouts.record_finish(after(2), true);
+        assert!(timeouts.is_over(after(3)));
+        assert_eq!(timeouts.next_check_ms(after(3), 1_000), 1);
+        timeouts.record_words();
+        assert!(!timeouts.is_over(after(100)));
     }
 
     #[test]
     fn finish_without_usage_waits_longer_until_usage_comes() {
-        let mut patience = Patience::new(BEGAN, true);
-        patience.finish(after(1), false);
-        assert!(!patience.is_over(after(10)));
-        assert!(patience.is_over(after(11)));
-        patience.finish(after(4), true);
-        assert!(patience.is_over(after(6)));
+        let mut timeouts = ProviderTimeouts::new(BEGAN, true);
+        timeouts.record_finish(after(1), false);
+        assert!(!timeouts.is_over(after(10)));
+        assert!(timeouts.is_over(after(11)));
+        timeouts.record_finish(after(4), true);
+        assert!(timeouts.is_over(after(6)));
     }
 }

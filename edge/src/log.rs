@@ -1,0 +1,73 @@
+//! The log: one line of JSON an event, with the request, the user and the turn that it is about. Never a token, a text, a body
+//! or a key.
+
+use std::{fmt::Display, rc::Rc};
+
+use serde::Serialize;
+use shared::id::Id;
+
+/// What a line is about.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    request_id: Rc<str>,
+    user: Option<Id>,
+    turn: Option<Id>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    level: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    error: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turn: Option<Id>,
+}
+
+impl Scope {
+    /// Makes the scope of a request, or of what the platform began by itself.
+    pub fn new(request_id: &str) -> Self {
+        Self { request_id: Rc::from(request_id), user: None, turn: None }
+    }
+
+    /// The id of the request.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// Returns the same with a user.
+    #[must_use]
+    pub fn with_user(&self, user: Id) -> Self {
+        Self { user: Some(user), ..self.clone() }
+    }
+
+    /// Returns the same with a turn.
+    #[must_use]
+    pub fn with_turn(&self, turn: Id) -> Self {
+        Self { turn: Some(turn), ..self.clone() }
+    }
+
+    /// Logs what failed, and why.
+    pub fn error(&self, message: &str, error: &dyn Display) {
+        worker::console_error!("{}", self.line("error", message, &error.to_string()));
+    }
+
+    /// Logs what may be a sign of trouble.
+    pub fn warn(&self, message: &str, why: &dyn Display) {
+        worker::console_warn!("{}", self.line("warn", message, &why.to_string()));
+    }
+
+    /// Logs an error and returns nothing, or the value.
+    pub fn logged<T, E: Display>(&self, message: &str, result: Result<T, E>) -> Option<T> {
+        result.inspect_err(|error| self.error(message, error)).ok()
+    }
+
+    fn line(&self, level: &'static str, message: &str, error: &str) -> String {
+        let (request_id, user, turn) = (&*self.request_id, self.user, self.turn);
+        let line = Line { level, message, error, request_id, user, turn };
+        serde_json::to_string(&line).unwrap_or_default()
+    }
+}

@@ -1,0 +1,88 @@
+//! `POST chat/conversations/{id}/messages`.
+
+use std::rc::Rc;
+
+use shared::{
+    api::{
+        ErrorCode,
+        body::{self, MAX_BODY_BYTES},
+        chat::{SendMessage, Turn},
+    },
+    http::{accept, headers::IDEMPOTENCY_KEY},
+    id::Id,
+};
+use worker::{Headers, Request, Response, ResponseBuilder};
+
+use super::turns;
+use crate::{
+    body::read as read_body,
+    log::Scope,
+    platform,
+    reply::{self, Error},
+    user::{
+        Identity,
+        live_turn::Reader,
+        object::User,
+        runner::{Admitted, TurnRequest},
+    },
+};
+
+/// Sends a message: a stream, a turn that goes on without its client, or both messages once the answer is there.
+pub async fn send(
+    user: &Rc<User>,
+    request: &mut Request,
+    conversation: Id,
+    identity: Identity,
+    scope: &Scope,
+) -> Result<Response, Error> {
+    let header = |name: &str| request.headers().get(name).ok().flatten();
+    let (accepts, prefers, key) = (header("Accept"), header("Prefer"), header(IDEMPOTENCY_KEY));
+    let bytes = read_body(request, MAX_BODY_BYTES).await?;
+    let message: SendMessage = body::parse(&bytes)?;
+    drop(bytes);
+    let is_streamed = accept::wants_event_stream(accepts.as_deref(), message.stream)?;
+    let key = accept::idempotency_key(key.as_deref(), message.client_message_id.as_deref())?;
+    let respond_async = accept::prefer_respond_async(prefers.as_deref());
+
+    user.sessions.refuse_revoked(&identity)?;
+    let request = TurnRequest {
+        identity,
+        conversation,
+        message,
+        key,
+        // Whoever looks on sees the words as they come, also when this client does not.
+        is_streamed: is_streamed || respond_async,
+        now: platform::now(),
+    };
+    let turn = match user.runner.admit(&request)? {
+        Admitted::New(turn) => {
+            user.spawn_turn(&turn, request, scope);
+            turn
+        }
+        Admitted::Known(turn) => {
+            user.sessions.check(&request.identity, scope).await?;
+            user.settle(&turn, scope).await;
+            turn
+        }
+    };
+    turn.wait_started().await?;
+    if respond_async && let Some(turn) = turn.state().map(|state| state.view()) {
+        return Ok(accepted(&turn)?);
+    }
+    if is_streamed && let Some(reader) = Reader::attach(&turn, 0)? {
+        return Ok(turns::stream(reader, turn.id())?);
+    }
+    turn.wait_finished().await;
+    let answer = turn.state().map(|state| state.answer()).ok_or(ErrorCode::Internal)?;
+    Ok(reply::json(201, &answer?)?)
+}
+
+/// `202 Accepted` for a turn that goes on without its client.
+fn accepted(turn: &Turn) -> worker::Result<Response> {
+    let headers = Headers::new();
+    headers.set("Content-Type", "application/json")?;
+    headers.set("Cache-Control", "no-store")?;
+    headers.set("Preference-Applied", "respond-async")?;
+    headers.set("Location", &turns::location(turn.id))?;
+    Ok(ResponseBuilder::new().with_status(202).with_headers(headers).fixed(serde_json::to_vec(turn)?))
+}

@@ -1,0 +1,102 @@
+//! `chat/turns/{id}`, its events, and Stop.
+
+use futures_util::StreamExt;
+use shared::{
+    api::{
+        ErrorCode,
+        chat::Turn,
+        internal::{StoredTurn, turn_path},
+    },
+    chat::{replay, turn::Ending},
+    http::accept,
+    id::Id,
+    sse,
+};
+use worker::{Request, Response, ResponseBuilder};
+
+use crate::{
+    log::Scope,
+    reply::{self, Error},
+    user::{Identity, live_turn::Reader, object::User},
+};
+
+/// `GET chat/turns/{id}`.
+pub async fn show(user: &User, turn: Id, identity: &Identity, scope: &Scope) -> Result<Turn, Error> {
+    if let Some(turn) = user.find_turn(turn, scope).await? {
+        user.sessions.check(identity, scope).await?;
+        turn.wait_started().await?;
+        return turn.state().map(|state| state.view()).ok_or(ErrorCode::NotFound.into());
+    }
+    Ok(replay::stored_view(stored(user, turn, identity, scope).await?))
+}
+
+/// `GET chat/turns/{id}/events`.
+pub async fn events(
+    user: &User,
+    turn: Id,
+    cursor: u64,
+    identity: &Identity,
+    scope: &Scope,
+) -> Result<Response, Error> {
+    if let Some(live) = user.find_turn(turn, scope).await? {
+        user.sessions.check(identity, scope).await?;
+        live.wait_started().await?;
+        return match Reader::attach(&live, cursor)? {
+            Some(reader) => Ok(stream(reader, turn)?),
+            None => Ok(nothing_follows()),
+        };
+    }
+    let stored = stored(user, turn, identity, scope).await?;
+    let Some(events) = replay::stored_events(&stored, cursor) else {
+        return Ok(nothing_follows());
+    };
+    let mut body = sse::opening();
+    body.extend_from_slice(&events);
+    Ok(reply::events(&[("Location", &location(turn))])?.fixed(body))
+}
+
+/// `POST chat/turns/{id}/cancel`: the turn ends here and now; its text so far stays. The answer waits until the end is
+/// stored, so that no restart makes another end of it.
+pub async fn cancel(user: &User, turn: Id, identity: &Identity, scope: &Scope) -> Result<Turn, Error> {
+    if let Some(turn) = user.turns.find(turn)? {
+        user.sessions.check(identity, scope).await?;
+        turn.wait_started().await?;
+        if turn.is_running() {
+            user.runner.end(&turn, Ending::Cancelled, &scope.with_turn(turn.id()));
+            turn.cut_off();
+        }
+    }
+    show(user, turn, identity, scope).await
+}
+
+/// Gets a turn that is no longer here, as the origin stored it.
+async fn stored(user: &User, turn: Id, identity: &Identity, scope: &Scope) -> Result<StoredTurn, Error> {
+    user.sessions.get(&turn_path(turn), identity, scope).await
+}
+
+/// A turn's events from a reader on.
+pub fn stream(reader: Reader, turn: Id) -> worker::Result<Response> {
+    reply::events(&[("Location", &location(turn))])?.from_stream(reader.fuse())
+}
+
+/// The answer to a reader that holds all events of a turn that has ended: an EventSource stops on it, and would come back
+/// after any other (WHATWG HTML, section 9.2).
+pub fn nothing_follows() -> Response {
+    ResponseBuilder::new().with_status(204).empty()
+}
+
+/// Where a turn is found.
+pub fn location(turn: Id) -> String {
+    format!("/api/v1/chat/turns/{turn}")
+}
+
+/// Reads the id of the last event that a reader has.
+///
+/// # Errors
+/// [`ErrorCode::InvalidRequest`] when it is no number.
+pub fn event_cursor(request: &Request) -> Result<u64, Error> {
+    let held = request.headers().get("Last-Event-ID")?;
+    let url = request.url()?;
+    let after = url.query_pairs().find(|(name, _)| name == "after").map(|(_, value)| value.into_owned());
+    Ok(accept::event_cursor(held.as_deref(), after.as_deref())?)
+}

@@ -1,0 +1,301 @@
+//! A turn in memory, shared by the task that runs it and the readers that follow it.
+
+use std::{
+    cell::{Cell, Ref, RefCell},
+    future::poll_fn,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use futures_util::Stream;
+use shared::{
+    api::{ApiError, ErrorCode},
+    chat::{admission::KnownKey, replay::Resume, turn::TurnState},
+    id::Id,
+    sse,
+};
+use web_sys::AbortController;
+
+use super::memory::HeldBytes;
+use crate::reply::Error;
+
+/// Readers that may follow one turn at once: a person's devices, and connections that are lost without a word.
+const MAX_READERS: usize = 16;
+/// Seconds after which one more reader may try again.
+const READERS_RETRY_S: u64 = 5;
+/// Bytes that a reader gets at once: what waits for a slow one is held here once, and not in its connection.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// How far a turn has come in this process.
+enum Phase {
+    /// Admitted; its context is being looked up.
+    Starting,
+    /// It has a state.
+    Started(Box<TurnState>),
+    /// It never began.
+    Rejected(ApiError),
+}
+
+/// How a turn was asked for.
+#[derive(Clone, Debug)]
+pub struct TurnOrigin {
+    /// Its conversation.
+    pub conversation_id: Id,
+    /// The client's key.
+    pub key: Option<String>,
+    /// The fingerprint of the request that made it.
+    pub fingerprint: u64,
+    /// The access token that started it, for its delivery.
+    pub token: String,
+}
+
+/// A turn in memory.
+pub struct LiveTurn {
+    id: Id,
+    origin: TurnOrigin,
+    phase: RefCell<Phase>,
+    call: RefCell<Option<AbortController>>,
+    wakers: RefCell<Vec<Waker>>,
+    pings: Cell<u64>,
+    readers: Cell<usize>,
+    held: RefCell<HeldBytes>,
+    is_end_stored: Cell<bool>,
+    /// Whether it had ended before this process began.
+    is_of_before: Cell<bool>,
+}
+
+impl LiveTurn {
+    /// Makes a turn that was just admitted.
+    pub fn starting(id: Id, origin: TurnOrigin) -> Rc<Self> {
+        Rc::new(Self {
+            id,
+            origin,
+            phase: RefCell::new(Phase::Starting),
+            call: RefCell::default(),
+            wakers: RefCell::default(),
+            pings: Cell::default(),
+            readers: Cell::default(),
+            held: RefCell::default(),
+            is_end_stored: Cell::default(),
+            is_of_before: Cell::default(),
+        })
+    }
+
+    /// Makes a turn from storage. `is_end_stored` tells whether storage has its end.
+    pub fn restored(state: TurnState, origin: TurnOrigin, is_end_stored: bool) -> Rc<Self> {
+        let turn = Self::starting(state.record().turn_id, origin);
+        turn.is_end_stored.set(is_end_stored);
+        turn.is_of_before.set(is_end_stored);
+        turn.start(state, None);
+        turn
+    }
+
+    /// The turn's id.
+    pub const fn id(&self) -> Id {
+        self.id
+    }
+
+    /// The turn's conversation.
+    pub const fn conversation_id(&self) -> Id {
+        self.origin.conversation_id
+    }
+
+    /// How it was asked for.
+    pub const fn origin(&self) -> &TurnOrigin {
+        &self.origin
+    }
+
+    /// Returns what its idempotency key names, when the key is this one.
+    pub fn known_by(&self, key: &str) -> Option<KnownKey> {
+        (self.origin.key.as_deref() == Some(key))
+            .then_some(KnownKey { turn_id: self.id, fingerprint: self.origin.fingerprint })
+    }
+
+    /// Starts the turn, with what cuts the provider's call off.
+    pub fn start(&self, state: TurnState, call: Option<AbortController>) {
+        self.held.borrow_mut().set(state.memory_bytes());
+        self.call.replace(call);
+        self.phase.replace(Phase::Started(Box::new(state)));
+        self.wake();
+    }
+
+    /// Rejects a turn that could not begin.
+    pub fn reject(&self, error: ApiError) {
+        self.phase.replace(Phase::Rejected(error));
+        self.wake();
+    }
+
+    /// Returns its state, once it has started.
+    pub fn state(&self) -> Option<Ref<'_, TurnState>> {
+        Ref::filter_map(self.phase.borrow(), |phase| match phase {
+            Phase::Started(state) => Some(&**state),
+            Phase::Starting | Phase::Rejected(_) => None,
+        })
+        .ok()
+    }
+
+    /// Changes its state and wakes its readers.
+    pub fn change<T>(&self, change: impl FnOnce(&mut TurnState) -> T) -> Option<T> {
+        let (result, is_news) = match &mut *self.phase.borrow_mut() {
+            Phase::Started(state) => {
+                let before = (state.log().last_id(), state.is_closed());
+                let result = change(state);
+                self.held.borrow_mut().set(state.memory_bytes());
+                (Some(result), before != (state.log().last_id(), state.is_closed()))
+            }
+            Phase::Starting | Phase::Rejected(_) => (None, false),
+        };
+        if is_news {
+            self.wake();
+        }
+        result
+    }
+
+    /// Returns the bytes of memory it takes.
+    pub fn held_bytes(&self) -> usize {
+        self.held.borrow().bytes()
+    }
+
+    /// Returns whether the conversation must wait for it: it starts, runs, or has ended in this process and has not closed.
+    pub fn is_open(&self) -> bool {
+        !self.is_of_before.get() && !self.is_closed()
+    }
+
+    fn is_closed(&self) -> bool {
+        match &*self.phase.borrow() {
+            Phase::Starting => false,
+            Phase::Started(state) => state.is_closed(),
+            Phase::Rejected(_) => true,
+        }
+    }
+
+    /// Returns whether it was admitted and has not started.
+    pub fn is_starting(&self) -> bool {
+        matches!(&*self.phase.borrow(), Phase::Starting)
+    }
+
+    /// Returns whether the model may still speak.
+    pub fn is_running(&self) -> bool {
+        self.state().is_some_and(|state| state.is_running())
+    }
+
+    /// Returns whether its end is not in storage, and takes it as stored.
+    pub fn take_unstored_end(&self) -> bool {
+        !self.is_end_stored.replace(true)
+    }
+
+    /// Cuts the provider's call off.
+    pub fn cut_off(&self) {
+        if let Some(call) = self.call.take() {
+            call.abort();
+        }
+    }
+
+    /// Keeps its readers' connections open.
+    pub fn ping(&self) {
+        self.pings.set(self.pings.get() + 1);
+        self.wake();
+    }
+
+    /// Waits until the turn has started.
+    ///
+    /// # Errors
+    /// The reason why it could not.
+    pub async fn wait_started(&self) -> Result<(), ApiError> {
+        poll_fn(|context| match &*self.phase.borrow() {
+            Phase::Starting => self.wait(context),
+            Phase::Started(_) => Poll::Ready(Ok(())),
+            Phase::Rejected(error) => Poll::Ready(Err(error.clone())),
+        })
+        .await
+    }
+
+    /// Waits until a turn that has started has closed.
+    pub async fn wait_finished(&self) {
+        poll_fn(|context| if self.is_closed() { Poll::Ready(()) } else { self.wait(context) }).await;
+    }
+
+    fn wait<T>(&self, context: &Context<'_>) -> Poll<T> {
+        let mut wakers = self.wakers.borrow_mut();
+        if !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            wakers.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn wake(&self) {
+        for waker in self.wakers.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Follows a turn from a cursor to its end.
+pub struct Reader {
+    turn: Rc<LiveTurn>,
+    first: Vec<u8>,
+    offset: usize,
+    pings: u64,
+}
+
+impl Reader {
+    /// Attaches a reader that holds every event up to `cursor`; none when it holds everything and nothing follows.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RateLimited`] when too many follow the turn already; [`ErrorCode::NotFound`] when it has not started.
+    pub fn attach(turn: &Rc<LiveTurn>, cursor: u64) -> Result<Option<Self>, Error> {
+        let state = turn.state().ok_or(ErrorCode::NotFound)?;
+        let Resume::From(rest, cursor) = state.resume(cursor) else {
+            return Ok(None);
+        };
+        if turn.readers.get() >= MAX_READERS {
+            let detail = format!("More than {MAX_READERS} connections follow this answer already");
+            let error = ApiError::new(ErrorCode::RateLimited, detail);
+            return Err(error.retry_after(READERS_RETRY_S).into());
+        }
+        turn.readers.set(turn.readers.get() + 1);
+        let mut first = sse::opening();
+        first.extend_from_slice(&rest);
+        let offset = state.log().offset_after(cursor);
+        drop(state);
+        Ok(Some(Self { turn: Rc::clone(turn), first, offset, pings: turn.pings.get() }))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.turn.readers.set(self.turn.readers.get().saturating_sub(1));
+    }
+}
+
+impl Stream for Reader {
+    type Item = worker::Result<Vec<u8>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let turn = Rc::clone(&self.turn);
+        let Some(state) = turn.state() else {
+            return Poll::Ready(None);
+        };
+        let mut bytes = std::mem::take(&mut self.first);
+        if bytes.len() > CHUNK_BYTES {
+            self.first = bytes.split_off(CHUNK_BYTES);
+        }
+        let events = state.log().read(self.offset, CHUNK_BYTES - bytes.len());
+        if self.first.is_empty() && !events.is_empty() {
+            bytes.extend_from_slice(events);
+            self.offset += events.len();
+        }
+        if !bytes.is_empty() {
+            return Poll::Ready(Some(Ok(bytes)));
+        }
+        if state.is_closed() {
+            return Poll::Ready(None);
+        }
+        if self.pings < turn.pings.get() {
+            self.pings = turn.pings.get();
+            return Poll::Ready(Some(Ok(sse::PING.to_vec())));
+        }
+        turn.wait(context)
+    }
+}

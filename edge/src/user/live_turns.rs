@@ -1,0 +1,134 @@
+//! The turns in memory: those that are open, and ended ones for readers that come late.
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
+
+use shared::{
+    chat::{admission::KnownKey, turn::TurnState},
+    id::Id,
+    limits::memory::{cache_bytes, kept},
+};
+use worker::Result;
+
+use super::{
+    live_turn::{LiveTurn, TurnOrigin},
+    memory::held_bytes,
+    store::{Store, StoredTurnRow},
+};
+use crate::platform;
+
+/// Ended turns kept in memory.
+const MAX_ENDED: usize = 16;
+
+/// The turns of this user that are in memory.
+pub struct LiveTurns {
+    store: Rc<Store>,
+    turns: RefCell<HashMap<Id, Rc<LiveTurn>>>,
+}
+
+/// Counts of open turns.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenTurns {
+    /// How many are open.
+    pub open: usize,
+    /// How many of them have not started.
+    pub starting: u64,
+    /// Whether one is of the conversation that was asked for.
+    pub is_conversation_busy: bool,
+}
+
+impl LiveTurns {
+    /// Makes a registry that holds nothing yet.
+    pub fn new(store: Rc<Store>) -> Self {
+        Self { store, turns: RefCell::default() }
+    }
+
+    /// Finds a turn in memory or storage.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn find(&self, turn: Id) -> Result<Option<Rc<LiveTurn>>> {
+        if let Some(turn) = self.turns.borrow().get(&turn) {
+            return Ok(Some(Rc::clone(turn)));
+        }
+        Ok(self.store.load(turn)?.map(|row| self.adopt(row)))
+    }
+
+    /// Finds the turn that a client's key names.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn find_key(&self, key: &str) -> Result<Option<KnownKey>> {
+        let in_memory = self.turns.borrow().values().find_map(|turn| turn.known_by(key));
+        match in_memory {
+            Some(known) => Ok(Some(known)),
+            None => self.store.find_key(key),
+        }
+    }
+
+    /// Counts the open turns.
+    pub fn open(&self, conversation: Id) -> OpenTurns {
+        let mut counts = OpenTurns::default();
+        for turn in self.turns.borrow().values().filter(|turn| turn.is_open()) {
+            counts.open += 1;
+            counts.starting += u64::from(turn.is_starting());
+            counts.is_conversation_busy |= turn.conversation_id() == conversation;
+        }
+        counts
+    }
+
+    /// Returns whether any turn is open.
+    pub fn has_open(&self) -> bool {
+        self.turns.borrow().values().any(|turn| turn.is_open())
+    }
+
+    /// Takes the turn of a row that storage holds as ended into memory. One that the origin has is closed; another is once its
+    /// delivery was tried.
+    fn adopt(&self, row: StoredTurnRow) -> Rc<LiveTurn> {
+        let turn = restore(row);
+        if turn.state().is_some_and(|state| state.record().persisted) {
+            turn.change(TurnState::close);
+        }
+        self.track(&turn);
+        turn
+    }
+
+    /// Keeps a turn in memory, and lets those go that have ended and for which there is no room: storage has them.
+    pub fn track(&self, turn: &Rc<LiveTurn>) {
+        let mut turns = self.turns.borrow_mut();
+        turns.insert(turn.id(), Rc::clone(turn));
+        let ended = turns.values().filter(|turn| !turn.is_open());
+        let mut ended: Vec<_> = ended.map(|turn| (turn.id(), turn.held_bytes())).collect();
+        ended.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
+        let sizes = ended.iter().map(|(_, bytes)| *bytes);
+        let kept = kept(sizes, MAX_ENDED, cache_bytes(held_bytes()));
+        for (id, _) in ended.iter().skip(kept) {
+            turns.remove(id);
+        }
+    }
+
+    /// Lets a turn go that never began.
+    pub fn remove(&self, turn: Id) {
+        self.turns.borrow_mut().remove(&turn);
+    }
+
+    /// Lets the ended turns of a conversation go, and returns the others.
+    pub fn forget_conversation(&self, conversation: Id) -> Vec<Rc<LiveTurn>> {
+        let mut turns = self.turns.borrow_mut();
+        turns.retain(|_, turn| turn.conversation_id() != conversation || turn.is_open());
+        turns.values().filter(|turn| turn.conversation_id() == conversation).cloned().collect()
+    }
+}
+
+/// Makes a turn in memory of what storage has of it.
+pub fn restore(row: StoredTurnRow) -> Rc<LiveTurn> {
+    let segments = row.segments.iter().map(|(first_id, frames)| (*first_id, frames.as_str()));
+    let is_end_stored = row.record.assistant_message.status.is_terminal();
+    let origin = TurnOrigin {
+        conversation_id: row.record.user_message.conversation_id,
+        key: row.key,
+        fingerprint: row.fingerprint,
+        token: row.token,
+    };
+    let state = TurnState::restore(row.record, segments, platform::now());
+    LiveTurn::restored(state, origin, is_end_stored)
+}

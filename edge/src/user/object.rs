@@ -1,0 +1,251 @@
+//! The Durable Object: wires the components and hands each request to its handler.
+
+use std::{
+    cell::{Cell, OnceCell},
+    rc::Rc,
+};
+
+use js_sys::{Function, Reflect};
+use shared::{
+    api::ErrorCode,
+    chat::{
+        delivery::{HEARTBEAT_MS, RETENTION_MS, Upcoming, heartbeat},
+        turn::Ending,
+    },
+    http::headers::X_REQUEST_ID,
+    id::Id,
+    time::Timestamp,
+};
+use wasm_bindgen::{JsCast, JsValue};
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+
+use super::{
+    IDENTITY, Identity,
+    alarm::Alarm,
+    contexts::Contexts,
+    handlers::{conversations, messages, turns},
+    limits::Limits,
+    live_turn::LiveTurn,
+    live_turns::LiveTurns,
+    outbox::Outbox,
+    runner::{Runner, TurnRequest},
+    sessions::SessionGate,
+    store::Store,
+};
+use crate::{
+    config::Config,
+    log::Scope,
+    origin::OriginClient,
+    platform,
+    reply::{self, Error},
+    routes::{self, UserRoute},
+};
+
+/// The Durable Object class.
+#[durable_object(alarm)]
+pub struct UserObject {
+    state: Rc<State>,
+    /// The same as the platform has it, for what `State` does not offer.
+    handle: JsValue,
+    env: Env,
+    user: OnceCell<Rc<User>>,
+}
+
+/// The components, wired.
+pub struct User {
+    state: Rc<State>,
+    alarm: Rc<Alarm>,
+    outbox: Rc<Outbox>,
+    is_recovered: Cell<bool>,
+    pub(super) store: Rc<Store>,
+    pub(super) sessions: Rc<SessionGate>,
+    pub(super) contexts: Rc<Contexts>,
+    pub(super) turns: Rc<LiveTurns>,
+    pub(super) runner: Runner,
+}
+
+impl DurableObject for UserObject {
+    fn new(state: State, env: Env) -> Self {
+        let platform_state = state._inner();
+        let handle = JsValue::from(&platform_state);
+        Self { state: Rc::new(State::from(platform_state)), handle, env, user: OnceCell::new() }
+    }
+
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        let request_id = request.headers().get(X_REQUEST_ID)?.unwrap_or_default();
+        let scope = Scope::new(&request_id);
+        let served = self.serve(request, &scope).await;
+        reply::answer(served, &scope)
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        let scope = Scope::new("alarm");
+        match self.user() {
+            Ok(user) => user.on_alarm(&scope).await,
+            // Such as with a wrong variable: what waits here waits for a version that can.
+            Err(error) => {
+                scope.error("the alarm", &error);
+                self.state.storage().set_alarm(HEARTBEAT_MS).await?;
+            }
+        }
+        Response::empty()
+    }
+}
+
+impl UserObject {
+    async fn serve(&self, mut request: Request, scope: &Scope) -> std::result::Result<Response, Error> {
+        let user = self.user()?;
+        let method = request.method().to_string();
+        let route = routes::user(&method, &request.path()).ok_or(ErrorCode::NotFound)?;
+        let identity: Identity = request
+            .headers()
+            .get(IDENTITY)?
+            .and_then(|json| serde_json::from_str(&json).ok())
+            .ok_or(ErrorCode::TokenMissing)?;
+        let scope = &scope.with_user(identity.user_id);
+        user.recover(scope)?;
+        match route {
+            UserRoute::SendMessage(conversation) => {
+                messages::send(user, &mut request, conversation, identity, scope).await
+            }
+            UserRoute::Turn(turn) => Ok(reply::json(200, &turns::show(user, turn, &identity, scope).await?)?),
+            UserRoute::TurnEvents(turn) => {
+                let cursor = turns::event_cursor(&request)?;
+                turns::events(user, turn, cursor, &identity, scope).await
+            }
+            UserRoute::CancelTurn(turn) => {
+                Ok(reply::json(202, &turns::cancel(user, turn, &identity, scope).await?)?)
+            }
+            UserRoute::ConversationChanged(conversation) => Ok(conversations::changed(user, conversation)?),
+            UserRoute::ConversationDeleted(conversation) => {
+                Ok(conversations::deleted(user, conversation, scope)?)
+            }
+            UserRoute::Reset if Config::of_worker(&self.env)?.fault_injection => {
+                Err(self.reset(scope).await?)
+            }
+            UserRoute::Reset => Err(ErrorCode::NotFound.into()),
+        }
+    }
+
+    /// The components, wired at the first request. A wrong variable is logged and answered as our mistake.
+    fn user(&self) -> Result<&Rc<User>> {
+        if let Some(user) = self.user.get() {
+            return Ok(user);
+        }
+        let user = User::wire(&self.state, Config::of_worker(&self.env)?)?;
+        Ok(self.user.get_or_init(|| Rc::new(user)))
+    }
+
+    /// Resets this object as the platform does when it moves or updates one: whoever calls it gets an error. It happens in a
+    /// timer of the platform's own, as it would end WASM code that is running in the middle, and with it the whole isolate.
+    async fn reset(&self, scope: &Scope) -> Result<Error> {
+        scope.error("the user object is reset", &"provoked by FAULT_INJECTION");
+        let abort: Function = Reflect::get(&self.handle, &JsValue::from_str("abort"))?.dyn_into()?;
+        let timer: Function =
+            Reflect::get(&js_sys::global(), &JsValue::from_str("setTimeout"))?.dyn_into()?;
+        timer.call1(&JsValue::UNDEFINED, &abort.bind0(&self.handle))?;
+        worker::Delay::from(std::time::Duration::from_secs(5)).await;
+        Ok(ErrorCode::Internal.into())
+    }
+}
+
+impl User {
+    fn wire(state: &Rc<State>, config: Rc<Config>) -> Result<Self> {
+        let store = Rc::new(Store::open(state)?);
+        let origin = OriginClient::new(Rc::clone(&config));
+        let sessions = Rc::new(SessionGate::new(origin.clone()));
+        let alarm = Rc::new(Alarm::new(Rc::clone(state)));
+        let turns = Rc::new(LiveTurns::new(Rc::clone(&store)));
+        let contexts = Rc::new(Contexts::new(Rc::clone(&store), Rc::clone(&sessions)));
+        let outbox = Rc::new(Outbox::open(Rc::clone(&store), Rc::clone(&turns), origin, Rc::clone(&alarm))?);
+        let runner = Runner {
+            limits: Limits::new(Rc::clone(&config), Rc::clone(&store)),
+            config,
+            store: Rc::clone(&store),
+            sessions: Rc::clone(&sessions),
+            contexts: Rc::clone(&contexts),
+            turns: Rc::clone(&turns),
+            outbox: Rc::clone(&outbox),
+            alarm: Rc::clone(&alarm),
+        };
+        let is_recovered = Cell::new(false);
+        Ok(Self {
+            state: Rc::clone(state),
+            alarm,
+            outbox,
+            is_recovered,
+            store,
+            sessions,
+            contexts,
+            turns,
+            runner,
+        })
+    }
+
+    /// Finds a turn in memory or storage, with its end told as far as it has ended.
+    pub(super) async fn find_turn(&self, turn: Id, scope: &Scope) -> Result<Option<Rc<LiveTurn>>> {
+        let found = self.turns.find(turn)?;
+        if let Some(turn) = &found {
+            self.settle(turn, scope).await;
+        }
+        Ok(found)
+    }
+
+    /// Closes a turn that ended before this process began.
+    pub(super) async fn settle(&self, turn: &Rc<LiveTurn>, scope: &Scope) {
+        self.outbox.settle(turn, scope).await;
+        self.runner.forget_outdated(scope);
+    }
+
+    /// Runs a turn beyond the request that asked for it.
+    pub(super) fn spawn_turn(self: &Rc<Self>, turn: &Rc<LiveTurn>, request: TurnRequest, scope: &Scope) {
+        let (user, turn, scope) = (Rc::clone(self), Rc::clone(turn), scope.clone());
+        self.state.wait_until(async move { user.runner.run(&turn, request, &scope).await });
+    }
+
+    /// After a start: what was cut off is ended, and what waits for the origin goes out.
+    fn recover(self: &Rc<Self>, scope: &Scope) -> Result<()> {
+        if self.is_recovered.get() {
+            return Ok(());
+        }
+        for turn in self.runner.recover(scope)? {
+            // Nobody asked for it: the turn's id names what it does to the origin.
+            let (user, scope) = (Rc::clone(self), Scope::new(&turn.id().to_string()).with_turn(turn.id()));
+            self.state.wait_until(async move {
+                user.runner.finish(&turn, Ending::Interrupted, &scope).await;
+            });
+        }
+        if let Some(at) = self.outbox.next_due() {
+            let (user, scope) = (Rc::clone(self), scope.clone());
+            self.state.wait_until(async move { user.alarm.schedule(at, &scope).await });
+        }
+        self.is_recovered.set(true);
+        Ok(())
+    }
+
+    /// Recovers, retries, notes, forgets what is old, and sets the alarm anew while there is something to do, or when that could
+    /// not be found out.
+    async fn on_alarm(self: &Rc<Self>, scope: &Scope) {
+        self.alarm.rang();
+        scope.logged("recovering", self.recover(scope));
+        self.outbox.deliver_due(scope).await;
+        self.runner.forget_outdated(scope);
+        let now = platform::now();
+        scope.logged("noting deliveries", self.store.write_deliveries());
+        scope.logged("purging", self.store.purge(now.plus_millis(-RETENTION_MS)));
+        let next = match self.store.oldest_done() {
+            Ok(oldest_done) => self.upcoming(oldest_done).next(now),
+            Err(error) => {
+                scope.error("what the alarm is for", &error);
+                Some(heartbeat(now))
+            }
+        };
+        if let Some(at) = next {
+            self.alarm.schedule(at, scope).await;
+        }
+    }
+
+    fn upcoming(&self, oldest_done: Option<Timestamp>) -> Upcoming {
+        Upcoming { running: self.turns.has_open(), delivery: self.outbox.next_due(), oldest_done }
+    }
+}

@@ -1,0 +1,405 @@
+//! A turn from its admission to its end: what it needs to know, the provider's call, its events, and the hand-over to the outbox.
+
+use std::rc::Rc;
+
+use shared::{
+    api::{
+        ApiError, ErrorCode,
+        chat::{Part, SendMessage},
+        internal::ConversationContext,
+    },
+    chat::{
+        admission::{self, Admission, Arrival},
+        context, delivery,
+        pace::Pace,
+        turn::{Ending, TurnSpec, TurnState},
+    },
+    id::Id,
+    limits::memory,
+    provider::{
+        ModelRequest, Outcome, ProviderFailure,
+        registry::{self, Model},
+    },
+    time::Timestamp,
+};
+use worker::Result;
+
+use super::{
+    Identity,
+    alarm::Alarm,
+    contexts::Contexts,
+    limits::Limits,
+    live_turn::{LiveTurn, TurnOrigin},
+    live_turns::LiveTurns,
+    memory::held_bytes,
+    outbox::Outbox,
+    sessions::SessionGate,
+    store::{NewTurnRow, Store},
+};
+use crate::{
+    config::Config,
+    log::Scope,
+    platform::{self, Timer},
+    provider::{CompletionStream, Next},
+    reply::Error,
+};
+
+/// Tokens kept free for the answer when the request does not bound it.
+const ANSWER_TOKENS: u32 = 8_192;
+/// Tokens of history a prompt carries at most: what answers in a moment and costs little.
+const HISTORY_TOKENS: usize = 100_000;
+/// Seconds after which a message may come again for which this isolate has no memory now.
+const OVERLOADED_RETRY_S: u64 = 2;
+/// How often a running turn is looked after, at least.
+const TICK_MS: u64 = 1_000;
+
+/// A message that asks for a turn.
+pub struct TurnRequest {
+    /// Who asks.
+    pub identity: Identity,
+    /// The conversation.
+    pub conversation: Id,
+    /// The message.
+    pub message: SendMessage,
+    /// The idempotency key.
+    pub key: Option<String>,
+    /// Whether the words are shown as they come.
+    pub is_streamed: bool,
+    /// When it came.
+    pub now: Timestamp,
+}
+
+/// A turn that has begun, and the provider's call that is on its way.
+struct PendingCall {
+    call: std::result::Result<CompletionStream, ProviderFailure>,
+}
+
+/// Runs the turns of this user.
+pub struct Runner {
+    pub(super) config: Rc<Config>,
+    pub(super) store: Rc<Store>,
+    pub(super) sessions: Rc<SessionGate>,
+    pub(super) contexts: Rc<Contexts>,
+    pub(super) limits: Limits,
+    pub(super) turns: Rc<LiveTurns>,
+    pub(super) outbox: Rc<Outbox>,
+    pub(super) alarm: Rc<Alarm>,
+}
+
+/// What became of a request for a turn.
+pub enum Admitted {
+    /// A new turn; [`Runner::run`] runs it.
+    New(Rc<LiveTurn>),
+    /// A turn that was asked for before.
+    Known(Rc<LiveTurn>),
+}
+
+impl Runner {
+    /// Admits a request, before anything is awaited: equal requests at once are one turn.
+    ///
+    /// # Errors
+    /// Those of [`admission::admit`]; [`ErrorCode::Overloaded`] without memory for one more.
+    pub fn admit(&self, request: &TurnRequest) -> std::result::Result<Admitted, Error> {
+        let fingerprint = admission::fingerprint(request.conversation, &request.message);
+        let known = match &request.key {
+            None => None,
+            Some(key) => self.turns.find_key(key)?,
+        };
+        if known.is_none() && !memory::has_room_for_turn(held_bytes()) {
+            let error = ApiError::from(ErrorCode::Overloaded);
+            return Err(error.retry_after(OVERLOADED_RETRY_S).into());
+        }
+        let open = self.turns.open(request.conversation);
+        let check = self.limits.check(request.identity.plan, open.starting, request.now)?;
+        let admission = admission::admit(Arrival {
+            known,
+            fingerprint,
+            conversation_busy: open.is_conversation_busy,
+            running: open.open,
+            rate: check.rate,
+            daily: check.daily,
+        });
+        match admission {
+            Admission::Refuse(error) => Err(error.into()),
+            // Found before anything is awaited: should the turn be rejected meanwhile, this request gets the same answer.
+            Admission::Attach(turn) => {
+                Ok(Admitted::Known(self.turns.find(turn)?.ok_or(ErrorCode::NotFound)?))
+            }
+            Admission::Run => {
+                self.limits.admit(check.tat);
+                let origin = TurnOrigin {
+                    conversation_id: request.conversation,
+                    key: request.key.clone(),
+                    fingerprint,
+                    token: request.identity.token.clone(),
+                };
+                let turn = LiveTurn::starting(platform::new_id(request.now), origin);
+                self.turns.track(&turn);
+                Ok(Admitted::New(turn))
+            }
+        }
+    }
+
+    /// Runs a turn to its end, whoever listens.
+    pub async fn run(&self, turn: &Rc<LiveTurn>, request: TurnRequest, scope: &Scope) {
+        let scope = scope.with_turn(turn.id());
+        match self.begin(turn, &request, &scope).await {
+            Ok(PendingCall { call }) => {
+                let ending = match call {
+                    Ok(call) => self.stream_completion(turn, call, &scope).await,
+                    Err(failure) => Ending::Failed(failure),
+                };
+                self.finish(turn, ending, &scope).await;
+            }
+            Err(error) => {
+                self.turns.remove(turn.id());
+                turn.reject(match error {
+                    Error::Client(error) => error,
+                    Error::Internal(error) => {
+                        scope.error("the turn could not begin", &error);
+                        ErrorCode::Internal.into()
+                    }
+                });
+            }
+        }
+    }
+
+    /// Ends the turns that storage holds as running: a restart cut them off. One that cannot be read is logged, and keeps no
+    /// other from it; the next start tries it again. Returns those that are to be finished.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn recover(&self, scope: &Scope) -> Result<Vec<Rc<LiveTurn>>> {
+        let mut cut_off = Vec::new();
+        for id in self.store.running()? {
+            let row = scope.with_turn(id).logged("reading a turn that was cut off", self.store.load(id));
+            if let Some(Some(row)) = row {
+                let turn = super::live_turns::restore(row);
+                self.turns.track(&turn);
+                cut_off.push(turn);
+            }
+        }
+        Ok(cut_off)
+    }
+
+    /// Ends a turn: storage first, then the origin, then the closing event that tells whether the origin has it.
+    pub async fn finish(&self, turn: &Rc<LiveTurn>, ending: Ending, scope: &Scope) {
+        self.end(turn, ending, scope);
+        if let Some(state) = turn.state() {
+            self.contexts.append(state.record());
+        }
+        let until = platform::now().plus_millis(delivery::CLOSING_PATIENCE_MS);
+        self.outbox.deliver(turn, until, scope).await;
+        self.forget_outdated(scope);
+        turn.change(TurnState::close);
+        self.turns.track(turn);
+    }
+
+    /// Ends a turn here and in storage; only the first ending counts.
+    pub fn end(&self, turn: &LiveTurn, ending: Ending, scope: &Scope) {
+        let now = platform::now();
+        turn.change(|state| state.end(ending, now));
+        if turn.take_unstored_end() {
+            scope.logged("storing the end of a turn", self.store_end(turn, now));
+            self.outbox.add(turn, now);
+        }
+    }
+
+    /// Forgets the contexts of which the origin knows more.
+    pub fn forget_outdated(&self, scope: &Scope) {
+        for conversation in self.outbox.take_outdated() {
+            scope.logged("forgetting a context", self.contexts.forget(conversation));
+        }
+    }
+
+    /// Sends the provider's call off, then stores that the turn runs. In this order, because the response waits for storage
+    /// anyway and the model needs its time. In that time the session is looked up, too: until it is known to be active, nothing
+    /// is shown.
+    async fn begin(
+        &self,
+        turn: &LiveTurn,
+        request: &TurnRequest,
+        scope: &Scope,
+    ) -> std::result::Result<PendingCall, Error> {
+        let conversation = request.conversation;
+        self.contexts.load(conversation, &request.identity, scope).await?;
+        let parts = request.message.to_parts();
+        let prepared = self.contexts.read(conversation, |context| {
+            let name = request.message.model.as_deref().or(context.model.as_deref());
+            let name = name.unwrap_or(&self.config.default_model);
+            let model = registry::resolve(name).ok_or_else(|| unknown_model(name))?;
+            let prompt = prompt(&request.message, context, &parts, model);
+            let parent_id = context.messages.last().map(|message| message.id);
+            Ok::<_, ApiError>((model, name.to_owned(), prompt, context.last_seq, parent_id))
+        });
+        let (model, name, prompt, last_seq, parent_id) = prepared.ok_or(ErrorCode::NotFound)??;
+
+        let call = CompletionStream::begin(&self.config, model, &prompt, request.is_streamed);
+        let call = call.map_err(|error| {
+            scope.error("the provider's call", &error);
+            ProviderFailure::Disconnected
+        });
+        self.sessions.check(&request.identity, scope).await?;
+        let state = TurnState::begin(TurnSpec {
+            turn_id: turn.id(),
+            user_id: request.identity.user_id,
+            conversation_id: conversation,
+            user_message_id: platform::new_id(request.now),
+            assistant_message_id: platform::new_id(request.now),
+            last_seq,
+            parent_id,
+            parts,
+            model: name,
+            created_at: request.identity.verified_at,
+        });
+        let charge = self.limits.next_charge(request.now)?;
+        let origin = turn.origin();
+        self.store.begin_turn(&NewTurnRow {
+            record: state.record(),
+            key: origin.key.as_deref(),
+            fingerprint: origin.fingerprint,
+            token: &origin.token,
+            day: charge.day,
+            rate: charge.rate,
+        })?;
+        self.limits.charge(charge);
+        turn.start(state, call.as_ref().ok().and_then(CompletionStream::controller));
+        self.alarm.schedule(delivery::heartbeat(request.now), scope).await;
+        Ok(PendingCall { call })
+    }
+
+    /// Takes what the model says to its end, and minds the turn's rhythm.
+    async fn stream_completion(&self, turn: &LiveTurn, mut call: CompletionStream, scope: &Scope) -> Ending {
+        let began = platform::now();
+        let mut pace = Pace::new(began, self.config.stream_flush_ms, self.config.stream_ping_ms);
+        let mut timer = Timer::new(began, TICK_MS);
+        let mut events = Vec::new();
+        loop {
+            let now = platform::now();
+            let has_words = turn.state().is_some_and(|state| state.has_unflushed());
+            timer.set(now, pace.wait_ms(now, has_words).min(call.wait_ms(TICK_MS)));
+            let next = call.next(&mut timer, &mut events).await;
+            if !turn.is_running() {
+                return Ending::Cancelled;
+            }
+            if !events.is_empty() {
+                let flush_each = self.config.stream_flush_ms == 0;
+                turn.change(|state| {
+                    for event in events.drain(..) {
+                        state.apply(event);
+                        if flush_each {
+                            state.flush();
+                        }
+                    }
+                });
+            }
+            if turn.state().is_some_and(|state| state.is_too_long()) {
+                return Ending::Failed(ProviderFailure::TooLarge);
+            }
+            if let Next::Ended(outcome) = next {
+                return ending(outcome);
+            }
+            self.keep_pace(turn, &mut pace, scope);
+        }
+    }
+
+    /// Does what the turn's rhythm wants now.
+    fn keep_pace(&self, turn: &LiveTurn, pace: &mut Pace, scope: &Scope) {
+        let has_words = turn.state().is_some_and(|state| state.has_unflushed());
+        let due = pace.take_due(platform::now(), has_words);
+        if due.flush {
+            turn.change(TurnState::flush);
+        }
+        // Before anything is awaited: until then no reader gets what was flushed.
+        if due.checkpoint || turn.state().is_some_and(|state| state.log().is_checkpoint_due()) {
+            // When that fails the turn goes on; the next checkpoint has these events too.
+            scope.logged("a checkpoint", self.checkpoint(turn));
+        }
+        if due.ping {
+            turn.ping();
+        }
+    }
+
+    /// Stores the events that storage lacks.
+    fn checkpoint(&self, turn: &LiveTurn) -> Result<()> {
+        while let Some(segment) = turn.state().and_then(|state| state.log().unsaved()) {
+            let last_id = segment.last_id;
+            self.store.checkpoint(turn.id(), segment)?;
+            turn.change(|state| state.mark_saved(last_id));
+        }
+        Ok(())
+    }
+
+    /// Stores the last events and the end, without an await between them. Where that cannot be, storage at least learns that
+    /// the turn runs no more.
+    fn store_end(&self, turn: &LiveTurn, now: Timestamp) -> Result<()> {
+        let stored = self.store_whole_end(turn);
+        let Some(state) = turn.state() else {
+            return Ok(());
+        };
+        if stored.is_err() {
+            self.store.end_turn(&state.record_without_answer(), None)?;
+        }
+        if state.is_failed()
+            && let Some(day) = self.limits.refund(state.record().created_at, now)?
+        {
+            self.store.put_day(day)?;
+        }
+        stored
+    }
+
+    fn store_whole_end(&self, turn: &LiveTurn) -> Result<()> {
+        let mut last = turn.state().and_then(|state| state.log().unsaved());
+        while let Some(segment) = last {
+            let (id, last_id) = (turn.id(), segment.last_id);
+            let is_last = turn.state().is_some_and(|state| state.log().words_end() == last_id);
+            if is_last {
+                last = Some(segment);
+                break;
+            }
+            self.store.checkpoint(id, segment)?;
+            turn.change(|state| state.mark_saved(last_id));
+            last = turn.state().and_then(|state| state.log().unsaved());
+        }
+        let last_id = last.as_ref().map(|segment| segment.last_id);
+        if let Some(state) = turn.state() {
+            self.store.end_turn(state.record(), last)?;
+        }
+        if let Some(last_id) = last_id {
+            turn.change(|state| state.mark_saved(last_id));
+        }
+        Ok(())
+    }
+}
+
+/// The turn's end that an answer's outcome is.
+const fn ending(outcome: Outcome) -> Ending {
+    match outcome {
+        Ok(end) => Ending::Answered(end),
+        Err(failure) => Ending::Failed(failure),
+    }
+}
+
+/// Makes what the model is asked.
+fn prompt(
+    message: &SendMessage,
+    context: &ConversationContext,
+    parts: &[Part],
+    model: &Model,
+) -> ModelRequest {
+    let answer = message.max_output_tokens.unwrap_or(ANSWER_TOKENS);
+    let room = usize::try_from(model.context_window.saturating_sub(answer)).unwrap_or(usize::MAX);
+    let mut request = ModelRequest {
+        system: context.system.clone(),
+        messages: context::prompt(&context.messages, parts, room.min(HISTORY_TOKENS)),
+        temperature: message.temperature,
+        max_output_tokens: message.max_output_tokens,
+        response_format: message.response_format.clone().map(Into::into),
+    };
+    model.fit(&mut request);
+    request
+}
+
+fn unknown_model(name: &str) -> ApiError {
+    ApiError::invalid_field("model", format!("{name} is not a model of this server; ai/models lists them"))
+}

@@ -1,0 +1,352 @@
+//! The user object's SQLite: turns with their outbox, checkpoints, conversation contexts.
+//!
+//! Statements that follow each other without an await are one transaction on this platform, and a response is held back
+//! until what was written before it is durable. Rows written are the largest item of a turn's price, so a turn is one row that
+//! is written when it begins, when it ends, and when its delivery is noted; the newest one carries the user's rate and the
+//! messages of the day. What few turns a user has in two days is scanned where an index would cost a row a turn.
+//!
+//! - [`schema`]: the tables, and how they came to be
+//! - [`values`]: values of columns
+
+mod schema;
+mod values;
+
+use std::cell::RefCell;
+
+use shared::{
+    api::internal::ConversationContext,
+    chat::{
+        admission::KnownKey,
+        context,
+        log::Segment,
+        record::{MAX_ROW_BYTES, TurnRecord},
+    },
+    id::Id,
+    limits::{daily::DailyCount, gcra::Tat},
+    time::Timestamp,
+};
+use worker::{Result, SqlStorage, SqlStorageValue as Value, State};
+
+use self::values::{
+    fingerprint_of, from_json, id_of, integer, json, number, optional, string, text, unsigned,
+};
+
+/// It runs, as far as storage knows.
+const RUNNING: i64 = 0;
+/// It ended, and the outbox looks after it.
+const ENDED: i64 = 1;
+/// The outbox looks after it no more.
+const DONE: i64 = 2;
+/// Its conversation was deleted: nothing is left of it but the day's count.
+const ERASED: i64 = 3;
+
+/// What storage has of a turn.
+pub struct StoredTurnRow {
+    /// The turn.
+    pub record: TurnRecord,
+    /// Its events in pieces: the id of the first, and the frames.
+    pub segments: Vec<(u64, String)>,
+    /// The access token that started it; empty once its delivery is noted.
+    pub token: String,
+    /// The key the client gave it.
+    pub key: Option<String>,
+    /// The fingerprint of the request that made it.
+    pub fingerprint: u64,
+}
+
+/// A turn that begins.
+pub struct NewTurnRow<'a> {
+    /// The turn.
+    pub record: &'a TurnRecord,
+    /// The idempotency key.
+    pub key: Option<&'a str>,
+    /// The fingerprint of the request.
+    pub fingerprint: u64,
+    /// The access token.
+    pub token: &'a str,
+    /// The messages of its day, itself included.
+    pub day: DailyCount,
+    /// The state of the user's rate that includes it.
+    pub rate: Tat,
+}
+
+/// A turn that the origin does not have.
+#[derive(Clone, Copy, Debug)]
+pub struct Undelivered {
+    /// The turn.
+    pub id: Id,
+    /// Its conversation.
+    pub conversation_id: Id,
+}
+
+/// The user object's tables.
+pub struct Store {
+    sql: SqlStorage,
+    /// Deliveries that are not written yet.
+    unwritten: RefCell<Vec<(Id, Timestamp)>>,
+}
+
+impl Store {
+    /// Opens the tables, and brings them to this version's form.
+    ///
+    /// # Errors
+    /// Those of SQLite, and tables of a newer version.
+    pub fn open(state: &State) -> Result<Self> {
+        let sql = state.storage().sql();
+        schema::migrate(&sql)?;
+        Ok(Self { sql, unwritten: RefCell::default() })
+    }
+
+    /// Stores a turn that begins. Its events so far come with the first checkpoint.
+    pub fn begin_turn(&self, turn: &NewTurnRow<'_>) -> Result<()> {
+        self.write_deliveries()?;
+        let record = turn.record;
+        self.run(
+            "INSERT INTO turns (id, conversation_id, state, created_ms, day_ms, day_used, tat_us, idempotency_key, \
+             fingerprint, token, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            vec![
+                text(record.turn_id),
+                text(record.user_message.conversation_id),
+                Value::Integer(RUNNING),
+                Value::Integer(record.created_at.as_millis()),
+                Value::Integer(turn.day.day.as_millis()),
+                number(turn.day.used),
+                Value::Integer(turn.rate.as_micros()),
+                turn.key.map_or(Value::Null, |key| Value::String(key.to_owned())),
+                Value::String(format!("{:016x}", turn.fingerprint)),
+                Value::String(turn.token.to_owned()),
+                json(record)?,
+            ],
+        )
+    }
+
+    /// Returns the state of the user's rate that the last turn began with.
+    pub fn rate(&self) -> Result<Option<Tat>> {
+        Ok(self.number("SELECT MAX(tat_us) FROM turns", vec![])?.map(Tat::from_micros))
+    }
+
+    /// Returns the messages of the newest day that has any, up to this one.
+    pub fn day(&self, last: Timestamp) -> Result<Option<DailyCount>> {
+        let query = "SELECT day_ms, MAX(day_used) FROM turns WHERE day_ms <= ? GROUP BY day_ms ORDER BY day_ms DESC LIMIT 1";
+        let Some(row) = self.rows(query, vec![Value::Integer(last.as_millis())])?.pop() else {
+            return Ok(None);
+        };
+        let mut row = row.into_iter();
+        let day = Timestamp::from_millis(integer(row.next())?);
+        Ok(Some(DailyCount { day, used: unsigned(row.next())? }))
+    }
+
+    /// Stores that a day has no more messages than these.
+    pub fn put_day(&self, day: DailyCount) -> Result<()> {
+        self.run(
+            "UPDATE turns SET day_used = ?1 WHERE day_ms = ?2 AND day_used > ?1",
+            vec![number(day.used), Value::Integer(day.day.as_millis())],
+        )
+    }
+
+    /// Stores events of a turn.
+    pub fn checkpoint(&self, turn: Id, segment: Segment) -> Result<()> {
+        self.run(
+            "INSERT INTO checkpoints (turn_id, first_id, frames) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            vec![text(turn), number(segment.first_id), Value::String(segment.frames)],
+        )
+    }
+
+    /// Stores the end of a turn with its last events: in its row, as far as they fit.
+    pub fn end_turn(&self, record: &TurnRecord, last: Option<Segment>) -> Result<()> {
+        let json = serde_json::to_string(record)?;
+        let (mut tail_first_id, mut tail) = (Value::Null, Value::Null);
+        match last {
+            Some(last) if json.len() + last.frames.len() <= MAX_ROW_BYTES => {
+                tail_first_id = number(last.first_id);
+                tail = Value::String(last.frames);
+            }
+            Some(last) => self.checkpoint(record.turn_id, last)?,
+            None => {}
+        }
+        self.run(
+            "UPDATE turns SET state = ?, record = ?, tail_first_id = ?, tail = ? WHERE id = ? AND state = ?",
+            vec![
+                Value::Integer(ENDED),
+                Value::String(json),
+                tail_first_id,
+                tail,
+                text(record.turn_id),
+                Value::Integer(RUNNING),
+            ],
+        )
+    }
+
+    /// Notes that the origin has the turn since `at`. It is written with the next turn that begins, by the alarm, or before
+    /// turns are read: should this process die before, the turn is delivered again, and the origin knows it.
+    pub fn note_delivery(&self, turn: Id, at: Timestamp) {
+        self.unwritten.borrow_mut().push((turn, at));
+    }
+
+    /// Writes the deliveries that were noted. The tokens of those turns are gone then.
+    pub fn write_deliveries(&self) -> Result<()> {
+        let mut unwritten = self.unwritten.borrow_mut();
+        while let Some((turn, at)) = unwritten.last() {
+            self.run(
+                "UPDATE turns SET state = ?, delivered_ms = ?, token = '' WHERE id = ? AND state = ?",
+                vec![
+                    Value::Integer(DONE),
+                    Value::Integer(at.as_millis()),
+                    text(*turn),
+                    Value::Integer(ENDED),
+                ],
+            )?;
+            unwritten.pop();
+        }
+        Ok(())
+    }
+
+    /// Notes that the outbox looks after the turn no more, though the origin does not have it.
+    pub fn give_up(&self, turn: Id) -> Result<()> {
+        self.run(
+            "UPDATE turns SET state = ?, token = '' WHERE id = ? AND state = ?",
+            vec![Value::Integer(DONE), text(turn), Value::Integer(ENDED)],
+        )
+    }
+
+    /// Returns the turns that ended and that the outbox looks after, oldest first.
+    pub fn undelivered(&self) -> Result<Vec<Undelivered>> {
+        let query = "SELECT id, conversation_id FROM turns WHERE state = ? ORDER BY id";
+        let rows = self.rows(query, vec![Value::Integer(ENDED)])?;
+        let turn = |row: Vec<Value>| {
+            let mut row = row.into_iter();
+            Ok(Undelivered { id: id_of(row.next())?, conversation_id: id_of(row.next())? })
+        };
+        rows.into_iter().map(turn).collect()
+    }
+
+    /// Finds the turn a key names.
+    pub fn find_key(&self, key: &str) -> Result<Option<KnownKey>> {
+        let query = "SELECT id, fingerprint FROM turns WHERE idempotency_key = ?";
+        let Some(row) = self.rows(query, vec![Value::String(key.to_owned())])?.pop() else {
+            return Ok(None);
+        };
+        let mut row = row.into_iter();
+        let turn_id = id_of(row.next())?;
+        let fingerprint = fingerprint_of(row.next())?;
+        Ok(Some(KnownKey { turn_id, fingerprint }))
+    }
+
+    /// Loads all of a turn.
+    pub fn load(&self, turn: Id) -> Result<Option<StoredTurnRow>> {
+        self.write_deliveries()?;
+        let query = "SELECT record, delivered_ms, tail_first_id, tail, token, idempotency_key, fingerprint \
+                     FROM turns WHERE id = ? AND state <> ?";
+        let Some(row) = self.rows(query, vec![text(turn), Value::Integer(ERASED)])?.pop() else {
+            return Ok(None);
+        };
+        let mut row = row.into_iter();
+        let mut record: TurnRecord = from_json(row.next())?;
+        record.persisted = optional(row.next()).is_some();
+        let tail = match (optional(row.next()), row.next()) {
+            (None, _) => None,
+            (first_id, frames) => Some((unsigned(first_id)?, string(frames)?)),
+        };
+        let token = string(row.next())?;
+        let key = optional(row.next()).map(|key| string(Some(key))).transpose()?;
+        let fingerprint = fingerprint_of(row.next())?;
+        let query = "SELECT first_id, frames FROM checkpoints WHERE turn_id = ? ORDER BY first_id";
+        let mut segments = Vec::new();
+        for row in self.rows(query, vec![text(turn)])? {
+            let mut row = row.into_iter();
+            segments.push((unsigned(row.next())?, string(row.next())?));
+        }
+        segments.extend(tail);
+        Ok(Some(StoredTurnRow { record, segments, token, key, fingerprint }))
+    }
+
+    /// Returns the turns storage holds as running.
+    pub fn running(&self) -> Result<Vec<Id>> {
+        let rows = self.rows("SELECT id FROM turns WHERE state = ?", vec![Value::Integer(RUNNING)])?;
+        rows.into_iter().map(|row| id_of(row.into_iter().next())).collect()
+    }
+
+    /// Returns when the oldest turn was taken on that [`Self::purge`] may let go.
+    pub fn oldest_done(&self) -> Result<Option<Timestamp>> {
+        let query = "SELECT MIN(created_ms) FROM turns WHERE state >= ?";
+        Ok(self.number(query, vec![Value::Integer(DONE)])?.map(Timestamp::from_millis))
+    }
+
+    /// Returns the ended turns of a conversation that the origin did not have at `asked`, in order; each by itself, so that one
+    /// which cannot be read hides no other.
+    pub fn turns_missing_at(&self, conversation: Id, asked: Timestamp) -> Result<Vec<Result<TurnRecord>>> {
+        self.write_deliveries()?;
+        let query = "SELECT record FROM turns WHERE conversation_id = ? AND state IN (?, ?) \
+                     AND (delivered_ms IS NULL OR delivered_ms >= ?) ORDER BY id";
+        let bindings = vec![
+            text(conversation),
+            Value::Integer(ENDED),
+            Value::Integer(DONE),
+            Value::Integer(asked.as_millis()),
+        ];
+        Ok(self.rows(query, bindings)?.into_iter().map(|row| from_json(row.into_iter().next())).collect())
+    }
+
+    /// Returns a conversation's context as the origin gave it, and when; none when it is of another version.
+    pub fn context(&self, conversation: Id) -> Result<Option<(Timestamp, ConversationContext)>> {
+        let query = "SELECT fetched_ms, context FROM contexts WHERE conversation_id = ?";
+        let Some(row) = self.rows(query, vec![text(conversation)])?.pop() else {
+            return Ok(None);
+        };
+        let mut row = row.into_iter();
+        let fetched = Timestamp::from_millis(integer(row.next())?);
+        Ok(context::from_row(&string(row.next())?).map(|context| (fetched, context)))
+    }
+
+    /// Stores a conversation's context as the origin gave it. One that is too large for a row is not stored, and the one
+    /// before is forgotten.
+    pub fn put_context(&self, context: &ConversationContext, fetched: Timestamp) -> Result<()> {
+        let Some(row) = context::to_row(context) else {
+            return self.forget_context(context.conversation_id);
+        };
+        self.run(
+            "INSERT OR REPLACE INTO contexts (conversation_id, fetched_ms, context) VALUES (?, ?, ?)",
+            vec![text(context.conversation_id), Value::Integer(fetched.as_millis()), Value::String(row)],
+        )
+    }
+
+    /// Forgets a conversation's context.
+    pub fn forget_context(&self, conversation: Id) -> Result<()> {
+        self.run("DELETE FROM contexts WHERE conversation_id = ?", vec![text(conversation)])
+    }
+
+    /// Erases the delivered turns of a deleted conversation. Their rows stay, as they carry the day's count.
+    pub fn erase_turns(&self, conversation: Id) -> Result<()> {
+        self.write_deliveries()?;
+        let bindings = || vec![text(conversation), Value::Integer(DONE)];
+        let erased = "SELECT id FROM turns WHERE conversation_id = ? AND state = ?";
+        self.run(&format!("DELETE FROM checkpoints WHERE turn_id IN ({erased})"), bindings())?;
+        self.run(
+            "UPDATE turns SET state = 3, record = '', tail_first_id = NULL, tail = NULL, idempotency_key = NULL, token = '' \
+             WHERE conversation_id = ? AND state = ?",
+            bindings(),
+        )
+    }
+
+    /// Forgets what is older than `before` and needed no more: done turns, and contexts.
+    pub fn purge(&self, before: Timestamp) -> Result<()> {
+        let bindings = || vec![Value::Integer(before.as_millis()), Value::Integer(DONE)];
+        let old = "SELECT id FROM turns WHERE created_ms < ? AND state >= ?";
+        self.run(&format!("DELETE FROM checkpoints WHERE turn_id IN ({old})"), bindings())?;
+        self.run("DELETE FROM turns WHERE created_ms < ? AND state >= ?", bindings())?;
+        self.run("DELETE FROM contexts WHERE fetched_ms < ?", vec![Value::Integer(before.as_millis())])
+    }
+
+    fn run(&self, query: &str, bindings: Vec<Value>) -> Result<()> {
+        self.sql.exec(query, bindings).map(|_| ())
+    }
+
+    fn rows(&self, query: &str, bindings: Vec<Value>) -> Result<Vec<Vec<Value>>> {
+        self.sql.exec(query, bindings)?.raw().collect()
+    }
+
+    fn number(&self, query: &str, bindings: Vec<Value>) -> Result<Option<i64>> {
+        let value = self.rows(query, bindings)?.pop().and_then(|row| optional(row.into_iter().next()));
+        value.map(|value| integer(Some(value))).transpose()
+    }
+}

@@ -1,0 +1,207 @@
+//! The contexts that a user object keeps in memory: which are fresh enough, and which make room for others.
+
+use std::collections::HashMap;
+
+use super::{context, record::TurnRecord};
+use crate::{
+    api::{chat::Message, internal::ConversationContext},
+    id::Id,
+    limits::memory,
+    time::{SECOND_MS, Timestamp},
+};
+
+/// For how long a context is used without asking the origin: a change that was made there and not reported here lasts no
+/// longer.
+const FRESH_MS: i64 = 600 * SECOND_MS;
+/// Conversations kept in memory.
+const MAX_CONTEXTS: usize = 8;
+
+/// What the cache has of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// A context that is used as it is.
+    Fresh,
+    /// A context that is used when the origin cannot be reached.
+    Stale,
+    /// Nothing.
+    Absent,
+}
+
+/// A state of the cache, to tell whether something was forgotten since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation(u64);
+
+/// The contexts in memory.
+#[derive(Clone, Debug, Default)]
+pub struct ContextCache {
+    entries: HashMap<Id, Entry>,
+    forgotten: u64,
+    bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    /// When the origin was asked; `None` for an answer that may be of before a change.
+    fetched: Option<Timestamp>,
+    context: ConversationContext,
+    bytes: usize,
+}
+
+impl ContextCache {
+    /// Returns what the cache has of a conversation.
+    pub fn freshness(&self, conversation: Id, now: Timestamp) -> Freshness {
+        match self.entries.get(&conversation) {
+            None => Freshness::Absent,
+            Some(entry) if entry.fetched.is_some_and(|at| now.millis_since(at) < FRESH_MS) => {
+                Freshness::Fresh
+            }
+            Some(_) => Freshness::Stale,
+        }
+    }
+
+    /// Returns a conversation's context.
+    pub fn get(&self, conversation: Id) -> Option<&ConversationContext> {
+        self.entries.get(&conversation).map(|entry| &entry.context)
+    }
+
+    /// Returns the state of the cache, to be handed to [`Self::insert_fetched`].
+    pub const fn generation(&self) -> Generation {
+        Generation(self.forgotten)
+    }
+
+    /// Returns whether nothing was forgotten since: what the origin was asked then is of now.
+    pub const fn is_current(&self, generation: Generation) -> bool {
+        self.forgotten == generation.0
+    }
+
+    /// Inserts a context that the origin was asked for at `fetched`. Where something was forgotten since `generation`, it may be
+    /// of before a change: it is used once and fetched anew.
+    pub fn insert_fetched(
+        &mut self,
+        context: ConversationContext,
+        fetched: Timestamp,
+        generation: Generation,
+        max_bytes: usize,
+    ) {
+        let fetched = self.is_current(generation).then_some(fetched);
+        self.insert(Entry { fetched, bytes: bytes_of(&context), context }, max_bytes);
+    }
+
+    /// Inserts a context that storage had.
+    pub fn insert_stored(&mut self, context: ConversationContext, fetched: Timestamp, max_bytes: usize) {
+        self.insert(Entry { fetched: Some(fetched), bytes: bytes_of(&context), context }, max_bytes);
+    }
+
+    /// Inserts an entry, and lets the oldest others go that are too many or too large. The new one stays, however large: it is
+    /// about to be used.
+    fn insert(&mut self, entry: Entry, max_bytes: usize) {
+        let id = entry.context.conversation_id;
+        self.entries.insert(id, entry);
+        let others = self.entries.iter().filter(|(other, _)| **other != id);
+        let mut others: Vec<_> = others.map(|(id, entry)| (entry.fetched, *id, entry.bytes)).collect();
+        others.sort_unstable_by(|one, other| other.cmp(one));
+        let sizes = others.iter().map(|(_, _, bytes)| *bytes);
+        let kept = memory::kept(sizes, MAX_CONTEXTS - 1, max_bytes);
+        for (_, id, _) in others.iter().skip(kept) {
+            self.entries.remove(id);
+        }
+        self.count();
+    }
+
+    /// Appends an ended turn to the context of its conversation, if that is here.
+    pub fn append(&mut self, record: &TurnRecord) {
+        if let Some(entry) = self.entries.get_mut(&record.user_message.conversation_id) {
+            let (user, assistant) = (record.user_message.clone(), record.assistant_message.clone());
+            context::merge(&mut entry.context, user, assistant);
+            entry.bytes = bytes_of(&entry.context);
+            self.count();
+        }
+    }
+
+    /// Forgets a conversation's context.
+    pub fn forget(&mut self, conversation: Id) {
+        self.forgotten += 1;
+        self.entries.remove(&conversation);
+        self.count();
+    }
+
+    /// Returns the bytes of memory that the contexts take.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn count(&mut self) {
+        self.bytes = self.entries.values().map(|entry| entry.bytes).sum();
+    }
+}
+
+fn bytes_of(context: &ConversationContext) -> usize {
+    let message_bytes = |message: &Message| message.content_bytes() + message.content.len();
+    context.messages.iter().map(message_bytes).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
+    const MAX_BYTES: usize = 1_000_000;
+
+    fn id(n: u8) -> Id {
+        Id::new(NOW, [n; 10])
+    }
+
+    fn context(n: u8) -> ConversationContext {
+        ConversationContext {
+            conversation_id: id(n),
+            model: None,
+            system: None,
+            last_seq: 0,
+            messages: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn context_is_fresh_for_ten_minutes_and_usable_after() {
+        let mut cache = ContextCache::default();
+        assert_eq!(cache.freshness(id(1), NOW), Freshness::Absent);
+        cache.insert_fetched(context(1), NOW, cache.generation(), MAX_BYTES);
+        assert_eq!(cache.freshness(id(1), NOW.plus_millis(FRESH_MS - 1)), Freshness::Fresh);
+        assert_eq!(cache.freshness(id(1), NOW.plus_millis(FRESH_MS)), Freshness::Stale);
+        assert!(cache.get(id(1)).is_some());
+    }
+
+    #[test]
+    fn answer_that_was_overtaken_by_a_change_is_used_once() {
+        let mut cache = ContextCache::default();
+        let asked = cache.generation();
+        cache.forget(id(1));
+        assert!(!cache.is_current(asked));
+        cache.insert_fetched(context(1), NOW, asked, MAX_BYTES);
+        assert_eq!(cache.freshness(id(1), NOW), Freshness::Stale);
+    }
+
+    #[test]
+    fn oldest_contexts_make_room() {
+        let mut cache = ContextCache::default();
+        for n in 0..20 {
+            cache.insert_stored(context(n), NOW.plus_millis(n.into()), MAX_BYTES);
+        }
+        let kept: Vec<_> = (0..20).filter(|n| cache.get(id(*n)).is_some()).collect();
+        assert_eq!(kept, (12..20).collect::<Vec<_>>());
+        // An older one that is asked for pushes out the oldest of the others, not itself.
+        cache.insert_stored(context(0), NOW, MAX_BYTES);
+        assert!(cache.get(id(0)).is_some() && cache.get(id(12)).is_none());
+    }
+
+    #[test]
+    fn bytes_are_those_of_what_is_kept() {
+        let mut cache = ContextCache::default();
+        cache.insert_stored(context(1), NOW, 0);
+        cache.insert_stored(context(2), NOW, 0);
+        // Without room for bytes, empty contexts still fit.
+        assert_eq!((cache.entries.len(), cache.bytes()), (2, 0));
+        cache.forget(id(1));
+        assert_eq!(cache.entries.len(), 1);
+    }
+}

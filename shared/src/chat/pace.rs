@@ -1,0 +1,150 @@
+//! When a running turn shows its words, stores its events and keeps its readers' connections open.
+//!
+//! A model says a few letters at a time, and each event costs a write, a wake-up of the phone's radio and a drawing: the first
+//! words go out at once, then at most one event in a flush interval, with all words since.
+
+use crate::time::{SECOND_MS, Timestamp};
+
+/// How often events are stored, in milliseconds.
+const CHECKPOINT_MS: i64 = SECOND_MS;
+
+/// The rhythm of a running turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    flush_ms: i64,
+    ping_ms: i64,
+    flushed_at: Option<Timestamp>,
+    written_at: Timestamp,
+    stored_at: Timestamp,
+}
+
+/// What a turn is to do now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Make an event of the words that have none.
+    pub flush: bool,
+    /// Store the events that storage lacks.
+    pub checkpoint: bool,
+    /// Send a comment to the readers: words that nobody sees, such as a model's thoughts, keep no connection open.
+    pub ping: bool,
+}
+
+impl Pace {
+    /// Starts with a turn that begins now. `flush_ms` is the least time between two events with words (0: none), `ping_ms` the
+    /// most time without a byte for the readers.
+    pub const fn new(now: Timestamp, flush_ms: i64, ping_ms: i64) -> Self {
+        Self { flush_ms, ping_ms, flushed_at: None, written_at: now, stored_at: now }
+    }
+
+    /// Returns what is due, and takes it as done.
+    pub fn take_due(&mut self, now: Timestamp, has_words: bool) -> Due {
+        let flush = has_words && self.flush_at(now) <= now;
+        if flush {
+            (self.flushed_at, self.written_at) = (Some(now), now);
+        }
+        let ping = now.millis_since(self.written_at) >= self.ping_ms;
+        if ping {
+            self.written_at = now;
+        }
+        let checkpoint = now.millis_since(self.stored_at) >= CHECKPOINT_MS;
+        if checkpoint {
+            self.stored_at = now;
+        }
+        Due { flush, checkpoint, ping }
+    }
+
+    /// Returns for how many milliseconds there is nothing to do, at least 1.
+    pub fn wait_ms(&self, now: Timestamp, has_words: bool) -> u64 {
+        let flush = has_words.then(|| self.flush_at(now).millis_since(now));
+        let ping = self.ping_ms - now.millis_since(self.written_at);
+        let checkpoint = CHECKPOINT_MS - now.millis_since(self.stored_at);
+        let wait_ms = flush.unwrap_or(i64::MAX).min(ping).min(checkpoint);
+        u64::try_from(wait_ms.max(1)).unwrap_or(1)
+    }
+
+    /// When words that are there now may be an event. A clock that was set back lets them wait no longer than an interval.
+    fn flush_at(&self, now: Timestamp) -> Timestamp {
+        self.flushed_at.map_or(now, |at| at.min(now).plus_millis(self.flush_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BEGAN: Timestamp = Timestamp::from_millis(1_795_253_400_000);
+
+    const fn after(millis: i64) -> Timestamp {
+        BEGAN.plus_millis(millis)
+    }
+
+    #[test]
+    fn first_words_go_out_at_once_and_the_next_after_the_interval() {
+        let mut pace = Pace::new(BEGAN, 33, 8_000);
+        assert!(!pace.take_due(after(5), false).flush);
+        assert!(pace.take_due(after(10), true).flush);
+        assert!(!pace.take_due(after(11), true).flush);
+        assert_eq!(pace.wait_ms(after(11), true), 32);
+        assert!(!pace.take_due(after(42), true).flush);
+        assert!(pace.take_due(after(43), true).flush);
+        assert_eq!(pace.wait_ms(after(43), false), 957);
+    }
+
+    #[test]
+    fn no_interval_lets_every_word_go_at_once() {
+        let mut pace = Pace::new(BEGAN, 0, 8_000);
+        assert!(pace.take_due(after(1), true).flush);
+        assert!(pace.take_due(after(1), true).flush);
+    }
+
+    #[test]
+    fn silence_is_pinged_and_words_put_the_ping_off() {
+        let mut pace = Pace::new(BEGAN, 33, 8_000);
+        assert!(!pace.take_due(after(7_999), false).ping);
+        assert_eq!(pace.take_due(after(8_000), true), Due { flush: true, checkpoint: false, ping: false });
+        assert!(!pace.take_due(after(15_999), false).ping);
+        assert!(pace.take_due(after(16_000), false).ping);
+        assert!(!pace.take_due(after(16_001), false).ping);
+    }
+
+    #[test]
+    fn clock_that_was_set_back_holds_no_words() {
+        let mut pace = Pace::new(after(10_000), 33, 8_000);
+        assert!(pace.take_due(after(10_000), true).flush);
+        assert!(pace.wait_ms(after(0), true) <= 33);
+    }
+
+    proptest! {
+        #[test]
+        fn events_are_an_interval_apart_and_no_word_waits_longer(
+            times in prop::collection::vec(0i64..200, 1..40), flush_ms in 1i64..100,
+        ) {
+            let mut pace = Pace::new(BEGAN, flush_ms, 8_000);
+            let (mut now, mut last) = (0, None);
+            for step in times {
+                // What wakes up in time flushes in time.
+                now += step.min(i64::try_from(pace.wait_ms(after(now), true)).unwrap());
+                if pace.take_due(after(now), true).flush {
+                    if let Some(last) = last {
+                        prop_assert!(now - last >= flush_ms);
+                    }
+                    last = Some(now);
+                }
+                prop_assert!(last.is_some_and(|last| now - last <= flush_ms), "the first go at once");
+            }
+        }
+
+        #[test]
+        fn what_waits_as_long_as_it_is_told_finds_something_due(
+            before in 0i64..20_000, flush_ms in 0i64..100, has_words: bool,
+        ) {
+            let mut pace = Pace::new(BEGAN, flush_ms, 8_000);
+            pace.take_due(after(before), has_words);
+            let wait_ms = i64::try_from(pace.wait_ms(after(before), has_words)).unwrap();
+            let due = pace.take_due(after(before + wait_ms), has_words);
+            prop_assert!(due != Due::default());
+        }
+    }
+}

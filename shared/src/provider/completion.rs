@@ -1,0 +1,176 @@
+//! One answer of a model, from its first byte to its outcome: decoding, timeouts, and what the end of its bytes means. It knows
+//! no turn, and does no I/O: whoever calls the provider hands it bytes and the time.
+
+use super::{
+    ModelEvent, ProviderFailure, ProviderTimeouts, StreamEnd,
+    gemini::{StreamDecoder, decode_response},
+};
+use crate::{chat::record::MAX_ANSWER_BYTES, time::Timestamp};
+
+/// Bytes of a whole answer at most, when it is not streamed: what the longest text takes, and room around it.
+pub const MAX_RESPONSE_BYTES: usize = 2 * MAX_ANSWER_BYTES;
+
+/// How an answer ended.
+pub type Outcome = Result<StreamEnd, ProviderFailure>;
+
+/// An answer that is waited for.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    decoder: StreamDecoder,
+    timeouts: ProviderTimeouts,
+}
+
+impl Completion {
+    /// Starts with a call that goes out now, and whose answer comes in pieces when it is `streamed`.
+    pub fn new(now: Timestamp, streamed: bool) -> Self {
+        Self { decoder: StreamDecoder::default(), timeouts: ProviderTimeouts::new(now, streamed) }
+    }
+
+    /// Takes bytes of a streamed answer, and appends what they say to `out`. Returns the outcome when they end it.
+    pub fn push(&mut self, bytes: &[u8], now: Timestamp, out: &mut Vec<ModelEvent>) -> Option<Outcome> {
+        let before = out.len();
+        let decoded = self.decoder.push(bytes, out);
+        self.timeouts.record_bytes(now);
+        if out.iter().skip(before).any(|event| matches!(event, ModelEvent::TextDelta(_))) {
+            self.timeouts.record_words();
+        }
+        if let Some(finished) = self.decoder.finished() {
+            self.timeouts.record_finish(now, finished.counted);
+        }
+        decoded.err().map(Err)
+    }
+
+    /// Takes the end of a streamed answer's bytes, and appends what only the end completes to `out`. `is_broken` tells that the
+    /// connection broke rather than closed.
+    ///
+    /// # Errors
+    /// [`ProviderFailure::Disconnected`] when it broke before the model said why it stopped, and what the decoder finds.
+    pub fn close(&mut self, is_broken: bool, out: &mut Vec<ModelEvent>) -> Outcome {
+        match self.decoder.finish(out)? {
+            StreamEnd::Incomplete if is_broken => Err(ProviderFailure::Disconnected),
+            end => Ok(end),
+        }
+    }
+
+    /// Takes the body of an answer that came in one piece.
+    ///
+    /// # Errors
+    /// As [`decode_response`].
+    pub fn whole(body: &[u8], out: &mut Vec<ModelEvent>) -> Outcome {
+        let (events, end) = decode_response(body, MAX_RESPONSE_BYTES)?;
+        out.extend(events);
+        Ok(end)
+    }
+
+    /// Looks at the time. Returns the outcome of an answer that takes too long, or that is whole though its connection is open.
+    pub fn check(&mut self, now: Timestamp, out: &mut Vec<ModelEvent>) -> Option<Outcome> {
+        if self.timeouts.is_over(now) {
+            return Some(self.close(false, out));
+        }
+        self.timeouts.check(now).err().map(Err)
+    }
+
+    /// Returns for how many milliseconds to wait until the next [`Self::check`], `most_ms` at most.
+    pub fn next_check_ms(&self, now: Timestamp, most_ms: u64) -> u64 {
+        self.timeouts.next_check_ms(now, most_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::{
+        provider::{FinishReason, Usage, gemini},
+        time::SECOND_MS,
+    };
+
+    const BEGAN: Timestamp = Timestamp::from_millis(1_795_253_400_000);
+    const IDENTITY: gemini::Identity<'_> = gemini::Identity { model_version: "m", response_id: "r" };
+
+    const fn after(seconds: i64) -> Timestamp {
+        BEGAN.plus_millis(seconds * SECOND_MS)
+    }
+
+    fn chunk(events: &[ModelEvent]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        gemini::encode_chunk(&mut bytes, IDENTITY, events);
+        bytes
+    }
+
+    fn words() -> Vec<u8> {
+        chunk(&[ModelEvent::TextDelta("Hi".to_owned())])
+    }
+
+    fn finish() -> Vec<u8> {
+        chunk(&[ModelEvent::Usage(Usage::default()), ModelEvent::Finish(FinishReason::Stop)])
+    }
+
+    fn heard(pieces: &[Vec<u8>]) -> (Completion, Vec<ModelEvent>) {
+        let (mut completion, mut out) = (Completion::new(BEGAN, true), Vec::new());
+        for piece in pieces {
+            assert_eq!(completion.push(piece, after(1), &mut out), None);
+        }
+        (completion, out)
+    }
+
+    #[rstest]
+    #[case::finished(&[words(), finish()], false, Ok(StreamEnd::Completed(FinishReason::Stop)))]
+    #[case::finished_and_broken(&[words(), finish()], true, Ok(StreamEnd::Completed(FinishReason::Stop)))]
+    #[case::closed_early(&[words()], false, Ok(StreamEnd::Incomplete))]
+    #[case::broken_early(&[words()], true, Err(ProviderFailure::Disconnected))]
+    #[case::broken_at_once(&[], true, Err(ProviderFailure::Disconnected))]
+    fn end_of_bytes_is_what_was_said_before(
+        #[case] pieces: &[Vec<u8>],
+        #[case] is_broken: bool,
+        #[case] outcome: Outcome,
+    ) {
+        let (mut completion, mut out) = heard(pieces);
+        assert_eq!(completion.close(is_broken, &mut out), outcome);
+    }
+
+    #[test]
+    fn finished_answer_ends_though_its_connection_stays_open() {
+        let (mut completion, mut out) = heard(&[words(), finish()]);
+        assert!(completion.next_check_ms(after(2), 1_000) <= 1_000);
+        assert_eq!(completion.check(after(1), &mut out), None);
+        let end = Ok(StreamEnd::Completed(FinishReason::Stop));
+        assert_eq!(completion.check(after(3), &mut out), Some(end));
+    }
+
+    #[test]
+    fn words_after_the_finish_put_the_end_off() {
+        let (mut completion, mut out) = heard(&[finish(), words()]);
+        // The reason was given already: silence ends it after the same grace, counted from the newest words.
+        assert_eq!(completion.check(after(2), &mut out), None);
+        assert!(completion.check(after(9), &mut out).is_some());
+    }
+
+    #[test]
+    fn silent_answer_times_out() {
+        let (mut completion, mut out) = heard(&[words()]);
+        assert_eq!(completion.check(after(61), &mut out), None);
+        assert_eq!(completion.check(after(62), &mut out), Some(Err(ProviderFailure::Timeout)));
+    }
+
+    #[test]
+    fn page_of_html_ends_it_at_once() {
+        let (mut completion, mut out) = (Completion::new(BEGAN, true), Vec::new());
+        let ended = completion.push(b"<html>", after(1), &mut out);
+        assert_eq!(ended, Some(Err(ProviderFailure::Malformed)));
+    }
+
+    #[test]
+    fn whole_answer_is_bounded() {
+        let mut out = Vec::new();
+        let body = vec![b' '; MAX_RESPONSE_BYTES + 1];
+        assert_eq!(Completion::whole(&body, &mut out), Err(ProviderFailure::TooLarge));
+        let body = gemini::encode_response(
+            IDENTITY,
+            &[ModelEvent::TextDelta("Hi".to_owned()), ModelEvent::Finish(FinishReason::Stop)],
+        );
+        assert_eq!(Completion::whole(&body, &mut out), Ok(StreamEnd::Completed(FinishReason::Stop)));
+        assert!(out.contains(&ModelEvent::TextDelta("Hi".to_owned())));
+    }
+}
