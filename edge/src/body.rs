@@ -3,15 +3,15 @@
 
 use std::{cell::RefCell, ops::Deref};
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use shared::{
     api::ApiError,
     http::body::{
-        BODY_SILENCE_MS, BODY_TIMEOUT_MS, ByteBudget, HELD_BODIES_BYTES, check_content_coding, cut_off,
-        too_large, too_slow,
+        BODY_SILENCE_MS, BODY_TIMEOUT_MS, ByteBudget, HELD_BODIES_BYTES, MAX_DRAINED_BYTES,
+        check_content_coding, cut_off, too_large, too_slow,
     },
 };
-use worker::Request;
+use worker::{Request, Result as WorkerResult};
 
 use crate::platform;
 
@@ -109,9 +109,34 @@ async fn read_pieces(request: &mut Request, mut body: Body, max_bytes: usize) ->
         let piece = platform::within(BODY_SILENCE_MS, pieces.next()).await.ok_or_else(too_slow)?;
         let Some(piece) = piece.transpose().map_err(|_| cut_off())? else { return Ok(body) };
         if body.bytes.len() + piece.len() > max_bytes {
+            drop(body);
+            drain_pieces(pieces).await;
             return Err(too_large(max_bytes));
         }
         body.held.grow(piece.len())?;
         body.bytes.extend_from_slice(&piece);
     }
+}
+
+/// Reads and drops what is left of a body that nobody reads, a bounded number of bytes of it: whoever is refused while it still
+/// sends gets its answer.
+pub async fn drain(request: &mut Request) {
+    if is_present(request)
+        && !request.inner().body_used()
+        && let Ok(pieces) = request.stream()
+    {
+        drain_pieces(pieces).await;
+    }
+}
+
+async fn drain_pieces(mut pieces: impl Stream<Item = WorkerResult<Vec<u8>>> + Unpin) {
+    let rest = async {
+        let mut left = MAX_DRAINED_BYTES;
+        while let Some(Ok(piece)) = pieces.next().await {
+            left = left.checked_sub(piece.len())?;
+        }
+        Some(())
+    };
+    // Whatever comes of it, the answer goes out.
+    let _ = platform::within(BODY_SILENCE_MS, rest).await;
 }

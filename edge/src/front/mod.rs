@@ -22,6 +22,7 @@ use shared::{
 use worker::{Env, Headers, Request, Response, ResponseBuilder, Result, Url};
 
 use crate::{
+    body,
     config::Config,
     log::Scope,
     origin::OriginClient,
@@ -41,7 +42,7 @@ struct Front {
 }
 
 /// Answers a request.
-pub async fn handle(request: Request, env: Env) -> Result<Response> {
+pub async fn handle(mut request: Request, env: Env) -> Result<Response> {
     let named = request.headers().get(X_REQUEST_ID)?;
     let request_id = match request_id::accept(named.as_deref()) {
         Some(id) => id.to_owned(),
@@ -76,14 +77,17 @@ pub async fn handle(request: Request, env: Env) -> Result<Response> {
         scope: Scope::new(&request_id),
         client_ip,
     };
-    let served = front.serve(request, &method).await;
+    let served = front.serve(&mut request, &method).await;
+    if served.is_err() {
+        body::drain(&mut request).await;
+    }
     let response = reply::answer(served, &front.scope)?;
     let response = if method == "HEAD" { reply::head_of(&response) } else { response };
     finish(response, &request_id, &config.cors.response_headers(origin.as_deref()))
 }
 
 impl Front {
-    async fn serve(&self, mut request: Request, method: &str) -> Result<Response, Error> {
+    async fn serve(&self, request: &mut Request, method: &str) -> Result<Response, Error> {
         limit::check(self).await?;
         // Normalised as `fetch` would: what is routed and signed is what the origin sees.
         let url = request.url().map_err(|_| {
@@ -93,18 +97,18 @@ impl Front {
         match routes::front(method, &path) {
             Route::User(UserRoute::Reset) if !self.config.fault_injection => Err(ErrorCode::NotFound.into()),
             Route::User(route) => {
-                let verified = token::verified(self, &request).await?;
-                self.serve_user(route, &request, &url, method, &verified).await
+                let verified = token::verified(self, request).await?;
+                self.serve_user(route, request, &url, method, &verified).await
             }
             Route::Origin { changes } => {
                 let claims = if request.headers().has("Authorization")? && !routes::is_public(&path) {
-                    Some(token::verified(self, &request).await?)
+                    Some(token::verified(self, request).await?)
                 } else {
                     None
                 };
                 let max_bytes = max_bytes(&path, claims.is_some());
                 let method = routes::method_for_origin(method);
-                let response = proxy::to_origin(self, &mut request, &url, method, max_bytes).await?;
+                let response = proxy::to_origin(self, request, &url, method, max_bytes).await?;
                 if let (Some(route), Some(claims)) = (changes, claims)
                     && (200..300).contains(&response.status_code())
                 {

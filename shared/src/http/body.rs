@@ -12,6 +12,9 @@ pub const MAX_STRANGER_BODY_BYTES: usize = 16 * 1024;
 pub const BODY_SILENCE_MS: u64 = 10_000;
 /// A body that takes longer than this at the edge is given up, in milliseconds: 1 MiB at 18 KB/s, a phone's slowest network.
 pub const BODY_TIMEOUT_MS: u64 = 60_000;
+/// Bytes of a body that is refused that are read and dropped all the same: a client that still sends while its connection is
+/// closed may see that, and not the answer (RFC 9112, section 9.6).
+pub const MAX_DRAINED_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of bodies that one isolate of the Worker holds at once.
 pub const HELD_BODIES_BYTES: usize = 32 * 1024 * 1024;
 

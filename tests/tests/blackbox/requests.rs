@@ -131,6 +131,19 @@ async fn a_body_that_is_too_large_is_refused_however_it_is_framed() {
     assert_eq!(world.provider.calls(), 0);
 }
 
+/// A client that is refused for another reason than its body gets that answer as well, while it still sends.
+#[tokio::test]
+async fn large_body_of_a_stranger_is_answered_401() {
+    let world = World::start().await;
+    let (phone, conversation) = somebody(&world).await;
+    let large = Bytes::from(format!("{{\"content\":\"{}\"}}", "x".repeat(MAX_BODY_BYTES)));
+    for _ in 0..8 {
+        let path = messages_path(conversation);
+        let refused = phone.client.anonymous().post(&path).json_bytes(large.clone()).send().await;
+        refused.problem(ErrorCode::TokenMissing);
+    }
+}
+
 #[tokio::test]
 async fn a_body_just_below_the_limit_is_read() {
     let world = World::start().await;
