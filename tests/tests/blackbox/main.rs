@@ -8,6 +8,7 @@
 //! - `concurrency`: two messages at once
 //! - `chaos`: parts die at every kind of moment
 //! - `outages`: parts die in the middle and come back
+//! - `kill_drills`: workerd dies at each step of a turn
 //! - `store_chaos`: databases of their own die, hang and come back, on the production stores
 //! - `provider_failures`: every way a provider fails
 //! - `identity`: tokens, and what is not yours
@@ -31,6 +32,8 @@ mod idempotency;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod kill_drills;
+#[cfg(test)]
 mod knowledge;
 #[cfg(test)]
 mod limits;
@@ -38,6 +41,7 @@ mod limits;
 mod main_job;
 #[cfg(test)]
 mod model_endings;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod provider_failures;
