@@ -4,8 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use shared::{
     api::{
-        chat::{FinishReason, Message, Part, Role, TurnStatus},
-        internal::TurnDelivery,
+        chat::{FinishReason, Message, Part, Role, TurnKind, TurnStatus},
+        internal::{TurnDelivery, TurnMessages},
         usage::Usage,
     },
     id::Id,
@@ -19,7 +19,19 @@ pub fn fresh_id() -> Id {
     Id::new(now(), [0, 0, a, b, c, d, e, f, g, h])
 }
 
+/// The id of the message at this place of a conversation, from 1 on, among those that are delivered here.
+pub fn message_id(conversation: Id, seq: u64) -> Id {
+    let mut bytes = *conversation.as_bytes();
+    for (byte, of_seq) in bytes.iter_mut().rev().zip(seq.to_le_bytes()).take(6) {
+        *byte ^= of_seq;
+    }
+    Id::from_bytes(bytes)
+}
+
 /// A turn of this user that went well just now: its two messages follow the one at `last_seq`.
+///
+/// # Panics
+/// Never: a turn of two messages is one.
 pub fn delivery(
     phone: &Phone,
     conversation: Id,
@@ -28,11 +40,15 @@ pub fn delivery(
     usage: Usage,
 ) -> TurnDelivery {
     let (turn_id, at) = (fresh_id(), now());
+    let parent_id = (last_seq > 0).then(|| message_id(conversation, last_seq));
+    let (question_id, answer_id) =
+        (message_id(conversation, last_seq + 1), message_id(conversation, last_seq + 2));
     let user_message = Message {
-        id: fresh_id(),
+        id: question_id,
         conversation_id: conversation,
         turn_id,
-        parent_id: None,
+        parent_id,
+        siblings: vec![question_id],
         seq: last_seq + 1,
         role: Role::User,
         content: question.to_owned(),
@@ -46,8 +62,9 @@ pub fn delivery(
         updated_at: at,
     };
     let assistant_message = Message {
-        id: fresh_id(),
+        id: answer_id,
         parent_id: Some(user_message.id),
+        siblings: vec![answer_id],
         seq: last_seq + 2,
         role: Role::Assistant,
         content: answer.to_owned(),
@@ -61,11 +78,13 @@ pub fn delivery(
         turn_id,
         user_id: phone.tokens.user.id,
         conversation_id: conversation,
+        kind: TurnKind::Reply,
         status: TurnStatus::Completed,
         model: "fast".to_owned(),
         error: None,
-        user_message,
-        assistant_message,
+        head_before: parent_id,
+        head_id: answer_id,
+        messages: TurnMessages::new(vec![user_message, assistant_message]).expect("two messages"),
         usage,
         last_event_id: 5,
         created_at: at,

@@ -113,7 +113,8 @@ impl Contexts {
     ) -> Result<ConversationContext> {
         for record in self.store.turns_missing_at(context.conversation_id, asked)? {
             if let Some(record) = scope.logged("reading a turn of a conversation", record) {
-                context::merge(&mut context, record.user_message, record.assistant_message);
+                // A turn of another branch than the one that is shown is no part of it.
+                context::merge(&mut context, &record);
             }
         }
         Ok(context)

@@ -122,9 +122,9 @@ impl LiveTurns {
 /// Makes a turn in memory of what storage has of it.
 pub fn restore(row: StoredTurnRow) -> Rc<LiveTurn> {
     let segments = row.segments.iter().map(|(first_id, frames)| (*first_id, frames.as_str()));
-    let is_end_stored = row.record.assistant_message.status.is_terminal();
+    let is_end_stored = row.record.messages.answer().status.is_terminal();
     let origin = TurnOrigin {
-        conversation_id: row.record.user_message.conversation_id,
+        conversation_id: row.record.conversation_id,
         key: row.key,
         fingerprint: row.fingerprint,
         token: row.token,

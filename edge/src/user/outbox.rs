@@ -223,7 +223,7 @@ impl Outbox {
     fn delivered(&self, turn: &LiveTurn, receipt: DeliveryReceipt) {
         self.pending.borrow_mut().remove(&turn.id());
         self.store.note_delivery(turn.id(), platform::now());
-        let expected = turn.state().map_or(0, |state| state.record().assistant_message.seq);
+        let expected = turn.state().map_or(0, |state| state.record().messages.answer().seq);
         // Where the origin counts further than we do, or has no such conversation any more, what is cached is wrong.
         if !receipt.conversation_exists || receipt.last_seq > expected {
             self.outdated.borrow_mut().push(turn.conversation_id());

@@ -5,14 +5,14 @@ use std::rc::Rc;
 use shared::{
     api::{
         ApiError, ErrorCode,
-        chat::{Part, SendMessage},
+        chat::{Part, Role, SendMessage, TurnKind},
         internal::ConversationContext,
     },
     chat::{
         admission::{self, Admission, Arrival},
         context, delivery,
         pace::Pace,
-        turn::{Ending, TurnSpec, TurnState},
+        turn::{Ending, Input, TurnSpec, TurnState},
     },
     id::Id,
     limits::memory,
@@ -229,10 +229,10 @@ impl Runner {
             let name = name.unwrap_or(&self.config.default_model);
             let model = registry::resolve(name).ok_or_else(|| unknown_model(name))?;
             let prompt = prompt(&request.message, context, &parts, model);
-            let parent_id = context.messages.last().map(|message| message.id);
-            Ok::<_, ApiError>((model, name.to_owned(), prompt, context.last_seq, parent_id))
+            let before = (context.head.message_id, context.children.clone(), context.last_seq);
+            Ok::<_, ApiError>((model, name.to_owned(), prompt, before))
         });
-        let (model, name, prompt, last_seq, parent_id) = prepared.ok_or(ErrorCode::NotFound)??;
+        let (model, name, prompt, (head, siblings, last_seq)) = prepared.ok_or(ErrorCode::NotFound)??;
 
         let call = CompletionStream::begin(&self.config, model, &prompt, request.is_streamed);
         let call = call.map_err(|error| {
@@ -244,11 +244,18 @@ impl Runner {
             turn_id: turn.id(),
             user_id: request.identity.user_id,
             conversation_id: conversation,
-            user_message_id: platform::new_id(request.now),
-            assistant_message_id: platform::new_id(request.now),
+            kind: TurnKind::Reply,
+            head_before: head,
+            parent_id: head,
+            siblings,
             last_seq,
-            parent_id,
-            parts,
+            input: vec![Input {
+                id: platform::new_id(request.now),
+                role: Role::User,
+                parts,
+                tool_calls: Vec::new(),
+            }],
+            answer_id: platform::new_id(request.now),
             model: name,
             created_at: request.identity.verified_at,
         });

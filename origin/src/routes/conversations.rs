@@ -7,7 +7,7 @@ use garde::Validate;
 use serde::Deserialize;
 use shared::{
     api::{
-        ErrorCode,
+        ApiError, ErrorCode,
         chat::{Conversation, CreateConversation, UpdateConversation},
         page::{Page, PageQuery},
     },
@@ -25,7 +25,7 @@ use crate::{
     http::{Encoded, Failure, IdempotencyKey, Json, OptionalJson, PathId, Query, cursor},
     store::{
         Chats,
-        chats::{ActivityPosition, ConversationsPage},
+        chats::{ActivityPosition, ConversationsPage, Updated},
     },
 };
 
@@ -86,6 +86,7 @@ fn new_conversation(id: Id, request: CreateConversation, now: Timestamp) -> Conv
         system: request.system,
         pinned: false,
         archived: false,
+        head_id: None,
         message_count: 0,
         last_message_preview: None,
         last_message_at: None,
@@ -182,7 +183,8 @@ pub(super) async fn show(
 
 /// Change a conversation
 ///
-/// Only what is named changes; `null` clears. The order of the list stays.
+/// Only what is named changes; `null` clears. The order of the list stays. `head_id` chooses which branch is shown: the one that
+/// ends with this message, and the next message goes on from there. Until then the newest turn makes the head.
 #[utoipa::path(
     patch,
     path = "/api/v1/chat/conversations/{id}",
@@ -193,6 +195,10 @@ pub(super) async fn show(
     request_body(content = UpdateConversation, example = json!({"title": "Rust", "pinned": true})),
     responses(
         (status = 200, description = "The conversation", body = Conversation),
+        (
+            status = 422,
+            description = "`validation_failed`: a field breaks its rule, or `head_id` is no message of the conversation",
+        ),
     ),
 )]
 pub(super) async fn update(
@@ -204,8 +210,13 @@ pub(super) async fn update(
     let (user_id, now) = (current.user.id, app.clock.now());
     let update =
         |chats: Arc<dyn Chats>| async move { chats.update_conversation(user_id, id, request, now).await };
-    let changed = changing(&app, user_id, update).await?;
-    changed.map(Reply).ok_or_else(|| ErrorCode::NotFound.into())
+    match changing(&app, user_id, update).await? {
+        Updated::Now(conversation) => Ok(Reply(*conversation)),
+        Updated::Absent => Err(ErrorCode::NotFound.into()),
+        Updated::UnknownHead => {
+            Err(ApiError::invalid_field("head_id", "is no message of this conversation").into())
+        }
+    }
 }
 
 /// Delete a conversation

@@ -10,11 +10,11 @@ use axum::{
 use shared::{
     api::{
         ApiError, ErrorCode,
-        chat::{Role, TurnStatus},
+        chat::TurnStatus,
         internal::{ConversationContext, DeliveryReceipt, MAX_DELIVERY_AGE_MS, StoredTurn, TurnDelivery},
     },
     auth::claims::LEEWAY_S,
-    time::{SECOND_MS, Timestamp},
+    time::SECOND_MS,
 };
 
 use super::list_cache::changing;
@@ -105,32 +105,9 @@ impl FromRequest<App> for Delivery {
             return Err(ErrorCode::UnsupportedMediaType.into());
         }
         let body = read(request.into_body(), MAX_INTERNAL_BODY_BYTES).await?;
-        let delivery = serde_json::from_slice(&body)
+        let delivery: TurnDelivery = serde_json::from_slice(&body)
             .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("Not a delivery: {error}")))?;
-        check(&delivery)?;
+        delivery.check()?;
         Ok(Self(delivery))
     }
-}
-
-/// A delivery belongs together: both messages are of its turn and conversation, and it has ended.
-fn check(delivery: &TurnDelivery) -> Result<(), ApiError> {
-    let wrong = |field, message: &'static str| Err(ApiError::invalid_field(field, message));
-    for (field, message, role) in [
-        ("user_message", &delivery.user_message, Role::User),
-        ("assistant_message", &delivery.assistant_message, Role::Assistant),
-    ] {
-        if message.turn_id != delivery.turn_id || message.conversation_id != delivery.conversation_id {
-            return wrong(field, "is of another turn or conversation");
-        }
-        if message.role != role || !message.status.is_terminal() {
-            return wrong(field, "has another role, or has not ended");
-        }
-    }
-    if !delivery.status.is_terminal() {
-        return wrong("status", "has not ended");
-    }
-    if delivery.finished_at < delivery.created_at || delivery.finished_at > Timestamp::MAX {
-        return wrong("finished_at", "is before created_at");
-    }
-    Ok(())
 }

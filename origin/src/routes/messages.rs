@@ -16,7 +16,7 @@ use crate::{
     app::App,
     auth::CurrentUser,
     http::{Failure, PathId, Query, cursor},
-    store::chats::{Messages, MessagesPage},
+    store::chats::{Messages, MessagesPage, Scope},
 };
 
 /// Which messages a list holds, and in which order.
@@ -28,23 +28,58 @@ pub(super) struct MessagesFilter {
     #[garde(skip)]
     #[param(inline)]
     order: Order,
-    /// Only messages after this `seq`; with `order=desc`, only those before it. Not together with `cursor`.
+    /// Only messages after this `seq`, those of all branches; with `order=desc`, only those before it. Not together with
+    /// `cursor`.
     #[serde(default)]
     #[garde(skip)]
     after_seq: Option<u64>,
 }
 
+/// A list of messages, which its cursors are bound to.
+struct List {
+    scope: Scope,
+    name: String,
+}
+
+impl List {
+    fn of(scope: Scope, conversation_id: Id, order: Order) -> Self {
+        let what = match scope {
+            Scope::Shown => "messages",
+            Scope::Arrived => "arrived",
+        };
+        let order = match order {
+            Order::Asc => "asc",
+            Order::Desc => "desc",
+        };
+        Self { scope, name: format!("{what}.{conversation_id}.{order}") }
+    }
+}
+
 impl MessagesFilter {
-    /// The `seq` after which, in the list's order, its first message stands.
-    fn after(&self, list: &str, cursor: Option<&str>) -> Result<Option<u64>, ApiError> {
-        if self.after_seq.is_some() && cursor.is_some() {
-            return Err(ApiError::invalid_field("after_seq", "must not stand beside cursor"));
+    /// The list that is asked for, and the `seq` after which, in its order, its first message stands. A cursor goes on in the
+    /// list that it comes from.
+    fn place(&self, conversation_id: Id, cursor: Option<&str>) -> Result<(List, Option<u64>), ApiError> {
+        let list = |scope| List::of(scope, conversation_id, self.order);
+        if self.after_seq.is_some() {
+            if cursor.is_some() {
+                return Err(ApiError::invalid_field("after_seq", "must not stand beside cursor"));
+            }
+            return Ok((list(Scope::Arrived), self.after_seq));
         }
-        Ok(cursor::decode(list, cursor)?.or(self.after_seq))
+        let arrived = list(Scope::Arrived);
+        if let Ok(Some(after)) = cursor::decode(&arrived.name, cursor) {
+            return Ok((arrived, Some(after)));
+        }
+        let shown = list(Scope::Shown);
+        let after = cursor::decode(&shown.name, cursor)?;
+        Ok((shown, after))
     }
 }
 
 /// List the messages of a conversation
+///
+/// The branch that is shown: the messages from the first to the conversation's `head_id`, each the parent of the next. With
+/// `after_seq`, what arrived since, of all branches.
 ///
 /// A page holds at most 4 MiB of text and pictures, so that it may have fewer items than `limit` and not be the last: that
 /// one has no `next_cursor`.
@@ -66,19 +101,10 @@ pub(super) async fn list(
     Query(page): Query<PageQuery>,
     Query(filter): Query<MessagesFilter>,
 ) -> Result<Reply<Page<Message>>, Failure> {
-    let list = list_name(id, filter.order);
-    let after = filter.after(&list, page.cursor.as_deref())?;
-    let wanted = MessagesPage { order: filter.order, after, limit: page.limit() };
+    let (list, after) = filter.place(id, page.cursor.as_deref())?;
+    let wanted = MessagesPage { scope: list.scope, order: filter.order, after, limit: page.limit() };
     let found = app.stores.chats.messages(current.user.id, id, wanted).await?;
     let Messages { items, has_more } = found.ok_or(ErrorCode::NotFound)?;
-    let next_cursor = items.last().filter(|_| has_more).map(|last| cursor::encode(&list, &last.seq));
+    let next_cursor = items.last().filter(|_| has_more).map(|last| cursor::encode(&list.name, &last.seq));
     Ok(Reply(Page { items, next_cursor }))
-}
-
-/// The list's name, which its cursors are bound to.
-fn list_name(conversation_id: Id, order: Order) -> String {
-    match order {
-        Order::Asc => format!("messages.{conversation_id}.asc"),
-        Order::Desc => format!("messages.{conversation_id}.desc"),
-    }
 }

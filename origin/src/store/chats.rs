@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use shared::{
     api::{
         chat::{Conversation, Message, UpdateConversation},
-        internal::{CONTEXT_MESSAGES, ConversationContext, StoredTurn, TurnDelivery},
+        internal::{CONTEXT_MESSAGES, ConversationContext, Head, StoredTurn, TurnDelivery},
         page::Order,
     },
-    chat::context::Room,
+    chat::{context::Room, tree::Position},
     id::Id,
     time::Timestamp,
 };
@@ -54,9 +54,20 @@ pub struct ConversationsPage {
     pub limit: u32,
 }
 
+/// Which messages of a conversation a page holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The branch that is shown: the path to the head.
+    Shown,
+    /// Whatever arrived, of all branches.
+    Arrived,
+}
+
 /// A page of a conversation's messages.
 #[derive(Clone, Copy, Debug)]
 pub struct MessagesPage {
+    /// Which messages.
+    pub scope: Scope,
     /// By `seq`, up or down.
     pub order: Order,
     /// Only what comes after this `seq` in that order.
@@ -85,7 +96,6 @@ pub struct Filling {
     context: Option<usize>,
     /// How many messages are taken also where there is no room for them.
     at_least: usize,
-    first_seq: Option<u64>,
     found: Messages,
 }
 
@@ -95,13 +105,13 @@ impl Filling {
         let messages = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let room = Room { messages, bytes: PAGE_BYTES };
         let (at_least, found) = (messages.min(1), Messages::default());
-        Self { page, room, context: None, at_least, first_seq: None, found }
+        Self { page, room, context: None, at_least, found }
     }
 
     /// The newest messages, as a context takes them ([`Room::take_in_context`]).
     pub fn of_context() -> Self {
         let limit = u32::try_from(CONTEXT_MESSAGES).unwrap_or(u32::MAX);
-        let page = MessagesPage { order: Order::Desc, after: None, limit };
+        let page = MessagesPage { scope: Scope::Shown, order: Order::Desc, after: None, limit };
         Self { room: Room::CONTEXT, context: Some(CONTEXT_READ_BYTES), at_least: 0, ..Self::of(page) }
     }
 
@@ -112,7 +122,6 @@ impl Filling {
 
     /// Takes the next message. False when there is no room for it: then no other one is wanted.
     pub fn take(&mut self, mut message: Message) -> bool {
-        self.first_seq.get_or_insert(message.seq);
         let fits = match &mut self.context {
             None => self.room.take(&message),
             Some(unread) => match unread.checked_sub(message.content_bytes()) {
@@ -134,15 +143,76 @@ impl Filling {
         true
     }
 
+    /// Returns whether no message so far has a higher `seq`.
+    pub fn is_up_to(&self, seq: u64) -> bool {
+        self.found.items.iter().all(|message| message.seq <= seq)
+    }
+
     /// The page, once every message was offered or one was not taken.
     pub fn into_messages(self) -> Messages {
         self.found
     }
 
-    /// The context of this conversation; likewise. Its highest `seq` is known also when that message has no room.
-    pub fn into_context(self, conversation: Conversation) -> ConversationContext {
-        ConversationContext::of(conversation, self.first_seq.unwrap_or(0), self.found.items)
+    /// The context of this conversation; likewise.
+    pub fn into_context(
+        self,
+        conversation: Conversation,
+        shown: &Shown,
+        children: Vec<Id>,
+    ) -> ConversationContext {
+        let mut messages = self.found.items;
+        messages.reverse();
+        ConversationContext {
+            conversation_id: conversation.id,
+            model: conversation.model,
+            system: conversation.system,
+            last_seq: shown.last_seq,
+            head: shown.head,
+            children,
+            messages,
+        }
     }
+}
+
+/// What is shown of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The last message of the branch.
+    pub head: Head,
+    /// Where that stands.
+    pub position: Position,
+    /// Whether the messages form a tree, or wait for others: whether any came otherwise than as the child of the one that had
+    /// arrived before it. Others are read without a look at the tree.
+    pub is_branched: bool,
+    /// The highest `seq` of all messages.
+    pub last_seq: u64,
+}
+
+impl Shown {
+    /// Returns whether nobody forked the conversation and its head is the message that arrived last: then all messages by `seq`
+    /// are the path to it.
+    pub fn is_plain(&self) -> bool {
+        !self.is_branched && self.position == Position { branch: None, seq: self.last_seq }
+    }
+}
+
+/// The outcome of an update.
+#[derive(Debug, PartialEq)]
+pub enum Updated {
+    /// The conversation as it is now.
+    Now(Box<Conversation>),
+    /// It is absent, or somebody else's.
+    Absent,
+    /// The head it names is no message of the conversation; nothing was changed.
+    UnknownHead,
+}
+
+/// Makes sure that a message is among its siblings, also where there are more of them than were read.
+pub(super) fn with_itself(mut siblings: Vec<Id>, id: Id) -> Vec<Id> {
+    if !siblings.contains(&id) {
+        siblings.insert(0, id);
+    }
+    siblings
 }
 
 /// A conversation that changed: it, its messages, or both.
@@ -176,21 +246,24 @@ pub trait Chats: Send + Sync + 'static {
     /// descending.
     async fn conversations(&self, user_id: Id, page: ConversationsPage) -> StoreResult<Vec<Conversation>>;
 
-    /// Changes what the update names and sets `updated_at` to `now`, in one step. `None` as in [`Self::conversation`].
+    /// Changes what the update names and sets `updated_at` to `now`, in one step. A head that it names is a choice of the user's,
+    /// made now ([`Head::moved_by_user`]).
     async fn update_conversation(
         &self,
         user_id: Id,
         id: Id,
         update: UpdateConversation,
         now: Timestamp,
-    ) -> StoreResult<Option<Conversation>>;
+    ) -> StoreResult<Updated>;
 
     /// Deletes a conversation, then its messages and turns; from the first step on nobody sees any of it, but
     /// [`Self::changes`] tells of it. False when it is absent or somebody else's; a repetition completes the deletion.
     async fn delete_conversation(&self, user_id: Id, id: Id) -> StoreResult<bool>;
 
-    /// A page of a conversation's messages, as many of them as [`Filling`] takes. `None` when the conversation is absent
-    /// or somebody else's.
+    /// A page of a conversation's messages by `seq`, as many of them as [`Filling`] takes: the path to the head, or what arrived.
+    /// A page costs the same wherever it is, however long the path: of a path with many forks, a bounded number of look-ups more.
+    /// Each message has its siblings, the newest [`shared::api::internal::MAX_SIBLINGS`] of them. `None` when the conversation is absent or somebody
+    /// else's.
     async fn messages(
         &self,
         user_id: Id,
@@ -198,21 +271,31 @@ pub trait Chats: Send + Sync + 'static {
         page: MessagesPage,
     ) -> StoreResult<Option<Messages>>;
 
-    /// Stores a turn and its two messages, then moves the conversation's counters up. Returns the conversation's highest
-    /// `seq`; `None`, and nothing is stored, when the conversation is absent or somebody else's.
+    /// Stores a turn and its messages, then moves the conversation's counters up and, where the turn makes one, its head.
+    /// Returns the conversation's highest `seq`; `None`, and nothing is stored, when the conversation is absent or somebody
+    /// else's.
     ///
     /// A message is unique by its id and by conversation and `seq`. Where its `seq` is another message's, it gets the
-    /// first one after all: nothing that was acknowledged is lost or replaced, and the answer always stands after its
-    /// question. `message_count` is the highest `seq`, and with `last_message_*` only ever moves on, so a late delivery
-    /// does not set them back. Steps: user's message, answer, turn, counters; a repetition completes them, and any
+    /// first one after all: nothing that was acknowledged is lost or replaced, and a message always stands after its parent.
+    /// `message_count` is the highest `seq`, and with `last_message_*` only ever moves on, so a late delivery
+    /// does not set them back. Steps: messages in order, turn, counters with head; a repetition completes them, and any
     /// number of repetitions at once stores everything once.
+    ///
+    /// *The tree* ([`shared::chat::tree`]). A message joins the branch of its parent when it is the first to follow it there, else
+    /// it begins a branch; of two that come at once, one does. A message whose parent is not there (its turn was refused so far)
+    /// stands at its `seq` in the branch that is shown, and the parent before it once it arrives.
+    ///
+    /// *The head* ([`Head::follows`]). A turn makes its last message the head when it began after whatever made the head (a turn, or
+    /// the user's choice by [`Self::update_conversation`]), or when the head is still the one it began under, the latter once. So
+    /// of turns and choices the newest wins, in whatever order they reach the store: a turn that arrives late is stored in its
+    /// branch, and shown where that is the one which is shown.
     async fn record_turn(&self, delivery: TurnDelivery) -> StoreResult<Option<u64>>;
 
     /// A turn of this user; `None` when it is absent or somebody else's.
     async fn turn(&self, user_id: Id, turn_id: Id) -> StoreResult<Option<StoredTurn>>;
 
-    /// What the next turn of a conversation builds on, with its newest messages that fit a context. `None` when the
-    /// conversation is absent or somebody else's.
+    /// What the next turn of a conversation builds on, with the newest messages of the path to its head that fit a context.
+    /// `None` when the conversation is absent or somebody else's.
     async fn context(&self, user_id: Id, conversation_id: Id) -> StoreResult<Option<ConversationContext>>;
 
     /// What changed for this user after a place in the order of changes (0: from the beginning), at most `limit` of them,

@@ -22,7 +22,7 @@ use crate::store::{
         Credential, NewSession, RefreshExchange, RefreshOutcome, Registration, SessionOfUser, UsageEntry,
         UsageRow,
     },
-    chats::{Change, ConversationsPage, Messages, MessagesPage},
+    chats::{Change, ConversationsPage, Messages, MessagesPage, Updated},
     ephemeral::{CacheGroup, Cached, CodeOutcome, OneTimeCode, WindowDecision},
 };
 
@@ -160,7 +160,7 @@ impl Chats for Down {
         _: Id,
         _: UpdateConversation,
         _: Timestamp,
-    ) -> StoreResult<Option<Conversation>> {
+    ) -> StoreResult<Updated> {
         down()
     }
 

@@ -7,6 +7,11 @@ pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+/// What [`signed`] made of a count.
+pub(super) fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}
+
 /// Sixteen bytes of a text's SHA-256: small whatever the text is, and nobody can choose two texts that meet.
 pub(super) fn digest(text: &str) -> [u8; 16] {
     let [digest, ..] = *sha256(text.as_bytes()).as_chunks::<16>().0 else { return [0; 16] };

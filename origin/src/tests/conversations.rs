@@ -1,10 +1,13 @@
 //! Conversations and their messages, as their user and as somebody else.
 
 use serde_json::{Value, json};
-use shared::{api::chat::Part, id::Id};
+use shared::{
+    api::chat::{Part, TurnKind},
+    id::Id,
+};
 
 use super::{
-    deliveries::delivery,
+    deliveries::{delivery, message_id},
     world::{Call, Member, World, problem},
 };
 use crate::store::chats::PAGE_BYTES;
@@ -24,7 +27,7 @@ async fn a_conversation_lives() {
     assert_eq!(created.status, 201);
     let mut expected = json!({
         "id": created.json()["id"], "title": "Rust", "model": "smart", "system": "Be brief.", "pinned": false,
-        "archived": false, "message_count": 0, "last_message_preview": null, "last_message_at": null,
+        "archived": false, "head_id": null, "message_count": 0, "last_message_preview": null, "last_message_at": null,
         "created_at": "2026-11-21T09:30:00.007Z", "updated_at": "2026-11-21T09:30:00.007Z",
     });
     assert_eq!(created.json(), expected);
@@ -152,6 +155,70 @@ async fn messages_come_in_either_order() {
 }
 
 #[tokio::test]
+async fn branch_that_is_chosen_is_listed_and_what_arrived_is_listed_beside() {
+    let world = World::new().await;
+    let ada = world.register("ada").await;
+    let conversation = world.open(&ada).await;
+    let record = async |turn| world.app.stores.chats.record_turn(turn).await.unwrap().unwrap();
+    for number in 0..2 {
+        record(delivery(&world, &ada, conversation, number)).await;
+        world.clock.advance(1_000);
+    }
+    // The second question in other words: beside it, after the first answer.
+    let mut edit = delivery(&world, &ada, conversation, 2);
+    edit.kind = TurnKind::Edit;
+    let before = message_id(conversation, 2);
+    edit.messages.iter_mut().take(1).for_each(|question| question.parent_id = Some(before));
+    record(edit.clone()).await;
+    let list = format!("{}/messages", path(conversation));
+    let seqs = async |query: &str| {
+        let items = pages(&world, &ada, &format!("{list}?limit=2&{query}")).await;
+        items.iter().map(|item| item["seq"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let get = async || world.send(Call::get(path(conversation)).token(&ada.access)).await.json();
+    assert_eq!(get().await["head_id"], json!(edit.head_id));
+    assert_eq!(seqs("order=asc").await, [1, 2, 5, 6]);
+    assert_eq!(seqs("order=desc").await, [6, 5, 2, 1]);
+    // What arrived, whatever its branch; a cursor goes on with that.
+    let arrived = async |query: &str| {
+        let first = world.send(Call::get(format!("{list}?limit=2&{query}")).token(&ada.access)).await.json();
+        let order = query.split('&').nth(1).unwrap_or("order=asc");
+        let next = format!("{list}?{order}&cursor={}", first["next_cursor"].as_str().unwrap());
+        let rest = world.send(Call::get(next).token(&ada.access)).await.json();
+        assert_eq!(rest["next_cursor"], Value::Null);
+        let items = [&first, &rest].map(|page| page["items"].as_array().unwrap().clone()).concat();
+        items.iter().map(|item| item["seq"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(arrived("after_seq=0").await, [1, 2, 3, 4, 5, 6]);
+    assert_eq!(arrived("after_seq=7&order=desc").await, [6, 5, 4, 3, 2, 1]);
+    let second = world.send(Call::get(format!("{list}?order=desc")).token(&ada.access)).await.json();
+    let siblings = json!([message_id(conversation, 3), message_id(conversation, 5)]);
+    assert_eq!(second["items"][1]["siblings"], siblings);
+
+    let choose = async |body: Value| {
+        world.send(Call::new("PATCH", path(conversation)).token(&ada.access).json(&body)).await
+    };
+    let first_branch = json!(message_id(conversation, 4));
+    let chosen = choose(json!({"head_id": first_branch, "title": "Before"})).await;
+    assert_eq!((chosen.status, chosen.json()["head_id"].clone()), (200, first_branch.clone()));
+    assert_eq!(seqs("order=asc").await, [1, 2, 3, 4]);
+    assert_eq!(arrived("after_seq=3").await, [4, 5, 6]);
+
+    // No message of this conversation: nothing changes, and the field is named.
+    let other = world.open(&ada).await;
+    record(delivery(&world, &ada, other, 0)).await;
+    for wrong in [json!(message_id(other, 1)), json!(conversation), json!("nonsense"), json!(7)] {
+        let refused = choose(json!({"head_id": wrong, "title": "After"})).await;
+        assert_eq!(refused.problem(), problem(422, "validation_failed"), "{wrong}");
+        assert_eq!(refused.json()["errors"][0]["field"], "head_id", "{wrong}");
+    }
+    let now = get().await;
+    assert_eq!((&now["head_id"], &now["title"]), (&first_branch, &json!("Before")));
+    // `null` chooses nothing.
+    assert_eq!(choose(json!({"head_id": null})).await.json()["head_id"], first_branch);
+}
+
+#[tokio::test]
 async fn a_page_of_large_messages_has_fewer_and_goes_on() {
     let world = World::new().await;
     let ada = world.register("ada").await;
@@ -160,7 +227,7 @@ async fn a_page_of_large_messages_has_fewer_and_goes_on() {
         let mut turn = delivery(&world, &ada, conversation, number);
         let data = Some("A".repeat(PAGE_BYTES / 3));
         let picture = Part::Image { mime_type: Some("image/png".to_owned()), data, file_id: None };
-        turn.user_message.parts.push(picture);
+        turn.messages.iter_mut().take(1).for_each(|question| question.parts.push(picture.clone()));
         world.app.stores.chats.record_turn(turn).await.unwrap().unwrap();
     }
     let list = format!("{}/messages?limit=100", path(conversation));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use shared::{
     api::{
-        chat::{FinishReason, Message, Part, Role, TurnStatus},
-        internal::{TURNS_PATH, TurnDelivery, context_path, turn_path},
+        chat::{FinishReason, Message, Part, Role, TurnKind, TurnStatus},
+        internal::{TURNS_PATH, TurnDelivery, TurnMessages, context_path, turn_path},
         usage::Usage,
     },
     auth::edge::{EdgeRequest, sha256},
@@ -18,16 +18,29 @@ use shared::{
 use super::world::{Answer, Call, Member, World, problem};
 use crate::ambient::Clock as _;
 
-/// Turn `number` of a conversation, at places `2 × number + 1` and `+ 2`, begun now and ended half a second later.
+/// The id of the message at this place of a conversation.
+pub(super) fn message_id(conversation_id: Id, seq: u64) -> Id {
+    let mut bytes = *conversation_id.as_bytes();
+    for (byte, of_seq) in bytes.iter_mut().rev().zip(seq.to_le_bytes()).take(6) {
+        *byte ^= of_seq;
+    }
+    Id::from_bytes(bytes)
+}
+
+/// Turn `number` of a conversation, which follows the one before it, at places `2 × number + 1` and `+ 2`, begun now and ended
+/// half a second later.
 pub(super) fn delivery(world: &World, member: &Member, conversation_id: Id, number: u64) -> TurnDelivery {
     let now = world.clock.now();
-    let new_id = || world.app.random.id(now);
     let question = format!("question {number}");
+    let parent_id = (number > 0).then(|| message_id(conversation_id, 2 * number));
+    let (question_id, answer_id) =
+        (message_id(conversation_id, 2 * number + 1), message_id(conversation_id, 2 * number + 2));
     let user_message = Message {
-        id: new_id(),
+        id: question_id,
         conversation_id,
-        turn_id: new_id(),
-        parent_id: None,
+        turn_id: world.app.random.id(now),
+        parent_id,
+        siblings: vec![question_id],
         seq: 2 * number + 1,
         role: Role::User,
         content: question.clone(),
@@ -49,8 +62,9 @@ pub(super) fn delivery(world: &World, member: &Member, conversation_id: Id, numb
     };
     let answer = format!("answer {number}");
     let assistant_message = Message {
-        id: new_id(),
+        id: answer_id,
         parent_id: Some(user_message.id),
+        siblings: vec![answer_id],
         seq: 2 * number + 2,
         role: Role::Assistant,
         content: answer.clone(),
@@ -64,11 +78,13 @@ pub(super) fn delivery(world: &World, member: &Member, conversation_id: Id, numb
         turn_id: user_message.turn_id,
         user_id: member.id,
         conversation_id,
+        kind: TurnKind::Reply,
         status: TurnStatus::Completed,
         model: "fast".to_owned(),
         error: None,
-        user_message,
-        assistant_message,
+        head_before: parent_id,
+        head_id: answer_id,
+        messages: TurnMessages::new(vec![user_message, assistant_message]).unwrap(),
         usage,
         last_event_id: 9,
         created_at: now,
@@ -114,9 +130,7 @@ async fn ten_deliveries_at_once_are_one() {
         );
     }
     let stored = messages(&world, &ada, conversation).await;
-    let expected =
-        [&turn.user_message, &turn.assistant_message].map(|message| serde_json::to_value(message).unwrap());
-    assert_eq!(stored, expected);
+    assert_eq!(json!(stored), serde_json::to_value(&turn.messages).unwrap());
     let totals = json!({
         "requests": 1, "messages": 1, "input_tokens": 11, "output_tokens": 22, "cached_tokens": 3, "cost_usd": 0.0,
         "errors": 0,
@@ -215,10 +229,13 @@ async fn a_delivery_that_does_not_belong_together_is_refused() {
         turn
     };
     for (wrong, field) in [
-        (changed(|turn| turn.user_message.turn_id = turn.user_id), "user_message"),
-        (changed(|turn| turn.assistant_message.conversation_id = turn.user_id), "assistant_message"),
-        (changed(|turn| turn.assistant_message.role = Role::User), "assistant_message"),
-        (changed(|turn| turn.assistant_message.status = TurnStatus::Running), "assistant_message"),
+        (changed(|turn| turn.messages.iter_mut().take(1).for_each(|m| m.turn_id = m.id)), "messages"),
+        (changed(|turn| turn.messages.answer_mut().conversation_id = turn.user_id), "messages"),
+        (changed(|turn| turn.messages.answer_mut().role = Role::User), "messages"),
+        (changed(|turn| turn.messages.answer_mut().status = TurnStatus::Running), "messages"),
+        (changed(|turn| turn.messages.answer_mut().parent_id = None), "messages"),
+        (changed(|turn| turn.kind = TurnKind::Regenerate), "messages"),
+        (changed(|turn| turn.head_id = turn.user_id), "head_id"),
         (changed(|turn| turn.status = TurnStatus::Queued), "status"),
         (changed(|turn| turn.finished_at = turn.created_at.plus_millis(-1)), "finished_at"),
     ] {
@@ -240,8 +257,8 @@ async fn a_long_turn_fits() {
     let conversation = world.open(&ada).await;
     let mut turn = delivery(&world, &ada, conversation, 0);
     let text = "\u{1}".repeat(200_000);
-    turn.assistant_message.content.clone_from(&text);
-    turn.assistant_message.parts = vec![Part::Text { text }];
+    turn.messages.answer_mut().content.clone_from(&text);
+    turn.messages.answer_mut().parts = vec![Part::Text { text }];
     assert!(serde_json::to_vec(&turn).unwrap().len() > 2 * 1_048_576);
     assert_eq!(deliver(&world, &ada, &turn).await.status, 200);
     let too_large =
@@ -266,7 +283,8 @@ async fn the_worker_reads_back_context_and_turns() {
     assert_eq!((&context["last_seq"], &context["model"]), (&json!(2), &Value::Null));
     assert_eq!(context["messages"][1]["content"], "answer 0");
     let stored = ask(turn_path(turn.turn_id), &ada).await.json();
-    assert_eq!(stored["assistant_message"], serde_json::to_value(&turn.assistant_message).unwrap());
+    assert_eq!(stored["messages"], serde_json::to_value(&turn.messages).unwrap());
+    assert_eq!(context["head"]["message_id"], json!(turn.head_id));
     assert_eq!((&stored["last_event_id"], &stored["error"]), (&json!(9), &Value::Null));
     for path in [context_path(conversation), turn_path(turn.turn_id)] {
         let theirs = ask(path, &eve).await;

@@ -36,7 +36,9 @@ pub struct Conversation {
     pub pinned: bool,
     /// Whether the user put it away.
     pub archived: bool,
-    /// How many messages it holds.
+    /// The last message of the branch that is shown; `null` while it has none.
+    pub head_id: Option<Id>,
+    /// The highest `seq` of its messages, those of all branches; 0 while it has none.
     pub message_count: u64,
     /// The first characters of the last message.
     pub last_message_preview: Option<String>,
@@ -57,6 +59,22 @@ open_names! {
         Assistant = "assistant",
         /// A tool the model called.
         Tool = "tool",
+    }
+}
+
+open_names! {
+    /// What a turn does to its conversation.
+    pub enum TurnKind {
+        /// Answers a new message of the user's.
+        Reply = "reply",
+        /// Answers the same message once more, beside the earlier answer.
+        Regenerate = "regenerate",
+        /// Answers a message that stands beside an earlier one, in its place.
+        Edit = "edit",
+        /// Goes on with an answer that was cut short.
+        Continue = "continue",
+        /// Goes on with the results of tools that the client ran.
+        ToolResults = "tool_results",
     }
 }
 
@@ -178,9 +196,12 @@ pub struct Message {
     pub conversation_id: Id,
     /// The turn that made it.
     pub turn_id: Id,
-    /// The message it follows; `null` for the first.
+    /// The message it follows; `null` for a first one.
     pub parent_id: Option<Id>,
-    /// Its place in the conversation, counted from 1.
+    /// The messages that follow the same one, this one among them, in the order in which they were made. More than one when the
+    /// user edited a message or asked for another answer: each is the beginning of a branch.
+    pub siblings: Vec<Id>,
+    /// Its place in the order of arrival of the conversation's messages, those of all branches, counted from 1.
     pub seq: u64,
     /// Who speaks.
     pub role: Role,
@@ -334,7 +355,7 @@ impl TurnError {
     }
 }
 
-/// A turn: one message of the user and the answer to it.
+/// A turn: what the user says or asks for, and the answer to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Turn {
@@ -350,8 +371,8 @@ pub struct Turn {
     pub text: String,
     /// The id of its newest event.
     pub last_event_id: u64,
-    /// The user's message.
-    pub user_message_id: Id,
+    /// The user's message; `null` for a turn that added none.
+    pub user_message_id: Option<Id>,
     /// The answer's message.
     pub assistant_message_id: Id,
     /// What it used; `null` until it has ended.
@@ -374,8 +395,8 @@ pub struct SentMessage {
     pub turn_id: Id,
     /// How it ended.
     pub status: TurnStatus,
-    /// The user's message.
-    pub user_message: Message,
+    /// The user's message; `null` for a turn that added none.
+    pub user_message: Option<Message>,
     /// The answer.
     pub assistant_message: Message,
     /// What it used.

@@ -4,10 +4,16 @@
 //! leaked edge key alone impersonates nobody. A delivery may come long after that token expired: its `created_at` is held
 //! against the token's validity instead of the clock (see [`MAX_DELIVERY_AGE_MS`]).
 
+pub mod turn_messages;
+
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::turn_messages::{MAX_TURN_MESSAGES, TurnMessages};
 use super::{
-    chat::{Conversation, Message, TurnError, TurnStatus},
+    chat::{Message, Role, TurnError, TurnKind, TurnStatus},
+    error::ApiError,
     usage::Usage,
 };
 use crate::{
@@ -39,16 +45,20 @@ pub struct TurnDelivery {
     pub user_id: Id,
     /// The conversation it belongs to.
     pub conversation_id: Id,
+    /// What it did to the conversation.
+    pub kind: TurnKind,
     /// How it ended.
     pub status: TurnStatus,
     /// The model's alias, as the request named it.
     pub model: String,
     /// Why it did not complete.
     pub error: Option<TurnError>,
-    /// The user's message.
-    pub user_message: Message,
-    /// The answer.
-    pub assistant_message: Message,
+    /// The conversation's head as it was known when the turn began.
+    pub head_before: Option<Id>,
+    /// The head that it makes: its last message.
+    pub head_id: Id,
+    /// What it added.
+    pub messages: TurnMessages,
     /// What it used; counted once a turn.
     pub usage: Usage,
     /// The id of its newest event.
@@ -60,10 +70,57 @@ pub struct TurnDelivery {
 }
 
 impl TurnDelivery {
-    /// What was said last: the answer, or the question where the answer has no words.
+    /// Returns what was said last: the newest words of the user's or the model's.
     pub fn last_text(&self) -> &str {
-        let answer = &self.assistant_message.content;
-        if answer.is_empty() { &self.user_message.content } else { answer }
+        let said = self.messages.iter().rev().filter(|message| message.role != Role::Tool);
+        said.map(|message| message.content.as_str()).find(|text| !text.is_empty()).unwrap_or_default()
+    }
+
+    /// Checks that a delivery belongs together: its messages are of its turn and conversation, follow each other, have ended and
+    /// speak as a turn of this kind does.
+    ///
+    /// Errors: a 422 that names the field.
+    pub fn check(&self) -> Result<(), ApiError> {
+        let wrong = |field, message: &'static str| Err(ApiError::invalid_field(field, message));
+        let ids: BTreeSet<Id> = self.messages.iter().map(|message| message.id).collect();
+        if ids.len() < self.messages.len() || self.messages.parent_id().is_some_and(|id| ids.contains(&id)) {
+            return wrong("messages", "is there twice");
+        }
+        let mut previous: Option<Id> = None;
+        for message in self.messages.iter() {
+            if message.turn_id != self.turn_id || message.conversation_id != self.conversation_id {
+                return wrong("messages", "is of another turn or conversation");
+            }
+            if previous.is_some() && message.parent_id != previous {
+                return wrong("messages", "does not follow the one before");
+            }
+            if !message.status.is_terminal() {
+                return wrong("messages", "has not ended");
+            }
+            previous = Some(message.id);
+        }
+        let begins_with = match self.kind {
+            TurnKind::Reply | TurnKind::Edit => Role::User,
+            TurnKind::Regenerate | TurnKind::Continue => Role::Assistant,
+            TurnKind::ToolResults => Role::Tool,
+            TurnKind::Unknown(_) => self.messages.first().role,
+        };
+        if self.messages.first().role != begins_with || self.messages.answer().role != Role::Assistant {
+            return wrong("messages", "has another role");
+        }
+        if self.messages.iter().skip(1).any(|message| message.role == Role::User) {
+            return wrong("messages", "has more than one question");
+        }
+        if self.head_id != self.messages.answer().id {
+            return wrong("head_id", "is not the last message");
+        }
+        if !self.status.is_terminal() {
+            return wrong("status", "has not ended");
+        }
+        if self.finished_at < self.created_at || self.finished_at > Timestamp::MAX {
+            return wrong("finished_at", "is before created_at");
+        }
+        Ok(())
     }
 }
 
@@ -76,6 +133,17 @@ pub struct DeliveryReceipt {
     pub last_seq: u64,
 }
 
+/// The head of a conversation, the last message of the branch that is shown, and what made it that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The message; none while the conversation has none.
+    pub message_id: Option<Id>,
+    /// The id of the newest turn that made a head, or an id of the time at which the user chose one: ids sort by time.
+    pub mark: Option<Id>,
+    /// The last turn that made a head.
+    pub turn_id: Option<Id>,
+}
+
 /// `GET conversations/{id}/context`: what the next turn of a conversation builds on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConversationContext {
@@ -85,25 +153,19 @@ pub struct ConversationContext {
     pub model: Option<String>,
     /// Instructions the model gets before every message.
     pub system: Option<String>,
-    /// The highest `seq` of its messages; 0 when it has none.
+    /// The highest `seq` of its messages, those of all branches; 0 when it has none.
     pub last_seq: u64,
-    /// Its newest messages that fit a context ([`crate::chat::context::Room::take_in_context`]), oldest first.
+    /// Where the branch that is shown ends.
+    pub head: Head,
+    /// The messages that follow the head already, [`MAX_SIBLINGS`] of them at most: those of another branch, once the user has
+    /// gone back to a message in the middle.
+    pub children: Vec<Id>,
+    /// The newest messages of the branch that fit a context ([`crate::chat::context::Room::take_in_context`]), oldest first.
     pub messages: Vec<Message>,
 }
 
-impl ConversationContext {
-    /// The context of a conversation whose highest `seq` is this, with its newest messages that fit, the newest first.
-    pub fn of(conversation: Conversation, last_seq: u64, mut newest_first: Vec<Message>) -> Self {
-        newest_first.reverse();
-        Self {
-            conversation_id: conversation.id,
-            model: conversation.model,
-            system: conversation.system,
-            last_seq,
-            messages: newest_first,
-        }
-    }
-}
+/// The most siblings that a message tells of; the newest ones are kept.
+pub const MAX_SIBLINGS: u32 = 100;
 
 /// How many of a conversation's newest messages make its context.
 pub const CONTEXT_MESSAGES: usize = 50;
@@ -111,14 +173,21 @@ pub const CONTEXT_MESSAGES: usize = 50;
 /// `GET turns/{id}`: a turn as the origin stored it, for readers that come after the event log has aged out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredTurn {
+    /// What it did to the conversation.
+    pub kind: TurnKind,
     /// The id of its newest event.
     pub last_event_id: u64,
     /// Why it did not complete.
     pub error: Option<TurnError>,
-    /// The user's message.
-    pub user_message: Message,
-    /// The answer.
-    pub assistant_message: Message,
+    /// What it added.
+    pub messages: TurnMessages,
+    /// What it used.
+    pub usage: Usage,
+    /// When it was taken on.
+    pub created_at: Timestamp,
     /// When it ended.
     pub finished_at: Timestamp,
 }
+
+#[cfg(test)]
+mod tests;

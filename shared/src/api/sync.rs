@@ -32,6 +32,7 @@ pub struct SyncItem {
                 "system": null,
                 "pinned": false,
                 "archived": false,
+                "head_id": "019aa5d2-8f10-7000-8000-7a6b5c4d3e2f",
                 "message_count": 2,
                 "last_message_preview": "Ownership is who cleans up.",
                 "last_message_at": "2026-11-21T09:30:02.500Z",

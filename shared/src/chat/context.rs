@@ -3,11 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{MAX_ROW_BYTES, compact};
+use super::record::{CompactMessage, MAX_ROW_BYTES, TurnRecord};
 use crate::{
     api::{
         chat::{Message, Part, Role, TurnStatus},
-        internal::{CONTEXT_MESSAGES, ConversationContext},
+        internal::{CONTEXT_MESSAGES, ConversationContext, Head},
     },
     id::Id,
     provider::{self, ChatMessage, ContentPart},
@@ -64,18 +64,75 @@ pub fn newest(mut messages: Vec<Message>) -> Vec<Message> {
     messages
 }
 
-/// Adds a turn's two messages to the context of its conversation, in their place by `seq`. A turn that is in it stays as it
-/// is: a turn is known by its id, never by the order in which turns reached the origin.
-pub fn merge(context: &mut ConversationContext, user: Message, assistant: Message) {
-    let turn_id = user.turn_id;
-    if context.messages.iter().any(|message| message.turn_id == turn_id) {
-        return;
+/// Adds a turn that ended here to the context of its conversation, as its delivery does at the origin: at the end of the branch
+/// that is shown, or in its place within, or as a branch that is shown from now on. A turn that is in it stays as it is: a turn
+/// is known by its id, never by the order in which turns reached the origin. Returns false for a turn of which the context shows
+/// nothing.
+pub fn merge(context: &mut ConversationContext, turn: &TurnRecord) -> bool {
+    let answer = turn.messages.answer();
+    context.last_seq = context.last_seq.max(answer.seq);
+    if context.messages.iter().any(|message| message.turn_id == turn.turn_id) {
+        return true;
     }
-    context.last_seq = context.last_seq.max(assistant.seq);
-    let later = |message: &Message| (message.seq, message.turn_id) > (user.seq, turn_id);
-    let at = context.messages.iter().position(later).unwrap_or(context.messages.len());
-    context.messages.splice(at..at, [user, assistant]);
+    let is_head = context.head.follows(turn.turn_id, turn.head_before);
+    let Some(at) = place(context, turn, is_head) else { return false };
+    let added = || turn.messages.iter().cloned();
+    match at {
+        Place::Between(at) => {
+            context.messages.splice(at..at, added());
+        }
+        Place::End(kept) => {
+            context.messages.truncate(kept);
+            context.messages.extend(added());
+            context.head = context.head.moved_by_turn(turn.turn_id, answer.id);
+            context.children.clear();
+        }
+    }
     context.messages = newest(std::mem::take(&mut context.messages));
+    true
+}
+
+/// Where a turn stands in a context.
+enum Place {
+    /// Before the message at this index.
+    Between(usize),
+    /// After so many messages, as the end of the branch that is shown.
+    End(usize),
+}
+
+fn place(context: &ConversationContext, turn: &TurnRecord, is_head: bool) -> Option<Place> {
+    let (first, answer) = (turn.messages.first(), turn.messages.answer());
+    let messages = &context.messages;
+    let parent_id = first.parent_id;
+    if context.head.message_id == parent_id {
+        return Some(Place::End(messages.len()));
+    }
+    // What goes on where this turn ended.
+    if let Some(at) = messages.iter().position(|message| message.parent_id == Some(answer.id)) {
+        return Some(Place::Between(at));
+    }
+    let is_loose = |at: usize| {
+        let previous = at.checked_sub(1).and_then(|before| messages.get(before)).map(|message| message.id);
+        messages.get(at).is_some_and(|next| next.parent_id != previous && next.seq > answer.seq)
+    };
+    let parent_at = messages.iter().position(|message| Some(message.id) == parent_id);
+    let after_parent = match parent_id {
+        None => Some(0),
+        Some(_) => parent_at.map(|at| at + 1),
+    };
+    if let Some(at) = after_parent {
+        let is_sibling = messages.get(at).is_some_and(|next| next.parent_id == parent_id);
+        if !is_sibling && is_loose(at) {
+            return Some(Place::Between(at));
+        }
+        return is_head.then_some(Place::End(at));
+    }
+    // Its parent is not there: a turn that could not be read, or one that is older than this context.
+    if is_head {
+        return Some(Place::End(messages.len()));
+    }
+    let at = messages.iter().position(|message| message.seq > first.seq)?;
+    is_loose(at).then_some(Place::Between(at))
 }
 
 /// A context as it stands in a row of the user object's database: every word once.
@@ -85,26 +142,26 @@ struct ContextRow {
     model: Option<String>,
     system: Option<String>,
     last_seq: u64,
+    head: Head,
+    children: Vec<Id>,
     messages: Vec<CompactMessage>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct CompactMessage(#[serde(with = "compact")] Message);
-
 /// Writes a context for storage; `None` when it is larger than a row takes. It is then fetched again when it is needed.
 pub fn to_row(context: &ConversationContext) -> Option<String> {
-    let ConversationContext { conversation_id, model, system, last_seq, messages } = context.clone();
+    let ConversationContext { conversation_id, model, system, last_seq, head, children, messages } =
+        context.clone();
     let messages = messages.into_iter().map(CompactMessage).collect();
-    let row = ContextRow { id: conversation_id, model, system, last_seq, messages };
+    let row = ContextRow { id: conversation_id, model, system, last_seq, head, children, messages };
     serde_json::to_string(&row).ok().filter(|json| json.len() <= MAX_ROW_BYTES)
 }
 
 /// Reads what [`to_row`] wrote; `None` when it is of another version.
 pub fn from_row(json: &str) -> Option<ConversationContext> {
-    let ContextRow { id, model, system, last_seq, messages } = serde_json::from_str(json).ok()?;
+    let ContextRow { id, model, system, last_seq, head, children, messages } =
+        serde_json::from_str(json).ok()?;
     let messages = messages.into_iter().map(|message| message.0).collect();
-    Some(ConversationContext { conversation_id: id, model, system, last_seq, messages })
+    Some(ConversationContext { conversation_id: id, model, system, last_seq, head, children, messages })
 }
 
 /// The messages that were answered, or wait for their answer: a question that the provider refused, or to which no word
@@ -184,7 +241,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::time::Timestamp;
+    use crate::{
+        api::{chat::TurnKind, internal::TurnMessages, usage::Usage},
+        time::Timestamp,
+    };
 
     fn message(seq: u64, role: Role, text: &str) -> Message {
         let id = Id::new(Timestamp::from_millis(1), [0; 10]);
@@ -194,6 +254,7 @@ mod tests {
             conversation_id: id,
             turn_id: Id::new(Timestamp::from_millis(1), [u8::try_from(seq.div_ceil(2)).unwrap(); 10]),
             parent_id: None,
+            siblings: vec![id],
             seq,
             role,
             content: text.to_owned(),
@@ -322,8 +383,21 @@ mod tests {
     }
 
     fn context_of(messages: Vec<Message>) -> ConversationContext {
-        let conversation_id = Id::new(Timestamp::from_millis(1), [0; 10]);
-        ConversationContext { conversation_id, model: None, system: None, last_seq: 0, messages }
+        let last = messages.last();
+        let head = Head {
+            message_id: last.map(|message| message.id),
+            mark: last.map(|message| message.turn_id),
+            turn_id: last.map(|message| message.turn_id),
+        };
+        ConversationContext {
+            conversation_id: id(0, 0),
+            model: None,
+            system: None,
+            last_seq: last.map_or(0, |message| message.seq),
+            head,
+            children: Vec::new(),
+            messages,
+        }
     }
 
     #[test]
@@ -343,13 +417,56 @@ mod tests {
         assert_eq!(to_row(&context_of(newest(vec![message(1, Role::User, &text)]))), None);
     }
 
-    fn turn(n: u8, seq: u64) -> [Message; 2] {
-        let turn_id = Id::new(Timestamp::from_millis(i64::from(n)), [n; 10]);
-        let of_turn = |seq, role, text: &str| Message { turn_id, ..message(seq, role, text) };
-        [
-            of_turn(seq, Role::User, &format!("question {n}")),
-            of_turn(seq + 1, Role::Assistant, &format!("answer {n}")),
-        ]
+    fn id(turn: u8, of: u8) -> Id {
+        Id::new(Timestamp::from_millis(i64::from(turn)), [of; 10])
+    }
+
+    /// The question and the answer of turn `n`, from 1 on, which follow this message.
+    fn turn_after(n: u8, parent_id: Option<Id>) -> TurnRecord {
+        let of_turn = |of: u8, parent_id, role, text: &str| Message {
+            id: id(n, of),
+            turn_id: id(n, 0),
+            parent_id,
+            siblings: vec![id(n, of)],
+            ..message(u64::from(2 * (n - 1) + of), role, text)
+        };
+        let messages = vec![
+            of_turn(1, parent_id, Role::User, &format!("question {n}")),
+            of_turn(2, Some(id(n, 1)), Role::Assistant, &format!("answer {n}")),
+        ];
+        TurnRecord {
+            turn_id: id(n, 0),
+            user_id: id(0, 0),
+            conversation_id: id(0, 0),
+            kind: TurnKind::Reply,
+            head_before: parent_id,
+            messages: TurnMessages::new(messages).unwrap(),
+            model: "fast".to_owned(),
+            usage: Usage::default(),
+            error: None,
+            persisted: false,
+            created_at: Timestamp::from_millis(i64::from(n)),
+            finished_at: Some(Timestamp::from_millis(i64::from(n))),
+            reset_id: None,
+        }
+    }
+
+    /// Turn `n` of a conversation that nobody forked.
+    fn turn(n: u8) -> TurnRecord {
+        turn_after(n, n.checked_sub(1).filter(|before| *before > 0).map(|before| id(before, 2)))
+    }
+
+    fn all(turns: &[TurnRecord]) -> Vec<Message> {
+        turns.iter().flat_map(|turn| turn.messages.iter().cloned()).collect()
+    }
+
+    /// Another answer to what was asked in turn `of`.
+    fn regenerated(n: u8, of: u8, head_before: Id) -> TurnRecord {
+        let mut turn = turn_after(n, Some(id(of, 1)));
+        let mut answer = turn.messages.answer().clone();
+        answer.parent_id = Some(id(of, 1));
+        turn.messages = TurnMessages::new(vec![answer]).unwrap();
+        TurnRecord { kind: TurnKind::Regenerate, head_before: Some(head_before), ..turn }
     }
 
     proptest! {
@@ -357,17 +474,63 @@ mod tests {
         #[test]
         fn merge_of_turns_in_any_order_gives_each_once_in_its_place(
             at_origin in prop::collection::vec(any::<bool>(), 8),
-            order in Just((0..8u8).collect::<Vec<_>>()).prop_shuffle(),
+            order in Just((0..8usize).collect::<Vec<_>>()).prop_shuffle(),
         ) {
-            let turns: Vec<_> = (0..8u8).map(|n| turn(n, u64::from(n) * 2 + 1)).collect();
-            let known = turns.iter().zip(&at_origin).filter(|(_, there)| **there).flat_map(|(turn, _)| turn.clone());
-            let mut context = context_of(known.collect());
+            let turns: Vec<_> = (1..=8u8).map(turn).collect();
+            let known: Vec<_> = turns.iter().zip(&at_origin).filter(|(_, there)| **there).map(|(turn, _)| turn.clone()).collect();
+            let mut context = context_of(all(&known));
             for n in order {
-                let [user, assistant] = turns[usize::from(n)].clone();
-                merge(&mut context, user, assistant);
+                prop_assert!(merge(&mut context, &turns[n]));
+                prop_assert!(merge(&mut context, &turns[n]));
             }
-            prop_assert_eq!(context.messages, turns.concat());
-            prop_assert_eq!(context.last_seq % 2, 0);
+            prop_assert_eq!(context.messages, all(&turns));
+            prop_assert_eq!((context.last_seq, context.head.message_id), (16, Some(id(8, 2))));
         }
+    }
+
+    #[test]
+    fn merge_of_another_answer_shows_it_in_place_of_the_first() {
+        let turns: Vec<_> = (1..=3u8).map(turn).collect();
+        let mut context = context_of(all(&turns));
+        let again = regenerated(4, 2, id(3, 2));
+        assert!(merge(&mut context, &again));
+        let mut expected = all(&turns[..2]);
+        expected.pop();
+        expected.push(again.messages.answer().clone());
+        assert_eq!(context.messages, expected);
+        assert_eq!(context.head.message_id, Some(id(4, 2)));
+        // What goes on from there comes behind it.
+        let next = turn_after(5, Some(id(4, 2)));
+        assert!(merge(&mut context, &next));
+        expected.extend(next.messages.iter().cloned());
+        assert_eq!((context.messages, context.last_seq), (expected, 10));
+    }
+
+    #[test]
+    fn merge_of_a_turn_of_a_branch_that_the_user_left_shows_nothing_of_it() {
+        let turns: Vec<_> = (1..=3u8).map(turn).collect();
+        let mut context = context_of(all(&turns));
+        let again = regenerated(4, 2, id(3, 2));
+        assert!(merge(&mut context, &again));
+        // The user goes back to the first answer, and the origin says so.
+        let mut context = ConversationContext { last_seq: 6, ..context_of(all(&turns)) };
+        context.head = Head {
+            turn_id: Some(id(4, 0)),
+            ..context.head.moved_by_user(Timestamp::from_millis(9), id(3, 2))
+        };
+        assert!(!merge(&mut context, &again));
+        assert_eq!((context.messages, context.last_seq), (all(&turns), 8));
+    }
+
+    #[test]
+    fn merge_after_the_user_went_back_goes_on_from_there() {
+        let turns: Vec<_> = (1..=3u8).map(turn).collect();
+        let mut context = context_of(all(&turns[..1]));
+        context.head = context.head.moved_by_user(Timestamp::from_millis(3), id(1, 2));
+        context.children = vec![id(2, 1)];
+        let next = turn_after(4, Some(id(1, 2)));
+        assert!(merge(&mut context, &next));
+        assert_eq!(context.messages, all(&[turns[0].clone(), next]));
+        assert!(context.children.is_empty());
     }
 }

@@ -108,11 +108,13 @@ impl ContextCache {
         self.count();
     }
 
-    /// Appends an ended turn to the context of its conversation, if that is here.
+    /// Appends an ended turn to the context of its conversation, if that is here. One that shows another branch by now is
+    /// fetched anew.
     pub fn append(&mut self, record: &TurnRecord) {
-        if let Some(entry) = self.entries.get_mut(&record.user_message.conversation_id) {
-            let (user, assistant) = (record.user_message.clone(), record.assistant_message.clone());
-            context::merge(&mut entry.context, user, assistant);
+        if let Some(entry) = self.entries.get_mut(&record.conversation_id) {
+            if !context::merge(&mut entry.context, record) {
+                entry.fetched = None;
+            }
             entry.bytes = bytes_of(&entry.context);
             self.count();
         }
@@ -143,6 +145,7 @@ fn bytes_of(context: &ConversationContext) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::internal::Head;
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
     const MAX_BYTES: usize = 1_000_000;
@@ -157,6 +160,8 @@ mod tests {
             model: None,
             system: None,
             last_seq: 0,
+            head: Head::default(),
+            children: Vec::new(),
             messages: Vec::new(),
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{
         chat::{FinishReason, Message, ToolCall, TurnCode, TurnError, TurnStatus},
+        internal::TurnMessages,
         usage::Usage,
     },
     id::Id,
@@ -46,8 +47,8 @@ pub struct Started<'a> {
     pub turn_id: Id,
     /// The conversation it belongs to.
     pub conversation_id: Id,
-    /// The user's message.
-    pub user_message_id: Id,
+    /// The user's message; `null` for a turn that added none.
+    pub user_message_id: Option<Id>,
     /// The answer's message.
     pub assistant_message_id: Id,
     /// The model's alias.
@@ -185,12 +186,13 @@ pub fn is_terminal(name: &str) -> bool {
 }
 
 /// The first event of the turn with these messages.
-pub fn started<'a>(user: &Message, assistant: &Message, model: &'a str) -> Event<'a> {
+pub fn started<'a>(messages: &TurnMessages, model: &'a str) -> Event<'a> {
+    let answer = messages.answer();
     Event::Started(Started {
-        turn_id: assistant.turn_id,
-        conversation_id: assistant.conversation_id,
-        user_message_id: user.id,
-        assistant_message_id: assistant.id,
+        turn_id: answer.turn_id,
+        conversation_id: answer.conversation_id,
+        user_message_id: messages.question().map(|question| question.id),
+        assistant_message_id: answer.id,
         model: Cow::Borrowed(model),
     })
 }

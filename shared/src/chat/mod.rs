@@ -3,6 +3,7 @@
 //! - [`admission`]: may this message run, or is it one that runs already?
 //! - [`context`]: what of a conversation goes to the model
 //! - [`context_cache`]: which of them stay in memory, and for how long
+//! - [`tree`]: where a message stands among those of its conversation, and which ones are shown
 //! - [`turn`]: the state machine of a turn
 //! - [`record`]: what of a turn is stored
 //! - [`event`]: what its readers see
@@ -20,4 +21,5 @@ pub mod log;
 pub mod pace;
 pub mod record;
 pub mod replay;
+pub mod tree;
 pub mod turn;

@@ -1,11 +1,12 @@
 //! What of a turn is stored, in a row of the user object's database. The words are in it once: what can be told from the
 //! rest is left out, so that the largest question and the longest answer fit in one row of the platform's.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     api::{
-        chat::{Message, Part, TurnError, TurnStatus},
+        chat::{Message, Part, TurnError, TurnKind, TurnStatus, joined_text},
+        internal::TurnMessages,
         usage::Usage,
     },
     id::Id,
@@ -27,12 +28,15 @@ pub struct TurnRecord {
     pub turn_id: Id,
     /// Whose it is.
     pub user_id: Id,
-    /// The user's message.
-    #[serde(with = "compact")]
-    pub user_message: Message,
-    /// The answer; its text is complete once the turn has ended.
-    #[serde(with = "compact")]
-    pub assistant_message: Message,
+    /// The conversation it belongs to.
+    pub conversation_id: Id,
+    /// What it does to the conversation.
+    pub kind: TurnKind,
+    /// The conversation's head as it was known when the turn began.
+    pub head_before: Option<Id>,
+    /// What it adds; the text of the answer is complete once the turn has ended.
+    #[serde(with = "compact_list")]
+    pub messages: TurnMessages,
     /// The model's alias.
     pub model: String,
     /// What it used so far.
@@ -56,19 +60,18 @@ impl TurnRecord {
     /// it is should this process end before the origin has it. Its text is then that of the events which storage has.
     #[must_use]
     pub(super) fn without_answer(&self, reset_id: u64) -> Self {
-        let answer = Message {
-            content: String::new(),
-            parts: Vec::new(),
-            status: TurnStatus::Interrupted,
-            finish_reason: None,
-            ..self.assistant_message.clone()
-        };
-        Self { assistant_message: answer, error: None, reset_id: Some(reset_id), ..self.clone() }
+        let mut record = Self { error: None, reset_id: Some(reset_id), ..self.clone() };
+        let answer = record.messages.answer_mut();
+        answer.content.clear();
+        answer.parts.clear();
+        answer.status = TurnStatus::Interrupted;
+        answer.finish_reason = None;
+        record
     }
 
     /// Gives an answer without words those that its events have.
     pub(super) fn recover_answer(&mut self, text: String) {
-        let answer = &mut self.assistant_message;
+        let answer = self.messages.answer_mut();
         if answer.content.is_empty() && !text.is_empty() {
             answer.parts = vec![Part::Text { text: text.clone() }];
             answer.content = text;
@@ -97,48 +100,69 @@ const fn json_bytes(c: char) -> usize {
     }
 }
 
-/// A message that says every word once: in its text when its parts are only that, else in its parts. One that says them
-/// twice, as an earlier version wrote it, is read as well.
-pub(super) mod compact {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+/// A message that says every word once: in its text when its parts are only that, else in its parts.
+pub(super) struct CompactMessage(pub(super) Message);
 
-    use crate::api::chat::{Message, Part, joined_text};
-
-    pub(in crate::chat) fn serialize<S: Serializer>(
-        message: &Message,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let mut message = message.clone();
-        if !message.content.is_empty() {
-            if message.is_plain() {
-                message.parts.clear();
-            } else if message.content == joined_text(&message.parts) {
-                message.content.clear();
-            }
-        }
-        message.serialize(serializer)
+impl Serialize for CompactMessage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        compacted(&self.0).serialize(serializer)
     }
+}
 
-    pub(in crate::chat) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Message, D::Error> {
+impl<'de> Deserialize<'de> for CompactMessage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut message = Message::deserialize(deserializer)?;
         if message.content.is_empty() {
             message.content = joined_text(&message.parts);
         } else if message.parts.is_empty() {
             message.parts = vec![Part::Text { text: message.content.clone() }];
         }
-        Ok(message)
+        Ok(Self(message))
+    }
+}
+
+fn compacted(message: &Message) -> Message {
+    let mut message = message.clone();
+    if !message.content.is_empty() {
+        if message.is_plain() {
+            message.parts.clear();
+        } else if message.content == joined_text(&message.parts) {
+            message.content.clear();
+        }
+    }
+    message
+}
+
+/// The messages of a turn, each a [`CompactMessage`].
+mod compact_list {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{CompactMessage, compacted};
+    use crate::api::internal::TurnMessages;
+
+    pub(super) fn serialize<S: Serializer>(
+        messages: &TurnMessages,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(messages.iter().map(compacted))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TurnMessages, D::Error> {
+        TurnMessages::deserialize_with(deserializer, |deserializer| {
+            let list = Vec::<CompactMessage>::deserialize(deserializer)?;
+            Ok(list.into_iter().map(|message| message.0).collect())
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rstest::rstest;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::chat::{Role, joined_text};
+    use crate::api::{chat::Role, internal::MAX_TURN_MESSAGES};
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
 
@@ -149,6 +173,7 @@ mod tests {
             conversation_id: id,
             turn_id: id,
             parent_id: None,
+            siblings: vec![id],
             seq: 1,
             role: Role::User,
             content: joined_text(&parts),
@@ -168,8 +193,10 @@ mod tests {
         TurnRecord {
             turn_id: id,
             user_id: id,
-            user_message: message(asked),
-            assistant_message: message(answered),
+            conversation_id: id,
+            kind: TurnKind::Reply,
+            head_before: None,
+            messages: TurnMessages::new(vec![message(asked), message(answered)]).unwrap(),
             model: "fast".to_owned(),
             usage: Usage::default(),
             error: None,
@@ -233,15 +260,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_record_of_an_earlier_version_is_read() {
-        let record =
-            record(vec![Part::Text { text: "Hello".to_owned() }], vec![Part::Text { text: "Hi".to_owned() }]);
-        let mut json: Value = serde_json::to_value(&record).unwrap();
-        for (message, text) in [("user_message", "Hello"), ("assistant_message", "Hi")] {
-            json[message]["content"] = json!(text);
-            json[message]["parts"] = json!([{ "type": "text", "text": text }]);
-        }
-        assert_eq!(serde_json::from_value::<TurnRecord>(json).unwrap(), record);
+    #[rstest]
+    #[case::none(json!([]))]
+    #[case::too_many(json!(vec![message(vec![]); MAX_TURN_MESSAGES + 1]))]
+    fn record_without_messages_or_with_too_many_is_none(#[case] messages: Value) {
+        let mut stored = serde_json::to_value(record(vec![], vec![])).unwrap();
+        stored["messages"] = messages;
+        assert!(serde_json::from_value::<TurnRecord>(stored).is_err());
     }
 }

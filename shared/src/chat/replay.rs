@@ -51,13 +51,13 @@ pub fn stored_events(stored: &StoredTurn, after: u64) -> Option<Vec<u8>> {
         return None;
     }
     let mut out = Vec::new();
-    let message = &stored.assistant_message;
+    let message = stored.messages.answer();
     let is_completed = message.status == TurnStatus::Completed;
     let words_end = stored.last_event_id.saturating_sub(1 + u64::from(is_completed)).max(1);
     let is_lost = after > stored.last_event_id;
     if after == 0 {
         let model = message.model.as_deref().unwrap_or_default();
-        event::started(&stored.user_message, message, model).write(&mut out, 1);
+        event::started(&stored.messages, model).write(&mut out, 1);
     }
     if is_lost || (after < words_end && words_end > 1) {
         write_reset(&mut out, &message.content, words_end);
@@ -65,8 +65,7 @@ pub fn stored_events(stored: &StoredTurn, after: u64) -> Option<Vec<u8>> {
     if is_completed && (is_lost || after <= words_end) {
         Event::Message(message).write(&mut out, words_end + 1);
     }
-    let usage = message.usage.unwrap_or_default();
-    let end = event::terminal(message.turn_id, message, stored.error.as_ref(), usage, true);
+    let end = event::terminal(message.turn_id, message, stored.error.as_ref(), stored.usage, true);
     end.write(&mut out, stored.last_event_id);
     Some(out)
 }
@@ -77,20 +76,22 @@ fn write_reset(out: &mut Vec<u8>, text: &str, words_end: u64) {
 
 /// Makes the turn that clients see of a stored one.
 pub fn stored_view(stored: StoredTurn) -> Turn {
-    let StoredTurn { last_event_id, error, user_message, assistant_message, finished_at } = stored;
+    let StoredTurn { last_event_id, error, messages, created_at, finished_at, .. } = stored;
+    let question = messages.question().map(|question| question.id);
+    let answer = messages.answer().clone();
     Turn {
-        id: assistant_message.turn_id,
-        conversation_id: assistant_message.conversation_id,
-        status: assistant_message.status,
-        model: assistant_message.model.unwrap_or_default(),
-        text: assistant_message.content,
+        id: answer.turn_id,
+        conversation_id: answer.conversation_id,
+        status: answer.status,
+        model: answer.model.unwrap_or_default(),
+        text: answer.content,
         last_event_id,
-        user_message_id: user_message.id,
-        assistant_message_id: assistant_message.id,
-        usage: assistant_message.usage,
+        user_message_id: question,
+        assistant_message_id: answer.id,
+        usage: answer.usage,
         error,
         persisted: true,
-        created_at: user_message.created_at,
+        created_at,
         finished_at: Some(finished_at),
     }
 }

@@ -16,11 +16,11 @@ use super::{
 use crate::{
     api::{
         chat::{
-            FinishReason, Message, Part, Role, SentMessage, Turn, TurnCode, TurnError, TurnStatus,
-            joined_text,
+            FinishReason, Message, Part, Role, SentMessage, ToolCall, Turn, TurnCode, TurnError, TurnKind,
+            TurnStatus, joined_text,
         },
         error::{ApiError, ErrorCode},
-        internal::TurnDelivery,
+        internal::{TurnDelivery, TurnMessages},
         usage::Usage,
     },
     id::Id,
@@ -37,20 +37,37 @@ pub struct TurnSpec {
     pub user_id: Id,
     /// The conversation it belongs to.
     pub conversation_id: Id,
-    /// The id of the user's message.
-    pub user_message_id: Id,
-    /// The id of the answer.
-    pub assistant_message_id: Id,
+    /// What it does to the conversation.
+    pub kind: TurnKind,
+    /// The conversation's head before this turn.
+    pub head_before: Option<Id>,
+    /// The message that the first of this turn follows.
+    pub parent_id: Option<Id>,
+    /// What follows that message already, in order.
+    pub siblings: Vec<Id>,
     /// The highest `seq` of the conversation before this turn.
     pub last_seq: u64,
-    /// The message before the user's.
-    pub parent_id: Option<Id>,
-    /// What the user says.
-    pub parts: Vec<Part>,
+    /// What comes before the answer, in order.
+    pub input: Vec<Input>,
+    /// The id of the answer.
+    pub answer_id: Id,
     /// The model's alias.
     pub model: String,
     /// When it was taken on.
     pub created_at: Timestamp,
+}
+
+/// A message that is whole when its turn begins.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Its id.
+    pub id: Id,
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub parts: Vec<Part>,
+    /// The tool calls that it has the results of.
+    pub tool_calls: Vec<ToolCall>,
 }
 
 /// A turn in memory: its record and its events.
@@ -85,42 +102,50 @@ pub enum Ending {
 impl TurnState {
     /// Takes a turn on: it is running, and `turn.started` is its first event.
     pub fn begin(spec: TurnSpec) -> Self {
-        let TurnSpec { turn_id, user_id, conversation_id, model, created_at, .. } = spec;
-        let user_message = Message {
-            id: spec.user_message_id,
-            conversation_id,
-            turn_id,
-            parent_id: spec.parent_id,
-            seq: spec.last_seq + 1,
-            role: Role::User,
-            content: joined_text(&spec.parts),
-            parts: spec.parts,
-            status: TurnStatus::Completed,
-            finish_reason: None,
-            model: None,
-            usage: None,
-            tool_calls: Vec::new(),
-            created_at,
-            updated_at: created_at,
+        let TurnSpec { turn_id, user_id, conversation_id, kind, head_before, model, created_at, .. } = spec;
+        let mut parent_id = spec.parent_id;
+        let mut others = spec.siblings;
+        let mut seq = spec.last_seq;
+        let mut next = |id: Id, role: Role, parts: Vec<Part>, tool_calls: Vec<ToolCall>| {
+            seq += 1;
+            let mut siblings = std::mem::take(&mut others);
+            siblings.push(id);
+            Message {
+                id,
+                conversation_id,
+                turn_id,
+                parent_id: parent_id.replace(id),
+                siblings,
+                seq,
+                role,
+                content: joined_text(&parts),
+                parts,
+                status: TurnStatus::Completed,
+                finish_reason: None,
+                model: None,
+                usage: None,
+                tool_calls,
+                created_at,
+                updated_at: created_at,
+            }
         };
-        let assistant_message = Message {
-            id: spec.assistant_message_id,
-            parent_id: Some(spec.user_message_id),
-            seq: spec.last_seq + 2,
-            role: Role::Assistant,
-            content: String::new(),
-            parts: Vec::new(),
-            status: TurnStatus::Running,
-            model: Some(model.clone()),
-            ..user_message.clone()
-        };
+        let mut before = Vec::new();
+        for Input { id, role, parts, tool_calls } in spec.input {
+            before.push(next(id, role, parts, tool_calls));
+        }
+        let mut answer = next(spec.answer_id, Role::Assistant, Vec::new(), Vec::new());
+        answer.status = TurnStatus::Running;
+        answer.model = Some(model.clone());
+        let messages = TurnMessages::with_answer(before, answer);
         let mut log = EventLog::default();
-        log.push(&event::started(&user_message, &assistant_message, &model));
+        log.push(&event::started(&messages, &model));
         let record = TurnRecord {
             turn_id,
             user_id,
-            user_message,
-            assistant_message,
+            conversation_id,
+            kind,
+            head_before,
+            messages,
             model,
             usage: Usage::default(),
             error: None,
@@ -151,25 +176,25 @@ impl TurnState {
     ) -> Self {
         let Restored { mut log, text, whole, closed } = EventLog::restore(segments);
         if log.last_id() == 0 {
-            log.push(&event::started(&record.user_message, &record.assistant_message, &record.model));
+            log.push(&event::started(&record.messages, &record.model));
         }
         // Not the status: a newer version may have named one that this one does not know.
         let running = record.finished_at.is_none();
-        let flushed = if running { text.len() } else { record.assistant_message.content.len() };
+        let flushed = if running { text.len() } else { record.messages.answer().content.len() };
         let mut turn = Self { record, log, closed, flushed, room: 0, too_long: false, failure: None };
         if running {
-            turn.record.assistant_message.content.clone_from(&text);
+            turn.record.messages.answer_mut().content.clone_from(&text);
             turn.record.reset_id = Some(turn.log.reserved_end() + 1);
             turn.end(Ending::Interrupted, now);
         }
-        match turn.record.assistant_message.status {
+        match turn.record.messages.answer().status {
             TurnStatus::Interrupted => {
                 turn.record.recover_answer(text);
-                turn.flushed = turn.record.assistant_message.content.len();
+                turn.flushed = turn.record.messages.answer().content.len();
                 turn.push_reset();
             }
             TurnStatus::Completed if !whole => {
-                turn.log.push(&Event::Message(&turn.record.assistant_message));
+                turn.log.push(&Event::Message(turn.record.messages.answer()));
             }
             _ => {}
         }
@@ -178,7 +203,7 @@ impl TurnState {
 
     fn push_reset(&mut self) {
         if let (Some(id), false) = (self.record.reset_id, self.closed) {
-            let text = Cow::Borrowed(&*self.record.assistant_message.content);
+            let text = Cow::Borrowed(&*self.record.messages.answer().content);
             self.log.push_at(id, &Event::Reset(Reset { text, last_event_id: id }));
         }
     }
@@ -201,9 +226,8 @@ impl TurnState {
     /// Returns the bytes of memory it takes: its messages and its events.
     pub fn memory_bytes(&self) -> usize {
         let message = |message: &Message| message.content_bytes().saturating_add(message.content.len());
-        message(&self.record.user_message)
-            .saturating_add(message(&self.record.assistant_message))
-            .saturating_add(self.log.memory_bytes())
+        let messages = self.record.messages.iter().map(message).fold(0, usize::saturating_add);
+        messages.saturating_add(self.log.memory_bytes())
     }
 
     /// Storage has its events up to this id.
@@ -218,7 +242,7 @@ impl TurnState {
 
     /// Whether it failed: it is no message of the day then.
     pub fn is_failed(&self) -> bool {
-        self.record.assistant_message.status == TurnStatus::Failed
+        self.record.messages.answer().status == TurnStatus::Failed
     }
 
     /// Whether the answer is longer than [`MAX_ANSWER_BYTES`]: what is over was dropped, and the turn ends as one whose
@@ -242,10 +266,10 @@ impl TurnState {
                 let (fits, room) = record::fitting(&text, self.room);
                 self.room = room;
                 self.too_long |= fits.len() < text.len();
-                self.record.assistant_message.content.push_str(fits);
+                self.record.messages.answer_mut().content.push_str(fits);
             }
             ModelEvent::Usage(usage) => self.record.usage = usage,
-            ModelEvent::Finish(reason) => self.record.assistant_message.finish_reason = Some(reason),
+            ModelEvent::Finish(reason) => self.record.messages.answer_mut().finish_reason = Some(reason),
             // No tools are offered to the model, so it has none to call; why a prompt was blocked shows in the ending.
             ModelEvent::ToolCall { .. } | ModelEvent::Refused(_) => {}
         }
@@ -253,12 +277,12 @@ impl TurnState {
 
     /// Returns whether there are words that no event has.
     pub const fn has_unflushed(&self) -> bool {
-        self.record.assistant_message.content.len() > self.flushed
+        self.record.messages.answer().content.len() > self.flushed
     }
 
     /// Makes one event of the words that no event has.
     pub fn flush(&mut self) {
-        let content = &self.record.assistant_message.content;
+        let content = &self.record.messages.answer().content;
         if let Some(text) = content.get(self.flushed..).filter(|text| !text.is_empty()) {
             self.log.push(&Event::Delta(Delta { text: Cow::Borrowed(text) }));
             self.flushed = content.len();
@@ -267,7 +291,7 @@ impl TurnState {
 
     /// The text that its events have.
     pub fn flushed_text(&self) -> &str {
-        self.record.assistant_message.content.get(..self.flushed).unwrap_or_default()
+        self.record.messages.answer().content.get(..self.flushed).unwrap_or_default()
     }
 
     /// Ends the turn. Only the first ending counts. A clock that was set back meanwhile does not let it end before it began.
@@ -285,7 +309,7 @@ impl TurnState {
         if let Ending::Failed(failure) = ending {
             self.failure = Some(failure);
         }
-        let message = &mut self.record.assistant_message;
+        let message = self.record.messages.answer_mut();
         message.status = status;
         // Where the model did not say why it stopped, or an answer has none that holds, there is no reason.
         let stopped = matches!(ending, Ending::Answered(StreamEnd::Completed(_)));
@@ -300,7 +324,7 @@ impl TurnState {
         self.record.error = error;
         self.record.finished_at = Some(now);
         if status == TurnStatus::Completed {
-            self.log.push(&Event::Message(&self.record.assistant_message));
+            self.log.push(&Event::Message(self.record.messages.answer()));
         }
     }
 
@@ -309,7 +333,7 @@ impl TurnState {
         let error = |status, code| (status, Some(TurnError::new(code, None)));
         let failed = |code: ErrorCode| error(TurnStatus::Failed, code.into());
         let incomplete = |code| error(TurnStatus::Incomplete, code);
-        let spoke = !self.record.assistant_message.content.is_empty();
+        let spoke = !self.record.messages.answer().content.is_empty();
         match ending {
             Ending::Answered(StreamEnd::Completed(reason)) => match reason {
                 FinishReason::ToolCalls => (TurnStatus::Completed, None),
@@ -346,7 +370,7 @@ impl TurnState {
             return;
         }
         let record = &self.record;
-        let message = &record.assistant_message;
+        let message = record.messages.answer();
         self.log.push(&event::terminal(
             record.turn_id,
             message,
@@ -360,15 +384,15 @@ impl TurnState {
     /// The turn as clients see it: its text is that of its events.
     pub fn view(&self) -> Turn {
         let record = &self.record;
-        let message = &record.assistant_message;
+        let message = record.messages.answer();
         Turn {
             id: record.turn_id,
-            conversation_id: message.conversation_id,
+            conversation_id: record.conversation_id,
             status: message.status,
             model: record.model.clone(),
             text: self.flushed_text().to_owned(),
             last_event_id: self.log.last_id(),
-            user_message_id: record.user_message.id,
+            user_message_id: record.messages.question().map(|question| question.id),
             assistant_message_id: message.id,
             usage: message.usage,
             error: record.error.clone(),
@@ -382,7 +406,7 @@ impl TurnState {
     /// first word, with the wait that the provider asked for.
     pub fn answer(&self) -> Result<SentMessage, ApiError> {
         let record = &self.record;
-        match (&record.error, record.assistant_message.status) {
+        match (&record.error, record.messages.answer().status) {
             (Some(error), TurnStatus::Failed) => Err(match self.failure {
                 Some(failure) => failure.into(),
                 None => ApiError::new(error.code.as_error(), error.detail.clone()),
@@ -390,9 +414,9 @@ impl TurnState {
             (_, status) => Ok(SentMessage {
                 turn_id: record.turn_id,
                 status,
-                user_message: record.user_message.clone(),
-                assistant_message: record.assistant_message.clone(),
-                usage: record.assistant_message.usage,
+                user_message: record.messages.question().cloned(),
+                assistant_message: record.messages.answer().clone(),
+                usage: record.messages.answer().usage,
                 persisted: record.persisted,
             }),
         }
@@ -405,12 +429,14 @@ impl TurnState {
         Some(TurnDelivery {
             turn_id: record.turn_id,
             user_id: record.user_id,
-            conversation_id: record.assistant_message.conversation_id,
-            status: record.assistant_message.status,
+            conversation_id: record.conversation_id,
+            kind: record.kind,
+            status: record.messages.answer().status,
             model: record.model.clone(),
             error: record.error.clone(),
-            user_message: record.user_message.clone(),
-            assistant_message: record.assistant_message.clone(),
+            head_before: record.head_before,
+            head_id: record.messages.answer().id,
+            messages: record.messages.clone(),
             usage: record.usage,
             last_event_id: self.log.last_id() + u64::from(!self.closed),
             created_at: record.created_at,

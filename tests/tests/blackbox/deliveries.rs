@@ -106,7 +106,7 @@ async fn a_delivery_counts_once_however_often_it_comes() {
         let receipt: DeliveryReceipt = reply.expect_status(200).json();
         assert_eq!(receipt, DeliveryReceipt { conversation_exists: true, last_seq: 2 });
     }
-    let expected = [delivery.user_message.clone(), delivery.assistant_message.clone()];
+    let expected = delivery.messages.clone().into_vec();
     assert_eq!(phone.messages(conversation).await, expected);
     let totals = phone.usage().await.totals;
     assert_eq!((totals.requests, totals.messages, totals.output_tokens), (1, 1, USAGE.output_tokens));
@@ -119,7 +119,7 @@ async fn a_delivery_counts_once_however_often_it_comes() {
     let path = turn_path(delivery.turn_id);
     let stored: StoredTurn =
         Signed::new(Method::GET, &path, &()).send(&origin).await.expect_status(200).json();
-    assert_eq!((stored.last_event_id, stored.assistant_message), (5, delivery.assistant_message));
+    assert_eq!((stored.last_event_id, stored.messages), (5, delivery.messages));
 }
 
 #[tokio::test]

@@ -150,7 +150,7 @@ async fn what_is_somebody_elses_is_not_there() {
     }
     assert_eq!(world.provider.calls(), 1, "a message to somebody else's conversation reaches no provider");
     let messages = ada.messages(conversation).await;
-    assert_eq!(messages, [sent.user_message, sent.assistant_message]);
+    assert_eq!(messages, [sent.user_message.unwrap(), sent.assistant_message]);
     assert_eq!(eve.usage().await.totals.requests, 0);
 }
 

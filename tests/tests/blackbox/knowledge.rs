@@ -20,7 +20,7 @@ use shared::{
     api::{
         ApiError, ErrorCode,
         chat::SentMessage,
-        internal::{ConversationContext, DeliveryReceipt, TURNS_PATH, TurnDelivery, context_path},
+        internal::{ConversationContext, DeliveryReceipt, Head, TURNS_PATH, TurnDelivery, context_path},
     },
     chat::context::CONTEXT_BYTES,
     id::Id,
@@ -83,7 +83,7 @@ impl Origin {
     async fn takes_a_turn(&self) {
         let asked = self.asked(&format!("POST {TURNS_PATH}")).await;
         let turn: TurnDelivery = serde_json::from_slice(&asked.body).unwrap();
-        let receipt = DeliveryReceipt { conversation_exists: true, last_seq: turn.assistant_message.seq };
+        let receipt = DeliveryReceipt { conversation_exists: true, last_seq: turn.messages.answer().seq };
         let receipt = serde_json::to_string(&receipt).unwrap();
         self.receipts.lock().unwrap().insert(turn.turn_id, receipt.clone());
         asked.answer_as(200, &receipt);
@@ -125,6 +125,8 @@ fn context(conversation_id: Id, system: &str) -> ConversationContext {
         model: None,
         system: Some(system.to_owned()),
         last_seq: 0,
+        head: Head::default(),
+        children: Vec::new(),
         messages: Vec::new(),
     }
 }
@@ -317,5 +319,5 @@ async fn a_picture_that_has_no_room_takes_no_words_along() {
         assert!(question.assistant_message.seq >= 6);
     }
     // The message itself keeps its picture.
-    assert_eq!(phone.messages(conversation).await[2], sent.user_message);
+    assert_eq!(phone.messages(conversation).await[2], sent.user_message.unwrap());
 }

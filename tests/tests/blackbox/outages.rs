@@ -290,7 +290,7 @@ async fn the_worker_dies_in_the_middle_and_says_so_afterwards() {
     // And the conversation goes on.
     world.provider.will(Script::pieces(["Here again."]));
     let next = phone.say(conversation, "Are you there?").await;
-    assert_eq!((next.status, next.user_message.seq), (TurnStatus::Completed, 3));
+    assert_eq!((next.status, next.user_message.unwrap().seq), (TurnStatus::Completed, 3));
 }
 
 #[tokio::test]

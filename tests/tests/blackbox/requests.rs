@@ -104,7 +104,7 @@ async fn parts_and_whole_numbers_are_sent() {
         let body = format!("{{\"{field}\":{},\"max_output_tokens\":100.0}}", json!(parts));
         let ask = phone.client.post(&messages_path(conversation)).json_bytes(body);
         let sent: SentMessage = ask.send().await.expect_status(201).json();
-        assert_eq!(sent.user_message.content, "Hello");
+        assert_eq!(sent.user_message.unwrap().content, "Hello");
     }
 }
 
@@ -157,7 +157,7 @@ async fn a_body_just_below_the_limit_is_read() {
     assert!(world.provider.received()[0].body.len() > image.len());
     // What a client may send, the Worker may deliver.
     assert!(phone.persisted(sent.turn_id).await.persisted);
-    assert_eq!(phone.messages(conversation).await[0].parts, sent.user_message.parts);
+    assert_eq!(phone.messages(conversation).await[0].parts, sent.user_message.unwrap().parts);
 }
 
 #[tokio::test]

@@ -333,7 +333,7 @@ async fn stop_stops() {
     assert_eq!((again.status, again.text.as_str()), (TurnStatus::Cancelled, "Once upon "));
     world.provider.will(Script::pieces(["Anew."]));
     let next = phone.say(conversation, "Go on").await;
-    assert_eq!((next.assistant_message.content.as_str(), next.user_message.seq), ("Anew.", 3));
+    assert_eq!((next.assistant_message.content.as_str(), next.user_message.unwrap().seq), ("Anew.", 3));
 }
 
 #[tokio::test]

@@ -106,7 +106,7 @@ impl Store {
              fingerprint, token, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             vec![
                 text(record.turn_id),
-                text(record.user_message.conversation_id),
+                text(record.conversation_id),
                 Value::Integer(RUNNING),
                 Value::Integer(record.created_at.as_millis()),
                 Value::Integer(turn.day.day.as_millis()),

@@ -15,9 +15,12 @@ use shared::{
 
 use super::{
     at_once,
-    samples::{at, conversation, delivery, id},
+    samples::{at, conversation, delivery, id, updated},
 };
-use crate::store::{Chats, chats::Change};
+use crate::store::{
+    Chats,
+    chats::{Change, Updated},
+};
 
 type Store = Arc<dyn Chats>;
 
@@ -34,7 +37,7 @@ async fn open(store: &Store, number: u32) -> Conversation {
 
 async fn rename(store: &Store, conversation: Id, title: &str, millis: i64) {
     let update = UpdateConversation { title: Some(Some(title.to_owned())), ..UpdateConversation::default() };
-    store.update_conversation(id(OWNER), conversation, update, at(millis)).await.unwrap().unwrap();
+    updated(store.update_conversation(id(OWNER), conversation, update, at(millis)).await.unwrap()).unwrap();
 }
 
 async fn changes(store: &Store, after: u64, limit: u32) -> Vec<Change> {
@@ -90,13 +93,13 @@ pub(super) async fn every_kind_of_change_has_a_later_place(store: Store) {
     assert_eq!(delivered[0].conversation.as_ref().unwrap().message_count, 2);
 
     after = end(&delivered);
-    store.record_turn(delivery(id(OWNER), first.id, 2, 5)).await.unwrap().unwrap();
+    store.record_turn(delivery(id(OWNER), first.id, 3, 5)).await.unwrap().unwrap();
     let ahead = changes(&store, after, ALL).await;
     assert_eq!(ids(&ahead), [first.id]);
 
     // A late delivery moves no counter, but it changes what the conversation holds.
     after = end(&ahead);
-    assert_eq!(store.record_turn(delivery(id(OWNER), first.id, 3, 3)).await.unwrap(), Some(6));
+    assert_eq!(store.record_turn(delivery(id(OWNER), first.id, 2, 3)).await.unwrap(), Some(6));
     assert_eq!(ids(&changes(&store, after, ALL).await), [first.id]);
 }
 
@@ -199,7 +202,8 @@ pub(super) async fn repeating_a_deletion_tells_of_nothing_else(store: Store) {
 
 async fn rename_of_absent(store: &Store, conversation: Id) {
     let update = UpdateConversation { pinned: Some(true), ..UpdateConversation::default() };
-    assert!(store.update_conversation(id(OWNER), conversation, update, at(9)).await.unwrap().is_none());
+    let outcome = store.update_conversation(id(OWNER), conversation, update, at(9)).await.unwrap();
+    assert_eq!(outcome, Updated::Absent);
 }
 
 pub(super) async fn a_follower_sees_what_many_writers_wrote(store: Store) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use shared::{
     api::{
         chat::{
-            Conversation, FinishReason, Message, Part, Role, ToolCall, TurnCode, TurnError, TurnStatus,
-            UpdateConversation,
+            Conversation, FinishReason, Message, Part, Role, ToolCall, TurnCode, TurnError, TurnKind,
+            TurnStatus, UpdateConversation,
         },
         error::ErrorCode,
         internal::CONTEXT_MESSAGES,
@@ -17,11 +17,11 @@ use shared::{
 
 use super::{
     at_once,
-    samples::{START, at, conversation, delivery, id},
+    samples::{START, at, conversation, delivery, id, question_of, updated},
 };
 use crate::store::{
     Chats,
-    chats::{ActivityPosition, ConversationsPage, MessagesPage},
+    chats::{ActivityPosition, ConversationsPage, MessagesPage, Scope, Updated},
 };
 
 /// The cases; `$open` is a fresh store and what keeps it alive. `but races` leaves out those with many writers at once,
@@ -32,6 +32,10 @@ macro_rules! suite {
         $crate::store::contract::run_suite! { chats on $open;
             a_delivery_is_stored_once_however_often_it_comes
             deliveries_at_once_all_find_a_place
+        }
+        $crate::store::contract::run_suite! { trees on $open;
+            one_of_many_children_at_once_stays_in_the_branch
+            a_path_of_ten_thousand_messages_is_read_from_both_ends
         }
         $crate::store::contract::run_suite! { changes on $open;
             a_follower_sees_what_many_writers_wrote
@@ -62,6 +66,19 @@ macro_rules! suite {
             one_message_is_a_page_however_large
             a_context_has_the_newest_that_fit
             a_context_reads_no_more_than_its_bound
+        }
+        $crate::store::contract::run_suite! { trees on $open;
+            two_children_of_one_parent_are_branches
+            a_branch_grows_and_forks_again
+            the_head_is_what_the_user_chose
+            a_head_that_is_no_message_changes_nothing
+            a_turn_of_five_messages_is_applied_once
+            a_late_delivery_moves_no_head_that_was_chosen_meanwhile
+            a_delivery_to_the_head_that_was_chosen_goes_on_from_there
+            a_parent_that_arrives_late_stands_before_its_child
+            children_of_a_parent_that_is_not_there_are_branches
+            deleting_takes_every_branch
+            a_path_of_many_forks_is_read_by_pages
         }
         $crate::store::contract::run_suite! { changes on $open;
             every_kind_of_change_has_a_later_place
@@ -106,12 +123,17 @@ async fn paged(
     after: Option<u64>,
     limit: u32,
 ) -> Vec<Message> {
-    let page = MessagesPage { order, after, limit };
+    let page = MessagesPage { scope: Scope::Shown, order, after, limit };
     store.messages(id(OWNER), conversation, page).await.unwrap().unwrap().items
 }
 
 async fn all(store: &Store, conversation: Id) -> Vec<Message> {
     paged(store, conversation, Order::Asc, None, 1_000).await
+}
+
+async fn arrived(store: &Store, conversation: Id) -> Vec<Message> {
+    let page = MessagesPage { scope: Scope::Arrived, order: Order::Asc, after: None, limit: 1_000 };
+    store.messages(id(OWNER), conversation, page).await.unwrap().unwrap().items
 }
 
 fn places(messages: &[Message]) -> Vec<(u64, &str)> {
@@ -143,8 +165,9 @@ pub(super) async fn somebody_elses_is_absent(store: Store) {
     for (user, conversation) in [(id(OTHER), theirs.id), (id(OWNER), id(999))] {
         assert!(store.conversation(user, conversation).await.unwrap().is_none());
         let update = UpdateConversation { pinned: Some(true), ..UpdateConversation::default() };
-        assert!(store.update_conversation(user, conversation, update, at(5)).await.unwrap().is_none());
-        let page = MessagesPage { order: Order::Asc, after: None, limit: 10 };
+        let outcome = store.update_conversation(user, conversation, update, at(5)).await.unwrap();
+        assert_eq!(outcome, Updated::Absent);
+        let page = MessagesPage { scope: Scope::Shown, order: Order::Asc, after: None, limit: 10 };
         assert!(store.messages(user, conversation, page).await.unwrap().is_none());
         assert!(store.context(user, conversation).await.unwrap().is_none());
         assert!(store.record_turn(delivery(user, conversation, 2, 3)).await.unwrap().is_none());
@@ -174,12 +197,12 @@ pub(super) async fn an_update_changes_what_it_names(store: Store) {
     };
     for _ in 0..2 {
         let changed = store.update_conversation(id(OWNER), first.id, update.clone(), at(777)).await.unwrap();
-        assert_eq!(changed, Some(expected.clone()));
+        assert_eq!(updated(changed), Some(expected.clone()));
     }
     assert_eq!(store.conversation(id(OWNER), first.id).await.unwrap(), Some(expected.clone()));
     let nothing = UpdateConversation::default();
     let unchanged = store.update_conversation(id(OWNER), first.id, nothing, at(700)).await.unwrap();
-    assert_eq!(unchanged, Some(expected));
+    assert_eq!(updated(unchanged), Some(expected));
 }
 
 pub(super) async fn conversations_come_by_activity(store: Store) {
@@ -252,18 +275,16 @@ pub(super) async fn names_of_a_newer_version_are_kept(store: Store) {
     let mut turn = delivery(id(OWNER), conversation.id, 1, 1);
     let status = TurnStatus::parse("paused_by_the_model").unwrap();
     turn.status = status;
+    turn.kind = TurnKind::parse("imagine").unwrap();
     turn.error =
         Some(TurnError { code: TurnCode::parse("out_of_patience").unwrap(), detail: "Enough".to_owned() });
-    turn.user_message.role = Role::parse("moderator").unwrap();
-    turn.assistant_message.status = status;
-    turn.assistant_message.finish_reason = FinishReason::parse("had_enough");
+    question_of(&mut turn).role = Role::parse("moderator").unwrap();
+    turn.messages.answer_mut().status = status;
+    turn.messages.answer_mut().finish_reason = FinishReason::parse("had_enough");
     assert_eq!(store.record_turn(turn.clone()).await.unwrap(), Some(2));
     let stored = store.turn(id(OWNER), turn.turn_id).await.unwrap().unwrap();
-    assert_eq!(
-        (&stored.user_message, &stored.assistant_message, &stored.error),
-        (&turn.user_message, &turn.assistant_message, &turn.error)
-    );
-    assert_eq!(all(&store, conversation.id).await, [turn.user_message, turn.assistant_message]);
+    assert_eq!((stored.kind, &stored.messages, &stored.error), (turn.kind, &turn.messages, &turn.error));
+    assert_eq!(all(&store, conversation.id).await, turn.messages.into_vec());
 }
 
 pub(super) async fn a_turn_is_read_back_as_written(store: Store) {
@@ -272,17 +293,18 @@ pub(super) async fn a_turn_is_read_back_as_written(store: Store) {
     turn.status = TurnStatus::Failed;
     turn.error =
         Some(TurnError { code: ErrorCode::ProviderTimeout.into(), detail: "Too slow 🐌".to_owned() });
-    turn.user_message.parts = vec![
+    question_of(&mut turn).parts = vec![
         Part::Text { text: "question ".to_owned() },
         Part::Image { mime_type: Some("image/png".to_owned()), data: Some("AAAA".to_owned()), file_id: None },
         Part::Text { text: "1".to_owned() },
     ];
-    turn.assistant_message.status = TurnStatus::Failed;
-    turn.assistant_message.content = String::new();
-    turn.assistant_message.parts = Vec::new();
-    turn.assistant_message.usage = None;
-    turn.assistant_message.finish_reason = None;
-    turn.assistant_message.tool_calls = vec![ToolCall {
+    let answer = turn.messages.answer_mut();
+    answer.status = TurnStatus::Failed;
+    answer.content = String::new();
+    answer.parts = Vec::new();
+    answer.usage = None;
+    answer.finish_reason = None;
+    answer.tool_calls = vec![ToolCall {
         id: "call-1".to_owned(),
         name: "weather".to_owned(),
         arguments: serde_json::json!({"city": "Zürich", "days": [1, 2.5, null]}),
@@ -293,10 +315,10 @@ pub(super) async fn a_turn_is_read_back_as_written(store: Store) {
     }];
     assert_eq!(store.record_turn(turn.clone()).await.unwrap(), Some(2));
     let stored = store.turn(id(OWNER), turn.turn_id).await.unwrap().unwrap();
-    assert_eq!(stored.user_message, turn.user_message);
-    assert_eq!(stored.assistant_message, turn.assistant_message);
+    assert_eq!(stored.messages, turn.messages);
     assert_eq!((stored.last_event_id, stored.finished_at, stored.error), (17, turn.finished_at, turn.error));
-    assert_eq!(all(&store, conversation.id).await, [turn.user_message, turn.assistant_message]);
+    assert_eq!((stored.kind, stored.usage, stored.created_at), (turn.kind, turn.usage, turn.created_at));
+    assert_eq!(all(&store, conversation.id).await, turn.messages.into_vec());
     // An answer without words leaves the question as what was said last.
     let after = store.conversation(id(OWNER), conversation.id).await.unwrap().unwrap();
     assert_eq!(after.last_message_preview.as_deref(), Some("question 1"));
@@ -330,14 +352,11 @@ pub(super) async fn a_delivery_is_stored_once_however_often_it_comes(store: Stor
     })
     .await;
     assert!(highest.iter().all(|seq| *seq == Some(2)), "{highest:?}");
-    assert_eq!(
-        all(&store, conversation.id).await,
-        [turn.user_message.clone(), turn.assistant_message.clone()]
-    );
+    assert_eq!(all(&store, conversation.id).await, turn.messages.clone().into_vec());
     let after = store.conversation(id(OWNER), conversation.id).await.unwrap().unwrap();
     assert_eq!(after.message_count, 2);
     assert_eq!(after.last_message_preview.as_deref(), Some("answer 1"));
-    assert_eq!(after.last_message_at, Some(turn.assistant_message.created_at));
+    assert_eq!(after.last_message_at, Some(turn.messages.answer().created_at));
     assert_eq!(after.updated_at, turn.finished_at);
 }
 
@@ -353,7 +372,7 @@ pub(super) async fn a_taken_place_moves_a_message_to_the_end(store: Store) {
     // A delivery that names no place at all gets one, too.
     assert_eq!(store.record_turn(delivery(id(OWNER), conversation.id, 3, 0)).await.unwrap(), Some(6));
     let stored = store.turn(id(OWNER), second.turn_id).await.unwrap().unwrap();
-    assert_eq!((stored.user_message.seq, stored.assistant_message.seq), (3, 4));
+    assert_eq!((stored.messages.first().seq, stored.messages.answer().seq), (3, 4));
 }
 
 pub(super) async fn deliveries_at_once_all_find_a_place(store: Store) {
@@ -366,7 +385,8 @@ pub(super) async fn deliveries_at_once_all_find_a_place(store: Store) {
         }
     })
     .await;
-    let messages = all(&store, conversation.id).await;
+    // Whatever the tree looks like when they come before those that they follow.
+    let messages = arrived(&store, conversation.id).await;
     let seqs: Vec<_> = messages.iter().map(|message| message.seq).collect();
     assert_eq!(seqs, (1..=32).collect::<Vec<_>>());
     for number in 1..=16 {
@@ -386,7 +406,7 @@ pub(super) async fn a_late_delivery_sets_nothing_back(store: Store) {
     let after = store.conversation(id(OWNER), conversation.id).await.unwrap().unwrap();
     assert_eq!(after.message_count, 4);
     assert_eq!(after.last_message_preview.as_deref(), Some("answer 2"));
-    assert_eq!(after.last_message_at, Some(late.assistant_message.created_at));
+    assert_eq!(after.last_message_at, Some(late.messages.answer().created_at));
     assert_eq!(after.updated_at, late.finished_at);
     let expected = [(1, "question 1"), (2, "answer 1"), (3, "question 2"), (4, "answer 2")];
     assert_eq!(places(&all(&store, conversation.id).await), expected);

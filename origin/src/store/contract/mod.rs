@@ -12,6 +12,7 @@ pub(super) mod postgres;
 pub(super) mod redis;
 pub(super) mod samples;
 mod servers;
+mod trees;
 
 use std::{future::Future, sync::Arc};
 

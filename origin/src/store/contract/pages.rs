@@ -11,7 +11,7 @@ use shared::{
 use super::samples::{START, conversation, delivery, id, picture};
 use crate::store::{
     Chats,
-    chats::{CONTEXT_READ_BYTES, Messages, MessagesPage, PAGE_BYTES},
+    chats::{CONTEXT_READ_BYTES, Messages, MessagesPage, PAGE_BYTES, Scope},
 };
 
 type Store = Arc<dyn Chats>;
@@ -31,7 +31,7 @@ async fn pictures(store: &Store, turns: u32, bytes: usize) -> Id {
 async fn add(store: &Store, conversation: Id, turns: std::ops::RangeInclusive<u32>, bytes: usize) {
     for number in turns {
         let mut turn = delivery(id(OWNER), conversation, number, u64::from(2 * number - 1));
-        for message in [&mut turn.user_message, &mut turn.assistant_message] {
+        for message in turn.messages.iter_mut() {
             message.parts.push(picture(bytes));
         }
         assert_eq!(store.record_turn(turn).await.unwrap(), Some(u64::from(2 * number)));
@@ -39,7 +39,7 @@ async fn add(store: &Store, conversation: Id, turns: std::ops::RangeInclusive<u3
 }
 
 async fn page(store: &Store, conversation: Id, order: Order, after: Option<u64>, limit: u32) -> Messages {
-    let page = MessagesPage { order, after, limit };
+    let page = MessagesPage { scope: Scope::Shown, order, after, limit };
     store.messages(id(OWNER), conversation, page).await.unwrap().unwrap()
 }
 

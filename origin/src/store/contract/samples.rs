@@ -3,15 +3,18 @@
 use shared::{
     api::{
         account::{Plan, User},
-        chat::{Conversation, FinishReason, Message, Part, Role, TurnStatus},
-        internal::TurnDelivery,
+        chat::{Conversation, FinishReason, Message, Part, Role, TurnKind, TurnStatus},
+        internal::{TurnDelivery, TurnMessages},
         usage::Usage,
     },
     id::Id,
     time::Timestamp,
 };
 
-use crate::store::accounts::{NewSession, TokenHash};
+use crate::store::{
+    accounts::{NewSession, TokenHash},
+    chats::Updated,
+};
 
 /// A time with milliseconds that are no round number.
 pub(in crate::store) const START: Timestamp = Timestamp::from_millis(1_795_253_400_007);
@@ -69,6 +72,7 @@ pub(in crate::store) fn conversation(number: u32, created_at: Timestamp) -> Conv
         system: Some("Be brief.\nBe kind.".to_owned()),
         pinned: false,
         archived: false,
+        head_id: None,
         message_count: 0,
         last_message_preview: None,
         last_message_at: None,
@@ -77,15 +81,29 @@ pub(in crate::store) fn conversation(number: u32, created_at: Timestamp) -> Conv
     }
 }
 
-/// Turn `number` of a conversation: messages `10 × number` and `10 × number + 1`, at `seq` and `seq + 1`.
+/// Turn `number` of a conversation, which follows turn `number - 1`: messages `10 × number` and `10 × number + 1`, at `seq` and
+/// `seq + 1`.
 pub(in crate::store) fn delivery(user_id: Id, conversation_id: Id, number: u32, seq: u64) -> TurnDelivery {
+    let before = number.checked_sub(1).filter(|before| *before > 0).map(|before| id(10 * before + 1));
+    delivery_after(before, user_id, conversation_id, number, seq)
+}
+
+/// The same, which follows this message.
+pub(in crate::store) fn delivery_after(
+    parent_id: Option<Id>,
+    user_id: Id,
+    conversation_id: Id,
+    number: u32,
+    seq: u64,
+) -> TurnDelivery {
     let taken_on = at(i64::from(number) * 1_000);
     let question = format!("question {number}");
     let user_message = Message {
         id: id(10 * number),
         conversation_id,
         turn_id: id(100_000 + number),
-        parent_id: None,
+        parent_id,
+        siblings: vec![id(10 * number)],
         seq,
         role: Role::User,
         content: question.clone(),
@@ -109,6 +127,7 @@ pub(in crate::store) fn delivery(user_id: Id, conversation_id: Id, number: u32, 
     let assistant_message = Message {
         id: id(10 * number + 1),
         parent_id: Some(user_message.id),
+        siblings: vec![id(10 * number + 1)],
         seq: seq + 1,
         role: Role::Assistant,
         content: answer.clone(),
@@ -124,11 +143,13 @@ pub(in crate::store) fn delivery(user_id: Id, conversation_id: Id, number: u32, 
         turn_id: user_message.turn_id,
         user_id,
         conversation_id,
+        kind: TurnKind::Reply,
         status: TurnStatus::Completed,
         model: "fast".to_owned(),
         error: None,
-        user_message,
-        assistant_message,
+        head_before: parent_id,
+        head_id: assistant_message.id,
+        messages: TurnMessages::new(vec![user_message, assistant_message]).unwrap(),
         usage,
         last_event_id: 17,
         created_at: taken_on,
@@ -138,8 +159,22 @@ pub(in crate::store) fn delivery(user_id: Id, conversation_id: Id, number: u32, 
 
 /// The same turn with a picture of so many bytes in its question.
 pub(in crate::store) fn pictured(mut turn: TurnDelivery, bytes: usize) -> TurnDelivery {
-    turn.user_message.parts.push(picture(bytes));
+    question_of(&mut turn).parts.push(picture(bytes));
     turn
+}
+
+/// The first message of a turn.
+pub(in crate::store) fn question_of(turn: &mut TurnDelivery) -> &mut Message {
+    turn.messages.iter_mut().next().unwrap()
+}
+
+/// The conversation after an update; `None` where there is none to update.
+pub(in crate::store) fn updated(outcome: Updated) -> Option<Conversation> {
+    match outcome {
+        Updated::Now(conversation) => Some(*conversation),
+        Updated::Absent => None,
+        Updated::UnknownHead => panic!("an update of a head that is no message"),
+    }
 }
 
 /// A picture of so many bytes.

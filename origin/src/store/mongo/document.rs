@@ -39,7 +39,12 @@ impl<'a> Fields<'a> {
 
     /// True or false.
     pub(super) fn flag(&self, field: &'static str) -> Attempt<bool> {
-        self.optional(field, Bson::as_bool)?.ok_or_else(|| self.corrupt(field))
+        self.optional_flag(field)?.ok_or_else(|| self.corrupt(field))
+    }
+
+    /// True or false, or nothing.
+    pub(super) fn optional_flag(&self, field: &'static str) -> Attempt<Option<bool>> {
+        self.optional(field, Bson::as_bool)
     }
 
     /// An id.
@@ -50,6 +55,12 @@ impl<'a> Fields<'a> {
     /// An id, or nothing.
     pub(super) fn optional_id(&self, field: &'static str) -> Attempt<Option<Id>> {
         self.optional(field, as_id)
+    }
+
+    /// A list of ids.
+    pub(super) fn ids(&self, field: &'static str) -> Attempt<Vec<Id>> {
+        let list = self.optional(field, Bson::as_array)?.ok_or_else(|| self.corrupt(field))?;
+        list.iter().map(|id| as_id(id).ok_or_else(|| self.corrupt(field))).collect()
     }
 
     /// A time.

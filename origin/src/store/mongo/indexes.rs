@@ -56,6 +56,18 @@ pub(super) const ALL: &[Index] = &[
         fields: &[("conversation_id", 1), ("seq", 1)],
         is_unique: true,
     },
+    Index {
+        collection: MESSAGES,
+        name: "by_branch",
+        fields: &[("conversation_id", 1), ("branch_id", 1), ("seq", 1)],
+        is_unique: false,
+    },
+    Index {
+        collection: MESSAGES,
+        name: "by_parent",
+        fields: &[("conversation_id", 1), ("parent_id", 1), ("branch_id", 1)],
+        is_unique: true,
+    },
     Index { collection: TURNS, name: "by_conversation", fields: &[("conversation_id", 1)], is_unique: false },
     Index {
         collection: CHANGES,

@@ -72,8 +72,6 @@ queries! {
     OWN_CONVERSATION: CONVERSATIONS where ["_id"] and ["user_id"];
     /// A conversation of this user; or several, by a list of ids.
     CONVERSATION: CONVERSATIONS where ["_id"] and ["user_id", "deleted"];
-    /// The same, if its count is lower than this.
-    CONVERSATION_BEHIND: CONVERSATIONS where ["_id"] and ["user_id", "deleted", "message_count"];
     /// A user's conversations by last activity.
     LISTED: CONVERSATIONS where ["user_id", "deleted"] sorted by ["activity_at", "_id"];
     /// Those that are archived, or those that are not.
@@ -85,8 +83,17 @@ queries! {
 
     /// A message by its id; or several, by a list of ids.
     MESSAGE: MESSAGES where ["_id"];
-    /// A conversation's messages in order.
+    /// A message of a conversation by its id.
+    MESSAGE_OF: MESSAGES where ["_id"] and ["conversation_id"];
+    /// A conversation's messages in the order of arrival.
     MESSAGES_OF: MESSAGES where ["conversation_id"] sorted by ["seq"];
+    /// The message at a place of that order.
+    MESSAGE_AT: MESSAGES where ["conversation_id", "seq"];
+    /// The messages of a branch in order.
+    BRANCH: MESSAGES where ["conversation_id", "branch_id"] sorted by ["seq"];
+    /// What follows a message; or several, by a list of ids. The first is in the branch of its parent; the others, which begin
+    /// branches, stand in the order of their own ids.
+    CHILDREN: MESSAGES where ["conversation_id", "parent_id"] sorted by ["branch_id"];
 
     /// A turn by its id, whosever it is.
     ANY_TURN: TURNS where ["_id"];
@@ -133,6 +140,14 @@ impl Filter {
         let (beyond, _) = self.comparisons();
         if let [field] = self.shape.sort {
             self.conditions.insert(*field, doc! { beyond: value });
+        }
+        self
+    }
+
+    /// Only what comes after this value of the order's one field, going up, and not after that one.
+    pub(super) fn within(mut self, after: Bson, to: Bson) -> Self {
+        if let [field] = self.shape.sort {
+            self.conditions.insert(*field, doc! { "$gt": after, "$lte": to });
         }
         self
     }
@@ -196,7 +211,11 @@ pub(super) fn samples(shape: &'static Shape) -> Vec<Filter> {
             let twice = vec![plain.conditions.clone(), plain.conditions.clone()];
             return vec![plain, Filter { shape, conditions: doc! { "$or": twice }, descending: false }];
         }
-        1 => orders.extend(orders.clone().into_iter().map(|query| query.after(Bson::Int32(1)))),
+        1 => {
+            let begun = orders.clone().into_iter().map(|query| query.after(Bson::Int32(1)));
+            let within = orders.clone().into_iter().map(|query| query.within(Bson::Int32(1), Bson::Int32(9)));
+            orders.extend(begun.chain(within).collect::<Vec<_>>());
+        }
         _ => {
             let begin = |query: Filter| query.after_both(Bson::Int32(1), Bson::Int32(1));
             orders.extend(orders.clone().into_iter().map(begin));

@@ -22,6 +22,7 @@ const ACCOUNTS: &[(&str, &str)] = &[
 const CHATS: &[(&str, &str)] = &[
     ("V1__chats", include_str!("../../../../migrations/sqlite/chats/V1__chats.sql")),
     ("V2__changes", include_str!("../../../../migrations/sqlite/chats/V2__changes.sql")),
+    ("V3__tree", include_str!("../../../../migrations/sqlite/chats/V3__tree.sql")),
 ];
 
 /// How long to wait before trying again to get a lock that another process has.
@@ -139,6 +140,8 @@ mod tests {
             let sql = "INSERT INTO messages (id, conversation_id, turn_id, seq, role, content, status, created_at, \
                        updated_at) VALUES (?1, ?2, ?1, 1, 'user', 'hello', 'completed', 5, 5)";
             file.execute(sql, ([id + 100; 16], [id; 16])).unwrap();
+            let sql = "INSERT INTO turns VALUES (?1, ?2, ?1, ?3, 7, NULL, NULL, 5, 5)";
+            file.execute(sql, ([id + 100; 16], [id; 16], [id + 150; 16])).unwrap();
         }
         drop(file);
 
@@ -158,6 +161,12 @@ mod tests {
         assert_eq!(rows(kept), text(&[(2, 70, "two hello"), (3, 60, "three hello"), (4, 50, "four hello")]));
         let told = "SELECT conversation_id, position, hex(substr(user_id, 1, 1)) FROM changes ORDER BY user_id, position";
         assert_eq!(rows(told), text(&[(3, 1, "01"), (2, 2, "01"), (4, 1, "09")]));
+        // The last message is the one that the conversation shows last, and nobody is told of that.
+        let heads = "SELECT head_id, head_seq, iif(branch_id IS NULL, 'trunk', 'branch') FROM conversations \
+                     JOIN messages ON messages.id = head_id ORDER BY 1";
+        assert_eq!(rows(heads), text(&[(102, 1, "trunk"), (103, 1, "trunk"), (104, 1, "trunk")]));
+        let turns = "SELECT id, last_event_id, kind || ' ' || iif(message_ids IS NULL, 'two', 'more') FROM turns ORDER BY id";
+        assert_eq!(rows(turns), text(&[(102, 7, "reply two"), (103, 7, "reply two"), (104, 7, "reply two")]));
         // The next change stands after all of them.
         file.execute("UPDATE conversations SET pinned = 1 WHERE id = ?1", ([3_u8; 16],)).unwrap();
         assert_eq!(rows(told), text(&[(2, 2, "01"), (3, 3, "01"), (4, 1, "09")]));

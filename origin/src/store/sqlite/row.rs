@@ -12,6 +12,11 @@ pub(super) struct Columns<'a> {
     next: usize,
 }
 
+/// The bytes of an id, or NULL.
+pub(super) fn bytes(id: &Option<Id>) -> Option<&[u8; 16]> {
+    id.as_ref().map(Id::as_bytes)
+}
+
 impl<'a> Columns<'a> {
     /// The columns of a row of this table.
     pub(super) fn of(table: &'static str, row: &'a Row<'a>) -> Self {

@@ -5,6 +5,7 @@ use garde::{Path, Report, Validate};
 use serde::{Deserialize, Serialize, de};
 
 use super::Part;
+use crate::id::Id;
 
 /// The most characters of a message's text.
 pub const MAX_TEXT_CHARS: usize = 100_000;
@@ -67,6 +68,10 @@ pub struct UpdateConversation {
     #[garde(inner(inner(length(chars, max = MAX_SYSTEM_CHARS))))]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub system: Option<Option<String>>,
+    /// The last message of the branch to show: any message of the conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub head_id: Option<Id>,
 }
 
 /// What kind of piece a part is.

@@ -4,10 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    api::{chat::Part, internal::TurnDelivery},
+    api::{
+        chat::{Part, Role, TurnKind},
+        internal::TurnDelivery,
+    },
     chat::{
         event::{DELTA, Delta},
-        turn::{Ending, TurnSpec},
+        turn::{Ending, Input, TurnSpec},
     },
     id::Id,
     provider::{FinishReason, ModelEvent, ProviderFailure, StreamEnd},
@@ -33,11 +36,18 @@ fn begun() -> TurnState {
         turn_id: id(1),
         user_id: id(2),
         conversation_id: id(3),
-        user_message_id: id(4),
-        assistant_message_id: id(5),
-        last_seq: 0,
+        kind: TurnKind::Reply,
+        head_before: None,
         parent_id: None,
-        parts: vec![Part::Text { text: "Hello".to_owned() }],
+        siblings: Vec::new(),
+        last_seq: 0,
+        input: vec![Input {
+            id: id(4),
+            role: Role::User,
+            parts: vec![Part::Text { text: "Hello".to_owned() }],
+            tool_calls: Vec::new(),
+        }],
+        answer_id: id(5),
         model: "fast".to_owned(),
         created_at: NOW,
     })
@@ -64,10 +74,12 @@ fn interrupted(words: &[String]) -> TurnState {
 /// What the origin makes of a delivery.
 fn stored(delivery: TurnDelivery) -> StoredTurn {
     StoredTurn {
+        kind: delivery.kind,
         last_event_id: delivery.last_event_id,
         error: delivery.error,
-        user_message: delivery.user_message,
-        assistant_message: delivery.assistant_message,
+        messages: delivery.messages,
+        usage: delivery.usage,
+        created_at: delivery.created_at,
         finished_at: delivery.finished_at,
     }
 }

@@ -26,14 +26,20 @@ fn spec() -> TurnSpec {
         turn_id: id(1),
         user_id: id(2),
         conversation_id: id(3),
-        user_message_id: id(4),
-        assistant_message_id: id(5),
-        last_seq: 6,
+        kind: TurnKind::Reply,
+        head_before: Some(id(6)),
         parent_id: Some(id(6)),
-        parts: vec![Part::Text { text: "Hello".to_owned() }],
+        siblings: Vec::new(),
+        last_seq: 6,
+        input: question(vec![Part::Text { text: "Hello".to_owned() }]),
+        answer_id: id(5),
         model: "fast".to_owned(),
         created_at: NOW,
     }
+}
+
+fn question(parts: Vec<Part>) -> Vec<Input> {
+    vec![Input { id: id(4), role: Role::User, parts, tool_calls: Vec::new() }]
 }
 
 const fn stopped(reason: FinishReason) -> Ending {
@@ -99,7 +105,7 @@ fn a_turn_that_completes_tells_all_in_order() {
     assert!(String::from_utf8_lossy(bytes).ends_with("\"persisted\":true}\n\n"));
     assert_eq!(delivery.last_event_id, 5);
     let answer = turn.answer().unwrap();
-    assert_eq!((answer.user_message.seq, answer.assistant_message.seq), (7, 8));
+    assert_eq!((answer.user_message.unwrap().seq, answer.assistant_message.seq), (7, 8));
     assert_eq!(answer.assistant_message.content, "Hi you");
     assert_eq!(answer.usage.unwrap().total_tokens, 5);
     assert_eq!(turn.view().text, "Hi you");
@@ -178,7 +184,7 @@ fn a_clock_that_was_set_back_ends_no_turn_before_it_began() {
     let mut turn = spoken();
     turn.end(Ending::Interrupted, NOW.plus_millis(-5_000));
     let delivery = turn.delivery().unwrap();
-    assert_eq!((delivery.finished_at, delivery.assistant_message.updated_at), (NOW, NOW));
+    assert_eq!((delivery.finished_at, delivery.messages.answer().updated_at), (NOW, NOW));
 }
 
 #[test]
@@ -212,11 +218,11 @@ fn a_restart_ends_a_running_turn_with_its_checkpoint() {
     turn.flush();
 
     let mut record = record;
-    record.assistant_message.content.clear();
+    record.messages.answer_mut().content.clear();
     let mut back = TurnState::restore(record, [(checkpoint.first_id, checkpoint.frames.as_str())], NOW);
     assert!(!back.is_running() && !back.is_closed());
     assert_eq!(back.view().status, TurnStatus::Interrupted);
-    assert_eq!(back.delivery().unwrap().assistant_message.content, "Hi you");
+    assert_eq!(back.delivery().unwrap().messages.answer().content, "Hi you");
     back.close();
     assert_eq!(names(&resumed(&back, 4)), ["reset", "turn.interrupted"]);
     // Nor does anybody else take the end for the lost word: its id is another one.
@@ -291,8 +297,8 @@ fn record_of_a_newer_version_is_read_and_written_back(#[case] name: &str, #[case
     }
     let frames = turn.log().unsaved().unwrap().frames;
     let mut stored = serde_json::to_value(turn.record()).unwrap();
-    stored["assistant_message"]["status"] = json!(name);
-    stored["assistant_message"]["finish_reason"] = json!("had_enough");
+    stored["messages"][1]["status"] = json!(name);
+    stored["messages"][1]["finish_reason"] = json!("had_enough");
     stored["error"] = json!({ "code": "out_of_patience", "detail": "Enough" });
     let record: TurnRecord = serde_json::from_value(stored.clone()).unwrap();
     assert_eq!(serde_json::to_value(&record).unwrap(), stored);
@@ -301,13 +307,13 @@ fn record_of_a_newer_version_is_read_and_written_back(#[case] name: &str, #[case
     back.close();
     let delivery = back.delivery().unwrap();
     let status = if ended { name } else { "interrupted" };
-    assert_eq!((delivery.status.as_str(), delivery.assistant_message.content.as_str()), (status, "Hi you"));
+    assert_eq!((delivery.status.as_str(), delivery.messages.answer().content.as_str()), (status, "Hi you"));
     assert_eq!(names(back.log().read(0, usize::MAX)).last().unwrap(), "turn.interrupted");
     if ended {
         let view = serde_json::to_value(back.view()).unwrap();
         assert_eq!((&view["status"], &view["error"]), (&json!(name), &stored["error"]));
         let delivered = serde_json::to_value(&delivery).unwrap();
-        assert_eq!(delivered["assistant_message"]["finish_reason"], "had_enough");
+        assert_eq!(delivered["messages"][1]["finish_reason"], "had_enough");
     }
 }
 
@@ -324,7 +330,7 @@ fn a_turn_whose_end_storage_does_not_take_was_interrupted() {
     back.close();
     assert_eq!((back.view().status, back.view().text.as_str()), (TurnStatus::Interrupted, "Hi you"));
     let delivery = back.delivery().unwrap();
-    assert!(delivery.assistant_message.is_plain());
+    assert!(delivery.messages.answer().is_plain());
     assert_eq!((delivery.status, delivery.finished_at), (TurnStatus::Interrupted, NOW));
     assert_eq!(names(&resumed(&back, 5)), ["reset", "turn.interrupted"]);
 }
@@ -363,7 +369,7 @@ fn large_turn(content: &Value, said: &str, streamed: bool) -> (TurnState, Vec<us
     let body = serde_json::to_vec(&json!({ "content": content })).unwrap();
     let message: SendMessage = body::parse(&body).unwrap();
     let parts = message.to_parts();
-    let mut turn = TurnState::begin(TurnSpec { parts, ..spec() });
+    let mut turn = TurnState::begin(TurnSpec { input: question(parts), ..spec() });
     if streamed {
         while !turn.is_too_long() {
             turn.apply(ModelEvent::TextDelta(said.repeat(20)));
@@ -400,4 +406,56 @@ fn the_largest_turn_fits_in_storage(
     let (turn, sizes) = large_turn(&content, said, streamed);
     assert!(sizes.iter().all(|size| *size < MOST_BYTES), "{sizes:?}");
     assert_eq!(turn.view().status, TurnStatus::Incomplete);
+}
+
+#[test]
+fn messages_of_a_turn_follow_each_other() {
+    let call = ToolCall {
+        id: "call-1".to_owned(),
+        name: "weather".to_owned(),
+        arguments: json!({ "city": "Zürich" }),
+        result: Some(json!({ "sky": "blue" })),
+        error: None,
+        started_at: NOW,
+        duration_ms: Some(12),
+    };
+    let result = Input { id: id(7), role: Role::Tool, parts: Vec::new(), tool_calls: vec![call.clone()] };
+    let results = TurnSpec { kind: TurnKind::ToolResults, input: vec![result], ..spec() };
+    let again = TurnSpec {
+        kind: TurnKind::Regenerate,
+        head_before: Some(id(8)),
+        siblings: vec![id(8)],
+        input: Vec::new(),
+        ..spec()
+    };
+    for (spec, ids) in [(spec(), vec![4, 5]), (results, vec![7, 5]), (again, vec![5])] {
+        let (kind, head_before, others) = (spec.kind, spec.head_before, spec.siblings.clone());
+        let mut turn = TurnState::begin(spec);
+        turn.apply(ModelEvent::TextDelta("Hi".to_owned()));
+        turn.end(Ending::Cancelled, NOW);
+        let delivery = turn.delivery().unwrap();
+        assert_eq!((delivery.kind, delivery.head_before, delivery.head_id), (kind, head_before, id(5)));
+        assert_eq!(delivery.check(), Ok(()));
+        let messages = delivery.messages.into_vec();
+        assert_eq!(
+            messages.iter().map(|message| message.id).collect::<Vec<_>>(),
+            ids.iter().map(|n| id(*n)).collect::<Vec<_>>()
+        );
+        let mut parent_id = Some(id(6));
+        for (message, seq) in messages.iter().zip(7..) {
+            assert_eq!((message.parent_id, message.seq), (parent_id, seq));
+            parent_id = Some(message.id);
+        }
+        let siblings = [others, vec![id(ids[0])]].concat();
+        assert_eq!(messages[0].siblings, siblings);
+        let (view, answer) = (turn.view(), turn.answer().unwrap());
+        let question = (kind == TurnKind::Reply).then(|| id(4));
+        assert_eq!(
+            (view.user_message_id, answer.user_message.map(|message| message.id)),
+            (question, question)
+        );
+        // It comes back from storage as it was.
+        let record = serde_json::from_str(&serde_json::to_string(turn.record()).unwrap()).unwrap();
+        assert_eq!(turn.record(), &record);
+    }
 }

@@ -32,8 +32,6 @@ use crate::{
 const REFRESHES_A_SECOND: u32 = 200;
 /// Reads of the first and of the last page of a long conversation.
 const READS: usize = 200;
-/// Connections that fill the long conversation.
-const WRITERS: usize = 8;
 const LIST: &str = "/api/v1/chat/conversations";
 
 /// How long a measurement takes.
@@ -205,18 +203,11 @@ async fn long_conversation(stage: &Stage, messages: u64) -> Vec<Figure> {
     let person = stage.people.first().expect("a user");
     let conversation = person.phone.conversation().await;
     let all = deliveries(stage, person, conversation);
-    let writers = u64::try_from(WRITERS).expect("a few writers");
-    let mut running = JoinSet::new();
-    for _ in 0..WRITERS {
-        let all = all.clone();
-        running.spawn(async move { all.send(messages / 2 / writers).await });
-    }
-    while let Some(writer) = running.join_next().await {
-        writer.expect("a writer that says what went wrong has said it");
-    }
+    // One after the other, as the Worker delivers the turns of a conversation.
+    all.send(messages / 2).await;
     let path = messages_path(conversation);
     // The last page of the ascending order is found by its place, as a client finds it who has read all others.
-    let last_seq = messages - messages % (2 * writers) - 20;
+    let last_seq = messages - messages % 2 - 20;
     let first = read_times(person, &path).await;
     let last = read_times(person, &format!("{path}?after_seq={last_seq}")).await;
     let newest = read_times(person, &format!("{path}?order=desc")).await;

@@ -2,30 +2,54 @@
 
 use mongodb::bson::{Bson, Document, doc};
 use shared::{
-    api::chat::{Conversation, UpdateConversation, preview},
+    api::{
+        chat::{Conversation, UpdateConversation, preview},
+        internal::{Head, TurnDelivery},
+    },
+    chat::tree::Position,
     id::Id,
     time::Timestamp,
 };
 
+use super::tree::{self, Joined};
 use crate::store::{
-    chats::{ActivityPosition, ConversationsPage},
+    chats::{ActivityPosition, ConversationsPage, Shown, Updated},
     error::StoreError,
     mongo::{
         document::{Fields, count, date, set, uuid},
         engine::Db,
         fault::Attempt,
-        queries::{self, CONVERSATIONS, less_than, one_of},
+        queries::{self, CONVERSATIONS, one_of},
     },
 };
 
 /// The fields that [`read_presence`] reads.
-const PRESENCE: &[&str] = &["deleted"];
+const PRESENCE: &[&str] = &[
+    "deleted",
+    "rev",
+    "head_id",
+    "head_branch_id",
+    "head_seq",
+    "head_mark",
+    "head_turn_id",
+    "is_branched",
+    "message_count",
+];
+
+/// How often a write that is decided on a revision is tried. Each time it fails, somebody else's write went before it.
+const ATTEMPTS: u32 = 100;
 
 /// Whether a conversation of theirs is there.
 pub(super) enum Presence {
     Absent,
-    Here,
+    Here(Here),
     Deleted,
+}
+
+/// A conversation that is there, as of a revision.
+pub(super) struct Here {
+    pub(super) rev: u64,
+    pub(super) shown: Shown,
 }
 
 /// Inserts a conversation; nothing when it is there, or was, and theirs.
@@ -92,16 +116,43 @@ pub(super) async fn update(
     id: Id,
     update: &UpdateConversation,
     now: Timestamp,
-) -> Attempt<Option<Conversation>> {
+) -> Attempt<Updated> {
+    let Some(message_id) = update.head_id else {
+        let filter = queries::CONVERSATION.of([uuid(id), uuid(user_id), false.into()]);
+        let changed = db.update(filter, changes_of(update, now)).await?;
+        return changed.as_ref().map_or(Ok(Updated::Absent), read_updated);
+    };
+    for _ in 0..ATTEMPTS {
+        let Presence::Here(here) = presence(db, user_id, id).await? else { return Ok(Updated::Absent) };
+        let Some(position) = tree::position(db, id, message_id).await? else {
+            return Ok(Updated::UnknownHead);
+        };
+        let mut changes = changes_of(update, now);
+        let head = here.shown.head.moved_by_user(now, message_id);
+        if let Ok(set) = changes.get_document_mut("$set") {
+            set.extend(head_fields(head, position));
+        }
+        let unchanged = queries::CONVERSATION_AT.of([uuid(id), count(here.rev)]);
+        if let Some(changed) = db.update(unchanged, changes).await? {
+            return read_updated(&changed);
+        }
+    }
+    Err(too_many_writers().into())
+}
+
+/// What an update changes beside the head.
+fn changes_of(update: &UpdateConversation, now: Timestamp) -> Document {
     let mut changed = doc! { "unlogged": true };
     set(&mut changed, "title", update.title.clone().map(or_null));
     set(&mut changed, "model", update.model.clone().map(or_null));
     set(&mut changed, "system", update.system.clone().map(or_null));
     set(&mut changed, "pinned", update.pinned);
     set(&mut changed, "archived", update.archived);
-    let filter = queries::CONVERSATION.of([uuid(id), uuid(user_id), false.into()]);
-    let update = doc! { "$set": changed, "$max": { "updated_at": date(now) }, "$inc": { "rev": 1_i64 } };
-    db.update(filter, update).await?.as_ref().map(read).transpose()
+    doc! { "$set": changed, "$max": { "updated_at": date(now) }, "$inc": { "rev": 1_i64 } }
+}
+
+fn read_updated(document: &Document) -> Attempt<Updated> {
+    Ok(Updated::Now(Box::new(read(document)?)))
 }
 
 /// Makes a tombstone of a conversation, if it is theirs, and removes what was in it. One that is a tombstone already
@@ -110,7 +161,8 @@ pub(super) async fn delete(db: &Db, user_id: Id, id: Id, is_repeated: bool) -> A
     let filter = queries::CONVERSATION.of([uuid(id), uuid(user_id), false.into()]);
     let update = doc! {
         "$set": { "deleted": true, "unlogged": true },
-        "$unset": { "title": "", "model": "", "system": "", "last_message_preview": "", "last_message_at": "" },
+        "$unset": { "title": "", "model": "", "system": "", "last_message_preview": "", "last_message_at": "",
+            "head_id": "", "head_branch_id": "" },
         "$inc": { "rev": 1_i64 },
     };
     let deleted_now = db.update(filter, update).await?.is_some();
@@ -131,39 +183,91 @@ pub(super) async fn clear_out(db: &Db, ids: &[Id]) -> Attempt<()> {
     db.delete_all(queries::TURNS_OF.of([any()])).await
 }
 
-/// Moves the counters up to a message at `seq`, never down. Returns the highest `seq`; `None` when the conversation was
-/// deleted.
+/// Notes that a turn is in a conversation: moves the counters up to its last message, never down, and the head where the turn
+/// makes one. Returns the highest `seq`; `None` when the conversation was deleted. Each attempt is an update of the revision
+/// that it was decided on; `here` is what the first one is decided on.
 pub(super) async fn advance(
     db: &Db,
-    user_id: Id,
-    id: Id,
-    seq: u64,
-    text: &str,
-    at: Timestamp,
-    changed_at: Timestamp,
+    delivery: &TurnDelivery,
+    turn: &Joined,
+    here: Here,
 ) -> Attempt<Option<u64>> {
-    let latest =
-        doc! { "last_message_at": date(at), "activity_at": date(at), "updated_at": date(changed_at) };
-    let behind =
-        queries::CONVERSATION_BEHIND.of([uuid(id), uuid(user_id), false.into(), less_than(count(seq))]);
-    let newest = doc! {
-        "$set": { "message_count": count(seq), "last_message_preview": preview(text), "unlogged": true },
-        "$max": latest.clone(),
-        "$inc": { "rev": 1_i64 },
-    };
-    let mut moved = db.update(behind, newest).await?;
-    if moved.is_none() {
-        let filter = queries::CONVERSATION.of([uuid(id), uuid(user_id), false.into()]);
-        let late = doc! { "$set": { "unlogged": true }, "$max": latest, "$inc": { "rev": 1_i64 } };
-        moved = db.update(filter, late).await?;
+    let (user_id, id) = (delivery.user_id, delivery.conversation_id);
+    let mut here = here;
+    for _ in 0..ATTEMPTS {
+        let Shown { head, last_seq, is_branched, .. } = here.shown;
+        let moved = head.after(delivery);
+        let mut changed = doc! { "unlogged": true };
+        if last_seq < turn.last.seq {
+            changed.insert("message_count", count(turn.last.seq));
+            changed.insert("last_message_preview", preview(delivery.last_text()));
+        }
+        if moved != head {
+            changed.extend(head_fields(moved, turn.last));
+        }
+        if turn.is_aside && !is_branched {
+            changed.insert("is_branched", true);
+        }
+        let at = date(delivery.messages.answer().created_at);
+        let latest = doc! { "last_message_at": at.clone(), "activity_at": at, "updated_at": date(delivery.finished_at) };
+        let unchanged = queries::CONVERSATION_AT.of([uuid(id), count(here.rev)]);
+        let update = doc! { "$set": changed, "$max": latest, "$inc": { "rev": 1_i64 } };
+        if let Some(document) = db.update(unchanged, update).await? {
+            return Fields::of(CONVERSATIONS, &document).count("message_count").map(Some);
+        }
+        match presence(db, user_id, id).await? {
+            Presence::Here(found) => here = found,
+            Presence::Absent | Presence::Deleted => return Ok(None),
+        }
     }
-    moved.map(|document| Fields::of(CONVERSATIONS, &document).count("message_count")).transpose()
+    Err(too_many_writers().into())
+}
+
+fn head_fields(head: Head, position: Position) -> Document {
+    let or_null = |id: Option<Id>| id.map_or(Bson::Null, uuid);
+    doc! {
+        "head_id": or_null(head.message_id),
+        "head_branch_id": or_null(position.branch),
+        "head_seq": count(position.seq),
+        "head_mark": or_null(head.mark),
+        "head_turn_id": or_null(head.turn_id),
+    }
+}
+
+fn too_many_writers() -> StoreError {
+    StoreError::Unavailable("a conversation has too many writers at once".to_owned())
 }
 
 fn read_presence(found: Option<Document>) -> Attempt<Presence> {
     let Some(document) = found else { return Ok(Presence::Absent) };
-    let is_deleted = Fields::of(CONVERSATIONS, &document).flag("deleted")?;
-    Ok(if is_deleted { Presence::Deleted } else { Presence::Here })
+    let fields = Fields::of(CONVERSATIONS, &document);
+    if fields.flag("deleted")? {
+        return Ok(Presence::Deleted);
+    }
+    Ok(Presence::Here(Here { rev: fields.count("rev")?, shown: read_shown(&fields)? }))
+}
+
+fn read_shown(fields: &Fields<'_>) -> Attempt<Shown> {
+    Ok(Shown {
+        head: Head {
+            message_id: fields.optional_id("head_id")?,
+            mark: fields.optional_id("head_mark")?,
+            turn_id: fields.optional_id("head_turn_id")?,
+        },
+        position: Position {
+            branch: fields.optional_id("head_branch_id")?,
+            seq: fields.optional_count("head_seq")?.unwrap_or(0),
+        },
+        is_branched: fields.optional_flag("is_branched")?.unwrap_or(false),
+        last_seq: fields.count("message_count")?,
+    })
+}
+
+/// A conversation, if it is theirs, and what is shown of it.
+pub(super) async fn find_shown(db: &Db, user_id: Id, id: Id) -> Attempt<Option<(Conversation, Shown)>> {
+    let filter = queries::CONVERSATION.of([uuid(id), uuid(user_id), false.into()]);
+    let Some(document) = db.find_one(filter).await? else { return Ok(None) };
+    Ok(Some((read(&document)?, read_shown(&Fields::of(CONVERSATIONS, &document))?)))
 }
 
 fn or_null(text: Option<String>) -> Bson {
@@ -201,6 +305,7 @@ fn read(document: &Document) -> Attempt<Conversation> {
         system: fields.optional_string("system")?,
         pinned: fields.flag("pinned")?,
         archived: fields.flag("archived")?,
+        head_id: fields.optional_id("head_id")?,
         message_count: fields.count("message_count")?,
         last_message_preview: fields.optional_string("last_message_preview")?,
         last_message_at: fields.optional_time("last_message_at")?,

@@ -1,64 +1,34 @@
 //! Messages.
 
-use mongodb::bson::{Document, doc};
+use std::collections::{HashMap, HashSet};
+
+use mongodb::bson::{Bson, Document, doc};
 use shared::{
     api::{
         chat::{FinishReason, Message, Part, Role, ToolCall, TurnStatus},
+        internal::MAX_SIBLINGS,
         page::Order,
         usage::Usage,
     },
+    chat::tree::{Fork, Forks, Position},
     id::Id,
 };
 
+use super::tree;
 use crate::store::{
-    chats::Filling,
+    chats::{Filling, MessagesPage, with_itself},
     error::StoreError,
     mongo::{
         document::{Fields, count, date, set, uuid},
         engine::Db,
         fault::{Attempt, Fault},
-        queries::{self, MESSAGES, one_of},
+        queries::{self, Filter, MESSAGES, one_of},
     },
 };
 
 /// The most messages of one answer of the server: a page of the usual size, and the one after it. Messages may be large,
 /// and a page ends when it has enough of them.
 const AT_ONCE: u32 = 32;
-/// How often a message looks for a place. Each time that one is taken, another message got it.
-const ATTEMPTS: u32 = 100;
-
-/// Where a turn's messages stand.
-pub(super) struct Places {
-    /// The answer's place.
-    pub(super) answered_at: u64,
-    /// The messages that were not there before.
-    pub(super) inserted: Vec<Id>,
-}
-
-/// Inserts a question and its answer, each at its `seq`, or at the first one after all when that is taken; the answer
-/// after the question. Those that are there already stay where they are.
-pub(super) async fn insert(db: &Db, question: &Message, answer: &Message) -> Attempt<Places> {
-    let asked_at = question.seq.max(1);
-    let answered_at = answer.seq.max(asked_at.saturating_add(1));
-    let both = [document(question, asked_at)?, document(answer, answered_at)?];
-    let new = db.insert(MESSAGES, &both).await?;
-    let mut inserted: Vec<_> = [question.id, answer.id].into_iter().take(new).collect();
-    if new == both.len() {
-        return Ok(Places { answered_at, inserted });
-    }
-    let rest = async {
-        let asked_at = if new == 0 { insert_one(db, question, 1, &mut inserted).await? } else { asked_at };
-        insert_one(db, answer, asked_at.saturating_add(1), &mut inserted).await
-    };
-    match rest.await {
-        Ok(answered_at) => Ok(Places { answered_at, inserted }),
-        Err(fault) => {
-            take_back_on_conflict(db, &fault, &inserted).await?;
-            Err(fault)
-        }
-    }
-}
-
 /// Removes what was inserted for a delivery that turned out to contradict what is stored.
 pub(super) async fn take_back_on_conflict(db: &Db, fault: &Fault, inserted: &[Id]) -> Attempt<()> {
     if !matches!(fault.error, StoreError::Conflict(_)) || inserted.is_empty() {
@@ -68,12 +38,14 @@ pub(super) async fn take_back_on_conflict(db: &Db, fault: &Fault, inserted: &[Id
 }
 
 /// Those of these messages that are there.
-pub(super) async fn find_all(db: &Db, ids: [Id; 2]) -> Attempt<Vec<Message>> {
-    db.find(queries::MESSAGE.of([one_of(ids.map(uuid))]), 2).await?.iter().map(read).collect()
+pub(super) async fn find_all(db: &Db, ids: &[Id]) -> Attempt<Vec<Message>> {
+    let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+    let found = db.find(queries::MESSAGE.of([one_of(ids.iter().copied().map(uuid))]), limit).await?;
+    found.iter().map(read).collect()
 }
 
-/// Fills a page by `seq`, served by the unique index in either direction.
-pub(super) async fn fill(db: &Db, conversation_id: Id, mut filling: Filling) -> Attempt<Filling> {
+/// Fills a page with what arrived, whatever its branch, served by the unique index in either direction.
+pub(super) async fn fill_arrived(db: &Db, conversation_id: Id, filling: &mut Filling) -> Attempt<()> {
     let mut messages = queries::MESSAGES_OF.of([uuid(conversation_id)]);
     if filling.page.order == Order::Desc {
         messages = messages.descending();
@@ -81,62 +53,119 @@ pub(super) async fn fill(db: &Db, conversation_id: Id, mut filling: Filling) -> 
     if let Some(seq) = filling.page.after {
         messages = messages.after(count(seq));
     }
+    take_all(db, messages, filling).await?;
+    Ok(())
+}
+
+/// Fills a page with the path to a place.
+pub(super) async fn fill_path(
+    db: &Db,
+    conversation_id: Id,
+    head: Position,
+    filling: &mut Filling,
+) -> Attempt<()> {
+    let MessagesPage { order, mut after, .. } = filling.page;
+    let mut forks = Forks::new();
+    loop {
+        let spans =
+            tree::with_forks(db, &mut forks, |forks| shared::chat::tree::spans(head, order, after, forks))
+                .await?;
+        for span in spans.items {
+            let branch = span.branch.map_or(Bson::Null, uuid);
+            let run = queries::BRANCH.of([uuid(conversation_id), branch]);
+            let run = run.within(count(span.after), count(span.to));
+            let run = if order == Order::Desc { run.descending() } else { run };
+            if !take_all(db, run, filling).await? {
+                return Ok(());
+            }
+        }
+        let Some(next) = spans.next_after else { return Ok(()) };
+        after = Some(next);
+    }
+}
+
+/// Offers what a query finds to a page. False when that takes no more.
+async fn take_all(db: &Db, messages: Filter, filling: &mut Filling) -> Attempt<bool> {
     let mut reading = db.read(messages, filling.most(), &[], AT_ONCE).await?;
     while let Some(document) = reading.next().await? {
         if !filling.take(read(&document)?) {
-            break;
+            return Ok(false);
         }
     }
-    Ok(filling)
+    Ok(true)
 }
 
-async fn insert_one(db: &Db, message: &Message, at_least: u64, inserted: &mut Vec<Id>) -> Attempt<u64> {
-    let mut seq = message.seq.max(at_least);
-    for _ in 0..ATTEMPTS {
-        // The id or the place was taken, now or by the insert of both.
-        if let Some(seq) = place(db, message).await? {
-            return Ok(seq);
+/// Finds the siblings of a conversation's messages. Those of one that nobody forked have none.
+pub(super) async fn find_siblings(db: &Db, is_branched: bool, messages: &mut [Message]) -> Attempt<()> {
+    let Some(conversation_id) =
+        messages.first().map(|message| message.conversation_id).filter(|_| is_branched)
+    else {
+        return Ok(());
+    };
+    let parents: HashSet<_> = messages.iter().map(|message| message.parent_id).collect();
+    let most = MAX_SIBLINGS.saturating_mul(u32::try_from(parents.len()).unwrap_or(u32::MAX));
+    let any = one_of(parents.iter().map(|parent| parent.map_or(Bson::Null, uuid)));
+    let mut found = read_children(db, conversation_id, any, most).await?;
+    if found.values().map(Vec::len).sum::<usize>() >= usize::try_from(most).unwrap_or(usize::MAX) {
+        // One of them may have pushed others out.
+        for parent in parents {
+            found.insert(parent, children(db, conversation_id, parent).await?);
         }
-        if db.insert(MESSAGES, &[document(message, seq)?]).await? == 1 {
-            inserted.push(message.id);
-            return Ok(seq);
-        }
-        seq = highest(db, message.conversation_id).await?.saturating_add(1).max(at_least);
     }
-    Err(StoreError::Unavailable("a conversation has too many writers at once".to_owned()).into())
-}
-
-/// Where a message stands that was inserted before.
-async fn place(db: &Db, message: &Message) -> Attempt<Option<u64>> {
-    let filter = queries::MESSAGE.of([uuid(message.id)]);
-    let found = db.find_fields(filter, 1, &["conversation_id", "seq"]).await?.pop();
-    let Some(document) = found else { return Ok(None) };
-    let fields = Fields::of(MESSAGES, &document);
-    if fields.id("conversation_id")? != message.conversation_id {
-        return Err(StoreError::Conflict("the message's id is one of another conversation").into());
+    for message in messages {
+        let siblings = found.get(&message.parent_id).cloned().unwrap_or_default();
+        message.siblings = with_itself(siblings, message.id);
     }
-    fields.count("seq").map(Some)
+    Ok(())
 }
 
-async fn highest(db: &Db, conversation_id: Id) -> Attempt<u64> {
-    let last = queries::MESSAGES_OF.of([uuid(conversation_id)]).descending();
-    let found = db.find_fields(last, 1, &["seq"]).await?.pop();
-    found.map_or(Ok(0), |document| Fields::of(MESSAGES, &document).count("seq"))
+/// The messages that follow one, in the order of arrival, the newest [`MAX_SIBLINGS`] of them.
+pub(super) async fn children(db: &Db, conversation_id: Id, parent_id: Option<Id>) -> Attempt<Vec<Id>> {
+    let parent = parent_id.map_or(Bson::Null, uuid);
+    let found = read_children(db, conversation_id, parent, MAX_SIBLINGS).await?;
+    Ok(found.into_values().next().unwrap_or_default())
 }
 
-fn document(message: &Message, seq: u64) -> Attempt<Document> {
+async fn read_children(
+    db: &Db,
+    conversation_id: Id,
+    parents: Bson,
+    most: u32,
+) -> Attempt<HashMap<Option<Id>, Vec<Id>>> {
+    let children = queries::CHILDREN.of([uuid(conversation_id), parents]).descending();
+    let mut by_seq = Vec::new();
+    for document in db.find_fields(children, most, &["parent_id", "seq"]).await? {
+        let fields = Fields::of(MESSAGES, &document);
+        by_seq.push((fields.count("seq")?, fields.optional_id("parent_id")?, fields.id("_id")?));
+    }
+    by_seq.sort_unstable();
+    let mut found: HashMap<_, Vec<_>> = HashMap::new();
+    for (_, parent_id, id) in by_seq {
+        found.entry(parent_id).or_default().push(id);
+    }
+    let most = usize::try_from(MAX_SIBLINGS).unwrap_or(usize::MAX);
+    for siblings in found.values_mut() {
+        siblings.drain(..siblings.len().saturating_sub(most));
+    }
+    Ok(found)
+}
+
+/// A message as it stands at a place, which is the first one of a branch where there is a fork.
+pub(super) fn document(message: &Message, at: Position, fork: Option<&Fork>) -> Attempt<Document> {
     let mut document = doc! {
         "_id": uuid(message.id),
         "conversation_id": uuid(message.conversation_id),
         "turn_id": uuid(message.turn_id),
-        "seq": count(seq),
+        "parent_id": message.parent_id.map_or(Bson::Null, uuid),
+        "branch_id": at.branch.map_or(Bson::Null, uuid),
+        "seq": count(at.seq),
         "role": message.role.as_str(),
         "content": message.content.as_str(),
         "status": message.status.as_str(),
         "created_at": date(message.created_at),
         "updated_at": date(message.updated_at),
     };
-    set(&mut document, "parent_id", message.parent_id.map(uuid));
+    set(&mut document, "fork", fork.map(tree::fork_document));
     set(&mut document, "finish_reason", message.finish_reason.as_ref().map(FinishReason::as_str));
     set(&mut document, "model", message.model.as_deref());
     set(&mut document, "usage", message.usage.as_ref().map(usage_document));
@@ -151,7 +180,7 @@ fn document(message: &Message, seq: u64) -> Attempt<Document> {
     Ok(document)
 }
 
-fn usage_document(usage: &Usage) -> Document {
+pub(super) fn usage_document(usage: &Usage) -> Document {
     doc! {
         "input_tokens": count(usage.input_tokens),
         "output_tokens": count(usage.output_tokens),
@@ -194,6 +223,7 @@ fn tool_call_document(call: &ToolCall) -> Attempt<Document> {
 
 fn read(document: &Document) -> Attempt<Message> {
     let fields = Fields::of(MESSAGES, document);
+    let id = fields.id("_id")?;
     let content = fields.text("content")?.to_owned();
     let parts = match fields.optional_parts("parts")? {
         Some(parts) => parts.iter().map(read_part).collect::<Attempt<Vec<_>>>()?,
@@ -201,10 +231,11 @@ fn read(document: &Document) -> Attempt<Message> {
     };
     let calls = fields.optional_parts("tool_calls")?.unwrap_or_default();
     Ok(Message {
-        id: fields.id("_id")?,
+        id,
         conversation_id: fields.id("conversation_id")?,
         turn_id: fields.id("turn_id")?,
         parent_id: fields.optional_id("parent_id")?,
+        siblings: vec![id],
         seq: fields.count("seq")?,
         role: fields.word("role", Role::parse)?,
         content,
@@ -219,7 +250,7 @@ fn read(document: &Document) -> Attempt<Message> {
     })
 }
 
-fn read_usage(fields: &Fields<'_>) -> Attempt<Usage> {
+pub(super) fn read_usage(fields: &Fields<'_>) -> Attempt<Usage> {
     Ok(Usage {
         input_tokens: fields.count("input_tokens")?,
         output_tokens: fields.count("output_tokens")?,

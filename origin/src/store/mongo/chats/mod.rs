@@ -1,8 +1,10 @@
-//! The chats port on MongoDB. Operations are in [`conversations`], [`messages`], [`turns`] and [`changes`].
+//! The chats port on MongoDB. Operations are in [`conversations`], [`messages`], [`tree`], [`turns`] and
+//! [`changes`].
 
 mod changes;
 mod conversations;
 mod messages;
+mod tree;
 mod turns;
 
 use async_trait::async_trait;
@@ -15,11 +17,15 @@ use shared::{
     time::Timestamp,
 };
 
-use super::{engine::Engine, indexes};
+use super::{
+    engine::{Db, Engine},
+    fault::Attempt,
+    indexes,
+};
 use crate::{
     config::stores::MongoConfig,
     store::{
-        chats::{Change, Chats, ConversationsPage, Filling, Messages, MessagesPage},
+        chats::{Change, Chats, ConversationsPage, Filling, Messages, MessagesPage, Scope, Shown, Updated},
         error::StoreResult,
     },
 };
@@ -82,7 +88,7 @@ impl Chats for MongoChats {
         id: Id,
         update: UpdateConversation,
         now: Timestamp,
-    ) -> StoreResult<Option<Conversation>> {
+    ) -> StoreResult<Updated> {
         let update = &update;
         self.0.run(|_| conversations::update(self.0.db(), user_id, id, update, now)).await
     }
@@ -99,9 +105,14 @@ impl Chats for MongoChats {
     ) -> StoreResult<Option<Messages>> {
         self.0
             .run(|_| async move {
-                let filled = messages::fill(self.0.db(), conversation_id, Filling::of(page)).await?;
-                let conversation = conversations::find(self.0.db(), user_id, conversation_id).await?;
-                Ok(conversation.map(|_| filled.into_messages()))
+                let fill = || Filling::of(page);
+                let Some((filled, _, shown)) = page_of(self.0.db(), user_id, conversation_id, fill).await?
+                else {
+                    return Ok(None);
+                };
+                let mut found = filled.into_messages();
+                messages::find_siblings(self.0.db(), shown.is_branched, &mut found.items).await?;
+                Ok(Some(found))
             })
             .await
     }
@@ -118,9 +129,19 @@ impl Chats for MongoChats {
     async fn context(&self, user_id: Id, conversation_id: Id) -> StoreResult<Option<ConversationContext>> {
         self.0
             .run(|_| async move {
-                let filled = messages::fill(self.0.db(), conversation_id, Filling::of_context()).await?;
-                let conversation = conversations::find(self.0.db(), user_id, conversation_id).await?;
-                Ok(conversation.map(|conversation| filled.into_context(conversation)))
+                let (db, fill) = (self.0.db(), Filling::of_context);
+                let Some((filled, conversation, shown)) = page_of(db, user_id, conversation_id, fill).await?
+                else {
+                    return Ok(None);
+                };
+                let children = if shown.is_plain() {
+                    Vec::new()
+                } else {
+                    messages::children(db, conversation_id, shown.head.message_id).await?
+                };
+                let mut context = filled.into_context(conversation, &shown, children);
+                messages::find_siblings(db, shown.is_branched, &mut context.messages).await?;
+                Ok(Some(context))
             })
             .await
     }
@@ -128,4 +149,27 @@ impl Chats for MongoChats {
     async fn changes(&self, user_id: Id, after: u64, limit: u32, now: Timestamp) -> StoreResult<Vec<Change>> {
         self.0.run(|_| changes::after(self.0.db(), user_id, after, limit, now)).await
     }
+}
+
+/// Fills a page, and finds its conversation. That is looked at last: one that is still there then was whole when its messages
+/// were read. So a page of the branch that is shown is read as if nobody had forked the conversation, and once more along the
+/// path where the conversation turns out to be another one.
+async fn page_of(
+    db: &Db,
+    user_id: Id,
+    conversation_id: Id,
+    fill: impl Fn() -> Filling,
+) -> Attempt<Option<(Filling, Conversation, Shown)>> {
+    let mut filling = fill();
+    messages::fill_arrived(db, conversation_id, &mut filling).await?;
+    let Some((conversation, shown)) = conversations::find_shown(db, user_id, conversation_id).await? else {
+        return Ok(None);
+    };
+    if filling.page.scope == Scope::Arrived || (shown.is_plain() && filling.is_up_to(shown.last_seq)) {
+        return Ok(Some((filling, conversation, shown)));
+    }
+    filling = fill();
+    messages::fill_path(db, conversation_id, shown.position, &mut filling).await?;
+    let is_there = conversations::find(db, user_id, conversation_id).await?.is_some();
+    Ok(is_there.then_some((filling, conversation, shown)))
 }

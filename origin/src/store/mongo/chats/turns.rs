@@ -1,17 +1,19 @@
 //! Turns: deliveries taken in, and read back.
 
+use std::collections::HashMap;
+
 use mongodb::bson::{Document, doc};
 use shared::{
     api::{
-        chat::{TurnCode, TurnError},
-        internal::{StoredTurn, TurnDelivery},
+        chat::{TurnCode, TurnError, TurnKind},
+        internal::{StoredTurn, TurnDelivery, TurnMessages},
     },
     id::Id,
 };
 
 use super::{
     conversations::{self, Presence},
-    messages,
+    messages, tree,
 };
 use crate::store::{
     error::StoreError,
@@ -27,28 +29,18 @@ use crate::store::{
 pub(super) async fn record(db: &Db, delivery: &TurnDelivery) -> Attempt<Option<u64>> {
     let conversation_id = delivery.conversation_id;
     // Who is told that the conversation is absent forgets the turn.
-    match conversations::certain_presence(db, delivery.user_id, conversation_id).await? {
-        Presence::Here => {}
+    let here = match conversations::certain_presence(db, delivery.user_id, conversation_id).await? {
+        Presence::Here(here) => here,
         Presence::Absent => return Ok(None),
         // An earlier attempt may have stored something after the deletion, and then have ended.
         Presence::Deleted => return conversations::clear_out(db, &[conversation_id]).await.map(|()| None),
-    }
-    let answer = &delivery.assistant_message;
-    let places = messages::insert(db, &delivery.user_message, answer).await?;
+    };
+    let turn = tree::insert(db, delivery, &here.shown).await?;
     if let Err(fault) = insert(db, delivery).await {
-        messages::take_back_on_conflict(db, &fault, &places.inserted).await?;
+        messages::take_back_on_conflict(db, &fault, &turn.inserted).await?;
         return Err(fault);
     }
-    let highest = conversations::advance(
-        db,
-        delivery.user_id,
-        conversation_id,
-        places.answered_at,
-        delivery.last_text(),
-        answer.created_at,
-        delivery.finished_at,
-    )
-    .await?;
+    let highest = conversations::advance(db, delivery, &turn, here).await?;
     if highest.is_none() {
         // It was deleted meanwhile, and that may have come too early to remove what was just stored.
         conversations::clear_out(db, &[conversation_id]).await?;
@@ -61,22 +53,24 @@ pub(super) async fn find(db: &Db, user_id: Id, turn_id: Id) -> Attempt<Option<St
     let found = db.find_one(queries::TURN.of([uuid(turn_id), uuid(user_id)])).await?;
     let Some(document) = found else { return Ok(None) };
     let fields = Fields::of(TURNS, &document);
-    let asked = fields.id("user_message_id")?;
-    let answered = fields.id("assistant_message_id")?;
-    let mut messages = messages::find_all(db, [asked, answered]).await?;
+    let ids = fields.ids("message_ids")?;
+    let mut found: HashMap<_, _> =
+        messages::find_all(db, &ids).await?.into_iter().map(|message| (message.id, message)).collect();
     let conversation_id = fields.id("conversation_id")?;
-    if conversations::find(db, user_id, conversation_id).await?.is_none() {
+    let Some((_, shown)) = conversations::find_shown(db, user_id, conversation_id).await? else {
         return Ok(None);
-    }
-    let mut take = |id: Id, field: &'static str| {
-        let place = messages.iter().position(|message| message.id == id);
-        place.map(|place| messages.swap_remove(place)).ok_or_else(|| fields.corrupt(field))
     };
+    let messages: Option<Vec<_>> = ids.iter().map(|id| found.remove(id)).collect();
+    let mut messages = messages.ok_or_else(|| fields.corrupt("message_ids"))?;
+    messages::find_siblings(db, shown.is_branched, &mut messages).await?;
+    let usage = fields.optional_part("usage")?.ok_or_else(|| fields.corrupt("usage"))?;
     Ok(Some(StoredTurn {
-        user_message: take(asked, "user_message_id")?,
-        assistant_message: take(answered, "assistant_message_id")?,
+        kind: fields.word("kind", TurnKind::parse)?,
+        messages: TurnMessages::new(messages).ok_or_else(|| fields.corrupt("message_ids"))?,
         last_event_id: fields.count("last_event_id")?,
         error: read_error(&fields)?,
+        usage: messages::read_usage(&usage)?,
+        created_at: fields.time("created_at")?,
         finished_at: fields.time("finished_at")?,
     }))
 }
@@ -99,8 +93,9 @@ fn document(delivery: &TurnDelivery) -> Document {
         "_id": uuid(delivery.turn_id),
         "user_id": uuid(delivery.user_id),
         "conversation_id": uuid(delivery.conversation_id),
-        "user_message_id": uuid(delivery.user_message.id),
-        "assistant_message_id": uuid(delivery.assistant_message.id),
+        "kind": delivery.kind.as_str(),
+        "message_ids": delivery.messages.iter().map(|message| uuid(message.id)).collect::<Vec<_>>(),
+        "usage": messages::usage_document(&delivery.usage),
         "last_event_id": count(delivery.last_event_id),
         "created_at": date(delivery.created_at),
         "finished_at": date(delivery.finished_at),

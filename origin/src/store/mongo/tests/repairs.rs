@@ -15,7 +15,7 @@ use super::{
     world::{USER, World, after_each_step},
 };
 use crate::store::{
-    chats::{Chats as _, MessagesPage},
+    chats::{Chats as _, MessagesPage, Scope},
     contract::samples::{at, delivery, id},
     mongo::queries::CHANGES,
 };
@@ -25,14 +25,14 @@ impl World {
     async fn is_completed(&self, turn: &TurnDelivery, before: u64) {
         let highest = eventually(|| self.store.record_turn(turn.clone())).await;
         assert_eq!(highest, Some(4));
-        let page = MessagesPage { order: Order::Asc, after: None, limit: 100 };
+        let page = MessagesPage { scope: Scope::Shown, order: Order::Asc, after: None, limit: 100 };
         let messages = self.beside.messages(id(USER), turn.conversation_id, page).await.unwrap().unwrap();
         let places: Vec<_> =
             messages.items.iter().map(|message| (message.seq, message.content.as_str())).collect();
         let expected = [(1, "question 10"), (2, "answer 10"), (3, "question 20"), (4, "answer 20")];
         assert_eq!(places, expected);
         let stored = self.beside.turn(id(USER), turn.turn_id).await.unwrap().unwrap();
-        assert_eq!((stored.user_message.seq, stored.assistant_message.seq), (3, 4));
+        assert_eq!((stored.messages.first().seq, stored.messages.answer().seq), (3, 4));
         let now = self.beside.conversation(id(USER), turn.conversation_id).await.unwrap().unwrap();
         assert_eq!((now.message_count, now.last_message_preview.as_deref()), (4, Some("answer 20")));
         let told = self.beside.changes(id(USER), before, 10, at(0)).await.unwrap();
@@ -41,7 +41,7 @@ impl World {
 
     /// Looks whether a conversation with one turn is there with both messages, or not at all.
     async fn is_whole_or_gone(&self, conversation: Id) {
-        let page = MessagesPage { order: Order::Asc, after: None, limit: 10 };
+        let page = MessagesPage { scope: Scope::Shown, order: Order::Asc, after: None, limit: 10 };
         let messages = self.beside.messages(id(USER), conversation, page).await.unwrap();
         assert!(messages.is_none_or(|messages| messages.items.len() == 2));
         let turn = self.beside.turn(id(USER), delivery(id(USER), conversation, 10, 1).turn_id).await.unwrap();

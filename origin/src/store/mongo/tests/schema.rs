@@ -4,7 +4,7 @@ use mongodb::bson::{Bson, Document, doc};
 use shared::api::{chat::Message, page::Order};
 
 use crate::store::{
-    chats::{Chats as _, MessagesPage},
+    chats::{Chats as _, MessagesPage, Scope},
     contract::{
         mongo,
         samples::{at, conversation, delivery, id, pictured},
@@ -66,12 +66,12 @@ async fn messages_beyond_one_answer_of_the_server_are_read_back() {
         let turn = delivery(id(USER), opened.id, number, u64::from(2 * number - 1));
         let turn = pictured(turn, LARGE);
         assert_eq!(store.record_turn(turn.clone()).await.unwrap(), Some(u64::from(2 * number)));
-        expected.extend([turn.user_message, turn.assistant_message]);
+        expected.extend(turn.messages.into_vec());
     }
     let (mut read, mut has_more) = (Vec::<Message>::new(), true);
     while has_more {
         let after = read.last().map(|last| last.seq);
-        let page = MessagesPage { order: Order::Asc, after, limit: 100 };
+        let page = MessagesPage { scope: Scope::Shown, order: Order::Asc, after, limit: 100 };
         let page = store.messages(id(USER), opened.id, page).await.unwrap().unwrap();
         assert!(!page.items.is_empty());
         has_more = page.has_more;
@@ -93,8 +93,8 @@ async fn what_cannot_have_been_written_is_named() {
         collection.update_one(doc! { "_id": key }, doc! { "$set": { field: value } }).await.unwrap();
     };
 
-    let question = turn.user_message.id;
-    let page = MessagesPage { order: Order::Asc, after: None, limit: 10 };
+    let question = turn.messages.first().id;
+    let page = MessagesPage { scope: Scope::Shown, order: Order::Asc, after: None, limit: 10 };
     // A name that only a newer version knows is kept as it is.
     spoil(MESSAGES, uuid(question), "role", "critic".into()).await;
     let read = store.messages(id(USER), opened.id, page).await.unwrap().unwrap();

@@ -2,23 +2,28 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, named_params};
 use shared::{
-    api::chat::{Conversation, UpdateConversation, preview},
+    api::{
+        chat::{Conversation, UpdateConversation, preview},
+        internal::{Head, TurnDelivery},
+    },
+    chat::tree::Position,
     id::Id,
     time::Timestamp,
 };
 
+use super::tree;
 use crate::store::{
-    chats::{ActivityPosition, ConversationsPage},
+    chats::{ActivityPosition, ConversationsPage, Shown, Updated},
     error::{StoreError, StoreResult},
-    sqlite::row::Columns,
+    sqlite::row::{Columns, bytes},
     values::signed,
 };
 
 /// The columns [`read`] reads, in its order.
 macro_rules! columns {
     () => {
-        "id, title, model, system, pinned, archived, message_count, last_message_preview, last_message_at, created_at, \
-         updated_at"
+        "id, title, model, system, pinned, archived, head_id, message_count, last_message_preview, last_message_at, \
+         created_at, updated_at"
     };
 }
 
@@ -67,12 +72,6 @@ pub(super) fn insert(c: &Connection, user_id: Id, conversation: &Conversation) -
     if inserted == 1 { Ok(()) } else { Err(StoreError::Conflict("the conversation's id is somebody else's")) }
 }
 
-/// Whether there is such a conversation and it is theirs.
-pub(super) fn exists(c: &Connection, user_id: Id, id: Id) -> StoreResult<bool> {
-    let sql = "SELECT 1 FROM conversations WHERE id = ?1 AND user_id = ?2";
-    Ok(c.prepare_cached(sql)?.exists((id.as_bytes(), user_id.as_bytes()))?)
-}
-
 /// A conversation, if it is theirs.
 pub(super) fn find(c: &Connection, user_id: Id, id: Id) -> StoreResult<Option<Conversation>> {
     let sql = concat!("SELECT ", columns!(), " FROM conversations WHERE id = ?1 AND user_id = ?2");
@@ -99,11 +98,18 @@ pub(super) fn update(
     id: Id,
     update: &UpdateConversation,
     now: Timestamp,
-) -> StoreResult<Option<Conversation>> {
+) -> StoreResult<Updated> {
+    let Some(mut shown) = shown(c, user_id, id)? else { return Ok(Updated::Absent) };
+    if let Some(message_id) = update.head_id {
+        let Some(position) = tree::position(c, id, message_id)? else { return Ok(Updated::UnknownHead) };
+        shown.head = shown.head.moved_by_user(now, message_id);
+        shown.position = position;
+    }
     let sql = concat!(
         "UPDATE conversations SET title = iif(:set_title, :title, title), model = iif(:set_model, :model, model), \
          system = iif(:set_system, :system, system), pinned = coalesce(:pinned, pinned), \
-         archived = coalesce(:archived, archived), updated_at = max(updated_at, :now) \
+         archived = coalesce(:archived, archived), updated_at = max(updated_at, :now), head_id = :head_id, \
+         head_branch_id = :head_branch_id, head_seq = :head_seq, head_mark = :head_mark \
          WHERE id = :id AND user_id = :user_id RETURNING ",
         columns!()
     );
@@ -117,10 +123,14 @@ pub(super) fn update(
         ":pinned": update.pinned,
         ":archived": update.archived,
         ":now": now.as_millis(),
+        ":head_id": bytes(&shown.head.message_id),
+        ":head_branch_id": bytes(&shown.position.branch),
+        ":head_seq": signed(shown.position.seq),
+        ":head_mark": bytes(&shown.head.mark),
         ":id": id.as_bytes(),
         ":user_id": user_id.as_bytes(),
     };
-    one(c, sql, params)
+    Ok(one(c, sql, params)?.map_or(Updated::Absent, |found| Updated::Now(Box::new(found))))
 }
 
 /// Deletes a conversation, if it is theirs, with all that is in it.
@@ -129,40 +139,64 @@ pub(super) fn delete(c: &Connection, user_id: Id, id: Id) -> StoreResult<bool> {
     Ok(c.prepare_cached(sql)?.execute((id.as_bytes(), user_id.as_bytes()))? == 1)
 }
 
-/// The highest `seq` of a conversation that is there.
-pub(super) fn highest_seq(c: &Connection, id: Id) -> StoreResult<u64> {
-    let sql = "SELECT message_count FROM conversations WHERE id = ?1";
-    let count: i64 = c.prepare_cached(sql)?.query_one([id.as_bytes()], |row| row.get(0))?;
-    Ok(u64::try_from(count).unwrap_or(0))
+/// Finds what is shown of a conversation, if it is theirs.
+pub(super) fn shown(c: &Connection, user_id: Id, id: Id) -> StoreResult<Option<Shown>> {
+    let sql = "SELECT id, head_id, head_branch_id, head_seq, head_mark, head_turn_id, is_branched, message_count \
+               FROM conversations WHERE id = ?1 AND user_id = ?2";
+    let row = |row: &Row<'_>| {
+        let mut columns = Columns::of("conversations", row);
+        columns.id("id")?;
+        let message_id = columns.optional_id("head_id")?;
+        let branch = columns.optional_id("head_branch_id")?;
+        let seq = columns.count("head_seq")?;
+        let mark = columns.optional_id("head_mark")?;
+        let turn_id = columns.optional_id("head_turn_id")?;
+        Ok(Shown {
+            head: Head { message_id, mark, turn_id },
+            position: Position { branch, seq },
+            is_branched: columns.get("is_branched")?,
+            last_seq: columns.count("message_count")?,
+        })
+    };
+    let mut statement = c.prepare_cached(sql)?;
+    let found = statement.query_row((id.as_bytes(), user_id.as_bytes()), |found| Ok(row(found)));
+    found.optional()?.transpose()
 }
 
-/// Moves the counters up to a message at `seq`, never down. Returns the highest `seq`.
+/// Notes that a turn is in a conversation: moves the counters up to its last message, never down, and the head to where it is
+/// now. Returns the highest `seq`.
 pub(super) fn advance(
     c: &Connection,
-    id: Id,
-    seq: u64,
-    text: &str,
-    at: Timestamp,
-    changed_at: Timestamp,
+    delivery: &TurnDelivery,
+    at_seq: u64,
+    shown: Shown,
 ) -> StoreResult<u64> {
     let count: i64 = c
         .prepare_cached(
             "UPDATE conversations SET message_count = max(message_count, :seq), \
              last_message_preview = iif(:seq >= message_count, :preview, last_message_preview), \
              last_message_at = max(coalesce(last_message_at, :at), :at), activity_at = max(activity_at, :at), \
-             updated_at = max(updated_at, :changed_at) WHERE id = :id RETURNING message_count",
+             updated_at = max(updated_at, :changed_at), head_id = :head_id, head_branch_id = :head_branch_id, \
+             head_seq = :head_seq, head_mark = :head_mark, head_turn_id = :head_turn_id, is_branched = :is_branched \
+             WHERE id = :id RETURNING message_count",
         )?
         .query_one(
             named_params! {
-                ":seq": signed(seq),
-                ":preview": preview(text),
-                ":at": at.as_millis(),
-                ":changed_at": changed_at.as_millis(),
-                ":id": id.as_bytes(),
+                ":seq": signed(at_seq),
+                ":preview": preview(delivery.last_text()),
+                ":at": delivery.messages.answer().created_at.as_millis(),
+                ":changed_at": delivery.finished_at.as_millis(),
+                ":head_id": bytes(&shown.head.message_id),
+                ":head_branch_id": bytes(&shown.position.branch),
+                ":head_seq": signed(shown.position.seq),
+                ":head_mark": bytes(&shown.head.mark),
+                ":head_turn_id": bytes(&shown.head.turn_id),
+                ":is_branched": shown.is_branched,
+                ":id": delivery.conversation_id.as_bytes(),
             },
             |row| row.get(0),
         )?;
-    Ok(u64::try_from(count).unwrap_or(seq))
+    Ok(u64::try_from(count).unwrap_or(at_seq))
 }
 
 fn one(c: &Connection, sql: &str, params: impl Params) -> StoreResult<Option<Conversation>> {
@@ -188,6 +222,7 @@ fn read(row: &Row<'_>) -> StoreResult<Conversation> {
         system: columns.get("system")?,
         pinned: columns.get("pinned")?,
         archived: columns.get("archived")?,
+        head_id: columns.optional_id("head_id")?,
         message_count: columns.count("message_count")?,
         last_message_preview: columns.get("last_message_preview")?,
         last_message_at: columns.optional_time("last_message_at")?,

@@ -1,20 +1,23 @@
 //! Messages.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, named_params};
 use shared::{
     api::{
         chat::{FinishReason, Message, Part, Role, ToolCall, TurnStatus},
+        internal::MAX_SIBLINGS,
         page::Order,
         usage::Usage,
     },
+    chat::tree::{Forks, Position},
     id::Id,
     time::Timestamp,
 };
 
+use super::tree;
 use crate::store::{
-    chats::{Filling, MessagesPage},
+    chats::{Filling, MessagesPage, with_itself},
     error::{StoreError, StoreResult},
-    sqlite::row::Columns,
+    sqlite::row::{Columns, bytes},
     values::signed,
 };
 
@@ -26,33 +29,35 @@ macro_rules! columns {
     };
 }
 
-/// A page with `seq` going up, in the order of the unique index.
-pub(super) const PAGE_UP: &str = concat!(
+/// All messages from a place on in the order of arrival, in the order of the unique index.
+pub(super) const ARRIVED_UP: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM messages WHERE conversation_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
 );
-/// A page with `seq` going down, in the order of the unique index.
-pub(super) const PAGE_DOWN: &str = concat!(
+/// The same down.
+pub(super) const ARRIVED_DOWN: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM messages WHERE conversation_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3"
 );
-
-/// Inserts a message at its `seq`, or at the first one after all when that, or one before `at_least`, is taken. Returns
-/// where it stands, which is also the answer when it is there already.
-pub(super) fn insert(c: &Connection, message: &Message, at_least: u64) -> StoreResult<u64> {
-    if let Some(seq) = place(c, message)? {
-        return Ok(seq);
-    }
-    let wanted = message.seq.max(at_least).max(1);
-    let taken = c
-        .prepare_cached("SELECT 1 FROM messages WHERE conversation_id = ?1 AND seq = ?2")?
-        .exists((message.conversation_id.as_bytes(), signed(wanted)))?;
-    let seq = if taken { highest(c, message.conversation_id)?.saturating_add(1) } else { wanted };
-    insert_at(c, message, seq)?;
-    Ok(seq)
-}
+/// Messages of a branch, in the order of the index; the planner would prefer to look through those of all branches.
+pub(super) const SPAN_UP: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM messages INDEXED BY messages_by_branch WHERE conversation_id = ?1 AND branch_id IS ?2 AND seq > ?3 \
+     AND seq <= ?4 ORDER BY seq LIMIT ?5"
+);
+/// The same down.
+pub(super) const SPAN_DOWN: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM messages INDEXED BY messages_by_branch WHERE conversation_id = ?1 AND branch_id IS ?2 AND seq > ?3 \
+     AND seq <= ?4 ORDER BY seq DESC LIMIT ?5"
+);
+/// What follows a message, the last first.
+pub(super) const CHILDREN: &str = "SELECT id FROM messages INDEXED BY messages_by_parent \
+                               WHERE conversation_id = ?1 AND parent_id IS ?2 ORDER BY seq DESC LIMIT ?3";
 
 /// A message by its id.
 pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<Message>> {
@@ -60,46 +65,80 @@ pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<Message>> {
     c.prepare_cached(sql)?.query_row([id.as_bytes()], |row| Ok(read(row))).optional()?.transpose()
 }
 
-/// Fills a page, by `seq`.
-pub(super) fn fill(c: &Connection, conversation_id: Id, mut filling: Filling) -> StoreResult<Filling> {
+/// Fills a page with what arrived, whatever its branch.
+pub(super) fn fill_arrived(c: &Connection, conversation_id: Id, filling: &mut Filling) -> StoreResult<()> {
     let MessagesPage { order, after, .. } = filling.page;
     let (sql, after) = match order {
-        Order::Asc => (PAGE_UP, after.map_or(0, signed)),
-        Order::Desc => (PAGE_DOWN, after.map_or(i64::MAX, signed)),
+        Order::Asc => (ARRIVED_UP, after.map_or(0, signed)),
+        Order::Desc => (ARRIVED_DOWN, after.map_or(i64::MAX, signed)),
     };
+    take_all(c, sql, (conversation_id.as_bytes(), after, filling.most()), filling)?;
+    Ok(())
+}
+
+/// Fills a page with the path to a place.
+pub(super) fn fill_path(
+    c: &Connection,
+    conversation_id: Id,
+    head: Position,
+    filling: &mut Filling,
+) -> StoreResult<()> {
+    let MessagesPage { order, mut after, .. } = filling.page;
+    let mut forks = Forks::new();
+    let sql = match order {
+        Order::Asc => SPAN_UP,
+        Order::Desc => SPAN_DOWN,
+    };
+    loop {
+        let spans =
+            tree::with_forks(c, &mut forks, |forks| shared::chat::tree::spans(head, order, after, forks))?;
+        for span in spans.items {
+            let bounds = (signed(span.after), signed(span.to), filling.most());
+            let params = (conversation_id.as_bytes(), bytes(&span.branch), bounds.0, bounds.1, bounds.2);
+            if !take_all(c, sql, params, filling)? {
+                return Ok(());
+            }
+        }
+        let Some(next) = spans.next_after else { return Ok(()) };
+        after = Some(next);
+    }
+}
+
+/// Offers what a statement finds to a page. False when that takes no more.
+fn take_all(c: &Connection, sql: &str, params: impl Params, filling: &mut Filling) -> StoreResult<bool> {
     let mut statement = c.prepare_cached(sql)?;
-    let mut rows = statement.query((conversation_id.as_bytes(), after, filling.most()))?;
+    let mut rows = statement.query(params)?;
     while let Some(row) = rows.next()? {
         if !filling.take(read(row)?) {
-            break;
+            return Ok(false);
         }
     }
-    Ok(filling)
+    Ok(true)
 }
 
-/// Where a message stands that was inserted before.
-fn place(c: &Connection, message: &Message) -> StoreResult<Option<u64>> {
-    let known: Option<([u8; 16], i64)> = c
-        .prepare_cached("SELECT conversation_id, seq FROM messages WHERE id = ?1")?
-        .query_row([message.id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    match known {
-        Some((conversation_id, _)) if conversation_id != *message.conversation_id.as_bytes() => {
-            Err(StoreError::Conflict("the message's id is one of another conversation"))
+/// Finds the siblings of messages. Those of a conversation that nobody forked have none.
+pub(super) fn find_siblings(c: &Connection, is_branched: bool, messages: &mut [Message]) -> StoreResult<()> {
+    if is_branched {
+        for message in messages {
+            message.siblings =
+                with_itself(children(c, message.conversation_id, message.parent_id)?, message.id);
         }
-        Some((_, seq)) => Ok(u64::try_from(seq).ok()),
-        None => Ok(None),
     }
+    Ok(())
 }
 
-fn highest(c: &Connection, conversation_id: Id) -> StoreResult<u64> {
-    let seq: Option<i64> = c
-        .prepare_cached("SELECT max(seq) FROM messages WHERE conversation_id = ?1")?
-        .query_one([conversation_id.as_bytes()], |row| row.get(0))?;
-    Ok(seq.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0))
+/// The messages that follow one, in the order of arrival, the newest [`MAX_SIBLINGS`] of them.
+pub(super) fn children(c: &Connection, conversation_id: Id, parent_id: Option<Id>) -> StoreResult<Vec<Id>> {
+    let mut statement = c.prepare_cached(CHILDREN)?;
+    let read = |row: &Row<'_>| row.get(0).map(Id::from_bytes);
+    let found = statement.query_map((conversation_id.as_bytes(), bytes(&parent_id), MAX_SIBLINGS), read)?;
+    let mut found = found.collect::<Result<Vec<_>, _>>()?;
+    found.reverse();
+    Ok(found)
 }
 
-fn insert_at(c: &Connection, message: &Message, seq: u64) -> StoreResult<()> {
+/// Inserts a message where it stands.
+pub(super) fn insert(c: &Connection, message: &Message, at: Position) -> StoreResult<()> {
     let unwritable = |_| StoreError::Conflict("a message that cannot be written as JSON");
     let parts = if message.is_plain() {
         None
@@ -112,9 +151,9 @@ fn insert_at(c: &Connection, message: &Message, seq: u64) -> StoreResult<()> {
     };
     let tokens = |count: fn(&Usage) -> u64| message.usage.as_ref().map(count).map(signed);
     c.prepare_cached(
-        "INSERT INTO messages (id, conversation_id, turn_id, parent_id, seq, role, content, parts, status, \
+        "INSERT INTO messages (id, conversation_id, turn_id, parent_id, branch_id, seq, role, content, parts, status, \
          finish_reason, model, input_tokens, output_tokens, cached_tokens, reasoning_tokens, total_tokens, tool_calls, \
-         created_at, updated_at) VALUES (:id, :conversation_id, :turn_id, :parent_id, :seq, :role, :content, :parts, \
+         created_at, updated_at) VALUES (:id, :conversation_id, :turn_id, :parent_id, :branch_id, :seq, :role, :content, :parts, \
          :status, :finish_reason, :model, :input, :output, :cached, :reasoning, :total, :tool_calls, :created_at, \
          :updated_at)",
     )?
@@ -122,8 +161,9 @@ fn insert_at(c: &Connection, message: &Message, seq: u64) -> StoreResult<()> {
         ":id": message.id.as_bytes(),
         ":conversation_id": message.conversation_id.as_bytes(),
         ":turn_id": message.turn_id.as_bytes(),
-        ":parent_id": message.parent_id.as_ref().map(Id::as_bytes),
-        ":seq": signed(seq),
+        ":parent_id": bytes(&message.parent_id),
+        ":branch_id": bytes(&at.branch),
+        ":seq": signed(at.seq),
         ":role": message.role.as_str(),
         ":content": message.content,
         ":parts": parts,
@@ -157,6 +197,7 @@ fn read(row: &Row<'_>) -> StoreResult<Message> {
         conversation_id,
         turn_id,
         parent_id,
+        siblings: vec![id],
         seq,
         role,
         parts: parts.unwrap_or_else(|| vec![Part::Text { text: content.clone() }]),
@@ -173,7 +214,7 @@ fn read(row: &Row<'_>) -> StoreResult<Message> {
     })
 }
 
-fn read_usage(columns: &mut Columns<'_>) -> StoreResult<Option<Usage>> {
+pub(super) fn read_usage(columns: &mut Columns<'_>) -> StoreResult<Option<Usage>> {
     let input = columns.optional_count("input_tokens")?;
     let output = columns.optional_count("output_tokens")?;
     let cached = columns.optional_count("cached_tokens")?;

@@ -1,8 +1,9 @@
-//! The chats port on SQLite. Statements are in [`conversations`], [`messages`], [`turns`] and [`changes`].
+//! The chats port on SQLite. Statements are in [`conversations`], [`messages`], [`tree`], [`turns`] and [`changes`].
 
 mod changes;
 mod conversations;
 mod messages;
+mod tree;
 mod turns;
 
 #[cfg(test)]
@@ -22,7 +23,7 @@ use shared::{
 
 use super::{engine::Engine, migrate};
 use crate::store::{
-    chats::{Change, Chats, ConversationsPage, Filling, Messages, MessagesPage},
+    chats::{Change, Chats, ConversationsPage, Filling, Messages, MessagesPage, Scope, Updated},
     error::StoreResult,
 };
 
@@ -67,7 +68,7 @@ impl Chats for SqliteChats {
         id: Id,
         update: UpdateConversation,
         now: Timestamp,
-    ) -> StoreResult<Option<Conversation>> {
+    ) -> StoreResult<Updated> {
         self.0.write(move |c| conversations::update(c, user_id, id, &update, now)).await
     }
 
@@ -83,11 +84,16 @@ impl Chats for SqliteChats {
     ) -> StoreResult<Option<Messages>> {
         self.0
             .read(move |c| {
-                if !conversations::exists(c, user_id, conversation_id)? {
-                    return Ok(None);
+                let _snapshot = c.unchecked_transaction()?;
+                let Some(shown) = conversations::shown(c, user_id, conversation_id)? else { return Ok(None) };
+                let mut filling = Filling::of(page);
+                match page.scope {
+                    Scope::Shown => messages::fill_path(c, conversation_id, shown.position, &mut filling)?,
+                    Scope::Arrived => messages::fill_arrived(c, conversation_id, &mut filling)?,
                 }
-                let filled = messages::fill(c, conversation_id, Filling::of(page))?;
-                Ok(Some(filled.into_messages()))
+                let mut found = filling.into_messages();
+                messages::find_siblings(c, shown.is_branched, &mut found.items)?;
+                Ok(Some(found))
             })
             .await
     }
@@ -97,17 +103,32 @@ impl Chats for SqliteChats {
     }
 
     async fn turn(&self, user_id: Id, turn_id: Id) -> StoreResult<Option<StoredTurn>> {
-        self.0.read(move |c| turns::find(c, user_id, turn_id)).await
+        self.0
+            .read(move |c| {
+                let _snapshot = c.unchecked_transaction()?;
+                turns::find(c, user_id, turn_id)
+            })
+            .await
     }
 
     async fn context(&self, user_id: Id, conversation_id: Id) -> StoreResult<Option<ConversationContext>> {
         self.0
             .read(move |c| {
+                let _snapshot = c.unchecked_transaction()?;
                 let Some(conversation) = conversations::find(c, user_id, conversation_id)? else {
                     return Ok(None);
                 };
-                let filled = messages::fill(c, conversation_id, Filling::of_context())?;
-                Ok(Some(filled.into_context(conversation)))
+                let Some(shown) = conversations::shown(c, user_id, conversation_id)? else { return Ok(None) };
+                let mut filling = Filling::of_context();
+                messages::fill_path(c, conversation_id, shown.position, &mut filling)?;
+                let children = if shown.is_plain() {
+                    Vec::new()
+                } else {
+                    messages::children(c, conversation_id, shown.head.message_id)?
+                };
+                let mut context = filling.into_context(conversation, &shown, children);
+                messages::find_siblings(c, shown.is_branched, &mut context.messages)?;
+                Ok(Some(context))
             })
             .await
     }

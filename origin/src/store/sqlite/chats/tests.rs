@@ -1,17 +1,18 @@
 //! What is SQLite's own: its triggers, and that no page costs more the further it is.
 
+use rusqlite::StatementStatus;
 use shared::{
     api::{chat::UpdateConversation, internal::TurnDelivery, page::Order},
     id::Id,
 };
 use tempfile::TempDir;
 
-use super::{SqliteChats, changes, conversations, messages, migrate};
+use super::{SqliteChats, changes, conversations, messages, migrate, tree};
 use crate::{
     ambient::{Clock as _, SystemClock},
     store::{
-        chats::{Change, Chats as _, MessagesPage},
-        contract::samples::{START, at, conversation, delivery, id},
+        chats::{Change, Chats as _, MessagesPage, Scope},
+        contract::samples::{START, at, conversation, delivery, delivery_after, id, updated},
         sqlite::engine::{connect, plan},
     },
 };
@@ -44,7 +45,7 @@ async fn every_write_takes_the_next_place_and_no_place_twice() {
     assert_eq!(changes_of(&store, ADA, 0).await, [(1, first.id, true), (2, second.id, true)]);
 
     let rename = UpdateConversation { title: Some(None), ..UpdateConversation::default() };
-    store.update_conversation(id(ADA), first.id, rename, at(1)).await.unwrap().unwrap();
+    updated(store.update_conversation(id(ADA), first.id, rename, at(1)).await.unwrap()).unwrap();
     assert_eq!(changes_of(&store, ADA, 0).await, [(2, second.id, true), (3, first.id, true)]);
     store.record_turn(delivery(id(ADA), second.id, 1, 1)).await.unwrap().unwrap();
     assert_eq!(changes_of(&store, ADA, 2).await, [(3, first.id, true), (4, second.id, true)]);
@@ -123,8 +124,18 @@ async fn every_page_is_read_from_an_index_in_its_order() {
             "conversations_by_archived",
             "(user_id=? AND archived=? AND (activity_at,id)<(?,?))",
         ),
-        (messages::PAGE_UP, "sqlite_autoindex_messages_2", "(conversation_id=? AND seq>?)"),
-        (messages::PAGE_DOWN, "sqlite_autoindex_messages_2", "(conversation_id=? AND seq<?)"),
+        (messages::ARRIVED_UP, "sqlite_autoindex_messages_2", "(conversation_id=? AND seq>?)"),
+        (messages::ARRIVED_DOWN, "sqlite_autoindex_messages_2", "(conversation_id=? AND seq<?)"),
+        (messages::SPAN_UP, "messages_by_branch", "(conversation_id=? AND branch_id=? AND seq>? AND seq<?)"),
+        (
+            messages::SPAN_DOWN,
+            "messages_by_branch",
+            "(conversation_id=? AND branch_id=? AND seq>? AND seq<?)",
+        ),
+        (messages::CHILDREN, "messages_by_parent", "(conversation_id=? AND parent_id=?)"),
+        (tree::BEFORE, "messages_by_branch", "(conversation_id=? AND branch_id=? AND seq<?)"),
+        (tree::FROM, "messages_by_branch", "(conversation_id=? AND branch_id=? AND seq>?)"),
+        (tree::CHILD, "messages_by_parent", "(conversation_id=? AND parent_id=?)"),
         (changes::AFTER, "sqlite_autoindex_changes_2", "(user_id=? AND position>?)"),
     ] {
         let plan = plan(&file, sql);
@@ -134,9 +145,51 @@ async fn every_page_is_read_from_an_index_in_its_order() {
     }
 }
 
+/// The work of the first, the middle and the last page of a path, up and down, in steps of SQLite's machine.
+fn steps_of_pages(file: &rusqlite::Connection, branch: Option<Id>, last: i64) -> Vec<i32> {
+    let mut steps = Vec::new();
+    for sql in [messages::SPAN_UP, messages::SPAN_DOWN] {
+        for (after, to) in [(0, last), (last / 2, last), (last - 20, last), (0, last / 2), (0, 20)] {
+            let mut statement = file.prepare(sql).unwrap();
+            let branch = branch.as_ref().map(Id::as_bytes);
+            let mut rows = statement.query((id(10).as_bytes(), branch, after, to, 20)).unwrap();
+            while rows.next().unwrap().is_some() {}
+            drop(rows);
+            assert_eq!(statement.get_status(StatementStatus::Sort), 0);
+            assert_eq!(statement.get_status(StatementStatus::FullscanStep), 0);
+            steps.push(statement.get_status(StatementStatus::VmStep));
+        }
+    }
+    steps
+}
+
+#[tokio::test]
+async fn page_of_a_long_path_takes_as_many_steps_wherever_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.db");
+    migrate::chats(&path).await.unwrap();
+    let file = connect(&path).unwrap();
+    let conversation = "INSERT INTO conversations (id, user_id, pinned, archived, message_count, activity_at, created_at, \
+                        updated_at) VALUES (?1, ?1, 0, 0, 0, 1, 1, 1)";
+    file.execute(conversation, [id(10).as_bytes()]).unwrap();
+    // Ten thousand messages of the trunk, and as many of a branch between them.
+    let messages = "WITH RECURSIVE seqs (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM seqs WHERE seq < 20000) \
+                    INSERT INTO messages (id, conversation_id, turn_id, branch_id, seq, role, content, status, created_at, \
+                    updated_at) SELECT randomblob(16), ?1, ?1, iif(seq % 2 = 0, ?2, NULL), seq, 'user', 'words', \
+                    'completed', 1, 1 FROM seqs";
+    file.execute(messages, (id(10).as_bytes(), id(11).as_bytes())).unwrap();
+    for branch in [None, Some(id(11))] {
+        let steps = steps_of_pages(&file, branch, 20_000);
+        let (least, most) = (steps.iter().min().unwrap(), steps.iter().max().unwrap());
+        assert!(most - least <= 20, "{steps:?}");
+    }
+}
+
 /// Turn `number` of a long conversation, from 1 on.
 fn turn(conversation_id: Id, number: u32) -> TurnDelivery {
-    delivery(id(ADA), conversation_id, 1_000 + number, u64::from(2 * number - 1))
+    let before =
+        number.checked_sub(1).filter(|before| *before > 0).map(|before| id(10 * (1_000 + before) + 1));
+    delivery_after(before, id(ADA), conversation_id, 1_000 + number, u64::from(2 * number - 1))
 }
 
 /// Prints how long pages of 100,000 messages take, by hand:
@@ -172,7 +225,7 @@ async fn a_hundred_thousand_messages() {
         let mut micros: Vec<u128> = Vec::new();
         for _ in 0..ROUNDS {
             let started = clock.elapsed();
-            let wanted = MessagesPage { order, after, limit: 20 };
+            let wanted = MessagesPage { scope: Scope::Shown, order, after, limit: 20 };
             let page = store.messages(id(ADA), long, wanted).await.unwrap().unwrap();
             micros.push(clock.elapsed().saturating_sub(started).as_micros());
             assert_eq!(page.items.len(), 20);

@@ -3,15 +3,17 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use shared::{
     api::{
-        chat::{TurnCode, TurnError},
-        internal::{StoredTurn, TurnDelivery},
+        chat::{TurnCode, TurnError, TurnKind},
+        internal::{StoredTurn, TurnDelivery, TurnMessages},
+        usage::Usage,
     },
     id::Id,
     time::Timestamp,
 };
 
-use super::{conversations, messages};
+use super::{conversations, messages, tree};
 use crate::store::{
+    chats::Shown,
     error::{StoreError, StoreResult},
     sqlite::row::Columns,
     values::signed,
@@ -19,26 +21,26 @@ use crate::store::{
 
 /// The rules of [`crate::store::chats::Chats::record_turn`]; the caller holds the write transaction.
 pub(super) fn record(c: &Connection, delivery: &TurnDelivery) -> StoreResult<Option<u64>> {
-    if !conversations::exists(c, delivery.user_id, delivery.conversation_id)? {
+    let Some(mut shown) = conversations::shown(c, delivery.user_id, delivery.conversation_id)? else {
         return Ok(None);
-    }
+    };
     if is_recorded(c, delivery)? {
         // All of it is there since one commit, and telling it again would be no change.
-        return conversations::highest_seq(c, delivery.conversation_id).map(Some);
+        return Ok(Some(shown.last_seq));
     }
-    let asked_at = messages::insert(c, &delivery.user_message, 1)?;
-    let answered_at = messages::insert(c, &delivery.assistant_message, asked_at.saturating_add(1))?;
+    let mut last = None;
+    for message in delivery.messages.iter() {
+        let joined = tree::insert(c, message, last, &shown)?;
+        shown.is_branched |= joined.is_aside;
+        last = Some(joined.position);
+    }
     insert(c, delivery)?;
-    let answer = &delivery.assistant_message;
-    conversations::advance(
-        c,
-        delivery.conversation_id,
-        answered_at,
-        delivery.last_text(),
-        answer.created_at,
-        delivery.finished_at,
-    )
-    .map(Some)
+    let position = last.unwrap_or(shown.position);
+    let head = shown.head.after(delivery);
+    if head != shown.head {
+        shown.position = position;
+    }
+    conversations::advance(c, delivery, position.seq, Shown { head, ..shown }).map(Some)
 }
 
 /// Whether this turn was recorded before.
@@ -59,67 +61,98 @@ fn is_recorded(c: &Connection, delivery: &TurnDelivery) -> StoreResult<bool> {
 pub(super) fn find(c: &Connection, user_id: Id, turn_id: Id) -> StoreResult<Option<StoredTurn>> {
     let found = c
         .prepare_cached(
-            "SELECT t.id, t.user_message_id, t.assistant_message_id, t.last_event_id, t.error_code, t.error_detail, \
-             t.finished_at FROM turns t JOIN conversations c ON c.id = t.conversation_id \
-             WHERE t.id = ?1 AND c.user_id = ?2",
+            "SELECT t.id, t.kind, t.message_ids, t.user_message_id, t.assistant_message_id, t.last_event_id, t.error_code, \
+             t.error_detail, t.created_at, t.finished_at, t.input_tokens, t.output_tokens, t.cached_tokens, \
+             t.reasoning_tokens, t.total_tokens, c.is_branched \
+             FROM turns t JOIN conversations c ON c.id = t.conversation_id WHERE t.id = ?1 AND c.user_id = ?2",
         )?
         .query_row((turn_id.as_bytes(), user_id.as_bytes()), |row| Ok(read(row)))
         .optional()?
         .transpose()?;
     let Some(turn) = found else { return Ok(None) };
-    let lost = |column| StoreError::Corrupt { table: "turns", column, row: turn_id.to_string() };
+    let lost = || StoreError::Corrupt { table: "turns", column: "message_ids", row: turn_id.to_string() };
+    let mut messages = Vec::new();
+    for id in turn.message_ids {
+        messages.push(messages::find(c, id)?.ok_or_else(lost)?);
+    }
+    messages::find_siblings(c, turn.is_branched, &mut messages)?;
+    let messages = TurnMessages::new(messages).ok_or_else(lost)?;
     Ok(Some(StoredTurn {
+        kind: turn.kind,
         last_event_id: turn.last_event_id,
         error: turn.error,
-        user_message: messages::find(c, turn.user_message_id)?.ok_or_else(|| lost("user_message_id"))?,
-        assistant_message: messages::find(c, turn.assistant_message_id)?
-            .ok_or_else(|| lost("assistant_message_id"))?,
+        usage: turn.usage.or(messages.answer().usage).unwrap_or_default(),
+        messages,
+        created_at: turn.created_at,
         finished_at: turn.finished_at,
     }))
 }
 
 fn insert(c: &Connection, delivery: &TurnDelivery) -> StoreResult<()> {
     let error = delivery.error.as_ref();
+    let message_ids: Vec<u8> = delivery.messages.iter().flat_map(|message| *message.id.as_bytes()).collect();
+    let usage = &delivery.usage;
     c.prepare_cached(
-            "INSERT INTO turns (id, conversation_id, user_message_id, assistant_message_id, last_event_id, error_code, \
-             error_detail, created_at, finished_at) VALUES (:id, :conversation_id, :user_message_id, \
-             :assistant_message_id, :last_event_id, :error_code, :error_detail, :created_at, :finished_at)",
-        )?
-        .execute(named_params! {
-            ":id": delivery.turn_id.as_bytes(),
-            ":conversation_id": delivery.conversation_id.as_bytes(),
-            ":user_message_id": delivery.user_message.id.as_bytes(),
-            ":assistant_message_id": delivery.assistant_message.id.as_bytes(),
-            ":last_event_id": signed(delivery.last_event_id),
-            ":error_code": error.map(|error| error.code.as_str()),
-            ":error_detail": error.map(|error| error.detail.as_str()),
-            ":created_at": delivery.created_at.as_millis(),
-            ":finished_at": delivery.finished_at.as_millis(),
-        })?;
+        "INSERT INTO turns (id, conversation_id, kind, message_ids, user_message_id, assistant_message_id, last_event_id, \
+         error_code, error_detail, created_at, finished_at, input_tokens, output_tokens, cached_tokens, reasoning_tokens, \
+         total_tokens) VALUES (:id, :conversation_id, :kind, :message_ids, :user_message_id, :assistant_message_id, \
+         :last_event_id, :error_code, :error_detail, :created_at, :finished_at, :input, :output, :cached, :reasoning, \
+         :total)",
+    )?
+    .execute(named_params! {
+        ":id": delivery.turn_id.as_bytes(),
+        ":conversation_id": delivery.conversation_id.as_bytes(),
+        ":kind": delivery.kind.as_str(),
+        ":message_ids": message_ids,
+        ":user_message_id": delivery.messages.first().id.as_bytes(),
+        ":assistant_message_id": delivery.messages.answer().id.as_bytes(),
+        ":last_event_id": signed(delivery.last_event_id),
+        ":error_code": error.map(|error| error.code.as_str()),
+        ":error_detail": error.map(|error| error.detail.as_str()),
+        ":created_at": delivery.created_at.as_millis(),
+        ":finished_at": delivery.finished_at.as_millis(),
+        ":input": signed(usage.input_tokens),
+        ":output": signed(usage.output_tokens),
+        ":cached": signed(usage.cached_tokens),
+        ":reasoning": signed(usage.reasoning_tokens),
+        ":total": signed(usage.total_tokens),
+    })?;
     Ok(())
 }
 
 struct TurnRow {
-    user_message_id: Id,
-    assistant_message_id: Id,
+    kind: TurnKind,
+    message_ids: Vec<Id>,
     last_event_id: u64,
     error: Option<TurnError>,
+    created_at: Timestamp,
     finished_at: Timestamp,
+    usage: Option<Usage>,
+    is_branched: bool,
 }
 
 fn read(row: &Row<'_>) -> StoreResult<TurnRow> {
     let mut columns = Columns::of("turns", row);
     columns.id("id")?;
-    let user_message_id = columns.id("user_message_id")?;
-    let assistant_message_id = columns.id("assistant_message_id")?;
+    let kind = columns.word("kind", TurnKind::parse)?;
+    let message_ids: Option<Vec<u8>> = columns.get("message_ids")?;
+    let first_and_last = [columns.id("user_message_id")?, columns.id("assistant_message_id")?];
+    let message_ids = match message_ids.as_deref().map(<[u8]>::as_chunks::<16>) {
+        None => first_and_last.to_vec(),
+        Some((ids, [])) => ids.iter().copied().map(Id::from_bytes).collect(),
+        Some(_) => return Err(columns.corrupt("message_ids")),
+    };
     let last_event_id = columns.count("last_event_id")?;
     let code = columns.optional_word("error_code", TurnCode::parse)?;
     let detail: Option<String> = columns.get("error_detail")?;
     Ok(TurnRow {
-        user_message_id,
-        assistant_message_id,
+        kind,
+        message_ids,
         last_event_id,
         error: code.map(|code| TurnError::new(code, detail)),
+        created_at: columns.time("created_at")?,
         finished_at: columns.time("finished_at")?,
+        usage: messages::read_usage(&mut columns)?,
+        is_branched: columns.get("is_branched")?,
     })
 }
