@@ -25,7 +25,7 @@ use crate::store::{
 };
 
 /// The cases; `$open` is a fresh store and what keeps it alive. `but races` leaves out those with many writers at once,
-/// for servers whose updates are not atomic.
+/// for servers whose updates are not atomic, and those of long paths, as the same servers look through all messages for each.
 macro_rules! suite {
     ($open:expr) => {
         $crate::store::contract::chats::suite!(but races: $open);
@@ -36,6 +36,7 @@ macro_rules! suite {
         $crate::store::contract::run_suite! { trees on $open;
             one_of_many_children_at_once_stays_in_the_branch
             a_path_of_ten_thousand_messages_is_read_from_both_ends
+            a_path_of_many_forks_is_read_by_pages
         }
         $crate::store::contract::run_suite! { changes on $open;
             a_follower_sees_what_many_writers_wrote
@@ -78,7 +79,6 @@ macro_rules! suite {
             a_parent_that_arrives_late_stands_before_its_child
             children_of_a_parent_that_is_not_there_are_branches
             deleting_takes_every_branch
-            a_path_of_many_forks_is_read_by_pages
         }
         $crate::store::contract::run_suite! { changes on $open;
             every_kind_of_change_has_a_later_place

@@ -13,8 +13,8 @@ pub(super) struct Columns<'a> {
 }
 
 /// The bytes of an id, or NULL.
-pub(super) fn bytes(id: &Option<Id>) -> Option<&[u8; 16]> {
-    id.as_ref().map(Id::as_bytes)
+pub(super) fn bytes(id: Option<&Id>) -> Option<&[u8; 16]> {
+    id.map(Id::as_bytes)
 }
 
 impl<'a> Columns<'a> {

@@ -90,7 +90,7 @@ fn delivery_that_does_not_belong_together_names_its_field() {
     changed("messages", |turn| turn.messages.answer_mut().parent_id = None);
     changed("messages", |turn| turn.messages.answer_mut().id = turn.messages.first().id);
     changed("messages", |turn| {
-        turn.messages.iter_mut().for_each(|message| message.parent_id = Some(message.id))
+        turn.messages.iter_mut().for_each(|message| message.parent_id = Some(message.id));
     });
     changed("head_id", |turn| turn.head_id = turn.messages.first().id);
     changed("status", |turn| turn.status = TurnStatus::Queued);

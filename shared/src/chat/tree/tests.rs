@@ -227,7 +227,7 @@ proptest! {
         let mut inserted = 0;
         for ((step, n), is_missing) in steps.iter().zip(1..).zip(missing) {
             let parent = match step {
-                Step::Beside(index) => Some(id(index.index(n as usize) as u64 + 1)),
+                Step::Beside(index) => Some(id(index.index(usize::try_from(n).unwrap()) as u64 + 1)),
                 Step::Root => None,
                 _ => last,
             };

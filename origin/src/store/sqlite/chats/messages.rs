@@ -94,7 +94,8 @@ pub(super) fn fill_path(
             tree::with_forks(c, &mut forks, |forks| shared::chat::tree::spans(head, order, after, forks))?;
         for span in spans.items {
             let bounds = (signed(span.after), signed(span.to), filling.most());
-            let params = (conversation_id.as_bytes(), bytes(&span.branch), bounds.0, bounds.1, bounds.2);
+            let params =
+                (conversation_id.as_bytes(), bytes(span.branch.as_ref()), bounds.0, bounds.1, bounds.2);
             if !take_all(c, sql, params, filling)? {
                 return Ok(());
             }
@@ -131,7 +132,8 @@ pub(super) fn find_siblings(c: &Connection, is_branched: bool, messages: &mut [M
 pub(super) fn children(c: &Connection, conversation_id: Id, parent_id: Option<Id>) -> StoreResult<Vec<Id>> {
     let mut statement = c.prepare_cached(CHILDREN)?;
     let read = |row: &Row<'_>| row.get(0).map(Id::from_bytes);
-    let found = statement.query_map((conversation_id.as_bytes(), bytes(&parent_id), MAX_SIBLINGS), read)?;
+    let found =
+        statement.query_map((conversation_id.as_bytes(), bytes(parent_id.as_ref()), MAX_SIBLINGS), read)?;
     let mut found = found.collect::<Result<Vec<_>, _>>()?;
     found.reverse();
     Ok(found)
@@ -161,8 +163,8 @@ pub(super) fn insert(c: &Connection, message: &Message, at: Position) -> StoreRe
         ":id": message.id.as_bytes(),
         ":conversation_id": message.conversation_id.as_bytes(),
         ":turn_id": message.turn_id.as_bytes(),
-        ":parent_id": bytes(&message.parent_id),
-        ":branch_id": bytes(&at.branch),
+        ":parent_id": bytes(message.parent_id.as_ref()),
+        ":branch_id": bytes(at.branch.as_ref()),
         ":seq": signed(at.seq),
         ":role": message.role.as_str(),
         ":content": message.content,

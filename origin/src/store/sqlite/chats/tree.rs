@@ -119,7 +119,7 @@ fn neighbours(
     place: Position,
     wanted: u64,
 ) -> StoreResult<Neighbours> {
-    let key = (message.conversation_id.as_bytes(), bytes(&place.branch), signed(place.seq));
+    let key = (message.conversation_id.as_bytes(), bytes(place.branch.as_ref()), signed(place.seq));
     let next = c
         .prepare_cached(FROM)?
         .query_row(key, |row| Ok((unsigned(row.get(0)?), row.get::<_, Option<[u8; 16]>>(1)?)))
@@ -166,7 +166,7 @@ fn insert_fork(c: &Connection, conversation_id: Id, fork: &Fork) -> StoreResult<
         ":id": fork.branch.as_bytes(),
         ":conversation_id": conversation_id.as_bytes(),
         ":first_seq": signed(fork.first_seq),
-        ":from_branch_id": bytes(&fork.from.branch),
+        ":from_branch_id": bytes(fork.from.branch.as_ref()),
         ":from_seq": signed(fork.from.seq),
         ":level": fork.level,
         ":jump_id": fork.jump.as_ref().map(|jump| jump.branch.as_bytes()),
