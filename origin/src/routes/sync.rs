@@ -22,7 +22,8 @@ const LIST: &str = "sync";
 /// cursor from the beginning, deleted ones included. To keep a copy right:
 ///
 /// 1. Take over each item: replace the conversation, or remove it where `deleted`.
-/// 2. Where its `message_count` is above the highest `seq` you have, get the rest from `…/messages?after_seq=` that `seq`.
+/// 2. Where its `message_count` is above the highest `seq` you have, get the rest from `…/messages?after_seq=` that `seq`:
+///    messages of all branches. What is shown are the parents of its `head_id`.
 ///    A `seq` that is missing between two others is a message on its way: ask from before the gap again when the
 ///    conversation comes next.
 /// 3. Keep `next_cursor`, and ask with it: at once while `has_more`, else when you next want to know.

@@ -5,6 +5,7 @@
 //! - `streaming`: words arrive as they are said, however the network cuts them
 //! - `idempotency`: the same key is the same turn
 //! - `turns`: readers come, go and come back; Stop stops
+//! - `branches`: a conversation is a tree
 //! - `concurrency`: two messages at once
 //! - `chaos`: parts die at every kind of moment
 //! - `outages`: parts die in the middle and come back
@@ -21,6 +22,8 @@
 //! - `rotation`: the secret behind tokens is replaced
 //! - `scripted_provider`: the provider the others rely on
 
+#[cfg(test)]
+mod branches;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]

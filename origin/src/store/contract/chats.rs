@@ -71,14 +71,16 @@ macro_rules! suite {
         $crate::store::contract::run_suite! { trees on $open;
             two_children_of_one_parent_are_branches
             a_branch_grows_and_forks_again
-            the_head_is_what_the_user_chose
-            a_head_that_is_no_message_changes_nothing
             a_turn_of_five_messages_is_applied_once
-            a_late_delivery_moves_no_head_that_was_chosen_meanwhile
-            a_delivery_to_the_head_that_was_chosen_goes_on_from_there
             a_parent_that_arrives_late_stands_before_its_child
             children_of_a_parent_that_is_not_there_are_branches
             deleting_takes_every_branch
+        }
+        $crate::store::contract::run_suite! { heads on $open;
+            the_head_is_what_the_user_chose
+            a_head_that_is_no_message_changes_nothing
+            a_late_delivery_moves_no_head_that_was_chosen_meanwhile
+            a_delivery_to_the_head_that_was_chosen_goes_on_from_there
         }
         $crate::store::contract::run_suite! { changes on $open;
             every_kind_of_change_has_a_later_place

@@ -6,6 +6,7 @@ mod accounts;
 mod changes;
 mod chats;
 mod ephemeral;
+mod heads;
 pub(super) mod mongo;
 mod pages;
 pub(super) mod postgres;

@@ -5,10 +5,9 @@ use std::{collections::BTreeSet, sync::Arc};
 use shared::{
     api::{
         chat::{Message, Role, ToolCall, TurnKind, UpdateConversation},
-        internal::{Head, MAX_TURN_MESSAGES, TurnDelivery, TurnMessages},
+        internal::{MAX_TURN_MESSAGES, TurnDelivery, TurnMessages},
         page::Order,
     },
-    chat::tree::user_mark,
     id::Id,
     time::Timestamp,
 };
@@ -22,25 +21,31 @@ use crate::store::{
     chats::{Messages, MessagesPage, Scope, Updated},
 };
 
-type Store = Arc<dyn Chats>;
+pub(super) type Store = Arc<dyn Chats>;
 
-const OWNER: u32 = 1;
-const HERE: u32 = 10;
+pub(super) const OWNER: u32 = 1;
+pub(super) const HERE: u32 = 10;
 /// More than any path here has but one.
-const ALL: u32 = 1_000;
+pub(super) const ALL: u32 = 1_000;
 
 async fn open(store: &Store) -> Id {
     store.create_conversation(id(OWNER), conversation(HERE, START)).await.unwrap();
     id(HERE)
 }
 
-async fn page(store: &Store, scope: Scope, order: Order, after: Option<u64>, limit: u32) -> Messages {
+pub(super) async fn page(
+    store: &Store,
+    scope: Scope,
+    order: Order,
+    after: Option<u64>,
+    limit: u32,
+) -> Messages {
     let page = MessagesPage { scope, order, after, limit };
     store.messages(id(OWNER), id(HERE), page).await.unwrap().unwrap()
 }
 
 /// The branch that is shown, read up and down, by pages of several sizes.
-async fn shown(store: &Store) -> Vec<Message> {
+pub(super) async fn shown(store: &Store) -> Vec<Message> {
     let all = page(store, Scope::Shown, Order::Asc, None, ALL).await.items;
     for order in [Order::Asc, Order::Desc] {
         for limit in [1, 3] {
@@ -60,40 +65,40 @@ async fn shown(store: &Store) -> Vec<Message> {
     all
 }
 
-fn words(messages: &[Message]) -> Vec<&str> {
+pub(super) fn words(messages: &[Message]) -> Vec<&str> {
     messages.iter().map(|message| message.content.as_str()).collect()
 }
 
-async fn record(store: &Store, turn: &TurnDelivery) {
+pub(super) async fn record(store: &Store, turn: &TurnDelivery) {
     store.record_turn(turn.clone()).await.unwrap().unwrap();
 }
 
-async fn head(store: &Store) -> Option<Id> {
+pub(super) async fn head(store: &Store) -> Option<Id> {
     store.conversation(id(OWNER), id(HERE)).await.unwrap().unwrap().head_id
 }
 
-async fn choose(store: &Store, message: Id, now: Timestamp) -> Updated {
+pub(super) async fn choose(store: &Store, message: Id, now: Timestamp) -> Updated {
     let update = UpdateConversation { head_id: Some(message), ..UpdateConversation::default() };
     store.update_conversation(id(OWNER), id(HERE), update, now).await.unwrap()
 }
 
 /// Turn `number` in a conversation of so many messages, which follows this one; it began after all before it.
-fn turn(number: u32, after: Option<Id>, seq: u64) -> TurnDelivery {
+pub(super) fn turn(number: u32, after: Option<Id>, seq: u64) -> TurnDelivery {
     delivery_after(after, id(OWNER), id(HERE), number, seq)
 }
 
 /// The answer of a turn.
-fn answer(number: u32) -> Id {
+pub(super) fn answer(number: u32) -> Id {
     id(10 * number + 1)
 }
 
 /// The question of a turn.
-fn question(number: u32) -> Id {
+pub(super) fn question(number: u32) -> Id {
     id(10 * number)
 }
 
 /// Turn `number`: another answer to what was asked in turn `of`, while this message was the head.
-fn regenerated(number: u32, of: u32, head_before: Id, seq: u64) -> TurnDelivery {
+pub(super) fn regenerated(number: u32, of: u32, head_before: Id, seq: u64) -> TurnDelivery {
     let mut turn = turn(number, None, seq);
     let mut message = turn.messages.answer().clone();
     message.parent_id = Some(question(of));
@@ -103,7 +108,7 @@ fn regenerated(number: u32, of: u32, head_before: Id, seq: u64) -> TurnDelivery 
 }
 
 /// Turns 1 to `turns`, each after the one before.
-async fn talk(store: &Store, turns: u32) {
+pub(super) async fn talk(store: &Store, turns: u32) {
     open(store).await;
     for number in 1..=turns {
         record(store, &delivery(id(OWNER), id(HERE), number, u64::from(2 * number - 1))).await;
@@ -180,66 +185,6 @@ pub(super) async fn a_branch_grows_and_forks_again(store: Store) {
     );
 }
 
-pub(super) async fn the_head_is_what_the_user_chose(store: Store) {
-    talk(&store, 3).await;
-    record(&store, &regenerated(4, 2, answer(3), 7)).await;
-    assert_eq!(head(&store).await, Some(answer(4)));
-    // The end of a branch, a message in the middle, a message of another branch.
-    for (message, expected) in [
-        (answer(3), &["question 1", "answer 1", "question 2", "answer 2", "question 3", "answer 3"][..]),
-        (question(2), &["question 1", "answer 1", "question 2"]),
-        (question(1), &["question 1"]),
-        (answer(4), &["question 1", "answer 1", "question 2", "answer 4"]),
-    ] {
-        let now = updated(choose(&store, message, at(500)).await).unwrap();
-        assert_eq!((now.head_id, now.message_count, now.updated_at), (Some(message), 7, at(4_500)));
-        assert_eq!(words(&shown(&store).await), expected);
-        let context = store.context(id(OWNER), id(HERE)).await.unwrap().unwrap();
-        assert_eq!(words(&context.messages), expected);
-        assert_eq!((context.head.message_id, context.last_seq), (Some(message), 7));
-    }
-    // What follows the head already is told.
-    let _ = updated(choose(&store, question(2), at(600)).await).unwrap();
-    let context = store.context(id(OWNER), id(HERE)).await.unwrap().unwrap();
-    assert_eq!(context.children, [answer(2), answer(4)]);
-    assert_eq!(
-        context.head,
-        Head { mark: context.head.mark, message_id: Some(question(2)), turn_id: Some(id(100_004)) }
-    );
-    assert!(context.head.mark >= Some(user_mark(at(600))));
-}
-
-pub(super) async fn a_head_that_is_no_message_changes_nothing(store: Store) {
-    talk(&store, 1).await;
-    let elsewhere = conversation(11, START);
-    store.create_conversation(id(OWNER), elsewhere.clone()).await.unwrap();
-    record(&store, &delivery_after(None, id(OWNER), elsewhere.id, 2, 1)).await;
-    let before = store.conversation(id(OWNER), id(HERE)).await.unwrap();
-    for wrong in [answer(2), id(999)] {
-        let update = UpdateConversation {
-            head_id: Some(wrong),
-            pinned: Some(true),
-            title: Some(Some("Never".to_owned())),
-            ..UpdateConversation::default()
-        };
-        let outcome =
-            store.update_conversation(id(OWNER), id(HERE), update.clone(), at(9_000)).await.unwrap();
-        assert_eq!(outcome, Updated::UnknownHead);
-        let outcome = store.update_conversation(id(2), id(HERE), update, at(9_000)).await.unwrap();
-        assert_eq!(outcome, Updated::Absent);
-    }
-    assert_eq!(store.conversation(id(OWNER), id(HERE)).await.unwrap(), before);
-    // With others it changes all that is named.
-    let update = UpdateConversation {
-        head_id: Some(question(1)),
-        pinned: Some(true),
-        ..UpdateConversation::default()
-    };
-    let now =
-        updated(store.update_conversation(id(OWNER), id(HERE), update, at(9_000)).await.unwrap()).unwrap();
-    assert_eq!((now.head_id, now.pinned, now.updated_at), (Some(question(1)), true, at(9_000)));
-}
-
 pub(super) async fn a_turn_of_five_messages_is_applied_once(store: Store) {
     talk(&store, 1).await;
     let mut long = turn(2, Some(answer(1)), 3);
@@ -295,40 +240,6 @@ pub(super) async fn a_turn_of_five_messages_is_applied_once(store: Store) {
     assert_eq!(now.last_message_preview.as_deref(), Some("answer 2"));
     record(&store, &turn(3, Some(answer(2)), 8)).await;
     assert_eq!(shown(&store).await.len(), 9);
-}
-
-pub(super) async fn a_late_delivery_moves_no_head_that_was_chosen_meanwhile(store: Store) {
-    talk(&store, 2).await;
-    record(&store, &regenerated(3, 2, answer(2), 5)).await;
-    // Turn 4 began on that branch; before it is delivered, another device shows the first answer.
-    let late = turn(4, Some(answer(3)), 6);
-    let now = updated(choose(&store, answer(2), at(60_000)).await).unwrap();
-    assert_eq!(now.head_id, Some(answer(2)));
-    for _ in 0..2 {
-        assert_eq!(store.record_turn(late.clone()).await.unwrap(), Some(7));
-        assert_eq!(head(&store).await, Some(answer(2)));
-        assert_eq!(words(&shown(&store).await), ["question 1", "answer 1", "question 2", "answer 2"]);
-    }
-    // It is there, once, and is shown when the user goes there.
-    let _ = updated(choose(&store, answer(4), at(61_000)).await).unwrap();
-    let expected = ["question 1", "answer 1", "question 2", "answer 3", "question 4", "answer 4"];
-    assert_eq!(words(&shown(&store).await), expected);
-    assert_eq!(page(&store, Scope::Arrived, Order::Asc, None, ALL).await.items.len(), 7);
-}
-
-pub(super) async fn a_delivery_to_the_head_that_was_chosen_goes_on_from_there(store: Store) {
-    talk(&store, 2).await;
-    record(&store, &regenerated(3, 2, answer(2), 5)).await;
-    // By a clock that is behind: the user chose, and then asked.
-    let _ = updated(choose(&store, answer(2), at(60_000)).await).unwrap();
-    let asked = turn(4, Some(answer(2)), 6);
-    record(&store, &asked).await;
-    assert_eq!(head(&store).await, Some(answer(4)));
-    // Back to where it began: the repetition of its delivery does not bring it back.
-    let _ = updated(choose(&store, answer(2), at(61_000)).await).unwrap();
-    record(&store, &asked).await;
-    assert_eq!(head(&store).await, Some(answer(2)));
-    assert_eq!(words(&shown(&store).await), ["question 1", "answer 1", "question 2", "answer 2"]);
 }
 
 pub(super) async fn a_parent_that_arrives_late_stands_before_its_child(store: Store) {

@@ -14,10 +14,13 @@
 //!
 //! - **A message's place** is unique by conversation and `seq`, and its id is unique. Whoever inserts second is told, looks
 //!   whether the message is there already, and otherwise takes the first place after all.
+//! - **A message's branch** has one child of each parent, by a unique index. Whoever inserts second begins a branch, and the
+//!   document of its first message says where that came from.
 //! - **A turn** is its messages, then its own document, then one update of the conversation that only moves forward. A
 //!   crash in between leaves messages that a repetition finds; the conversation tells of them when it is complete.
-//! - **The preview** belongs to the highest `seq`: only an update that finds a lower `message_count` sets it, together with
-//!   the count. All other updates take the maximum. So any order of any number of deliveries ends the same.
+//! - **The counters, the preview and the head** are decided on what was read of the conversation, and set by an update of that
+//!   revision alone; where another write came before, they are decided anew. The preview belongs to the highest `seq`, and the
+//!   head to the newest turn or choice. So any order of any number of deliveries ends the same.
 //! - **A deletion** makes the conversation a tombstone in one update; every read leaves tombstones out, so from then on
 //!   nobody sees it. What it held is removed after that. A delivery that meets a tombstone, at its beginning or at its end,
 //!   removes what it may have put there; so do a repeated deletion and the next look at the changes. Reads of messages

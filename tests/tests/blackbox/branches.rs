@@ -1,0 +1,192 @@
+//! A conversation is a tree: going back to an earlier message begins a branch, and what is shown is what the model hears.
+
+use edgechat_tests::{
+    client::{Phone, content, messages_path},
+    provider::script::Script,
+    world::World,
+};
+use reqwest::Method;
+use serde_json::json;
+use shared::{
+    api::{
+        ErrorCode,
+        chat::{Conversation, Message, TurnStatus},
+        page::Page,
+    },
+    id::Id,
+    provider::ContentPart,
+};
+
+fn path(conversation: Id) -> String {
+    format!("/api/v1/chat/conversations/{conversation}")
+}
+
+/// Shows the branch that ends with this message.
+async fn choose(phone: &Phone, conversation: Id, message: Id) -> Conversation {
+    let choice = phone.client.ask(Method::PATCH, &path(conversation)).json(&json!({ "head_id": message }));
+    choice.send().await.expect_status(200).json()
+}
+
+async fn conversation_of(phone: &Phone, conversation: Id) -> Conversation {
+    phone.client.get(&path(conversation)).send().await.expect_status(200).json()
+}
+
+async fn arrived(phone: &Phone, conversation: Id) -> Vec<Message> {
+    let path = format!("{}?after_seq=0&limit=100", messages_path(conversation));
+    phone.client.get(&path).send().await.expect_status(200).json::<Page<Message>>().items
+}
+
+fn words(messages: &[Message]) -> Vec<&str> {
+    messages.iter().map(|message| message.content.as_str()).collect()
+}
+
+/// The words of the model's last prompt.
+fn heard(world: &World) -> Vec<String> {
+    let last = world.provider.received().pop().unwrap();
+    let parts = last.request.messages.into_iter().flat_map(|message| message.parts);
+    let text = |part| match part {
+        ContentPart::Text(text) => text,
+        ContentPart::InlineImage { .. } => "[image]".to_owned(),
+    };
+    parts.map(text).collect()
+}
+
+#[tokio::test]
+async fn message_after_going_back_begins_a_branch_that_the_model_hears_alone() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let say = async |world: &World, text: &str, answer: &str| {
+        world.provider.will(Script::pieces([answer]));
+        phone.say_and_persist(conversation, text).await
+    };
+    let first = say(&world, "One", "First.").await;
+    let second = say(&world, "Two", "Second.").await;
+    assert_eq!(conversation_of(&phone, conversation).await.head_id, Some(second.assistant_message.id));
+
+    assert_eq!(
+        choose(&phone, conversation, first.assistant_message.id).await.head_id,
+        Some(first.assistant_message.id)
+    );
+    assert_eq!(words(&phone.messages(conversation).await), ["One", "First."]);
+    let other = say(&world, "Three", "Third.").await;
+    assert_eq!(heard(&world), ["One", "First.", "Three"]);
+    let question = other.user_message.unwrap();
+    assert_eq!((question.parent_id, question.seq), (Some(first.assistant_message.id), 5));
+    assert_eq!(question.siblings, [second.user_message.as_ref().unwrap().id, question.id]);
+    let shown = phone.messages(conversation).await;
+    assert_eq!(words(&shown), ["One", "First.", "Three", "Third."]);
+    assert_eq!((&shown[2], &shown[3]), (&question, &other.assistant_message));
+    assert_eq!(
+        words(&arrived(&phone, conversation).await),
+        ["One", "First.", "Two", "Second.", "Three", "Third."]
+    );
+
+    // Back on the first branch, whether the object remembers or asks the origin.
+    choose(&phone, conversation, second.assistant_message.id).await;
+    for (text, answer, forgets) in [("Four", "Fourth.", false), ("Five", "Fifth.", true)] {
+        if forgets {
+            world.kill_workerd().await;
+            world.start_workerd_without_objects().await;
+        }
+        let sent = say(&world, text, answer).await;
+        assert_eq!(sent.status, TurnStatus::Completed);
+        assert_eq!(conversation_of(&phone, conversation).await.head_id, Some(sent.assistant_message.id));
+    }
+    assert_eq!(heard(&world), ["One", "First.", "Two", "Second.", "Four", "Fourth.", "Five"]);
+    let shown = phone.messages(conversation).await;
+    assert_eq!(words(&shown), ["One", "First.", "Two", "Second.", "Four", "Fourth.", "Five", "Fifth."]);
+    assert_eq!(shown[2].siblings, question.siblings);
+    assert_eq!(conversation_of(&phone, conversation).await.message_count, 10);
+}
+
+#[tokio::test]
+async fn branch_that_is_chosen_while_an_answer_runs_stays_shown() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    world.provider.will(Script::pieces(["First."]));
+    let first = phone.say_and_persist(conversation, "One").await;
+    world.provider.will(Script::pieces(["Second."]));
+    phone.say_and_persist(conversation, "Two").await;
+
+    let upcoming = world.provider.hand_over();
+    let asked = phone.message(conversation, &content("Three"));
+    let meanwhile = async {
+        let mut call = upcoming.arrives().await;
+        call.say("Third.").await.unwrap();
+        choose(&phone, conversation, first.assistant_message.id).await;
+        call.stop().await.unwrap();
+    };
+    let (reply, ()) = tokio::join!(asked.send(), meanwhile);
+    let third = reply.expect_status(201).json::<shared::api::chat::SentMessage>();
+    assert_eq!(third.assistant_message.content, "Third.");
+    phone.persisted(third.turn_id).await;
+    // Nothing is lost, and the branch that the user chose is the one which is shown.
+    assert_eq!(words(&phone.messages(conversation).await), ["One", "First."]);
+    assert_eq!(
+        words(&arrived(&phone, conversation).await),
+        ["One", "First.", "Two", "Second.", "Three", "Third."]
+    );
+    world.provider.will(Script::pieces(["Fourth."]));
+    phone.say_and_persist(conversation, "Four").await;
+    assert_eq!(heard(&world), ["One", "First.", "Four"]);
+    assert_eq!(words(&phone.messages(conversation).await), ["One", "First.", "Four", "Fourth."]);
+    // And the other one is there when the user goes there.
+    choose(&phone, conversation, third.assistant_message.id).await;
+    assert_eq!(
+        words(&phone.messages(conversation).await),
+        ["One", "First.", "Two", "Second.", "Three", "Third."]
+    );
+}
+
+#[tokio::test]
+async fn branch_goes_on_while_the_origin_is_away() {
+    let mut world = World::start().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    world.provider.will(Script::pieces(["First."]));
+    let first = phone.say_and_persist(conversation, "One").await;
+    world.provider.will(Script::pieces(["Second."]));
+    phone.say_and_persist(conversation, "Two").await;
+    choose(&phone, conversation, first.assistant_message.id).await;
+    world.provider.will(Script::pieces(["Third."]));
+    phone.say_and_persist(conversation, "Three").await;
+
+    world.kill_origin().await;
+    let mut turns = Vec::new();
+    for (text, answer) in [("Four", "Fourth."), ("Five", "Fifth.")] {
+        world.provider.will(Script::pieces([answer]));
+        let sent = phone.say(conversation, text).await;
+        assert!(!sent.persisted);
+        turns.push(sent.turn_id);
+    }
+    assert_eq!(heard(&world), ["One", "First.", "Three", "Third.", "Four", "Fourth.", "Five"]);
+    world.start_origin().await;
+    for turn in turns {
+        phone.persisted(turn).await;
+    }
+    let shown = phone.messages(conversation).await;
+    assert_eq!(words(&shown), ["One", "First.", "Three", "Third.", "Four", "Fourth.", "Five", "Fifth."]);
+    assert_eq!(conversation_of(&phone, conversation).await.head_id, shown.last().map(|last| last.id));
+}
+
+#[tokio::test]
+async fn head_that_is_no_message_of_the_conversation_is_refused() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let (here, elsewhere) = (phone.conversation().await, phone.conversation().await);
+    let sent = phone.say_and_persist(elsewhere, "Hello").await;
+    for wrong in [sent.assistant_message.id, elsewhere] {
+        let choice = phone.client.ask(Method::PATCH, &path(here)).json(&json!({ "head_id": wrong }));
+        let problem = choice.send().await.problem(ErrorCode::ValidationFailed);
+        assert_eq!(problem.errors[0].field, "head_id");
+    }
+    let others = world.phone().await;
+    let choice = others
+        .client
+        .ask(Method::PATCH, &path(elsewhere))
+        .json(&json!({ "head_id": sent.assistant_message.id }));
+    choice.send().await.problem(ErrorCode::NotFound);
+    assert_eq!(conversation_of(&phone, here).await.head_id, None);
+}
