@@ -33,6 +33,9 @@ macro_rules! suite {
             a_delivery_is_stored_once_however_often_it_comes
             deliveries_at_once_all_find_a_place
         }
+        $crate::store::contract::run_suite! { heads on $open;
+            turns_and_choices_at_once_end_with_the_newest
+        }
         $crate::store::contract::run_suite! { trees on $open;
             one_of_many_children_at_once_stays_in_the_branch
             a_path_of_ten_thousand_messages_is_read_from_both_ends

@@ -1,11 +1,14 @@
 //! The suite of the head of a conversation, a part of the chats port.
 
+use std::sync::Arc;
+
 use shared::{
     api::{chat::UpdateConversation, internal::Head, page::Order},
     chat::tree::user_mark,
 };
 
 use super::{
+    at_once,
     samples::{START, at, conversation, delivery_after, id, updated},
     trees::{
         ALL, HERE, OWNER, Store, answer, choose, head, page, question, record, regenerated, shown, talk,
@@ -106,4 +109,29 @@ pub(super) async fn a_delivery_to_the_head_that_was_chosen_goes_on_from_there(st
     record(&store, &asked).await;
     assert_eq!(head(&store).await, Some(answer(2)));
     assert_eq!(words(&shown(&store).await), ["question 1", "answer 1", "question 2", "answer 2"]);
+}
+
+pub(super) async fn turns_and_choices_at_once_end_with_the_newest(store: Store) {
+    const TURNS: u32 = 8;
+    talk(&store, 1).await;
+    let last_choice = at(60_000 + i64::from(TURNS));
+    at_once(2 * usize::try_from(TURNS).unwrap(), |index| {
+        let store = Arc::clone(&store);
+        async move {
+            let number = 1 + u32::try_from(index).unwrap() / 2;
+            if index % 2 == 0 {
+                record(&store, &turn(1 + number, Some(answer(1)), 3)).await;
+            } else {
+                // To a message that no turn began under.
+                let now = updated(choose(&store, question(1), at(60_000 + i64::from(number))).await);
+                assert!(now.is_some());
+            }
+        }
+    })
+    .await;
+    assert_eq!(head(&store).await, Some(question(1)));
+    let context = store.context(id(OWNER), id(HERE)).await.unwrap().unwrap();
+    assert_eq!(context.head.mark, Some(user_mark(last_choice)));
+    let arrived = page(&store, Scope::Arrived, Order::Asc, None, ALL).await.items;
+    assert_eq!(arrived.len(), 2 + 2 * usize::try_from(TURNS).unwrap());
 }

@@ -4,7 +4,10 @@
 
 use mongodb::bson::{Bson, Document, doc};
 use shared::{
-    api::{chat::Message, internal::TurnDelivery},
+    api::{
+        chat::Message,
+        internal::{MAX_SIBLINGS, TurnDelivery},
+    },
     chat::tree::{self, Fork, Forks, Joint, Jump, Neighbours, Position},
     id::Id,
 };
@@ -209,14 +212,16 @@ async fn parent_position(db: &Db, conversation_id: Id, parent: Id) -> Attempt<Op
     if let Some(position) = position(db, conversation_id, parent).await? {
         return Ok(Some(position));
     }
-    // The child in a branch that does not begin with it stands first: the others have higher ids than the branch.
     let children = queries::CHILDREN.of([uuid(conversation_id), uuid(parent)]);
-    let found = db.find_fields(children, 1, &["branch_id", "seq"]).await?.pop();
-    let Some(document) = found else { return Ok(None) };
-    let fields = Fields::of(MESSAGES, &document);
-    let position = read_position(&fields)?;
-    let begins_branch = position.branch == Some(fields.id("_id")?);
-    Ok((!begins_branch).then_some(Position { seq: position.seq.saturating_sub(1), ..position }))
+    for document in db.find_fields(children, MAX_SIBLINGS, &["branch_id", "seq"]).await? {
+        let fields = Fields::of(MESSAGES, &document);
+        let position = read_position(&fields)?;
+        // The place before a branch is in another one.
+        if position.branch != Some(fields.id("_id")?) {
+            return Ok(Some(Position { seq: position.seq.saturating_sub(1), ..position }));
+        }
+    }
+    Ok(None)
 }
 
 async fn neighbours(

@@ -149,7 +149,7 @@ async fn every_page_is_read_from_an_index_in_its_order() {
 fn steps_of_pages(file: &rusqlite::Connection, branch: Option<Id>, last: i64) -> Vec<i32> {
     let mut steps = Vec::new();
     for sql in [messages::SPAN_UP, messages::SPAN_DOWN] {
-        for (after, to) in [(0, last), (last / 2, last), (last - 20, last), (0, last / 2), (0, 20)] {
+        for (after, to) in [(0, last), (last / 2, last), (last - 40, last), (0, last / 2), (0, 40)] {
             let mut statement = file.prepare(sql).unwrap();
             let branch = branch.as_ref().map(Id::as_bytes);
             let mut rows = statement.query((id(10).as_bytes(), branch, after, to, 20)).unwrap();
@@ -182,6 +182,13 @@ async fn page_of_a_long_path_takes_as_many_steps_wherever_it_is() {
         let steps = steps_of_pages(&file, branch, 20_000);
         let (least, most) = (steps.iter().min().unwrap(), steps.iter().max().unwrap());
         assert!(most - least <= 20, "{steps:?}");
+        // A page in the order of arrival is read as one was before there were branches.
+        let mut arrived = file.prepare(messages::ARRIVED_UP).unwrap();
+        let mut rows = arrived.query((id(10).as_bytes(), 10_000, 20)).unwrap();
+        while rows.next().unwrap().is_some() {}
+        drop(rows);
+        let most_more = 2 * 20;
+        assert!(*most <= arrived.get_status(StatementStatus::VmStep) + most_more, "{steps:?}");
     }
 }
 
