@@ -162,6 +162,9 @@ def due_refusals(case):
     if operation == "delete_conversation":
         # It was deleted by an earlier request.
         yield 404, "not_found", frozenset()
+    if operation == "update_conversation" and body.get("head_id") is not None:
+        # A head is a message of the conversation.
+        yield 422, "validation_failed", frozenset({"head_id"})
     if "cursor" in query:
         # A cursor is one that the list gave out.
         yield 422, "validation_failed", frozenset({"cursor"})
