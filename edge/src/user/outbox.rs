@@ -1,6 +1,6 @@
 //! From a turn's end to the origin, until the origin has it.
 //!
-//! What waits is known in memory and found in storage after a start; how often a delivery failed is not stored, so that a new
+//! Pending turns are known in memory and found in storage after a start; failed attempts are not stored, so that a new
 //! process tries at once.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
@@ -32,9 +32,9 @@ const UNREADABLE_RETRY_MS: i64 = 600 * SECOND_MS;
 /// Deliveries that one alarm tries, and turns before one that are delivered with it.
 const MAX_BATCH: usize = 16;
 
-/// How a delivery went.
+/// The outcome of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Delivered {
+pub enum Delivered {
     /// The origin has the turn, or said what is wrong with it: what comes after it may go.
     Answered,
     /// The origin cannot be reached: what comes after it waits as well.
@@ -90,8 +90,15 @@ impl Outbox {
 
     /// Delivers a turn, and before it what of its conversation the origin does not have: the origin gives out `seq` in the
     /// order in which turns reach it. Ends by `until`.
-    pub async fn deliver(&self, turn: &Rc<LiveTurn>, until: Timestamp, scope: &Scope) {
-        self.deliver_in_order(turn, until, scope).await;
+    pub async fn deliver_in_order(&self, turn: &Rc<LiveTurn>, until: Timestamp, scope: &Scope) -> Delivered {
+        for id in self.earlier(turn) {
+            if let Some(earlier) = self.load(id, scope)
+                && self.deliver_one(&earlier, until, scope).await == Delivered::Unreachable
+            {
+                return Delivered::Unreachable;
+            }
+        }
+        self.deliver_one(turn, until, scope).await
     }
 
     /// Closes a turn that ended before this process began, once it was tried to deliver it: a process may die between a delivery
@@ -153,17 +160,6 @@ impl Outbox {
         for pending in pending.values_mut().filter(|pending| pending.due <= now) {
             pending.due = later;
         }
-    }
-
-    async fn deliver_in_order(&self, turn: &Rc<LiveTurn>, until: Timestamp, scope: &Scope) -> Delivered {
-        for id in self.earlier(turn) {
-            if let Some(earlier) = self.load(id, scope)
-                && self.deliver_one(&earlier, until, scope).await == Delivered::Unreachable
-            {
-                return Delivered::Unreachable;
-            }
-        }
-        self.deliver_one(turn, until, scope).await
     }
 
     /// The turns of the same conversation that began before this one and wait.

@@ -11,6 +11,7 @@ use shared::{
     chat::{
         admission::{self, Admission, Arrival},
         context, delivery,
+        log::Segment,
         pace::Pace,
         turn::{Ending, Input, TurnSpec, TurnState},
     },
@@ -30,7 +31,7 @@ use super::{
     contexts::Contexts,
     limits::Limits,
     live_turn::{LiveTurn, TurnOrigin},
-    live_turns::LiveTurns,
+    live_turns::{LiveTurns, restore},
     memory::held_bytes,
     outbox::Outbox,
     sessions::SessionGate,
@@ -50,12 +51,12 @@ const ANSWER_TOKENS: u32 = 8_192;
 const HISTORY_TOKENS: usize = 100_000;
 /// Seconds after which a message may come again for which this isolate has no memory now.
 const OVERLOADED_RETRY_S: u64 = 2;
-/// How often a running turn is looked after, at least.
+/// The longest time between two looks at a running turn.
 const TICK_MS: u64 = 1_000;
 
 /// A message that asks for a turn.
 pub struct TurnRequest {
-    /// Who asks.
+    /// The user that asks.
     pub identity: Identity,
     /// The conversation.
     pub conversation: Id,
@@ -63,16 +64,14 @@ pub struct TurnRequest {
     pub message: SendMessage,
     /// The idempotency key.
     pub key: Option<String>,
-    /// Whether the words are shown as they come.
+    /// True when the words are shown as they come.
     pub is_streamed: bool,
-    /// When it came.
+    /// The time of its arrival.
     pub now: Timestamp,
 }
 
-/// A turn that has begun, and the provider's call that is on its way.
-struct PendingCall {
-    call: std::result::Result<CompletionStream, ProviderFailure>,
-}
+/// The provider's call, on its way unless it could not be made.
+type PendingCall = std::result::Result<CompletionStream, ProviderFailure>;
 
 /// Runs the turns of this user.
 pub struct Runner {
@@ -86,7 +85,7 @@ pub struct Runner {
     pub(super) alarm: Rc<Alarm>,
 }
 
-/// What became of a request for a turn.
+/// The turn of a request that was admitted.
 pub enum Admitted {
     /// A new turn; [`Runner::run`] runs it.
     New(Rc<LiveTurn>),
@@ -144,7 +143,7 @@ impl Runner {
     pub async fn run(&self, turn: &Rc<LiveTurn>, request: TurnRequest, scope: &Scope) {
         let scope = scope.with_turn(turn.id());
         match self.begin(turn, &request, &scope).await {
-            Ok(PendingCall { call }) => {
+            Ok(call) => {
                 let ending = match call {
                     Ok(call) => self.stream_completion(turn, call, &scope).await,
                     Err(failure) => Ending::Failed(failure),
@@ -174,7 +173,7 @@ impl Runner {
         for id in self.store.running()? {
             let row = scope.with_turn(id).logged("reading a turn that was cut off", self.store.load(id));
             if let Some(Some(row)) = row {
-                let turn = super::live_turns::restore(row);
+                let turn = restore(row);
                 self.turns.track(&turn);
                 cut_off.push(turn);
             }
@@ -189,7 +188,7 @@ impl Runner {
             self.contexts.append(state.record());
         }
         let until = platform::now().plus_millis(delivery::CLOSING_PATIENCE_MS);
-        self.outbox.deliver(turn, until, scope).await;
+        self.outbox.deliver_in_order(turn, until, scope).await;
         self.forget_outdated(scope);
         turn.change(TurnState::close);
         self.turns.track(turn);
@@ -272,7 +271,7 @@ impl Runner {
         self.limits.charge(charge);
         turn.start(state, call.as_ref().ok().and_then(CompletionStream::controller));
         self.alarm.schedule(delivery::heartbeat(request.now), scope).await;
-        Ok(PendingCall { call })
+        Ok(call)
     }
 
     /// Takes what the model says to its end, and minds the turn's rhythm.
@@ -329,11 +328,31 @@ impl Runner {
 
     /// Stores the events that storage lacks.
     fn checkpoint(&self, turn: &LiveTurn) -> Result<()> {
-        while let Some(segment) = turn.state().and_then(|state| state.log().unsaved()) {
-            let last_id = segment.last_id;
-            self.store.checkpoint(turn.id(), segment)?;
-            turn.change(|state| state.mark_saved(last_id));
+        match self.checkpoint_but_last(turn)? {
+            Some(last) => self.store_segment(turn, last),
+            None => Ok(()),
         }
+    }
+
+    /// Stores the events that storage lacks but the last segment of them, and returns that.
+    fn checkpoint_but_last(&self, turn: &LiveTurn) -> Result<Option<Segment>> {
+        loop {
+            let next = turn.state().and_then(|state| {
+                let segment = state.log().unsaved()?;
+                let is_last = segment.last_id == state.log().words_end();
+                Some((segment, is_last))
+            });
+            match next {
+                Some((segment, false)) => self.store_segment(turn, segment)?,
+                next => return Ok(next.map(|(last, _)| last)),
+            }
+        }
+    }
+
+    fn store_segment(&self, turn: &LiveTurn, segment: Segment) -> Result<()> {
+        let last_id = segment.last_id;
+        self.store.checkpoint(turn.id(), segment)?;
+        turn.change(|state| state.mark_saved(last_id));
         Ok(())
     }
 
@@ -356,18 +375,7 @@ impl Runner {
     }
 
     fn store_whole_end(&self, turn: &LiveTurn) -> Result<()> {
-        let mut last = turn.state().and_then(|state| state.log().unsaved());
-        while let Some(segment) = last {
-            let (id, last_id) = (turn.id(), segment.last_id);
-            let is_last = turn.state().is_some_and(|state| state.log().words_end() == last_id);
-            if is_last {
-                last = Some(segment);
-                break;
-            }
-            self.store.checkpoint(id, segment)?;
-            turn.change(|state| state.mark_saved(last_id));
-            last = turn.state().and_then(|state| state.log().unsaved());
-        }
+        let last = self.checkpoint_but_last(turn)?;
         let last_id = last.as_ref().map(|segment| segment.last_id);
         if let Some(state) = turn.state() {
             self.store.end_turn(state.record(), last)?;
@@ -387,7 +395,7 @@ const fn ending(outcome: Outcome) -> Ending {
     }
 }
 
-/// Makes what the model is asked.
+/// Makes the request to the model.
 fn prompt(
     message: &SendMessage,
     context: &ConversationContext,

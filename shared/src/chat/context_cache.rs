@@ -16,7 +16,7 @@ const FRESH_MS: i64 = 600 * SECOND_MS;
 /// Conversations kept in memory.
 const MAX_CONTEXTS: usize = 8;
 
-/// What the cache has of a conversation.
+/// The state of a conversation's context in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
     /// A context that is used as it is.
@@ -36,12 +36,11 @@ pub struct Generation(u64);
 pub struct ContextCache {
     entries: HashMap<Id, Entry>,
     forgotten: u64,
-    bytes: usize,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
-    /// When the origin was asked; `None` for an answer that may be of before a change.
+    /// The time at which the origin was asked; `None` for an answer that may be of before a change.
     fetched: Option<Timestamp>,
     context: ConversationContext,
     bytes: usize,
@@ -105,7 +104,6 @@ impl ContextCache {
         for (_, id, _) in others.iter().skip(kept) {
             self.entries.remove(id);
         }
-        self.count();
     }
 
     /// Appends an ended turn to the context of its conversation, if that is here. One that shows another branch by now is
@@ -116,7 +114,6 @@ impl ContextCache {
                 entry.fetched = None;
             }
             entry.bytes = bytes_of(&entry.context);
-            self.count();
         }
     }
 
@@ -124,16 +121,11 @@ impl ContextCache {
     pub fn forget(&mut self, conversation: Id) {
         self.forgotten += 1;
         self.entries.remove(&conversation);
-        self.count();
     }
 
     /// Returns the bytes of memory that the contexts take.
-    pub const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    fn count(&mut self) {
-        self.bytes = self.entries.values().map(|entry| entry.bytes).sum();
+    pub fn bytes(&self) -> usize {
+        self.entries.values().map(|entry| entry.bytes).sum()
     }
 }
 

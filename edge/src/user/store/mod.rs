@@ -40,7 +40,7 @@ const DONE: i64 = 2;
 /// Its conversation was deleted: nothing is left of it but the day's count.
 const ERASED: i64 = 3;
 
-/// What storage has of a turn.
+/// A turn as storage has it.
 pub struct StoredTurnRow {
     /// The turn.
     pub record: TurnRecord,
@@ -322,9 +322,9 @@ impl Store {
         let erased = "SELECT id FROM turns WHERE conversation_id = ? AND state = ?";
         self.run(&format!("DELETE FROM checkpoints WHERE turn_id IN ({erased})"), bindings())?;
         self.run(
-            "UPDATE turns SET state = 3, record = '', tail_first_id = NULL, tail = NULL, idempotency_key = NULL, token = '' \
-             WHERE conversation_id = ? AND state = ?",
-            bindings(),
+            "UPDATE turns SET state = ?3, record = '', tail_first_id = NULL, tail = NULL, idempotency_key = NULL, token = '' \
+             WHERE conversation_id = ?1 AND state = ?2",
+            [bindings(), vec![Value::Integer(ERASED)]].concat(),
         )
     }
 
