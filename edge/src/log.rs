@@ -6,7 +6,7 @@ use std::{fmt::Display, rc::Rc};
 use serde::Serialize;
 use shared::id::Id;
 
-/// What a line is about.
+/// The subject of a line.
 #[derive(Clone, Debug)]
 pub struct Scope {
     request_id: Rc<str>,

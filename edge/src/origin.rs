@@ -33,7 +33,7 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// error and not half of it.
 const MAX_BUFFERED_BYTES: u64 = 64 * 1024;
 
-/// How long the origin may take for an answer to the user object: less than the 10 s that OkHttp waits for a first byte.
+/// The time that the origin has for an answer to the user object: less than the 10 s that OkHttp waits for a first byte.
 const USER_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A request to the origin beside its own headers.
@@ -96,7 +96,7 @@ pub fn unavailable() -> ApiError {
     ApiError::from(ErrorCode::OriginUnavailable).retry_after(RETRY_S)
 }
 
-/// Who a request to the origin is made for.
+/// The user that a request to the origin is made for.
 #[derive(Clone, Copy)]
 pub struct OnBehalf<'a> {
     /// The user's access token.
@@ -105,11 +105,11 @@ pub struct OnBehalf<'a> {
     pub client_ip: &'a str,
 }
 
-/// What the origin answered to a request of a user.
+/// The origin's answer to a request of a user.
 pub struct UserAnswer<T> {
-    /// What it said about the session that asked.
+    /// Its word about the session that asked.
     pub session: SessionReport,
-    /// What was asked for, or the error that the client gets.
+    /// The object that was asked for, or the error that the client gets.
     pub answer: std::result::Result<T, Error>,
 }
 

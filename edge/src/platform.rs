@@ -150,7 +150,7 @@ impl AbortOnDrop {
         self.0.as_ref().map(web_sys::AbortController::signal)
     }
 
-    /// What cuts the request off from outside.
+    /// The controller that cuts the request off from outside.
     pub fn controller(&self) -> Option<web_sys::AbortController> {
         self.0.clone()
     }

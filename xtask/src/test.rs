@@ -74,7 +74,7 @@ fn clients(workspace: &Workspace, machine: &Machine, filter: &[String], scratch:
     })
 }
 
-/// Whether `filter` leaves any of those tests: what they need is not installed for others.
+/// Returns whether `filter` leaves any of those tests: what they need is not installed for others.
 fn wants_clients(workspace: &Workspace, filter: &[String]) -> Result<bool> {
     let names = filter.iter().filter(|arg| !arg.starts_with('-'));
     if names.clone().next().is_none() {
@@ -123,7 +123,7 @@ struct Pass {
     runs_on: servers::Use,
 }
 
-/// What is tested with clients and tools of others: two compilers at once, and no more, on two cores.
+/// The pass with clients and tools of others: two compilers at once, and no more, on two cores.
 const CLIENTS: Pass = Pass {
     title: "Clients and tools of others",
     targets: &["clients"],

@@ -19,7 +19,7 @@ use crate::{
     platform::{self, AbortOnDrop, Timer},
 };
 
-/// What came next of an answer.
+/// The next step of an answer.
 #[derive(Debug)]
 pub enum Next {
     /// The model said something, or bytes came that say nothing yet.
@@ -37,7 +37,7 @@ pub struct CompletionStream {
     abort: Option<AbortOnDrop>,
 }
 
-/// Where the next bytes come from.
+/// The source of the next bytes.
 enum Source {
     /// The head of a streamed answer.
     Head(LocalBoxFuture<'static, Result<Response, ProviderFailure>>),
@@ -76,7 +76,7 @@ impl CompletionStream {
         Ok(Self { source, completion, abort: Some(abort) })
     }
 
-    /// What cuts the call off from outside: the answer then ends as broken.
+    /// The controller that cuts the call off from outside: the answer then ends as broken.
     pub fn controller(&self) -> Option<web_sys::AbortController> {
         self.abort.as_ref().and_then(AbortOnDrop::controller)
     }
@@ -128,7 +128,7 @@ impl CompletionStream {
     }
 }
 
-/// What arrived first.
+/// The arrival that came first.
 enum Arrival {
     Timer,
     Head(Response),

@@ -1,4 +1,4 @@
-//! What conversations look like here: their newest messages, cached from the origin and grown by the turns that ran here.
+//! The contexts of conversations: their newest messages, cached from the origin and grown by the turns that ran here.
 //! While the origin is down, what is cached goes on being used.
 
 use std::{cell::RefCell, rc::Rc};

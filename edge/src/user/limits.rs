@@ -23,11 +23,11 @@ pub struct Limits {
     day: Cell<Option<DailyCount>>,
 }
 
-/// What the limits say of one more message.
+/// The answer of the limits to one more message.
 pub struct LimitCheck {
-    /// Whether the rate allows it; else the limit it would break.
+    /// Ok when the rate allows it; else the limit it would break.
     pub rate: std::result::Result<(), LimitState>,
-    /// Whether the day allows it; else the limit it would break.
+    /// Ok when the day allows it; else the limit it would break.
     pub daily: std::result::Result<(), LimitState>,
     /// The state of the rate that includes it.
     pub tat: Tat,

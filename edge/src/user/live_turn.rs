@@ -27,7 +27,7 @@ const READERS_RETRY_S: u64 = 5;
 /// Bytes that a reader gets at once: what waits for a slow one is held here once, and not in its connection.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// How far a turn has come in this process.
+/// The phase of a turn in this process.
 enum Phase {
     /// Admitted; its context is being looked up.
     Starting,
@@ -37,7 +37,7 @@ enum Phase {
     Rejected(ApiError),
 }
 
-/// How a turn was asked for.
+/// The request that a turn came from.
 #[derive(Clone, Debug)]
 pub struct TurnOrigin {
     /// Its conversation.
@@ -61,7 +61,7 @@ pub struct LiveTurn {
     readers: Cell<usize>,
     held: RefCell<HeldBytes>,
     is_end_stored: Cell<bool>,
-    /// Whether it had ended before this process began.
+    /// True when it had ended before this process began.
     is_of_before: Cell<bool>,
 }
 
@@ -101,7 +101,7 @@ impl LiveTurn {
         self.origin.conversation_id
     }
 
-    /// How it was asked for.
+    /// Returns the request that it came from.
     pub const fn origin(&self) -> &TurnOrigin {
         &self.origin
     }

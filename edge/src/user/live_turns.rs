@@ -28,11 +28,11 @@ pub struct LiveTurns {
 /// Counts of open turns.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenTurns {
-    /// How many are open.
+    /// The number of open turns.
     pub open: usize,
-    /// How many of them have not started.
+    /// The number of those that have not started.
     pub starting: u64,
-    /// Whether one is of the conversation that was asked for.
+    /// True when one is of the conversation that was asked for.
     pub is_conversation_busy: bool,
 }
 

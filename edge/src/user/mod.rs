@@ -49,7 +49,7 @@ pub struct Identity {
     pub client_ip: String,
     /// The access token.
     pub token: String,
-    /// When the token was found valid. What this request begins, it begins then: the origin holds a delivery to it.
+    /// The time at which the token was found valid. A turn of this request begins then: the origin holds a delivery to it.
     pub verified_at: Timestamp,
 }
 

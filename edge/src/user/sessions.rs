@@ -1,4 +1,4 @@
-//! Whether a session may still come in: a token says who somebody is, and not whether their session was ended meanwhile. The
+//! The check that a session is active: a token says who somebody is, and not whether their session was ended meanwhile. The
 //! origin knows; here its word is remembered for a while.
 
 use std::cell::RefCell;
@@ -14,7 +14,7 @@ use crate::{log::Scope, origin::OriginClient, platform, reply::Error};
 
 /// Asks the origin for nothing but whether a session is active.
 const VERIFY_PATH: &str = "/api/v1/auth/verify";
-/// How long a request waits for that. An origin that takes longer is taken for one that is down.
+/// The time that a request waits for that. An origin that takes longer is taken for one that is down.
 const VERIFY_TIMEOUT_MS: u64 = 1_500;
 
 /// The sessions of this user, and the origin that knows them.

@@ -59,7 +59,7 @@ pub struct ConversationsPage {
 pub enum Scope {
     /// The branch that is shown: the path to the head.
     Shown,
-    /// Whatever arrived, of all branches.
+    /// All that arrived, of all branches.
     Arrived,
 }
 
@@ -174,12 +174,12 @@ impl Filling {
     }
 }
 
-/// What is shown of a conversation.
+/// The branch that is shown of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// The last message of the branch.
     pub head: Head,
-    /// Where that stands.
+    /// The place of that message.
     pub position: Position,
     /// Whether the messages form a tree, or wait for others: whether any came otherwise than as the child of the one that had
     /// arrived before it. Others are read without a look at the tree.
@@ -294,7 +294,7 @@ pub trait Chats: Send + Sync + 'static {
     /// A turn of this user; `None` when it is absent or somebody else's.
     async fn turn(&self, user_id: Id, turn_id: Id) -> StoreResult<Option<StoredTurn>>;
 
-    /// What the next turn of a conversation builds on, with the newest messages of the path to its head that fit a context.
+    /// Returns the base of the next turn of a conversation, with the newest messages of the path to its head that fit a context.
     /// `None` when the conversation is absent or somebody else's.
     async fn context(&self, user_id: Id, conversation_id: Id) -> StoreResult<Option<ConversationContext>>;
 

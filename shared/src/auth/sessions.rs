@@ -14,7 +14,7 @@ const UNANSWERED_MS: i64 = 10 * SECOND_MS;
 /// Sessions remembered at most: more than one person has at a time.
 const SESSIONS: usize = 32;
 
-/// What is known of a session.
+/// The status of a session, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionStatus {
     /// It was active just now; or nobody can tell, as the origin does not answer.
@@ -25,7 +25,7 @@ pub enum SessionStatus {
     Revoked,
 }
 
-/// What an answer of the origin says about the session that asked.
+/// The word of an answer of the origin about the session that asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionReport {
     /// It is active.

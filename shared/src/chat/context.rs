@@ -92,7 +92,7 @@ pub fn merge(context: &mut ConversationContext, turn: &TurnRecord) -> bool {
     true
 }
 
-/// Where a turn stands in a context.
+/// The place of a turn in a context.
 enum Place {
     /// Before the message at this index.
     Between(usize),

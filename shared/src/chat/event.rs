@@ -134,8 +134,8 @@ impl Event<'_> {
         }
     }
 
-    /// Whether it follows from the turn's record, so that who has that need not keep the event. A `reset` does: there is one
-    /// before the end of a turn that was cut off.
+    /// Returns whether it follows from the turn's record, so that who has that need not keep the event. A `reset` does: there
+    /// is one before the end of a turn that was cut off.
     pub const fn follows_from_record(&self) -> bool {
         matches!(self, Self::Message(_) | Self::Completed(_) | Self::Ended(..) | Self::Reset(_))
     }

@@ -9,18 +9,18 @@ use crate::sse;
 /// Bytes of a [`Segment`] at most, unless one event alone is longer: a value the platform's storage takes.
 pub const MAX_SEGMENT_BYTES: usize = 1024 * 1024;
 
-/// How many events storage may lack whenever readers get some.
+/// The most events that storage may lack whenever readers get some.
 const MAX_UNSAVED: usize = 128;
 
-/// How many ids after those of the stored events may have been given out when a process dies: those of [`MAX_UNSAVED`], and
-/// as many again as come while the platform makes a write durable that it took.
+/// The most ids after those of the stored events that may have been given out when a process dies: those of [`MAX_UNSAVED`]
+/// events, and of three times as many that come while the platform makes a write durable that it took.
 const RESERVED: u64 = 4 * MAX_UNSAVED as u64;
 
 /// The events of one turn.
 #[derive(Clone, Debug, Default)]
 pub struct EventLog {
     bytes: Vec<u8>,
-    /// Where each event ends in `bytes`; its id is its place here plus one, and behind a gap as much more as that is wide.
+    /// The end of each event in `bytes`; its id is its place here plus one, and behind a gap as much more as that is wide.
     ends: Vec<usize>,
     gap: Option<Gap>,
     /// How many events storage has.
@@ -32,9 +32,9 @@ pub struct EventLog {
 /// Ids that no event of a log has.
 #[derive(Clone, Copy, Debug)]
 struct Gap {
-    /// How many events come before it.
+    /// The number of events before it.
     at: usize,
-    /// How many ids it has.
+    /// The number of its ids.
     ids: u64,
 }
 
@@ -93,7 +93,7 @@ impl EventLog {
         self.last_id() + RESERVED
     }
 
-    /// Whether storage must get events before readers get any more.
+    /// Returns whether storage must get events before readers get any more.
     pub const fn is_checkpoint_due(&self) -> bool {
         self.to_save - self.saved > MAX_UNSAVED
     }

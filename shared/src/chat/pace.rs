@@ -1,11 +1,11 @@
-//! When a running turn shows its words, stores its events and keeps its readers' connections open.
+//! The rhythm in which a running turn shows its words, stores its events and keeps its readers' connections open.
 //!
 //! A model says a few letters at a time, and each event costs a write, a wake-up of the phone's radio and a drawing: the first
 //! words go out at once, then at most one event in a flush interval, with all words since.
 
 use crate::time::{SECOND_MS, Timestamp};
 
-/// How often events are stored, in milliseconds.
+/// The time between two checkpoints, in milliseconds.
 const CHECKPOINT_MS: i64 = SECOND_MS;
 
 /// The rhythm of a running turn.
@@ -18,7 +18,7 @@ pub struct Pace {
     stored_at: Timestamp,
 }
 
-/// What a turn is to do now.
+/// The actions that are due in a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Due {
     /// Make an event of the words that have none.
@@ -62,7 +62,8 @@ impl Pace {
         u64::try_from(wait_ms.max(1)).unwrap_or(1)
     }
 
-    /// When words that are there now may be an event. A clock that was set back lets them wait no longer than an interval.
+    /// Returns the time at which words that are there now may be an event. A clock that was set back lets them wait no longer
+    /// than an interval.
     fn flush_at(&self, now: Timestamp) -> Timestamp {
         self.flushed_at.map_or(now, |at| at.min(now).plus_millis(self.flush_ms))
     }

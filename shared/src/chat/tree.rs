@@ -47,13 +47,13 @@ pub struct Fork {
     pub first_seq: u64,
     /// The place of the message before its first one: the path goes down through the messages up to there.
     pub from: Position,
-    /// How many forks there are from the trunk to it, itself included.
+    /// The number of forks from the trunk to it, itself included.
     pub level: u32,
     /// A branch further down the path; `None` is the trunk.
     pub jump: Option<Jump>,
 }
 
-/// What a branch knows of a branch further down.
+/// A branch further down, as another one knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Jump {
     /// The branch.
@@ -203,7 +203,7 @@ fn get(forks: &Forks, branch: Id) -> Result<Fork, Id> {
     forks.get(&branch).copied().ok_or(branch)
 }
 
-/// What stands around the place that a new message would take in a branch: after its parent, or, when that is not known, at
+/// The messages around the place that a new message would take in a branch: after its parent, or, when that is not known, at
 /// its `seq` in the branch that is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Neighbours {
@@ -211,11 +211,11 @@ pub struct Neighbours {
     pub previous: Option<Id>,
     /// The message after it: its `seq` and its parent.
     pub next: Option<(u64, Option<Id>)>,
-    /// Whether no message of the conversation has the `seq` that the new one wants.
+    /// True when no message of the conversation has the `seq` that the new one wants.
     pub is_free: bool,
 }
 
-/// How a message joins the tree.
+/// The way in which a message joins the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Joint {
     /// At the end of the branch: at the `seq` it wants, or at the first one after all where that is taken.

@@ -213,7 +213,7 @@ impl TurnState {
         &self.record
     }
 
-    /// What to store of a turn that has ended when storage does not take its record.
+    /// Returns the record to store of a turn that has ended when storage does not take its own.
     pub fn record_without_answer(&self) -> TurnRecord {
         self.record.without_answer(self.log.reserved_end() + 1)
     }
@@ -240,7 +240,7 @@ impl TurnState {
         self.record.finished_at.is_none()
     }
 
-    /// Whether it failed: it is no message of the day then.
+    /// Returns whether it failed: it is no message of the day then.
     pub fn is_failed(&self) -> bool {
         self.record.messages.answer().status == TurnStatus::Failed
     }

@@ -1,4 +1,4 @@
-//! What an answer of the origin to a request of a user means at the edge.
+//! The meaning of the origin's answers to a user's requests, at the edge.
 
 use crate::{
     api::{ErrorCode, Problem},

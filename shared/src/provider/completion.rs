@@ -10,7 +10,7 @@ use crate::{chat::record::MAX_ANSWER_BYTES, time::Timestamp};
 /// Bytes of a whole answer at most, when it is not streamed: what the longest text takes, and room around it.
 pub const MAX_RESPONSE_BYTES: usize = 2 * MAX_ANSWER_BYTES;
 
-/// How an answer ended.
+/// The end of an answer.
 pub type Outcome = Result<StreamEnd, ProviderFailure>;
 
 /// An answer that is waited for.

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 /// After so many rounds a kill comes as early again as in the first.
 const LATEST_MS: u64 = 20;
 
-/// Where a turn is when workerd is killed.
+/// The step of a turn at which workerd is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     /// The provider has the call, and storage is about to have the turn.
@@ -39,7 +39,7 @@ fn rounds() -> u64 {
     }
 }
 
-/// What a phone saw of a turn before the kill.
+/// The events that a phone saw of a turn before the kill.
 #[derive(Debug, Default)]
 struct Seen {
     turn: Option<Id>,

@@ -12,9 +12,9 @@ use super::tools::{TOOL_BOUND, document_file, generator, kept, sources};
 
 /// A client in one language.
 pub(crate) struct Generated {
-    /// Where it lies, with what was built.
+    /// Its folder, with what was built.
     pub(crate) folder: PathBuf,
-    /// Whether it has to be compiled.
+    /// True when it has to be compiled.
     pub(crate) is_new: bool,
     stamp: PathBuf,
     made_of: String,

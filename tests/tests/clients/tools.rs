@@ -1,4 +1,4 @@
-//! Where the tools are that `cargo xtask test` has installed, and how programs of a language are run.
+//! The places of the tools that `cargo xtask test` has installed, and the programs that run a language.
 
 use std::{
     env, fs,

@@ -26,13 +26,13 @@ use crate::{
 const OLDEST_JAVA: u32 = 17;
 const OLDEST_PYTHON: &str = "3.11";
 
-/// What Maven fetches: the variable that tells where it is, the name of its project and folder, its title, and the goal.
+/// Jars that Maven fetches: the variable that tells where it is, the name of its project and folder, its title, and the goal.
 const JAVA_LIBRARIES: [(&str, &str, &str, &str); 2] = [
     ("EDGECHAT_CLIENTS_GENERATOR", "generator", "OpenAPI Generator", "dependency:copy"),
     ("EDGECHAT_CLIENTS_KOTLIN", "kotlin", "Kotlin and OkHttp", "dependency:copy-dependencies"),
 ];
 
-/// Where the tools are, and what there is no tool for.
+/// The places of the tools, and the languages that there is no tool for.
 #[derive(Debug)]
 pub(crate) struct Clients {
     vars: Vec<(&'static str, OsString)>,
@@ -42,7 +42,7 @@ pub(crate) struct Clients {
 /// A language that this machine lacks.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Missing {
-    /// What the names of all its tests contain, and no others'.
+    /// The part that the names of all its tests contain, and no others'.
     pub(crate) tests: &'static str,
     /// The tests and the reason, for people.
     pub(crate) told: String,

@@ -1,4 +1,4 @@
-//! What clients and the front ask the user object for, one file a resource: decode, call the runner, reply.
+//! Requests of clients and of the front, one file a resource: decode, call the runner, reply.
 
 pub mod conversations;
 pub mod messages;

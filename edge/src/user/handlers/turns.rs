@@ -85,7 +85,7 @@ pub fn nothing_follows() -> Response {
     ResponseBuilder::new().with_status(204).empty()
 }
 
-/// Where a turn is found.
+/// Returns the path of a turn.
 pub fn location(turn: Id) -> String {
     format!("/api/v1/chat/turns/{turn}")
 }

@@ -91,7 +91,7 @@ queries! {
     MESSAGE_AT: MESSAGES where ["conversation_id", "seq"];
     /// The messages of a branch in order.
     BRANCH: MESSAGES where ["conversation_id", "branch_id"] sorted by ["seq"];
-    /// What follows a message; or several, by a list of ids. The first is in the branch of its parent; the others, which begin
+    /// The messages that follow one; or several, by a list of ids. The first is in the branch of its parent; the others, which begin
     /// branches, stand in the order of their own ids.
     CHILDREN: MESSAGES where ["conversation_id", "parent_id"] sorted by ["branch_id"];
 

@@ -36,7 +36,7 @@ const PRESENCE: &[&str] = &[
     "message_count",
 ];
 
-/// How often a write that is decided on a revision is tried. Each time it fails, somebody else's write went before it.
+/// The most tries of a write that is decided on a revision. Each time it fails, somebody else's write went before it.
 const ATTEMPTS: u32 = 100;
 
 /// Whether a conversation of theirs is there.
@@ -140,7 +140,7 @@ pub(super) async fn update(
     Err(too_many_writers().into())
 }
 
-/// What an update changes beside the head.
+/// The fields that an update changes beside the head.
 fn changes_of(update: &UpdateConversation, now: Timestamp) -> Document {
     let mut changed = doc! { "unlogged": true };
     set(&mut changed, "title", update.title.clone().map(or_null));

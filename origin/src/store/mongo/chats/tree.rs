@@ -1,4 +1,4 @@
-//! Where messages stand in the tree of their conversation; `shared::chat::tree` has the rules. The unique indexes decide who
+//! Places of messages in the tree of their conversation; `shared::chat::tree` has the rules. The unique indexes decide who
 //! comes first: of two messages that want the same `seq`, and of two that want to follow the same one in its branch. Whoever
 //! comes second looks again.
 
@@ -24,25 +24,25 @@ use crate::store::{
     },
 };
 
-/// How often a message looks for a place. Each time that one is taken, another message got it.
+/// The most looks of a message for a place. Each time that one is taken, another message got it.
 const ATTEMPTS: u32 = 100;
 
 /// The messages of a turn in the tree.
 pub(super) struct Joined {
-    /// Where the last one stands.
+    /// The place of the last one.
     pub(super) last: Position,
     /// Those that were not there before.
     pub(super) inserted: Vec<Id>,
-    /// Whether any is not simply the next one after all that were there.
+    /// True when any is not simply the next one after all that were there.
     pub(super) is_aside: bool,
 }
 
-/// Where a message stands.
+/// The place of a message.
 struct Place {
     position: Position,
-    /// Whether nothing came after it in its branch.
+    /// True when nothing came after it in its branch.
     is_end: bool,
-    /// Whether it is the child of the one that had arrived before it.
+    /// True when it is the child of the one that had arrived before it.
     is_next: bool,
 }
 
@@ -195,7 +195,7 @@ pub(super) fn fork_document(fork: &Fork) -> Document {
     document
 }
 
-/// Where a message stands that was inserted before.
+/// Returns the place of a message that was inserted before.
 async fn known(db: &Db, message: &Message) -> Attempt<Option<Position>> {
     let filter = queries::MESSAGE.of([uuid(message.id)]);
     let found = db.find_fields(filter, 1, &["conversation_id", "branch_id", "seq"]).await?.pop();

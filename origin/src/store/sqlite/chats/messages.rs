@@ -55,7 +55,7 @@ pub(super) const SPAN_DOWN: &str = concat!(
     " FROM messages INDEXED BY messages_by_branch WHERE conversation_id = ?1 AND branch_id IS ?2 AND seq > ?3 \
      AND seq <= ?4 ORDER BY seq DESC LIMIT ?5"
 );
-/// What follows a message, the last first.
+/// Returns the messages that follow one, the last first.
 pub(super) const CHILDREN: &str = "SELECT id FROM messages INDEXED BY messages_by_parent \
                                WHERE conversation_id = ?1 AND parent_id IS ?2 ORDER BY seq DESC LIMIT ?3";
 

@@ -1,4 +1,4 @@
-//! Where messages stand in the tree of their conversation; `shared::chat::tree` has the rules.
+//! Places of messages in the tree of their conversation; `shared::chat::tree` has the rules.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use shared::{
@@ -27,9 +27,9 @@ pub(super) const CHILD: &str = "SELECT branch_id, seq - 1 FROM messages INDEXED 
 
 /// A message that is in the tree.
 pub(super) struct Joined {
-    /// Where it stands.
+    /// Its place.
     pub(super) position: Position,
-    /// Whether it is not simply the next one after all that were there.
+    /// True when it is not simply the next one after all that were there.
     pub(super) is_aside: bool,
 }
 
@@ -90,7 +90,7 @@ pub(super) fn with_forks<T>(
     }
 }
 
-/// Where a message stands that was inserted before.
+/// Returns the place of a message that was inserted before.
 fn known(c: &Connection, message: &Message) -> StoreResult<Option<Position>> {
     if let Some(position) = position(c, message.conversation_id, message.id)? {
         return Ok(Some(position));
