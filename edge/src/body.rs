@@ -4,6 +4,7 @@
 use std::{cell::RefCell, ops::Deref};
 
 use futures_util::{Stream, StreamExt};
+use js_sys::Uint8Array;
 use shared::{
     api::ApiError,
     http::body::{
@@ -11,9 +12,10 @@ use shared::{
         check_content_coding, cut_off, too_large, too_slow,
     },
 };
-use worker::{Request, Result as WorkerResult};
+use wasm_bindgen_futures::JsFuture;
+use worker::{ByteStream, Result as WorkerResult};
 
-use crate::platform;
+use crate::platform::{self, Incoming};
 
 /// The largest body that is read in one piece, so that a stall holds no more than its length says.
 const MAX_PIECE_BYTES: usize = 64 * 1024;
@@ -55,28 +57,33 @@ impl Drop for Held {
     }
 }
 
-/// Whether a request has a body that counts: on GET and HEAD it has no meaning (RFC 9110, section 9.3.1), and some HTTP
+/// Headers that say something of a body.
+pub const CONTENT_LENGTH: &str = "Content-Length";
+/// See [`CONTENT_LENGTH`].
+pub const CONTENT_ENCODING: &str = "Content-Encoding";
+
+/// Returns whether a request has a body that counts: on GET and HEAD it has no meaning (RFC 9110, section 9.3.1), and some HTTP
 /// libraries send one all the same; others say `Content-Length: 0` where there is none.
-pub fn is_present(request: &Request) -> bool {
-    !matches!(request.inner().method().as_str(), "GET" | "HEAD")
-        && request.inner().body().is_some()
-        && declared_length(request) != Some(0)
+pub fn is_present(incoming: &Incoming) -> bool {
+    !matches!(incoming.method.as_str(), "GET" | "HEAD")
+        && declared_length(incoming) != Some(0)
+        && incoming.request().body().is_some()
 }
 
-/// The length that the request says its body has.
-pub fn declared_length(request: &Request) -> Option<usize> {
-    request.headers().get("Content-Length").ok().flatten()?.parse().ok()
+/// Returns the length that the request says its body has.
+pub fn declared_length(incoming: &Incoming) -> Option<usize> {
+    incoming.header(CONTENT_LENGTH)?.parse().ok()
 }
 
 /// Checks what the headers say of a body, before any of it is read.
 ///
 /// Errors: 413 when it is declared to be larger than `max_bytes`, 415 when it is compressed.
-pub fn check_head(request: &Request, max_bytes: usize) -> Result<(), ApiError> {
-    if !is_present(request) {
+pub fn check_head(incoming: &Incoming, max_bytes: usize) -> Result<(), ApiError> {
+    if !is_present(incoming) {
         return Ok(());
     }
-    check_content_coding(request.headers().get("Content-Encoding").ok().flatten().as_deref())?;
-    match declared_length(request) {
+    check_content_coding(incoming.header(CONTENT_ENCODING))?;
+    match declared_length(incoming) {
         Some(length) if length > max_bytes => Err(too_large(max_bytes)),
         _ => Ok(()),
     }
@@ -86,25 +93,26 @@ pub fn check_head(request: &Request, max_bytes: usize) -> Result<(), ApiError> {
 ///
 /// Errors: as [`check_head`]; 413 when it is larger; 400 when it breaks off or does not arrive in time; 503 when the isolate
 /// holds too much already.
-pub async fn read(request: &mut Request, max_bytes: usize) -> Result<Body, ApiError> {
-    check_head(request, max_bytes)?;
-    if !is_present(request) {
+pub async fn read(incoming: &Incoming, max_bytes: usize) -> Result<Body, ApiError> {
+    check_head(incoming, max_bytes)?;
+    if !is_present(incoming) {
         return Ok(Body::default());
     }
     let mut body = Body::default();
-    if let Some(length) = declared_length(request).filter(|length| *length <= MAX_PIECE_BYTES) {
+    if let Some(length) = declared_length(incoming).filter(|length| *length <= MAX_PIECE_BYTES) {
         body.held.grow(length)?;
-        let read = platform::within(BODY_SILENCE_MS, request.bytes()).await.ok_or_else(too_slow)?;
-        body.bytes = read.map_err(|_| cut_off())?;
+        let whole = incoming.request().array_buffer().map_err(|_| cut_off())?;
+        let read = platform::within(BODY_SILENCE_MS, JsFuture::from(whole)).await.ok_or_else(too_slow)?;
+        body.bytes = Uint8Array::new(&read.map_err(|_| cut_off())?).to_vec();
         return Ok(body);
     }
-    platform::within(BODY_TIMEOUT_MS, read_pieces(request, body, max_bytes))
+    platform::within(BODY_TIMEOUT_MS, read_pieces(incoming, body, max_bytes))
         .await
         .unwrap_or_else(|| Err(too_slow()))
 }
 
-async fn read_pieces(request: &mut Request, mut body: Body, max_bytes: usize) -> Result<Body, ApiError> {
-    let mut pieces = request.stream().map_err(|_| cut_off())?;
+async fn read_pieces(incoming: &Incoming, mut body: Body, max_bytes: usize) -> Result<Body, ApiError> {
+    let mut pieces = pieces(incoming).map_err(|_| cut_off())?;
     loop {
         let piece = platform::within(BODY_SILENCE_MS, pieces.next()).await.ok_or_else(too_slow)?;
         let Some(piece) = piece.transpose().map_err(|_| cut_off())? else { return Ok(body) };
@@ -120,13 +128,17 @@ async fn read_pieces(request: &mut Request, mut body: Body, max_bytes: usize) ->
 
 /// Reads and drops what is left of a body that nobody reads, a bounded number of bytes of it: whoever is refused while it still
 /// sends gets its answer.
-pub async fn drain(request: &mut Request) {
-    if is_present(request)
-        && !request.inner().body_used()
-        && let Ok(pieces) = request.stream()
+pub async fn drain(incoming: &Incoming) {
+    if is_present(incoming)
+        && !incoming.request().body_used()
+        && let Ok(pieces) = pieces(incoming)
     {
         drain_pieces(pieces).await;
     }
+}
+
+fn pieces(incoming: &Incoming) -> WorkerResult<ByteStream> {
+    worker::Request::from(Clone::clone(incoming.request())).stream()
 }
 
 async fn drain_pieces(mut pieces: impl Stream<Item = WorkerResult<Vec<u8>>> + Unpin) {

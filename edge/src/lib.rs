@@ -18,10 +18,10 @@ mod reply;
 mod routes;
 mod user;
 
-use worker::{Context, Env, Request, Response, Result, event};
+use worker::{Context, Env, Result, event};
 
 /// The front's entry.
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> Result<web_sys::Response> {
     front::handle(request, env).await
 }

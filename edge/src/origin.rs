@@ -3,7 +3,6 @@
 use std::{fmt, rc::Rc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use js_sys::Uint8Array;
 use serde::de::DeserializeOwned;
 use shared::{
     api::{ApiError, ErrorCode, error::PROBLEM_CONTENT_TYPE},
@@ -16,12 +15,13 @@ use shared::{
         origin_answer::OriginAnswer,
     },
 };
-use worker::{FixedLengthStream, Headers, Response, Result, worker_sys};
+use wasm_bindgen_futures::JsFuture;
+use worker::{FixedLengthStream, Response, Result, worker_sys};
 
 use crate::{
     config::Config,
     log::Scope,
-    platform::{self, AbortOnDrop},
+    platform::{self, AbortOnDrop, HeaderLines, HttpCall},
     reply::Error,
 };
 
@@ -132,16 +132,14 @@ impl OriginClient {
     pub async fn fetch(
         &self,
         call: &Call<'_>,
-        headers: Headers,
+        headers: HeaderLines,
     ) -> std::result::Result<(u16, Vec<u8>), OriginError> {
-        let whole = async {
-            let mut answer = send(&self.config, call, headers).await?;
-            let status = answer.response.status_code();
-            let body = platform::read_whole(&mut answer.response, MAX_ANSWER_BYTES).await?;
-            answer.abort.disarm();
-            Ok((status, body))
-        };
-        timeout(call.timeout, whole).await.unwrap_or(Err(OriginError::Timeout(call.timeout)))
+        let (url, headers) = self.signed(call, headers)?;
+        let answer = HttpCall::begin(call.method, &url, &headers, call.body, JUDGED).whole(MAX_ANSWER_BYTES);
+        let answer = timeout(call.timeout, answer).await.ok_or(OriginError::Timeout(call.timeout))?;
+        let (head, body) = answer.map_err(worker::Error::RustError)?;
+        judge(call.method, head.status, |name| head.get(name))?;
+        Ok((head.status, body))
     }
 
     /// Gets something of a user's from the origin. Whatever it answers also says whether the session is active.
@@ -160,7 +158,7 @@ impl OriginClient {
             timeout: USER_TIMEOUT,
         };
         let fetched = async {
-            let headers = Headers::new();
+            let mut headers = HeaderLines::default();
             headers.set("Authorization", &format!("Bearer {}", who.token))?;
             self.fetch(&call, headers).await
         };
@@ -190,84 +188,86 @@ impl OriginClient {
     pub async fn forward(
         &self,
         call: &Call<'_>,
-        headers: Headers,
-    ) -> std::result::Result<Response, OriginError> {
-        let answer = send(&self.config, call, headers).await?;
-        let status = answer.response.status_code();
-        let length = content_length(&answer.response);
-        if call.method == "HEAD" || matches!(status, 204 | 304) || length == Some(0) {
-            answer.abort.disarm();
-            return Ok(answer.response);
-        }
-        let headers = answer.response.headers().clone();
-        let builder = Response::builder().with_status(status).with_headers(headers);
-        if length.is_some_and(|length| length <= MAX_BUFFERED_BYTES) {
-            let Answer { mut response, abort } = answer;
-            let body = timeout(call.timeout, response.bytes()).await;
-            let body = body.ok_or(OriginError::Timeout(call.timeout))??;
+        headers: HeaderLines,
+    ) -> std::result::Result<web_sys::Response, OriginError> {
+        let (url, headers) = self.signed(call, headers)?;
+        let abort = AbortOnDrop::new()?;
+        let signal = abort.signal();
+        let sent = platform::send(call.method, &url, &headers, call.body, signal.as_ref());
+        let response = timeout(call.timeout, sent).await.ok_or(OriginError::Timeout(call.timeout))??;
+        let head = platform::ResponseHead::of(&response, FORWARDED);
+        judge(call.method, head.status, |name| head.get(name))?;
+        let length: Option<u64> = head.get("Content-Length").and_then(|length| length.parse().ok());
+        if call.method == "HEAD" || matches!(head.status, 204 | 304) || length == Some(0) {
             abort.disarm();
-            return Ok(builder.fixed(body));
+            return Ok(platform::own(&response)?);
         }
-        let pieces = pieces(answer, call.timeout)?;
+        if length.is_some_and(|length| length <= MAX_BUFFERED_BYTES) {
+            let whole = JsFuture::from(response.array_buffer().map_err(worker::Error::from)?);
+            let body = timeout(call.timeout, whole).await.ok_or(OriginError::Timeout(call.timeout))?;
+            abort.disarm();
+            return Ok(platform::own_with_body(&response, &body.map_err(worker::Error::from)?)?);
+        }
+        let headers = response.headers();
+        let pieces = pieces(response, abort, call.timeout)?;
+        let builder = Response::builder().with_status(head.status).with_headers(worker::Headers(headers));
         Ok(match length {
             Some(length) => {
                 let sized: worker_sys::FixedLengthStream = FixedLengthStream::wrap(pieces, length).into();
                 builder.stream(sized.readable())
             }
             None => builder.from_stream(pieces)?,
-        })
+        }
+        .into())
+    }
+
+    /// Returns the address of a call, and its headers with those that sign it.
+    fn signed(&self, call: &Call<'_>, mut headers: HeaderLines) -> Result<(String, HeaderLines)> {
+        let signed = EdgeRequest {
+            method: call.method,
+            path_and_query: call.path_and_query,
+            body_sha256: &sha256(call.body),
+            request_id: call.request_id,
+            client_ip: call.client_ip,
+        };
+        let signature = self.config.edge_keys.sign(&signed, platform::now(), &nonce());
+        headers.set(X_REQUEST_ID, call.request_id)?;
+        headers.set(CLIENT_IP, call.client_ip)?;
+        headers.set(SIGNATURE, &signature)?;
+        Ok((format!("{}{}", self.config.origin_url, call.path_and_query), headers))
     }
 }
 
-/// An answer whose body is unread.
-struct Answer {
-    response: Response,
-    abort: AbortOnDrop,
-}
+/// Headers of an answer that say whose it is.
+const JUDGED: &[&str] = &[SIGNATURE_ERROR, "Content-Type"];
+/// The same, for one that is passed on.
+const FORWARDED: &[&str] = &[SIGNATURE_ERROR, "Content-Type", "Content-Length"];
 
-async fn send(
-    config: &Config,
-    call: &Call<'_>,
-    headers: Headers,
-) -> std::result::Result<Answer, OriginError> {
-    let signed = EdgeRequest {
-        method: call.method,
-        path_and_query: call.path_and_query,
-        body_sha256: &sha256(call.body),
-        request_id: call.request_id,
-        client_ip: call.client_ip,
-    };
-    let now = platform::now();
-    let signature = config.edge_keys.sign(&signed, now, &nonce());
-    headers.set(X_REQUEST_ID, call.request_id)?;
-    headers.set(CLIENT_IP, call.client_ip)?;
-    headers.set(SIGNATURE, &signature)?;
-    let url = format!("{}{}", config.origin_url, call.path_and_query);
-    let body = (!call.body.is_empty()).then(|| Uint8Array::from(call.body).into());
-    let request = platform::outbound(&url, call.method, &headers, body)?;
-    let abort = AbortOnDrop::new()?;
-    let fetched = platform::fetched(platform::begin_fetch(&request, abort.signal().as_ref()));
-    let response = timeout(call.timeout, fetched).await.ok_or(OriginError::Timeout(call.timeout))??;
-    let answered = response.headers();
-    if let Some(reason) = answered.get(SIGNATURE_ERROR)? {
-        return Err(OriginError::SignatureRefused(reason));
+/// Checks that an answer is the origin's own.
+fn judge<'a>(
+    method: &str,
+    status: u16,
+    header: impl Fn(&str) -> Option<&'a str>,
+) -> std::result::Result<(), OriginError> {
+    if let Some(reason) = header(SIGNATURE_ERROR) {
+        return Err(OriginError::SignatureRefused(reason.to_owned()));
     }
-    let is_ours = answered.get("Content-Type")?.is_some_and(|media_type| {
+    let is_ours = header("Content-Type").is_some_and(|media_type| {
         media_type.starts_with(PROBLEM_CONTENT_TYPE) || media_type.starts_with("application/json")
     });
-    match response.status_code() {
-        status @ 502..=504 if !is_ours && call.method != "HEAD" => Err(OriginError::Gateway(status)),
-        _ => Ok(Answer { response, abort }),
+    if (502..=504).contains(&status) && !is_ours && method != "HEAD" {
+        return Err(OriginError::Gateway(status));
     }
+    Ok(())
 }
 
 /// The pieces of an answer's body as they come.
 fn pieces(
-    answer: Answer,
+    response: web_sys::Response,
+    abort: AbortOnDrop,
     silence: Duration,
 ) -> Result<impl futures_util::Stream<Item = Result<Vec<u8>>> + 'static> {
-    let Answer { mut response, abort } = answer;
-    let body = response.stream()?;
+    let body = Response::from(response).stream()?;
     Ok(stream::unfold(Some((body, abort)), move |state| async move {
         let (mut body, abort) = state?;
         match timeout(silence, body.next()).await {
@@ -284,10 +284,6 @@ fn pieces(
 
 async fn timeout<F: Future>(limit: Duration, waited: F) -> Option<F::Output> {
     platform::within(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), waited).await
-}
-
-fn content_length(response: &Response) -> Option<u64> {
-    response.headers().get("Content-Length").ok().flatten()?.parse().ok()
 }
 
 /// 128 random bits in hex.

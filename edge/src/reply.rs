@@ -34,15 +34,16 @@ impl From<worker::Error> for Error {
 }
 
 /// The response of a request, or its failure as a problem; what broke is logged here, once.
-pub fn answer(served: std::result::Result<Response, Error>, scope: &Scope) -> Result<Response> {
-    match served {
-        Ok(response) => Ok(response),
-        Err(Error::Client(error)) => problem(&error, scope.request_id()),
+pub fn answer<R: From<Response>>(served: std::result::Result<R, Error>, scope: &Scope) -> Result<R> {
+    let error = match served {
+        Ok(response) => return Ok(response),
+        Err(Error::Client(error)) => error,
         Err(Error::Internal(error)) => {
             scope.error("the request failed", &error);
-            problem(&ErrorCode::Internal.into(), scope.request_id())
+            ErrorCode::Internal.into()
         }
-    }
+    };
+    Ok(problem(&error, scope.request_id())?.into())
 }
 
 /// An error as a problem body.
@@ -55,16 +56,6 @@ pub fn problem(error: &ApiError, request_id: &str) -> Result<Response> {
     }
     let body = serde_json::to_vec(&error.problem(request_id))?;
     Ok(ResponseBuilder::new().with_status(error.code.status()).with_headers(headers).fixed(body))
-}
-
-/// The answer to HEAD: that to GET without its body, of which nothing is read.
-pub fn head_of(response: &Response) -> Response {
-    let (status, headers) = (response.status_code(), response.headers().clone());
-    if let worker::ResponseBody::Stream(body) = response.body() {
-        // Nobody waits for it, and a body that is neither read nor cancelled keeps its connection.
-        let _ = body.cancel();
-    }
-    ResponseBuilder::new().with_status(status).with_headers(headers).empty()
 }
 
 /// A value as JSON.

@@ -119,6 +119,17 @@ fn turn(method: &str, id: &str, rest: &[&str]) -> Route {
     }
 }
 
+/// Returns the path of an address that the platform has parsed.
+pub fn path(url: &str) -> &str {
+    let path_and_query = path_and_query(url);
+    path_and_query.split(['?', '#']).next().unwrap_or(path_and_query)
+}
+
+/// Returns an address without scheme and host.
+pub fn path_and_query(url: &str) -> &str {
+    url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..))).unwrap_or("/")
+}
+
 /// What the user object is asked.
 pub fn user(method: &str, path: &str) -> Option<UserRoute> {
     let segments: Vec<&str> = path.split('/').skip(1).collect();

@@ -10,12 +10,12 @@ use shared::{
         keys::{JWKS_PATH, JwkSet},
     },
 };
-use worker::{Delay, Headers};
+use worker::Delay;
 
 use super::Front;
 use crate::{
     origin::Call,
-    platform::{self, VerifyingKey},
+    platform::{self, HeaderLines, VerifyingKey},
     reply::Error,
 };
 
@@ -100,7 +100,7 @@ async fn fetch(front: &Front, timeout: Duration) -> worker::Result<Vec<(String, 
         client_ip: "",
         timeout,
     };
-    let headers = Headers::new();
+    let mut headers = HeaderLines::default();
     // Clients may keep the set for a while, and so may caches between here and the origin.
     headers.set("Cache-Control", "no-cache")?;
     let body = match front.origin.fetch(&call, headers).await? {

@@ -17,16 +17,22 @@ use std::rc::Rc;
 
 use shared::{
     api::{ApiError, ErrorCode},
-    http::{body::max_bytes, cors, headers::X_REQUEST_ID, request_id},
+    http::{
+        body::max_bytes,
+        cors,
+        headers::{IDEMPOTENCY_KEY, X_REQUEST_ID},
+        request_id,
+    },
 };
-use worker::{Env, Headers, Request, Response, ResponseBuilder, Result, Url};
+use wasm_bindgen::JsValue;
+use worker::{Env, ResponseBuilder, Result, Url};
 
 use crate::{
-    body,
+    body::{self, CONTENT_ENCODING, CONTENT_LENGTH},
     config::Config,
     log::Scope,
     origin::OriginClient,
-    platform,
+    platform::{self, HeaderLines, Incoming},
     reply::{self, Error},
     routes::{self, Route, UserRoute},
     user,
@@ -41,10 +47,30 @@ struct Front {
     client_ip: String,
 }
 
+/// The headers of a request that mean something here or at the origin.
+const HEADERS: &[&str] = &[
+    X_REQUEST_ID,
+    "Origin",
+    "Access-Control-Request-Method",
+    "CF-Connecting-IP",
+    "Authorization",
+    "Accept",
+    "Accept-Language",
+    "Content-Type",
+    CONTENT_LENGTH,
+    CONTENT_ENCODING,
+    IDEMPOTENCY_KEY,
+    "If-Match",
+    "If-None-Match",
+    "Last-Event-ID",
+    "Stripe-Signature",
+    "User-Agent",
+];
+
 /// Answers a request.
-pub async fn handle(mut request: Request, env: Env) -> Result<Response> {
-    let named = request.headers().get(X_REQUEST_ID)?;
-    let request_id = match request_id::accept(named.as_deref()) {
+pub async fn handle(request: web_sys::Request, env: Env) -> Result<web_sys::Response> {
+    let request = Incoming::new(request, HEADERS);
+    let request_id = match request_id::accept(request.header(X_REQUEST_ID)) {
         Some(id) => id.to_owned(),
         None => platform::new_id(platform::now()).to_string(),
     };
@@ -52,24 +78,20 @@ pub async fn handle(mut request: Request, env: Env) -> Result<Response> {
         Ok(config) => config,
         Err(error) => {
             Scope::new(&request_id).error("the configuration", &error);
-            return finish(reply::problem(&ErrorCode::Internal.into(), &request_id)?, &request_id, &[]);
+            let problem = reply::problem(&ErrorCode::Internal.into(), &request_id)?;
+            return finish(problem.into(), &request_id, &[]);
         }
     };
-    let origin = request.headers().get("Origin")?;
-    let asked = request.headers().get("Access-Control-Request-Method")?;
-    // As it was sent: what the platform's enumeration does not know, it would call GET.
-    let method = request.inner().method();
-    if cors::is_preflight(&method, origin.as_deref(), asked.as_deref()) {
+    let origin = request.header("Origin");
+    if cors::is_preflight(&request.method, origin, request.header("Access-Control-Request-Method")) {
         let answer = ResponseBuilder::new().with_status(204).empty();
         return finish(
-            answer,
+            answer.into(),
             &request_id,
-            &config
-                .cors
-                .preflight_headers(origin.as_deref().unwrap_or_default(), &config.cors_allowed_headers),
+            &config.cors.preflight_headers(origin.unwrap_or_default(), &config.cors_allowed_headers),
         );
     }
-    let client_ip = request.headers().get("CF-Connecting-IP")?.unwrap_or_default();
+    let client_ip = request.header("CF-Connecting-IP").unwrap_or_default().to_owned();
     let front = Front {
         env,
         config: Rc::clone(&config),
@@ -77,40 +99,39 @@ pub async fn handle(mut request: Request, env: Env) -> Result<Response> {
         scope: Scope::new(&request_id),
         client_ip,
     };
-    let served = front.serve(&mut request, &method).await;
+    let served = front.serve(&request).await;
     if served.is_err() {
-        body::drain(&mut request).await;
+        body::drain(&request).await;
     }
     let response = reply::answer(served, &front.scope)?;
-    let response = if method == "HEAD" { reply::head_of(&response) } else { response };
-    finish(response, &request_id, &config.cors.response_headers(origin.as_deref()))
+    let response = if request.method == "HEAD" { head_of(&response)? } else { response };
+    finish(response, &request_id, &config.cors.response_headers(origin))
 }
 
 impl Front {
-    async fn serve(&self, request: &mut Request, method: &str) -> Result<Response, Error> {
+    async fn serve(&self, request: &Incoming) -> Result<web_sys::Response, Error> {
         limit::check(self).await?;
         // Normalised as `fetch` would: what is routed and signed is what the origin sees.
-        let url = request.url().map_err(|_| {
+        let url = Url::parse(&request.url).map_err(|_| {
             ApiError::new(ErrorCode::InvalidRequest, "The Host header or the path is malformed")
         })?;
         let path = url.path().to_owned();
-        match routes::front(method, &path) {
+        match routes::front(&request.method, &path) {
             Route::User(UserRoute::Reset) if !self.config.fault_injection => Err(ErrorCode::NotFound.into()),
             Route::User(route) => {
                 let verified = token::verified(self, request).await?;
-                self.serve_user(route, request, &url, method, &verified).await
+                self.serve_user(route, request, &url, &verified).await
             }
             Route::Origin { changes } => {
-                let claims = if request.headers().has("Authorization")? && !routes::is_public(&path) {
+                let claims = if request.header("Authorization").is_some() && !routes::is_public(&path) {
                     Some(token::verified(self, request).await?)
                 } else {
                     None
                 };
                 let max_bytes = max_bytes(&path, claims.is_some());
-                let method = routes::method_for_origin(method);
-                let response = proxy::to_origin(self, request, &url, method, max_bytes).await?;
+                let response = proxy::to_origin(self, request, &url, max_bytes).await?;
                 if let (Some(route), Some(claims)) = (changes, claims)
-                    && (200..300).contains(&response.status_code())
+                    && response.ok()
                 {
                     self.tell_user(url, &claims, route).await;
                 }
@@ -119,7 +140,7 @@ impl Front {
             Route::MethodNotAllowed(allowed) => {
                 let response = reply::problem(&ErrorCode::MethodNotAllowed.into(), self.scope.request_id())?;
                 response.headers().set("Allow", allowed)?;
-                Ok(response)
+                Ok(response.into())
             }
             Route::Panic if self.config.fault_injection => provoke(),
             Route::Absent | Route::Panic => Err(ErrorCode::NotFound.into()),
@@ -130,20 +151,19 @@ impl Front {
     async fn serve_user(
         &self,
         route: UserRoute,
-        request: &Request,
+        request: &Incoming,
         url: &Url,
-        method: &str,
         verified: &token::Verified,
-    ) -> Result<Response, Error> {
+    ) -> Result<web_sys::Response, Error> {
         let UserRoute::TurnEvents(turn) = route else {
-            return proxy::to_user(self, request, url, method, verified, route).await;
+            return proxy::to_user(self, request, url, verified, route).await;
         };
         let (user, cursor) = (verified.claims.sub, user::event_cursor(request)?);
         if ended::is_complete(user, turn, cursor) {
-            return Ok(user::nothing_follows());
+            return Ok(user::nothing_follows().into());
         }
-        let response = proxy::to_user(self, request, url, method, verified, route).await?;
-        if response.status_code() == 204 {
+        let response = proxy::to_user(self, request, url, verified, route).await?;
+        if response.status() == 204 {
             ended::record(user, turn, cursor);
         }
         Ok(response)
@@ -159,21 +179,32 @@ impl Front {
     }
 }
 
-/// Puts on what every response carries. The headers of a response that was fetched cannot be changed, so they are copied.
-fn finish(response: Response, request_id: &str, cors: &[(&'static str, &str)]) -> Result<Response> {
-    let headers = Headers(web_sys::Headers::new_with_headers(&response.headers().0)?);
+/// The answer to HEAD: that to GET without its body, of which nothing is read.
+fn head_of(response: &web_sys::Response) -> Result<web_sys::Response> {
+    let head = platform::own_with_body(response, &JsValue::NULL)?;
+    if let Some(body) = response.body() {
+        // Nobody waits for it, and a body that is neither read nor cancelled keeps its connection.
+        let _ = body.cancel();
+    }
+    Ok(head)
+}
+
+/// Puts on what every response carries.
+fn finish(
+    response: web_sys::Response,
+    request_id: &str,
+    cors: &[(&'static str, &str)],
+) -> Result<web_sys::Response> {
+    let mut headers = HeaderLines::default();
     headers.set(X_REQUEST_ID, request_id)?;
     for (name, value) in cors {
-        if *name == "Vary" {
-            headers.append(name, value)?;
-        } else {
-            headers.set(name, value)?;
-        }
+        headers.set(name, value)?;
     }
-    Ok(response.with_headers(headers))
+    platform::dress(&response, &headers);
+    Ok(response)
 }
 
 #[expect(clippy::panic, reason = "a test sees that a panic here leaves running turns alive")]
-fn provoke() -> Result<Response, Error> {
+fn provoke() -> Result<web_sys::Response, Error> {
     panic!("provoked by FAULT_INJECTION")
 }

@@ -9,15 +9,16 @@ use shared::{
         headers::{IDEMPOTENCY_KEY, X_REQUEST_ID},
     },
 };
-use worker::{Headers, Request, Response, Url};
+use wasm_bindgen::JsValue;
+use worker::Url;
 
 use super::{Front, token::Verified};
 use crate::{
     body,
     origin::{self, Call},
-    platform,
+    platform::{self, Handed, HeaderLines, Incoming},
     reply::Error,
-    routes::{UserRoute, internal_path},
+    routes::{UserRoute, internal_path, method_for_origin, path_and_query},
     user::{IDENTITY, Identity},
 };
 
@@ -35,8 +36,6 @@ const TO_ORIGIN: [&str; 9] = [
     "Stripe-Signature",
     "User-Agent",
 ];
-/// Headers of a client that the user object sees.
-const TO_USER: [&str; 5] = ["Accept", "Content-Type", IDEMPOTENCY_KEY, "Last-Event-ID", "Prefer"];
 /// How long the user object may take to the head of an answer: it may ask the origin twice before it has one.
 const USER_TIMEOUT_MS: u64 = 15_000;
 /// The same for a message, whose answer may come in one piece after the ten minutes that a model may take.
@@ -47,35 +46,38 @@ const USER_RETRY_S: u64 = 1;
 /// with the least patience wait.
 const ORIGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Hands a request to the user's object, and its answer back as it comes.
+/// Hands a request to the user's object, and its answer back as it comes. What the client says of itself stays in its headers,
+/// where the object does not look: who asks is in those that are put over them.
 pub(super) async fn to_user(
     front: &Front,
-    request: &Request,
+    request: &Incoming,
     url: &Url,
-    method: &str,
     verified: &Verified,
     route: UserRoute,
-) -> Result<Response, Error> {
-    let headers = passed(request, &TO_USER)?;
-    let mut sent = None;
+) -> Result<web_sys::Response, Error> {
     // Nothing else has a body there: one that comes all the same is not asked what it is.
-    if matches!(route, UserRoute::SendMessage(_) | UserRoute::Reset) && body::is_present(request) {
+    let has_body = matches!(route, UserRoute::SendMessage(_) | UserRoute::Reset) && body::is_present(request);
+    if has_body {
         body::check_head(request, MAX_BODY_BYTES)?;
-        if !is_json(request.headers().get("Content-Type")?.as_deref()) {
+        if !is_json(request.header("Content-Type")) {
             return Err(ErrorCode::UnsupportedMediaType.into());
         }
-        if let Some(length) = body::declared_length(request) {
-            headers.set("Content-Length", &length.to_string())?;
-        }
-        sent = request.inner().body().map(Into::into);
     }
     let timeout_ms = match route {
         UserRoute::SendMessage(_) => ANSWER_TIMEOUT_MS,
         _ => USER_TIMEOUT_MS,
     };
     // The head of an answer to HEAD is that to GET.
-    let method = if method == "HEAD" { "GET" } else { method };
-    fetch_user(front, url.as_str(), method, headers, sent, verified, timeout_ms).await
+    let method = if request.method == "HEAD" { "GET" } else { &request.method };
+    let mut headers = HeaderLines::default();
+    let handed = Handed {
+        method,
+        url: url.as_str(),
+        request: Some(request.request()),
+        has_body,
+        headers: identified(front, verified, &mut headers)?,
+    };
+    fetch_user(front, verified, handed, timeout_ms).await
 }
 
 /// Tells the user's object what changed.
@@ -89,21 +91,19 @@ pub(super) async fn tell_user(
         return Ok(());
     };
     url.set_path(&path);
-    fetch_user(front, url.as_str(), "POST", Headers::new(), None, verified, USER_TIMEOUT_MS).await?;
+    let mut headers = HeaderLines::default();
+    let headers = identified(front, verified, &mut headers)?;
+    let handed = Handed { method: "POST", url: url.as_str(), request: None, has_body: false, headers };
+    fetch_user(front, verified, handed, USER_TIMEOUT_MS).await?;
     Ok(())
 }
 
-/// Calls the user's object. A call without a body is repeated once when the object's Worker was reset under it; with one, the
-/// client knows better than we whether to send it again.
-async fn fetch_user(
+/// Puts the headers into `headers` that say who asks, and returns them.
+fn identified<'a>(
     front: &Front,
-    url: &str,
-    method: &str,
-    headers: Headers,
-    body: Option<wasm_bindgen::JsValue>,
     verified: &Verified,
-    timeout_ms: u64,
-) -> Result<Response, Error> {
+    headers: &'a mut HeaderLines,
+) -> Result<&'a HeaderLines, Error> {
     let identity = Identity {
         user_id: verified.claims.sub,
         session_id: verified.claims.sid,
@@ -114,16 +114,27 @@ async fn fetch_user(
     };
     headers.set(IDENTITY, &serde_json::to_string(&identity).map_err(worker::Error::from)?)?;
     headers.set(X_REQUEST_ID, front.scope.request_id())?;
+    Ok(headers)
+}
+
+/// Calls the user's object. A call without a body is repeated once when the object's Worker was reset under it; with one, the
+/// client knows better than we whether to send it again.
+async fn fetch_user(
+    front: &Front,
+    verified: &Verified,
+    handed: Handed<'_>,
+    timeout_ms: u64,
+) -> Result<web_sys::Response, Error> {
+    let user = verified.claims.sub;
     let users = front.env.durable_object(USERS)?;
-    let id = users.id_from_name(&identity.user_id.to_string())?;
-    let scope = front.scope.with_user(identity.user_id);
-    let mut may_repeat = body.is_none();
+    let id = users.id_from_name(&user.to_string())?;
+    let scope = front.scope.with_user(user);
+    let mut may_repeat = !handed.has_body;
     loop {
-        let request = platform::outbound(url, method, &headers, body.clone())?;
         // A stub whose object was reset goes on failing: each call gets its own.
-        let stub = id.get_stub()?;
-        let why = match platform::within(timeout_ms, stub.fetch_with_request(request.into())).await {
-            Some(Ok(response)) => return Ok(response),
+        let object: JsValue = id.get_stub()?.into_rpc();
+        let why = match platform::within(timeout_ms, platform::hand_over(&object, handed)).await {
+            Some(Ok(response)) => return Ok(platform::own(&response)?),
             Some(Err(error)) => {
                 let overloaded = platform::is_overload(&error);
                 if may_repeat && !overloaded {
@@ -143,15 +154,19 @@ async fn fetch_user(
 /// Hands a request to the origin, and its answer back as it comes.
 pub(super) async fn to_origin(
     front: &Front,
-    request: &mut Request,
+    request: &Incoming,
     url: &Url,
-    method: &str,
     max_bytes: usize,
-) -> Result<Response, Error> {
+) -> Result<web_sys::Response, Error> {
     let body = body::read(request, max_bytes).await?;
-    let headers = passed(request, &TO_ORIGIN)?;
+    let mut headers = HeaderLines::default();
+    for name in TO_ORIGIN {
+        if let Some(value) = request.header(name) {
+            headers.set(name, value)?;
+        }
+    }
     let call = Call {
-        method,
+        method: method_for_origin(&request.method),
         path_and_query: path_and_query(url.as_str()),
         body: &body,
         request_id: front.scope.request_id(),
@@ -162,19 +177,4 @@ pub(super) async fn to_origin(
         front.scope.error("the origin", &error);
         Error::Client(origin::unavailable())
     })
-}
-
-fn passed(request: &Request, names: &[&str]) -> worker::Result<Headers> {
-    let headers = Headers::new();
-    for name in names {
-        if let Some(value) = request.headers().get(name)? {
-            headers.set(name, &value)?;
-        }
-    }
-    Ok(headers)
-}
-
-/// A URL without scheme and host.
-fn path_and_query(url: &str) -> &str {
-    url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..))).unwrap_or("/")
 }

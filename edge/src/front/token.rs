@@ -9,11 +9,10 @@ use shared::{
     },
     time::Timestamp,
 };
-use worker::Request;
 
 use super::{Front, keys};
 use crate::{
-    platform::{self, VerifyingKey},
+    platform::{self, Incoming, VerifyingKey},
     reply::Error,
 };
 
@@ -34,9 +33,8 @@ thread_local! {
 }
 
 /// The verified claims of the request's bearer token.
-pub(super) async fn verified(front: &Front, request: &Request) -> Result<Verified, Error> {
-    let header = request.headers().get("Authorization")?;
-    let bearer = token::bearer(header.as_deref()).map_err(told)?;
+pub(super) async fn verified(front: &Front, request: &Incoming) -> Result<Verified, Error> {
+    let bearer = token::bearer(request.header("Authorization")).map_err(told)?;
     let unverified = token::parse(bearer).map_err(told)?;
     let key =
         keys::find(front, &unverified.kid).await?.ok_or_else(|| told(TokenError::Invalid("unknown key")))?;

@@ -3,20 +3,16 @@
 
 use std::pin::pin;
 
-use futures_util::{
-    FutureExt, StreamExt,
-    future::{Either, LocalBoxFuture, select},
-};
+use futures_util::future::{Either, select};
 use shared::provider::{
     Completion, ModelEvent, ModelRequest, Outcome, ProviderFailure, completion::MAX_RESPONSE_BYTES,
     registry::Model,
 };
-use worker::{ByteStream, Response};
 
 use super::gemini;
 use crate::{
     config::Config,
-    platform::{self, AbortOnDrop, Timer},
+    platform::{self, CallEvent, CallHandle, HttpCall, ResponseHead},
 };
 
 /// The next step of an answer.
@@ -24,28 +20,30 @@ use crate::{
 pub enum Next {
     /// The model said something, or bytes came that say nothing yet.
     Events,
-    /// The timer fired.
-    Timer,
+    /// Whoever waits was called away, and nothing came.
+    Interrupted,
     /// The answer ended.
     Ended(Outcome),
 }
 
 /// An answer that is on its way.
 pub struct CompletionStream {
-    source: Source,
+    phase: Phase,
+    is_streamed: bool,
     completion: Completion,
-    abort: Option<AbortOnDrop>,
 }
 
-/// The source of the next bytes.
-enum Source {
-    /// The head of a streamed answer.
-    Head(LocalBoxFuture<'static, Result<Response, ProviderFailure>>),
+/// What comes next.
+enum Phase {
+    /// The head.
+    Called(HttpCall),
     /// The body of a streamed answer.
-    Body(ByteStream),
-    /// An answer in one piece.
-    Whole(LocalBoxFuture<'static, Result<Vec<u8>, ProviderFailure>>),
-    /// Nothing comes any more.
+    Streaming(HttpCall),
+    /// The body of an answer in one piece, so far.
+    Whole(HttpCall, Vec<u8>),
+    /// The body of an error, so far.
+    Refused(HttpCall, ResponseHead, Vec<u8>),
+    /// Nothing any more.
     Ended(Outcome),
 }
 
@@ -53,109 +51,97 @@ impl CompletionStream {
     /// Begins a call: it is on its way when this returns.
     ///
     /// # Errors
-    /// When the platform refuses to make it.
+    /// When the call cannot be made.
     pub fn begin(
         config: &Config,
         model: &Model,
         request: &ModelRequest,
         is_streamed: bool,
     ) -> worker::Result<Self> {
-        let abort = AbortOnDrop::new()?;
-        let call = gemini::begin(config, model, request, is_streamed, abort.signal().as_ref())?;
-        let source = if is_streamed {
-            Source::Head(gemini::answered(call).boxed_local())
-        } else {
-            let whole = async {
-                let mut response = gemini::answered(call).await?;
-                let body = platform::read_whole(&mut response, MAX_RESPONSE_BYTES + 1).await;
-                body.map_err(|_| ProviderFailure::Disconnected)
-            };
-            Source::Whole(whole.boxed_local())
-        };
+        let call = gemini::begin(config, model, request, is_streamed)?;
         let completion = Completion::new(platform::now(), is_streamed);
-        Ok(Self { source, completion, abort: Some(abort) })
+        Ok(Self { phase: Phase::Called(call), is_streamed, completion })
     }
 
-    /// The controller that cuts the call off from outside: the answer then ends as broken.
-    pub fn controller(&self) -> Option<web_sys::AbortController> {
-        self.abort.as_ref().and_then(AbortOnDrop::controller)
-    }
-
-    /// Waits for what comes next, or for the timer, and appends what the model says to `out`. Once it has ended, it returns the
-    /// same end again.
-    pub async fn next(&mut self, timer: &mut Timer, out: &mut Vec<ModelEvent>) -> Next {
-        if let Source::Ended(outcome) = &self.source {
-            return Next::Ended(*outcome);
+    /// Returns what cuts the call off from outside: the answer then ends as broken.
+    pub fn handle(&self) -> Option<CallHandle> {
+        match &self.phase {
+            Phase::Called(call)
+            | Phase::Streaming(call)
+            | Phase::Whole(call, _)
+            | Phase::Refused(call, ..) => Some(call.handle()),
+            Phase::Ended(_) => None,
         }
-        let arrival = match select(pin!(self.source.arrival()), pin!(timer.fired())).await {
-            Either::Left((arrival, _)) => arrival,
-            Either::Right(((), _)) => Arrival::Timer,
+    }
+
+    /// Waits for what comes next, or until it is interrupted, and appends what the model says to `out`. Once it has ended, it
+    /// returns the same end again.
+    pub async fn next(&mut self, interrupt: impl Future<Output = ()>, out: &mut Vec<ModelEvent>) -> Next {
+        let event = match &mut self.phase {
+            Phase::Ended(outcome) => return Next::Ended(*outcome),
+            Phase::Called(call)
+            | Phase::Streaming(call)
+            | Phase::Whole(call, _)
+            | Phase::Refused(call, ..) => match select(pin!(call.next()), pin!(interrupt)).await {
+                Either::Left((event, _)) => Some(event),
+                Either::Right(((), _)) => None,
+            },
         };
-        let is_timer = matches!(arrival, Arrival::Timer);
-        match self.take(arrival, out) {
+        let is_interrupted = event.is_none();
+        let outcome = match event {
+            Some(event) => self.take(event, out),
+            None => self.completion.check(platform::now(), out),
+        };
+        match outcome {
+            // The call goes with its phase: a peer may keep its connection open after the end.
             Some(outcome) => {
-                self.source = Source::Ended(outcome);
-                // A peer may keep its connection open after the end.
-                self.abort = None;
+                self.phase = Phase::Ended(outcome);
                 Next::Ended(outcome)
             }
-            None if is_timer => Next::Timer,
+            None if is_interrupted => Next::Interrupted,
             None => Next::Events,
         }
     }
 
-    fn take(&mut self, arrival: Arrival, out: &mut Vec<ModelEvent>) -> Option<Outcome> {
-        let now = platform::now();
-        match arrival {
-            Arrival::Timer => self.completion.check(now, out),
-            Arrival::Head(mut response) => match response.stream() {
-                Ok(body) => {
-                    self.source = Source::Body(body);
-                    None
-                }
-                Err(_) => Some(Err(ProviderFailure::Malformed)),
-            },
-            Arrival::Bytes(bytes) => self.completion.push(&bytes, now, out),
-            Arrival::End { is_broken } => Some(self.completion.close(is_broken, out)),
-            Arrival::Whole(body) => Some(Completion::whole(&body, out)),
-            Arrival::Failure(failure) => Some(Err(failure)),
-        }
-    }
-
-    /// Returns for how many milliseconds to wait until the next look at the time, `most_ms` at most.
-    pub fn wait_ms(&self, most_ms: u64) -> u64 {
-        self.completion.next_check_ms(platform::now(), most_ms)
-    }
-}
-
-/// The arrival that came first.
-enum Arrival {
-    Timer,
-    Head(Response),
-    Bytes(Vec<u8>),
-    End { is_broken: bool },
-    Whole(Vec<u8>),
-    Failure(ProviderFailure),
-}
-
-impl Source {
-    /// Waits for what comes next. Dropped before it is there, it loses nothing.
-    async fn arrival(&mut self) -> Arrival {
-        match self {
-            Self::Head(head) => match head.await {
-                Ok(response) => Arrival::Head(response),
-                Err(failure) => Arrival::Failure(failure),
-            },
-            Self::Body(body) => match body.next().await {
-                Some(Ok(bytes)) => Arrival::Bytes(bytes),
-                Some(Err(_)) => Arrival::End { is_broken: true },
-                None => Arrival::End { is_broken: false },
-            },
-            Self::Whole(whole) => match whole.await {
-                Ok(body) => Arrival::Whole(body),
-                Err(failure) => Arrival::Failure(failure),
-            },
-            Self::Ended(_) => std::future::pending().await,
-        }
+    /// Takes what came of the call; returns the outcome when that is the end.
+    fn take(&mut self, event: CallEvent, out: &mut Vec<ModelEvent>) -> Option<Outcome> {
+        let ended = Phase::Ended(Err(ProviderFailure::Disconnected));
+        let (phase, outcome) = match (std::mem::replace(&mut self.phase, ended), event) {
+            (Phase::Called(call), CallEvent::Head(head)) if head.status != 200 => {
+                (Phase::Refused(call, head, Vec::new()), None)
+            }
+            (Phase::Called(call), CallEvent::Head(_)) if self.is_streamed => (Phase::Streaming(call), None),
+            (Phase::Called(call), CallEvent::Head(_)) => (Phase::Whole(call, Vec::new()), None),
+            (Phase::Streaming(call), CallEvent::Chunk(bytes)) => {
+                (Phase::Streaming(call), self.completion.push(&bytes, platform::now(), out))
+            }
+            (phase @ Phase::Streaming(_), end) => {
+                let is_broken = !matches!(end, CallEvent::End);
+                (phase, Some(self.completion.close(is_broken, out)))
+            }
+            (Phase::Whole(call, mut body), CallEvent::Chunk(bytes)) => {
+                body.extend_from_slice(&bytes);
+                let outcome = (body.len() > MAX_RESPONSE_BYTES).then(|| Completion::whole(&body, out));
+                (Phase::Whole(call, body), outcome)
+            }
+            (Phase::Whole(call, body), CallEvent::End) => {
+                let outcome = Completion::whole(&body, out);
+                (Phase::Whole(call, body), Some(outcome))
+            }
+            (Phase::Refused(call, head, mut body), CallEvent::Chunk(mut bytes)) => {
+                bytes.truncate(gemini::ERROR_BYTES - body.len());
+                body.append(&mut bytes);
+                let outcome = (body.len() >= gemini::ERROR_BYTES).then(|| Err(gemini::failure(&head, &body)));
+                (Phase::Refused(call, head, body), outcome)
+            }
+            // What came before a cut is all there is to look at.
+            (Phase::Refused(call, head, body), _) => {
+                let failure = gemini::failure(&head, &body);
+                (Phase::Refused(call, head, body), Some(Err(failure)))
+            }
+            (phase, _) => (phase, Some(Err(ProviderFailure::Disconnected))),
+        };
+        self.phase = phase;
+        outcome
     }
 }

@@ -15,10 +15,9 @@ use shared::{
     id::Id,
     sse,
 };
-use web_sys::AbortController;
 
 use super::memory::HeldBytes;
-use crate::reply::Error;
+use crate::{platform::CallHandle, reply::Error};
 
 /// Readers that may follow one turn at once: a person's devices, and connections that are lost without a word.
 const MAX_READERS: usize = 16;
@@ -55,7 +54,7 @@ pub struct LiveTurn {
     id: Id,
     origin: TurnOrigin,
     phase: RefCell<Phase>,
-    call: RefCell<Option<AbortController>>,
+    call: RefCell<Option<CallHandle>>,
     wakers: RefCell<Vec<Waker>>,
     pings: Cell<u64>,
     readers: Cell<usize>,
@@ -113,7 +112,7 @@ impl LiveTurn {
     }
 
     /// Starts the turn, with what cuts the provider's call off.
-    pub fn start(&self, state: TurnState, call: Option<AbortController>) {
+    pub fn start(&self, state: TurnState, call: Option<CallHandle>) {
         self.held.borrow_mut().set(state.memory_bytes());
         self.call.replace(call);
         self.phase.replace(Phase::Started(Box::new(state)));
@@ -270,7 +269,7 @@ impl Drop for Reader {
 }
 
 impl Stream for Reader {
-    type Item = worker::Result<Vec<u8>>;
+    type Item = Vec<u8>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let turn = Rc::clone(&self.turn);
@@ -287,14 +286,14 @@ impl Stream for Reader {
             self.offset += events.len();
         }
         if !bytes.is_empty() {
-            return Poll::Ready(Some(Ok(bytes)));
+            return Poll::Ready(Some(bytes));
         }
         if state.is_closed() {
             return Poll::Ready(None);
         }
         if self.pings < turn.pings.get() {
             self.pings = turn.pings.get();
-            return Poll::Ready(Some(Ok(sse::PING.to_vec())));
+            return Poll::Ready(Some(sse::PING.to_vec()));
         }
         turn.wait(context)
     }

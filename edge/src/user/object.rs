@@ -12,7 +12,7 @@ use shared::{
         delivery::{HEARTBEAT_MS, RETENTION_MS, Upcoming, heartbeat},
         turn::Ending,
     },
-    http::headers::X_REQUEST_ID,
+    http::headers::{IDEMPOTENCY_KEY, X_REQUEST_ID},
     id::Id,
     time::Timestamp,
 };
@@ -33,13 +33,29 @@ use super::{
     store::Store,
 };
 use crate::{
+    body::{CONTENT_ENCODING, CONTENT_LENGTH},
     config::Config,
     log::Scope,
     origin::OriginClient,
-    platform,
+    platform::{self, Incoming, Ticker},
     reply::{self, Error},
     routes::{self, UserRoute},
 };
+
+/// How often running turns look at the time, in milliseconds.
+const TICK_MS: u32 = 1_000;
+
+/// The headers of a request that mean something here.
+const HEADERS: &[&str] = &[
+    X_REQUEST_ID,
+    IDENTITY,
+    "Accept",
+    "Prefer",
+    IDEMPOTENCY_KEY,
+    "Last-Event-ID",
+    CONTENT_LENGTH,
+    CONTENT_ENCODING,
+];
 
 /// The Durable Object class.
 #[durable_object(alarm)]
@@ -72,9 +88,9 @@ impl DurableObject for UserObject {
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        let request_id = request.headers().get(X_REQUEST_ID)?.unwrap_or_default();
-        let scope = Scope::new(&request_id);
-        let served = self.serve(request, &scope).await;
+        let request = Incoming::new(Clone::clone(request.inner()), HEADERS);
+        let scope = Scope::new(request.header(X_REQUEST_ID).unwrap_or_default());
+        let served = self.serve(&request, &scope).await;
         reply::answer(served, &scope)
     }
 
@@ -93,24 +109,23 @@ impl DurableObject for UserObject {
 }
 
 impl UserObject {
-    async fn serve(&self, mut request: Request, scope: &Scope) -> std::result::Result<Response, Error> {
+    async fn serve(&self, request: &Incoming, scope: &Scope) -> std::result::Result<Response, Error> {
         let user = self.user()?;
-        let method = request.method().to_string();
-        let route = routes::user(&method, &request.path()).ok_or(ErrorCode::NotFound)?;
+        let path = routes::path(&request.url);
+        let route = routes::user(&request.method, path).ok_or(ErrorCode::NotFound)?;
         let identity: Identity = request
-            .headers()
-            .get(IDENTITY)?
-            .and_then(|json| serde_json::from_str(&json).ok())
+            .header(IDENTITY)
+            .and_then(|json| serde_json::from_str(json).ok())
             .ok_or(ErrorCode::TokenMissing)?;
         let scope = &scope.with_user(identity.user_id);
         user.recover(scope)?;
         match route {
             UserRoute::SendMessage(conversation) => {
-                messages::send(user, &mut request, conversation, identity, scope).await
+                messages::send(user, request, conversation, identity, scope).await
             }
             UserRoute::Turn(turn) => Ok(reply::json(200, &turns::show(user, turn, &identity, scope).await?)?),
             UserRoute::TurnEvents(turn) => {
-                let cursor = turns::event_cursor(&request)?;
+                let cursor = turns::event_cursor(request)?;
                 turns::events(user, turn, cursor, &identity, scope).await
             }
             UserRoute::CancelTurn(turn) => {
@@ -167,6 +182,7 @@ impl User {
             turns: Rc::clone(&turns),
             outbox: Rc::clone(&outbox),
             alarm: Rc::clone(&alarm),
+            ticker: Ticker::new(TICK_MS),
         };
         let is_recovered = Cell::new(false);
         Ok(Self {

@@ -11,7 +11,7 @@ use shared::{
     id::Id,
     time::{SECOND_MS, Timestamp},
 };
-use worker::{Error, Headers, Result};
+use worker::{Error, Result};
 
 use super::{
     alarm::Alarm,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     log::Scope,
     origin::{Call, OriginClient},
-    platform,
+    platform::{self, HeaderLines},
 };
 
 /// How long a retried delivery may take.
@@ -262,7 +262,7 @@ impl Outbox {
             client_ip: "",
             timeout,
         };
-        let headers = Headers::new();
+        let mut headers = HeaderLines::default();
         headers.set("Content-Type", "application/json")?;
         headers.set("Authorization", &format!("Bearer {token}"))?;
         match self.origin.fetch(&call, headers).await.map_err(Error::from)? {

@@ -1,7 +1,8 @@
 //! A turn from its admission to its end: what it needs to know, the provider's call, its events, and the hand-over to the outbox.
 
-use std::rc::Rc;
+use std::{pin::pin, rc::Rc};
 
+use futures_util::{FutureExt, future::select};
 use shared::{
     api::{
         ApiError, ErrorCode,
@@ -40,7 +41,7 @@ use super::{
 use crate::{
     config::Config,
     log::Scope,
-    platform::{self, Timer},
+    platform::{self, Ticker, Timer},
     provider::{CompletionStream, Next},
     reply::Error,
 };
@@ -51,8 +52,6 @@ const ANSWER_TOKENS: u32 = 8_192;
 const HISTORY_TOKENS: usize = 100_000;
 /// Seconds after which a message may come again for which this isolate has no memory now.
 const OVERLOADED_RETRY_S: u64 = 2;
-/// The longest time between two looks at a running turn.
-const TICK_MS: u64 = 1_000;
 
 /// A message that asks for a turn.
 pub struct TurnRequest {
@@ -83,6 +82,7 @@ pub struct Runner {
     pub(super) turns: Rc<LiveTurns>,
     pub(super) outbox: Rc<Outbox>,
     pub(super) alarm: Rc<Alarm>,
+    pub(super) ticker: Rc<Ticker>,
 }
 
 /// The turn of a request that was admitted.
@@ -269,22 +269,23 @@ impl Runner {
             rate: charge.rate,
         })?;
         self.limits.charge(charge);
-        turn.start(state, call.as_ref().ok().and_then(CompletionStream::controller));
+        turn.start(state, call.as_ref().ok().and_then(CompletionStream::handle));
         self.alarm.schedule(delivery::heartbeat(request.now), scope).await;
         Ok(call)
     }
 
-    /// Takes what the model says to its end, and minds the turn's rhythm.
+    /// Takes what the model says to its end, and minds the turn's rhythm: at each piece of the answer, when words have waited
+    /// long enough, and at each tick.
     async fn stream_completion(&self, turn: &LiveTurn, mut call: CompletionStream, scope: &Scope) -> Ending {
-        let began = platform::now();
-        let mut pace = Pace::new(began, self.config.stream_flush_ms, self.config.stream_ping_ms);
-        let mut timer = Timer::new(began, TICK_MS);
+        let mut pace = Pace::new(platform::now(), self.config.stream_flush_ms, self.config.stream_ping_ms);
+        let (mut flush, mut ticks) = (Timer::default(), self.ticker.listen());
         let mut events = Vec::new();
         loop {
-            let now = platform::now();
             let has_words = turn.state().is_some_and(|state| state.has_unflushed());
-            timer.set(now, pace.wait_ms(now, has_words).min(call.wait_ms(TICK_MS)));
-            let next = call.next(&mut timer, &mut events).await;
+            let now = platform::now();
+            let wait_ms = has_words.then(|| pace.flush_wait_ms(now));
+            let (flushed, ticked) = (pin!(flush.fired(now, wait_ms)), pin!(ticks.next()));
+            let next = call.next(select(flushed, ticked).map(drop), &mut events).await;
             if !turn.is_running() {
                 return Ending::Cancelled;
             }

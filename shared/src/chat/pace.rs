@@ -53,13 +53,9 @@ impl Pace {
         Due { flush, checkpoint, ping }
     }
 
-    /// Returns for how many milliseconds there is nothing to do, at least 1.
-    pub fn wait_ms(&self, now: Timestamp, has_words: bool) -> u64 {
-        let flush = has_words.then(|| self.flush_at(now).millis_since(now));
-        let ping = self.ping_ms - now.millis_since(self.written_at);
-        let checkpoint = CHECKPOINT_MS - now.millis_since(self.stored_at);
-        let wait_ms = flush.unwrap_or(i64::MAX).min(ping).min(checkpoint);
-        u64::try_from(wait_ms.max(1)).unwrap_or(1)
+    /// Returns for how many milliseconds words that are there now wait for their event, at least 1.
+    pub fn flush_wait_ms(&self, now: Timestamp) -> u64 {
+        u64::try_from(self.flush_at(now).millis_since(now)).unwrap_or(0).max(1)
     }
 
     /// Returns the time at which words that are there now may be an event. A clock that was set back lets them wait no longer
@@ -87,10 +83,9 @@ mod tests {
         assert!(!pace.take_due(after(5), false).flush);
         assert!(pace.take_due(after(10), true).flush);
         assert!(!pace.take_due(after(11), true).flush);
-        assert_eq!(pace.wait_ms(after(11), true), 32);
+        assert_eq!(pace.flush_wait_ms(after(11)), 32);
         assert!(!pace.take_due(after(42), true).flush);
         assert!(pace.take_due(after(43), true).flush);
-        assert_eq!(pace.wait_ms(after(43), false), 957);
     }
 
     #[test]
@@ -114,7 +109,7 @@ mod tests {
     fn clock_that_was_set_back_holds_no_words() {
         let mut pace = Pace::new(after(10_000), 33, 8_000);
         assert!(pace.take_due(after(10_000), true).flush);
-        assert!(pace.wait_ms(after(0), true) <= 33);
+        assert!(pace.flush_wait_ms(after(0)) <= 33);
     }
 
     proptest! {
@@ -126,7 +121,7 @@ mod tests {
             let (mut now, mut last) = (0, None);
             for step in times {
                 // What wakes up in time flushes in time.
-                now += step.min(i64::try_from(pace.wait_ms(after(now), true)).unwrap());
+                now += step.min(i64::try_from(pace.flush_wait_ms(after(now))).unwrap());
                 if pace.take_due(after(now), true).flush {
                     if let Some(last) = last {
                         prop_assert!(now - last >= flush_ms);
@@ -138,14 +133,25 @@ mod tests {
         }
 
         #[test]
-        fn what_waits_as_long_as_it_is_told_finds_something_due(
-            before in 0i64..20_000, flush_ms in 0i64..100, has_words: bool,
-        ) {
+        fn words_that_wait_as_long_as_told_are_flushed(before in 0i64..20_000, flush_ms in 0i64..100, has_words: bool) {
             let mut pace = Pace::new(BEGAN, flush_ms, 8_000);
             pace.take_due(after(before), has_words);
-            let wait_ms = i64::try_from(pace.wait_ms(after(before), has_words)).unwrap();
-            let due = pace.take_due(after(before + wait_ms), has_words);
-            prop_assert!(due != Due::default());
+            let wait_ms = i64::try_from(pace.flush_wait_ms(after(before))).unwrap();
+            prop_assert!(pace.take_due(after(before + wait_ms), true).flush);
+        }
+
+        #[test]
+        fn ticks_a_second_apart_store_and_ping_a_second_late_at_most(
+            first in 0i64..1_000, count in 1i64..30, ping_ms in 1_000i64..10_000,
+        ) {
+            let mut pace = Pace::new(BEGAN, 33, ping_ms);
+            let (mut stored, mut pinged) = (0, 0);
+            for tick in (0..count).map(|tick| first + tick * 1_000) {
+                let due = pace.take_due(after(tick), false);
+                stored = if due.checkpoint { tick } else { stored };
+                pinged = if due.ping { tick } else { pinged };
+                prop_assert!(tick - stored < 2 * CHECKPOINT_MS && tick - pinged < ping_ms + 1_000);
+            }
         }
     }
 }

@@ -69,11 +69,6 @@ impl Completion {
         }
         self.timeouts.check(now).err().map(Err)
     }
-
-    /// Returns for how many milliseconds to wait until the next [`Self::check`], `most_ms` at most.
-    pub fn next_check_ms(&self, now: Timestamp, most_ms: u64) -> u64 {
-        self.timeouts.next_check_ms(now, most_ms)
-    }
 }
 
 #[cfg(test)]
@@ -133,7 +128,6 @@ mod tests {
     #[test]
     fn finished_answer_ends_though_its_connection_stays_open() {
         let (mut completion, mut out) = heard(&[words(), finish()]);
-        assert!(completion.next_check_ms(after(2), 1_000) <= 1_000);
         assert_eq!(completion.check(after(1), &mut out), None);
         let end = Ok(StreamEnd::Completed(FinishReason::Stop));
         assert_eq!(completion.check(after(3), &mut out), Some(end));

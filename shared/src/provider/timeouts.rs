@@ -62,12 +62,6 @@ impl ProviderTimeouts {
         }
     }
 
-    /// Returns for how many milliseconds to wait until the next check, `most_ms` at most.
-    pub fn next_check_ms(&self, now: Timestamp, most_ms: u64) -> u64 {
-        let left_ms = self.over_at.map(|at| u64::try_from(at.millis_since(now)).unwrap_or(0));
-        left_ms.map_or(most_ms, |left_ms| left_ms.clamp(1, most_ms.max(1)))
-    }
-
     /// Checks whether the answer is worth waiting for.
     ///
     /// # Errors
@@ -127,13 +121,10 @@ mod tests {
         assert!(!timeouts.is_over(after(100)));
         timeouts.record_finish(after(1), true);
         assert!(!timeouts.is_over(after(2)));
-        assert_eq!(timeouts.next_check_ms(after(1), 1_000), 1_000);
-        assert_eq!(timeouts.next_check_ms(after(2), 1_000), 500);
         // Heartbeats that repeat the finish.
         timeouts.record_bytes(after(2));
         timeouts.record_finish(after(2), true);
         assert!(timeouts.is_over(after(3)));
-        assert_eq!(timeouts.next_check_ms(after(3), 1_000), 1);
         timeouts.record_words();
         assert!(!timeouts.is_over(after(100)));
     }

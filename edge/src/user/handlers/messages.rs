@@ -11,13 +11,13 @@ use shared::{
     http::{accept, headers::IDEMPOTENCY_KEY},
     id::Id,
 };
-use worker::{Headers, Request, Response, ResponseBuilder};
+use worker::{Headers, Response, ResponseBuilder};
 
 use super::turns;
 use crate::{
     body::read as read_body,
     log::Scope,
-    platform,
+    platform::{self, Incoming},
     reply::{self, Error},
     user::{
         Identity,
@@ -30,19 +30,17 @@ use crate::{
 /// Sends a message: a stream, a turn that goes on without its client, or both messages once the answer is there.
 pub async fn send(
     user: &Rc<User>,
-    request: &mut Request,
+    request: &Incoming,
     conversation: Id,
     identity: Identity,
     scope: &Scope,
 ) -> Result<Response, Error> {
-    let header = |name: &str| request.headers().get(name).ok().flatten();
-    let (accepts, prefers, key) = (header("Accept"), header("Prefer"), header(IDEMPOTENCY_KEY));
     let bytes = read_body(request, MAX_BODY_BYTES).await?;
     let message: SendMessage = body::parse(&bytes)?;
     drop(bytes);
-    let is_streamed = accept::wants_event_stream(accepts.as_deref(), message.stream)?;
-    let key = accept::idempotency_key(key.as_deref(), message.client_message_id.as_deref())?;
-    let respond_async = accept::prefer_respond_async(prefers.as_deref());
+    let is_streamed = accept::wants_event_stream(request.header("Accept"), message.stream)?;
+    let key = accept::idempotency_key(request.header(IDEMPOTENCY_KEY), message.client_message_id.as_deref())?;
+    let respond_async = accept::prefer_respond_async(request.header("Prefer"));
 
     user.sessions.refuse_revoked(&identity)?;
     let request = TurnRequest {

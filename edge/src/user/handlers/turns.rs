@@ -1,6 +1,5 @@
 //! `chat/turns/{id}`, its events, and Stop.
 
-use futures_util::StreamExt;
 use shared::{
     api::{
         ErrorCode,
@@ -12,10 +11,12 @@ use shared::{
     id::Id,
     sse,
 };
-use worker::{Request, Response, ResponseBuilder};
+use wasm_bindgen_futures::spawn_local;
+use worker::{Response, ResponseBuilder, Url};
 
 use crate::{
     log::Scope,
+    platform::{Incoming, Outlet},
     reply::{self, Error},
     user::{Identity, live_turn::Reader, object::User},
 };
@@ -74,9 +75,12 @@ async fn stored(user: &User, turn: Id, identity: &Identity, scope: &Scope) -> Re
     user.sessions.get(&turn_path(turn), identity, scope).await
 }
 
-/// A turn's events from a reader on.
+/// Returns a turn's events from a reader on.
 pub fn stream(reader: Reader, turn: Id) -> worker::Result<Response> {
-    reply::events(&[("Location", &location(turn))])?.from_stream(reader.fuse())
+    let outlet = Outlet::new();
+    let response = reply::events(&[("Location", &location(turn))])?.stream(outlet.stream());
+    spawn_local(outlet.pour(reader));
+    Ok(response)
 }
 
 /// The answer to a reader that holds all events of a turn that has ended: an EventSource stops on it, and would come back
@@ -94,9 +98,8 @@ pub fn location(turn: Id) -> String {
 ///
 /// # Errors
 /// [`ErrorCode::InvalidRequest`] when it is no number.
-pub fn event_cursor(request: &Request) -> Result<u64, Error> {
-    let held = request.headers().get("Last-Event-ID")?;
-    let url = request.url()?;
+pub fn event_cursor(request: &Incoming) -> Result<u64, Error> {
+    let url = Url::parse(&request.url).map_err(worker::Error::from)?;
     let after = url.query_pairs().find(|(name, _)| name == "after").map(|(_, value)| value.into_owned());
-    Ok(accept::event_cursor(held.as_deref(), after.as_deref())?)
+    Ok(accept::event_cursor(request.header("Last-Event-ID"), after.as_deref())?)
 }

@@ -1,20 +1,35 @@
 //! The platform: the clock, randomness, WebCrypto, outbound requests and bounded reading of their answers. The one place that
 //! wires time and chance; everything else takes them as arguments.
+//!
+//! - [`calls`]: HTTP calls whose loop is in JavaScript
+//! - [`headers`]: headers, as they are handed to JavaScript
+//! - [`messages`]: requests and responses
+//! - [`outlet`]: bodies of responses that are written bit by bit
+//! - [`ticker`]: the interval of an object
+
+mod calls;
+mod headers;
+mod messages;
+mod outlet;
+mod ticker;
+
+pub use calls::{CallEvent, CallHandle, HttpCall, ResponseHead};
+pub use headers::HeaderLines;
+pub use messages::{Handed, Incoming, dress, hand_over, own, own_with_body, send};
+pub use outlet::Outlet;
+pub use ticker::Ticker;
 
 use std::{future::Future, pin::pin, time::Duration};
 
-use futures_util::{
-    StreamExt,
-    future::{Either, select},
-};
+use futures_util::future::{Either, select};
 use js_sys::{Array, Promise, Uint8Array};
 use shared::{
     id::{Id, RANDOM_BYTES},
     time::Timestamp,
 };
-use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
-use worker::{Date, Delay, Response};
+use worker::{Date, Delay};
 
 #[wasm_bindgen]
 extern "C" {
@@ -79,63 +94,6 @@ impl VerifyingKey {
     }
 }
 
-/// Reads at most `max_bytes` of a response's body; what is over is left.
-pub async fn read_some(response: &mut Response, max_bytes: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // What came before a cut is all there is to look at.
-    let _ = read_into(&mut bytes, response, max_bytes).await;
-    bytes
-}
-
-/// Reads a response's body, at most `max_bytes` of it; a body that is cut off is an error.
-pub async fn read_whole(response: &mut Response, max_bytes: usize) -> worker::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    read_into(&mut bytes, response, max_bytes).await?;
-    Ok(bytes)
-}
-
-async fn read_into(bytes: &mut Vec<u8>, response: &mut Response, max_bytes: usize) -> worker::Result<()> {
-    let mut stream = response.stream()?;
-    while bytes.len() < max_bytes {
-        let Some(chunk) = stream.next().await else { break };
-        bytes.extend_from_slice(&chunk?);
-    }
-    bytes.truncate(max_bytes);
-    Ok(())
-}
-
-/// Makes a request of plain parts.
-pub fn outbound(
-    url: &str,
-    method: &str,
-    headers: &worker::Headers,
-    body: Option<JsValue>,
-) -> worker::Result<web_sys::Request> {
-    let init = web_sys::RequestInit::new();
-    init.set_method(method);
-    init.set_headers(headers.as_ref());
-    init.set_redirect(web_sys::RequestRedirect::Manual);
-    if let Some(body) = body {
-        init.set_body(&body);
-    }
-    Ok(web_sys::Request::new_with_str_and_init(url, &init)?)
-}
-
-/// Begins a request at once: it is on its way before anything is awaited. Its failure is nobody's surprise, also when it comes
-/// before the answer is waited for.
-pub fn begin_fetch(request: &web_sys::Request, signal: Option<&web_sys::AbortSignal>) -> JsFuture {
-    #[wasm_bindgen]
-    extern "C" {
-        #[wasm_bindgen(js_name = fetch)]
-        fn fetch(request: &web_sys::Request, init: &web_sys::RequestInit) -> Promise;
-    }
-    let init = web_sys::RequestInit::new();
-    if let Some(signal) = signal {
-        init.set_signal(Some(signal));
-    }
-    JsFuture::from(fetch(request, &init))
-}
-
 /// Cuts a request off when it is dropped, so that one that nobody waits for any more does not go on.
 pub struct AbortOnDrop(Option<web_sys::AbortController>);
 
@@ -148,11 +106,6 @@ impl AbortOnDrop {
     /// The signal of the request.
     pub fn signal(&self) -> Option<web_sys::AbortSignal> {
         self.0.as_ref().map(web_sys::AbortController::signal)
-    }
-
-    /// The controller that cuts the request off from outside.
-    pub fn controller(&self) -> Option<web_sys::AbortController> {
-        self.0.clone()
     }
 
     /// The request is over: there is nothing to cut off.
@@ -169,11 +122,6 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// The answer to a request that was begun.
-pub async fn fetched(call: JsFuture) -> worker::Result<Response> {
-    Ok(call.await?.dyn_into::<web_sys::Response>()?.into())
-}
-
 /// Whether the platform refused a call of a Durable Object because there are too many; to repeat it at once makes it worse.
 pub fn is_overload(error: &worker::Error) -> bool {
     let worker::Error::UnknownJsError { original, .. } = error else { return false };
@@ -181,34 +129,26 @@ pub fn is_overload(error: &worker::Error) -> bool {
         .is_ok_and(|overloaded| overloaded.is_truthy())
 }
 
-/// A timer that is set again and again. It may fire early, and then whoever waits looks and sets it anew: a timer of the
+/// A timer that is set again and again. It may fire early, and then whoever waits looks and waits anew: a timer of the
 /// platform's costs more than a look.
-pub struct Timer {
-    at: Timestamp,
-    delay: Delay,
-    has_fired: bool,
-}
+#[derive(Default)]
+pub struct Timer(Option<(Timestamp, Delay)>);
 
 impl Timer {
-    /// Makes a timer that fires in so many milliseconds.
-    pub fn new(now: Timestamp, in_ms: u64) -> Self {
+    /// Waits for so many milliseconds from `now` at most; without a number, for ever.
+    pub async fn fired(&mut self, now: Timestamp, in_ms: Option<u64>) {
+        let Some(in_ms) = in_ms else {
+            return std::future::pending().await;
+        };
         let at = now.plus_millis(i64::try_from(in_ms).unwrap_or(i64::MAX));
-        Self { at, delay: Delay::from(Duration::from_millis(in_ms)), has_fired: false }
-    }
-
-    /// Makes it fire in so many milliseconds at the latest.
-    pub fn set(&mut self, now: Timestamp, in_ms: u64) {
-        let left_ms = self.at.millis_since(now);
-        // One that fired may have done so before the clock says so, and would fire again at once, while the clock stands still.
-        if self.has_fired || left_ms <= 0 || u64::try_from(left_ms).is_ok_and(|left_ms| left_ms > in_ms) {
-            *self = Self::new(now, in_ms);
+        // One that is due may fire before the clock says so, and would fire again at once, while the clock stands still.
+        if !self.0.as_ref().is_some_and(|(set, _)| *set <= at && set.millis_since(now) > 0) {
+            self.0 = Some((at, Delay::from(Duration::from_millis(in_ms))));
         }
-    }
-
-    /// Waits until it fires.
-    pub async fn fired(&mut self) {
-        (&mut self.delay).await;
-        self.has_fired = true;
+        if let Some((_, delay)) = &mut self.0 {
+            delay.await;
+        }
+        self.0 = None;
     }
 }
 

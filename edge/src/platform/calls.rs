@@ -1,0 +1,208 @@
+//! HTTP calls whose loop is in JavaScript: WASM is entered with the head, with each chunk, and with the end.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    future::poll_fn,
+    rc::{Rc, Weak},
+    task::{Poll, Waker},
+};
+
+use wasm_bindgen::prelude::{Closure, wasm_bindgen};
+
+use super::headers::{HeaderLines, HeaderValues};
+
+/// What JavaScript calls: a status with the values of the headers that were asked for, or one of the numbers below.
+type Tell = dyn FnMut(u16, Option<String>, Option<Vec<u8>>);
+const CHUNK: u16 = 0;
+const END: u16 = 1;
+const BROKEN: u16 = 2;
+
+#[wasm_bindgen(module = "/src/platform/crossings.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = Call)]
+    type JsCall;
+
+    #[wasm_bindgen(constructor, js_class = "Call")]
+    fn new(
+        method: &str,
+        url: &str,
+        headers: &str,
+        body: Option<&[u8]>,
+        wanted: &str,
+        tell: &Closure<Tell>,
+    ) -> JsCall;
+
+    #[wasm_bindgen(method, js_class = "Call")]
+    fn abort(this: &JsCall);
+
+    fn values(headers: &web_sys::Headers, wanted: &str) -> String;
+}
+
+/// What comes of a call, in this order: a head, chunks, and an end; or nothing any more after it broke.
+#[derive(Debug)]
+pub enum CallEvent {
+    /// The answer's head.
+    Head(ResponseHead),
+    /// Bytes of its body.
+    Chunk(Vec<u8>),
+    /// The body is complete.
+    End,
+    /// The connection could not be made or broke, for this reason.
+    Broken(String),
+}
+
+/// The head of an answer.
+#[derive(Debug)]
+pub struct ResponseHead {
+    /// The status.
+    pub status: u16,
+    headers: HeaderValues,
+}
+
+impl ResponseHead {
+    /// Reads the head of a response, with the headers that are named.
+    pub fn of(response: &web_sys::Response, wanted: &'static [&'static str]) -> Self {
+        let values = values(&response.headers(), &wanted.join("\n"));
+        Self { status: response.status(), headers: HeaderValues::new(wanted, values) }
+    }
+
+    /// Returns a header that the call asked for.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)
+    }
+}
+
+/// A call that is on its way. Whoever drops it cuts it off.
+pub struct HttpCall {
+    inner: Rc<Inner>,
+    is_over: bool,
+}
+
+/// What cuts a call off from outside.
+#[derive(Debug)]
+pub struct CallHandle(Weak<Inner>);
+
+struct Inner {
+    js: JsCall,
+    inbox: Rc<RefCell<Inbox>>,
+    _tell: Closure<Tell>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HttpCall")
+    }
+}
+
+#[derive(Default)]
+struct Inbox {
+    events: VecDeque<CallEvent>,
+    waker: Option<Waker>,
+}
+
+impl Inbox {
+    fn push(&mut self, event: CallEvent) {
+        self.events.push_back(event);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl HttpCall {
+    /// Begins a call: it is on its way when this returns. An empty body is none. `wanted` are the headers of the answer that its
+    /// head has.
+    pub fn begin(
+        method: &str,
+        url: &str,
+        headers: &HeaderLines,
+        body: &[u8],
+        wanted: &'static [&'static str],
+    ) -> Self {
+        let inbox: Rc<RefCell<Inbox>> = Rc::default();
+        let told = Rc::clone(&inbox);
+        let tell: Closure<Tell> = Closure::new(move |what, text: Option<String>, bytes: Option<Vec<u8>>| {
+            let event = match what {
+                CHUNK => CallEvent::Chunk(bytes.unwrap_or_default()),
+                END => CallEvent::End,
+                BROKEN => CallEvent::Broken(text.unwrap_or_default()),
+                status => CallEvent::Head(ResponseHead {
+                    status,
+                    headers: HeaderValues::new(wanted, text.unwrap_or_default()),
+                }),
+            };
+            told.borrow_mut().push(event);
+        });
+        let body = (!body.is_empty()).then_some(body);
+        let js = JsCall::new(method, url, headers.as_str(), body, &wanted.join("\n"), &tell);
+        Self { inner: Rc::new(Inner { js, inbox, _tell: tell }), is_over: false }
+    }
+
+    /// Returns what cuts it off from outside: it is broken then.
+    pub fn handle(&self) -> CallHandle {
+        CallHandle(Rc::downgrade(&self.inner))
+    }
+
+    /// Waits for what comes next. Dropped before it is there, it loses nothing.
+    pub async fn next(&mut self) -> CallEvent {
+        let inbox = &self.inner.inbox;
+        let event = poll_fn(|context| {
+            let mut inbox = inbox.borrow_mut();
+            match inbox.events.pop_front() {
+                Some(event) => Poll::Ready(event),
+                None => {
+                    inbox.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+        self.is_over |= matches!(event, CallEvent::End | CallEvent::Broken(_));
+        event
+    }
+
+    /// Reads the whole answer.
+    ///
+    /// # Errors
+    /// Why it broke; a body of more than `max_bytes` is broken off.
+    pub async fn whole(mut self, max_bytes: usize) -> Result<(ResponseHead, Vec<u8>), String> {
+        let mut answer: Option<(ResponseHead, Vec<u8>)> = None;
+        loop {
+            match (self.next().await, &mut answer) {
+                (CallEvent::Head(head), _) => answer = Some((head, Vec::new())),
+                (CallEvent::Chunk(bytes), Some((_, body))) => {
+                    if body.len() + bytes.len() > max_bytes {
+                        return Err(format!("the answer is longer than {max_bytes} bytes"));
+                    }
+                    // The first is often all of it.
+                    if body.is_empty() { *body = bytes } else { body.extend_from_slice(&bytes) }
+                }
+                (CallEvent::End, Some(_)) => break,
+                (CallEvent::Broken(why), _) => return Err(why),
+                (CallEvent::Chunk(_) | CallEvent::End, None) => {
+                    return Err("the answer has no head".to_owned());
+                }
+            }
+        }
+        answer.ok_or_else(|| "the answer has no head".to_owned())
+    }
+}
+
+impl Drop for HttpCall {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.inner.js.abort();
+        }
+    }
+}
+
+impl CallHandle {
+    /// Cuts the call off, if it still goes on.
+    pub fn abort(&self) {
+        if let Some(call) = self.0.upgrade() {
+            call.js.abort();
+            call.inbox.borrow_mut().push(CallEvent::Broken("cut off".to_owned()));
+        }
+    }
+}

@@ -1,0 +1,112 @@
+// The loops that would otherwise cross between JavaScript and WASM for every promise, header and chunk; WASM is called with
+// bytes. Nothing is decided here: no status, header or time has a meaning.
+
+// What a call tells beside the status of its head.
+const CHUNK = 0, END = 1, BROKEN = 2;
+
+// `name\nvalue\nname\nvalue`, as pairs.
+function pairs(lines) {
+  const parts = lines ? lines.split("\n") : [], headers = [];
+  for (let at = 0; at < parts.length; at += 2) headers.push([parts[at], parts[at + 1]]);
+  return headers;
+}
+
+// The values of these headers, one a line; one that is absent is a character that no header has.
+export function values(headers, wanted) {
+  return wanted.split("\n").map((name) => headers.get(name) ?? "\r").join("\n");
+}
+
+// An HTTP call. It is on its way once it is made, and tells its head, each chunk of its body, and its end.
+export class Call {
+  #abort = new AbortController();
+  #tell;
+
+  // `wanted` names the headers of the answer that are told, one a line.
+  constructor(method, url, headers, body, wanted, tell) {
+    this.#tell = tell;
+    // A copy of the body: the platform reads it when WASM's memory may have moved.
+    this.#run(fetch(url, {
+      method, headers: pairs(headers), body: body?.slice(), redirect: "manual", signal: this.#abort.signal,
+    }), wanted);
+  }
+
+  async #run(fetched, wanted) {
+    try {
+      const { status, headers, body } = await fetched;
+      this.#tell?.(status, values(headers, wanted));
+      const reader = body?.getReader();
+      for (let chunk; reader && this.#tell && !(chunk = await reader.read()).done;) this.#tell?.(CHUNK, undefined, chunk.value);
+      this.#tell?.(END);
+    } catch (error) {
+      this.#tell?.(BROKEN, `${error}`);
+    }
+  }
+
+  // Cuts it off. It tells nothing more.
+  abort() {
+    this.#tell = null;
+    this.#abort.abort();
+  }
+}
+
+// A body that is written as its reader takes it.
+export class Outlet {
+  #controller;
+  #isFull = false;
+
+  // `wake` is called with true when the reader took what was written, and with false when it has gone.
+  constructor(wake) {
+    this.stream = new ReadableStream({
+      start: (controller) => { this.#controller = controller; },
+      pull: () => {
+        if (!this.#isFull) return;
+        this.#isFull = false;
+        wake(true);
+      },
+      cancel: () => wake(false),
+    });
+  }
+
+  // Returns whether the reader takes more already.
+  write(bytes) {
+    this.#controller.enqueue(bytes.slice());
+    this.#isFull = this.#controller.desiredSize <= 0;
+    return !this.#isFull;
+  }
+
+  close() {
+    this.#controller.close();
+  }
+}
+
+// A request's method, its address and these headers, one a line.
+export function describe(request, wanted) {
+  return `${request.method}\n${request.url}\n${values(request.headers, wanted)}`;
+}
+
+// Hands a request to a Durable Object, with its body or without, and with these headers in place of its own of the same name.
+export function handOver(object, method, url, request, withBody, headers) {
+  const handed = new Request(url, withBody ? request : { method, headers: request?.headers });
+  // An object answers, and opens no socket.
+  handed.headers.delete("Upgrade");
+  for (const [name, value] of pairs(headers)) handed.headers.set(name, value);
+  return object.fetch(handed);
+}
+
+// Sends a request, and returns the answer with its body unread.
+export function send(method, url, headers, body, signal) {
+  return fetch(url, { method, headers: pairs(headers), body: body?.slice(), redirect: "manual", signal });
+}
+
+// A response of our own, with the head of one that was fetched and its body, or with another body or none.
+export function own(response, body) {
+  return new Response(body === undefined ? response.body : body, response);
+}
+
+// Puts headers on a response of our own; `Vary` is added to what is there.
+export function dress(response, headers) {
+  for (const [name, value] of pairs(headers)) {
+    if (name === "Vary") response.headers.append(name, value);
+    else response.headers.set(name, value);
+  }
+}
