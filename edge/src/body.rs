@@ -66,8 +66,10 @@ pub const CONTENT_ENCODING: &str = "Content-Encoding";
 /// libraries send one all the same; others say `Content-Length: 0` where there is none.
 pub fn is_present(incoming: &Incoming) -> bool {
     !matches!(incoming.method.as_str(), "GET" | "HEAD")
-        && declared_length(incoming) != Some(0)
-        && incoming.request().body().is_some()
+        && match declared_length(incoming) {
+            Some(length) => length > 0,
+            None => incoming.request().body().is_some(),
+        }
 }
 
 /// Returns the length that the request says its body has.

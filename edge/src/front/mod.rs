@@ -13,11 +13,12 @@ mod limit;
 mod proxy;
 mod token;
 
-use std::rc::Rc;
+use std::{borrow::Cow, rc::Rc};
 
 use shared::{
     api::{ApiError, ErrorCode},
     http::{
+        address,
         body::max_bytes,
         cors,
         headers::{IDEMPOTENCY_KEY, X_REQUEST_ID},
@@ -45,6 +46,27 @@ struct Front {
     origin: OriginClient,
     scope: Scope,
     client_ip: String,
+    /// The headers that every response carries.
+    dress: HeaderLines,
+}
+
+/// A response to a client.
+struct Served {
+    response: web_sys::Response,
+    /// True when it carries [`Front::dress`]: the user object puts that on itself, and its answer is passed on as it is.
+    is_dressed: bool,
+}
+
+impl From<web_sys::Response> for Served {
+    fn from(response: web_sys::Response) -> Self {
+        Self { response, is_dressed: false }
+    }
+}
+
+impl From<worker::Response> for Served {
+    fn from(response: worker::Response) -> Self {
+        web_sys::Response::from(response).into()
+    }
 }
 
 /// The headers of a request that mean something here or at the origin.
@@ -74,68 +96,65 @@ pub async fn handle(request: web_sys::Request, env: Env) -> Result<web_sys::Resp
         Some(id) => id.to_owned(),
         None => platform::new_id(platform::now()).to_string(),
     };
+    let origin = request.header("Origin");
     let config = match Config::of(&env) {
         Ok(config) => config,
         Err(error) => {
             Scope::new(&request_id).error("the configuration", &error);
             let problem = reply::problem(&ErrorCode::Internal.into(), &request_id)?;
-            return finish(problem.into(), &request_id, &[]);
+            return finish(problem.into(), &dress(&request_id, &[])?);
         }
     };
-    let origin = request.header("Origin");
     if cors::is_preflight(&request.method, origin, request.header("Access-Control-Request-Method")) {
         let answer = ResponseBuilder::new().with_status(204).empty();
-        return finish(
-            answer.into(),
-            &request_id,
-            &config.cors.preflight_headers(origin.unwrap_or_default(), &config.cors_allowed_headers),
-        );
+        let allowed = &config.cors_allowed_headers;
+        let headers = config.cors.preflight_headers(origin.unwrap_or_default(), allowed);
+        return finish(answer.into(), &dress(&request_id, &headers)?);
     }
-    let client_ip = request.header("CF-Connecting-IP").unwrap_or_default().to_owned();
     let front = Front {
         env,
         config: Rc::clone(&config),
         origin: OriginClient::new(Rc::clone(&config)),
         scope: Scope::new(&request_id),
-        client_ip,
+        client_ip: request.header("CF-Connecting-IP").unwrap_or_default().to_owned(),
+        dress: dress(&request_id, &config.cors.response_headers(origin))?,
     };
     let served = front.serve(&request).await;
     if served.is_err() {
         body::drain(&request).await;
     }
-    let response = reply::answer(served, &front.scope)?;
-    let response = if request.method == "HEAD" { head_of(&response)? } else { response };
-    finish(response, &request_id, &config.cors.response_headers(origin))
+    let mut served = reply::answer(served, &front.scope)?;
+    if request.method == "HEAD" {
+        served.response = head_of(&served.response)?;
+    }
+    finish(served, &front.dress)
 }
 
 impl Front {
-    async fn serve(&self, request: &Incoming) -> Result<web_sys::Response, Error> {
+    async fn serve(&self, request: &Incoming) -> Result<Served, Error> {
         limit::check(self).await?;
-        // Normalised as `fetch` would: what is routed and signed is what the origin sees.
-        let url = Url::parse(&request.url).map_err(|_| {
-            ApiError::new(ErrorCode::InvalidRequest, "The Host header or the path is malformed")
-        })?;
-        let path = url.path().to_owned();
-        match routes::front(&request.method, &path) {
+        let url = normalized(&request.url)?;
+        let path = routes::path(&url);
+        match routes::front(&request.method, path) {
             Route::User(UserRoute::Reset) if !self.config.fault_injection => Err(ErrorCode::NotFound.into()),
             Route::User(route) => {
                 let verified = token::verified(self, request).await?;
                 self.serve_user(route, request, &url, &verified).await
             }
             Route::Origin { changes } => {
-                let claims = if request.header("Authorization").is_some() && !routes::is_public(&path) {
+                let claims = if request.header("Authorization").is_some() && !routes::is_public(path) {
                     Some(token::verified(self, request).await?)
                 } else {
                     None
                 };
-                let max_bytes = max_bytes(&path, claims.is_some());
+                let max_bytes = max_bytes(path, claims.is_some());
                 let response = proxy::to_origin(self, request, &url, max_bytes).await?;
                 if let (Some(route), Some(claims)) = (changes, claims)
                     && response.ok()
                 {
-                    self.tell_user(url, &claims, route).await;
+                    self.tell_user(&url, &claims, route).await;
                 }
-                Ok(response)
+                Ok(response.into())
             }
             Route::MethodNotAllowed(allowed) => {
                 let response = reply::problem(&ErrorCode::MethodNotAllowed.into(), self.scope.request_id())?;
@@ -152,11 +171,12 @@ impl Front {
         &self,
         route: UserRoute,
         request: &Incoming,
-        url: &Url,
+        url: &str,
         verified: &token::Verified,
-    ) -> Result<web_sys::Response, Error> {
+    ) -> Result<Served, Error> {
         let UserRoute::TurnEvents(turn) = route else {
-            return proxy::to_user(self, request, url, verified, route).await;
+            let response = proxy::to_user(self, request, url, verified, route).await?;
+            return Ok(Served { response, is_dressed: true });
         };
         let (user, cursor) = (verified.claims.sub, user::event_cursor(request)?);
         if ended::is_complete(user, turn, cursor) {
@@ -166,17 +186,27 @@ impl Front {
         if response.status() == 204 {
             ended::record(user, turn, cursor);
         }
-        Ok(response)
+        Ok(Served { response, is_dressed: true })
     }
 
     /// Tells the user object what changed at the origin. Should that fail, its cache corrects itself later; the client's
     /// change is done either way.
-    async fn tell_user(&self, url: Url, claims: &token::Verified, route: UserRoute) {
+    async fn tell_user(&self, url: &str, claims: &token::Verified, route: UserRoute) {
         if let Err(Error::Internal(error)) = proxy::tell_user(self, url, claims, route).await {
             let scope = self.scope.with_user(claims.claims.sub);
             scope.error("reporting a change to the user object", &error);
         }
     }
+}
+
+/// Returns an address in the form that `fetch` would give it: what is routed and signed is what the origin sees.
+fn normalized(url: &str) -> Result<Cow<'_, str>, ApiError> {
+    if address::is_normalized(url) {
+        return Ok(Cow::Borrowed(url));
+    }
+    let parsed = Url::parse(url)
+        .map_err(|_| ApiError::new(ErrorCode::InvalidRequest, "The Host header or the path is malformed"))?;
+    Ok(Cow::Owned(parsed.into()))
 }
 
 /// The answer to HEAD: that to GET without its body, of which nothing is read.
@@ -189,22 +219,24 @@ fn head_of(response: &web_sys::Response) -> Result<web_sys::Response> {
     Ok(head)
 }
 
-/// Puts on what every response carries.
-fn finish(
-    response: web_sys::Response,
-    request_id: &str,
-    cors: &[(&'static str, &str)],
-) -> Result<web_sys::Response> {
+/// Returns what every response carries.
+fn dress(request_id: &str, cors: &[(&'static str, &str)]) -> Result<HeaderLines> {
     let mut headers = HeaderLines::default();
     headers.set(X_REQUEST_ID, request_id)?;
     for (name, value) in cors {
         headers.set(name, value)?;
     }
-    platform::dress(&response, &headers);
-    Ok(response)
+    Ok(headers)
+}
+
+fn finish(served: Served, dress: &HeaderLines) -> Result<web_sys::Response> {
+    if !served.is_dressed {
+        platform::dress(&served.response, dress);
+    }
+    Ok(served.response)
 }
 
 #[expect(clippy::panic, reason = "a test sees that a panic here leaves running turns alive")]
-fn provoke() -> Result<web_sys::Response, Error> {
+fn provoke() -> Result<Served, Error> {
     panic!("provoked by FAULT_INJECTION")
 }

@@ -19,7 +19,7 @@ use crate::{
     platform::{self, Handed, HeaderLines, Incoming},
     reply::Error,
     routes::{UserRoute, internal_path, method_for_origin, path_and_query},
-    user::{IDENTITY, Identity},
+    user::{DRESS, IDENTITY, Identity},
 };
 
 /// The Durable Object namespace of the users.
@@ -51,7 +51,7 @@ const ORIGIN_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn to_user(
     front: &Front,
     request: &Incoming,
-    url: &Url,
+    url: &str,
     verified: &Verified,
     route: UserRoute,
 ) -> Result<web_sys::Response, Error> {
@@ -72,7 +72,7 @@ pub(super) async fn to_user(
     let mut headers = HeaderLines::default();
     let handed = Handed {
         method,
-        url: url.as_str(),
+        url,
         request: Some(request.request()),
         has_body,
         headers: identified(front, verified, &mut headers)?,
@@ -83,13 +83,14 @@ pub(super) async fn to_user(
 /// Tells the user's object what changed.
 pub(super) async fn tell_user(
     front: &Front,
-    mut url: Url,
+    url: &str,
     verified: &Verified,
     route: UserRoute,
 ) -> Result<(), Error> {
     let Some(path) = internal_path(route) else {
         return Ok(());
     };
+    let mut url = Url::parse(url).map_err(worker::Error::from)?;
     url.set_path(&path);
     let mut headers = HeaderLines::default();
     let headers = identified(front, verified, &mut headers)?;
@@ -114,6 +115,7 @@ fn identified<'a>(
     };
     headers.set(IDENTITY, &serde_json::to_string(&identity).map_err(worker::Error::from)?)?;
     headers.set(X_REQUEST_ID, front.scope.request_id())?;
+    headers.set(DRESS, &front.dress.to_value())?;
     Ok(headers)
 }
 
@@ -126,15 +128,14 @@ async fn fetch_user(
     timeout_ms: u64,
 ) -> Result<web_sys::Response, Error> {
     let user = verified.claims.sub;
-    let users = front.env.durable_object(USERS)?;
-    let id = users.id_from_name(&user.to_string())?;
+    let (users, name) = (front.env.durable_object(USERS)?, user.to_string());
     let scope = front.scope.with_user(user);
     let mut may_repeat = !handed.has_body;
     loop {
         // A stub whose object was reset goes on failing: each call gets its own.
-        let object: JsValue = id.get_stub()?.into_rpc();
+        let object: JsValue = users.get_by_name(&name)?.into_rpc();
         let why = match platform::within(timeout_ms, platform::hand_over(&object, handed)).await {
-            Some(Ok(response)) => return Ok(platform::own(&response)?),
+            Some(Ok(response)) => return Ok(response),
             Some(Err(error)) => {
                 let overloaded = platform::is_overload(&error);
                 if may_repeat && !overloaded {
@@ -155,7 +156,7 @@ async fn fetch_user(
 pub(super) async fn to_origin(
     front: &Front,
     request: &Incoming,
-    url: &Url,
+    url: &str,
     max_bytes: usize,
 ) -> Result<web_sys::Response, Error> {
     let body = body::read(request, max_bytes).await?;
@@ -167,7 +168,7 @@ pub(super) async fn to_origin(
     }
     let call = Call {
         method: method_for_origin(&request.method),
-        path_and_query: path_and_query(url.as_str()),
+        path_and_query: path_and_query(url),
         body: &body,
         request_id: front.scope.request_id(),
         client_ip: &front.client_ip,

@@ -149,13 +149,11 @@ impl HttpCall {
         let inbox = &self.inner.inbox;
         let event = poll_fn(|context| {
             let mut inbox = inbox.borrow_mut();
-            match inbox.events.pop_front() {
-                Some(event) => Poll::Ready(event),
-                None => {
-                    inbox.waker = Some(context.waker().clone());
-                    Poll::Pending
-                }
+            let event = inbox.events.pop_front();
+            if event.is_none() {
+                inbox.waker = Some(context.waker().clone());
             }
+            event.map_or(Poll::Pending, Poll::Ready)
         })
         .await;
         self.is_over |= matches!(event, CallEvent::End | CallEvent::Broken(_));

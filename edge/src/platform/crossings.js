@@ -1,6 +1,10 @@
 // The loops that would otherwise cross between JavaScript and WASM for every promise, header and chunk; WASM is called with
 // bytes. Nothing is decided here: no status, header or time has a meaning.
 
+// Every task of WASM's futures is queued by this name. The platform's own leaves JavaScript for each; the reaction to a promise is
+// the same microtask.
+globalThis.queueMicrotask = (task) => { Promise.resolve().then(task); };
+
 // What a call tells beside the status of its head.
 const CHUNK = 0, END = 1, BROKEN = 2;
 

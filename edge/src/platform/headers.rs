@@ -2,6 +2,9 @@
 
 use worker::Result;
 
+/// What separates names and values in the value of one header: no header that is put on a response has it.
+const SEPARATOR: &str = "\t";
+
 /// Headers, one line a name and one a value.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderLines(String);
@@ -20,6 +23,16 @@ impl HeaderLines {
         }
         self.0.extend([name, "\n", value]);
         Ok(())
+    }
+
+    /// Returns the lines as the value of one header.
+    pub fn to_value(&self) -> String {
+        self.0.replace('\n', SEPARATOR)
+    }
+
+    /// Reads what [`Self::to_value`] wrote.
+    pub fn from_value(value: &str) -> Self {
+        Self(value.replace(SEPARATOR, "\n"))
     }
 
     /// Returns the lines.

@@ -4,9 +4,12 @@
 use std::pin::pin;
 
 use futures_util::future::{Either, select};
-use shared::provider::{
-    Completion, ModelEvent, ModelRequest, Outcome, ProviderFailure, completion::MAX_RESPONSE_BYTES,
-    registry::Model,
+use shared::{
+    provider::{
+        Completion, ModelEvent, ModelRequest, Outcome, ProviderFailure, completion::MAX_RESPONSE_BYTES,
+        registry::Model,
+    },
+    time::Timestamp,
 };
 
 use super::gemini;
@@ -74,11 +77,15 @@ impl CompletionStream {
         }
     }
 
-    /// Waits for what comes next, or until it is interrupted, and appends what the model says to `out`. Once it has ended, it
-    /// returns the same end again.
-    pub async fn next(&mut self, interrupt: impl Future<Output = ()>, out: &mut Vec<ModelEvent>) -> Next {
+    /// Waits for what comes next, or until it is interrupted, and appends what the model says to `out`. Returns it with the time
+    /// then. Once it has ended, it returns the same end again.
+    pub async fn next(
+        &mut self,
+        interrupt: impl Future<Output = ()>,
+        out: &mut Vec<ModelEvent>,
+    ) -> (Next, Timestamp) {
         let event = match &mut self.phase {
-            Phase::Ended(outcome) => return Next::Ended(*outcome),
+            Phase::Ended(outcome) => return (Next::Ended(*outcome), platform::now()),
             Phase::Called(call)
             | Phase::Streaming(call)
             | Phase::Whole(call, _)
@@ -88,11 +95,12 @@ impl CompletionStream {
             },
         };
         let is_interrupted = event.is_none();
+        let now = platform::now();
         let outcome = match event {
-            Some(event) => self.take(event, out),
-            None => self.completion.check(platform::now(), out),
+            Some(event) => self.take(event, now, out),
+            None => self.completion.check(now, out),
         };
-        match outcome {
+        let next = match outcome {
             // The call goes with its phase: a peer may keep its connection open after the end.
             Some(outcome) => {
                 self.phase = Phase::Ended(outcome);
@@ -100,11 +108,12 @@ impl CompletionStream {
             }
             None if is_interrupted => Next::Interrupted,
             None => Next::Events,
-        }
+        };
+        (next, now)
     }
 
     /// Takes what came of the call; returns the outcome when that is the end.
-    fn take(&mut self, event: CallEvent, out: &mut Vec<ModelEvent>) -> Option<Outcome> {
+    fn take(&mut self, event: CallEvent, now: Timestamp, out: &mut Vec<ModelEvent>) -> Option<Outcome> {
         let ended = Phase::Ended(Err(ProviderFailure::Disconnected));
         let (phase, outcome) = match (std::mem::replace(&mut self.phase, ended), event) {
             (Phase::Called(call), CallEvent::Head(head)) if head.status != 200 => {
@@ -113,7 +122,7 @@ impl CompletionStream {
             (Phase::Called(call), CallEvent::Head(_)) if self.is_streamed => (Phase::Streaming(call), None),
             (Phase::Called(call), CallEvent::Head(_)) => (Phase::Whole(call, Vec::new()), None),
             (Phase::Streaming(call), CallEvent::Chunk(bytes)) => {
-                (Phase::Streaming(call), self.completion.push(&bytes, platform::now(), out))
+                (Phase::Streaming(call), self.completion.push(&bytes, now, out))
             }
             (phase @ Phase::Streaming(_), end) => {
                 let is_broken = !matches!(end, CallEvent::End);

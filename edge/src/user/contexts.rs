@@ -10,7 +10,7 @@ use shared::{
     },
     chat::{
         context,
-        context_cache::{ContextCache, Freshness},
+        context_cache::{ContextCache, Freshness, Generation},
         record::TurnRecord,
     },
     id::Id,
@@ -23,7 +23,7 @@ use super::{
     Identity,
     memory::{HeldBytes, held_bytes},
     sessions::SessionGate,
-    store::Store,
+    store::{FetchedContext, Store},
 };
 use crate::{log::Scope, platform, reply::Error};
 
@@ -35,18 +35,30 @@ pub struct Contexts {
     held: RefCell<HeldBytes>,
 }
 
+/// A context that the origin gave, and the state of the cache in which it was asked for.
+pub struct Fetched {
+    generation: Generation,
+    context: FetchedContext,
+}
+
 impl Contexts {
     /// Makes a cache that holds nothing yet.
     pub fn new(store: Rc<Store>, sessions: Rc<SessionGate>) -> Self {
         Self { store, sessions, cache: RefCell::default(), held: RefCell::default() }
     }
 
-    /// Loads the context of a conversation, from memory, then SQLite, then the origin.
+    /// Loads the context of a conversation, from memory, then SQLite, then the origin. Returns what the origin gave, for whoever
+    /// stores it.
     ///
     /// # Errors
     /// [`ErrorCode::NotFound`] when the origin says that there is no such conversation; [`ErrorCode::OriginUnavailable`] when it
     /// says nothing and nothing is cached.
-    pub async fn load(&self, conversation: Id, identity: &Identity, scope: &Scope) -> Result<(), Error> {
+    pub async fn load(
+        &self,
+        conversation: Id,
+        identity: &Identity,
+        scope: &Scope,
+    ) -> Result<Option<Fetched>, Error> {
         let now = platform::now();
         let mut freshness = self.cache.borrow().freshness(conversation, now);
         if freshness == Freshness::Absent
@@ -58,19 +70,17 @@ impl Contexts {
             freshness = self.cache.borrow().freshness(conversation, now);
         }
         if freshness == Freshness::Fresh {
-            return Ok(());
+            return Ok(None);
         }
         let generation = self.cache.borrow().generation();
         let path = context_path(conversation);
         match self.sessions.get::<ConversationContext>(&path, identity, scope).await {
             Ok(fetched) => {
-                if self.cache.borrow().is_current(generation) {
-                    scope.logged("storing a context", self.store.put_context(&fetched, now));
-                }
+                let row = context::to_row(&fetched);
                 let context = self.complete(fetched, now, scope)?;
                 let max_bytes = cache_bytes(held_bytes());
                 self.change(|cache| cache.insert_fetched(context, now, generation, max_bytes));
-                Ok(())
+                Ok(Some(Fetched { generation, context: FetchedContext { at: now, row } }))
             }
             // Only the origin's own word that it is gone lets go of it.
             Err(Error::Client(error)) if error.code == ErrorCode::NotFound => {
@@ -79,7 +89,7 @@ impl Contexts {
             }
             Err(Error::Client(error)) if error.code == ErrorCode::OriginUnavailable => {
                 let is_usable = self.cache.borrow().get(conversation).is_some();
-                if is_usable { Ok(()) } else { Err(error.into()) }
+                if is_usable { Ok(None) } else { Err(error.into()) }
             }
             Err(error) => Err(error),
         }
@@ -88,6 +98,13 @@ impl Contexts {
     /// Reads a context that was loaded.
     pub fn read<T>(&self, conversation: Id, read: impl FnOnce(&ConversationContext) -> T) -> Option<T> {
         self.cache.borrow().get(conversation).map(read)
+    }
+
+    /// Returns a context to be stored, unless one was forgotten since it was asked for.
+    pub fn current(&self, fetched: Option<Fetched>) -> Option<FetchedContext> {
+        fetched
+            .filter(|fetched| self.cache.borrow().is_current(fetched.generation))
+            .map(|fetched| fetched.context)
     }
 
     /// Appends an ended turn to the context of its conversation.

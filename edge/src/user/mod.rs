@@ -36,6 +36,9 @@ use crate::origin::OnBehalf;
 /// only the front, which drops the name.
 pub const IDENTITY: &str = "X-EdgeChat-Identity";
 
+/// The header in which the front hands over the headers that the answer carries.
+pub const DRESS: &str = "X-EdgeChat-Dress";
+
 /// Who asks, as the front verified it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Identity {

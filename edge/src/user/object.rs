@@ -16,11 +16,11 @@ use shared::{
     id::Id,
     time::Timestamp,
 };
-use wasm_bindgen::{JsCast, JsValue};
-use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use worker::{Env, Response, Result, State, worker_sys};
 
 use super::{
-    IDENTITY, Identity,
+    DRESS, IDENTITY, Identity,
     alarm::Alarm,
     contexts::Contexts,
     handlers::{conversations, messages, turns},
@@ -37,7 +37,7 @@ use crate::{
     config::Config,
     log::Scope,
     origin::OriginClient,
-    platform::{self, Incoming, Ticker},
+    platform::{self, HeaderLines, Incoming, Ticker},
     reply::{self, Error},
     routes::{self, UserRoute},
 };
@@ -49,6 +49,7 @@ const TICK_MS: u32 = 1_000;
 const HEADERS: &[&str] = &[
     X_REQUEST_ID,
     IDENTITY,
+    DRESS,
     "Accept",
     "Prefer",
     IDEMPOTENCY_KEY,
@@ -57,8 +58,9 @@ const HEADERS: &[&str] = &[
     CONTENT_ENCODING,
 ];
 
-/// The Durable Object class.
-#[durable_object(alarm)]
+/// The Durable Object class. It is exported without the macro of `worker`, which reads and makes more of each request and
+/// response than is looked at here.
+#[wasm_bindgen]
 pub struct UserObject {
     state: Rc<State>,
     /// The same as the platform has it, for what `State` does not offer.
@@ -80,21 +82,27 @@ pub struct User {
     pub(super) runner: Runner,
 }
 
-impl DurableObject for UserObject {
-    fn new(state: State, env: Env) -> Self {
-        let platform_state = state._inner();
-        let handle = JsValue::from(&platform_state);
-        Self { state: Rc::new(State::from(platform_state)), handle, env, user: OnceCell::new() }
+#[wasm_bindgen]
+impl UserObject {
+    /// Makes the object, when the platform starts it.
+    #[wasm_bindgen(constructor)]
+    pub fn new(state: worker_sys::DurableObjectState, env: Env) -> Self {
+        let handle = JsValue::from(&state);
+        Self { state: Rc::new(State::from(state)), handle, env, user: OnceCell::new() }
     }
 
-    async fn fetch(&self, request: Request) -> Result<Response> {
-        let request = Incoming::new(Clone::clone(request.inner()), HEADERS);
+    /// Answers a request of the front's.
+    pub async fn fetch(&self, request: web_sys::Request) -> std::result::Result<web_sys::Response, JsValue> {
+        let request = Incoming::new(request, HEADERS);
         let scope = Scope::new(request.header(X_REQUEST_ID).unwrap_or_default());
         let served = self.serve(&request, &scope).await;
-        reply::answer(served, &scope)
+        let response = web_sys::Response::from(reply::answer(served, &scope)?);
+        platform::dress(&response, &HeaderLines::from_value(request.header(DRESS).unwrap_or_default()));
+        Ok(response)
     }
 
-    async fn alarm(&self) -> Result<Response> {
+    /// Serves the alarm.
+    pub async fn alarm(&self) -> std::result::Result<(), JsValue> {
         let scope = Scope::new("alarm");
         match self.user() {
             Ok(user) => user.on_alarm(&scope).await,
@@ -104,7 +112,7 @@ impl DurableObject for UserObject {
                 self.state.storage().set_alarm(HEARTBEAT_MS).await?;
             }
         }
-        Response::empty()
+        Ok(())
     }
 }
 

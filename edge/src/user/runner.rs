@@ -221,7 +221,7 @@ impl Runner {
         scope: &Scope,
     ) -> std::result::Result<PendingCall, Error> {
         let conversation = request.conversation;
-        self.contexts.load(conversation, &request.identity, scope).await?;
+        let fetched = self.contexts.load(conversation, &request.identity, scope).await?;
         let parts = request.message.to_parts();
         let prepared = self.contexts.read(conversation, |context| {
             let name = request.message.model.as_deref().or(context.model.as_deref());
@@ -267,6 +267,7 @@ impl Runner {
             token: &origin.token,
             day: charge.day,
             rate: charge.rate,
+            context: self.contexts.current(fetched).as_ref(),
         })?;
         self.limits.charge(charge);
         turn.start(state, call.as_ref().ok().and_then(CompletionStream::handle));
@@ -277,15 +278,16 @@ impl Runner {
     /// Takes what the model says to its end, and minds the turn's rhythm: at each piece of the answer, when words have waited
     /// long enough, and at each tick.
     async fn stream_completion(&self, turn: &LiveTurn, mut call: CompletionStream, scope: &Scope) -> Ending {
-        let mut pace = Pace::new(platform::now(), self.config.stream_flush_ms, self.config.stream_ping_ms);
+        let mut now = platform::now();
+        let mut pace = Pace::new(now, self.config.stream_flush_ms, self.config.stream_ping_ms);
         let (mut flush, mut ticks) = (Timer::default(), self.ticker.listen());
         let mut events = Vec::new();
         loop {
             let has_words = turn.state().is_some_and(|state| state.has_unflushed());
-            let now = platform::now();
             let wait_ms = has_words.then(|| pace.flush_wait_ms(now));
             let (flushed, ticked) = (pin!(flush.fired(now, wait_ms)), pin!(ticks.next()));
-            let next = call.next(select(flushed, ticked).map(drop), &mut events).await;
+            let (next, at) = call.next(select(flushed, ticked).map(drop), &mut events).await;
+            now = at;
             if !turn.is_running() {
                 return Ending::Cancelled;
             }
@@ -306,14 +308,14 @@ impl Runner {
             if let Next::Ended(outcome) = next {
                 return ending(outcome);
             }
-            self.keep_pace(turn, &mut pace, scope);
+            self.keep_pace(turn, &mut pace, now, scope);
         }
     }
 
     /// Does what the turn's rhythm wants now.
-    fn keep_pace(&self, turn: &LiveTurn, pace: &mut Pace, scope: &Scope) {
+    fn keep_pace(&self, turn: &LiveTurn, pace: &mut Pace, now: Timestamp, scope: &Scope) {
         let has_words = turn.state().is_some_and(|state| state.has_unflushed());
-        let due = pace.take_due(platform::now(), has_words);
+        let due = pace.take_due(now, has_words);
         if due.flush {
             turn.change(TurnState::flush);
         }

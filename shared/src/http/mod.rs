@@ -1,6 +1,7 @@
 //! What HTTP asks of both sides, over plain strings: header names and their values' meaning. No HTTP types here; each
 //! side has its own.
 //!
+//! - [`address`]: addresses of requests
 //! - [`headers`]: names, and what the front drops
 //! - [`request_id`]: which request ids of clients are taken over
 //! - [`cors`]: who may call from a browser
@@ -11,6 +12,7 @@
 //! - [`origin_answer`]: what the origin's answers mean at the edge
 
 pub mod accept;
+pub mod address;
 pub mod base_url;
 pub mod body;
 pub mod cors;

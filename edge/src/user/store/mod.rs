@@ -3,7 +3,8 @@
 //! Statements that follow each other without an await are one transaction on this platform, and a response is held back
 //! until what was written before it is durable. Rows written are the largest item of a turn's price, so a turn is one row that
 //! is written when it begins, when it ends, and when its delivery is noted; the newest one carries the user's rate and the
-//! messages of the day. What few turns a user has in two days is scanned where an index would cost a row a turn.
+//! messages of the day, and a short context that it was the first to need. What few turns a user has in two days is scanned where
+//! an index would cost a row a turn; idempotency keys are read once.
 //!
 //! - [`schema`]: the tables, and how they came to be
 //! - [`values`]: values of columns
@@ -11,7 +12,7 @@
 mod schema;
 mod values;
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::HashMap};
 
 use shared::{
     api::internal::ConversationContext,
@@ -54,6 +55,17 @@ pub struct StoredTurnRow {
     pub fingerprint: u64,
 }
 
+/// The longest context that is stored in the row of a turn, in bytes: that row is written three times.
+const MAX_INLINE_BYTES: usize = 4_096;
+
+/// A context that the origin gave.
+pub struct FetchedContext {
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// Its row; `None` when it is too large for one.
+    pub row: Option<String>,
+}
+
 /// A turn that begins.
 pub struct NewTurnRow<'a> {
     /// The turn.
@@ -68,6 +80,8 @@ pub struct NewTurnRow<'a> {
     pub day: DailyCount,
     /// The state of the user's rate that includes it.
     pub rate: Tat,
+    /// The context of its conversation, where storage does not have it.
+    pub context: Option<&'a FetchedContext>,
 }
 
 /// A turn that the origin does not have.
@@ -84,6 +98,8 @@ pub struct Store {
     sql: SqlStorage,
     /// Deliveries that are not written yet.
     unwritten: RefCell<Vec<(Id, Timestamp)>>,
+    /// The turns that clients' keys name, once they were read.
+    keys: RefCell<Option<HashMap<String, KnownKey>>>,
 }
 
 impl Store {
@@ -94,16 +110,17 @@ impl Store {
     pub fn open(state: &State) -> Result<Self> {
         let sql = state.storage().sql();
         schema::migrate(&sql)?;
-        Ok(Self { sql, unwritten: RefCell::default() })
+        Ok(Self { sql, unwritten: RefCell::default(), keys: RefCell::default() })
     }
 
-    /// Stores a turn that begins. Its events so far come with the first checkpoint.
+    /// Stores a turn that begins, and the context that was fetched for it. Its events so far come with the first checkpoint.
     pub fn begin_turn(&self, turn: &NewTurnRow<'_>) -> Result<()> {
         self.write_deliveries()?;
+        let (context_ms, context) = self.put_context(turn)?;
         let record = turn.record;
         self.run(
             "INSERT INTO turns (id, conversation_id, state, created_ms, day_ms, day_used, tat_us, idempotency_key, \
-             fingerprint, token, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             fingerprint, token, record, context_ms, context) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             vec![
                 text(record.turn_id),
                 text(record.conversation_id),
@@ -116,8 +133,33 @@ impl Store {
                 Value::String(format!("{:016x}", turn.fingerprint)),
                 Value::String(turn.token.to_owned()),
                 json(record)?,
+                context_ms,
+                context,
             ],
-        )
+        )?;
+        if let (Some(keys), Some(key)) = (self.keys.borrow_mut().as_mut(), turn.key) {
+            let known = KnownKey { turn_id: record.turn_id, fingerprint: turn.fingerprint };
+            keys.insert(key.to_owned(), known);
+        }
+        Ok(())
+    }
+
+    /// Stores the context of a turn that begins; returns the columns of one that its row has room for. One that no row has room
+    /// for is not stored, and the one before is forgotten.
+    fn put_context(&self, turn: &NewTurnRow<'_>) -> Result<(Value, Value)> {
+        let (conversation, nothing) = (turn.record.conversation_id, (Value::Null, Value::Null));
+        match turn.context {
+            None => {}
+            Some(FetchedContext { row: None, .. }) => self.forget_context(conversation)?,
+            Some(FetchedContext { at, row: Some(row) }) if row.len() <= MAX_INLINE_BYTES => {
+                return Ok((Value::Integer(at.as_millis()), Value::String(row.clone())));
+            }
+            Some(FetchedContext { at, row: Some(row) }) => self.run(
+                "INSERT OR REPLACE INTO contexts (conversation_id, fetched_ms, context) VALUES (?, ?, ?)",
+                vec![text(conversation), Value::Integer(at.as_millis()), Value::String(row.clone())],
+            )?,
+        }
+        Ok(nothing)
     }
 
     /// Returns the state of the user's rate that the last turn began with.
@@ -222,14 +264,23 @@ impl Store {
 
     /// Finds the turn a key names.
     pub fn find_key(&self, key: &str) -> Result<Option<KnownKey>> {
-        let query = "SELECT id, fingerprint FROM turns WHERE idempotency_key = ?";
-        let Some(row) = self.rows(query, vec![Value::String(key.to_owned())])?.pop() else {
-            return Ok(None);
+        let mut keys = self.keys.borrow_mut();
+        if keys.is_none() {
+            *keys = Some(self.read_keys()?);
+        }
+        Ok(keys.as_ref().and_then(|keys| keys.get(key)).copied())
+    }
+
+    fn read_keys(&self) -> Result<HashMap<String, KnownKey>> {
+        let query = "SELECT idempotency_key, id, fingerprint FROM turns WHERE idempotency_key IS NOT NULL";
+        let known = |row: Vec<Value>| {
+            let mut row = row.into_iter();
+            let key = string(row.next())?;
+            let turn_id = id_of(row.next())?;
+            Ok::<_, worker::Error>((key, KnownKey { turn_id, fingerprint: fingerprint_of(row.next())? }))
         };
-        let mut row = row.into_iter();
-        let turn_id = id_of(row.next())?;
-        let fingerprint = fingerprint_of(row.next())?;
-        Ok(Some(KnownKey { turn_id, fingerprint }))
+        // One that cannot be read keeps no other from being found.
+        Ok(self.rows(query, vec![])?.into_iter().map(known).filter_map(Result::ok).collect())
     }
 
     /// Loads all of a turn.
@@ -289,7 +340,9 @@ impl Store {
 
     /// Returns a conversation's context as the origin gave it, and when; none when it is of another version.
     pub fn context(&self, conversation: Id) -> Result<Option<(Timestamp, ConversationContext)>> {
-        let query = "SELECT fetched_ms, context FROM contexts WHERE conversation_id = ?";
+        let query = "SELECT fetched_ms, context FROM contexts WHERE conversation_id = ?1 UNION ALL \
+                     SELECT context_ms, context FROM turns WHERE conversation_id = ?1 AND context IS NOT NULL \
+                     ORDER BY 1 DESC LIMIT 1";
         let Some(row) = self.rows(query, vec![text(conversation)])?.pop() else {
             return Ok(None);
         };
@@ -298,21 +351,13 @@ impl Store {
         Ok(context::from_row(&string(row.next())?).map(|context| (fetched, context)))
     }
 
-    /// Stores a conversation's context as the origin gave it. One that is too large for a row is not stored, and the one
-    /// before is forgotten.
-    pub fn put_context(&self, context: &ConversationContext, fetched: Timestamp) -> Result<()> {
-        let Some(row) = context::to_row(context) else {
-            return self.forget_context(context.conversation_id);
-        };
-        self.run(
-            "INSERT OR REPLACE INTO contexts (conversation_id, fetched_ms, context) VALUES (?, ?, ?)",
-            vec![text(context.conversation_id), Value::Integer(fetched.as_millis()), Value::String(row)],
-        )
-    }
-
     /// Forgets a conversation's context.
     pub fn forget_context(&self, conversation: Id) -> Result<()> {
-        self.run("DELETE FROM contexts WHERE conversation_id = ?", vec![text(conversation)])
+        self.run("DELETE FROM contexts WHERE conversation_id = ?", vec![text(conversation)])?;
+        self.run(
+            "UPDATE turns SET context_ms = NULL, context = NULL WHERE conversation_id = ? AND context IS NOT NULL",
+            vec![text(conversation)],
+        )
     }
 
     /// Erases the delivered turns of a deleted conversation. Their rows stay, as they carry the day's count.
@@ -325,7 +370,9 @@ impl Store {
             "UPDATE turns SET state = ?3, record = '', tail_first_id = NULL, tail = NULL, idempotency_key = NULL, token = '' \
              WHERE conversation_id = ?1 AND state = ?2",
             [bindings(), vec![Value::Integer(ERASED)]].concat(),
-        )
+        )?;
+        self.keys.take();
+        Ok(())
     }
 
     /// Forgets what is older than `before` and needed no more: done turns, and contexts.
@@ -334,6 +381,7 @@ impl Store {
         let old = "SELECT id FROM turns WHERE created_ms < ? AND state >= ?";
         self.run(&format!("DELETE FROM checkpoints WHERE turn_id IN ({old})"), bindings())?;
         self.run("DELETE FROM turns WHERE created_ms < ? AND state >= ?", bindings())?;
+        self.keys.take();
         self.run("DELETE FROM contexts WHERE fetched_ms < ?", vec![Value::Integer(before.as_millis())])
     }
 

@@ -20,9 +20,10 @@ const STEPS: [&str; 1] = ["
         token TEXT NOT NULL,
         tail_first_id INTEGER,
         record TEXT NOT NULL,
-        tail TEXT
+        tail TEXT,
+        context_ms INTEGER,
+        context TEXT
     ) WITHOUT ROWID;
-    CREATE UNIQUE INDEX turns_by_key ON turns (idempotency_key) WHERE idempotency_key IS NOT NULL;
     CREATE TABLE checkpoints (
         turn_id TEXT NOT NULL,
         first_id INTEGER NOT NULL,
