@@ -102,14 +102,14 @@ pub async fn handle(request: web_sys::Request, env: Env) -> Result<web_sys::Resp
         Err(error) => {
             Scope::new(&request_id).error("the configuration", &error);
             let problem = reply::problem(&ErrorCode::Internal.into(), &request_id)?;
-            return finish(problem.into(), &dress(&request_id, &[])?);
+            return Ok(finish(problem.into(), &dress(&request_id, &[])?));
         }
     };
     if cors::is_preflight(&request.method, origin, request.header("Access-Control-Request-Method")) {
         let answer = ResponseBuilder::new().with_status(204).empty();
         let allowed = &config.cors_allowed_headers;
         let headers = config.cors.preflight_headers(origin.unwrap_or_default(), allowed);
-        return finish(answer.into(), &dress(&request_id, &headers)?);
+        return Ok(finish(answer.into(), &dress(&request_id, &headers)?));
     }
     let front = Front {
         env,
@@ -127,7 +127,7 @@ pub async fn handle(request: web_sys::Request, env: Env) -> Result<web_sys::Resp
     if request.method == "HEAD" {
         served.response = head_of(&served.response)?;
     }
-    finish(served, &front.dress)
+    Ok(finish(served, &front.dress))
 }
 
 impl Front {
@@ -229,11 +229,11 @@ fn dress(request_id: &str, cors: &[(&'static str, &str)]) -> Result<HeaderLines>
     Ok(headers)
 }
 
-fn finish(served: Served, dress: &HeaderLines) -> Result<web_sys::Response> {
+fn finish(served: Served, dress: &HeaderLines) -> web_sys::Response {
     if !served.is_dressed {
         platform::dress(&served.response, dress);
     }
-    Ok(served.response)
+    served.response
 }
 
 #[expect(clippy::panic, reason = "a test sees that a panic here leaves running turns alive")]
