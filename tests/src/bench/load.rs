@@ -111,6 +111,26 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Sends the request of a lane after so many others, and reads its whole answer.
+    ///
+    /// # Panics
+    /// When it is not the right one.
+    pub(super) async fn ask_right(&mut self, lane: &Lane, round: usize) -> (Timing, Vec<u8>) {
+        let mut answer = self.ask(lane.request(round)).await;
+        let body = answer.read().await;
+        let timing = Timing { first_byte: answer.head - answer.asked, whole: answer.asked.elapsed() };
+        assert!(
+            answer.status == StatusCode::OK && lane.is_right(&body),
+            "{} answered {} and {}",
+            answer.site,
+            answer.status,
+            String::from_utf8_lossy(&body)
+        );
+        (timing, body)
+    }
+}
+
 impl Answer {
     /// The next bytes of the body; `None` at its end.
     ///
@@ -245,19 +265,29 @@ pub(super) async fn hammer(site: &Site, lanes: &[Lane], length: Duration) -> Run
 async fn drive(mut connection: Connection, lane: Lane, until: Instant) -> Vec<Timing> {
     let mut timings = Vec::new();
     while Instant::now() < until {
-        let mut answer = connection.ask(lane.request(timings.len())).await;
-        let body = answer.read().await;
-        let timing = Timing { first_byte: answer.head - answer.asked, whole: answer.asked.elapsed() };
-        assert!(
-            answer.status == StatusCode::OK && lane.is_right(&body),
-            "{} answered {} and {}",
-            answer.site,
-            answer.status,
-            String::from_utf8_lossy(&body)
-        );
-        timings.push(timing);
+        timings.push(connection.ask_right(&lane, timings.len()).await.0);
     }
     timings
+}
+
+/// Sends so many requests in all, shared among one connection a lane.
+///
+/// # Panics
+/// When an answer is not the right one.
+pub(super) async fn hammer_times(site: &Site, lanes: &[Lane], requests: usize) {
+    let mut running = JoinSet::new();
+    for (at, lane) in lanes.iter().enumerate() {
+        let share = requests / lanes.len() + usize::from(at < requests % lanes.len());
+        let (mut connection, lane) = (site.connect().await, lane.clone());
+        running.spawn(async move {
+            for round in 0..share {
+                connection.ask_right(&lane, round).await;
+            }
+        });
+    }
+    while let Some(lane) = running.join_next().await {
+        lane.expect("a lane that says what went wrong has said it");
+    }
 }
 
 /// Sets the idempotency key of a request.

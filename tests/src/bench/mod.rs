@@ -1,22 +1,28 @@
-//! The measurement behind `cargo xtask bench`: EdgeChat's Worker beside a Worker that only proxies, on the same runtime,
-//! in the same run. It tells figures and judges them by the design; it is no test and fails for no time.
+//! The measurement behind `cargo xtask bench`: EdgeChat's Worker beside two references written by hand in JavaScript, on the
+//! same runtime, in the same run: the proxy baseline, which only proxies, and the durable baseline, which does a turn's work
+//! and checks nothing. It tells figures and judges them by the design; it is no test and fails for no time.
 //!
 //! - [`cases`]: what is measured
-//! - [`stage`]: the parts that run
+//! - [`stage`], [`check`]: the parts that run, and whether the durable baseline does its work
 //! - [`load`], [`provider`]: the load client and the provider it ends at, both lean, so that the Worker is what is seen
-//! - [`process`], [`machine`]: what the system tells
-//! - [`figures`], [`report`]: from samples to the table
+//! - [`process`], [`saturation`], [`trace`], [`machine`]: what the system and the runtime tell
+//! - [`price`]: what a turn costs on Cloudflare
+//! - [`figures`], [`report`]: from samples to the tables
 //! - [`origin`]: the origin alone, on both configurations of its stores
 
 pub mod cases;
+mod check;
 mod figures;
 mod load;
 mod machine;
 pub mod origin;
+mod price;
 mod process;
 mod provider;
 mod report;
+mod saturation;
 mod stage;
+mod trace;
 
 use std::io::{self, Write};
 
@@ -24,38 +30,32 @@ use clap::ValueEnum;
 
 use cases::{Case, Effort};
 pub use report::Report;
-use report::{Row, Target};
-use stage::Stage;
+use stage::{Stage, USERS};
 
-/// Measures these cases; all when none is named.
+/// Measures these cases; all when none is named. An event of words comes in so many milliseconds at most; 0 makes each chunk
+/// of the provider's an event of its own.
 ///
 /// # Panics
 /// When a part does not come up or gives a wrong answer: figures of failures would be worth nothing.
-pub async fn run(only: &[Case], effort: Effort) -> Report {
+pub async fn run(only: &[Case], effort: Effort, flush_ms: u32) -> Report {
     let machine = machine::line();
-    progress("starting origin, Worker, floor and provider, registering users");
-    let mut stage = Stage::set().await;
+    progress("starting origin, Worker, baselines and provider, registering users");
+    let mut stage = Stage::set(USERS, flush_ms).await;
+    check::durable_baseline(&stage).await;
     let chosen = |case: &Case| only.is_empty() || only.contains(case);
-    let mut rows = Vec::new();
+    let mut sections = Vec::new();
     for case in Case::value_variants().iter().filter(|case| chosen(case)) {
-        // What a process needed at most is told before it is started anew.
-        if *case == Case::ColdStart {
-            rows.push(memory(&stage));
-        }
-        rows.extend(case.measure(&mut stage, effort).await);
+        sections.push(case.measure(&mut stage, effort).await);
     }
-    Report { machine, rows }
+    Report { machine, sections }
 }
 
-fn memory(stage: &Stage) -> Row {
-    let peak = |process: process::Process| process.peak_memory_mib().into_iter().collect();
-    Row {
-        name: "peak memory of the runtime's process",
-        unit: "MiB",
-        floor: peak(stage.floor_process()),
-        worker: peak(stage.worker_process()),
-        target: Target::None,
-    }
+/// Runs turns through the durable baseline and looks for them in its object and at the origin.
+///
+/// # Panics
+/// When a part does not come up, or the baseline does not do the work it stands for.
+pub async fn check_baseline() {
+    check::durable_baseline(&Stage::set(1, 0).await).await;
 }
 
 /// Tells whoever waits what is going on.

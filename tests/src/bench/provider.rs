@@ -6,10 +6,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -37,35 +34,50 @@ use tokio::{
     time::{Instant, Interval, interval_at},
 };
 
-/// Pieces of a paced answer.
-pub(super) const PIECES: usize = 50;
-/// The time before the first piece of a paced answer.
-pub(super) const FIRST_PIECE: Duration = Duration::from_millis(200);
-/// The time between two pieces of a paced answer.
-pub(super) const BETWEEN_PIECES: Duration = Duration::from_millis(20);
+/// The word that begins every chunk of an answer, and that nothing else in a stream has.
+pub(super) const WORD: &str = "word";
 
-const SMALL: [&str; 4] = ["The weather ", "there is ", "much as it is ", "here."];
+/// How an answer comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// Its chunks, each a write of its own.
+    pub(super) chunks: usize,
+    /// The time before the first.
+    pub(super) first: Duration,
+    /// The time between two.
+    pub(super) between: Duration,
+}
+
+impl Pace {
+    /// When this chunk comes, after the call; the first is 0.
+    ///
+    /// # Panics
+    /// When there are more than any answer has.
+    pub(super) fn due(&self, chunk: usize) -> Duration {
+        self.first + self.between * u32::try_from(chunk).expect("a number of chunks")
+    }
+}
 
 /// A provider that ends with the value.
 #[derive(Debug)]
 pub(super) struct FastProvider {
     addr: SocketAddr,
-    paced: Arc<AtomicBool>,
+    answer: Arc<Mutex<Arc<Answer>>>,
     _stop: oneshot::Sender<()>,
 }
 
 impl FastProvider {
-    /// Starts it on a free port. It answers at once until it is told otherwise.
+    /// Starts it on a free port. Every answer comes at this pace until another one is set.
     ///
     /// # Errors
     /// When there is no port or no thread to be had.
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn start(pace: Pace) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
-        let paced = Arc::new(AtomicBool::new(false));
         let (stop, stopped) = oneshot::channel();
-        let answers = Arc::new(Answers { paced: Arc::clone(&paced), ..Answers::written() });
+        let answer = Arc::new(Mutex::new(Arc::new(Answer::at(pace))));
+        let answers = Arc::clone(&answer);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("provider".to_owned()).spawn(move || {
             runtime.block_on(async {
@@ -75,7 +87,7 @@ impl FastProvider {
                 }
             });
         })?;
-        Ok(Self { addr, paced, _stop: stop })
+        Ok(Self { addr, answer, _stop: stop })
     }
 
     /// The base URL, as `GEMINI_API_BASE` takes it.
@@ -83,35 +95,35 @@ impl FastProvider {
         format!("http://{}", self.addr)
     }
 
-    /// From now on answers come in [`PIECES`] pieces with their pauses, or small and at once.
-    pub(super) fn set_paced(&self, paced: bool) {
-        self.paced.store(paced, Ordering::Relaxed);
+    /// Sets the pace of every answer from now on.
+    pub(super) fn set_pace(&self, pace: Pace) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Answer::at(pace));
     }
 }
 
-/// The answers, as they go over the wire.
-struct Answers {
-    paced: Arc<AtomicBool>,
-    small: Bytes,
-    pieces: Arc<[Bytes]>,
+/// An answer, as it goes over the wire.
+#[derive(Debug)]
+struct Answer {
+    pace: Pace,
+    chunks: Vec<Bytes>,
 }
 
-impl Answers {
-    fn written() -> Self {
-        let small: Vec<u8> = chunks(SMALL.map(str::to_owned).to_vec()).concat();
-        let words = (0..PIECES).map(|at| format!("word{at} ")).collect();
-        let pieces = chunks(words).into_iter().map(Bytes::from).collect();
-        Self { paced: Arc::default(), small: small.into(), pieces }
+impl Answer {
+    fn at(pace: Pace) -> Self {
+        let words = (0..pace.chunks).map(|at| format!("{WORD}{at} ")).collect();
+        Self { pace, chunks: chunks(words).into_iter().map(Bytes::from).collect() }
     }
 
-    fn next(&self) -> Speech {
-        if self.paced.load(Ordering::Relaxed) {
-            let clock = interval_at(Instant::now() + FIRST_PIECE, BETWEEN_PIECES);
-            Speech::Paced { clock, pieces: Arc::clone(&self.pieces), said: 0 }
-        } else {
-            Speech::AtOnce(Some(self.small.clone()))
-        }
+    fn spoken(self: Arc<Self>) -> Speech {
+        let Pace { first, between, .. } = self.pace;
+        let clock = (!between.is_zero()).then(|| interval_at(Instant::now() + first, between));
+        Speech { answer: self, clock, said: 0, is_written: true }
     }
+}
+
+/// The whole text of an answer of so many chunks.
+pub(super) fn text(chunks: usize) -> String {
+    (0..chunks).map(|at| format!("{WORD}{at} ")).collect()
 }
 
 /// One chunk a text, as Gemini writes it; the last tells the end and the usage.
@@ -137,7 +149,7 @@ fn chunks(texts: Vec<String>) -> Vec<Vec<u8>> {
     texts.into_iter().enumerate().map(chunk).collect()
 }
 
-async fn serve(listener: std::net::TcpListener, answers: Arc<Answers>) -> io::Result<Infallible> {
+async fn serve(listener: std::net::TcpListener, answers: Arc<Mutex<Arc<Answer>>>) -> io::Result<Infallible> {
     let listener = TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
@@ -151,20 +163,26 @@ async fn serve(listener: std::net::TcpListener, answers: Arc<Answers>) -> io::Re
     }
 }
 
-async fn answer(request: Request<Incoming>, answers: Arc<Answers>) -> Result<Response<Speech>, hyper::Error> {
+async fn answer(
+    request: Request<Incoming>,
+    answers: Arc<Mutex<Arc<Answer>>>,
+) -> Result<Response<Speech>, hyper::Error> {
     let mut body = request.into_body();
     while let Some(frame) = body.frame().await {
         frame?;
     }
-    let mut response = Response::new(answers.next());
+    let answer = Arc::clone(&answers.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut response = Response::new(answer.spoken());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     Ok(response)
 }
 
 /// The body of an answer.
-enum Speech {
-    AtOnce(Option<Bytes>),
-    Paced { clock: Interval, pieces: Arc<[Bytes]>, said: usize },
+struct Speech {
+    answer: Arc<Answer>,
+    clock: Option<Interval>,
+    said: usize,
+    is_written: bool,
 }
 
 impl Body for Speech {
@@ -175,18 +193,19 @@ impl Body for Speech {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let bytes = match self.get_mut() {
-            Self::AtOnce(bytes) => bytes.take(),
-            Self::Paced { clock, pieces, said } => match pieces.get(*said) {
-                None => None,
-                Some(piece) => {
-                    ready!(clock.poll_tick(context));
-                    *said += 1;
-                    Some(piece.clone())
-                }
-            },
-        };
-        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+        let Self { answer, clock, said, is_written } = self.get_mut();
+        let Some(chunk) = answer.chunks.get(*said) else { return Poll::Ready(None) };
+        if let Some(clock) = clock {
+            ready!(clock.poll_tick(context));
+        } else if !*is_written {
+            // The server writes what it has before it asks again, so that no two chunks share a write.
+            *is_written = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        *said += 1;
+        *is_written = false;
+        Poll::Ready(Some(Ok(Frame::data(chunk.clone()))))
     }
 }
 
@@ -197,14 +216,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_answers_are_whole_streams_of_gemini() {
-        let answers = Answers::written();
-        for (bytes, deltas) in [(answers.small.to_vec(), SMALL.len()), (answers.pieces.concat(), PIECES)] {
+    fn answer_is_whole_stream_of_gemini() {
+        for chunks in [1, 4, 50] {
+            let pace = Pace { chunks, first: Duration::ZERO, between: Duration::ZERO };
             let (mut decoder, mut events) = (StreamDecoder::default(), Vec::new());
-            decoder.push(&bytes, &mut events).expect("a stream of Gemini's");
-            let said = events.iter().filter(|event| matches!(event, ModelEvent::TextDelta(_))).count();
-            assert_eq!(said, deltas);
+            decoder.push(&Answer::at(pace).chunks.concat(), &mut events).expect("a stream of Gemini's");
+            let deltas = events.iter().filter_map(|event| match event {
+                ModelEvent::TextDelta(text) => Some(text.as_str()),
+                _ => None,
+            });
+            let deltas: Vec<_> = deltas.collect();
+            assert_eq!((deltas.len(), deltas.concat()), (chunks, text(chunks)));
             assert_eq!(decoder.finish(&mut events), Ok(StreamEnd::Completed(FinishReason::Stop)));
         }
+    }
+
+    #[test]
+    fn chunk_is_due_after_those_before_it() {
+        let pace = Pace { chunks: 3, first: Duration::from_millis(200), between: Duration::from_millis(20) };
+        assert_eq!(pace.due(0), Duration::from_millis(200));
+        assert_eq!(pace.due(2), Duration::from_millis(240));
+    }
+
+    #[tokio::test]
+    async fn chunk_without_pause_waits_for_its_write() {
+        let pace = Pace { chunks: 2, first: Duration::ZERO, between: Duration::ZERO };
+        let mut speech = Arc::new(Answer::at(pace)).spoken();
+        let mut poll = || {
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            Pin::new(&mut speech).poll_frame(&mut context).map(|frame| frame.is_some())
+        };
+        let polled = [poll(), poll(), poll(), poll()];
+        assert_eq!(polled, [Poll::Ready(true), Poll::Pending, Poll::Ready(true), Poll::Ready(false)]);
     }
 }

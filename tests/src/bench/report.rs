@@ -1,19 +1,22 @@
-//! The table: one line a figure, the floor's beside the Worker's, and what the design wants.
+//! The tables: one line a figure, the reference's beside the Worker's, and what the design wants.
 
 use std::fmt;
 
-use super::figures::Rounds;
+use super::{
+    figures::Rounds,
+    saturation::{self, Loads},
+};
 
 /// What the design wants of a figure.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Target {
     /// Nothing; the figure is told.
     None,
-    /// At most so many times the floor's.
+    /// At most so many times the reference's.
     TimesAtMost(f64),
-    /// At least so many times the floor's.
+    /// At least so many times the reference's.
     TimesAtLeast(f64),
-    /// At most so much more than the floor's, in the figure's unit.
+    /// At most so much more than the reference's, in the figure's unit.
     MoreByAtMost(f64),
     /// At most so much, in the figure's unit.
     AtMost(f64),
@@ -23,12 +26,12 @@ pub(super) enum Target {
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     /// What was measured.
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// Its unit.
     pub(super) unit: &'static str,
-    /// The floor's figures, one a round; empty where the floor has none.
-    pub(super) floor: Rounds,
-    /// The Worker's figures, one a round.
+    /// The reference's figures, one a round; empty where it has none.
+    pub(super) baseline: Rounds,
+    /// The Worker's figures, one a round; empty where this machine does not tell them.
     pub(super) worker: Rounds,
     /// What the design wants.
     pub(super) target: Target,
@@ -36,35 +39,55 @@ pub(super) struct Row {
 
 impl Row {
     fn ratio(&self) -> f64 {
-        self.worker.median() / self.floor.median()
+        self.worker.median() / self.baseline.median()
     }
 
     fn more(&self) -> f64 {
-        self.worker.median() - self.floor.median()
+        self.worker.median() - self.baseline.median()
     }
 
     fn comparison(&self) -> String {
-        if self.floor.is_empty() {
+        if self.baseline.is_empty() || self.worker.is_empty() {
             return "–".to_owned();
         }
         if let Target::MoreByAtMost(_) = self.target {
-            let each = self.worker.with(&self.floor, |worker, floor| worker - floor);
+            let each = self.worker.with(&self.baseline, |worker, baseline| worker - baseline);
             format!("{} {} more", with_spread(self.more(), &each), self.unit)
         } else {
-            let each = self.worker.with(&self.floor, |worker, floor| worker / floor);
+            let each = self.worker.with(&self.baseline, |worker, baseline| worker / baseline);
             format!("{} ×", with_spread(self.ratio(), &each))
         }
     }
 
     fn target(&self) -> String {
-        let (wanted, met) = match self.target {
+        let wanted = match self.target {
             Target::None => return "–".to_owned(),
-            Target::TimesAtMost(most) => (format!("≤ {most:.2} ×"), self.ratio() <= most),
-            Target::TimesAtLeast(least) => (format!("≥ {least:.2} ×"), self.ratio() >= least),
-            Target::MoreByAtMost(most) => (format!("≤ {most} {} more", self.unit), self.more() <= most),
-            Target::AtMost(most) => (format!("≤ {most} {}", self.unit), self.worker.median() <= most),
+            Target::TimesAtMost(most) => format!("≤ {most:.2} ×"),
+            Target::TimesAtLeast(least) => format!("≥ {least:.2} ×"),
+            Target::MoreByAtMost(most) => format!("≤ {most} {} more", self.unit),
+            Target::AtMost(most) => format!("≤ {most} {}", self.unit),
         };
-        format!("{wanted}: {}", if met { "met" } else { "missed" })
+        let verdict = match self.is_met() {
+            Some(true) => "met",
+            Some(false) => "missed",
+            None => "not measured",
+        };
+        format!("{wanted}: {verdict}")
+    }
+
+    /// Whether the target is met; nothing is known where a figure is missing.
+    fn is_met(&self) -> Option<bool> {
+        let is_alone = matches!(self.target, Target::None | Target::AtMost(_));
+        if self.worker.is_empty() || (!is_alone && self.baseline.is_empty()) {
+            return None;
+        }
+        match self.target {
+            Target::None => None,
+            Target::TimesAtMost(most) => Some(self.ratio() <= most),
+            Target::TimesAtLeast(least) => Some(self.ratio() >= least),
+            Target::MoreByAtMost(most) => Some(self.more() <= most),
+            Target::AtMost(most) => Some(self.worker.median() <= most),
+        }
     }
 }
 
@@ -73,9 +96,46 @@ impl fmt::Display for Row {
         let cell = |rounds: &Rounds| {
             if rounds.is_empty() { "–".to_owned() } else { with_spread(rounds.median(), rounds) }
         };
-        let Self { name, unit, floor, worker, .. } = self;
-        let (floor, worker) = (cell(floor), cell(worker));
-        write!(f, "| {name}, {unit} | {floor} | {worker} | {} | {} |", self.comparison(), self.target())
+        let Self { name, unit, baseline, worker, .. } = self;
+        let (baseline, worker) = (cell(baseline), cell(worker));
+        write!(f, "| {name}, {unit} | {baseline} | {worker} | {} | {} |", self.comparison(), self.target())
+    }
+}
+
+/// Figures beside one reference.
+#[derive(Clone, Debug)]
+pub(super) struct Section {
+    /// What they are about.
+    pub(super) title: String,
+    /// The reference, as a column's head.
+    pub(super) baseline: &'static str,
+    /// The figures.
+    pub(super) rows: Vec<Row>,
+    /// Why figures are missing, a sentence each.
+    pub(super) notes: Vec<String>,
+    /// How busy everything was meanwhile.
+    pub(super) loads: Vec<Loads>,
+}
+
+impl Section {
+    /// A section without figures.
+    pub(super) fn new(title: &str, baseline: &'static str) -> Self {
+        let (rows, notes, loads) = (Vec::new(), Vec::new(), Vec::new());
+        Self { title: title.to_owned(), baseline, rows, notes, loads }
+    }
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { title, baseline, rows, notes, .. } = self;
+        writeln!(f, "**{title}**\n")?;
+        writeln!(f, "| figure | {baseline} | Worker | compared | target |")?;
+        writeln!(f, "|---|---|---|---|---|")?;
+        rows.iter().try_for_each(|row| writeln!(f, "{row}"))?;
+        if !notes.is_empty() {
+            writeln!(f)?;
+        }
+        notes.iter().try_for_each(|note| writeln!(f, "{note}"))
     }
 }
 
@@ -84,18 +144,23 @@ impl fmt::Display for Row {
 pub struct Report {
     /// Where and when.
     pub(super) machine: String,
-    /// The figures.
-    pub(super) rows: Vec<Row>,
+    /// The tables.
+    pub(super) sections: Vec<Section>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}\n", self.machine)?;
-        writeln!(f, "| figure | floor | Worker | Worker to floor | target |")?;
-        writeln!(f, "|---|---|---|---|---|")?;
-        // A figure that this system does not tell has no line.
-        for row in self.rows.iter().filter(|row| !row.worker.is_empty()) {
-            writeln!(f, "{row}")?;
+        writeln!(f, "{}", self.machine)?;
+        for section in &self.sections {
+            write!(f, "\n{section}")?;
+        }
+        let loads: Vec<_> = self.sections.iter().flat_map(|section| section.loads.clone()).collect();
+        if !loads.is_empty() {
+            writeln!(
+                f,
+                "\n**The busiest thread of each process, as a share of one core, and the machine**\n"
+            )?;
+            saturation::table(&loads, f)?;
         }
         Ok(())
     }
@@ -124,9 +189,10 @@ mod tests {
 
     use super::*;
 
-    fn row(floor: &[f64], worker: &[f64], target: Target) -> Row {
+    fn row(baseline: &[f64], worker: &[f64], target: Target) -> Row {
         let rounds = |figures: &[f64]| figures.iter().copied().collect();
-        Row { name: "a call", unit: "ms", floor: rounds(floor), worker: rounds(worker), target }
+        let name = "a call".to_owned();
+        Row { name, unit: "ms", baseline: rounds(baseline), worker: rounds(worker), target }
     }
 
     #[rstest]
@@ -152,14 +218,28 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_without_a_floor_stands_alone() {
+    fn figure_without_reference_stands_alone() {
         let line = row(&[], &[12.34], Target::AtMost(12.0)).to_string();
         assert_eq!(line, "| a call, ms | – | 12.3 | – | ≤ 12 ms: missed |");
     }
 
     #[test]
-    fn a_figure_that_is_not_told_has_no_line() {
-        let report = Report { machine: "here".to_owned(), rows: vec![row(&[], &[], Target::None)] };
-        assert!(!report.to_string().contains("a call"));
+    fn figure_that_is_missing_meets_no_target() {
+        let line = row(&[], &[], Target::AtMost(12.0)).to_string();
+        assert_eq!(line, "| a call, ms | – | – | – | ≤ 12 ms: not measured |");
+        let line = row(&[], &[1.0], Target::TimesAtMost(1.5)).to_string();
+        assert_eq!(line, "| a call, ms | – | 1.00 | – | ≤ 1.50 ×: not measured |");
+    }
+
+    #[test]
+    fn section_ends_with_its_notes() {
+        let mut section = Section::new("Calls", "proxy baseline");
+        section.rows.push(row(&[1.0], &[2.0], Target::None));
+        section.notes.push("Nothing is missing.".to_owned());
+        assert_eq!(
+            section.to_string(),
+            "**Calls**\n\n| figure | proxy baseline | Worker | compared | target |\n|---|---|---|---|---|\n\
+             | a call, ms | 1.00 | 2.00 | 2.00 × | – |\n\nNothing is missing.\n"
+        );
     }
 }

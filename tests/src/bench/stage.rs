@@ -1,63 +1,105 @@
-//! All the parts a measurement needs: origin, Worker, floor, provider and the users.
+//! All the parts a measurement needs: origin, Worker, both baselines, provider and the users.
 
 use bytes::Bytes;
 use hyper::Method;
 use serde_json::json;
-use shared::provider::gemini;
+use shared::{id::Id, provider::gemini};
 
 use super::{
-    load::{Lane, Site, Template},
+    cases::PACED,
+    load::{Lane, Site},
     process::Process,
     provider::FastProvider,
+    saturation::Watched,
 };
 use crate::{
     client::{Phone, messages_path},
-    world::{Floor, GEMINI_API_KEY, World},
+    world::{Baseline, DurableSetup, EDGE_KEY, GEMINI_API_KEY, Watch, World},
 };
 
 /// As many users as the largest case has.
 pub(super) const USERS: usize = 64;
 /// More than any machine answers in a second: no limit is what a measurement meets.
 const NO_LIMIT: &str = "1000000";
+/// The model behind the alias that EdgeChat uses by itself.
 const MODEL: &str = "gemini-2.5-flash";
-const QUESTION: &str =
+/// What every turn asks.
+pub(super) const QUESTION: &str =
     "What is the weather like on the other side of the lake, and will it stay so until Sunday?";
 const JSON: (&str, &str) = ("content-type", "application/json");
 const EVENTS: (&str, &str) = ("accept", "text/event-stream");
+
+/// Who runs a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The durable baseline.
+    Baseline,
+    /// EdgeChat's Worker.
+    Worker,
+    /// EdgeChat's Worker behind `gate.js`.
+    Gate,
+}
+
+impl Side {
+    /// Its name in a table.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "durable baseline",
+            Self::Worker => "Worker",
+            Self::Gate => "Worker behind gate.js",
+        }
+    }
+}
 
 /// The running parts.
 #[derive(Debug)]
 pub(super) struct Stage {
     /// Origin and Worker.
     pub(super) world: World,
-    /// The Worker that only proxies.
-    pub(super) floor: Floor,
+    /// Only proxies.
+    pub(super) proxy: Baseline,
+    /// Does a turn's work and checks nothing.
+    pub(super) durable: Baseline,
     /// Answers both.
     pub(super) provider: FastProvider,
     /// Registered users.
     pub(super) users: Vec<Phone>,
+    /// Milliseconds between two events of words at least.
+    pub(super) flush_ms: u32,
 }
 
 impl Stage {
-    /// Starts the parts and registers the users.
+    /// Starts the parts and registers so many users. Words come as one event in so many milliseconds at most.
     ///
     /// # Panics
     /// When a part does not come up.
-    pub(super) async fn set() -> Self {
-        let provider = FastProvider::start().expect("a port and a thread for the provider");
+    pub(super) async fn set(user_count: usize, flush_ms: u32) -> Self {
+        let provider = FastProvider::start(PACED).expect("a port and a thread for the provider");
         let world = World::setup()
             .var("GEMINI_API_BASE", provider.base())
             .var("RATE_LIMIT_REQUESTS", NO_LIMIT)
             .var("RATE_LIMIT_WINDOW_SECONDS", "1")
             .var("BASIC_TIER_DAILY_LIMIT", "0")
+            .var("STREAM_FLUSH_MS", flush_ms.to_string())
+            .measured()
             .start()
             .await;
-        let floor = Floor::start(&world.client_of_origin().url(""), &provider.base()).await;
-        let mut users = Vec::with_capacity(USERS);
-        for _ in 0..USERS {
+        let origin = world.client_of_origin().url("");
+        let proxy = Baseline::proxy(&origin).await;
+        let path = gemini::path(MODEL, true).expect("the name of a model");
+        let durable = Baseline::durable(DurableSetup {
+            origin,
+            model_url: format!("{}{path}", provider.base()),
+            api_key: GEMINI_API_KEY.to_owned(),
+            edge_key: EDGE_KEY.to_owned(),
+            flush_ms,
+        })
+        .await;
+        let mut users = Vec::with_capacity(user_count);
+        for _ in 0..user_count {
             users.push(world.client_of_origin().register().await);
         }
-        Self { world, floor, provider, users }
+        Self { world, proxy, durable, provider, users, flush_ms }
     }
 
     /// The origin, without anything in front of it.
@@ -65,58 +107,90 @@ impl Stage {
         Site::new("origin", &self.world.client_of_origin().url(""))
     }
 
-    /// The floor.
-    pub(super) fn floor(&self) -> Site {
-        Site::new("floor", &self.floor.url())
+    /// The proxy baseline.
+    pub(super) fn proxy(&self) -> Site {
+        Site::new("proxy baseline", &self.proxy.url())
     }
 
-    /// The Worker.
-    pub(super) fn worker(&self) -> Site {
-        Site::new("Worker", &self.world.client().url(""))
+    /// Where a side answers.
+    pub(super) fn site(&self, side: Side) -> Site {
+        let url = match side {
+            Side::Baseline => self.durable.url(),
+            Side::Worker => self.world.client().url(""),
+            Side::Gate => self.world.gate_url(),
+        };
+        Site::new(side.name(), &url)
     }
 
-    /// The floor's process.
-    pub(super) fn floor_process(&self) -> Process {
-        Process(self.floor.pid())
+    /// The proxy baseline's process and the origin's.
+    pub(super) fn watched_proxy(&self) -> Watched {
+        self.watched(self.proxy.pid())
     }
 
-    /// The Worker's process.
-    pub(super) fn worker_process(&self) -> Process {
-        Process(self.world.workerd_pid())
+    /// The process of a side's runtime and the origin's.
+    pub(super) fn watched_side(&self, side: Side) -> Watched {
+        self.watched(self.process(side).0)
     }
 
-    /// A message of every one of these users, each in a conversation that is new; the Worker streams the answer and the
-    /// origin has it when the stream ends.
-    pub(super) async fn messages(&self, users: usize) -> Vec<Lane> {
-        let site = self.worker();
+    fn watched(&self, pid: u32) -> Watched {
+        Watched { runtime: Process(pid), origin: Process(self.world.origin_pid()) }
+    }
+
+    /// The process of a side's runtime.
+    pub(super) fn process(&self, side: Side) -> Process {
+        Process(match side {
+            Side::Baseline => self.durable.pid(),
+            Side::Worker | Side::Gate => self.world.workerd_pid(),
+        })
+    }
+
+    /// Ends a side's runtime and starts it again, watched.
+    pub(super) async fn restart_watched(&mut self, side: Side, by: &Watch) {
+        match side {
+            Side::Baseline => self.durable.restart_watched(by).await,
+            Side::Worker | Side::Gate => self.world.restart_workerd_watched(by).await,
+        }
+    }
+
+    /// Where a side's counter of rows answers.
+    pub(super) fn counter_url(&self, side: Side) -> String {
+        match side {
+            Side::Baseline => self.durable.counter_url(),
+            Side::Worker | Side::Gate => self.world.counter_url(),
+        }
+    }
+
+    /// Opens a conversation of a user, at the origin.
+    pub(super) async fn conversation(&self, user: &Phone) -> Id {
+        let direct = Phone {
+            client: self.world.client_of_origin().with_token(&user.tokens.access_token),
+            tokens: user.tokens.clone(),
+        };
+        direct.conversation().await
+    }
+
+    /// A message of every one of the first so many users, each in a conversation that is new; a side streams the answer, and
+    /// the origin has it when the stream ends.
+    pub(super) async fn messages(&self, side: Side, users: usize) -> Vec<Lane> {
         let mut lanes = Vec::with_capacity(users);
         for user in self.users.iter().take(users) {
-            let direct = Phone {
-                client: self.world.client_of_origin().with_token(&user.tokens.access_token),
-                tokens: user.tokens.clone(),
-            };
-            let conversation = direct.conversation().await;
-            let path = messages_path(conversation);
-            let authorization = bearer(user);
-            let headers = [JSON, EVENTS, ("authorization", &authorization)];
-            let body = json!({ "content": QUESTION }).to_string();
-            let template = site.request(Method::POST, &path, &headers, body.into());
-            lanes.push(Lane::keyed(template, conversation.to_string(), is_turn));
+            lanes.push(self.message(side, user, self.conversation(user).await));
         }
         lanes
     }
 
-    /// The same question put to the provider through the floor.
-    pub(super) fn calls(&self, users: usize) -> Vec<Lane> {
-        let template = self.call();
-        vec![Lane::same(template, is_answer); users]
-    }
-
-    fn call(&self) -> Template {
-        let path = gemini::path(MODEL, true).expect("the name of a model");
-        let body = json!({ "contents": [{ "role": "user", "parts": [{ "text": QUESTION }] }] }).to_string();
-        let headers = [JSON, EVENTS, (gemini::API_KEY_HEADER, GEMINI_API_KEY)];
-        self.floor().request(Method::POST, &path, &headers, body.into())
+    /// A message of this user to a conversation.
+    pub(super) fn message(&self, side: Side, user: &Phone, conversation: Id) -> Lane {
+        let (authorization, user_id) = (bearer(user), user.tokens.user.id.to_string());
+        let mut headers = vec![JSON, EVENTS, ("authorization", authorization.as_str())];
+        if side == Side::Baseline {
+            // It verifies no token, so it is told whose it is.
+            headers.push(("x-user-id", &user_id));
+        }
+        let body = json!({ "content": QUESTION }).to_string();
+        let path = messages_path(conversation);
+        let template = self.site(side).request(Method::POST, &path, &headers, body.into());
+        Lane::keyed(template, conversation.to_string(), is_turn)
     }
 }
 
@@ -125,7 +199,7 @@ pub(super) fn who_am_i(site: &Site, user: &Phone) -> Lane {
     let authorization = bearer(user);
     let headers = [("accept", "application/json"), ("authorization", &authorization)];
     let template = site.request(Method::GET, "/api/v1/auth/me", &headers, Bytes::new());
-    Lane::same(template, |body| holds(body, "\"email\""))
+    Lane::same(template, |body| String::from_utf8_lossy(body).contains("\"email\""))
 }
 
 fn bearer(user: &Phone) -> String {
@@ -136,13 +210,4 @@ fn bearer(user: &Phone) -> String {
 fn is_turn(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
     text.split("event: turn.completed").nth(1).is_some_and(|end| end.contains("\"persisted\":true"))
-}
-
-/// The whole answer of the provider.
-fn is_answer(body: &[u8]) -> bool {
-    holds(body, "\"finishReason\"")
-}
-
-fn holds(body: &[u8], text: &str) -> bool {
-    String::from_utf8_lossy(body).contains(text)
 }

@@ -1,5 +1,5 @@
-//! Measures EdgeChat and prints a table: the Worker beside the platform's floor, or the origin on both configurations of
-//! its stores. `cargo xtask bench` builds what it needs and runs it.
+//! Measures EdgeChat and prints tables: the Worker beside two references on the same runtime, or the origin on both
+//! configurations of its stores. `cargo xtask bench` builds what it needs and runs it.
 
 use std::{
     io::{self, Write},
@@ -14,18 +14,22 @@ use edgechat_tests::bench::{
     origin,
 };
 
-/// Measures EdgeChat's Worker beside a Worker that only proxies, on plain workerd, and prints one table.
+/// Measures EdgeChat's Worker beside two Workers written by hand, on plain workerd, and prints tables.
 #[derive(Parser)]
 #[command(name = "edgechat-bench", args_conflicts_with_subcommands = true)]
 struct Args {
     #[command(subcommand)]
     instead: Option<Instead>,
-    /// Rounds that count; floor and Worker take turns in each.
+    /// Rounds that count; reference and Worker take turns in each.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=100))]
     rounds: u8,
     /// Seconds of load on each of them in a round.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=60))]
     seconds: u8,
+    /// Milliseconds between two events of words of a turn at least, at the Worker and at the durable baseline; 0 makes each
+    /// chunk of the provider's an event
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    flush_ms: u32,
     /// Measure only this; may be given more than once.
     #[arg(long, value_name = "CASE")]
     only: Vec<Case>,
@@ -58,7 +62,8 @@ async fn main() -> ExitCode {
         }
         None => {
             let length = Duration::from_secs(args.seconds.into());
-            bench::run(&args.only, Effort { rounds: args.rounds.into(), length }).await.to_string()
+            let effort = Effort { rounds: args.rounds.into(), length };
+            bench::run(&args.only, effort, args.flush_ms).await.to_string()
         }
     };
     match write!(io::stdout(), "{table}") {

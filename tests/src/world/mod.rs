@@ -3,13 +3,14 @@
 //! - [`World`], [`Setup`]: all of it together
 //! - `part`: a child process that can be killed and started again, with its log
 //! - [`Port`]: an address that stays the test's own while nobody listens there
-//! - `origin`, `workerd`: how each part is started
-//! - [`Floor`]: a Worker that only proxies, which the benchmark measures beside EdgeChat's
+//! - `origin`, `workerd`, `runtime`: how each part is started
+//! - [`Baseline`]: references that the benchmark measures beside EdgeChat's Worker
 
-mod floor;
+mod baseline;
 mod origin;
 pub(crate) mod part;
 pub(crate) mod port;
+mod runtime;
 mod workerd;
 
 use std::collections::BTreeMap;
@@ -23,10 +24,12 @@ use crate::{
     servers::database::{Bases, Lease},
     wait::{BOUND, until},
 };
-pub use floor::Floor;
+pub use baseline::{Baseline, BaselineTurn, DurableSetup};
 pub use part::Log;
 use part::Part;
 pub use port::Port;
+use runtime::Measured;
+pub use runtime::Watch;
 
 /// The secret every test's origin signs its tokens with.
 pub const JWT_SECRET: &str = "5d1fa0c67b3e98420f6b7ad1c3e5289e04b7f6a1d2c83e95";
@@ -45,7 +48,10 @@ type Vars = BTreeMap<&'static str, String>;
 
 /// What differs from one world to the next.
 #[derive(Debug)]
-pub struct Setup(Vars);
+pub struct Setup {
+    vars: Vars,
+    measured: bool,
+}
 
 impl Default for Setup {
     fn default() -> Self {
@@ -62,7 +68,8 @@ impl Default for Setup {
             ("RATE_LIMIT_WINDOW_SECONDS", "60"),
             ("SIGN_UP_DAILY_LIMIT", "0"),
         ];
-        Self(vars.into_iter().map(|(name, value)| (name, value.to_owned())).collect())
+        let vars = vars.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        Self { vars, measured: false }
     }
 }
 
@@ -71,14 +78,21 @@ impl Setup {
     /// the world has none.
     #[must_use]
     pub fn var(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.0.insert(name, value.into());
+        self.vars.insert(name, value.into());
         self
     }
 
     /// Sets several variables, such as those of stores that the test has chosen itself.
     #[must_use]
     pub fn vars(mut self, vars: impl IntoIterator<Item = (&'static str, String)>) -> Self {
-        self.0.extend(vars);
+        self.vars.extend(vars);
+        self
+    }
+
+    /// Adds what a measurement needs: `gate.js` at an address of its own, and [`World::restart_workerd_watched`].
+    #[must_use]
+    pub fn measured(mut self) -> Self {
+        self.measured = true;
         self
     }
 
@@ -87,7 +101,7 @@ impl Setup {
     /// # Panics
     /// When the environment does not name the built parts, or one does not come up.
     pub async fn start(self) -> World {
-        let Self(mut vars) = self;
+        let Self { mut vars, measured } = self;
         let lease = if !vars.contains_key("DATABASE_URL") && on_production_stores() {
             let (stores, lease) = Bases::of_the_run().leased().await;
             vars.extend(stores);
@@ -103,8 +117,9 @@ impl Setup {
             vars.insert("ORIGIN_URL", port.url());
             origin::part(dir.path(), port, &vars)
         });
-        let edge = workerd::part(dir.path(), Port::reserve(), &vars);
-        let mut world = World { origin, edge, provider, dir, _lease: lease };
+        let measured = measured.then(Measured::reserve);
+        let edge = workerd::part(dir.path(), Port::reserve(), &vars, measured.as_ref());
+        let mut world = World { origin, edge, measured, provider, dir, _lease: lease };
         match &mut world.origin {
             Some(origin) => drop(tokio::join!(origin.start(), world.edge.start())),
             None => world.edge.start().await,
@@ -127,6 +142,7 @@ fn on_production_stores() -> bool {
 pub struct World {
     origin: Option<Part>,
     edge: Part,
+    measured: Option<Measured>,
     /// The model provider the Worker calls.
     pub provider: ScriptedGemini,
     // Last, so that nobody writes there any more when they are deleted.
@@ -205,6 +221,29 @@ impl World {
     /// Starts the Worker's runtime again, on the same address and the same data.
     pub async fn start_workerd(&mut self) {
         self.edge.start().await;
+    }
+
+    /// Ends the Worker's runtime and starts it again, watched; for a world that is [`Setup::measured`].
+    pub async fn restart_workerd_watched(&mut self, by: &Watch) {
+        self.edge.kill().await;
+        runtime::watch(&mut self.edge, by);
+        self.edge.start().await;
+    }
+
+    /// The base URL of `gate.js` before the Worker.
+    ///
+    /// # Panics
+    /// When the world is not [`Setup::measured`].
+    pub fn gate_url(&self) -> String {
+        self.measured.as_ref().expect("a measured world").gate.url()
+    }
+
+    /// The base URL of the counter of rows, which answers while the runtime is watched by [`Watch::Isolates`].
+    ///
+    /// # Panics
+    /// When the world is not [`Setup::measured`].
+    pub fn counter_url(&self) -> String {
+        self.measured.as_ref().expect("a measured world").counter.url()
     }
 
     /// The id of the origin's process.

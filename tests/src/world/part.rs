@@ -66,6 +66,12 @@ impl Part {
         self.launch.vars.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Sets the program and its arguments for the next start.
+    pub(crate) fn set_command(&mut self, program: PathBuf, args: Vec<String>) {
+        self.launch.program = program;
+        self.launch.args = args;
+    }
+
     /// The process's id.
     pub(crate) fn pid(&self) -> u32 {
         let running = self.child.as_ref().and_then(Child::id);

@@ -21,7 +21,10 @@
 //! - `surface`: health, documentation
 //! - `rotation`: the secret behind tokens is replaced
 //! - `scripted_provider`: the provider the others rely on
+//! - `baseline`: the reference that the benchmark relies on
 
+#[cfg(test)]
+mod baseline;
 #[cfg(test)]
 mod branches;
 #[cfg(test)]

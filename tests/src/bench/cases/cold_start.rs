@@ -7,31 +7,33 @@ use tokio::time::Instant;
 use super::{Effort, Pair};
 use crate::bench::{
     load::Site,
-    report::{Row, Target},
-    stage::{Stage, who_am_i},
+    report::{Section, Target},
+    stage::{Side, Stage, who_am_i},
 };
 
 /// Starts a round: a start is short, and one alone says little.
 const STARTS: usize = 2;
 
-pub(super) async fn measure(stage: &mut Stage, effort: Effort) -> Vec<Row> {
+pub(super) async fn measure(stage: &mut Stage, effort: Effort) -> Section {
     let mut cold = Pair::default();
     for round in effort.numbered("cold start") {
         for _ in 0..STARTS {
-            stage.floor.kill().await;
+            stage.proxy.kill().await;
             let began = Instant::now();
-            stage.floor.restart().await;
-            let floor = first_answer(stage, &stage.floor(), began).await;
+            stage.proxy.restart().await;
+            let proxy = first_answer(stage, &stage.proxy(), began).await;
             stage.world.kill_workerd().await;
             let began = Instant::now();
             stage.world.start_workerd().await;
-            let worker = first_answer(stage, &stage.worker(), began).await;
+            let worker = first_answer(stage, &stage.site(Side::Worker), began).await;
             if round > 0 {
-                cold.push(Some(floor), Some(worker));
+                cold.push(Some(proxy), Some(worker));
             }
         }
     }
-    vec![cold.row("cold start to the first answer", "ms", Target::TimesAtMost(1.5))]
+    let mut section = Section::new("Cold start", "proxy baseline");
+    section.rows.push(cold.row("cold start to the first answer", "ms", Target::TimesAtMost(1.5)));
+    section
 }
 
 async fn first_answer(stage: &Stage, site: &Site, began: Instant) -> f64 {

@@ -1,7 +1,9 @@
-//! What is measured. Every case takes its rounds in turns, floor and Worker, so that what else happens on the machine
+//! What is measured. Every case takes its rounds in turns, reference and Worker, so that what else happens on the machine
 //! meets both; the first round of each warms up and is thrown away.
 
 mod cold_start;
+mod cost;
+mod memory;
 mod paced;
 mod pass_through;
 mod size;
@@ -14,19 +16,36 @@ use clap::ValueEnum;
 use super::{
     figures::Rounds,
     progress,
-    report::{Row, Target},
+    provider::Pace,
+    report::{Row, Section, Target},
     stage::Stage,
 };
+
+/// The chunks of a turn, in each of the cases that vary them.
+const CHUNKS: [usize; 3] = [4, 10, 50];
+
+/// The pace of a model that a person reads along with.
+pub(super) const PACED: Pace =
+    Pace { chunks: 50, first: Duration::from_millis(200), between: Duration::from_millis(20) };
+
+/// A turn of so many chunks, with as much time between two that a runtime which is not overloaded reads each by itself.
+pub(super) const fn turn_of(chunks: usize) -> Pace {
+    Pace { chunks, first: Duration::ZERO, between: Duration::from_millis(4) }
+}
 
 /// A group of figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Case {
     /// Calls that the Worker passes on to the origin.
     PassThrough,
-    /// Whole turns, stored, as fast as they go.
+    /// Whole turns of 4, 10 and 50 chunks.
     Turns,
-    /// 64 users whose answers come at a model's pace.
+    /// 1, 16 and 64 users whose answers come at a model's pace.
     Paced,
+    /// What a turn makes the runtime do, and its price on Cloudflare.
+    Cost,
+    /// The runtime's memory after many turns.
+    Memory,
     /// From the start of the process to the first answer.
     ColdStart,
     /// The size of the Worker.
@@ -44,11 +63,13 @@ pub struct Effort {
 
 impl Case {
     /// Measures it.
-    pub(super) async fn measure(self, stage: &mut Stage, effort: Effort) -> Vec<Row> {
+    pub(super) async fn measure(self, stage: &mut Stage, effort: Effort) -> Section {
         match self {
             Self::PassThrough => pass_through::measure(stage, effort).await,
             Self::Turns => turns::measure(stage, effort).await,
             Self::Paced => paced::measure(stage, effort).await,
+            Self::Cost => cost::measure(stage).await,
+            Self::Memory => memory::measure(stage).await,
             Self::ColdStart => cold_start::measure(stage, effort).await,
             Self::Size => size::measure(),
         }
@@ -67,22 +88,22 @@ impl Effort {
 }
 
 /// A figure of both sides in the making.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Pair {
-    floor: Rounds,
+    baseline: Rounds,
     worker: Rounds,
 }
 
 impl Pair {
     /// Adds what one round measured, where the system told it.
-    fn push(&mut self, floor: Option<f64>, worker: Option<f64>) {
-        if let (Some(floor), Some(worker)) = (floor, worker) {
-            self.floor.push(floor);
+    fn push(&mut self, baseline: Option<f64>, worker: Option<f64>) {
+        if let (Some(baseline), Some(worker)) = (baseline, worker) {
+            self.baseline.push(baseline);
             self.worker.push(worker);
         }
     }
 
-    fn row(self, name: &'static str, unit: &'static str, target: Target) -> Row {
-        Row { name, unit, floor: self.floor, worker: self.worker, target }
+    fn row(self, name: impl Into<String>, unit: &'static str, target: Target) -> Row {
+        Row { name: name.into(), unit, baseline: self.baseline, worker: self.worker, target }
     }
 }

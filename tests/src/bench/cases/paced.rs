@@ -1,4 +1,4 @@
-//! Many users whose answers come at a model's pace: what each of them sees.
+//! 1, 16 and 64 users whose answers come at a model's pace: what each of them sees.
 
 use std::time::Duration;
 
@@ -8,61 +8,84 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Effort, Pair};
+use super::{Effort, PACED, Pair};
 use crate::bench::{
     figures::percentile_ms,
     load::{Connection, Lane, Site},
-    provider::{BETWEEN_PIECES, FIRST_PIECE, PIECES},
-    report::{Row, Target},
-    stage::{Stage, USERS},
+    provider::WORD,
+    report::{Section, Target},
+    saturation::{Loads, Observed},
+    stage::{Side, Stage},
 };
 
-/// What begins a piece of the provider's answer, and of the Worker's.
-const PIECE_OF_PROVIDER: &str = "data: {";
-const PIECE_OF_WORKER: &str = "event: message.delta";
+const USERS: [usize; 3] = [1, 16, 64];
+/// The number of users that the design has a target for.
+const JUDGED: usize = 16;
+/// What a later word may wait longer than at the baseline: `STREAM_FLUSH_MS`, as it is by default.
+const FLUSH_MS: f64 = 33.0;
 
-pub(super) async fn measure(stage: &Stage, effort: Effort) -> Vec<Row> {
-    stage.provider.set_paced(true);
-    let (floor, worker) = (stage.floor(), stage.worker());
+pub(super) async fn measure(stage: &Stage, effort: Effort) -> Section {
+    stage.provider.set_pace(PACED);
+    let mut section = Section::new("Users whose answers come at a model's pace", Side::Baseline.name());
+    for users in USERS {
+        compare(stage, effort, users, &mut section).await;
+    }
+    section
+}
+
+async fn compare(stage: &Stage, effort: Effort, users: usize, section: &mut Section) {
+    let sides = [Side::Baseline, Side::Worker];
+    let what = if users == 1 { "1 user".to_owned() } else { format!("{users} users") };
     let (mut first_50, mut first_99) = (Pair::default(), Pair::default());
-    let (mut jitter, mut cpu) = (Pair::default(), Pair::default());
-    let calls = stage.calls(USERS);
-    for round in effort.numbered("64 paced users") {
-        let messages = stage.messages(USERS).await;
-        let plain = listen(&floor, &calls, PIECE_OF_PROVIDER, effort.length);
-        let (plain, plain_cpu_ms) = stage.floor_process().cost_of(plain).await;
-        let whole = listen(&worker, &messages, PIECE_OF_WORKER, effort.length);
-        let (whole, whole_cpu_ms) = stage.worker_process().cost_of(whole).await;
+    let (mut later_99, mut cpu) = (Pair::default(), Pair::default());
+    let mut loads = sides.map(|side| Loads::new(format!("{what} at a model's pace"), side.name()));
+    for round in effort.numbered(&format!("{what} at a model's pace")) {
+        let mut heard = Vec::with_capacity(sides.len());
+        for side in sides {
+            let messages = stage.messages(side, users).await;
+            let site = stage.site(side);
+            let work = listen(&site, &messages, effort.length);
+            heard.push(stage.watched_side(side).observe(work).await);
+        }
         if round == 0 {
             continue;
         }
-        for (pair, share) in [(&mut first_50, 0.5), (&mut first_99, 0.99)] {
-            pair.push(Some(first_piece_ms(&plain, share)), Some(first_piece_ms(&whole, share)));
+        if let [baseline, worker] = heard.as_slice() {
+            for (pair, share) in [(&mut first_50, 0.5), (&mut first_99, 0.99)] {
+                pair.push(Some(first_word_ms(baseline, share)), Some(first_word_ms(worker, share)));
+            }
+            later_99.push(Some(later_word_ms(baseline)), Some(later_word_ms(worker)));
+            cpu.push(each(baseline), each(worker));
         }
-        jitter.push(Some(jitter_ms(&plain)), Some(jitter_ms(&whole)));
-        cpu.push(each(&plain, plain_cpu_ms), each(&whole, whole_cpu_ms));
+        for (loads, observed) in loads.iter_mut().zip(heard) {
+            loads.push(observed.load);
+        }
     }
-    stage.provider.set_paced(false);
-    vec![
-        first_50.row("64 paced users, to the first token, p50", "ms", Target::MoreByAtMost(2.0)),
-        first_99.row("64 paced users, to the first token, p99", "ms", Target::None),
-        jitter.row("64 paced users, between tokens off 20 ms, p99", "ms", Target::None),
-        cpu.row("64 paced users, processor a stream", "ms", Target::None),
-    ]
+    let (of_first, of_later) = if users == JUDGED {
+        (Target::MoreByAtMost(2.0), Target::MoreByAtMost(FLUSH_MS))
+    } else {
+        (Target::None, Target::None)
+    };
+    section.rows.extend([
+        first_50.row(format!("{what}, to the first word, p50"), "ms", of_first),
+        first_99.row(format!("{what}, to the first word, p99"), "ms", Target::None),
+        later_99.row(format!("{what}, wait of a later word, p99"), "ms", of_later),
+        cpu.row(format!("{what}, processor a turn"), "ms", Target::None),
+    ]);
+    section.loads.extend(loads);
 }
 
-/// When the pieces of one answer came.
+/// When the words of one answer came.
 struct Heard {
     asked: Instant,
-    pieces: Vec<Instant>,
+    words: Vec<Instant>,
 }
 
 /// Every lane hears one answer after the other, for at least this long. They begin spread over the time of one answer:
 /// people do not ask in step.
-async fn listen(site: &Site, lanes: &[Lane], piece: &'static str, length: Duration) -> Vec<Heard> {
-    let pieces = u32::try_from(PIECES).expect("a number of pieces");
+async fn listen(site: &Site, lanes: &[Lane], length: Duration) -> Vec<Heard> {
     let lane_count = u32::try_from(lanes.len().max(1)).expect("a number of lanes");
-    let apart = (FIRST_PIECE + BETWEEN_PIECES * pieces) / lane_count;
+    let apart = PACED.due(PACED.chunks) / lane_count;
     let began = Instant::now();
     let mut listeners = JoinSet::new();
     for (at, lane) in (0..).zip(lanes) {
@@ -72,7 +95,7 @@ async fn listen(site: &Site, lanes: &[Lane], piece: &'static str, length: Durati
             sleep_until(began + apart * at).await;
             let mut heard = Vec::new();
             while heard.is_empty() || began.elapsed() < length {
-                heard.push(hear(&mut connection, &lane, heard.len(), piece).await);
+                heard.push(hear(&mut connection, &lane, heard.len()).await);
             }
             heard
         });
@@ -84,32 +107,38 @@ async fn listen(site: &Site, lanes: &[Lane], piece: &'static str, length: Durati
     heard
 }
 
-async fn hear(connection: &mut Connection, lane: &Lane, number: usize, piece: &str) -> Heard {
+async fn hear(connection: &mut Connection, lane: &Lane, number: usize) -> Heard {
     let mut answer = connection.ask(lane.request(number)).await;
-    let (mut body, mut pieces) = (Vec::new(), Vec::with_capacity(PIECES));
+    let (mut body, mut words) = (Vec::new(), Vec::with_capacity(PACED.chunks));
     while let Some(bytes) = answer.next().await {
-        // A piece may begin in one read and end in the next.
-        let unseen = body.len().saturating_sub(piece.len() - 1);
+        // A word may begin in one read and end in the next.
+        let unseen = body.len().saturating_sub(WORD.len() - 1);
         body.extend_from_slice(&bytes);
         let new = body.get(unseen..).unwrap_or_default();
-        let count = new.windows(piece.len()).filter(|window| *window == piece.as_bytes()).count();
-        pieces.extend(std::iter::repeat_n(Instant::now(), count));
+        let count = new.windows(WORD.len()).filter(|window| *window == WORD.as_bytes()).count();
+        // The whole answer comes once more at the end.
+        let count = count.min(PACED.chunks - words.len());
+        words.extend(std::iter::repeat_n(Instant::now(), count));
     }
-    let is_right = answer.status == StatusCode::OK && pieces.len() == PIECES && lane.is_right(&body);
+    let is_right = answer.status == StatusCode::OK && words.len() == PACED.chunks && lane.is_right(&body);
     assert!(is_right, "{}, not the paced answer: {}", answer.status, String::from_utf8_lossy(&body));
-    Heard { asked: answer.asked, pieces }
+    Heard { asked: answer.asked, words }
 }
 
-fn first_piece_ms(heard: &[Heard], share: f64) -> f64 {
-    percentile_ms(heard.iter().filter_map(|one| Some(*one.pieces.first()? - one.asked)), share)
+fn first_word_ms(observed: &Observed<Vec<Heard>>, share: f64) -> f64 {
+    percentile_ms(observed.output.iter().filter_map(|one| Some(*one.words.first()? - one.asked)), share)
 }
 
-fn jitter_ms(heard: &[Heard]) -> f64 {
-    let gaps = heard.iter().flat_map(|one| one.pieces.iter().zip(one.pieces.iter().skip(1)));
-    percentile_ms(gaps.map(|(before, after)| (*after - *before).abs_diff(BETWEEN_PIECES)), 0.99)
+/// How much later than the model said it a word after the first came, p99.
+fn later_word_ms(observed: &Observed<Vec<Heard>>) -> f64 {
+    let waits = observed.output.iter().flat_map(|one| {
+        let words = one.words.iter().enumerate().skip(1);
+        words.map(|(at, word)| (*word - one.asked).saturating_sub(PACED.due(at)))
+    });
+    percentile_ms(waits, 0.99)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^52 answers")]
-fn each(heard: &[Heard], cpu_ms: Option<f64>) -> Option<f64> {
-    Some(cpu_ms? / heard.len() as f64)
+fn each(observed: &Observed<Vec<Heard>>) -> Option<f64> {
+    Some(observed.cpu_ms? / observed.output.len() as f64)
 }

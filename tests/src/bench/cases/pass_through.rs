@@ -1,4 +1,5 @@
-//! Calls that the Worker passes on to the origin: what it adds to them, and how many it gets through.
+//! Calls that the Worker passes on to the origin: what it adds to them, and how many it gets through; by itself, and behind
+//! `gate.js`, as compose runs it.
 
 use std::time::Duration;
 
@@ -6,72 +7,94 @@ use super::{Effort, Pair};
 use crate::bench::{
     figures::percentile_ms,
     load::{Lane, Run, Site, hammer},
-    process::Process,
-    report::{Row, Target},
-    stage::{Stage, who_am_i},
+    report::{Section, Target},
+    saturation::{Loads, Observed, Watched},
+    stage::{Side, Stage, who_am_i},
 };
 
 const CONNECTIONS: usize = 32;
 
-pub(super) async fn measure(stage: &Stage, effort: Effort) -> Vec<Row> {
-    let mut rows = alone(stage, effort).await;
-    rows.extend(together(stage, effort).await);
-    rows
+pub(super) async fn measure(stage: &Stage, effort: Effort) -> Section {
+    let mut section = Section::new("Calls that pass through", "proxy baseline");
+    alone(stage, effort, &mut section).await;
+    together(stage, effort, &mut section).await;
+    section
 }
 
 /// One request at a time: the time it takes, without waiting for others.
-async fn alone(stage: &Stage, effort: Effort) -> Vec<Row> {
-    let (direct, floor, worker) = (stage.origin(), stage.floor(), stage.worker());
-    let (mut added_50, mut added_99) = (Pair::default(), Pair::default());
-    let (mut first_50, mut first_99) = (Pair::default(), Pair::default());
+async fn alone(stage: &Stage, effort: Effort, section: &mut Section) {
+    let (direct, proxy) = (stage.origin(), stage.proxy());
+    let (worker, gate) = (stage.site(Side::Worker), stage.site(Side::Gate));
+    let (mut added_50, mut added_99, mut added_gate) = (Pair::default(), Pair::default(), Pair::default());
+    let (mut first_50, mut first_99, mut first_gate) = (Pair::default(), Pair::default(), Pair::default());
     for round in effort.numbered("pass-through, one request at a time") {
         let direct = hammer(&direct, &lanes(stage, &direct, 1), effort.length).await;
-        let floor = hammer(&floor, &lanes(stage, &floor, 1), effort.length).await;
+        let proxy = hammer(&proxy, &lanes(stage, &proxy, 1), effort.length).await;
         let worker = hammer(&worker, &lanes(stage, &worker, 1), effort.length).await;
+        let gate = hammer(&gate, &lanes(stage, &gate, 1), effort.length).await;
         if round == 0 {
             continue;
         }
-        for (pair, share) in [(&mut added_50, 0.5), (&mut added_99, 0.99)] {
+        for (pair, run, share) in
+            [(&mut added_50, &worker, 0.5), (&mut added_99, &worker, 0.99), (&mut added_gate, &gate, 0.5)]
+        {
             let added = |run| whole(run, share) - whole(&direct, share);
-            pair.push(Some(added(&floor)), Some(added(&worker)));
+            pair.push(Some(added(&proxy)), Some(added(run)));
         }
-        for (pair, share) in [(&mut first_50, 0.5), (&mut first_99, 0.99)] {
-            pair.push(Some(first_byte(&floor, share)), Some(first_byte(&worker, share)));
+        for (pair, run, share) in
+            [(&mut first_50, &worker, 0.5), (&mut first_99, &worker, 0.99), (&mut first_gate, &gate, 0.5)]
+        {
+            pair.push(Some(first_byte(&proxy, share)), Some(first_byte(run, share)));
         }
     }
-    vec![
-        added_50.row("pass-through, added to the origin's time, p50", "ms", Target::TimesAtMost(1.3)),
-        added_99.row("pass-through, added to the origin's time, p99", "ms", Target::None),
-        first_50.row("pass-through, first byte, p50", "ms", Target::TimesAtMost(1.3)),
-        first_99.row("pass-through, first byte, p99", "ms", Target::None),
-    ]
+    section.rows.extend([
+        added_50.row("added to the origin's time, p50", "ms", Target::TimesAtMost(1.5)),
+        added_99.row("added to the origin's time, p99", "ms", Target::None),
+        added_gate.row("the same behind gate.js, p50", "ms", Target::None),
+        first_50.row("first byte, p50", "ms", Target::TimesAtMost(1.4)),
+        first_99.row("first byte, p99", "ms", Target::None),
+        first_gate.row("the same behind gate.js, p50", "ms", Target::None),
+    ]);
 }
 
 /// As many as go through.
-async fn together(stage: &Stage, effort: Effort) -> Vec<Row> {
+async fn together(stage: &Stage, effort: Effort, section: &mut Section) {
     let (mut cpu, mut rate) = (Pair::default(), Pair::default());
-    for round in effort.numbered("pass-through, 32 connections") {
-        let floor = loaded(stage, &stage.floor(), stage.floor_process(), effort.length).await;
-        let worker = loaded(stage, &stage.worker(), stage.worker_process(), effort.length).await;
-        if round > 0 {
-            cpu.push(floor.cpu_ms, worker.cpu_ms);
-            rate.push(Some(floor.rate), Some(worker.rate));
+    let (mut cpu_gate, mut rate_gate) = (Pair::default(), Pair::default());
+    let what = format!("calls at {CONNECTIONS} connections");
+    let mut loads =
+        ["proxy baseline", Side::Worker.name(), Side::Gate.name()].map(|side| Loads::new(&*what, side));
+    for round in effort.numbered(&what) {
+        let proxy = loaded(stage, &stage.proxy(), stage.watched_proxy(), effort.length).await;
+        let [worker, gate] =
+            [Side::Worker, Side::Gate].map(|side| (stage.site(side), stage.watched_side(side)));
+        let worker = loaded(stage, &worker.0, worker.1, effort.length).await;
+        let gate = loaded(stage, &gate.0, gate.1, effort.length).await;
+        if round == 0 {
+            continue;
+        }
+        let each = |observed: &Observed<Run>| observed.output.each(observed.cpu_ms);
+        let rates = |observed: &Observed<Run>| Some(observed.output.rate());
+        cpu.push(each(&proxy), each(&worker));
+        rate.push(rates(&proxy), rates(&worker));
+        cpu_gate.push(each(&proxy), each(&gate));
+        rate_gate.push(rates(&proxy), rates(&gate));
+        for (loads, observed) in loads.iter_mut().zip([&proxy, &worker, &gate]) {
+            loads.push(observed.load);
         }
     }
-    vec![
-        cpu.row("pass-through, processor a request", "ms", Target::TimesAtMost(1.4)),
-        rate.row("pass-through at 32 connections", "requests/s", Target::TimesAtLeast(0.70)),
-    ]
+    let at = format!("at {CONNECTIONS} connections");
+    section.rows.extend([
+        cpu.row("processor a request", "ms", Target::TimesAtMost(1.5)),
+        cpu_gate.row("the same behind gate.js", "ms", Target::None),
+        rate.row(&*at, "requests/s", Target::TimesAtLeast(0.65)),
+        rate_gate.row("the same behind gate.js", "requests/s", Target::None),
+    ]);
+    section.loads.extend(loads);
 }
 
-struct Loaded {
-    cpu_ms: Option<f64>,
-    rate: f64,
-}
-
-async fn loaded(stage: &Stage, site: &Site, process: Process, length: Duration) -> Loaded {
-    let (run, cpu_ms) = process.cost_of(hammer(site, &lanes(stage, site, CONNECTIONS), length)).await;
-    Loaded { cpu_ms: run.each(cpu_ms), rate: run.rate() }
+async fn loaded(stage: &Stage, site: &Site, watched: Watched, length: Duration) -> Observed<Run> {
+    watched.observe(hammer(site, &lanes(stage, site, CONNECTIONS), length)).await
 }
 
 /// Each connection is a user of its own.

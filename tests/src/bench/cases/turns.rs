@@ -1,32 +1,70 @@
-//! Whole turns: a message comes in, the provider answers at once, the answer is streamed and the origin has it before
-//! the stream ends. The floor streams the same answer and stores nothing.
+//! Whole turns of 4, 10 and 50 chunks, each chunk a write of its own: a message comes in, the provider answers, the answer is
+//! streamed, and the origin has it before the stream ends.
 
-use super::{Effort, Pair};
+use super::{CHUNKS, Effort, Pair, turn_of};
 use crate::bench::{
-    load::hammer,
-    report::{Row, Target},
-    stage::Stage,
+    load::{Run, hammer},
+    report::{Section, Target},
+    saturation::{Loads, Observed},
+    stage::{Side, Stage},
 };
 
-const CONNECTIONS: usize = 32;
+/// Few enough that no thread is busy all the time: a turn then costs what it costs one user.
+const FEW: usize = 4;
+/// More than go through at once.
+const MANY: usize = 32;
+/// The turns that are measured behind `gate.js`, too.
+const GATED_CHUNKS: usize = 10;
 
-pub(super) async fn measure(stage: &Stage, effort: Effort) -> Vec<Row> {
-    let (floor, worker) = (stage.floor(), stage.worker());
+pub(super) async fn measure(stage: &Stage, effort: Effort) -> Section {
+    let mut section = Section::new("Whole turns", Side::Baseline.name());
+    for chunks in CHUNKS {
+        stage.provider.set_pace(turn_of(chunks));
+        let (cpu, _) = compare(stage, effort, Side::Worker, (chunks, FEW), &mut section).await;
+        let name = format!("{chunks} chunks, {FEW} connections, processor a turn");
+        section.rows.push(cpu.row(name, "ms", Target::TimesAtMost(1.3)));
+        if chunks == GATED_CHUNKS {
+            let (cpu, _) = compare(stage, effort, Side::Gate, (chunks, FEW), &mut section).await;
+            section.rows.push(cpu.row("the same behind gate.js", "ms", Target::None));
+        }
+        let (_, rate) = compare(stage, effort, Side::Worker, (chunks, MANY), &mut section).await;
+        section.rows.push(rate.row(format!("{chunks} chunks, {MANY} connections"), "turns/s", Target::None));
+    }
+    section
+}
+
+/// The processor's time of a turn, and turns in a second, of the durable baseline and a side.
+async fn compare(
+    stage: &Stage,
+    effort: Effort,
+    side: Side,
+    (chunks, connections): (usize, usize),
+    section: &mut Section,
+) -> (Pair, Pair) {
+    let what = format!("turns of {chunks} chunks, {connections} connections");
+    let sides = [Side::Baseline, side];
     let (mut cpu, mut rate) = (Pair::default(), Pair::default());
-    let calls = stage.calls(CONNECTIONS);
-    for round in effort.numbered("whole turns, 32 connections") {
-        let messages = stage.messages(CONNECTIONS).await;
-        let plain = hammer(&floor, &calls, effort.length);
-        let (plain, plain_cpu_ms) = stage.floor_process().cost_of(plain).await;
-        let whole = hammer(&worker, &messages, effort.length);
-        let (whole, whole_cpu_ms) = stage.worker_process().cost_of(whole).await;
-        if round > 0 {
-            cpu.push(plain.each(plain_cpu_ms), whole.each(whole_cpu_ms));
-            rate.push(Some(plain.rate()), Some(whole.rate()));
+    let mut loads = sides.map(|side| Loads::new(&*what, side.name()));
+    for round in effort.numbered(&format!("{what}, {}", side.name())) {
+        let mut runs = Vec::with_capacity(sides.len());
+        for side in sides {
+            let messages = stage.messages(side, connections).await;
+            let site = stage.site(side);
+            let work = hammer(&site, &messages, effort.length);
+            runs.push(stage.watched_side(side).observe(work).await);
+        }
+        if round == 0 {
+            continue;
+        }
+        if let [baseline, worker] = runs.as_slice() {
+            let each = |observed: &Observed<Run>| observed.output.each(observed.cpu_ms);
+            cpu.push(each(baseline), each(worker));
+            rate.push(Some(baseline.output.rate()), Some(worker.output.rate()));
+        }
+        for (loads, observed) in loads.iter_mut().zip(runs) {
+            loads.push(observed.load);
         }
     }
-    vec![
-        rate.row("whole turns at 32 connections", "streams/s", Target::TimesAtLeast(0.36)),
-        cpu.row("whole turns, processor a stream", "ms", Target::None),
-    ]
+    section.loads.extend(loads);
+    (cpu, rate)
 }

@@ -1,0 +1,294 @@
+//! Plain workerd: a front and a user object as two Workers of one build, in one process, and how that is watched where a
+//! measurement counts what it does.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::{
+    part::{Launch, Part, on_path},
+    port::Port,
+    workerd::built,
+};
+
+/// The newest behaviour of the runtime that the Worker is built for; `wrangler.toml` names the same date.
+const COMPATIBILITY_DATE: &str = "2026-10-01";
+/// The folder within the runtime's own where objects are stored.
+pub(super) const OBJECTS: &str = "objects";
+/// The name of the object's class.
+const CLASS: &str = "UserObject";
+
+const CONFIG: &str = "config.capnp";
+const COUNTING_CONFIG: &str = "counting.capnp";
+/// What compose runs before the front.
+const GATE: (&str, &str) = ("gate.js", include_str!("../../../edge/gate.js"));
+const COUNTER: (&str, &str) = ("row_counter.js", include_str!("../../bench/row_counter.js"));
+/// The name under which [`COUNTER`] imports what it counts.
+const COUNTED: &str = "worker.js";
+
+/// Calls of the system that [`Watch::Disk`] logs.
+const DISK_CALLS: &str = "trace=fsync,fdatasync,pwrite64,pwritev,pwritev2";
+
+/// Addresses that only a measurement needs.
+#[derive(Debug)]
+pub(super) struct Measured {
+    /// Where `gate.js` answers, before the front.
+    pub(super) gate: Port,
+    /// Where the counter of rows answers, when the runtime is started with it.
+    pub(super) counter: Port,
+}
+
+impl Measured {
+    /// Takes free addresses.
+    pub(super) fn reserve() -> Self {
+        Self { gate: Port::reserve(), counter: Port::reserve() }
+    }
+}
+
+/// What watches the runtime from its next start on.
+#[derive(Clone, Debug)]
+pub enum Watch {
+    /// Nothing.
+    Off,
+    /// `strace`, which logs every call that writes to a disk or waits for it.
+    Disk(PathBuf),
+    /// The runtime's own trace of what its isolates do, and the counter of rows before the user object.
+    Isolates(PathBuf),
+}
+
+impl Watch {
+    /// Whether this machine can do it.
+    pub fn is_possible(&self) -> bool {
+        !matches!(self, Self::Disk(_)) || on_path("strace").is_some()
+    }
+}
+
+/// The two Workers of one build.
+pub(super) struct Workers<'a> {
+    /// The module that exports the front and the class of the object: its name and its file.
+    pub(super) main: &'static str,
+    /// Its WebAssembly, if it has some.
+    pub(super) wasm: Option<&'static str>,
+    /// The variables of both.
+    pub(super) vars: &'a [(&'static str, String)],
+}
+
+/// The process of the runtime. The modules lie in `folder` already.
+pub(super) fn runtime(
+    name: &'static str,
+    folder: &Path,
+    port: Port,
+    workers: &Workers<'_>,
+    measured: Option<&Measured>,
+) -> Part {
+    fs::create_dir_all(folder.join(OBJECTS)).expect("a folder within the own one");
+    write(folder, CONFIG, &config(folder, &port, workers, measured, None));
+    if let Some(measured) = measured {
+        for (name, script) in [GATE, COUNTER] {
+            write(folder, name, script);
+        }
+        let counting = config(folder, &port, workers, Some(measured), Some(&measured.counter));
+        write(folder, COUNTING_CONFIG, &counting);
+    }
+    let program = built("EDGECHAT_WORKERD_BIN");
+    let args = args(&[], CONFIG);
+    let folder = folder.to_owned();
+    Part::new(Launch { name, program, args, vars: Vec::new(), folder, user: None, is_ready }, port)
+}
+
+/// A Worker without objects, that is one module.
+pub(super) fn single(
+    name: &'static str,
+    folder: &Path,
+    port: Port,
+    module: &str,
+    vars: &[(&'static str, String)],
+) -> Part {
+    let mut config = Config::default();
+    config.socket("http", &port, "worker");
+    config.worker(
+        "worker",
+        &format!("modules = [{}], bindings = [{}]", es_module(module, module), texts(vars)),
+    );
+    write(folder, CONFIG, &config.to_string());
+    let program = built("EDGECHAT_WORKERD_BIN");
+    let args = args(&[], CONFIG);
+    let folder = folder.to_owned();
+    Part::new(Launch { name, program, args, vars: Vec::new(), folder, user: None, is_ready }, port)
+}
+
+/// Has a runtime that was made with [`Measured`] watched from its next start on.
+pub(super) fn watch(part: &mut Part, watch: &Watch) {
+    let workerd = built("EDGECHAT_WORKERD_BIN");
+    let text = |path: &Path| path.display().to_string();
+    match watch {
+        Watch::Off => part.set_command(workerd, args(&[], CONFIG)),
+        Watch::Disk(log) => {
+            let strace = on_path("strace").expect("strace is on the path where it is asked for");
+            // As a grandchild, so that the runtime keeps the id of the process that was started.
+            let mut all: Vec<_> =
+                ["-D", "-f", "-qq", "--seccomp-bpf", "-s", "0", "-e", "signal=none", "-e", DISK_CALLS, "-o"]
+                    .map(str::to_owned)
+                    .to_vec();
+            all.extend([text(log), text(&workerd)]);
+            all.extend(args(&[], CONFIG));
+            part.set_command(strace, all);
+        }
+        Watch::Isolates(log) => {
+            part.set_command(workerd, args(&["--async-trace", &text(log)], COUNTING_CONFIG));
+        }
+    }
+}
+
+/// Every file that objects of the runtime in this folder have stored.
+pub(super) fn stored_files(folder: &Path) -> Vec<PathBuf> {
+    let (mut folders, mut files) = (vec![folder.join(OBJECTS)], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files
+}
+
+fn args(options: &[&str], config: &str) -> Vec<String> {
+    let args = ["serve", "--control-fd=1"].into_iter().chain(options.iter().copied());
+    args.chain([config, "config"]).map(str::to_owned).collect()
+}
+
+fn is_ready(line: &str) -> bool {
+    serde_json::from_str::<Value>(line)
+        .is_ok_and(|line| line["event"] == "listen" && line["socket"] == "http")
+}
+
+fn write(folder: &Path, name: &str, text: &str) {
+    fs::write(folder.join(name), text).expect("a file in the own folder");
+}
+
+fn config(
+    folder: &Path,
+    port: &Port,
+    workers: &Workers<'_>,
+    measured: Option<&Measured>,
+    counter: Option<&Port>,
+) -> String {
+    let Workers { main, wasm, vars } = *workers;
+    let texts = texts(vars);
+    let wasm = wasm.map_or_else(String::new, |wasm| {
+        format!(", (name = {wasm}, wasm = embed {wasm})", wasm = quoted(wasm))
+    });
+    let mut config = Config::default();
+    config.services.push(format!(
+        "(name = \"objects\", disk = (path = {}, writable = true))",
+        quoted(&folder.join(OBJECTS).display().to_string())
+    ));
+    let users = |name: &str| {
+        format!(
+            "(name = \"{name}\", durableObjectNamespace = (className = \"{CLASS}\", serviceName = \"user\"))"
+        )
+    };
+    // What tells that all are ready comes last.
+    if let Some(measured) = measured {
+        config.socket("gate", &measured.gate, "gate");
+        config.worker(
+            "gate",
+            &format!(
+                "modules = [{}], bindings = [(name = \"FRONT\", service = \"front\"), \
+                 (name = \"CLIENT_IP_HEADER\", text = \"\")]",
+                es_module(GATE.0, GATE.0)
+            ),
+        );
+    }
+    config.worker(
+        "front",
+        &format!("modules = [{}{wasm}], bindings = [{texts}{}]", es_module(main, main), users("USERS")),
+    );
+    let (modules, more) = match counter {
+        None => (es_module(main, main), String::new()),
+        Some(counter) => {
+            config.socket("counter", counter, "user");
+            let modules = [es_module(COUNTER.0, COUNTER.0), es_module(COUNTED, main)].join(", ");
+            (modules, users("OBJECTS"))
+        }
+    };
+    config.worker(
+        "user",
+        &format!(
+            "modules = [{modules}{wasm}], bindings = [{texts}{more}], \
+             durableObjectNamespaces = [(className = \"{CLASS}\", uniqueKey = \"users\", enableSql = true)], \
+             durableObjectStorage = (localDisk = \"objects\")"
+        ),
+    );
+    config.socket("http", port, "front");
+    config.to_string()
+}
+
+/// Bindings of texts, each with a comma behind it.
+fn texts(vars: &[(&'static str, String)]) -> String {
+    vars.iter()
+        .map(|(name, value)| format!("(name = {}, text = {}), ", quoted(name), quoted(value)))
+        .collect()
+}
+
+fn es_module(name: &str, file: &str) -> String {
+    format!("(name = {}, esModule = embed {})", quoted(name), quoted(file))
+}
+
+/// A configuration of the runtime.
+#[derive(Default)]
+struct Config {
+    services: Vec<String>,
+    sockets: Vec<String>,
+    constants: Vec<String>,
+}
+
+impl Config {
+    fn socket(&mut self, name: &str, port: &Port, service: &str) {
+        let address = quoted(&port.addr());
+        self.sockets
+            .push(format!("(name = \"{name}\", address = {address}, http = (), service = \"{service}\")"));
+    }
+
+    fn worker(&mut self, name: &str, body: &str) {
+        self.services.push(format!("(name = \"{name}\", worker = .{name})"));
+        let date = quoted(COMPATIBILITY_DATE);
+        self.constants.push(format!(
+            "const {name} :Workerd.Worker = ({body}, compatibilityDate = {date}, globalOutbound = \"net\");\n"
+        ));
+    }
+}
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "using Workerd = import \"/workerd/workerd.capnp\";\n\
+             const config :Workerd.Config = (\n\
+               services = [{}, (name = \"net\", network = (allow = [\"public\", \"private\"]))],\n\
+               sockets = [{}]\n\
+             );\n{}",
+            self.services.join(", "),
+            self.sockets.join(", "),
+            self.constants.concat()
+        )
+    }
+}
+
+/// A text of Cap'n Proto's configuration language.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_quoted() {
+        assert_eq!(quoted("a\"b\\c"), r#""a\"b\\c""#);
+    }
+}
