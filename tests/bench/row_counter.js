@@ -8,9 +8,16 @@ const counts = { rows_written: 0, rows_read: 0, statements: 0, alarms_set: 0, al
 const cursors = [];
 // By object: when its alarm is due.
 const alarms = new Map();
-const now = Date.now;
+const { now } = Date;
 let aheadMs = 0;
-Date.now = () => now() + aheadMs;
+globalThis.Date = class extends Date {
+  constructor(...args) {
+    super(...(args.length ? args : [now() + aheadMs]));
+  }
+  static now() {
+    return now() + aheadMs;
+  }
+};
 
 let objects = null;
 

@@ -106,23 +106,23 @@ fn check_stored(turns: &[Option<BaselineTurn>], flush_ms: u32) -> Result<(), Str
 mod tests {
     use super::*;
 
-    fn turn(words: &[&str], delivered: bool) -> Option<BaselineTurn> {
+    fn turn(words: &[&str], delivered: bool) -> BaselineTurn {
         let event = |word: &&str| format!("id: 2\nevent: message.delta\ndata: {{\"text\":\"{word}\"}}\n\n");
         let events = words.iter().map(event).collect();
-        Some(BaselineTurn { answer: Some(provider::text(CHUNKS)), events: Some(events), delivered })
+        BaselineTurn { answer: Some(provider::text(CHUNKS)), events: Some(events), delivered }
     }
 
     #[test]
     fn baseline_that_stores_too_little_is_found() {
         let (all, joined) = (["word0 ", "word1 ", "word2 ", "word3 "], ["word0 ", "word1 word2 word3 "]);
-        let second = turn(&all, false);
-        assert_eq!(check_stored(&[turn(&all, true), second.clone()], 0), Ok(()));
-        assert_eq!(check_stored(&[turn(&joined, true), second.clone()], 33), Ok(()));
-        let begun = Some(BaselineTurn { answer: None, events: None, delivered: true });
-        let wrong = [None, begun, turn(&all[1..], true), turn(&joined, true), turn(&all, false)];
-        for first in wrong {
-            assert!(check_stored(&[first.clone(), second.clone()], 0).is_err(), "{first:?}");
+        let check = |first, flush_ms| check_stored(&[first, Some(turn(&all, false))], flush_ms);
+        assert_eq!(check(Some(turn(&all, true)), 0), Ok(()));
+        assert_eq!(check(Some(turn(&joined, true)), 33), Ok(()));
+        let begun = BaselineTurn { answer: None, events: None, delivered: true };
+        for wrong in [begun, turn(&all[1..], true), turn(&joined, true), turn(&all, false)] {
+            assert!(check(Some(wrong.clone()), 0).is_err(), "{wrong:?}");
         }
+        assert!(check(None, 0).is_err());
     }
 
     #[test]

@@ -110,8 +110,7 @@ struct Answer {
 
 impl Answer {
     fn at(pace: Pace) -> Self {
-        let words = (0..pace.chunks).map(|at| format!("{WORD}{at} ")).collect();
-        Self { pace, chunks: chunks(words).into_iter().map(Bytes::from).collect() }
+        Self { pace, chunks: chunks(words(pace.chunks)).into_iter().map(Bytes::from).collect() }
     }
 
     fn spoken(self: Arc<Self>) -> Speech {
@@ -123,6 +122,11 @@ impl Answer {
 
 /// The whole text of an answer of so many chunks.
 pub(super) fn text(chunks: usize) -> String {
+    words(chunks).concat()
+}
+
+/// The text of each chunk.
+fn words(chunks: usize) -> Vec<String> {
     (0..chunks).map(|at| format!("{WORD}{at} ")).collect()
 }
 

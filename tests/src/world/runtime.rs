@@ -229,9 +229,9 @@ fn config(
 
 /// Bindings of texts, each with a comma behind it.
 fn texts(vars: &[(&'static str, String)]) -> String {
-    vars.iter()
-        .map(|(name, value)| format!("(name = {}, text = {}), ", quoted(name), quoted(value)))
-        .collect()
+    let text =
+        |(name, value): &(&str, String)| format!("(name = {}, text = {}), ", quoted(name), quoted(value));
+    vars.iter().map(text).collect::<Vec<_>>().concat()
 }
 
 fn es_module(name: &str, file: &str) -> String {

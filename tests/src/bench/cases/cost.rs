@@ -82,8 +82,8 @@ async fn disk(stage: &mut Stage, logs: &TempDir, section: &mut Section) {
     for (chunks, [fsyncs, bytes, pages]) in CHUNKS.into_iter().zip(figures) {
         section.rows.extend([
             fsyncs.row(format!("{chunks} chunks, fsyncs"), "a turn", Target::AtMost(2.0)),
-            bytes.row(format!("{chunks} chunks, given to files"), "KB a turn", Target::AtMost(55.0)),
-            pages.row(format!("{chunks} chunks, pages that storage gets"), "KB a turn", Target::None),
+            pages.row(format!("{chunks} chunks, written to storage"), "KB a turn", Target::AtMost(55.0)),
+            bytes.row(format!("{chunks} chunks, given to files"), "KB a turn", Target::None),
         ]);
     }
 }
@@ -182,10 +182,11 @@ impl Turns {
 }
 
 /// A turn after which the object rests until its last alarm: in a conversation that the object, which is not new, does not
-/// know yet. What an alarm deletes of it, days later, is counted.
+/// know yet. What an alarm deletes of it, days later, is counted. The user is a new one: another's object may have more to
+/// look after.
 async fn isolated(stage: &Stage, side: Side, counter: &Client) -> Counts {
     stage.provider.set_pace(turn_of(PRICED_CHUNKS));
-    let user = stage.users.get(1).expect("a second user");
+    let user = &stage.world.client_of_origin().register().await;
     let mut connection = stage.site(side).connect().await;
     let mut counts = Vec::with_capacity(2);
     for _ in 0..2 {
@@ -200,7 +201,7 @@ async fn isolated(stage: &Stage, side: Side, counter: &Client) -> Counts {
 
 async fn processor_ms(stage: &Stage, side: Side) -> Option<f64> {
     let turns = Turns::of(stage, side, PRICED_CHUNKS).await;
-    let (_, cpu_ms) = stage.process(side).cost_of(turns.run(stage, side)).await;
+    let ((), cpu_ms) = stage.process(side).cost_of(turns.run(stage, side)).await;
     Some(cpu_ms? / f64::from(TURNS))
 }
 
