@@ -29,25 +29,35 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 
 use cases::{Case, Effort};
-pub use report::Report;
+use saturation::Table;
 use stage::{Stage, USERS};
 
-/// Measures these cases; all when none is named. An event of words comes in so many milliseconds at most; 0 makes each chunk
-/// of the provider's an event of its own.
+/// Measures these cases, all when none is named, and writes each table to `out` when it is done. An event of words comes in
+/// so many milliseconds at most; 0 makes each chunk of the provider's an event of its own.
+///
+/// # Errors
+/// When `out` takes no more.
 ///
 /// # Panics
 /// When a part does not come up or gives a wrong answer: figures of failures would be worth nothing.
-pub async fn run(only: &[Case], effort: Effort, flush_ms: u32) -> Report {
+pub async fn run(only: &[Case], effort: Effort, flush_ms: u32, out: &mut impl Write) -> io::Result<()> {
     let machine = machine::line();
     progress("starting origin, Worker, baselines and provider, registering users");
     let mut stage = Stage::set(USERS, flush_ms).await;
     check::durable_baseline(&stage).await;
+    writeln!(out, "{machine}")?;
     let chosen = |case: &Case| only.is_empty() || only.contains(case);
-    let mut sections = Vec::new();
+    let mut loads = Vec::new();
     for case in Case::value_variants().iter().filter(|case| chosen(case)) {
-        sections.push(case.measure(&mut stage, effort).await);
+        let section = case.measure(&mut stage, effort).await;
+        write!(out, "\n{section}")?;
+        out.flush()?;
+        loads.extend(section.loads);
     }
-    Report { machine, sections }
+    if !loads.is_empty() {
+        write!(out, "\n{}", Table(loads))?;
+    }
+    Ok(())
 }
 
 /// Runs turns through the durable baseline and looks for them in its object and at the origin.

@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    figures::Rounds,
-    saturation::{self, Loads},
-};
+use super::{figures::Rounds, saturation::Loads};
 
 /// What the design wants of a figure.
 #[derive(Clone, Copy, Debug)]
@@ -136,33 +133,6 @@ impl fmt::Display for Section {
             writeln!(f)?;
         }
         notes.iter().try_for_each(|note| writeln!(f, "{note}"))
-    }
-}
-
-/// Everything that was measured, as Markdown.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Where and when.
-    pub(super) machine: String,
-    /// The tables.
-    pub(super) sections: Vec<Section>,
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.machine)?;
-        for section in &self.sections {
-            write!(f, "\n{section}")?;
-        }
-        let loads: Vec<_> = self.sections.iter().flat_map(|section| section.loads.clone()).collect();
-        if !loads.is_empty() {
-            writeln!(
-                f,
-                "\n**The busiest thread of each process, as a share of one core, and the machine**\n"
-            )?;
-            saturation::table(&loads, f)?;
-        }
-        Ok(())
     }
 }
 

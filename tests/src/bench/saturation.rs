@@ -122,10 +122,15 @@ impl fmt::Display for Loads {
 }
 
 /// The table of all loads.
-pub(super) fn table(loads: &[Loads], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    writeln!(f, "| case | side | runtime | client, provider | origin | machine | a thread saturated |")?;
-    writeln!(f, "|---|---|---|---|---|---|---|")?;
-    loads.iter().try_for_each(|loads| writeln!(f, "{loads}"))
+pub(super) struct Table(pub(super) Vec<Loads>);
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "**The busiest thread of each process, as a share of one core, and the machine**\n")?;
+        writeln!(f, "| case | side | runtime | client, provider | origin | machine | a thread saturated |")?;
+        writeln!(f, "|---|---|---|---|---|---|---|")?;
+        self.0.iter().try_for_each(|loads| writeln!(f, "{loads}"))
+    }
 }
 
 #[cfg(test)]

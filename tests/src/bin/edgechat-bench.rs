@@ -55,18 +55,20 @@ enum Instead {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let table = match args.instead {
+    let out = &mut io::stdout();
+    let written = match args.instead {
         Some(Instead::Origin { rounds, seconds, messages }) => {
             let length = Duration::from_secs(seconds.into());
-            origin::run(origin::Effort { rounds: rounds.into(), length, messages }).await.to_string()
+            let table = origin::run(origin::Effort { rounds: rounds.into(), length, messages }).await;
+            write!(out, "{table}")
         }
         None => {
             let length = Duration::from_secs(args.seconds.into());
             let effort = Effort { rounds: args.rounds.into(), length };
-            bench::run(&args.only, effort, args.flush_ms).await.to_string()
+            bench::run(&args.only, effort, args.flush_ms, out).await
         }
     };
-    match write!(io::stdout(), "{table}") {
+    match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

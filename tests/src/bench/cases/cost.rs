@@ -158,13 +158,13 @@ fn prices(priced: &[(Counts, Option<f64>)]) -> Vec<Row> {
     ]
 }
 
-/// Turns of one user in a conversation that is warmed up.
+/// Turns of a new user, whose object has nothing else to look after, in a conversation that is warmed up.
 struct Turns(Lane);
 
 impl Turns {
     async fn of(stage: &Stage, side: Side, chunks: usize) -> Self {
         stage.provider.set_pace(turn_of(chunks));
-        let user = stage.users.first().expect("a user");
+        let user = &stage.world.client_of_origin().register().await;
         let lane = stage.message(side, user, stage.conversation(user).await);
         let mut connection = stage.site(side).connect().await;
         for round in 0..WARM_UP {

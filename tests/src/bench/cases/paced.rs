@@ -19,6 +19,8 @@ use crate::bench::{
 };
 
 const USERS: [usize; 3] = [1, 16, 64];
+/// How much longer a round of one user takes: it has few words.
+const LONGER_ALONE: u32 = 3;
 /// The number of users that the design has a target for.
 const JUDGED: usize = 16;
 /// What a later word may wait longer than at the baseline: `STREAM_FLUSH_MS`, as it is by default.
@@ -35,7 +37,10 @@ pub(super) async fn measure(stage: &Stage, effort: Effort) -> Section {
 
 async fn compare(stage: &Stage, effort: Effort, users: usize, section: &mut Section) {
     let sides = [Side::Baseline, Side::Worker];
-    let what = if users == 1 { "1 user".to_owned() } else { format!("{users} users") };
+    let (what, length) = match users {
+        1 => ("1 user".to_owned(), effort.length * LONGER_ALONE),
+        _ => (format!("{users} users"), effort.length),
+    };
     let (mut first_50, mut first_99) = (Pair::default(), Pair::default());
     let (mut later_99, mut cpu) = (Pair::default(), Pair::default());
     let mut loads = sides.map(|side| Loads::new(format!("{what} at a model's pace"), side.name()));
@@ -44,7 +49,7 @@ async fn compare(stage: &Stage, effort: Effort, users: usize, section: &mut Sect
         for side in sides {
             let messages = stage.messages(side, users).await;
             let site = stage.site(side);
-            let work = listen(&site, &messages, effort.length);
+            let work = listen(&site, &messages, length);
             heard.push(stage.watched_side(side).observe(work).await);
         }
         if round == 0 {
