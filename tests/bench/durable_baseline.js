@@ -67,7 +67,11 @@ export class UserObject extends DurableObject {
       // A reader that goes away stops nothing.
       cancel: () => { turn.reader = null; },
     });
-    this.ctx.waitUntil(turn.run(call));
+    this.ctx.waitUntil(turn.run(call).catch((error) => {
+      // Whoever measures must not wait for an end that does not come.
+      turn.reader?.error(error);
+      throw error;
+    }));
     return new Response(readable, STREAM);
   }
 
@@ -98,12 +102,12 @@ class Turn {
     const at = new Date(now).toISOString();
     const shared = { conversation_id: conversationId, turn_id: this.id, created_at: at, tool_calls: [] };
     this.question = {
-      ...shared, id: uuid7(now), parent_id: conversation.lastId, seq: conversation.lastSeq + 1, role: "user",
+      ...shared, id: uuid7(now), parent_id: conversation.lastId, siblings: [], seq: conversation.lastSeq + 1, role: "user",
       content: question, parts: [{ type: "text", text: question }], status: "completed", finish_reason: null, model: null,
       usage: null, updated_at: at,
     };
     this.answer = {
-      ...shared, id: uuid7(now), parent_id: this.question.id, seq: conversation.lastSeq + 2, role: "assistant",
+      ...shared, id: uuid7(now), parent_id: this.question.id, siblings: [], seq: conversation.lastSeq + 2, role: "assistant",
       content: "", parts: [], status: "running", finish_reason: null, model: "fast", usage: null, updated_at: at,
     };
     this.userId = userId;
@@ -194,7 +198,8 @@ class Turn {
   async deliver(usage) {
     const body = encoder.encode(JSON.stringify({
       turn_id: this.id, user_id: this.userId, conversation_id: this.answer.conversation_id, status: "completed", model: "fast",
-      error: null, user_message: this.question, assistant_message: this.answer, usage, last_event_id: this.lastEventId + 1,
+      kind: "reply", error: null, head_before: this.question.parent_id, head_id: this.answer.id,
+      messages: [this.question, this.answer], usage, last_event_id: this.lastEventId + 1,
       created_at: this.question.created_at, finished_at: this.finishedAt,
     }));
     const { env } = this.object;

@@ -11,7 +11,11 @@ use hyper::{
     header::{HeaderName, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, task::JoinSet, time::Instant};
+use tokio::{
+    net::TcpStream,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 /// A request that can be sent again and again.
 pub(super) type Template = Request<Full<Bytes>>;
@@ -76,6 +80,9 @@ impl Site {
     }
 }
 
+/// How long an answer may stand still: longer than anything a part waits for.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// A connection that stays open.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -135,10 +142,11 @@ impl Answer {
     /// The next bytes of the body; `None` at its end.
     ///
     /// # Panics
-    /// When the connection breaks.
+    /// When the connection breaks, or nothing comes for [`SILENCE`].
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         loop {
-            let frame = self.body.frame().await?;
+            let frame = timeout(SILENCE, self.body.frame()).await;
+            let frame = frame.unwrap_or_else(|_| panic!("an answer of {} stands still", self.site))?;
             let frame = frame.unwrap_or_else(|error| panic!("an answer of {} broke off: {error}", self.site));
             if let Ok(bytes) = frame.into_data() {
                 return Some(bytes);

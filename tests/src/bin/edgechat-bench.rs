@@ -28,7 +28,7 @@ struct Args {
     seconds: u8,
     /// Milliseconds between two events of words of a turn at least, at the Worker and at the durable baseline; 0 makes each
     /// chunk of the provider's an event
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    #[arg(long, default_value_t = 33, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     flush_ms: u32,
     /// Measure only this; may be given more than once.
     #[arg(long, value_name = "CASE")]
