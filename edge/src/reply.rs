@@ -1,10 +1,16 @@
 //! The one place that turns errors and values into responses.
 
 use serde::Serialize;
-use shared::api::{ApiError, ErrorCode, error::PROBLEM_CONTENT_TYPE};
+use shared::{
+    api::{ApiError, ErrorCode, error::PROBLEM_CONTENT_TYPE},
+    limits::platform::is_refusal,
+};
 use worker::{Headers, Response, ResponseBuilder, Result};
 
 use crate::log::Scope;
+
+/// Seconds after which a client may come again when the platform refuses work.
+const REFUSAL_RETRY_S: u64 = 30;
 
 /// Why a request got no answer of its own.
 #[derive(Debug)]
@@ -33,17 +39,27 @@ impl From<worker::Error> for Error {
     }
 }
 
-/// The response of a request, or its failure as a problem; what broke is logged here, once.
-pub fn answer<R: From<Response>>(served: std::result::Result<R, Error>, scope: &Scope) -> Result<R> {
-    let error = match served {
-        Ok(response) => return Ok(response),
-        Err(Error::Client(error)) => error,
-        Err(Error::Internal(error)) => {
-            scope.error("the request failed", &error);
-            ErrorCode::Internal.into()
+impl Error {
+    /// Returns the error that the client gets. What broke is logged here, once: `what` failed.
+    pub fn for_client(self, what: &str, scope: &Scope) -> ApiError {
+        let error = match self {
+            Self::Client(error) => return error,
+            Self::Internal(error) => error.to_string(),
+        };
+        scope.error(what, &error);
+        if is_refusal(&error) {
+            return ApiError::from(ErrorCode::Overloaded).retry_after(REFUSAL_RETRY_S);
         }
-    };
-    Ok(problem(&error, scope.request_id())?.into())
+        ErrorCode::Internal.into()
+    }
+}
+
+/// The response of a request, or its failure as a problem.
+pub fn answer<R: From<Response>>(served: std::result::Result<R, Error>, scope: &Scope) -> Result<R> {
+    match served {
+        Ok(response) => Ok(response),
+        Err(error) => Ok(problem(&error.for_client("the request failed", scope), scope.request_id())?.into()),
+    }
 }
 
 /// An error as a problem body.

@@ -152,13 +152,7 @@ impl Runner {
             }
             Err(error) => {
                 self.turns.remove(turn.id());
-                turn.reject(match error {
-                    Error::Client(error) => error,
-                    Error::Internal(error) => {
-                        scope.error("the turn could not begin", &error);
-                        ErrorCode::Internal.into()
-                    }
-                });
+                turn.reject(error.for_client("the turn could not begin", &scope));
             }
         }
     }

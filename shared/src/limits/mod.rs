@@ -6,11 +6,13 @@
 //! - [`shares`]: a limiter with fixed figures behind a limit that is configured
 //! - [`daily`]: messages a day
 //! - [`memory`]: bytes that the user objects of one isolate hold
+//! - [`platform`]: the platform's own refusals
 
 pub mod daily;
 pub mod gcra;
 pub mod ip;
 pub mod memory;
+pub mod platform;
 pub mod shares;
 pub mod window;
 

@@ -153,10 +153,10 @@ impl Stage {
     }
 
     /// Where a side's counter of rows answers.
-    pub(super) fn counter_url(&self, side: Side) -> String {
+    pub(super) fn wrapper_url(&self, side: Side) -> String {
         match side {
-            Side::Baseline => self.durable.counter_url(),
-            Side::Worker | Side::Gate => self.world.counter_url(),
+            Side::Baseline => self.durable.wrapper_url(),
+            Side::Worker | Side::Gate => self.world.wrapper_url(),
         }
     }
 

@@ -94,8 +94,8 @@ impl Baseline {
     ///
     /// # Panics
     /// When it is the proxy baseline.
-    pub fn counter_url(&self) -> String {
-        self.measured.as_ref().expect("a baseline with an object").counter.url()
+    pub fn wrapper_url(&self) -> String {
+        self.measured.as_ref().expect("a baseline with an object").wrapper.url()
     }
 
     /// The id of its process.

@@ -238,12 +238,12 @@ impl World {
         self.measured.as_ref().expect("a measured world").gate.url()
     }
 
-    /// The base URL of the counter of rows, which answers while the runtime is watched by [`Watch::Isolates`].
+    /// The base URL of what wraps the user object, while the runtime is watched by [`Watch::Isolates`] or [`Watch::Probe`].
     ///
     /// # Panics
     /// When the world is not [`Setup::measured`].
-    pub fn counter_url(&self) -> String {
-        self.measured.as_ref().expect("a measured world").counter.url()
+    pub fn wrapper_url(&self) -> String {
+        self.measured.as_ref().expect("a measured world").wrapper.url()
     }
 
     /// The id of the origin's process.

@@ -23,28 +23,30 @@ const CLASS: &str = "UserObject";
 
 const CONFIG: &str = "config.capnp";
 const COUNTING_CONFIG: &str = "counting.capnp";
+const PROBING_CONFIG: &str = "probing.capnp";
 /// What compose runs before the front.
 const GATE: (&str, &str) = ("gate.js", include_str!("../../../edge/gate.js"));
 const COUNTER: (&str, &str) = ("row_counter.js", include_str!("../../bench/row_counter.js"));
-/// The name under which [`COUNTER`] imports what it counts.
-const COUNTED: &str = "worker.js";
+const PROBE: (&str, &str) = ("object_probe.js", include_str!("object_probe.js"));
+/// The name under which [`COUNTER`] and [`PROBE`] import what they wrap.
+const WRAPPED: &str = "worker.js";
 
 /// Calls of the system that [`Watch::Disk`] logs.
 const DISK_CALLS: &str = "trace=fsync,fdatasync,pwrite64,pwritev,pwritev2";
 
-/// Addresses that only a measurement needs.
+/// Addresses that only somebody who looks inside needs.
 #[derive(Debug)]
 pub(super) struct Measured {
     /// Where `gate.js` answers, before the front.
     pub(super) gate: Port,
-    /// Where the counter of rows answers, when the runtime is started with it.
-    pub(super) counter: Port,
+    /// Where what wraps the user object answers, when the runtime is started with it.
+    pub(super) wrapper: Port,
 }
 
 impl Measured {
     /// Takes free addresses.
     pub(super) fn reserve() -> Self {
-        Self { gate: Port::reserve(), counter: Port::reserve() }
+        Self { gate: Port::reserve(), wrapper: Port::reserve() }
     }
 }
 
@@ -57,6 +59,8 @@ pub enum Watch {
     Disk(PathBuf),
     /// The runtime's own trace of what its isolates do, and the counter of rows before the user object.
     Isolates(PathBuf),
+    /// What tells of the user object's timers, calls and streams, and can have its storage refuse to write.
+    Probe,
 }
 
 impl Watch {
@@ -87,11 +91,12 @@ pub(super) fn runtime(
     fs::create_dir_all(folder.join(OBJECTS)).expect("a folder within the own one");
     write(folder, CONFIG, &config(folder, &port, workers, measured, None));
     if let Some(measured) = measured {
-        for (name, script) in [GATE, COUNTER] {
+        for (name, script) in [GATE, COUNTER, PROBE] {
             write(folder, name, script);
         }
-        let counting = config(folder, &port, workers, Some(measured), Some(&measured.counter));
-        write(folder, COUNTING_CONFIG, &counting);
+        for (name, (wrapper, _)) in [(COUNTING_CONFIG, COUNTER), (PROBING_CONFIG, PROBE)] {
+            write(folder, name, &config(folder, &port, workers, Some(measured), Some(wrapper)));
+        }
     }
     let program = built("EDGECHAT_WORKERD_BIN");
     let args = args(&[], CONFIG);
@@ -140,6 +145,7 @@ pub(super) fn watch(part: &mut Part, watch: &Watch) {
         Watch::Isolates(log) => {
             part.set_command(workerd, args(&["--async-trace", &text(log)], COUNTING_CONFIG));
         }
+        Watch::Probe => part.set_command(workerd, args(&[], PROBING_CONFIG)),
     }
 }
 
@@ -174,7 +180,7 @@ fn config(
     port: &Port,
     workers: &Workers<'_>,
     measured: Option<&Measured>,
-    counter: Option<&Port>,
+    wrapper: Option<&'static str>,
 ) -> String {
     let Workers { main, wasm, vars } = *workers;
     let texts = texts(vars);
@@ -207,11 +213,11 @@ fn config(
         "front",
         &format!("modules = [{}{wasm}], bindings = [{texts}{}]", es_module(main, main), users("USERS")),
     );
-    let (modules, more) = match counter {
+    let (modules, more) = match wrapper.zip(measured) {
         None => (es_module(main, main), String::new()),
-        Some(counter) => {
-            config.socket("counter", counter, "user");
-            let modules = [es_module(COUNTER.0, COUNTER.0), es_module(COUNTED, main)].join(", ");
+        Some((wrapper, measured)) => {
+            config.socket("wrapper", &measured.wrapper, "user");
+            let modules = [es_module(wrapper, wrapper), es_module(WRAPPED, main)].join(", ");
             (modules, users("OBJECTS"))
         }
     };

@@ -21,6 +21,7 @@
 //! - `surface`: health, documentation
 //! - `rotation`: the secret behind tokens is replaced
 //! - `scripted_provider`: the provider the others rely on
+//! - `platform`: what the user object leaves to the platform, and what the platform refuses
 //! - `baseline`: the reference that the benchmark relies on
 
 #[cfg(test)]
@@ -49,6 +50,8 @@ mod main_job;
 mod model_endings;
 #[cfg(test)]
 mod outages;
+#[cfg(test)]
+mod platform;
 #[cfg(test)]
 mod provider_failures;
 #[cfg(test)]

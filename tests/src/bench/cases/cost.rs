@@ -96,7 +96,7 @@ async fn isolates(stage: &mut Stage, logs: &TempDir, section: &mut Section) {
         progress(&format!("rows and entries of isolates, {}", side.name()));
         let trace = logs.path().join(format!("{side:?}.trace"));
         stage.restart_watched(side, &Watch::Isolates(trace.clone())).await;
-        let counter = Client::new(stage.counter_url(side));
+        let counter = Client::new(stage.wrapper_url(side));
         let mut of_side = Vec::with_capacity(CHUNKS.len());
         for chunks in CHUNKS {
             let turns = Turns::of(stage, side, chunks).await;

@@ -1,0 +1,132 @@
+//! What the user object leaves running, what it keeps for slow readers, and what happens when the platform refuses its work.
+
+use std::time::{Duration, Instant};
+
+use edgechat_tests::{
+    client::{Client, content, text_of, turn_path},
+    provider::Script,
+    wait::{BOUND, bounded_by},
+    world::{Watch, World},
+};
+use http_body_util::BodyExt;
+use hyper::{Request, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use shared::{
+    api::{ErrorCode, chat::TurnStatus},
+    chat::record::MAX_ANSWER_BYTES,
+};
+use tokio::{net::TcpSocket, time::sleep};
+
+async fn world() -> (World, Client) {
+    let mut world = World::setup().measured().start().await;
+    world.restart_workerd_watched(&Watch::Probe).await;
+    let probe = Client::new(world.wrapper_url());
+    (world, probe)
+}
+
+async fn probe(client: &Client, query: &str) -> Value {
+    client.get(&format!("/{query}")).send().await.expect_status(200).json()
+}
+
+#[tokio::test]
+async fn object_without_turn_leaves_nothing_running() {
+    let (world, client) = world().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+    let turn = stream.expect("turn.started").await.turn_id();
+    let reader = phone.events(turn).stream().await;
+    call.say("Hi").await.unwrap();
+    assert_eq!(stream.delta().await, "Hi");
+    let state = probe(&client, "").await;
+    assert_eq!((&state["intervals"], &state["reads"]), (&1.into(), &1.into()), "{state}");
+    call.stop().await.unwrap();
+    stream.rest().await;
+    assert_eq!(text_of(&reader.rest().await), "Hi");
+    // So with one that is cancelled, and one whose provider fails.
+    let upcoming = world.provider.hand_over();
+    let (mut stream, _call) = tokio::join!(phone.stream(conversation, "And then?"), upcoming.arrives());
+    let turn = stream.expect("turn.started").await.turn_id();
+    let _ = phone.cancel(turn).send().await.expect_status(202);
+    stream.rest().await;
+    world.provider.will(Script::empty());
+    phone.message(conversation, &content("Once more")).send().await;
+    let began = Instant::now();
+    loop {
+        let state = probe(&client, "").await;
+        if ["timers", "intervals", "calls", "reads"].iter().all(|what| state[what] == 0) {
+            return;
+        }
+        assert!(began.elapsed() < BOUND, "something runs on: {state}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn slow_reader_has_one_chunk_in_its_queue() {
+    const KIBIBYTES: usize = MAX_ANSWER_BYTES / 1_024;
+    let (world, client) = world().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    world.provider.will(Script::pieces((0..KIBIBYTES).map(|_| "x".repeat(1_024))));
+    let mut stream = phone.stream(conversation, "Say a lot").await;
+    let turn = stream.expect("turn.started").await.turn_id();
+    let url = phone.client.url("");
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let socket = TcpSocket::new_v4().unwrap();
+    // So that the runtime cannot hand all of it to the system.
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let connection = socket.connect(address.parse().unwrap()).await.unwrap();
+    let (mut sender, driver) = http1::handshake(TokioIo::new(connection)).await.unwrap();
+    tokio::spawn(driver);
+    let ask = Request::get(format!("{}/events", turn_path(turn)))
+        .header("host", address)
+        .header("authorization", format!("Bearer {}", phone.tokens.access_token));
+    let slow = sender.send_request(ask.body(String::new()).unwrap()).await.unwrap();
+    let whole = text_of(&stream.rest().await);
+    assert_eq!(phone.persisted(turn).await.status, TurnStatus::Completed);
+    let state = probe(&client, "").await;
+    assert!(state["most_queued"].as_i64().unwrap() <= 1, "{state}");
+    // Its answer waits for it, whole.
+    let answer = bounded_by(BOUND, "a slow answer", slow.into_body().collect()).await.unwrap();
+    let answer = String::from_utf8(answer.to_bytes().into()).unwrap();
+    let words = answer.lines().filter_map(|line| line.strip_prefix("data: ")).filter_map(|data| {
+        let data: Value = serde_json::from_str(data).ok()?;
+        data["text"].as_str().map(str::to_owned)
+    });
+    let words: String = words.collect();
+    assert!(words == whole, "{} bytes are not the {} bytes", words.len(), whole.len());
+    assert!(answer.contains("event: turn.completed"));
+}
+
+#[tokio::test]
+async fn storage_that_refuses_is_503_and_outbox_outlives_it() {
+    const REFUSAL: &str = "Exceeded%20allowed%20rows%20written%20in%20Durable%20Objects%20free%20tier.";
+    let (world, client) = world().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = world.provider.hand_over();
+    let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+    let turn = stream.expect("turn.started").await.turn_id();
+    probe(&client, &format!("?refuse={REFUSAL}")).await;
+    // What runs goes on to its end, and the origin gets it.
+    call.say("Hi").await.unwrap();
+    call.stop().await.unwrap();
+    let events = stream.rest().await;
+    assert_eq!((text_of(&events), &*events.last().unwrap().kind), ("Hi".to_owned(), "turn.completed"));
+    assert!(phone.persisted(turn).await.persisted);
+    // What is new is refused, and no words of the platform's reach the client.
+    let refused = phone.message(conversation, &content("And then?")).key("again").send().await;
+    let problem = refused.problem(ErrorCode::Overloaded);
+    assert!(refused.header("retry-after").is_some(), "{problem:?}");
+    assert!(!refused.text().contains("rows"), "{}", refused.text());
+    probe(&client, "?refuse=").await;
+    world.provider.will(Script::pieces(["The end."]));
+    let sent = phone.message(conversation, &content("And then?")).key("again").send().await;
+    let _ = sent.expect_status(201);
+    let said: Vec<_> =
+        phone.messages(conversation).await.into_iter().map(|message| message.content).collect();
+    assert_eq!(said, ["Hello", "Hi", "And then?", "The end."]);
+}
