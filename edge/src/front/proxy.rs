@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use shared::{
     api::{ApiError, ErrorCode, body::MAX_BODY_BYTES},
-    http::{
-        body::is_json,
-        headers::{IDEMPOTENCY_KEY, X_REQUEST_ID},
-    },
+    http::{body::is_json, headers::IDEMPOTENCY_KEY},
 };
 use wasm_bindgen::JsValue;
 use worker::Url;
@@ -19,7 +16,7 @@ use crate::{
     platform::{self, Handed, HeaderLines, Incoming},
     reply::Error,
     routes::{UserRoute, internal_path, method_for_origin, path_and_query},
-    user::{DRESS, IDENTITY, Identity},
+    user::{HANDOVER, Handover, Identity},
 };
 
 /// The Durable Object namespace of the users.
@@ -47,7 +44,7 @@ const USER_RETRY_S: u64 = 1;
 const ORIGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Hands a request to the user's object, and its answer back as it comes. What the client says of itself stays in its headers,
-/// where the object does not look: who asks is in those that are put over them.
+/// where the object does not look: who asks is in the one that is put over them.
 pub(super) async fn to_user(
     front: &Front,
     request: &Incoming,
@@ -69,14 +66,9 @@ pub(super) async fn to_user(
     };
     // The head of an answer to HEAD is that to GET.
     let method = if request.method == "HEAD" { "GET" } else { &request.method };
-    let mut headers = HeaderLines::default();
-    let handed = Handed {
-        method,
-        url,
-        request: Some(request.request()),
-        has_body,
-        headers: identified(front, verified, &mut headers)?,
-    };
+    let handover = &handover(front, verified)?;
+    let handed =
+        Handed { method, url, request: Some(request.request()), has_body, header: (HANDOVER, handover) };
     fetch_user(front, verified, handed, timeout_ms).await
 }
 
@@ -92,19 +84,14 @@ pub(super) async fn tell_user(
     };
     let mut url = Url::parse(url).map_err(worker::Error::from)?;
     url.set_path(&path);
-    let mut headers = HeaderLines::default();
-    let headers = identified(front, verified, &mut headers)?;
-    let handed = Handed { method: "POST", url: url.as_str(), request: None, has_body: false, headers };
+    let header = (HANDOVER, &*handover(front, verified)?);
+    let handed = Handed { method: "POST", url: url.as_str(), request: None, has_body: false, header };
     fetch_user(front, verified, handed, USER_TIMEOUT_MS).await?;
     Ok(())
 }
 
-/// Puts the headers into `headers` that say who asks, and returns them.
-fn identified<'a>(
-    front: &Front,
-    verified: &Verified,
-    headers: &'a mut HeaderLines,
-) -> Result<&'a HeaderLines, Error> {
+/// Returns what the user object is told with a request.
+fn handover(front: &Front, verified: &Verified) -> Result<String, Error> {
     let identity = Identity {
         user_id: verified.claims.sub,
         session_id: verified.claims.sid,
@@ -113,10 +100,9 @@ fn identified<'a>(
         token: verified.token.clone(),
         verified_at: verified.at,
     };
-    headers.set(IDENTITY, &serde_json::to_string(&identity).map_err(worker::Error::from)?)?;
-    headers.set(X_REQUEST_ID, front.scope.request_id())?;
-    headers.set(DRESS, &front.dress.to_value())?;
-    Ok(headers)
+    let request_id = front.scope.request_id().to_owned();
+    let handover = Handover { identity, request_id, dress: front.dress.as_str().to_owned() };
+    Ok(serde_json::to_string(&handover).map_err(worker::Error::from)?)
 }
 
 /// Calls the user's object. A call without a body is repeated once when the object's Worker was reset under it; with one, the

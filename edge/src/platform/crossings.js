@@ -88,12 +88,12 @@ export function describe(request, wanted) {
   return `${request.method}\n${request.url}\n${values(request.headers, wanted)}`;
 }
 
-// Hands a request to a Durable Object, with its body or without, and with these headers in place of its own of the same name.
-export function handOver(object, method, url, request, withBody, headers) {
+// Hands a request to a Durable Object, with its body or without, and with this header in place of its own.
+export function handOver(object, method, url, request, withBody, name, value) {
   const handed = new Request(url, withBody ? request : { method, headers: request?.headers });
   // An object answers, and opens no socket.
   handed.headers.delete("Upgrade");
-  for (const [name, value] of pairs(headers)) handed.headers.set(name, value);
+  handed.headers.set(name, value);
   return object.fetch(handed);
 }
 

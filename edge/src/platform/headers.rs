@@ -2,9 +2,6 @@
 
 use worker::Result;
 
-/// What separates names and values in the value of one header: no header that is put on a response has it.
-const SEPARATOR: &str = "\t";
-
 /// Headers, one line a name and one a value.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderLines(String);
@@ -25,14 +22,9 @@ impl HeaderLines {
         Ok(())
     }
 
-    /// Returns the lines as the value of one header.
-    pub fn to_value(&self) -> String {
-        self.0.replace('\n', SEPARATOR)
-    }
-
-    /// Reads what [`Self::to_value`] wrote.
-    pub fn from_value(value: &str) -> Self {
-        Self(value.replace(SEPARATOR, "\n"))
+    /// Takes lines that [`Self::as_str`] returned.
+    pub const fn from_lines(lines: String) -> Self {
+        Self(lines)
     }
 
     /// Returns the lines.

@@ -19,7 +19,8 @@ extern "C" {
         url: &str,
         request: Option<&Request>,
         with_body: bool,
-        headers: &str,
+        name: &str,
+        value: &str,
     ) -> std::result::Result<Promise, JsValue>;
 
     #[wasm_bindgen(js_name = send)]
@@ -81,14 +82,14 @@ pub struct Handed<'a> {
     pub request: Option<&'a Request>,
     /// True when it has that request's method and body as well.
     pub has_body: bool,
-    /// Headers in place of those of the same name.
-    pub headers: &'a HeaderLines,
+    /// A header, its name and its value, in place of that request's own.
+    pub header: (&'a str, &'a str),
 }
 
 /// Hands a request to a Durable Object.
 pub async fn hand_over(object: &JsValue, handed: Handed<'_>) -> Result<Response> {
-    let Handed { method, url, request, has_body, headers } = handed;
-    let answer = hand_over_to(object, method, url, request, has_body, headers.as_str())?;
+    let Handed { method, url, request, has_body, header: (name, value) } = handed;
+    let answer = hand_over_to(object, method, url, request, has_body, name, value)?;
     Ok(JsFuture::from(answer).await?.dyn_into()?)
 }
 

@@ -32,12 +32,20 @@ use shared::{api::account::Plan, id::Id, time::Timestamp};
 pub use self::handlers::turns::{event_cursor, nothing_follows};
 use crate::origin::OnBehalf;
 
-/// The header the front hands the verified identity over in. It never leaves the platform: requests from outside reach
-/// only the front, which drops the name.
-pub const IDENTITY: &str = "X-EdgeChat-Identity";
+/// The header in which the front hands over what it found: a [`Handover`]. It never leaves the platform; the front puts its own
+/// over one that a client sent, and nobody but the front reaches the object.
+pub const HANDOVER: &str = "X-EdgeChat-Handover";
 
-/// The header in which the front hands over the headers that the answer carries.
-pub const DRESS: &str = "X-EdgeChat-Dress";
+/// What the front hands over with a request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Handover {
+    /// Who asks.
+    pub identity: Identity,
+    /// The id of the request.
+    pub request_id: String,
+    /// The headers that the answer carries, as [`crate::platform::HeaderLines`] has them.
+    pub dress: String,
+}
 
 /// Who asks, as the front verified it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use shared::{
         delivery::{HEARTBEAT_MS, RETENTION_MS, Upcoming, heartbeat},
         turn::Ending,
     },
-    http::headers::{IDEMPOTENCY_KEY, X_REQUEST_ID},
+    http::headers::IDEMPOTENCY_KEY,
     id::Id,
     time::Timestamp,
 };
@@ -20,7 +20,7 @@ use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::{Env, Response, Result, State, worker_sys};
 
 use super::{
-    DRESS, IDENTITY, Identity,
+    HANDOVER, Handover, Identity,
     alarm::Alarm,
     contexts::Contexts,
     handlers::{conversations, messages, turns},
@@ -46,17 +46,8 @@ use crate::{
 const TICK_MS: u32 = 1_000;
 
 /// The headers of a request that mean something here.
-const HEADERS: &[&str] = &[
-    X_REQUEST_ID,
-    IDENTITY,
-    DRESS,
-    "Accept",
-    "Prefer",
-    IDEMPOTENCY_KEY,
-    "Last-Event-ID",
-    CONTENT_LENGTH,
-    CONTENT_ENCODING,
-];
+const HEADERS: &[&str] =
+    &[HANDOVER, "Accept", "Prefer", IDEMPOTENCY_KEY, "Last-Event-ID", CONTENT_LENGTH, CONTENT_ENCODING];
 
 /// The Durable Object class. It is exported without the macro of `worker`, which reads and makes more of each request and
 /// response than is looked at here.
@@ -94,10 +85,14 @@ impl UserObject {
     /// Answers a request of the front's.
     pub async fn fetch(&self, request: web_sys::Request) -> std::result::Result<web_sys::Response, JsValue> {
         let request = Incoming::new(request, HEADERS);
-        let scope = Scope::new(request.header(X_REQUEST_ID).unwrap_or_default());
-        let served = self.serve(&request, &scope).await;
+        let handover = request.header(HANDOVER).and_then(|json| serde_json::from_str(json).ok());
+        let Some(Handover { identity, request_id, dress }) = handover else {
+            return Ok(reply::problem(&ErrorCode::TokenMissing.into(), "")?.into());
+        };
+        let scope = Scope::new(&request_id).with_user(identity.user_id);
+        let served = self.serve(&request, identity, &scope).await;
         let response = web_sys::Response::from(reply::answer(served, &scope)?);
-        platform::dress(&response, &HeaderLines::from_value(request.header(DRESS).unwrap_or_default()));
+        platform::dress(&response, &HeaderLines::from_lines(dress));
         Ok(response)
     }
 
@@ -117,15 +112,15 @@ impl UserObject {
 }
 
 impl UserObject {
-    async fn serve(&self, request: &Incoming, scope: &Scope) -> std::result::Result<Response, Error> {
+    async fn serve(
+        &self,
+        request: &Incoming,
+        identity: Identity,
+        scope: &Scope,
+    ) -> std::result::Result<Response, Error> {
         let user = self.user()?;
         let path = routes::path(&request.url);
         let route = routes::user(&request.method, path).ok_or(ErrorCode::NotFound)?;
-        let identity: Identity = request
-            .header(IDENTITY)
-            .and_then(|json| serde_json::from_str(json).ok())
-            .ok_or(ErrorCode::TokenMissing)?;
-        let scope = &scope.with_user(identity.user_id);
         user.recover(scope)?;
         match route {
             UserRoute::SendMessage(conversation) => {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use edgechat_tests::{
-    client::{Client, content, text_of, turn_path},
+    client::{Client, Phone, content, text_of, turn_path},
     provider::Script,
     wait::{BOUND, bounded_by},
     world::{Watch, World},
@@ -11,7 +11,7 @@ use edgechat_tests::{
 use http_body_util::BodyExt;
 use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::{
     api::{ErrorCode, chat::TurnStatus},
     chat::record::MAX_ANSWER_BYTES,
@@ -129,4 +129,37 @@ async fn storage_that_refuses_is_503_and_outbox_outlives_it() {
     let said: Vec<_> =
         phone.messages(conversation).await.into_iter().map(|message| message.content).collect();
     assert_eq!(said, ["Hello", "Hi", "And then?", "The end."]);
+}
+
+#[tokio::test]
+async fn handover_that_client_made_up_is_replaced() {
+    let world = World::start().await;
+    let (ada, eve) = (world.phone().await, world.phone().await);
+    let conversation = ada.conversation().await;
+    world.provider.will(Script::pieces(["A secret."]));
+    let turn = ada.say_and_persist(conversation, "Hush").await.turn_id;
+    let handover = |phone: &Phone| {
+        let tokens = &phone.tokens;
+        json!({
+            "identity": {
+                "user_id": tokens.user.id, "session_id": tokens.user.id, "plan": tokens.user.plan, "client_ip": "",
+                "token": tokens.access_token, "verified_at": "2026-11-01T00:00:00.000Z",
+            },
+            "request_id": "made-up", "dress": "X-Made-Up\nyes",
+        })
+        .to_string()
+    };
+    for name in ["X-EdgeChat-Handover", "x-edgechat-handover"] {
+        let ask = eve.client.get(&turn_path(turn)).header(name, &handover(&ada));
+        let reply = ask.send().await;
+        reply.problem(ErrorCode::NotFound);
+        assert!(reply.header("x-made-up").is_none());
+        assert_ne!(reply.header("x-request-id"), Some("made-up"));
+        let twice =
+            eve.client.get(&turn_path(turn)).header(name, &handover(&ada)).header(name, &handover(&ada));
+        twice.send().await.problem(ErrorCode::NotFound);
+        // And its own turns are still its own, whatever it says.
+        let own = ada.client.get(&turn_path(turn)).header(name, &handover(&eve)).send().await;
+        assert_eq!(own.expect_status(200).value()["id"], turn.to_string());
+    }
 }
