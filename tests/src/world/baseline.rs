@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::{
     part::Part,
     port::Port,
-    runtime::{Measured, Watch, Workers, runtime, single, stored_files, watch},
+    runtime::{Measured, Watch, Workers, forget_objects, runtime, single, stored_files, watch},
 };
 
 const PROXY: (&str, &str) = ("proxy_baseline.js", include_str!("../../bench/proxy_baseline.js"));
@@ -113,9 +113,10 @@ impl Baseline {
         self.part.start().await;
     }
 
-    /// Ends it and starts it again, watched; only the durable baseline can be.
+    /// Ends it and starts it again, watched, without what its objects had stored; only the durable baseline can be.
     pub async fn restart_watched(&mut self, by: &Watch) {
         self.kill().await;
+        forget_objects(self.dir.path());
         watch(&mut self.part, by);
         self.restart().await;
     }

@@ -223,9 +223,11 @@ impl World {
         self.edge.start().await;
     }
 
-    /// Ends the Worker's runtime and starts it again, watched; for a world that is [`Setup::measured`].
+    /// Ends the Worker's runtime and starts it again, watched; for a world that is [`Setup::measured`]. What the user objects had
+    /// stored is gone: their alarms would be counted with what is measured.
     pub async fn restart_workerd_watched(&mut self, by: &Watch) {
         self.edge.kill().await;
+        workerd::forget_objects(self.dir.path());
         runtime::watch(&mut self.edge, by);
         self.edge.start().await;
     }

@@ -17,7 +17,7 @@ use super::{
 /// The newest behaviour of the runtime that the Worker is built for; `wrangler.toml` names the same date.
 const COMPATIBILITY_DATE: &str = "2026-10-01";
 /// The folder within the runtime's own where objects are stored.
-pub(super) const OBJECTS: &str = "objects";
+const OBJECTS: &str = "objects";
 /// The name of the object's class.
 const CLASS: &str = "UserObject";
 
@@ -147,6 +147,12 @@ pub(super) fn watch(part: &mut Part, watch: &Watch) {
         }
         Watch::Probe => part.set_command(workerd, args(&[], PROBING_CONFIG)),
     }
+}
+
+/// Deletes what objects of the runtime in this folder have stored; it must not run.
+pub(super) fn forget_objects(folder: &Path) {
+    let objects = folder.join(OBJECTS);
+    fs::remove_dir_all(&objects).and_then(|()| fs::create_dir(&objects)).expect("the objects' own folder");
 }
 
 /// Every file that objects of the runtime in this folder have stored.

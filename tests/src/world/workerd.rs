@@ -13,7 +13,7 @@ use super::{
     Vars,
     part::Part,
     port::Port,
-    runtime::{Measured, OBJECTS, Workers, runtime, stored_files},
+    runtime::{self, Measured, Workers, stored_files},
 };
 
 /// The Worker's folder within the test's.
@@ -47,13 +47,12 @@ pub(super) fn part(dir: &Path, port: Port, vars: &Vars, measured: Option<&Measur
     let vars = vars.iter().filter(|(name, _)| VARIABLES.contains(name));
     let vars: Vec<_> = vars.map(|(name, value)| (*name, value.clone())).collect();
     let workers = Workers { main: MODULES[0], wasm: Some(MODULES[1]), vars: &vars };
-    runtime("workerd", &folder, port, &workers, measured)
+    runtime::runtime("workerd", &folder, port, &workers, measured)
 }
 
 /// Deletes what the user objects stored; the runtime must not run.
 pub(super) fn forget_objects(dir: &Path) {
-    let objects = dir.join(FOLDER).join(OBJECTS);
-    fs::remove_dir_all(&objects).and_then(|()| fs::create_dir(&objects)).expect("the objects' own folder");
+    runtime::forget_objects(&dir.join(FOLDER));
 }
 
 /// Runs a statement in the database of every user object; the runtime must not run.
