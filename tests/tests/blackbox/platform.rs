@@ -1,11 +1,9 @@
 //! What the user object leaves running, what it keeps for slow readers, and what happens when the platform refuses its work.
 
-use std::time::{Duration, Instant};
-
 use edgechat_tests::{
     client::{Client, Phone, content, text_of, turn_path},
     provider::Script,
-    wait::{BOUND, bounded_by},
+    wait::{BOUND, bounded_by, until},
     world::{Watch, World},
 };
 use http_body_util::BodyExt;
@@ -16,7 +14,7 @@ use shared::{
     api::{ErrorCode, chat::TurnStatus},
     chat::record::MAX_ANSWER_BYTES,
 };
-use tokio::{net::TcpSocket, time::sleep};
+use tokio::net::TcpSocket;
 
 async fn world() -> (World, Client) {
     let mut world = World::setup().measured().start().await;
@@ -53,15 +51,11 @@ async fn object_without_turn_leaves_nothing_running() {
     stream.rest().await;
     world.provider.will(Script::empty());
     phone.message(conversation, &content("Once more")).send().await;
-    let began = Instant::now();
-    loop {
+    until(BOUND, "an object that leaves nothing running", || async {
         let state = probe(&client, "").await;
-        if ["timers", "intervals", "calls", "reads"].iter().all(|what| state[what] == 0) {
-            return;
-        }
-        assert!(began.elapsed() < BOUND, "something runs on: {state}");
-        sleep(Duration::from_millis(20)).await;
-    }
+        ["timers", "intervals", "calls", "reads"].iter().all(|what| state[what] == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
