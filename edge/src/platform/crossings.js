@@ -57,17 +57,19 @@ export class Call {
 export class Outlet {
   #controller;
   #isFull = false;
+  #wake;
 
-  // `wake` is called with true when the reader took what was written, and with false when it has gone.
+  // `wake` is called with true when the reader took what was written, and with false when it has gone; not after the end.
   constructor(wake) {
+    this.#wake = wake;
     this.stream = new ReadableStream({
       start: (controller) => { this.#controller = controller; },
       pull: () => {
         if (!this.#isFull) return;
         this.#isFull = false;
-        wake(true);
+        this.#wake?.(true);
       },
-      cancel: () => wake(false),
+      cancel: () => this.#wake?.(false),
     });
   }
 
@@ -79,6 +81,8 @@ export class Outlet {
   }
 
   close() {
+    // What is queued may still be cancelled, when nobody is there to be told.
+    this.#wake = null;
     this.#controller.close();
   }
 }
