@@ -104,11 +104,11 @@ pub async fn read(incoming: &Incoming, max_bytes: usize) -> Result<Body, ApiErro
     if let Some(length) = declared_length(incoming).filter(|length| *length <= MAX_PIECE_BYTES) {
         body.held.grow(length)?;
         let whole = incoming.request().array_buffer().map_err(|_| cut_off())?;
-        let read = platform::within(BODY_SILENCE_MS, JsFuture::from(whole)).await.ok_or_else(too_slow)?;
+        let read = platform::timeout(BODY_SILENCE_MS, JsFuture::from(whole)).await.ok_or_else(too_slow)?;
         body.bytes = Uint8Array::new(&read.map_err(|_| cut_off())?).to_vec();
         return Ok(body);
     }
-    platform::within(BODY_TIMEOUT_MS, read_pieces(incoming, body, max_bytes))
+    platform::timeout(BODY_TIMEOUT_MS, read_pieces(incoming, body, max_bytes))
         .await
         .unwrap_or_else(|| Err(too_slow()))
 }
@@ -116,7 +116,7 @@ pub async fn read(incoming: &Incoming, max_bytes: usize) -> Result<Body, ApiErro
 async fn read_pieces(incoming: &Incoming, mut body: Body, max_bytes: usize) -> Result<Body, ApiError> {
     let mut pieces = pieces(incoming).map_err(|_| cut_off())?;
     loop {
-        let piece = platform::within(BODY_SILENCE_MS, pieces.next()).await.ok_or_else(too_slow)?;
+        let piece = platform::timeout(BODY_SILENCE_MS, pieces.next()).await.ok_or_else(too_slow)?;
         let Some(piece) = piece.transpose().map_err(|_| cut_off())? else { return Ok(body) };
         if body.bytes.len() + piece.len() > max_bytes {
             drop(body);
@@ -152,5 +152,5 @@ async fn drain_pieces(mut pieces: impl Stream<Item = WorkerResult<Vec<u8>>> + Un
         Some(())
     };
     // Whatever comes of it, the answer goes out.
-    let _ = platform::within(BODY_SILENCE_MS, rest).await;
+    let _ = platform::timeout(BODY_SILENCE_MS, rest).await;
 }

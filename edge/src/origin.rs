@@ -283,7 +283,7 @@ fn pieces(
 }
 
 async fn timeout<F: Future>(limit: Duration, waited: F) -> Option<F::Output> {
-    platform::within(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), waited).await
+    platform::timeout(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), waited).await
 }
 
 /// 128 random bits in hex.

@@ -51,7 +51,7 @@ pub(super) async fn check(front: &Front) -> Result<(), Error> {
     let shares = BINDING_LIMIT.shares(FixedWindow::new(requests, window_ms));
     let share = FIRST_SHARE.with(|first| first.wrapping_add(count)) % shares;
     let asked = platform_limiter.limit(format!("{key} {share}"));
-    match platform::within(BINDING_TIMEOUT_MS, asked).await {
+    match platform::timeout(BINDING_TIMEOUT_MS, asked).await {
         Some(Ok(outcome)) if !outcome.success => {
             let window_s = u64::from(window_ms / 1_000);
             Err(ApiError::from(ErrorCode::RateLimited).retry_after(window_s).into())

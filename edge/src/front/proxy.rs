@@ -120,7 +120,7 @@ async fn fetch_user(
     loop {
         // A stub whose object was reset goes on failing: each call gets its own.
         let object: JsValue = users.get_by_name(&name)?.into_rpc();
-        let why = match platform::within(timeout_ms, platform::hand_over(&object, handed)).await {
+        let why = match platform::timeout(timeout_ms, platform::hand_over(&object, handed)).await {
             Some(Ok(response)) => return Ok(response),
             Some(Err(error)) => {
                 let overloaded = platform::is_overload(&error);

@@ -3,6 +3,7 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use shared::{
+    api::ApiError,
     auth::{
         claims::Claims,
         token::{self, TokenError},
@@ -34,10 +35,11 @@ thread_local! {
 
 /// The verified claims of the request's bearer token.
 pub(super) async fn verified(front: &Front, request: &Incoming) -> Result<Verified, Error> {
-    let bearer = token::bearer(request.header("Authorization")).map_err(told)?;
-    let unverified = token::parse(bearer).map_err(told)?;
-    let key =
-        keys::find(front, &unverified.kid).await?.ok_or_else(|| told(TokenError::Invalid("unknown key")))?;
+    let bearer = token::bearer(request.header("Authorization")).map_err(ApiError::from)?;
+    let unverified = token::parse(bearer).map_err(ApiError::from)?;
+    let key = keys::find(front, &unverified.kid)
+        .await?
+        .ok_or_else(|| ApiError::from(TokenError::Invalid("unknown key")))?;
     let seen = SEEN.with_borrow(|seen| seen.get(bearer).is_some_and(|kid| *kid == unverified.kid));
     if !seen {
         verify(&key, &unverified).await?;
@@ -49,7 +51,7 @@ pub(super) async fn verified(front: &Front, request: &Incoming) -> Result<Verifi
         });
     }
     let at = platform::now();
-    let claims = unverified.into_claims_once_verified(at).map_err(told)?;
+    let claims = unverified.into_claims_once_verified(at).map_err(ApiError::from)?;
     Ok(Verified { token: bearer.to_owned(), claims, at })
 }
 
@@ -57,10 +59,6 @@ async fn verify(key: &VerifyingKey, unverified: &token::UnverifiedToken<'_>) -> 
     if key.verify(&unverified.signature, unverified.signing_input.as_bytes()).await? {
         Ok(())
     } else {
-        Err(told(TokenError::Invalid("signature")))
+        Err(ApiError::from(TokenError::Invalid("signature")).into())
     }
-}
-
-fn told(error: TokenError) -> Error {
-    Error::Client(error.into())
 }

@@ -154,9 +154,9 @@ impl Timer {
 }
 
 /// Waits for something, but not longer than this.
-pub async fn within<F: Future>(timeout_ms: u64, waited: F) -> Option<F::Output> {
-    let timeout = Delay::from(Duration::from_millis(timeout_ms));
-    match select(pin!(waited), pin!(timeout)).await {
+pub async fn timeout<F: Future>(timeout_ms: u64, waited: F) -> Option<F::Output> {
+    let delay = Delay::from(Duration::from_millis(timeout_ms));
+    match select(pin!(waited), pin!(delay)).await {
         Either::Left((output, _)) => Some(output),
         Either::Right(((), _)) => None,
     }

@@ -8,6 +8,7 @@
 //! - [`runner`]: a turn from its admission to its end
 //! - [`contexts`], [`sessions`], [`limits`]: what a turn needs to know
 //! - [`live_turn`], [`live_turns`]: turns in memory and their readers
+//! - [`journal`]: the events of a turn that runs, on their way to storage
 //! - [`store`]: what of it is in SQLite
 //! - [`outbox`]: from the end of a turn to the origin, until the origin has it
 //! - [`alarm`]: the object's one alarm
@@ -16,6 +17,7 @@
 mod alarm;
 mod contexts;
 mod handlers;
+mod journal;
 mod limits;
 mod live_turn;
 mod live_turns;

@@ -9,8 +9,8 @@ use js_sys::{Function, Reflect};
 use shared::{
     api::ErrorCode,
     chat::{
-        delivery::{HEARTBEAT_MS, RETENTION_MS, Upcoming, heartbeat},
-        turn::Ending,
+        delivery::{AlarmSchedule, HEARTBEAT_MS, RETENTION_MS, heartbeat},
+        turn::TurnOutcome,
     },
     http::headers::IDEMPOTENCY_KEY,
     id::Id,
@@ -24,6 +24,7 @@ use super::{
     alarm::Alarm,
     contexts::Contexts,
     handlers::{conversations, messages, turns},
+    journal::Journal,
     limits::Limits,
     live_turn::LiveTurn,
     live_turns::LiveTurns,
@@ -180,6 +181,7 @@ impl User {
             limits: Limits::new(Rc::clone(&config), Rc::clone(&store)),
             config,
             store: Rc::clone(&store),
+            journal: Journal::new(Rc::clone(&store)),
             sessions: Rc::clone(&sessions),
             contexts: Rc::clone(&contexts),
             turns: Rc::clone(&turns),
@@ -231,7 +233,7 @@ impl User {
             // Nobody asked for it: the turn's id names what it does to the origin.
             let (user, scope) = (Rc::clone(self), Scope::new(&turn.id().to_string()).with_turn(turn.id()));
             self.state.wait_until(async move {
-                user.runner.finish(&turn, Ending::Interrupted, &scope).await;
+                user.runner.finish(&turn, TurnOutcome::Interrupted, &scope).await;
             });
         }
         if let Some(at) = self.outbox.next_due() {
@@ -245,7 +247,7 @@ impl User {
     /// Recovers, retries, notes, forgets what is old, and sets the alarm anew while there is something to do, or when that could
     /// not be found out.
     async fn on_alarm(self: &Rc<Self>, scope: &Scope) {
-        self.alarm.rang();
+        self.alarm.clear();
         scope.logged("recovering", self.recover(scope));
         self.outbox.deliver_due(scope).await;
         self.runner.forget_outdated(scope);
@@ -253,7 +255,7 @@ impl User {
         scope.logged("noting deliveries", self.store.write_deliveries());
         scope.logged("purging", self.store.purge(now.plus_millis(-RETENTION_MS)));
         let next = match self.store.oldest_done() {
-            Ok(oldest_done) => self.upcoming(oldest_done).next(now),
+            Ok(oldest_done) => self.schedule(oldest_done).next(now),
             Err(error) => {
                 scope.error("what the alarm is for", &error);
                 Some(heartbeat(now))
@@ -264,7 +266,7 @@ impl User {
         }
     }
 
-    fn upcoming(&self, oldest_done: Option<Timestamp>) -> Upcoming {
-        Upcoming { running: self.turns.has_open(), delivery: self.outbox.next_due(), oldest_done }
+    fn schedule(&self, oldest_done: Option<Timestamp>) -> AlarmSchedule {
+        AlarmSchedule { running: self.turns.has_open(), delivery: self.outbox.next_due(), oldest_done }
     }
 }

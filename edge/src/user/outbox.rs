@@ -108,7 +108,7 @@ impl Outbox {
             return;
         }
         if self.pending.borrow().get(&turn.id()).is_some_and(|pending| pending.attempts == 0) {
-            let until = platform::now().plus_millis(delivery::CLOSING_PATIENCE_MS);
+            let until = platform::now().plus_millis(delivery::CLOSING_TIMEOUT_MS);
             self.deliver_in_order(turn, until, scope).await;
         }
         turn.change(TurnState::close);

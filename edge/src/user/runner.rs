@@ -10,11 +10,10 @@ use shared::{
         internal::ConversationContext,
     },
     chat::{
-        admission::{self, Admission, Arrival},
+        admission::{self, Admission, AdmissionRequest},
         context, delivery,
-        log::Segment,
         pace::Pace,
-        turn::{Ending, Input, TurnSpec, TurnState},
+        turn::{Input, TurnOutcome, TurnSpec, TurnState},
     },
     id::Id,
     limits::memory,
@@ -30,6 +29,7 @@ use super::{
     Identity,
     alarm::Alarm,
     contexts::Contexts,
+    journal::Journal,
     limits::Limits,
     live_turn::{LiveTurn, TurnOrigin},
     live_turns::{LiveTurns, restore},
@@ -76,6 +76,7 @@ type PendingCall = std::result::Result<CompletionStream, ProviderFailure>;
 pub struct Runner {
     pub(super) config: Rc<Config>,
     pub(super) store: Rc<Store>,
+    pub(super) journal: Journal,
     pub(super) sessions: Rc<SessionGate>,
     pub(super) contexts: Rc<Contexts>,
     pub(super) limits: Limits,
@@ -110,7 +111,7 @@ impl Runner {
         }
         let open = self.turns.open(request.conversation);
         let check = self.limits.check(request.identity.plan, open.starting, request.now)?;
-        let admission = admission::admit(Arrival {
+        let admission = admission::admit(AdmissionRequest {
             known,
             fingerprint,
             conversation_busy: open.is_conversation_busy,
@@ -144,11 +145,11 @@ impl Runner {
         let scope = scope.with_turn(turn.id());
         match self.begin(turn, &request, &scope).await {
             Ok(call) => {
-                let ending = match call {
+                let outcome = match call {
                     Ok(call) => self.stream_completion(turn, call, &scope).await,
-                    Err(failure) => Ending::Failed(failure),
+                    Err(failure) => TurnOutcome::Failed(failure),
                 };
-                self.finish(turn, ending, &scope).await;
+                self.finish(turn, outcome, &scope).await;
             }
             Err(error) => {
                 self.turns.remove(turn.id());
@@ -176,22 +177,22 @@ impl Runner {
     }
 
     /// Ends a turn: storage first, then the origin, then the closing event that tells whether the origin has it.
-    pub async fn finish(&self, turn: &Rc<LiveTurn>, ending: Ending, scope: &Scope) {
-        self.end(turn, ending, scope);
+    pub async fn finish(&self, turn: &Rc<LiveTurn>, outcome: TurnOutcome, scope: &Scope) {
+        self.end(turn, outcome, scope);
         if let Some(state) = turn.state() {
             self.contexts.append(state.record());
         }
-        let until = platform::now().plus_millis(delivery::CLOSING_PATIENCE_MS);
+        let until = platform::now().plus_millis(delivery::CLOSING_TIMEOUT_MS);
         self.outbox.deliver_in_order(turn, until, scope).await;
         self.forget_outdated(scope);
         turn.change(TurnState::close);
         self.turns.track(turn);
     }
 
-    /// Ends a turn here and in storage; only the first ending counts.
-    pub fn end(&self, turn: &LiveTurn, ending: Ending, scope: &Scope) {
+    /// Ends a turn here and in storage; only the first outcome counts.
+    pub fn end(&self, turn: &LiveTurn, outcome: TurnOutcome, scope: &Scope) {
         let now = platform::now();
-        turn.change(|state| state.end(ending, now));
+        turn.change(|state| state.end(outcome, now));
         if turn.take_unstored_end() {
             scope.logged("storing the end of a turn", self.store_end(turn, now));
             self.outbox.add(turn, now);
@@ -271,7 +272,12 @@ impl Runner {
 
     /// Takes what the model says to its end, and minds the turn's rhythm: at each piece of the answer, when words have waited
     /// long enough, and at each tick.
-    async fn stream_completion(&self, turn: &LiveTurn, mut call: CompletionStream, scope: &Scope) -> Ending {
+    async fn stream_completion(
+        &self,
+        turn: &LiveTurn,
+        mut call: CompletionStream,
+        scope: &Scope,
+    ) -> TurnOutcome {
         let mut now = platform::now();
         let mut pace = Pace::new(now, self.config.stream_flush_ms, self.config.stream_ping_ms);
         let (mut flush, mut ticks) = (Timer::default(), self.ticker.listen());
@@ -283,7 +289,7 @@ impl Runner {
             let (next, at) = call.next(select(flushed, ticked).map(drop), &mut events).await;
             now = at;
             if !turn.is_running() {
-                return Ending::Cancelled;
+                return TurnOutcome::Cancelled;
             }
             if !events.is_empty() {
                 let flush_each = self.config.stream_flush_ms == 0;
@@ -297,10 +303,10 @@ impl Runner {
                 });
             }
             if turn.state().is_some_and(|state| state.is_too_long()) {
-                return Ending::Failed(ProviderFailure::TooLarge);
+                return TurnOutcome::Failed(ProviderFailure::TooLarge);
             }
             if let Next::Ended(outcome) = next {
-                return ending(outcome);
+                return turn_outcome(outcome);
             }
             self.keep_pace(turn, &mut pace, now, scope);
         }
@@ -316,79 +322,30 @@ impl Runner {
         // Before anything is awaited: until then no reader gets what was flushed.
         if due.checkpoint || turn.state().is_some_and(|state| state.log().is_checkpoint_due()) {
             // When that fails the turn goes on; the next checkpoint has these events too.
-            scope.logged("a checkpoint", self.checkpoint(turn));
+            scope.logged("a checkpoint", self.journal.checkpoint(turn));
         }
         if due.ping {
             turn.ping();
         }
     }
 
-    /// Stores the events that storage lacks.
-    fn checkpoint(&self, turn: &LiveTurn) -> Result<()> {
-        match self.checkpoint_but_last(turn)? {
-            Some(last) => self.store_segment(turn, last),
-            None => Ok(()),
-        }
-    }
-
-    /// Stores the events that storage lacks but the last segment of them, and returns that.
-    fn checkpoint_but_last(&self, turn: &LiveTurn) -> Result<Option<Segment>> {
-        loop {
-            let next = turn.state().and_then(|state| {
-                let segment = state.log().unsaved()?;
-                let is_last = segment.last_id == state.log().words_end();
-                Some((segment, is_last))
-            });
-            match next {
-                Some((segment, false)) => self.store_segment(turn, segment)?,
-                next => return Ok(next.map(|(last, _)| last)),
-            }
-        }
-    }
-
-    fn store_segment(&self, turn: &LiveTurn, segment: Segment) -> Result<()> {
-        let last_id = segment.last_id;
-        self.store.checkpoint(turn.id(), segment)?;
-        turn.change(|state| state.mark_saved(last_id));
-        Ok(())
-    }
-
-    /// Stores the last events and the end, without an await between them. Where that cannot be, storage at least learns that
-    /// the turn runs no more.
+    /// Stores the end, and gives a failed turn back to its day.
     fn store_end(&self, turn: &LiveTurn, now: Timestamp) -> Result<()> {
-        let stored = self.store_whole_end(turn);
-        let Some(state) = turn.state() else {
-            return Ok(());
-        };
-        if stored.is_err() {
-            self.store.end_turn(&state.record_without_answer(), None)?;
-        }
-        if state.is_failed()
+        let stored = self.journal.end(turn);
+        if let Some(state) = turn.state().filter(|state| state.is_failed())
             && let Some(day) = self.limits.refund(state.record().created_at, now)?
         {
             self.store.put_day(day)?;
         }
         stored
     }
-
-    fn store_whole_end(&self, turn: &LiveTurn) -> Result<()> {
-        let last = self.checkpoint_but_last(turn)?;
-        let last_id = last.as_ref().map(|segment| segment.last_id);
-        if let Some(state) = turn.state() {
-            self.store.end_turn(state.record(), last)?;
-        }
-        if let Some(last_id) = last_id {
-            turn.change(|state| state.mark_saved(last_id));
-        }
-        Ok(())
-    }
 }
 
-/// The turn's end that an answer's outcome is.
-const fn ending(outcome: Outcome) -> Ending {
+/// Returns the outcome of a turn whose answer has this one.
+const fn turn_outcome(outcome: Outcome) -> TurnOutcome {
     match outcome {
-        Ok(end) => Ending::Answered(end),
-        Err(failure) => Ending::Failed(failure),
+        Ok(end) => TurnOutcome::Answered(end),
+        Err(failure) => TurnOutcome::Failed(failure),
     }
 }
 

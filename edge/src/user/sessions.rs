@@ -52,7 +52,7 @@ impl SessionGate {
         }
         let asked = platform::now();
         let verified = self.get::<IgnoredAny>(VERIFY_PATH, identity, scope);
-        match platform::within(VERIFY_TIMEOUT_MS, verified).await {
+        match platform::timeout(VERIFY_TIMEOUT_MS, verified).await {
             Some(Err(Error::Client(error))) if error.code.status() == 401 => Err(error.into()),
             Some(_) => Ok(()),
             None => {

@@ -26,7 +26,7 @@ pub struct KnownKey {
 
 /// What is known when a message comes in.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival {
+pub struct AdmissionRequest {
     /// The turn that this message's idempotency key names already.
     pub known: Option<KnownKey>,
     /// The fingerprint of this request.
@@ -53,16 +53,16 @@ pub enum Admission {
 }
 
 /// Decides what becomes of a message. A repeated request is the same turn whatever the limits say now.
-pub fn admit(arrival: Arrival) -> Admission {
-    match arrival.known {
-        Some(known) if known.fingerprint == arrival.fingerprint => return Admission::Attach(known.turn_id),
+pub fn admit(request: AdmissionRequest) -> Admission {
+    match request.known {
+        Some(known) if known.fingerprint == request.fingerprint => return Admission::Attach(known.turn_id),
         Some(_) => return Admission::Refuse(ErrorCode::IdempotencyKeyReused.into()),
         None => {}
     }
-    if arrival.conversation_busy {
+    if request.conversation_busy {
         return Admission::Refuse(ApiError::from(ErrorCode::TurnRunning).retry_after(RUNNING_RETRY_S));
     }
-    if arrival.running >= MAX_RUNNING_TURNS {
+    if request.running >= MAX_RUNNING_TURNS {
         return Admission::Refuse(
             ApiError::new(
                 ErrorCode::TooManyTurns,
@@ -74,7 +74,7 @@ pub fn admit(arrival: Arrival) -> Admission {
     let limited = |code: ErrorCode, limit: LimitState| {
         Admission::Refuse(ApiError::from(code).retry_after(limit.reset_s.max(1)).limited_by(limit))
     };
-    match (arrival.rate, arrival.daily) {
+    match (request.rate, request.daily) {
         (Err(limit), _) => limited(ErrorCode::RateLimited, limit),
         (_, Err(limit)) => limited(ErrorCode::DailyLimitReached, limit),
         (Ok(()), Ok(())) => Admission::Run,
@@ -116,8 +116,8 @@ mod tests {
     use super::*;
     use crate::{api::body, time::Timestamp};
 
-    fn fresh() -> Arrival {
-        Arrival {
+    fn fresh() -> AdmissionRequest {
+        AdmissionRequest {
             known: None,
             fingerprint: 7,
             conversation_busy: false,
@@ -127,8 +127,8 @@ mod tests {
         }
     }
 
-    fn refused(arrival: Arrival) -> ErrorCode {
-        match admit(arrival) {
+    fn refused(request: AdmissionRequest) -> ErrorCode {
+        match admit(request) {
             Admission::Refuse(error) => error.code,
             other => panic!("{other:?}"),
         }
@@ -138,7 +138,7 @@ mod tests {
     fn a_known_key_is_its_turn_whatever_the_limits_say() {
         let turn_id = Id::new(Timestamp::from_millis(1), [1; 10]);
         let limit = LimitState { policy: "daily", limit: 5, window_s: 86_400, remaining: 0, reset_s: 60 };
-        let full = Arrival {
+        let full = AdmissionRequest {
             known: Some(KnownKey { turn_id, fingerprint: 7 }),
             conversation_busy: true,
             running: 99,
@@ -146,17 +146,20 @@ mod tests {
             ..fresh()
         };
         assert_eq!(admit(full), Admission::Attach(turn_id));
-        assert_eq!(refused(Arrival { fingerprint: 8, ..full }), ErrorCode::IdempotencyKeyReused);
+        assert_eq!(refused(AdmissionRequest { fingerprint: 8, ..full }), ErrorCode::IdempotencyKeyReused);
     }
 
     #[test]
     fn each_limit_has_its_own_code() {
         assert_eq!(admit(fresh()), Admission::Run);
-        assert_eq!(refused(Arrival { conversation_busy: true, ..fresh() }), ErrorCode::TurnRunning);
-        assert_eq!(refused(Arrival { running: MAX_RUNNING_TURNS, ..fresh() }), ErrorCode::TooManyTurns);
+        assert_eq!(refused(AdmissionRequest { conversation_busy: true, ..fresh() }), ErrorCode::TurnRunning);
+        assert_eq!(
+            refused(AdmissionRequest { running: MAX_RUNNING_TURNS, ..fresh() }),
+            ErrorCode::TooManyTurns
+        );
         let limit = LimitState { policy: "daily", limit: 5, window_s: 86_400, remaining: 0, reset_s: 60 };
-        assert_eq!(refused(Arrival { rate: Err(limit), ..fresh() }), ErrorCode::RateLimited);
-        match admit(Arrival { daily: Err(limit), ..fresh() }) {
+        assert_eq!(refused(AdmissionRequest { rate: Err(limit), ..fresh() }), ErrorCode::RateLimited);
+        match admit(AdmissionRequest { daily: Err(limit), ..fresh() }) {
             Admission::Refuse(error) => {
                 assert_eq!((error.code, error.retry_after_s), (ErrorCode::DailyLimitReached, Some(60)));
             }

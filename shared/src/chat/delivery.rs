@@ -9,7 +9,7 @@ const FIRST_MS: i64 = SECOND_MS;
 const LONGEST_MS: i64 = 30 * SECOND_MS;
 
 /// How long the closing event waits for the origin before it says `persisted: false`.
-pub const CLOSING_PATIENCE_MS: i64 = 2 * SECOND_MS;
+pub const CLOSING_TIMEOUT_MS: i64 = 2 * SECOND_MS;
 
 /// While a turn runs, it is looked after at least this often: after a restart it is found cut off.
 pub const HEARTBEAT_MS: i64 = 30 * SECOND_MS;
@@ -18,7 +18,7 @@ pub const RETENTION_MS: i64 = 2 * DAY_MS;
 
 /// What there is to look after.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Upcoming {
+pub struct AlarmSchedule {
     /// Whether a turn runs.
     pub running: bool,
     /// When the next delivery is due.
@@ -28,7 +28,7 @@ pub struct Upcoming {
     pub oldest_done: Option<Timestamp>,
 }
 
-impl Upcoming {
+impl AlarmSchedule {
     /// When to look again; `None` when there is nothing to look after. Always after `now`: whatever is due already, or
     /// cannot be done, waits a second, so that nobody looks without pause.
     pub fn next(self, now: Timestamp) -> Option<Timestamp> {
@@ -73,22 +73,22 @@ mod tests {
     fn an_old_turn_that_waits_for_its_delivery_is_looked_after_when_that_is_due() {
         let old = NOW.plus_millis(-3 * DAY_MS);
         let due = next_attempt(9, NOW, 0);
-        let waiting = Upcoming { delivery: Some(due), ..Upcoming::default() };
+        let waiting = AlarmSchedule { delivery: Some(due), ..AlarmSchedule::default() };
         assert_eq!(waiting.next(NOW), Some(due));
         // Should one be told of it as well, there still is a pause.
         let pause = NOW.plus_millis(SECOND_MS);
-        assert_eq!(Upcoming { oldest_done: Some(old), ..waiting }.next(NOW), Some(pause));
-        assert_eq!(Upcoming::default().next(NOW), None);
+        assert_eq!(AlarmSchedule { oldest_done: Some(old), ..waiting }.next(NOW), Some(pause));
+        assert_eq!(AlarmSchedule::default().next(NOW), None);
     }
 
     #[test]
     fn what_comes_first_is_looked_after_first() {
-        let done = Upcoming { oldest_done: Some(NOW), ..Upcoming::default() };
+        let done = AlarmSchedule { oldest_done: Some(NOW), ..AlarmSchedule::default() };
         assert_eq!(done.next(NOW), Some(NOW.plus_millis(RETENTION_MS + SECOND_MS)));
-        let running = Upcoming { running: true, ..done };
+        let running = AlarmSchedule { running: true, ..done };
         assert_eq!(running.next(NOW), Some(heartbeat(NOW)));
         let due = NOW.plus_millis(2 * SECOND_MS);
-        assert_eq!(Upcoming { delivery: Some(due), ..running }.next(NOW), Some(due));
+        assert_eq!(AlarmSchedule { delivery: Some(due), ..running }.next(NOW), Some(due));
     }
 
     #[test]
@@ -105,9 +105,9 @@ mod tests {
             oldest_done in prop::option::of(-40 * DAY_MS..DAY_MS),
         ) {
             let at = |offset_ms: Option<i64>| offset_ms.map(|offset_ms| NOW.plus_millis(offset_ms));
-            let upcoming = Upcoming { running, delivery: at(delivery), oldest_done: at(oldest_done) };
-            let next = upcoming.next(NOW);
-            prop_assert_eq!(next.is_some(), upcoming != Upcoming::default());
+            let schedule = AlarmSchedule { running, delivery: at(delivery), oldest_done: at(oldest_done) };
+            let next = schedule.next(NOW);
+            prop_assert_eq!(next.is_some(), schedule != AlarmSchedule::default());
             prop_assert!(next.is_none_or(|at| at.millis_since(NOW) >= SECOND_MS));
         }
 

@@ -88,7 +88,7 @@ pub struct TurnState {
 
 /// How a turn comes to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum TurnOutcome {
     /// The provider's answer is over.
     Answered(StreamEnd),
     /// The provider failed.
@@ -185,7 +185,7 @@ impl TurnState {
         if running {
             turn.record.messages.answer_mut().content.clone_from(&text);
             turn.record.reset_id = Some(turn.log.reserved_end() + 1);
-            turn.end(Ending::Interrupted, now);
+            turn.end(TurnOutcome::Interrupted, now);
         }
         match turn.record.messages.answer().status {
             TurnStatus::Interrupted => {
@@ -270,7 +270,7 @@ impl TurnState {
             }
             ModelEvent::Usage(usage) => self.record.usage = usage,
             ModelEvent::Finish(reason) => self.record.messages.answer_mut().finish_reason = Some(reason),
-            // No tools are offered to the model, so it has none to call; why a prompt was blocked shows in the ending.
+            // No tools are offered to the model, so it has none to call; why a prompt was blocked shows in the outcome.
             ModelEvent::ToolCall { .. } | ModelEvent::Refused(_) => {}
         }
     }
@@ -294,25 +294,25 @@ impl TurnState {
         self.record.messages.answer().content.get(..self.flushed).unwrap_or_default()
     }
 
-    /// Ends the turn. Only the first ending counts. A clock that was set back meanwhile does not let it end before it began.
-    pub fn end(&mut self, ending: Ending, now: Timestamp) {
+    /// Ends the turn. Only the first outcome counts. A clock that was set back meanwhile does not let it end before it began.
+    pub fn end(&mut self, outcome: TurnOutcome, now: Timestamp) {
         if !self.is_running() {
             return;
         }
         self.flush();
         let now = now.max(self.record.created_at);
-        let ending = match ending {
-            Ending::Answered(_) if self.too_long => Ending::Failed(ProviderFailure::TooLarge),
-            ending => ending,
+        let outcome = match outcome {
+            TurnOutcome::Answered(_) if self.too_long => TurnOutcome::Failed(ProviderFailure::TooLarge),
+            outcome => outcome,
         };
-        let (status, error) = self.outcome(ending);
-        if let Ending::Failed(failure) = ending {
+        let (status, error) = self.status_of(outcome);
+        if let TurnOutcome::Failed(failure) = outcome {
             self.failure = Some(failure);
         }
         let message = self.record.messages.answer_mut();
         message.status = status;
         // Where the model did not say why it stopped, or an answer has none that holds, there is no reason.
-        let stopped = matches!(ending, Ending::Answered(StreamEnd::Completed(_)));
+        let stopped = matches!(outcome, TurnOutcome::Answered(StreamEnd::Completed(_)));
         if !stopped || status == TurnStatus::Failed {
             message.finish_reason = None;
         }
@@ -328,14 +328,14 @@ impl TurnState {
         }
     }
 
-    /// The status of a turn with this ending. One that failed has no answer; one that is incomplete has the words that came.
-    fn outcome(&self, ending: Ending) -> (TurnStatus, Option<TurnError>) {
+    /// The status of a turn with this outcome. One that failed has no answer; one that is incomplete has the words that came.
+    fn status_of(&self, outcome: TurnOutcome) -> (TurnStatus, Option<TurnError>) {
         let error = |status, code| (status, Some(TurnError::new(code, None)));
         let failed = |code: ErrorCode| error(TurnStatus::Failed, code.into());
         let incomplete = |code| error(TurnStatus::Incomplete, code);
         let spoke = !self.record.messages.answer().content.is_empty();
-        match ending {
-            Ending::Answered(StreamEnd::Completed(reason)) => match reason {
+        match outcome {
+            TurnOutcome::Answered(StreamEnd::Completed(reason)) => match reason {
                 FinishReason::ToolCalls => (TurnStatus::Completed, None),
                 FinishReason::Stop if spoke => (TurnStatus::Completed, None),
                 FinishReason::Length => incomplete(TurnCode::Length),
@@ -346,16 +346,18 @@ impl TurnState {
                 _ if spoke => incomplete(ErrorCode::ProviderError.into()),
                 _ => failed(ErrorCode::ProviderError),
             },
-            Ending::Answered(StreamEnd::Refused) => failed(ErrorCode::ProviderRefused),
-            Ending::Answered(StreamEnd::Incomplete) if spoke => incomplete(TurnCode::ProviderDisconnected),
-            Ending::Answered(StreamEnd::Incomplete) => failed(ErrorCode::ProviderError),
-            Ending::Failed(ProviderFailure::Disconnected) if spoke => {
+            TurnOutcome::Answered(StreamEnd::Refused) => failed(ErrorCode::ProviderRefused),
+            TurnOutcome::Answered(StreamEnd::Incomplete)
+            | TurnOutcome::Failed(ProviderFailure::Disconnected)
+                if spoke =>
+            {
                 incomplete(TurnCode::ProviderDisconnected)
             }
-            Ending::Failed(failure) if spoke => incomplete(failure.code().into()),
-            Ending::Failed(failure) => failed(failure.code()),
-            Ending::Cancelled => (TurnStatus::Cancelled, None),
-            Ending::Interrupted => (TurnStatus::Interrupted, None),
+            TurnOutcome::Answered(StreamEnd::Incomplete) => failed(ErrorCode::ProviderError),
+            TurnOutcome::Failed(failure) if spoke => incomplete(failure.code().into()),
+            TurnOutcome::Failed(failure) => failed(failure.code()),
+            TurnOutcome::Cancelled => (TurnStatus::Cancelled, None),
+            TurnOutcome::Interrupted => (TurnStatus::Interrupted, None),
         }
     }
 

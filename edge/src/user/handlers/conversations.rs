@@ -1,6 +1,6 @@
 //! Conversations that changed at the origin, as the front reports them.
 
-use shared::{chat::turn::Ending, id::Id};
+use shared::{chat::turn::TurnOutcome, id::Id};
 use worker::{Response, Result};
 
 use crate::{log::Scope, user::object::User};
@@ -16,7 +16,7 @@ pub fn deleted(user: &User, conversation: Id, scope: &Scope) -> Result<Response>
     user.contexts.forget(conversation)?;
     user.store.erase_turns(conversation)?;
     for turn in user.turns.forget_conversation(conversation) {
-        user.runner.end(&turn, Ending::Cancelled, scope);
+        user.runner.end(&turn, TurnOutcome::Cancelled, scope);
         turn.cut_off();
     }
     Response::empty()

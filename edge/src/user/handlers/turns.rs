@@ -6,7 +6,7 @@ use shared::{
         chat::Turn,
         internal::{StoredTurn, turn_path},
     },
-    chat::{replay, turn::Ending},
+    chat::{replay, turn::TurnOutcome},
     http::accept,
     id::Id,
     sse,
@@ -63,7 +63,7 @@ pub async fn cancel(user: &User, turn: Id, identity: &Identity, scope: &Scope) -
         user.sessions.check(identity, scope).await?;
         turn.wait_started().await?;
         if turn.is_running() {
-            user.runner.end(&turn, Ending::Cancelled, &scope.with_turn(turn.id()));
+            user.runner.end(&turn, TurnOutcome::Cancelled, &scope.with_turn(turn.id()));
             turn.cut_off();
         }
     }

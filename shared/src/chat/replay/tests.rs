@@ -10,7 +10,7 @@ use crate::{
     },
     chat::{
         event::{DELTA, Delta},
-        turn::{Ending, Input, TurnSpec},
+        turn::{Input, TurnOutcome, TurnSpec},
     },
     id::Id,
     provider::{FinishReason, ModelEvent, ProviderFailure, StreamEnd},
@@ -19,12 +19,12 @@ use crate::{
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
-const ENDINGS: [Option<Ending>; 5] = [
+const OUTCOMES: [Option<TurnOutcome>; 5] = [
     None,
-    Some(Ending::Answered(StreamEnd::Completed(FinishReason::Stop))),
-    Some(Ending::Answered(StreamEnd::Incomplete)),
-    Some(Ending::Cancelled),
-    Some(Ending::Failed(ProviderFailure::Disconnected)),
+    Some(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop))),
+    Some(TurnOutcome::Answered(StreamEnd::Incomplete)),
+    Some(TurnOutcome::Cancelled),
+    Some(TurnOutcome::Failed(ProviderFailure::Disconnected)),
 ];
 
 fn id(n: u8) -> Id {
@@ -136,11 +136,11 @@ fn words() -> impl Strategy<Value = Vec<String>> {
 proptest! {
     #[test]
     fn reader_at_any_cursor_ends_with_the_text(
-        words in words(), ending in prop::sample::select(&ENDINGS[..]), close: bool, held in 0usize..9,
+        words in words(), outcome in prop::sample::select(&OUTCOMES[..]), close: bool, held in 0usize..9,
     ) {
         let mut turn = said(&words);
-        if let Some(ending) = ending {
-            turn.end(ending, NOW);
+        if let Some(outcome) = outcome {
+            turn.end(outcome, NOW);
             if close { turn.close(); }
         }
         let log = turn.log();
@@ -179,11 +179,11 @@ proptest! {
 
     #[test]
     fn origin_serves_the_ids_of_the_object(
-        words in words(), ending in prop::sample::select(&ENDINGS[1..]), cut_off: bool,
+        words in words(), outcome in prop::sample::select(&OUTCOMES[1..]), cut_off: bool,
     ) {
         let turn = if cut_off { interrupted(&words) } else {
             let mut turn = said(&words);
-            turn.end(ending.unwrap(), NOW);
+            turn.end(outcome.unwrap(), NOW);
             turn.close();
             turn
         };
@@ -248,7 +248,7 @@ fn end_that_was_not_stored_is_replaced_behind_its_ids() {
     let mut shown = said(&["a".to_owned()]);
     shown.apply(ModelEvent::Finish(FinishReason::Stop));
     let frames = shown.log().unsaved().unwrap().frames;
-    shown.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    shown.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     let record = shown.record_without_answer();
     shown.close();
     let mut turn = TurnState::restore(record, [(1, frames.as_str())], NOW);
@@ -279,7 +279,7 @@ fn interruption_of_an_earlier_version_keeps_its_ids() {
 fn stored_turn_serves_every_cursor() {
     let mut turn = said(&["Hi ", "you"].map(str::to_owned));
     turn.apply(ModelEvent::Finish(FinishReason::Stop));
-    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     let stored = stored(turn.delivery().unwrap());
     let served = |after| {
         let bytes = stored_events(&stored, after).unwrap();

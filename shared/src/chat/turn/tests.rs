@@ -42,8 +42,8 @@ fn question(parts: Vec<Part>) -> Vec<Input> {
     vec![Input { id: id(4), role: Role::User, parts, tool_calls: Vec::new() }]
 }
 
-const fn stopped(reason: FinishReason) -> Ending {
-    Ending::Answered(StreamEnd::Completed(reason))
+const fn stopped(reason: FinishReason) -> TurnOutcome {
+    TurnOutcome::Answered(StreamEnd::Completed(reason))
 }
 
 fn spoken() -> TurnState {
@@ -91,7 +91,7 @@ fn resumed(turn: &TurnState, after: u64) -> Vec<u8> {
 fn a_turn_that_completes_tells_all_in_order() {
     let mut turn = spoken();
     turn.apply(ModelEvent::Finish(FinishReason::Stop));
-    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW.plus_millis(9));
+    turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW.plus_millis(9));
     let delivery = turn.delivery().unwrap();
     turn.mark_persisted();
     turn.close();
@@ -112,45 +112,45 @@ fn a_turn_that_completes_tells_all_in_order() {
 }
 
 #[rstest]
-#[case(true, Ending::Answered(StreamEnd::Incomplete), "turn.incomplete", "provider_disconnected")]
-#[case(true, Ending::Failed(ProviderFailure::Disconnected), "turn.incomplete", "provider_disconnected")]
-#[case(true, Ending::Failed(ProviderFailure::Timeout), "turn.incomplete", "provider_timeout")]
-#[case(true, Ending::Failed(ProviderFailure::Malformed), "turn.incomplete", "provider_error")]
+#[case(true, TurnOutcome::Answered(StreamEnd::Incomplete), "turn.incomplete", "provider_disconnected")]
+#[case(true, TurnOutcome::Failed(ProviderFailure::Disconnected), "turn.incomplete", "provider_disconnected")]
+#[case(true, TurnOutcome::Failed(ProviderFailure::Timeout), "turn.incomplete", "provider_timeout")]
+#[case(true, TurnOutcome::Failed(ProviderFailure::Malformed), "turn.incomplete", "provider_error")]
 #[case(true, stopped(FinishReason::Length), "turn.incomplete", "length")]
 #[case(true, stopped(FinishReason::ContentFilter), "turn.incomplete", "safety")]
 #[case(true, stopped(FinishReason::Recitation), "turn.incomplete", "recitation")]
 #[case(true, stopped(FinishReason::InvalidOutput), "turn.incomplete", "invalid_output")]
 #[case(true, stopped(FinishReason::Other), "turn.incomplete", "provider_error")]
-#[case(true, Ending::Cancelled, "turn.cancelled", "")]
-#[case(true, Ending::Interrupted, "turn.interrupted", "")]
-#[case(false, Ending::Answered(StreamEnd::Incomplete), "turn.failed", "provider_error")]
-#[case(false, Ending::Answered(StreamEnd::Refused), "turn.failed", "provider_refused")]
-#[case(false, Ending::Failed(ProviderFailure::Timeout), "turn.failed", "provider_timeout")]
-#[case(false, Ending::Failed(ProviderFailure::Disconnected), "turn.failed", "provider_unavailable")]
+#[case(true, TurnOutcome::Cancelled, "turn.cancelled", "")]
+#[case(true, TurnOutcome::Interrupted, "turn.interrupted", "")]
+#[case(false, TurnOutcome::Answered(StreamEnd::Incomplete), "turn.failed", "provider_error")]
+#[case(false, TurnOutcome::Answered(StreamEnd::Refused), "turn.failed", "provider_refused")]
+#[case(false, TurnOutcome::Failed(ProviderFailure::Timeout), "turn.failed", "provider_timeout")]
+#[case(false, TurnOutcome::Failed(ProviderFailure::Disconnected), "turn.failed", "provider_unavailable")]
 #[case(false, stopped(FinishReason::Stop), "turn.failed", "provider_error")]
 #[case(false, stopped(FinishReason::InvalidOutput), "turn.failed", "provider_error")]
 #[case(false, stopped(FinishReason::Other), "turn.failed", "provider_error")]
 #[case(false, stopped(FinishReason::ContentFilter), "turn.failed", "provider_refused")]
 #[case(false, stopped(FinishReason::Recitation), "turn.failed", "provider_refused")]
 #[case(false, stopped(FinishReason::Length), "turn.incomplete", "length")]
-#[case(false, Ending::Cancelled, "turn.cancelled", "")]
+#[case(false, TurnOutcome::Cancelled, "turn.cancelled", "")]
 fn every_other_end_is_named_truthfully(
     #[case] spoke: bool,
-    #[case] ending: Ending,
+    #[case] outcome: TurnOutcome,
     #[case] name: &str,
     #[case] code: &str,
 ) {
     let mut turn = if spoke { spoken() } else { begun() };
-    let reason = match ending {
-        Ending::Answered(StreamEnd::Completed(reason)) => Some(reason),
+    let reason = match outcome {
+        TurnOutcome::Answered(StreamEnd::Completed(reason)) => Some(reason),
         _ => None,
     };
     if let Some(reason) = reason {
         turn.apply(ModelEvent::Finish(reason));
     }
-    turn.end(ending, NOW);
+    turn.end(outcome, NOW);
     turn.apply(ModelEvent::TextDelta("too late".to_owned()));
-    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     turn.close();
     let bytes = all(&turn);
     assert_eq!(names(bytes).last().unwrap(), name);
@@ -170,7 +170,7 @@ fn every_other_end_is_named_truthfully(
 #[test]
 fn the_wait_the_provider_asks_for_reaches_who_waits() {
     let mut turn = begun();
-    turn.end(Ending::Failed(ProviderFailure::RateLimited { retry_after_s: Some(37) }), NOW);
+    turn.end(TurnOutcome::Failed(ProviderFailure::RateLimited { retry_after_s: Some(37) }), NOW);
     let error = turn.answer().unwrap_err();
     assert_eq!((error.code, error.retry_after_s), (ErrorCode::ProviderUnavailable, Some(37)));
     assert_eq!(error.detail, ErrorCode::ProviderUnavailable.default_detail());
@@ -182,7 +182,7 @@ fn the_wait_the_provider_asks_for_reaches_who_waits() {
 #[test]
 fn a_clock_that_was_set_back_ends_no_turn_before_it_began() {
     let mut turn = spoken();
-    turn.end(Ending::Interrupted, NOW.plus_millis(-5_000));
+    turn.end(TurnOutcome::Interrupted, NOW.plus_millis(-5_000));
     let delivery = turn.delivery().unwrap();
     assert_eq!((delivery.finished_at, delivery.messages.answer().updated_at), (NOW, NOW));
 }
@@ -253,7 +253,7 @@ fn every_start_after_the_restart_resets_who_holds_lost_words() {
 #[test]
 fn a_restart_between_end_and_close_closes_once() {
     let mut turn = spoken();
-    turn.end(Ending::Cancelled, NOW);
+    turn.end(TurnOutcome::Cancelled, NOW);
     let (record, before) = (turn.record().clone(), turn.log().unsaved().unwrap().frames);
     turn.close();
     // No version stored the terminal event; should it be there, it is not told twice.
@@ -270,7 +270,7 @@ fn a_restart_between_end_and_close_closes_once() {
 fn the_whole_message_is_made_anew_from_the_record() {
     let mut turn = spoken();
     turn.apply(ModelEvent::Finish(FinishReason::Stop));
-    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     let stored = turn.log().unsaved().unwrap().frames;
     assert_eq!(names(stored.as_bytes()), ["turn.started", "message.delta", "message.delta"]);
     // An earlier version stored it.
@@ -293,7 +293,7 @@ fn the_whole_message_is_made_anew_from_the_record() {
 fn record_of_a_newer_version_is_read_and_written_back(#[case] name: &str, #[case] ended: bool) {
     let mut turn = spoken();
     if ended {
-        turn.end(Ending::Cancelled, NOW);
+        turn.end(TurnOutcome::Cancelled, NOW);
     }
     let frames = turn.log().unsaved().unwrap().frames;
     let mut stored = serde_json::to_value(turn.record()).unwrap();
@@ -323,7 +323,7 @@ fn a_turn_whose_end_storage_does_not_take_was_interrupted() {
     let frames = turn.log().unsaved().unwrap().frames;
     turn.apply(ModelEvent::TextDelta(" and more".to_owned()));
     turn.apply(ModelEvent::Finish(FinishReason::Stop));
-    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     let stored = serde_json::to_string(&turn.record_without_answer()).unwrap();
     assert!(!stored.contains("Hi you"));
     let mut back = TurnState::restore(serde_json::from_str(&stored).unwrap(), [(1, frames.as_str())], NOW);
@@ -344,7 +344,7 @@ fn an_answer_that_is_too_long_is_cut(#[case] piece: usize) {
         turn.apply(ModelEvent::TextDelta("x".repeat(piece)));
     }
     assert!(turn.is_too_long());
-    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     let view = turn.view();
     assert_eq!((view.status, view.text.len()), (TurnStatus::Incomplete, MAX_ANSWER_BYTES));
     assert_eq!(view.error.unwrap().code, ErrorCode::ProviderError.into());
@@ -355,7 +355,7 @@ fn the_longest_answer_is_whole() {
     let mut turn = begun();
     turn.apply(ModelEvent::TextDelta("x".repeat(MAX_ANSWER_BYTES)));
     assert!(!turn.is_too_long());
-    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     assert_eq!(turn.view().status, TurnStatus::Completed);
 }
 
@@ -377,7 +377,7 @@ fn large_turn(content: &Value, said: &str, streamed: bool) -> (TurnState, Vec<us
     } else {
         turn.apply(ModelEvent::TextDelta(said.repeat(1024 * 1024 / said.len() + 1)));
     }
-    turn.end(Ending::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
+    turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
     let mut sizes = vec![serde_json::to_string(turn.record()).unwrap().len() + OTHER_COLUMNS];
     while let Some(segment) = turn.log().unsaved() {
         sizes.push(segment.frames.len() + 256);
@@ -432,7 +432,7 @@ fn messages_of_a_turn_follow_each_other() {
         let (kind, head_before, others) = (spec.kind, spec.head_before, spec.siblings.clone());
         let mut turn = TurnState::begin(spec);
         turn.apply(ModelEvent::TextDelta("Hi".to_owned()));
-        turn.end(Ending::Cancelled, NOW);
+        turn.end(TurnOutcome::Cancelled, NOW);
         let delivery = turn.delivery().unwrap();
         assert_eq!((delivery.kind, delivery.head_before, delivery.head_id), (kind, head_before, id(5)));
         assert_eq!(delivery.check(), Ok(()));
