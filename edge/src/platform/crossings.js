@@ -5,7 +5,7 @@
 // the same microtask.
 globalThis.queueMicrotask = (task) => { Promise.resolve().then(task); };
 
-// What a call tells beside the status of its head.
+// Numbers that a call tells in place of the status of its head.
 const CHUNK = 0, END = 1, BROKEN = 2;
 
 // `name\nvalue\nname\nvalue`, as pairs.
@@ -28,10 +28,7 @@ export class Call {
   // `wanted` names the headers of the answer that are told, one a line.
   constructor(method, url, headers, body, wanted, tell) {
     this.#tell = tell;
-    // A copy of the body: the platform reads it when WASM's memory may have moved.
-    this.#run(fetch(url, {
-      method, headers: pairs(headers), body: body?.slice(), redirect: "manual", signal: this.#abort.signal,
-    }), wanted);
+    this.#run(send(method, url, headers, body, this.#abort.signal), wanted);
   }
 
   async #run(fetched, wanted) {
@@ -81,7 +78,7 @@ export class Outlet {
   }
 
   close() {
-    // What is queued may still be cancelled, when nobody is there to be told.
+    // Nobody is there to be told when the queue is cancelled after this.
     this.#wake = null;
     this.#controller.close();
   }
@@ -101,7 +98,8 @@ export function handOver(object, method, url, request, withBody, name, value) {
   return object.fetch(handed);
 }
 
-// Sends a request, and returns the answer with its body unread.
+// Sends a request, and returns the answer with its body unread. The body is copied: the platform reads it when WASM's memory may
+// have moved.
 export function send(method, url, headers, body, signal) {
   return fetch(url, { method, headers: pairs(headers), body: body?.slice(), redirect: "manual", signal });
 }

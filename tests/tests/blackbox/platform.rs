@@ -1,8 +1,8 @@
-//! What the user object leaves running, what it keeps for slow readers, and what happens when the platform refuses its work.
+//! Tests of the user object on its platform: it leaves nothing running, keeps little for slow readers, and goes on when the platform refuses its work.
 
 use edgechat_tests::{
-    client::{Client, Phone, content, text_of, turn_path},
-    provider::Script,
+    client::{Client, EventStream, Phone, content, text_of, turn_path},
+    provider::{Call, Script},
     wait::{BOUND, bounded_by, until},
     world::{Watch, World},
 };
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use shared::{
     api::{ErrorCode, chat::TurnStatus},
     chat::record::MAX_ANSWER_BYTES,
+    id::Id,
 };
 use tokio::net::TcpSocket;
 
@@ -27,14 +28,19 @@ async fn probe(client: &Client, query: &str) -> Value {
     client.get(&format!("/{query}")).send().await.expect_status(200).json()
 }
 
+/// Starts a turn whose provider waits for the test.
+async fn started(world: &World, phone: &Phone, conversation: Id, text: &str) -> (Id, EventStream, Call) {
+    let upcoming = world.provider.hand_over();
+    let (mut stream, call) = tokio::join!(phone.stream(conversation, text), upcoming.arrives());
+    (stream.expect("turn.started").await.turn_id(), stream, call)
+}
+
 #[tokio::test]
 async fn object_without_turn_leaves_nothing_running() {
     let (world, client) = world().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
-    let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
-    let turn = stream.expect("turn.started").await.turn_id();
+    let (turn, mut stream, mut call) = started(&world, &phone, conversation, "Hello").await;
     let reader = phone.events(turn).stream().await;
     call.say("Hi").await.unwrap();
     assert_eq!(stream.delta().await, "Hi");
@@ -44,9 +50,7 @@ async fn object_without_turn_leaves_nothing_running() {
     stream.rest().await;
     assert_eq!(text_of(&reader.rest().await), "Hi");
     // So with one that is cancelled, and one whose provider fails.
-    let upcoming = world.provider.hand_over();
-    let (mut stream, _call) = tokio::join!(phone.stream(conversation, "And then?"), upcoming.arrives());
-    let turn = stream.expect("turn.started").await.turn_id();
+    let (turn, stream, _call) = started(&world, &phone, conversation, "And then?").await;
     let _ = phone.cancel(turn).send().await.expect_status(202);
     stream.rest().await;
     world.provider.will(Script::empty());
@@ -101,17 +105,15 @@ async fn storage_that_refuses_is_503_and_outbox_outlives_it() {
     let (world, client) = world().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
-    let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
-    let turn = stream.expect("turn.started").await.turn_id();
+    let (turn, stream, mut call) = started(&world, &phone, conversation, "Hello").await;
     probe(&client, &format!("?refuse={REFUSAL}")).await;
-    // What runs goes on to its end, and the origin gets it.
+    // The turn that runs goes on to its end, and the origin gets it.
     call.say("Hi").await.unwrap();
     call.stop().await.unwrap();
     let events = stream.rest().await;
     assert_eq!((text_of(&events), &*events.last().unwrap().kind), ("Hi".to_owned(), "turn.completed"));
     assert!(phone.persisted(turn).await.persisted);
-    // What is new is refused, and no words of the platform's reach the client.
+    // A new one is refused, and no words of the platform's reach the client.
     let refused = phone.message(conversation, &content("And then?")).key("again").send().await;
     let problem = refused.problem(ErrorCode::Overloaded);
     assert!(refused.header("retry-after").is_some(), "{problem:?}");

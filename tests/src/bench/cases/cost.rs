@@ -1,4 +1,4 @@
-//! What a turn makes the runtime do: waits for the disk, bytes, rows, entries of isolates; and its price on Cloudflare. Turns
+//! The work that a turn makes for the runtime: waits for the disk, bytes, rows, entries of isolates; and its price on Cloudflare. Turns
 //! come one after the other, on a runtime that is started anew for each way of counting.
 
 use std::{path::Path, time::Duration};
@@ -48,7 +48,6 @@ async fn disk(stage: &mut Stage, logs: &TempDir, section: &mut Section) {
     if !is_possible {
         section.notes.push("`strace` is not on the path: nobody counted fsyncs and bytes.".to_owned());
     }
-    let mut figures = CHUNKS.map(|_| [Pair::default(), Pair::default(), Pair::default()]);
     let mut both = Vec::with_capacity(SIDES.len());
     for side in SIDES {
         progress(&format!("waits for the disk, {}", side.name()));
@@ -72,14 +71,7 @@ async fn disk(stage: &mut Stage, logs: &TempDir, section: &mut Section) {
         }
         both.push(of_side);
     }
-    if let [baseline, worker] = both.as_slice() {
-        for ((pairs, baseline), worker) in figures.iter_mut().zip(baseline).zip(worker) {
-            for ((pair, baseline), worker) in pairs.iter_mut().zip(baseline).zip(worker) {
-                pair.push(*baseline, *worker);
-            }
-        }
-    }
-    for (chunks, [fsyncs, bytes, pages]) in CHUNKS.into_iter().zip(figures) {
+    for (chunks, [fsyncs, bytes, pages]) in CHUNKS.into_iter().zip(paired(&both)) {
         section.rows.extend([
             fsyncs.row(format!("{chunks} chunks, fsyncs"), "a turn", Target::AtMost(2.0)),
             pages.row(format!("{chunks} chunks, written to storage"), "KB a turn", Target::AtMost(55.0)),
@@ -90,7 +82,6 @@ async fn disk(stage: &mut Stage, logs: &TempDir, section: &mut Section) {
 
 /// Rows, statements, entries of isolates, and the price.
 async fn isolates(stage: &mut Stage, logs: &TempDir, section: &mut Section) {
-    let mut per_turn = CHUNKS.map(|_| [Pair::default(), Pair::default(), Pair::default()]);
     let (mut both, mut priced) = (Vec::with_capacity(SIDES.len()), Vec::with_capacity(SIDES.len()));
     for side in SIDES {
         progress(&format!("rows and entries of isolates, {}", side.name()));
@@ -115,14 +106,7 @@ async fn isolates(stage: &mut Stage, logs: &TempDir, section: &mut Section) {
         stage.restart_watched(side, &Watch::Off).await;
         priced.push((alone, processor_ms(stage, side).await));
     }
-    if let [baseline, worker] = both.as_slice() {
-        for ((pairs, baseline), worker) in per_turn.iter_mut().zip(baseline).zip(worker) {
-            for ((pair, baseline), worker) in pairs.iter_mut().zip(baseline).zip(worker) {
-                pair.push(*baseline, *worker);
-            }
-        }
-    }
-    for (chunks, [entries, statements, rows]) in CHUNKS.into_iter().zip(per_turn) {
+    for (chunks, [entries, statements, rows]) in CHUNKS.into_iter().zip(paired(&both)) {
         section.rows.extend([
             entries.row(format!("{chunks} chunks, entries of isolates"), "a turn", Target::None),
             statements.row(format!("{chunks} chunks, statements of SQL"), "a turn", Target::None),
@@ -132,19 +116,28 @@ async fn isolates(stage: &mut Stage, logs: &TempDir, section: &mut Section) {
     section.rows.extend(prices(&priced));
 }
 
+/// Pairs the figures of both sides, those of the baseline first; a side has a list for each kind of turn.
+fn paired<const N: usize>(sides: &[Vec<[Option<f64>; N]>]) -> Vec<[Pair; N]> {
+    let [baseline, worker] = sides else { panic!("two sides") };
+    let pair = |(baseline, worker): (&[Option<f64>; N], &[Option<f64>; N])| {
+        std::array::from_fn(|at| {
+            let mut pair = Pair::default();
+            pair.push(baseline[at], worker[at]);
+            pair
+        })
+    };
+    baseline.iter().zip(worker).map(pair).collect()
+}
+
 fn prices(priced: &[(Counts, Option<f64>)]) -> Vec<Row> {
-    let mut pairs = [(); 4].map(|()| Pair::default());
-    if let [baseline, worker] = priced {
-        let [one, other] = [baseline, worker].map(|(counts, cpu_ms)| {
-            let turn = counts.turn_use(cpu_ms.unwrap_or_default());
-            let without_stream = TurnUse { seconds: 0.0, ..turn };
-            [turn.rows_written, turn.rows_read, turn.dollars_a_million(), without_stream.dollars_a_million()]
-        });
-        for ((pair, one), other) in pairs.iter_mut().zip(one).zip(other) {
-            pair.push(Some(one), Some(other));
-        }
-    }
-    let [written, read, price, without_stream] = pairs;
+    let figures = priced.iter().map(|(counts, cpu_ms)| {
+        let turn = counts.turn_use(cpu_ms.unwrap_or_default());
+        let without_stream = TurnUse { seconds: 0.0, ..turn };
+        let dollars = [turn.dollars_a_million(), without_stream.dollars_a_million()];
+        vec![[turn.rows_written, turn.rows_read, dollars[0], dollars[1]].map(Some)]
+    });
+    let figures: Vec<_> = figures.collect();
+    let [written, read, price, without_stream] = paired(&figures).pop().expect("one turn has a price");
     let alone = "an isolated turn with its alarms and deletes";
     vec![
         written.row(format!("{alone}, rows written"), "rows", Target::AtMost(7.0)),
@@ -205,7 +198,7 @@ async fn processor_ms(stage: &Stage, side: Side) -> Option<f64> {
     Some(cpu_ms? / f64::from(TURNS))
 }
 
-/// What the counter of rows tells.
+/// The counts of the counter of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 struct Counts {
     rows_written: u64,
@@ -247,7 +240,7 @@ impl Counts {
     }
 }
 
-/// What is in the log when nothing comes to it any more; nothing where there is none.
+/// Reads the log when nothing comes to it any more; nothing where there is none.
 async fn disk_calls(log: Option<&Path>) -> Option<DiskCalls> {
     let log = log?;
     Some(at_rest("the disk", || DiskCalls::read(log)).await)
