@@ -26,7 +26,7 @@ function watch(storage, id) {
   if (!objects) {
     objects = new WeakMap();
     patch(Object.getPrototypeOf(storage.sql), "exec", (cursor) => {
-      // What is read is known when whoever asked is done with it.
+      // Rows read are known when whoever asked is done with the cursor.
       cursors.push(cursor);
       counts.statements += 1;
     });

@@ -12,7 +12,7 @@ use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 
 use super::headers::{HeaderLines, HeaderValues};
 
-/// What JavaScript calls: a status with the values of the headers that were asked for, or one of the numbers below.
+/// The function that JavaScript calls, with a status with the values of the headers that were asked for, or one of the numbers below.
 type Tell = dyn FnMut(u16, Option<String>, Option<Vec<u8>>);
 const CHUNK: u16 = 0;
 const END: u16 = 1;
@@ -39,7 +39,7 @@ extern "C" {
     fn values(headers: &web_sys::Headers, wanted: &str) -> String;
 }
 
-/// What comes of a call, in this order: a head, chunks, and an end; or nothing any more after it broke.
+/// An event of a call, in this order: a head, chunks, and an end; or nothing any more after it broke.
 #[derive(Debug)]
 pub enum CallEvent {
     /// The answer's head.
@@ -79,7 +79,7 @@ pub struct HttpCall {
     is_over: bool,
 }
 
-/// What cuts a call off from outside.
+/// A handle that cuts a call off from outside.
 #[derive(Debug)]
 pub struct CallHandle(Weak<Inner>);
 

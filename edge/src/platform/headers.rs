@@ -10,7 +10,7 @@ impl HeaderLines {
     /// Adds a header. Of two with the same name, both are sent, or the second wins where they are put on something.
     ///
     /// # Errors
-    /// When the value has a line break (RFC 9110, section 5.5).
+    /// Fails when the value has a line break (RFC 9110, section 5.5).
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         if value.contains(['\n', '\r', '\0']) {
             return Err(worker::Error::RustError(format!("the value of {name} has a line break")));
@@ -33,7 +33,7 @@ impl HeaderLines {
     }
 }
 
-/// What JavaScript tells in the place of a header that is absent.
+/// The text that JavaScript tells in the place of a header that is absent.
 const ABSENT: &str = "\r";
 
 /// The values of the headers that were asked for.

@@ -37,7 +37,7 @@ pub struct Outlet {
     _wake: Closure<dyn FnMut(bool)>,
 }
 
-/// What is known of whoever reads the body.
+/// The state of whoever reads the body.
 struct Reader {
     takes_more: Cell<bool>,
     has_gone: Cell<bool>,

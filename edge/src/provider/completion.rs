@@ -36,7 +36,7 @@ pub struct CompletionStream {
     completion: Completion,
 }
 
-/// What comes next.
+/// The part of an answer that comes next.
 enum Phase {
     /// The head.
     Called(HttpCall),
@@ -54,7 +54,7 @@ impl CompletionStream {
     /// Begins a call: it is on its way when this returns.
     ///
     /// # Errors
-    /// When the call cannot be made.
+    /// Fails when the call cannot be made.
     pub fn begin(
         config: &Config,
         model: &Model,
@@ -143,7 +143,7 @@ impl CompletionStream {
                 let outcome = (body.len() >= gemini::ERROR_BYTES).then(|| Err(gemini::failure(&head, &body)));
                 (Phase::Refused(call, head, body), outcome)
             }
-            // What came before a cut is all there is to look at.
+            // Nothing more comes after a cut: this much is looked at.
             (Phase::Refused(call, head, body), _) => {
                 let failure = gemini::failure(&head, &body);
                 (Phase::Refused(call, head, body), Some(Err(failure)))

@@ -33,7 +33,7 @@ pub(super) fn begin(
     Ok(HttpCall::begin("POST", &url, &headers, &gemini::request(request), WANTED))
 }
 
-/// What an answer means that is none of a model.
+/// Returns the failure that an answer with another status is.
 pub(super) fn failure(head: &ResponseHead, body: &[u8]) -> ProviderFailure {
     let retry_after_s =
         head.get("Retry-After").and_then(|value| retry_after_s(value, head.get("Date"), platform::now()));

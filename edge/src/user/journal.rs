@@ -1,4 +1,4 @@
-//! What storage has of a turn that runs: its events, checkpoint by checkpoint, and its end.
+//! The way of a running turn to storage: its events, checkpoint by checkpoint, and its end.
 
 use std::rc::Rc;
 

@@ -38,10 +38,10 @@ use crate::origin::OnBehalf;
 /// over one that a client sent, and nobody but the front reaches the object.
 pub const HANDOVER: &str = "X-EdgeChat-Handover";
 
-/// What the front hands over with a request.
+/// The words of the front that go with a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Handover {
-    /// Who asks.
+    /// The one who asks.
     pub identity: Identity,
     /// The id of the request.
     pub request_id: String,

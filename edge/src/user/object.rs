@@ -43,7 +43,7 @@ use crate::{
     routes::{self, UserRoute},
 };
 
-/// How often running turns look at the time, in milliseconds.
+/// The time between two looks of running turns at the clock, in milliseconds.
 const TICK_MS: u32 = 1_000;
 
 /// The headers of a request that mean something here.

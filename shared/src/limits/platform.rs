@@ -1,4 +1,4 @@
-//! What the platform's own refusals mean: its limits for an object or an account, and its overload.
+//! The meaning of the platform's own refusals: its limits for an object or an account, and its overload.
 
 /// Words of the platform's errors by which it refuses work that it may do later (Cloudflare, "Durable Objects: Troubleshooting" and
 /// "Limits"): a daily or spending limit of the account, an object or an account with too much to do, storage that is full or slow.

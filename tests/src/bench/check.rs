@@ -1,4 +1,4 @@
-//! Whether the durable baseline does the work that it stands for: a reference that skips some would flatter nobody.
+//! Checks that the durable baseline does the work that it stands for: a reference that skips some would flatter nobody.
 
 use serde_json::Value;
 use shared::api::chat::{Message, Role, TurnStatus};
@@ -14,7 +14,7 @@ const CHUNKS: usize = 4;
 /// Runs two turns of a conversation through the durable baseline, and looks for them where they must be.
 ///
 /// # Panics
-/// When something is missing.
+/// Panics when something is missing.
 pub(super) async fn durable_baseline(stage: &Stage) {
     stage.provider.set_pace(turn_of(CHUNKS));
     let user = stage.users.first().expect("a user");

@@ -40,7 +40,7 @@ impl Site {
     /// The site at a base URL of the loopback address.
     ///
     /// # Panics
-    /// When it is not `http://` with an address and a port.
+    /// Panics when it is not `http://` with an address and a port.
     pub(super) fn new(name: &'static str, base: &str) -> Self {
         let addr = base.strip_prefix("http://").and_then(|addr| addr.parse().ok());
         Self { name, addr: addr.unwrap_or_else(|| panic!("{base} is no base URL on this machine")) }
@@ -49,7 +49,7 @@ impl Site {
     /// A request for this site with these headers beside a phone's usual ones.
     ///
     /// # Panics
-    /// When a header is none.
+    /// Panics when a header is none.
     pub(super) fn request(
         &self,
         method: Method,
@@ -67,7 +67,7 @@ impl Site {
     /// Opens a connection.
     ///
     /// # Panics
-    /// When nobody listens there.
+    /// Panics when nobody listens there.
     pub(super) async fn connect(&self) -> Connection {
         let stream = TcpStream::connect(self.addr).await;
         let stream = stream.unwrap_or_else(|error| panic!("{} at {}: {error}", self.name, self.addr));
@@ -80,7 +80,7 @@ impl Site {
     }
 }
 
-/// How long an answer may stand still: longer than anything a part waits for.
+/// The time that an answer may stand still: longer than anything a part waits for.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// A connection that stays open.
@@ -107,7 +107,7 @@ impl Connection {
     /// Sends a request and waits for the head of its answer.
     ///
     /// # Panics
-    /// When the connection breaks.
+    /// Panics when the connection breaks.
     pub(super) async fn ask(&mut self, request: Template) -> Answer {
         let site = self.site;
         self.sender.ready().await.unwrap_or_else(|error| broken(site, &error));
@@ -122,7 +122,7 @@ impl Connection {
     /// Sends the request of a lane after so many others, and reads its whole answer.
     ///
     /// # Panics
-    /// When it is not the right one.
+    /// Panics when it is not the right one.
     pub(super) async fn ask_right(&mut self, lane: &Lane, round: usize) -> (Timing, Vec<u8>) {
         let mut answer = self.ask(lane.request(round)).await;
         let body = answer.read().await;
@@ -142,7 +142,7 @@ impl Answer {
     /// The next bytes of the body; `None` at its end.
     ///
     /// # Panics
-    /// When the connection breaks, or nothing comes for [`SILENCE`].
+    /// Panics when the connection breaks, or nothing comes for [`SILENCE`].
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         loop {
             let frame = timeout(SILENCE, self.body.frame()).await;
@@ -253,7 +253,7 @@ impl Run {
 /// Keeps one connection a lane busy for this long.
 ///
 /// # Panics
-/// When an answer is not the right one: what fails is quickly served and must not count.
+/// Panics when an answer is not the right one: what fails is quickly served and must not count.
 pub(super) async fn hammer(site: &Site, lanes: &[Lane], length: Duration) -> Run {
     let mut open = Vec::with_capacity(lanes.len());
     for lane in lanes {
@@ -281,7 +281,7 @@ async fn drive(mut connection: Connection, lane: Lane, until: Instant) -> Vec<Ti
 /// Sends so many requests in all, shared among one connection a lane.
 ///
 /// # Panics
-/// When an answer is not the right one.
+/// Panics when an answer is not the right one.
 pub(super) async fn hammer_times(site: &Site, lanes: &[Lane], requests: usize) {
     let mut running = JoinSet::new();
     for (at, lane) in lanes.iter().enumerate() {
@@ -301,7 +301,7 @@ pub(super) async fn hammer_times(site: &Site, lanes: &[Lane], requests: usize) {
 /// Sets the idempotency key of a request.
 ///
 /// # Panics
-/// When the key cannot stand in a header.
+/// Panics when the key cannot stand in a header.
 fn set_key(request: &mut Template, key: &str) {
     let name = HeaderName::from_static("idempotency-key");
     request.headers_mut().insert(name, HeaderValue::from_str(key).expect("a key of plain letters"));

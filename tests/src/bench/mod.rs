@@ -36,10 +36,10 @@ use stage::{Stage, USERS};
 /// so many milliseconds at most; 0 makes each chunk of the provider's an event of its own.
 ///
 /// # Errors
-/// When `out` takes no more.
+/// Fails when `out` takes no more.
 ///
 /// # Panics
-/// When a part does not come up or gives a wrong answer: figures of failures would be worth nothing.
+/// Panics when a part does not come up or gives a wrong answer: figures of failures would be worth nothing.
 pub async fn run(only: &[Case], effort: Effort, flush_ms: u32, out: &mut impl Write) -> io::Result<()> {
     let machine = machine::line();
     progress("starting origin, Worker, baselines and provider, registering users");
@@ -63,7 +63,7 @@ pub async fn run(only: &[Case], effort: Effort, flush_ms: u32, out: &mut impl Wr
 /// Runs turns through the durable baseline and looks for them in its object and at the origin.
 ///
 /// # Panics
-/// When a part does not come up, or the baseline does not do the work it stands for.
+/// Panics when a part does not come up, or the baseline does not do the work it stands for.
 pub async fn check_baseline() {
     check::durable_baseline(&Stage::set(1, 0).await).await;
 }

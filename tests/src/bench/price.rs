@@ -1,4 +1,4 @@
-//! What a turn costs on Cloudflare, by its published prices beyond the included amounts.
+//! The price of a turn on Cloudflare, by its published prices beyond the included amounts.
 //!
 //! Sources, as of November 2026: "Durable Objects: Pricing" (developers.cloudflare.com/durable-objects/platform/pricing) and
 //! "Workers: Pricing" (developers.cloudflare.com/workers/platform/pricing), both for the Workers Paid plan.
@@ -11,17 +11,17 @@ const WORKER_CPU_MS: f64 = 0.02;
 const OBJECT_REQUESTS: f64 = 0.15;
 /// US dollars for a million GB-seconds of a Durable Object's duration.
 const OBJECT_GB_SECONDS: f64 = 12.50;
-/// What a Durable Object is billed for, whatever it uses, in GB: 128 MB.
+/// The memory that a Durable Object is billed for, whatever it uses, in GB: 128 MB.
 const OBJECT_GB: f64 = 0.128;
 /// US dollars for a million rows that SQLite wrote in a Durable Object; setting an alarm is one.
 const ROWS_WRITTEN: f64 = 1.00;
 /// US dollars for a million rows that SQLite read in a Durable Object.
 const ROWS_READ: f64 = 0.001;
 
-/// How long a model's answer takes, in seconds: the object is billed for as long.
+/// The length of a model's answer, in seconds: the object is billed for as long.
 pub(super) const STREAM_SECONDS: f64 = 5.0;
 
-/// What a turn uses.
+/// The resources that a turn uses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct TurnUse {
     /// Rows written, alarms that were set among them.
@@ -32,7 +32,7 @@ pub(super) struct TurnUse {
     pub(super) alarms: f64,
     /// Processor time of the front, in milliseconds.
     pub(super) front_cpu_ms: f64,
-    /// How long the object cannot hibernate, in seconds.
+    /// The time for which the object cannot hibernate, in seconds.
     pub(super) seconds: f64,
 }
 

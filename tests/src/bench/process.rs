@@ -1,4 +1,4 @@
-//! What the kernel tells about processes, on Linux; elsewhere nothing is told and the tables have dashes.
+//! The kernel's figures of processes, on Linux; elsewhere nothing is told and the tables have dashes.
 
 use std::{collections::BTreeMap, fs, future::Future};
 

@@ -37,7 +37,7 @@ use tokio::{
 /// The word that begins every chunk of an answer, and that nothing else in a stream has.
 pub(super) const WORD: &str = "word";
 
-/// How an answer comes.
+/// The pace at which an answer comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pace {
     /// Its chunks, each a write of its own.
@@ -49,10 +49,10 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// When this chunk comes, after the call; the first is 0.
+    /// Returns when this chunk comes, after the call; the first is 0.
     ///
     /// # Panics
-    /// When there are more than any answer has.
+    /// Panics when there are more than any answer has.
     pub(super) fn due(&self, chunk: usize) -> Duration {
         self.first + self.between * u32::try_from(chunk).expect("a number of chunks")
     }
@@ -70,7 +70,7 @@ impl FastProvider {
     /// Starts it on a free port. Every answer comes at this pace until another one is set.
     ///
     /// # Errors
-    /// When there is no port or no thread to be had.
+    /// Fails when there is no port or no thread to be had.
     pub(super) fn start(pace: Pace) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;

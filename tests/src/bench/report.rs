@@ -72,7 +72,7 @@ impl Row {
         format!("{wanted}: {verdict}")
     }
 
-    /// Whether the target is met; nothing is known where a figure is missing.
+    /// Returns whether the target is met; nothing is known where a figure is missing.
     fn is_met(&self) -> Option<bool> {
         let is_alone = matches!(self.target, Target::None | Target::AtMost(_));
         if self.worker.is_empty() || (!is_alone && self.baseline.is_empty()) {
@@ -102,7 +102,7 @@ impl fmt::Display for Row {
 /// Figures beside one reference.
 #[derive(Clone, Debug)]
 pub(super) struct Section {
-    /// What they are about.
+    /// The subject of its figures.
     pub(super) title: String,
     /// The reference, as a column's head.
     pub(super) baseline: &'static str,
@@ -110,7 +110,7 @@ pub(super) struct Section {
     pub(super) rows: Vec<Row>,
     /// Why figures are missing, a sentence each.
     pub(super) notes: Vec<String>,
-    /// How busy everything was meanwhile.
+    /// The load of everything meanwhile.
     pub(super) loads: Vec<Loads>,
 }
 

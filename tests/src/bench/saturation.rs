@@ -1,4 +1,4 @@
-//! Where a figure may be that of a full thread: how busy the busiest thread of every process was, and the machine.
+//! Figures that may be those of a full thread: how busy the busiest thread of every process was, and the machine.
 
 use std::{fmt, future::Future};
 
@@ -21,7 +21,7 @@ pub(super) struct Watched {
     pub(super) origin: Process,
 }
 
-/// How busy everything was, as shares of one core; the machine's of all its cores.
+/// The load of everything, as shares of one core; the machine's of all its cores.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Load {
     runtime: Option<f64>,
@@ -31,14 +31,14 @@ pub(super) struct Load {
     machine: Option<f64>,
 }
 
-/// What some work did.
+/// Some work that was done under observation.
 #[derive(Debug)]
 pub(super) struct Observed<T> {
-    /// What came of it.
+    /// Its output.
     pub(super) output: T,
     /// The processor's time that the runtime used for it, in milliseconds.
     pub(super) cpu_ms: Option<f64>,
-    /// How busy everything was.
+    /// The load of everything meanwhile.
     pub(super) load: Load,
 }
 

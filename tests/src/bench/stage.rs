@@ -23,13 +23,13 @@ pub(super) const USERS: usize = 64;
 const NO_LIMIT: &str = "1000000";
 /// The model behind the alias that EdgeChat uses by itself.
 const MODEL: &str = "gemini-2.5-flash";
-/// What every turn asks.
+/// The question of every turn.
 pub(super) const QUESTION: &str =
     "What is the weather like on the other side of the lake, and will it stay so until Sunday?";
 const JSON: (&str, &str) = ("content-type", "application/json");
 const EVENTS: (&str, &str) = ("accept", "text/event-stream");
 
-/// Who runs a turn.
+/// The site that runs a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     /// The durable baseline.
@@ -72,7 +72,7 @@ impl Stage {
     /// Starts the parts and registers so many users. Words come as one event in so many milliseconds at most.
     ///
     /// # Panics
-    /// When a part does not come up.
+    /// Panics when a part does not come up.
     pub(super) async fn set(user_count: usize, flush_ms: u32) -> Self {
         let provider = FastProvider::start(PACED).expect("a port and a thread for the provider");
         let world = World::setup()
@@ -112,7 +112,7 @@ impl Stage {
         Site::new("proxy baseline", &self.proxy.url())
     }
 
-    /// Where a side answers.
+    /// Returns the site of a side.
     pub(super) fn site(&self, side: Side) -> Site {
         let url = match side {
             Side::Baseline => self.durable.url(),
@@ -152,7 +152,7 @@ impl Stage {
         }
     }
 
-    /// Where a side's counter of rows answers.
+    /// Returns the base URL of a side's counter of rows.
     pub(super) fn wrapper_url(&self, side: Side) -> String {
         match side {
             Side::Baseline => self.durable.wrapper_url(),

@@ -1,10 +1,10 @@
-//! What logs of the runtime tell: `strace`'s of the calls that write to the disk, and the runtime's own of its isolates.
+//! Counts from logs of the runtime: `strace`'s of the calls that write to the disk, and the runtime's own of its isolates.
 
 use std::{fs, io, path::Path};
 
 use serde::Deserialize;
 
-/// What was written to the disk.
+/// Writes to the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct DiskCalls {
     /// Waits for a disk: `fsync` and `fdatasync`.
@@ -17,12 +17,12 @@ impl DiskCalls {
     /// Reads them from the log so far; the runtime goes on meanwhile.
     ///
     /// # Errors
-    /// When there is no log.
+    /// Fails when there is no log.
     pub(super) fn read(log: &Path) -> io::Result<Self> {
         Ok(Self::parse(&fs::read_to_string(log)?))
     }
 
-    /// What came since `before`.
+    /// Returns those that came since `before`.
     #[must_use]
     pub(super) fn since(self, before: Self) -> Self {
         Self { fsyncs: self.fsyncs - before.fsyncs, bytes: self.bytes - before.bytes }
@@ -49,10 +49,10 @@ impl DiskCalls {
     }
 }
 
-/// What isolates did.
+/// The work of isolates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct IsolateWork {
-    /// How often a thread took an isolate's lock and ran JavaScript in it.
+    /// The number of times that a thread took an isolate's lock and ran JavaScript in it.
     pub(super) entries: u64,
 }
 
@@ -60,7 +60,7 @@ impl IsolateWork {
     /// Reads it from the trace so far; the runtime goes on meanwhile.
     ///
     /// # Errors
-    /// When there is no trace.
+    /// Fails when there is no trace.
     pub(super) fn read(trace: &Path) -> io::Result<Self> {
         Ok(Self::parse(&fs::read_to_string(trace)?))
     }

@@ -23,7 +23,7 @@ pub struct Baseline {
     dir: TempDir,
 }
 
-/// What the durable baseline is told.
+/// The settings of the durable baseline.
 #[derive(Debug)]
 pub struct DurableSetup {
     /// The origin's base URL.
@@ -38,14 +38,14 @@ pub struct DurableSetup {
     pub flush_ms: u32,
 }
 
-/// What the durable baseline has stored of a turn.
+/// A turn as the durable baseline has stored it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaselineTurn {
     /// The answer, once it has ended.
     pub answer: Option<String>,
     /// Its last events.
     pub events: Option<String>,
-    /// Whether its delivery is noted.
+    /// True when its delivery is noted.
     pub delivered: bool,
 }
 
@@ -53,7 +53,7 @@ impl Baseline {
     /// Starts the proxy baseline, which only proxies, in front of the origin at a base URL.
     ///
     /// # Panics
-    /// When the environment does not name the runtime, or it does not come up.
+    /// Panics when the environment does not name the runtime, or it does not come up.
     pub async fn proxy(origin: &str) -> Self {
         let dir = folder(PROXY);
         let vars = [("ORIGIN", origin.to_owned())];
@@ -64,7 +64,7 @@ impl Baseline {
     /// Starts the durable baseline, which does a turn's work and checks nothing.
     ///
     /// # Panics
-    /// When the environment does not name the runtime, or it does not come up.
+    /// Panics when the environment does not name the runtime, or it does not come up.
     pub async fn durable(setup: DurableSetup) -> Self {
         let dir = folder(DURABLE);
         let vars = [
@@ -93,7 +93,7 @@ impl Baseline {
     /// The base URL of the counter of rows, where there is one.
     ///
     /// # Panics
-    /// When it is the proxy baseline.
+    /// Panics when it is the proxy baseline.
     pub fn wrapper_url(&self) -> String {
         self.measured.as_ref().expect("a baseline with an object").wrapper.url()
     }
@@ -129,7 +129,7 @@ impl Baseline {
     /// Returns what the object has stored of a turn. It must be at rest: its files are copied.
     ///
     /// # Panics
-    /// When a file cannot be read.
+    /// Panics when a file cannot be read.
     pub fn stored_turn(&self, turn_id: &str) -> Option<BaselineTurn> {
         let copies = tempfile::Builder::new().prefix("edgechat-baseline-").tempdir().expect("a folder");
         let files = stored_files(self.dir.path());

@@ -99,7 +99,7 @@ impl Setup {
     /// Starts the world.
     ///
     /// # Panics
-    /// When the environment does not name the built parts, or one does not come up.
+    /// Panics when the environment does not name the built parts, or one does not come up.
     pub async fn start(self) -> World {
         let Self { mut vars, measured } = self;
         let lease = if !vars.contains_key("DATABASE_URL") && on_production_stores() {
@@ -184,7 +184,7 @@ impl World {
     /// Ends the origin, and lets the phone say something that the origin therefore does not have yet.
     ///
     /// # Panics
-    /// When it has it all the same.
+    /// Panics when it has it all the same.
     pub async fn say_without_origin(&mut self, phone: &Phone, conversation: Id, text: &str) -> SentMessage {
         self.kill_origin().await;
         let sent = phone.say(conversation, text).await;
@@ -235,7 +235,7 @@ impl World {
     /// The base URL of `gate.js` before the Worker.
     ///
     /// # Panics
-    /// When the world is not [`Setup::measured`].
+    /// Panics when the world is not [`Setup::measured`].
     pub fn gate_url(&self) -> String {
         self.measured.as_ref().expect("a measured world").gate.url()
     }
@@ -243,7 +243,7 @@ impl World {
     /// The base URL of what wraps the user object, while the runtime is watched by [`Watch::Isolates`] or [`Watch::Probe`].
     ///
     /// # Panics
-    /// When the world is not [`Setup::measured`].
+    /// Panics when the world is not [`Setup::measured`].
     pub fn wrapper_url(&self) -> String {
         self.measured.as_ref().expect("a measured world").wrapper.url()
     }
@@ -273,7 +273,7 @@ impl World {
     /// Waits until the user objects have stored something that holds this text.
     ///
     /// # Panics
-    /// When that takes too long.
+    /// Panics when that takes too long.
     pub async fn stored_by_objects(&self, text: &str) {
         until(BOUND, &format!("an object to store {text:?}"), || async {
             workerd::objects_hold(self.dir.path(), text).then_some(())

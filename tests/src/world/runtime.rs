@@ -24,7 +24,7 @@ const CLASS: &str = "UserObject";
 const CONFIG: &str = "config.capnp";
 const COUNTING_CONFIG: &str = "counting.capnp";
 const PROBING_CONFIG: &str = "probing.capnp";
-/// What compose runs before the front.
+/// The module that compose runs before the front.
 const GATE: (&str, &str) = ("gate.js", include_str!("../../../edge/gate.js"));
 const COUNTER: (&str, &str) = ("row_counter.js", include_str!("../../bench/row_counter.js"));
 const PROBE: (&str, &str) = ("object_probe.js", include_str!("object_probe.js"));
@@ -37,9 +37,9 @@ const DISK_CALLS: &str = "trace=fsync,fdatasync,pwrite64,pwritev,pwritev2";
 /// Addresses that only somebody who looks inside needs.
 #[derive(Debug)]
 pub(super) struct Measured {
-    /// Where `gate.js` answers, before the front.
+    /// The address of `gate.js`, before the front.
     pub(super) gate: Port,
-    /// Where what wraps the user object answers, when the runtime is started with it.
+    /// The address of what wraps the user object, when the runtime is started with it.
     pub(super) wrapper: Port,
 }
 
@@ -50,7 +50,7 @@ impl Measured {
     }
 }
 
-/// What watches the runtime from its next start on.
+/// The watcher of the runtime from its next start on.
 #[derive(Clone, Debug)]
 pub enum Watch {
     /// Nothing.
@@ -59,12 +59,12 @@ pub enum Watch {
     Disk(PathBuf),
     /// The runtime's own trace of what its isolates do, and the counter of rows before the user object.
     Isolates(PathBuf),
-    /// What tells of the user object's timers, calls and streams, and can have its storage refuse to write.
+    /// A wrapper that tells of the user object's timers, calls and streams, and can have its storage refuse to write.
     Probe,
 }
 
 impl Watch {
-    /// Whether this machine can do it.
+    /// Returns whether this machine can do it.
     pub fn is_possible(&self) -> bool {
         !matches!(self, Self::Disk(_)) || on_path("strace").is_some()
     }
@@ -203,7 +203,7 @@ fn config(
             "(name = \"{name}\", durableObjectNamespace = (className = \"{CLASS}\", serviceName = \"user\"))"
         )
     };
-    // What tells that all are ready comes last.
+    // The one that tells that all are ready comes last.
     if let Some(measured) = measured {
         config.socket("gate", &measured.gate, "gate");
         config.worker(

@@ -60,7 +60,7 @@ const MAX_INLINE_BYTES: usize = 4_096;
 
 /// A context that the origin gave.
 pub struct FetchedContext {
-    /// When it was asked for.
+    /// The time at which it was asked for.
     pub at: Timestamp,
     /// Its row; `None` when it is too large for one.
     pub row: Option<String>,

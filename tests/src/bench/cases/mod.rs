@@ -1,4 +1,4 @@
-//! What is measured. Every case takes its rounds in turns, reference and Worker, so that what else happens on the machine
+//! The cases that are measured. Every one takes its rounds in turns, reference and Worker, so that what else happens on the machine
 //! meets both; the first round of each warms up and is thrown away.
 
 mod cold_start;
@@ -42,7 +42,7 @@ pub enum Case {
     Turns,
     /// 1, 16 and 64 users whose answers come at a model's pace.
     Paced,
-    /// What a turn makes the runtime do, and its price on Cloudflare.
+    /// The work that a turn makes for the runtime, and its price on Cloudflare.
     Cost,
     /// The runtime's memory after many turns.
     Memory,

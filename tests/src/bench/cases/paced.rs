@@ -19,11 +19,11 @@ use crate::bench::{
 };
 
 const USERS: [usize; 3] = [1, 16, 64];
-/// How much longer a round of one user takes: it has few words.
+/// The factor by which a round of one user is longer: it has few words.
 const LONGER_ALONE: u32 = 3;
 /// The number of users that the design has a target for.
 const JUDGED: usize = 16;
-/// What a later word may wait longer than at the baseline: `STREAM_FLUSH_MS`, as it is by default.
+/// The time that a later word may wait longer than at the baseline: `STREAM_FLUSH_MS`, as it is by default.
 const FLUSH_MS: f64 = 33.0;
 
 pub(super) async fn measure(stage: &Stage, effort: Effort) -> Section {
@@ -80,7 +80,7 @@ async fn compare(stage: &Stage, effort: Effort, users: usize, section: &mut Sect
     section.loads.extend(loads);
 }
 
-/// When the words of one answer came.
+/// The times at which the words of one answer came.
 struct Heard {
     asked: Instant,
     words: Vec<Instant>,
@@ -134,7 +134,7 @@ fn first_word_ms(observed: &Observed<Vec<Heard>>, share: f64) -> f64 {
     percentile_ms(observed.output.iter().filter_map(|one| Some(*one.words.first()? - one.asked)), share)
 }
 
-/// How much later than the model said it a word after the first came, p99.
+/// Returns how much later than the model said it a word after the first came, p99.
 fn later_word_ms(observed: &Observed<Vec<Heard>>) -> f64 {
     let waits = observed.output.iter().flat_map(|one| {
         let words = one.words.iter().enumerate().skip(1);
