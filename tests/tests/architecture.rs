@@ -1,4 +1,4 @@
-//! The dependency rule, read from `cargo metadata` and from the sources: `edge → shared ← origin`, and within the origin
+//! The dependency rule, checked against `cargo metadata` and the sources: `edge → shared ← origin`, and within the origin
 //! `routes → ports ← adapters`.
 
 #[cfg(test)]
@@ -12,7 +12,7 @@ mod tests {
 
     use serde_json::Value;
 
-    /// Crates that read a clock, draw randomness, or talk to a disk, a network or a runtime.
+    /// Crates that read a clock, draw randomness, or use a disk, a network or a runtime.
     const IMPURE: [&str; 14] = [
         "axum",
         "getrandom",
@@ -29,7 +29,7 @@ mod tests {
         "web-sys",
         "worker",
     ];
-    /// Crates that speak to a database, as sources name them.
+    /// Database clients, as sources name them.
     const DATABASES: [&str; 6] =
         ["deadpool_postgres", "mongodb", "redis", "refinery", "rusqlite", "tokio_postgres"];
 
@@ -37,7 +37,7 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
     }
 
-    /// What each package of the workspace depends on, development dependencies aside.
+    /// Returns the dependencies of each package of the workspace, without development dependencies.
     fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         let output = Command::new(env!("CARGO"))
             .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
@@ -77,7 +77,7 @@ mod tests {
         text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
     }
 
-    /// The names that paths through `store::` go on with, in `use` lists as well as in expressions.
+    /// The names that follow `store::` in paths, in `use` lists as well as in expressions.
     fn through_store(code: &str) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();
         for rest in code.split("store::").skip(1) {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn edge_and_origin_know_shared_and_never_each_other() {
+    fn edge_and_origin_depend_on_shared_and_not_on_each_other() {
         let all = dependencies();
         let (edge, origin, shared) =
             (&all["edgechat-edge"], &all["edgechat-origin"], &all["edgechat-shared"]);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_depends_on_nothing_impure() {
+    fn shared_depends_on_pure_crates_only() {
         let shared = &dependencies()["edgechat-shared"];
         let impure: Vec<_> = IMPURE.iter().filter(|name| shared.contains(**name)).collect();
         assert!(impure.is_empty(), "shared depends on {impure:?}");
@@ -137,21 +137,21 @@ mod tests {
     }
 
     #[test]
-    fn only_the_edge_knows_the_platform() {
+    fn platform_crate_is_used_by_edge_only() {
         for (package, dependencies) in dependencies() {
             assert_eq!(dependencies.contains("worker"), package == "edgechat-edge", "{package}");
         }
     }
 
     #[test]
-    fn only_the_store_knows_its_adapters() {
+    fn adapters_are_named_by_store_only() {
         let (adapters, store) = (adapters(), root().join("origin/src/store"));
         assert!(adapters.contains("sqlite"), "{adapters:?}");
         for (path, code) in sources(&root().join("origin/src")) {
             let named: Vec<_> =
                 through_store(&code).into_iter().filter(|name| adapters.contains(*name)).collect();
             let within = path.strip_prefix(&store).ok().and_then(|path| path.iter().next());
-            // An adapter may name itself, and the contract suites name every adapter once.
+            // An adapter may name itself, and the contract suites name each adapter once.
             let allowed = within.is_some_and(|folder| {
                 folder == "contract" || named.iter().all(|name| folder.to_str() == Some(*name))
             });
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn only_open_picks_an_adapter() {
+    fn adapter_is_chosen_by_open_only() {
         let adapters = adapters();
         let store = root().join("origin/src/store");
         for file in
@@ -171,7 +171,7 @@ mod tests {
             let code = code.join("\n");
             let paths: Vec<_> = adapters.iter().filter(|name| code.contains(&format!("{name}::"))).collect();
             if file.file_name().unwrap() == "mod.rs" {
-                assert!(!paths.is_empty(), "the store picks its adapters in its own module");
+                assert!(!paths.is_empty(), "the store chooses its adapters in its own module");
             } else {
                 assert!(paths.is_empty(), "{} names {paths:?}", file.display());
             }
@@ -179,10 +179,10 @@ mod tests {
     }
 
     #[test]
-    fn only_adapters_speak_to_databases() {
+    fn databases_are_used_by_adapters_only() {
         let (adapters, store) = (adapters(), root().join("origin/src/store"));
-        // The drivers read the addresses of their servers, the contract suites make and drop databases on them, and two
-        // adapters have what runs their migrations in common.
+        // The drivers parse the addresses of their servers, the contract suites create and drop databases on them, and two
+        // adapters share their migration runner.
         let allowed =
             [root().join("origin/src/config/stores"), store.join("contract"), store.join("migrations.rs")];
         for (path, code) in sources(&root().join("origin/src")) {
@@ -200,13 +200,13 @@ mod tests {
             for database in DATABASES {
                 let used =
                     code.contains(&format!("use {database}::")) || code.contains(&format!(" {database}::"));
-                assert!(!used, "{} speaks to {database}", path.display());
+                assert!(!used, "{} uses {database}", path.display());
             }
         }
     }
 
     #[test]
-    fn a_path_through_the_store_is_found_however_it_is_written() {
+    fn store_path_is_found_in_every_notation() {
         for code in [
             "use crate::store::sqlite::SqliteChats;",
             "use crate::{config, store::{Chats, sqlite::{SqliteChats, engine}}};",

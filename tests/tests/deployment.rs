@@ -1,5 +1,5 @@
-//! The containers: what their files say agrees with the rest of the repository, and the edge's image serves as the Worker
-//! on Cloudflare does. The image's own script and configuration run here, outside a container.
+//! Tests of the containers: their files agree with the rest of the repository, and the edge's image serves as the Worker on
+//! Cloudflare does. The image's own script and configuration run here, outside a container.
 
 #[cfg(test)]
 mod tests {
@@ -24,9 +24,9 @@ mod tests {
     };
 
     const DOCKERFILES: [&str; 3] = ["edge/Dockerfile", "origin/Dockerfile", "tests/Dockerfile"];
-    /// For tests alone, and for no deployment.
+    /// Variables for tests only.
     const NOT_DEPLOYED: [&str; 1] = ["FAULT_INJECTION"];
-    /// Other names of variables; docker-compose.yml and start.sh give the one for the other.
+    /// Aliases of variables; docker-compose.yml and start.sh map them.
     const ALIASES: [&str; 2] = ["GOOGLE_API_KEY", "SECRET_KEY"];
 
     fn root() -> PathBuf {
@@ -37,7 +37,7 @@ mod tests {
         fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// What stands behind `name` on the first line that begins with it, without quotation marks.
+    /// Returns the rest of the first line that begins with `name`, without quotation marks.
     fn value<'a>(text: &'a str, name: &str) -> &'a str {
         let found = text.lines().find_map(|line| line.strip_prefix(name));
         found.unwrap_or_else(|| panic!("no {name}")).trim_matches([' ', '=', '"', ';'])
@@ -54,14 +54,14 @@ mod tests {
         value(from, "version").to_owned()
     }
 
-    /// The words of a text that are written like variables.
+    /// The words of a text that look like variables.
     fn variables(text: &str) -> BTreeSet<&str> {
         let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
         let words = text.split(|c: char| !is_part(c) && !c.is_ascii_lowercase());
         words.filter(|word| word.len() > 4 && word.chars().all(is_part)).collect()
     }
 
-    /// What Rust sources read: texts that are a variable's name and nothing else.
+    /// The string literals of a Rust source that are a variable's name.
     fn texts(source: &str) -> BTreeSet<&str> {
         let texts = source.split('"').skip(1).step_by(2);
         texts.filter(|text| variables(text).contains(text)).collect()
@@ -93,10 +93,10 @@ mod tests {
             .1
     }
 
-    /// Cargo's own lock lies beside its registry, outside the cache: builds that use one at once unpack the same crate at
+    /// Cargo's own lock is beside its registry, outside the cache: concurrent builds with one registry unpack the same crate at
     /// once, and one of them fails.
     #[test]
-    fn no_two_builds_use_one_cargo_registry_at_once() {
+    fn image_builds_lock_cargo_registry() {
         let mut locks: BTreeMap<String, Vec<BTreeSet<String>>> = BTreeMap::new();
         for dockerfile in DOCKERFILES {
             for run in read(dockerfile).replace("\\\n", " ").lines().filter(|line| line.starts_with("RUN ")) {
@@ -112,12 +112,12 @@ mod tests {
         assert!(locks.len() > 1, "{locks:?}");
         for (registry, locked) in locks {
             let common = locked.iter().skip(1).fold(locked[0].clone(), |common, other| &common & other);
-            assert!(!common.is_empty(), "{registry}: nothing keeps two builds apart");
+            assert!(!common.is_empty(), "{registry}: no lock separates two builds");
         }
     }
 
     #[test]
-    fn every_cargo_build_of_an_image_is_locked() {
+    fn image_cargo_builds_are_locked() {
         let mut builds = 0;
         for path in DOCKERFILES {
             for command in read(path).replace("\\\n", " ").split("&&") {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_those_of_the_repository() {
+    fn versions_match_repository() {
         let toolchain = read("rust-toolchain.toml");
         for path in DOCKERFILES {
             assert_eq!(value(&read(path), "ARG RUST="), value(&toolchain, "channel"), "{path}");
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn worker_deployments_keep_variables_and_bind_the_limit_of_the_code() {
+    fn worker_deployments_keep_variables_and_bind_code_limit() {
         for file in ["wrangler.toml", "edge/wrangler.user.toml"] {
             assert!(read(file).lines().any(|line| line == "keep_vars = true"), "{file}");
         }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn every_image_names_its_version() {
+    fn images_are_pinned_to_versions() {
         let images = ["docker-compose.yml"].into_iter().chain(DOCKERFILES).flat_map(|path| {
             let from = read(path).replace("${RUST}", "1.95.0");
             let images: Vec<_> = from
@@ -178,12 +178,15 @@ mod tests {
         assert!(images.len() >= 6, "{images:?}");
         for image in images {
             let tag = image.split_once(':').unwrap_or_else(|| panic!("{image} has no tag")).1;
-            assert!(tag.chars().filter(char::is_ascii_digit).count() >= 3, "{image} is not of one version");
+            assert!(
+                tag.chars().filter(char::is_ascii_digit).count() >= 3,
+                "{image} is not pinned to a version"
+            );
         }
     }
 
     #[test]
-    fn every_variable_of_the_worker_reaches_it() {
+    fn worker_variables_are_passed_through() {
         let config = read("edge/src/config.rs");
         let mut wanted = texts(&config);
         wanted.retain(|name| !NOT_DEPLOYED.contains(name) && !ALIASES.contains(name));
@@ -201,11 +204,11 @@ mod tests {
             capnp.split("fromEnvironment = \"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
         assert_eq!(set, named, "start.sh sets what workerd.capnp names");
         let handed = variables(&service);
-        assert!(named.is_subset(&handed), "docker-compose.yml hands on {handed:?}");
+        assert!(named.is_subset(&handed), "docker-compose.yml passes {handed:?}");
     }
 
     #[test]
-    fn every_variable_of_the_origin_reaches_it() {
+    fn origin_variables_are_passed_through() {
         let folder = root().join("origin/src/config");
         let mut sources = Vec::new();
         let mut folders = vec![folder];
@@ -225,7 +228,7 @@ mod tests {
         let handed = variables(&services);
         let edge = service("edge");
         let handed_to_edge = variables(&edge);
-        // The Worker's; the origin checks it where both read one `.env`, and compose has an address of its own for it.
+        // A variable of the Worker; the origin validates it where both read one `.env`, and compose sets its own address.
         assert!(handed_to_edge.contains("ORIGIN_URL"));
         // The image sets it.
         assert!(read("origin/Dockerfile").contains("ENV LISTEN_ADDR=0.0.0.0:8080"));
@@ -237,11 +240,11 @@ mod tests {
                     && !handed.contains(*name)
             })
             .collect();
-        assert!(missing.is_empty(), "docker-compose.yml does not hand on {missing:?}");
+        assert!(missing.is_empty(), "docker-compose.yml does not pass {missing:?}");
     }
 
     #[test]
-    fn the_host_reaches_the_edge_alone_and_every_service_is_confined() {
+    fn host_reaches_edge_only_and_services_are_confined() {
         let services = services();
         let names: Vec<_> = services.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["secrets", "postgres", "mongo", "redis", "origin", "edge", "gemini"]);
@@ -249,7 +252,10 @@ mod tests {
             assert_eq!(service.contains("    ports:"), name == "edge", "{name}");
             assert!(service.trim_start().starts_with("<<: *service\n"), "{name}");
             assert!(service.contains("    mem_limit: "), "{name}");
-            assert!(!service.contains("DATABASE_URL:"), "{name} takes what .env says for another place");
+            assert!(
+                !service.contains("DATABASE_URL:"),
+                "{name} uses the value of .env for another deployment"
+            );
         }
         let dev = read("docker-compose.dev.yml");
         let ports: Vec<_> = dev.lines().filter(|line| line.trim().starts_with("ports:")).collect();
@@ -257,7 +263,7 @@ mod tests {
         assert!(ports.iter().all(|line| line.contains("\"127.0.0.1:")), "{ports:?}");
     }
 
-    /// The edge's image without a container: its files in a folder, its script as the process.
+    /// The edge's image without a container: its files in a folder, its script as a process.
     struct Edge {
         url: String,
         _process: Child,
@@ -287,7 +293,7 @@ mod tests {
             [folder.join("bin")].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap())),
         );
         let mut command = if Path::new("/usr/bin/setpriv").exists() {
-            // It ends with this process, however that ends.
+            // It ends with this process, even when that is killed.
             let mut command = Command::new("/usr/bin/setpriv");
             command.args(["--pdeathsig", "KILL", "sh"]);
             command
@@ -328,7 +334,7 @@ mod tests {
             Self { url: format!("http://127.0.0.1:{port}"), _process: process, _folder: folder }
         }
 
-        /// What each of these values of a header is answered with, one request after the other.
+        /// Sends one request per value of a header, in order, and returns the statuses.
         async fn answers(&self, header: &str, values: &[&str]) -> Vec<u16> {
             let client = Client::new(self.url.clone());
             let mut statuses = Vec::new();
@@ -344,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_turn_runs_with_nothing_set_but_where_the_others_are() {
+    async fn turn_runs_with_addresses_only() {
         let world = World::start().await;
         let (origin, gemini) = (world.client_of_origin().url(""), world.provider.base());
         let edge = Edge::start(&[("ORIGIN_URL", &origin), ("SCRIPTED_GEMINI_URL", &gemini)]).await;
@@ -358,7 +364,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_says_nothing_about_its_address() {
+    async fn client_address_header_is_ignored() {
         let world = World::start().await;
         let origin = world.client_of_origin().url("");
         let edge = Edge::start(&[("ORIGIN_URL", &origin), ("RATE_LIMIT_REQUESTS", "2")]).await;
@@ -367,7 +373,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn behind_a_proxy_the_proxy_says_it() {
+    async fn client_address_is_read_from_trusted_proxy() {
         let world = World::start().await;
         let origin = world.client_of_origin().url("");
         let vars =
@@ -383,7 +389,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn production_does_not_start_without_a_key_for_gemini() {
+    async fn production_without_gemini_key_does_not_start() {
         let folder = tempfile::tempdir().unwrap();
         let vars = [("EDGECHAT_ENV", "production"), ("SCRIPTED_GEMINI_URL", "http://127.0.0.1:9")];
         let mut command = script(folder.path(), &vars);

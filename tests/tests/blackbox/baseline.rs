@@ -1,4 +1,4 @@
-//! The durable baseline of the benchmark: its figures mean something only as long as it does a turn's work.
+//! Tests of the benchmark's durable baseline: its figures are comparable only while it does the work of a turn.
 
 use edgechat_tests::bench;
 

@@ -1,4 +1,4 @@
-//! A conversation is a tree: going back to an earlier message begins a branch, and what is shown is what the model hears.
+//! Tests of branches: a message after an earlier parent begins a branch, and the model gets the branch that is shown.
 
 use edgechat_tests::{
     client::{Phone, content, messages_path},
@@ -21,7 +21,7 @@ fn path(conversation: Id) -> String {
     format!("/api/v1/chat/conversations/{conversation}")
 }
 
-/// Shows the branch that ends with this message.
+/// Sets the conversation's head to this message.
 async fn choose(phone: &Phone, conversation: Id, message: Id) -> Conversation {
     let choice = phone.client.ask(Method::PATCH, &path(conversation)).json(&json!({ "head_id": message }));
     choice.send().await.expect_status(200).json()
@@ -40,7 +40,7 @@ fn words(messages: &[Message]) -> Vec<&str> {
     messages.iter().map(|message| message.content.as_str()).collect()
 }
 
-/// The words of the model's last prompt.
+/// The texts of the model's last prompt.
 fn heard(world: &World) -> Vec<String> {
     let last = world.provider.received().pop().unwrap();
     let parts = last.request.messages.into_iter().flat_map(|message| message.parts);
@@ -52,7 +52,7 @@ fn heard(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn message_after_going_back_begins_a_branch_that_the_model_hears_alone() {
+async fn message_after_earlier_parent_sends_only_its_branch() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -82,7 +82,7 @@ async fn message_after_going_back_begins_a_branch_that_the_model_hears_alone() {
         ["One", "First.", "Two", "Second.", "Three", "Third."]
     );
 
-    // Back on the first branch, whether the object remembers or asks the origin.
+    // Back on the first branch, with the context cached and fetched from the origin.
     choose(&phone, conversation, second.assistant_message.id).await;
     for (text, answer, forgets) in [("Four", "Fourth.", false), ("Five", "Fifth.", true)] {
         if forgets {
@@ -101,7 +101,7 @@ async fn message_after_going_back_begins_a_branch_that_the_model_hears_alone() {
 }
 
 #[tokio::test]
-async fn branch_that_is_chosen_while_an_answer_runs_stays_shown() {
+async fn head_set_during_turn_is_kept() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -122,7 +122,7 @@ async fn branch_that_is_chosen_while_an_answer_runs_stays_shown() {
     let third = reply.expect_status(201).json::<shared::api::chat::SentMessage>();
     assert_eq!(third.assistant_message.content, "Third.");
     phone.persisted(third.turn_id).await;
-    // Nothing is lost, and the branch that the user chose is the one which is shown.
+    // Nothing is lost, and the branch that the user chose is shown.
     assert_eq!(words(&phone.messages(conversation).await), ["One", "First."]);
     assert_eq!(
         words(&arrived(&phone, conversation).await),
@@ -132,7 +132,7 @@ async fn branch_that_is_chosen_while_an_answer_runs_stays_shown() {
     phone.say_and_persist(conversation, "Four").await;
     assert_eq!(heard(&world), ["One", "First.", "Four"]);
     assert_eq!(words(&phone.messages(conversation).await), ["One", "First.", "Four", "Fourth."]);
-    // And the other one is there when the user goes there.
+    // The other branch is shown when the user chooses it.
     choose(&phone, conversation, third.assistant_message.id).await;
     assert_eq!(
         words(&phone.messages(conversation).await),
@@ -141,7 +141,7 @@ async fn branch_that_is_chosen_while_an_answer_runs_stays_shown() {
 }
 
 #[tokio::test]
-async fn branch_goes_on_while_the_origin_is_away() {
+async fn branch_continues_during_origin_outage() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -172,7 +172,7 @@ async fn branch_goes_on_while_the_origin_is_away() {
 }
 
 #[tokio::test]
-async fn head_that_is_no_message_of_the_conversation_is_refused() {
+async fn head_outside_conversation_is_refused() {
     let world = World::start().await;
     let phone = world.phone().await;
     let (here, elsewhere) = (phone.conversation().await, phone.conversation().await);

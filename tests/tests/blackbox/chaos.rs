@@ -1,4 +1,4 @@
-//! Parts die at every kind of moment, and in the end every message was asked, answered and counted exactly once.
+//! Tests that kill processes at each kind of moment: every message is stored, answered and counted exactly once.
 
 use edgechat_tests::{
     client::{Phone, content},
@@ -12,7 +12,7 @@ use shared::{
     id::Id,
 };
 
-/// Who dies.
+/// The process that is killed.
 #[derive(Clone, Copy, Debug)]
 enum Victim {
     Origin,
@@ -20,14 +20,14 @@ enum Victim {
     Both,
 }
 
-/// When.
+/// The moment of the kill.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
     /// The provider was just called.
     Called,
-    /// A word was said.
+    /// A first word was sent.
     Spoken,
-    /// The last word was said; the answer is on its way to the origin.
+    /// The last word was sent; the turn is being delivered to the origin.
     Finished,
 }
 
@@ -50,7 +50,7 @@ async fn kill_and_start(world: &mut World, victim: Victim) {
     }
 }
 
-/// Lets one part die at one moment of one turn. The phone keeps sending the message until somebody answers.
+/// Kills one process at one moment of one turn. The phone sends the message again until it gets an answer.
 async fn round(
     world: &mut World,
     phone: &Phone,
@@ -68,7 +68,7 @@ async fn round(
     match moment {
         Moment::Called => {
             kill_and_start(world, victim).await;
-            // The Worker may be gone, and with it whoever listened.
+            // The Worker may be dead, and the provider's caller with it.
             let _ = call.say("One ").await;
             let _ = call.stop().await;
         }
@@ -83,7 +83,7 @@ async fn round(
             kill_and_start(world, victim).await;
         }
     }
-    // However the first attempt ended, the phone asks again with the same key.
+    // Whatever the first attempt returned, the phone retries with the same key.
     let _ = asking.await;
     let answer = until(BOUND, "an answer", || async {
         let reply = phone.message(conversation, &body).key(key).try_send().await.ok()?;
@@ -95,7 +95,7 @@ async fn round(
 }
 
 #[tokio::test]
-async fn whoever_dies_whenever_every_message_counts_once() {
+async fn message_counts_once_after_any_process_death() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -128,7 +128,7 @@ async fn whoever_dies_whenever_every_message_counts_once() {
         (count, count, count)
     );
 
-    // And the model hears the whole of it.
+    // The model gets the whole conversation.
     world.provider.will(Script::pieces(["Calm."]));
     phone.say(conversation, "How are you?").await;
     let last = world.provider.received().pop().unwrap();

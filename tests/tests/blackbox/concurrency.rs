@@ -1,4 +1,4 @@
-//! Two messages at once never mix.
+//! Tests of concurrent messages, which never mix.
 
 use edgechat_tests::{
     client::{content, text_of},
@@ -11,7 +11,7 @@ use shared::api::{
 };
 
 #[tokio::test]
-async fn a_conversation_runs_one_turn_at_a_time() {
+async fn second_message_during_turn_is_refused() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -38,19 +38,19 @@ async fn a_conversation_runs_one_turn_at_a_time() {
 }
 
 #[tokio::test]
-async fn of_two_at_the_same_moment_one_runs() {
+async fn simultaneous_messages_start_one_turn() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     let upcoming = world.provider.hand_over();
     let ask = |text: &str| phone.message(conversation, &content(text)).send();
     let (first, second, ()) = tokio::join!(ask("First"), ask("Second"), async {
-        // Only one call comes; it is let go when the other message was turned away, which happens without it.
+        // Only one call arrives; it is answered after the other message was refused, which does not wait for it.
         let mut call = upcoming.arrives().await;
         call.say("Hello").await.unwrap();
         call.stop().await.unwrap();
     });
-    // Whoever comes when the first has already ended, runs after it.
+    // A message that arrives after the first turn ended runs after it.
     let mut ran: Vec<SentMessage> = Vec::new();
     for reply in [&first, &second] {
         match reply.status {
@@ -74,7 +74,7 @@ async fn of_two_at_the_same_moment_one_runs() {
 }
 
 #[tokio::test]
-async fn two_conversations_run_side_by_side() {
+async fn turns_of_two_conversations_run_concurrently() {
     let world = World::start().await;
     let phone = world.phone().await;
     let (left, right) = (phone.conversation().await, phone.conversation().await);
@@ -103,7 +103,7 @@ async fn two_conversations_run_side_by_side() {
 }
 
 #[tokio::test]
-async fn many_users_at_once_each_get_their_own_answer() {
+async fn concurrent_users_get_their_own_answers() {
     const USERS: usize = 12;
     let world = World::start().await;
     let mut turns = tokio::task::JoinSet::new();

@@ -1,5 +1,5 @@
-//! The Worker's own way to the origin, walked by hand: a delivery counts once, and only with the Worker's signature and the
-//! user's own token.
+//! Tests of the origin's internal routes, called directly: a delivery counts once, and only with the Worker's signature and
+//! the user's own token.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ use shared::{
 };
 
 const REQUEST_ID: &str = "by-hand";
-/// How long a token made here is valid, in seconds.
+/// The lifetime of a token made here, in seconds.
 const TOKEN_S: i64 = 900;
 
 /// One request of a Worker, before it is sent.
@@ -74,19 +74,19 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// A turn that went well, as the Worker delivers it.
+/// A completed turn as the Worker delivers it.
 fn delivery(phone: &Phone, conversation: Id, last_seq: u64) -> TurnDelivery {
     delivery::delivery(phone, conversation, last_seq, ("Hello", "Hi"), USAGE)
 }
 
-/// A token of this user's session as it was issued at another time.
+/// A token of this user's session, issued at another time.
 fn token_of(phone: &Phone, issued: Timestamp) -> String {
     let from_s = issued.as_secs();
     let claims = tokens::claims_of(phone);
     tokens::signing_key().sign(&Claims { iat: from_s, nbf: from_s, exp: from_s + TOKEN_S, ..claims })
 }
 
-/// Somebody at the origin's own door, with a conversation.
+/// A user who sends to the origin directly, with a conversation.
 async fn somebody(world: &World) -> (Phone, Id, Client) {
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -95,7 +95,7 @@ async fn somebody(world: &World) -> (Phone, Id, Client) {
 }
 
 #[tokio::test]
-async fn a_delivery_counts_once_however_often_it_comes() {
+async fn repeated_delivery_counts_once() {
     let world = World::start().await;
     let (phone, conversation, origin) = somebody(&world).await;
     let delivery = delivery(&phone, conversation, 0);
@@ -123,7 +123,7 @@ async fn a_delivery_counts_once_however_often_it_comes() {
 }
 
 #[tokio::test]
-async fn only_the_workers_signature_opens_the_door() {
+async fn delivery_without_worker_signature_is_refused() {
     let world = World::start().await;
     let (phone, conversation, origin) = somebody(&world).await;
     let delivery = delivery(&phone, conversation, 0);
@@ -145,10 +145,10 @@ async fn only_the_workers_signature_opens_the_door() {
     let path = context_path(conversation);
     let elsewhere = origin.get(&path).header(X_REQUEST_ID, REQUEST_ID).header(CLIENT_IP, "");
     elsewhere.header(SIGNATURE, &signature).send().await.problem(ErrorCode::Forbidden);
-    // A public route takes no wrong signature either.
+    // A public route refuses a wrong signature as well.
     let login = origin.post("/api/v1/auth/login").header(SIGNATURE, &signature).json(&json!({}));
     login.send().await.problem(ErrorCode::Forbidden);
-    // The same request twice is one too many.
+    // The same signature is accepted once.
     let once = good();
     let _ = once.send(&origin).await.expect_status(200);
     once.send(&origin).await.problem(ErrorCode::Forbidden);
@@ -156,12 +156,12 @@ async fn only_the_workers_signature_opens_the_door() {
 }
 
 #[tokio::test]
-async fn a_delivery_speaks_for_nobody_but_the_user_of_its_token() {
+async fn delivery_for_another_user_stores_nothing() {
     let world = World::start().await;
     let (ada, conversation, _) = somebody(&world).await;
     let (eve, _, as_eve) = somebody(&world).await;
 
-    // In Ada's name with Eve's token; in Eve's name into Ada's conversation; with no token at all.
+    // For Ada with Eve's token; for Eve into Ada's conversation; without a token.
     let in_adas_name = Signed::delivery(&delivery(&ada, conversation, 0)).send(&as_eve).await;
     assert!([403, 404].contains(&in_adas_name.status), "{in_adas_name:?}");
     let into_adas = Signed::delivery(&delivery(&eve, conversation, 0)).send(&as_eve).await;
@@ -183,7 +183,7 @@ async fn a_delivery_speaks_for_nobody_but_the_user_of_its_token() {
 }
 
 #[tokio::test]
-async fn a_late_delivery_is_held_against_the_time_of_its_turn() {
+async fn late_delivery_is_checked_at_turn_time() {
     let world = World::start().await;
     let (phone, conversation, origin) = somebody(&world).await;
     let hours_ago = |hours: i64| now().plus_millis(-hours * 3_600_000);
@@ -198,7 +198,7 @@ async fn a_late_delivery_is_held_against_the_time_of_its_turn() {
     let _ = late.expect_status(200);
     let after_the_token = Signed::delivery(&turn_of(hours_ago(10), 2)).send(&long_expired).await;
     assert_eq!(after_the_token.status, 401, "{after_the_token:?}");
-    // Reading is for tokens that hold now.
+    // Reads need a token that is valid now.
     let path = context_path(conversation);
     Signed::new(Method::GET, &path, &()).send(&long_expired).await.problem(ErrorCode::TokenExpired);
 
@@ -209,12 +209,12 @@ async fn a_late_delivery_is_held_against_the_time_of_its_turn() {
 }
 
 #[tokio::test]
-async fn a_message_whose_upload_outlasts_its_token_is_delivered() {
+async fn turn_of_upload_longer_than_token_is_delivered() {
     const STILL_VALID_S: i64 = 8;
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
-    // From here on the Worker knows the conversation, and asks the origin nothing before it answers.
+    // From here on the Worker has cached the conversation and needs nothing from the origin before it answers.
     phone.persisted(phone.say(conversation, "Hello").await.turn_id).await;
 
     let refused_from = now().plus_millis(STILL_VALID_S * SECOND_MS);
@@ -234,7 +234,7 @@ async fn a_message_whose_upload_outlasts_its_token_is_delivered() {
 }
 
 #[tokio::test]
-async fn a_delivery_to_a_deleted_conversation_counts_and_stores_nothing() {
+async fn delivery_to_deleted_conversation_counts_without_storing() {
     let world = World::start().await;
     let (phone, conversation, origin) = somebody(&world).await;
     let path = format!("/api/v1/chat/conversations/{conversation}");
@@ -250,7 +250,7 @@ async fn a_delivery_to_a_deleted_conversation_counts_and_stores_nothing() {
 }
 
 #[tokio::test]
-async fn in_production_the_origin_serves_the_worker_only() {
+async fn production_origin_refuses_requests_without_signature() {
     let world = World::setup().var("EDGECHAT_ENV", "production").start().await;
     let direct = world.client_of_origin();
     let login = json!({ "email": "ada@example.com", "password": "correct horse battery" });

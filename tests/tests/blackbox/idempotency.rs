@@ -1,4 +1,4 @@
-//! The same idempotency key is the same turn: same ids, same text, one call to the provider, one charge.
+//! Tests of idempotency keys: the same key returns the same turn, with the same ids and text, one provider call, one count.
 
 use edgechat_tests::{
     client::{Reply, content, messages_path, text_of},
@@ -18,7 +18,7 @@ use shared::{
 const KEY: &str = "the-key-of-one-message";
 
 #[tokio::test]
-async fn the_same_key_again_is_the_same_turn() {
+async fn repeated_key_returns_same_turn() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -45,7 +45,7 @@ async fn the_same_key_again_is_the_same_turn() {
 }
 
 #[tokio::test]
-async fn ten_at_once_are_one_turn() {
+async fn ten_concurrent_requests_with_one_key_start_one_turn() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -80,7 +80,7 @@ async fn ten_at_once_are_one_turn() {
 }
 
 #[tokio::test]
-async fn the_clients_own_message_id_is_such_a_key() {
+async fn client_message_id_is_idempotency_key() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -92,7 +92,7 @@ async fn the_clients_own_message_id_is_such_a_key() {
 }
 
 #[tokio::test]
-async fn the_same_key_with_another_request_is_refused() {
+async fn key_with_different_request_is_refused() {
     let world = World::start().await;
     let phone = world.phone().await;
     let (conversation, other) = (phone.conversation().await, phone.conversation().await);
@@ -106,7 +106,7 @@ async fn the_same_key_with_another_request_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_belongs_to_its_user() {
+async fn key_of_another_user_is_independent() {
     let world = World::start().await;
     let (ada, bob) = tokio::join!(world.phone(), world.phone());
     let mut turns: Vec<Id> = Vec::new();
@@ -120,7 +120,7 @@ async fn a_key_belongs_to_its_user() {
 }
 
 #[tokio::test]
-async fn a_key_is_remembered_over_a_restart() {
+async fn key_survives_restart() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -136,7 +136,7 @@ async fn a_key_is_remembered_over_a_restart() {
 }
 
 #[tokio::test]
-async fn a_failed_turn_keeps_its_key() {
+async fn key_of_failed_turn_returns_same_failure() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -146,11 +146,11 @@ async fn a_failed_turn_keeps_its_key() {
     first.problem(ErrorCode::ProviderError);
     let again = phone.message(conversation, &body).key(KEY).send().await;
     again.problem(ErrorCode::ProviderError);
-    assert_eq!(world.provider.calls(), 1, "whoever wants another try takes another key");
+    assert_eq!(world.provider.calls(), 1, "a retry after a failed turn needs a new key");
 }
 
 #[tokio::test]
-async fn an_overlong_key_is_refused() {
+async fn overlong_key_is_refused() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -160,7 +160,7 @@ async fn an_overlong_key_is_refused() {
 }
 
 #[tokio::test]
-async fn key_with_the_same_meaning_is_the_same_turn_however_it_is_written() {
+async fn key_with_equivalent_body_returns_same_turn() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;

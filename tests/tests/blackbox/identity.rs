@@ -1,4 +1,4 @@
-//! Who may come in, and what is not theirs.
+//! Tests of authentication, and of access to other users' resources.
 
 use edgechat_tests::{
     client::{Phone, Reply, content, messages_path, turn_path},
@@ -19,7 +19,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A route the Worker answers itself, one of the user object, and one of the origin.
+/// Sends a request to a route of the Worker's front, one of the user object and one of the origin.
 async fn ask_everywhere(phone: &Phone, conversation: Id, token: &str) -> Vec<Reply> {
     let client = phone.client.with_token(token);
     let mut replies = vec![client.get("/api/v1/users/me").send().await];
@@ -30,14 +30,14 @@ async fn ask_everywhere(phone: &Phone, conversation: Id, token: &str) -> Vec<Rep
 }
 
 #[tokio::test]
-async fn every_token_of_the_table_is_judged_alike_everywhere() {
+async fn token_table_has_same_verdict_on_every_route() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     let (key, claims) = (tokens::signing_key(), tokens::claims_of(&phone));
     let count = token_cases(&key, &claims, now()).len();
     for at in 0..count {
-        // Made anew each time: some of them are only right for seconds.
+        // Created for each request: some are valid for seconds only.
         let case = token_cases(&key, &claims, now()).swap_remove(at);
         let mut wrong = Vec::new();
         for reply in ask_everywhere(&phone, conversation, &case.token).await {
@@ -56,7 +56,7 @@ async fn every_token_of_the_table_is_judged_alike_everywhere() {
 }
 
 #[tokio::test]
-async fn what_is_no_access_token_is_refused() {
+async fn malformed_access_token_is_refused() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -76,7 +76,7 @@ async fn what_is_no_access_token_is_refused() {
 }
 
 #[tokio::test]
-async fn without_a_token_nothing_is_served() {
+async fn request_without_token_is_refused() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -107,7 +107,7 @@ async fn without_a_token_nothing_is_served() {
     assert_eq!(world.provider.calls(), 0);
 }
 
-/// Everything one can try on somebody's conversation and turn.
+/// Every request that names a conversation or a turn.
 fn attempts(conversation: Id, turn: Id) -> Vec<(Method, String, Option<Value>)> {
     let path = format!("/api/v1/chat/conversations/{conversation}");
     let turn = turn_path(turn);
@@ -136,26 +136,26 @@ async fn try_it(phone: &Phone, (method, path, body): (Method, String, Option<Val
 }
 
 #[tokio::test]
-async fn what_is_somebody_elses_is_not_there() {
+async fn foreign_conversation_is_not_found() {
     let world = World::start().await;
     let (ada, eve) = tokio::join!(world.phone(), world.phone());
     let conversation = ada.conversation().await;
     let sent = ada.say_and_persist(conversation, "For my eyes only").await;
 
-    // An id that nobody ever had.
+    // An id that does not exist.
     let absent = Id::new(now(), [7; 10]);
     for (theirs, nobodys) in attempts(conversation, sent.turn_id).into_iter().zip(attempts(absent, absent)) {
         let what = format!("{} {}", theirs.0, theirs.1);
         assert_eq!(try_it(&eve, theirs).await, try_it(&eve, nobodys).await, "{what}");
     }
-    assert_eq!(world.provider.calls(), 1, "a message to somebody else's conversation reaches no provider");
+    assert_eq!(world.provider.calls(), 1, "a message to a foreign conversation reaches no provider");
     let messages = ada.messages(conversation).await;
     assert_eq!(messages, [sent.user_message.unwrap(), sent.assistant_message]);
     assert_eq!(eve.usage().await.totals.requests, 0);
 }
 
 #[tokio::test]
-async fn a_running_turn_is_not_there_for_anyone_else() {
+async fn foreign_running_turn_is_not_found() {
     let world = World::start().await;
     let (ada, eve) = tokio::join!(world.phone(), world.phone());
     let conversation = ada.conversation().await;
@@ -171,7 +171,7 @@ async fn a_running_turn_is_not_there_for_anyone_else() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_none_is_not_there() {
+async fn malformed_id_is_not_found() {
     let world = World::start().await;
     let phone = world.phone().await;
     for path in ["/api/v1/chat/conversations/42", "/api/v1/chat/turns/42", "/api/v1/chat/turns/42/events"] {
@@ -181,7 +181,7 @@ async fn an_id_that_is_none_is_not_there() {
     message.send().await.problem(ErrorCode::NotFound);
 }
 
-/// The status of a request whose path is sent as it is spelled.
+/// Returns the status of a request whose path is sent without normalization.
 async fn status_of(world: &World, path: &str, token: &str) -> u16 {
     let address = world.client().url("");
     let address = address.strip_prefix("http://").unwrap();
@@ -197,7 +197,7 @@ async fn status_of(world: &World, path: &str, token: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn no_spelling_of_a_path_leads_inside() {
+async fn internal_path_in_any_spelling_is_refused() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -222,11 +222,15 @@ async fn no_spelling_of_a_path_leads_inside() {
         assert!([400, 404].contains(&status), "{begin}: {status}");
     }
     let outside = format!("/api/v1/chat/conversations/{conversation}");
-    assert_eq!(status_of(&world, &outside, &phone.tokens.access_token).await, 200, "the requests are sound");
+    assert_eq!(
+        status_of(&world, &outside, &phone.tokens.access_token).await,
+        200,
+        "the public path is served"
+    );
 }
 
 #[tokio::test]
-async fn the_workers_own_way_to_the_origin_is_closed_to_clients() {
+async fn internal_routes_are_refused_to_clients() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -245,13 +249,13 @@ async fn the_workers_own_way_to_the_origin_is_closed_to_clients() {
 }
 
 #[tokio::test]
-async fn an_ended_session_is_let_in_nowhere() {
+async fn ended_session_is_refused_on_every_route() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     let sent = phone.say_and_persist(conversation, "For my eyes only").await;
 
-    // A refresh token that comes back after its successor was used has been stolen: the session ends.
+    // Reuse of a refresh token after its successor was used ends the session.
     let refresh = async |token: &str| {
         let body = json!({ "refresh_token": token });
         phone.client.anonymous().post("/api/v1/auth/refresh").json(&body).send().await
@@ -260,7 +264,7 @@ async fn an_ended_session_is_let_in_nowhere() {
     let _ = refresh(&second.refresh_token).await.expect_status(200);
     assert_eq!(refresh(&phone.tokens.refresh_token).await.status, 401);
 
-    // The user object has the conversation and the turn, and asks as it does where it last asked a minute ago.
+    // The user object has the conversation and the turn; after the restart it checks the session with the origin again.
     world.kill_workerd().await;
     world.start_workerd().await;
     let turn = turn_path(sent.turn_id);

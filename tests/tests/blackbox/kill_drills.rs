@@ -1,5 +1,5 @@
-//! workerd is killed at each step of a turn, again and again: whatever was acknowledged is there, nothing is there twice, and
-//! every turn has one end. `EDGECHAT_DRILL_ROUNDS` says how often (3); each round kills a millisecond later than the one before.
+//! Tests that kill workerd at each step of a turn: what was acknowledged is stored, nothing is stored twice, and every turn has
+//! one terminal event. `EDGECHAT_DRILL_ROUNDS` is the number of rounds (3); each kills a millisecond later than the one before.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use shared::{
 };
 use tokio::time::sleep;
 
-/// After so many rounds a kill comes as early again as in the first.
+/// The longest delay of a kill; the next round starts again without delay.
 const LATEST_MS: u64 = 20;
 
 /// The step of a turn at which workerd is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// The provider has the call, and storage is about to have the turn.
+    /// The provider has the call; the turn is being written to storage.
     Begin,
-    /// Words are out.
+    /// Text has been sent to the client.
     Flush,
-    /// The model has finished, and storage is about to have the end.
+    /// The model has finished; the outcome is being written to storage.
     End,
-    /// The origin has the delivery, and has not answered.
+    /// The origin has the delivery and has not responded.
     Delivery,
-    /// The end is out, and storage does not know of the delivery.
+    /// The terminal event has been sent; the receipt is not in storage yet.
     Note,
 }
 
@@ -39,7 +39,7 @@ fn rounds() -> u64 {
     }
 }
 
-/// The events that a phone saw of a turn before the kill.
+/// The events of a turn that a phone received before the kill.
 #[derive(Debug, Default)]
 struct Seen {
     turn: Option<Id>,
@@ -48,7 +48,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Takes events until one of this kind; false when the connection broke before.
+    /// Reads events until one of this kind; returns false when the connection broke before.
     async fn until(&mut self, stream: &mut EventStream, kind: &str) -> bool {
         while let Ok(Some(event)) = stream.try_next().await {
             if event.kind == "turn.started" {
@@ -65,7 +65,7 @@ impl Seen {
     }
 }
 
-/// Asks, and kills workerd at this step of the turn.
+/// Sends a message and kills workerd at this step of its turn.
 async fn ask_and_kill(world: &mut World, ask: Ask, step: Step, delay: Duration) -> Seen {
     let mut seen = Seen::default();
     let upcoming = world.provider.hand_over();
@@ -107,12 +107,12 @@ async fn ask_and_kill(world: &mut World, ask: Ask, step: Step, delay: Duration) 
             world.kill_workerd().await;
         }
     }
-    // What was on its way.
+    // Events that were in flight.
     seen.until(&mut stream, "turn.completed").await;
     seen
 }
 
-/// Holds what is there of a question against what was seen of its turn.
+/// Compares the stored messages of a question with the events of its turn.
 async fn check(phone: &Phone, conversation: Id, question: &str, answered: Id, seen: &Seen) -> TurnStatus {
     let turn = phone.persisted(answered).await;
     let messages = phone.messages(conversation).await;
@@ -141,7 +141,7 @@ async fn check(phone: &Phone, conversation: Id, question: &str, answered: Id, se
 #[case::delivery(Step::Delivery)]
 #[case::note(Step::Note)]
 #[tokio::test]
-async fn kill_at_a_step_of_a_turn_loses_and_doubles_nothing(#[case] step: Step) {
+async fn kill_at_each_turn_step_loses_and_duplicates_nothing(#[case] step: Step) {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -151,11 +151,11 @@ async fn kill_at_a_step_of_a_turn_loses_and_doubles_nothing(#[case] step: Step) 
         let ask = || phone.message(conversation, &content(&question)).key(&format!("{step:?}-{round}"));
         let seen = ask_and_kill(&mut world, ask(), step, Duration::from_millis(round % LATEST_MS)).await;
         world.start_workerd().await;
-        // The phone sends it again, as it does after any broken connection.
+        // The phone sends the message again, as after any broken connection.
         let again = ask().stream().await.rest().await;
         let answered = again[0].turn_id();
         if let Some(turn) = seen.turn {
-            assert_eq!(answered, turn, "{question}: what was acknowledged is the turn");
+            assert_eq!(answered, turn, "{question}: the retry returns the acknowledged turn");
         }
         let status = check(&phone, conversation, &question, answered, &seen).await;
         if step == Step::Note {

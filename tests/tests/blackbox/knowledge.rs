@@ -1,5 +1,5 @@
-//! What the Worker knows of the origin's, and when it asks anew: contexts and sessions. In most cases an origin of the
-//! test's own, which the test answers for by hand, holds its answers back for as long as the case needs.
+//! Tests of the Worker's caches of contexts and sessions. Most use a mock origin whose responses the test gives by hand, as
+//! late as the case needs.
 
 use std::{collections::HashMap, convert::Infallible, sync::Arc};
 
@@ -30,18 +30,18 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 const VERIFY_PATH: &str = "/api/v1/auth/verify";
 
-/// An origin whose answers the test gives. It hands its keys out itself, and the receipts of turns that it has taken: a Worker
-/// that was restarted may deliver one again.
+/// A mock origin whose responses the test gives. It answers by itself for its keys, and for turns it has already stored: a
+/// restarted Worker may deliver one again.
 struct Origin {
     url: String,
     asked: Mutex<mpsc::UnboundedReceiver<Asked>>,
     receipts: Receipts,
 }
 
-/// By turn.
+/// Receipts by turn.
 type Receipts = Arc<std::sync::Mutex<HashMap<Id, String>>>;
 
-/// A request that waits for its answer. Dropped, it is answered by a failure.
+/// A request that waits for its response. Dropping it responds with a failure.
 struct Asked {
     what: String,
     body: Bytes,
@@ -72,7 +72,7 @@ impl Origin {
         Self { url: stand_in::serve(service).await, asked: Mutex::new(asked), receipts }
     }
 
-    /// The next request, which must be this one.
+    /// Returns the next request, which must be this one.
     async fn asked(&self, what: &str) -> Asked {
         let mut asked = self.asked.lock().await;
         let next = bounded(&format!("{what} at the origin"), asked.recv()).await.unwrap();
@@ -110,7 +110,7 @@ async fn by_hand(
         (200, receipt)
     } else {
         let (answer, answered) = oneshot::channel();
-        // Once the test is over, nobody answers.
+        // After the test nothing responds.
         let _ = sender.send(Asked { what, body, answer });
         answered.await.unwrap_or_else(|_| (500, String::new()))
     };
@@ -131,7 +131,7 @@ fn context(conversation_id: Id, system: &str) -> ConversationContext {
     }
 }
 
-/// A world behind such an origin, somebody with a token, and one of their conversations.
+/// A world with a mock origin, a user with a token, and one of the user's conversations.
 async fn world() -> (Origin, World, Client, Id) {
     let origin = Origin::start().await;
     let world = World::setup().var("ORIGIN_URL", &origin.url).start().await;
@@ -139,7 +139,7 @@ async fn world() -> (Origin, World, Client, Id) {
     (origin, world, client, Id::new(now(), [2; 10]))
 }
 
-/// A world whose Worker has the context of the conversation, and forgot whose session is alive.
+/// A world whose Worker has cached the context of the conversation but no session.
 async fn world_that_was_restarted() -> (Origin, World, Client, Id) {
     let (origin, mut world, client, conversation) = world().await;
     let message = client.post(&messages_path(conversation)).json(&content("One")).send();
@@ -156,7 +156,7 @@ async fn world_that_was_restarted() -> (Origin, World, Client, Id) {
 }
 
 #[tokio::test]
-async fn what_changes_while_a_context_is_fetched_is_in_the_next_message() {
+async fn change_during_context_fetch_applies_to_next_message() {
     let (origin, world, client, conversation) = world().await;
     let ask = |text| client.post(&messages_path(conversation)).json(&content(text)).send();
     let path = format!("/api/v1/chat/conversations/{conversation}");
@@ -177,7 +177,7 @@ async fn what_changes_while_a_context_is_fetched_is_in_the_next_message() {
     };
     let (reply, ()) = tokio::join!(ask("Two"), origin_does);
     let _ = reply.expect_status(201);
-    // What nothing changed meanwhile is not fetched again.
+    // A context that did not change is not fetched again.
     let (reply, ()) = tokio::join!(ask("Three"), origin.takes_a_turn());
     let _ = reply.expect_status(201);
     let systems: Vec<_> = world.provider.received().into_iter().map(|call| call.request.system).collect();
@@ -185,11 +185,11 @@ async fn what_changes_while_a_context_is_fetched_is_in_the_next_message() {
 }
 
 #[tokio::test]
-async fn context_after_refusals_is_forgotten_only_by_not_found() {
+async fn context_is_dropped_only_after_not_found() {
     let (origin, world, client, conversation) = world().await;
     let ask = || client.post(&messages_path(conversation)).json(&content("Hello")).send();
     let path = format!("/api/v1/chat/conversations/{conversation}");
-    // A context that changed while it was fetched is asked for again with every message.
+    // A context that changed while it was fetched is fetched again for each message.
     let origin_does = async {
         let fetched = origin.asked(&format!("GET {}", context_path(conversation))).await;
         let change = client.ask(Method::PATCH, &path).json(&json!({ "title": "After" })).send();
@@ -234,13 +234,13 @@ async fn context_after_refusals_is_forgotten_only_by_not_found() {
 }
 
 #[tokio::test]
-async fn a_session_is_looked_up_while_the_model_thinks() {
+async fn session_lookup_runs_during_provider_call() {
     let (origin, world, client, conversation) = world_that_was_restarted().await;
     let upcoming = world.provider.hand_over();
     let message = client.post(&messages_path(conversation)).json(&content("Two"));
     let ending = async {
         let asked = origin.asked(&format!("GET {VERIFY_PATH}")).await;
-        // The model is asked before the origin has answered, and what it says is held back.
+        // The provider is called before the origin has responded, and its text is held back.
         let mut call = upcoming.arrives().await;
         call.say("A secret").await.unwrap();
         asked.refuse(ErrorCode::SessionEnded);
@@ -250,14 +250,14 @@ async fn a_session_is_looked_up_while_the_model_thinks() {
     let (reply, ()) = tokio::join!(message.send(), ending);
     reply.problem(ErrorCode::SessionEnded);
     assert!(!format!("{reply:?}").contains("secret"));
-    // It is known by now: neither the origin nor the model is asked again.
+    // The result is cached: neither the origin nor the provider is called again.
     let again = client.post(&messages_path(conversation)).json(&content("Three"));
     again.send().await.problem(ErrorCode::SessionEnded);
     assert_eq!(world.provider.calls(), 2);
 }
 
 #[tokio::test]
-async fn a_session_that_is_alive_is_looked_up_once() {
+async fn active_session_is_looked_up_once() {
     let (origin, world, client, conversation) = world_that_was_restarted().await;
     let ask = |text| client.post(&messages_path(conversation)).json(&content(text)).send();
     let origin_does = async {
@@ -273,7 +273,7 @@ async fn a_session_that_is_alive_is_looked_up_once() {
 }
 
 #[tokio::test]
-async fn an_origin_that_does_not_answer_keeps_nobody_waiting() {
+async fn unresponsive_origin_delays_no_message() {
     let (origin, world, client, conversation) = world_that_was_restarted().await;
     let ask = |text| client.post(&messages_path(conversation)).json(&content(text)).send();
     let origin_does = async {
@@ -284,14 +284,14 @@ async fn an_origin_that_does_not_answer_keeps_nobody_waiting() {
     let (reply, unanswered) = tokio::join!(ask("Two"), origin_does);
     let _ = reply.expect_status(201);
     drop(unanswered);
-    // For a while it is not asked again.
+    // The session is not looked up again for a while.
     let (reply, ()) = tokio::join!(ask("Three"), origin.takes_a_turn());
     let _ = reply.expect_status(201);
     assert_eq!(world.provider.calls(), 3);
 }
 
 #[tokio::test]
-async fn a_picture_that_has_no_room_takes_no_words_along() {
+async fn image_over_budget_leaves_its_text() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -302,7 +302,7 @@ async fn a_picture_that_has_no_room_takes_no_words_along() {
     ] });
     let sent = phone.message(conversation, &photo).send().await.expect_status(201).json::<SentMessage>();
     phone.persisted(sent.turn_id).await;
-    // As the user object remembers it, and as the origin reads it.
+    // With the context cached in the user object, and fetched from the origin.
     for forgets in [false, true] {
         if forgets {
             world.kill_workerd().await;
@@ -318,6 +318,6 @@ async fn a_picture_that_has_no_room_takes_no_words_along() {
         assert_eq!(said.last(), Some(&&text("Where does it live?")));
         assert!(question.assistant_message.seq >= 6);
     }
-    // The message itself keeps its picture.
+    // The stored message keeps its image.
     assert_eq!(phone.messages(conversation).await[2], sent.user_message.unwrap());
 }

@@ -1,4 +1,4 @@
-//! Too many requests, too many messages.
+//! Tests of rate limits, quotas and concurrency limits.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use shared::api::{ErrorCode, chat::SentMessage};
 
 const HEALTHY: &str = "/api/v1/users/me";
 
-/// A world that allows so many requests an hour: no test is so slow that another hour begins, or that there is room for
-/// another request again.
+/// A world that allows so many requests an hour: no test is slow enough for another hour to begin or for the limit to
+/// refill.
 async fn world_that_allows(requests_an_hour: &str) -> World {
     let setup = World::setup().var("RATE_LIMIT_REQUESTS", requests_an_hour);
     setup.var("RATE_LIMIT_WINDOW_SECONDS", "3600").start().await
@@ -32,7 +32,7 @@ fn assert_limited(reply: &Reply) {
 }
 
 #[tokio::test]
-async fn the_hundred_and_first_request_of_a_window_is_one_too_many() {
+async fn request_101_of_window_is_limited() {
     let world = world_that_allows("100").await;
     let phone = world.phone().await;
     for request in 1..=100 {
@@ -42,7 +42,7 @@ async fn the_hundred_and_first_request_of_a_window_is_one_too_many() {
     assert_limited(&from(&phone.client, "203.0.113.7").await);
     assert_limited(&from(&phone.client.anonymous(), "203.0.113.7").await);
 
-    // Whom a client says it speaks for changes nothing; somebody else's address is somebody else's count.
+    // An address that a client claims is ignored; each address has its own count.
     let pretending = phone.client.get(HEALTHY).header("CF-Connecting-IP", "203.0.113.7");
     let pretending = pretending.header("X-Forwarded-For", "198.51.100.1").header("X-Real-IP", "198.51.100.1");
     assert_limited(&pretending.send().await);
@@ -50,7 +50,7 @@ async fn the_hundred_and_first_request_of_a_window_is_one_too_many() {
 }
 
 #[tokio::test]
-async fn an_ipv6_network_is_one_client() {
+async fn ipv6_network_is_limited_as_one_client() {
     let world = world_that_allows("100").await;
     let phone = world.phone().await;
     for host in 1..=100 {
@@ -62,7 +62,7 @@ async fn an_ipv6_network_is_one_client() {
 }
 
 #[tokio::test]
-async fn a_user_is_one_user_from_every_address() {
+async fn user_limit_spans_addresses() {
     let world = world_that_allows("5").await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -80,12 +80,12 @@ async fn a_user_is_one_user_from_every_address() {
     assert_eq!(world.provider.calls(), 5);
 }
 
-/// How a user object is gone from memory.
+/// A way to remove a user object from memory.
 #[derive(Clone, Copy, Debug)]
 enum Gone {
-    /// The runtime evicts an object that nobody asks for ten seconds. Nothing tells when it has.
+    /// Evicted by the runtime, which happens to an object without requests for ten seconds and is not observable.
     Evicted,
-    /// The runtime was restarted.
+    /// Removed by a restart of the runtime.
     Restarted,
 }
 
@@ -93,7 +93,7 @@ async fn rate_of_user_outlives(gone: Gone) {
     let mut world = world_that_allows("3").await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
-    // From addresses of their own, whose limit is the same.
+    // Each from its own address, which has the same limit.
     let ask = |host: u8| {
         let ask = phone.message(conversation, &content("Hello"));
         ask.header("CF-Connecting-IP", &format!("203.0.113.{host}")).send()
@@ -113,17 +113,17 @@ async fn rate_of_user_outlives(gone: Gone) {
 }
 
 #[tokio::test]
-async fn rate_of_a_user_outlives_eviction() {
+async fn user_rate_survives_eviction() {
     rate_of_user_outlives(Gone::Evicted).await;
 }
 
 #[tokio::test]
-async fn rate_of_a_user_outlives_a_restart() {
+async fn user_rate_survives_restart() {
     rate_of_user_outlives(Gone::Restarted).await;
 }
 
 #[tokio::test]
-async fn only_so_many_answers_run_at_once() {
+async fn concurrent_turns_are_limited() {
     const MOST: usize = 8;
     let world = World::start().await;
     let phone = world.phone().await;
@@ -146,7 +146,7 @@ async fn only_so_many_answers_run_at_once() {
 }
 
 #[tokio::test]
-async fn the_messages_of_a_day_are_counted() {
+async fn daily_messages_are_limited() {
     let world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "2").start().await;
     let (phone, other) = tokio::join!(world.phone(), world.phone());
     let conversation = phone.conversation().await;
@@ -160,7 +160,7 @@ async fn the_messages_of_a_day_are_counted() {
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=86_400).contains(&wait));
     assert!(refused.header("ratelimit-policy").unwrap().starts_with("\"daily\";q=2"), "{refused:?}");
-    // What was counted already is served again; others have a count of their own.
+    // A message that was counted is served again; another user has another count.
     assert!([200, 201].contains(&ask("two").send().await.status));
     let theirs = other.conversation().await;
     other.say(theirs, "Hello").await;
@@ -170,7 +170,7 @@ async fn the_messages_of_a_day_are_counted() {
 }
 
 #[tokio::test]
-async fn the_days_count_survives_a_restart() {
+async fn daily_count_survives_restart() {
     let mut world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -182,7 +182,7 @@ async fn the_days_count_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn a_message_that_became_no_turn_uses_up_nothing() {
+async fn message_without_turn_is_not_counted() {
     let mut world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -198,7 +198,7 @@ async fn a_message_that_became_no_turn_uses_up_nothing() {
 }
 
 #[tokio::test]
-async fn a_deleted_conversation_gives_no_message_of_the_day_back() {
+async fn deleted_conversation_keeps_daily_count() {
     let mut world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -213,11 +213,11 @@ async fn a_deleted_conversation_gives_no_message_of_the_day_back() {
     assert_eq!(world.provider.calls(), 1);
 }
 
-/// Each store counts so many: while Redis is late, as it can be on a busy machine, the process counts by itself.
+/// The guesses each store allows: while Redis is late, as it can be on a busy machine, the process counts by itself.
 const GUESSES_A_DAY: u32 = 50;
 
 #[tokio::test]
-async fn password_guesses_from_many_networks_end_and_lock_no_known_device_out() {
+async fn password_guesses_are_limited_and_known_device_is_admitted() {
     let world = World::start().await;
     let phone = world.phone().await;
     let email = phone.tokens.user.email.clone().unwrap();
@@ -235,7 +235,7 @@ async fn password_guesses_from_many_networks_end_and_lock_no_known_device_out() 
         wrong += 1;
         assert!(wrong <= 2 * GUESSES_A_DAY, "{wrong} guesses are not refused");
     }
-    assert!(wrong >= GUESSES_A_DAY, "only {wrong} guesses were looked at");
+    assert!(wrong >= GUESSES_A_DAY, "only {wrong} guesses were checked");
     let refused = sign_in(PASSWORD, "198.51.200.1").await;
     refused.problem(ErrorCode::RateLimited);
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
@@ -247,7 +247,7 @@ async fn password_guesses_from_many_networks_end_and_lock_no_known_device_out() 
 }
 
 #[tokio::test]
-async fn sign_ups_of_a_network_are_counted_by_the_day() {
+async fn network_sign_ups_are_limited_per_day() {
     let world = World::setup().var("SIGN_UP_DAILY_LIMIT", "2").start().await;
     let client = world.client();
     let sign_up = |number: u32, ip: &str| {

@@ -1,28 +1,28 @@
-//! EdgeChat as a phone sees it: a real origin, the built Worker on plain workerd and a scripted provider, a world of its
-//! own for every test. `cargo xtask test` builds the parts and runs this.
+//! Tests of EdgeChat as a client sees it: a real origin, the built Worker on plain workerd and a scripted provider, with a
+//! world per test. `cargo xtask test` builds the parts and runs these tests.
 //!
 //! - `main_job`: register, open a conversation, send a message, read it back, count it
-//! - `streaming`: words arrive as they are said, however the network cuts them
-//! - `idempotency`: the same key is the same turn
-//! - `turns`: readers come, go and come back; Stop stops
+//! - `streaming`: text arrives as the provider sends it, however the network splits it
+//! - `idempotency`: the same key returns the same turn
+//! - `turns`: readers connect, disconnect and reconnect; cancelling ends a turn
 //! - `branches`: a conversation is a tree
-//! - `concurrency`: two messages at once
-//! - `chaos`: parts die at every kind of moment
-//! - `outages`: parts die in the middle and come back
-//! - `kill_drills`: workerd dies at each step of a turn
-//! - `store_chaos`: databases of their own die, hang and come back, on the production stores
+//! - `concurrency`: concurrent messages
+//! - `chaos`: processes are killed at each kind of moment
+//! - `outages`: processes fail during a turn and recover
+//! - `kill_drills`: workerd is killed at each step of a turn
+//! - `store_chaos`: private databases of the production stores are killed, suspended and restarted
 //! - `provider_failures`: every way a provider fails
-//! - `identity`: tokens, and what is not yours
-//! - `requests`: malformed, too large, wrong; request ids; CORS
-//! - `limits`: too much
-//! - `deliveries`: the Worker's own way to the origin, walked by hand
-//! - `knowledge`: what the Worker knows of the origin's, and when it asks anew
-//! - `proxy`: what passes through to the origin
+//! - `identity`: authentication, and access to other users' resources
+//! - `requests`: malformed, too large and invalid requests; request ids; CORS
+//! - `limits`: rate limits, quotas and concurrency limits
+//! - `deliveries`: the origin's internal routes, called directly
+//! - `knowledge`: the Worker's caches of contexts and sessions
+//! - `proxy`: requests that are forwarded to the origin
 //! - `surface`: health, documentation
-//! - `rotation`: the secret behind tokens is replaced
-//! - `scripted_provider`: the provider the others rely on
-//! - `platform`: what the user object leaves to the platform, and what the platform refuses
-//! - `baseline`: the reference that the benchmark relies on
+//! - `rotation`: replacement of the token secret
+//! - `scripted_provider`: the provider that the other tests use
+//! - `platform`: the user object's use of the platform, and the platform's refusals
+//! - `baseline`: the reference that the benchmark uses
 
 #[cfg(test)]
 mod baseline;

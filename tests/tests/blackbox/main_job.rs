@@ -1,4 +1,4 @@
-//! The main job, end to end, and the wire shapes of its objects.
+//! Tests of the main job, end to end, and of the wire format of its objects.
 
 use edgechat_tests::{
     client::{PASSWORD, content, messages_path, text_of, turn_path},
@@ -18,7 +18,7 @@ use shared::{
 };
 
 #[tokio::test]
-async fn a_message_is_answered_stored_and_counted() {
+async fn message_is_answered_stored_and_counted() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -69,7 +69,7 @@ async fn a_message_is_answered_stored_and_counted() {
 }
 
 #[tokio::test]
-async fn a_streamed_message_tells_its_whole_story() {
+async fn streamed_message_sends_all_events() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -104,8 +104,8 @@ async fn a_streamed_message_tells_its_whole_story() {
 }
 
 #[tokio::test]
-async fn the_end_of_an_answer_says_that_the_origin_has_it() {
-    /// A machine may be too busy for the origin to take a turn in time; then the end rightly says that it is not there yet.
+async fn terminal_event_reports_persisted() {
+    /// The number of attempts: on a busy machine the origin may store a turn too late for its terminal event to say so.
     const TURNS: usize = 3;
     let world = World::start().await;
     let phone = world.phone().await;
@@ -123,7 +123,7 @@ async fn the_end_of_an_answer_says_that_the_origin_has_it() {
 }
 
 #[tokio::test]
-async fn the_conversation_so_far_goes_to_the_model() {
+async fn conversation_history_is_sent_to_model() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let body = json!({ "title": "Tides", "system": "Speak like a sailor.", "model": "lite" });
@@ -136,7 +136,7 @@ async fn the_conversation_so_far_goes_to_the_model() {
     let second = phone.say_and_persist(conversation, "Second").await;
     assert_eq!((second.user_message.as_ref().unwrap().seq, second.assistant_message.seq), (3, 4));
 
-    // Whether the object remembers or asks the origin, the model hears the same.
+    // The prompt is the same from the cached context and from the origin.
     world.kill_workerd().await;
     world.start_workerd().await;
     let third = phone.say(conversation, "Third").await;
@@ -160,7 +160,7 @@ async fn the_conversation_so_far_goes_to_the_model() {
 }
 
 #[tokio::test]
-async fn a_message_chooses_its_model_and_its_parameters() {
+async fn message_sets_model_and_parameters() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -185,7 +185,7 @@ async fn a_message_chooses_its_model_and_its_parameters() {
 }
 
 #[tokio::test]
-async fn a_conversation_is_listed_changed_and_deleted() {
+async fn conversation_is_listed_changed_and_deleted() {
     let world = World::start().await;
     let phone = world.phone().await;
     let (first, second) = (phone.conversation().await, phone.conversation().await);
@@ -213,7 +213,7 @@ async fn a_conversation_is_listed_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn a_changed_conversation_is_heard_by_the_next_message() {
+async fn changed_conversation_applies_to_next_message() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -229,7 +229,7 @@ async fn a_changed_conversation_is_heard_by_the_next_message() {
 }
 
 #[tokio::test]
-async fn deleting_a_conversation_ends_what_runs_in_it() {
+async fn deleted_conversation_cancels_its_turn() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -242,11 +242,11 @@ async fn deleting_a_conversation_ends_what_runs_in_it() {
     assert_eq!(stream.rest().await.last().unwrap().kind, "turn.cancelled");
     phone.client.get(&messages_path(conversation)).send().await.problem(ErrorCode::NotFound);
     phone.persisted(turn).await;
-    assert_eq!(phone.usage().await.today.messages, 1, "what was asked was asked");
+    assert_eq!(phone.usage().await.today.messages, 1, "a cancelled turn is counted");
 }
 
 #[tokio::test]
-async fn lists_go_on_at_their_cursor() {
+async fn lists_continue_at_cursor() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -270,7 +270,7 @@ async fn lists_go_on_at_their_cursor() {
 }
 
 #[tokio::test]
-async fn signing_in_works_as_the_contract_says() {
+async fn sign_in_follows_contract() {
     let world = World::start().await;
     let phone = world.phone().await;
     let email = phone.tokens.user.email.clone().unwrap();
@@ -303,7 +303,7 @@ async fn signing_in_works_as_the_contract_says() {
     }
 }
 
-/// The fields that the contract lists, each of which must be there, `null` or not.
+/// Asserts that each field of the contract is present, `null` or not.
 fn has_fields(object: &Value, fields: &str) {
     for field in fields.split_whitespace() {
         assert!(object.get(field).is_some(), "{field} is missing in {object}");
@@ -311,7 +311,7 @@ fn has_fields(object: &Value, fields: &str) {
 }
 
 #[tokio::test]
-async fn every_object_has_every_field_of_the_contract() {
+async fn objects_have_all_contract_fields() {
     const TURN: &str = "id conversation_id status model text last_event_id user_message_id assistant_message_id usage \
                         error persisted created_at finished_at";
     const MESSAGE: &str = "id conversation_id turn_id parent_id siblings seq role content parts status finish_reason model usage \
@@ -355,7 +355,7 @@ async fn every_object_has_every_field_of_the_contract() {
 }
 
 #[tokio::test]
-async fn no_log_holds_what_must_stay_secret() {
+async fn logs_contain_no_secrets() {
     const PROMPT: &str = "a-prompt-that-nobody-else-may-read";
     const ANSWER: &str = "an-answer-that-nobody-else-may-read";
     const LAST_REQUEST: &str = "the-last-request";
@@ -365,8 +365,8 @@ async fn no_log_holds_what_must_stay_secret() {
     world.provider.will(Script::pieces([ANSWER]));
     phone.say_and_persist(conversation, PROMPT).await;
     let _ = phone.message(conversation, &json!({ "content": PROMPT, "temperature": "hot" })).send().await;
-    // A log is written in order: what tells of the last request comes after everything else. The Worker tells of failures,
-    // such as that of a delivery.
+    // A log is written in order: the line of the last request comes after all others. The Worker logs failures only, such as
+    // that of a delivery.
     let last = phone.client.get("/api/v1/users/me").header("X-Request-ID", LAST_REQUEST);
     let _ = last.send().await.expect_status(200);
     world.origin_log().wait_for(LAST_REQUEST).await;

@@ -1,4 +1,4 @@
-//! How the model's own end becomes the turn's: only `STOP` with words completes, and what it costs.
+//! Tests of the mapping from the model's finish reason to the turn's outcome: only `STOP` with text completes.
 
 use bytes::Bytes;
 use edgechat_tests::{
@@ -38,7 +38,7 @@ async fn status_and_reason(phone: &Phone, conversation: Id) -> (TurnStatus, Opti
 #[case::malformed(FinishReason::InvalidOutput, "invalid_output")]
 #[case::other(FinishReason::Other, "provider_error")]
 #[tokio::test]
-async fn answer_stopped_early_is_incomplete_everywhere(#[case] reason: FinishReason, #[case] code: &str) {
+async fn answer_stopped_early_is_incomplete(#[case] reason: FinishReason, #[case] code: &str) {
     let world = World::start().await;
     let phone = world.phone().await;
     let (by_stream, by_json) = (phone.conversation().await, phone.conversation().await);
@@ -75,10 +75,7 @@ async fn answer_stopped_early_is_incomplete_everywhere(#[case] reason: FinishRea
 #[case::malformed(FinishReason::InvalidOutput, ErrorCode::ProviderError)]
 #[case::safety(FinishReason::ContentFilter, ErrorCode::ProviderRefused)]
 #[tokio::test]
-async fn finish_without_a_word_fails_and_costs_no_message(
-    #[case] reason: FinishReason,
-    #[case] code: ErrorCode,
-) {
+async fn finish_without_text_fails_and_is_not_counted(#[case] reason: FinishReason, #[case] code: ErrorCode) {
     let world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -93,7 +90,7 @@ async fn finish_without_a_word_fails_and_costs_no_message(
     assert_eq!(status_and_reason(&phone, conversation).await, (TurnStatus::Failed, None));
     assert_eq!(phone.usage().await.today.messages, 0);
 
-    // The one message of the day is still there, and only one.
+    // The quota of one message a day is unused, and allows one.
     phone.say_and_persist(conversation, "Hello").await;
     phone.message(conversation, &content("Hello")).send().await.problem(ErrorCode::DailyLimitReached);
     let usage = phone.usage().await;
@@ -104,7 +101,7 @@ async fn finish_without_a_word_fails_and_costs_no_message(
 #[case::silent(false)]
 #[case::heartbeats(true)]
 #[tokio::test]
-async fn finished_answer_completes_while_its_connection_stays_open(#[case] heartbeats: bool) {
+async fn finished_answer_completes_while_connection_stays_open(#[case] heartbeats: bool) {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -133,7 +130,7 @@ async fn finished_answer_completes_while_its_connection_stays_open(#[case] heart
     vec![Step::Raw(Bytes::from_static(b": thinking\n\n")), Step::Raw(bare_error(StatusCode::SERVICE_UNAVAILABLE))],
     "turn.failed")]
 #[tokio::test]
-async fn bare_error_after_the_events_is_an_error(#[case] steps: Vec<Step>, #[case] kind: &str) {
+async fn bare_error_after_events_fails_turn(#[case] steps: Vec<Step>, #[case] kind: &str) {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -144,7 +141,7 @@ async fn bare_error_after_the_events_is_an_error(#[case] steps: Vec<Step>, #[cas
 }
 
 #[tokio::test]
-async fn events_that_cannot_be_read_cost_only_themselves() {
+async fn unreadable_events_are_skipped() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -168,7 +165,7 @@ async fn events_that_cannot_be_read_cost_only_themselves() {
 }
 
 #[tokio::test]
-async fn refused_message_is_not_sent_again() {
+async fn refused_message_is_left_out_of_prompt() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -177,7 +174,7 @@ async fn refused_message_is_not_sent_again() {
     world.provider.will(Script::error(StatusCode::SERVICE_UNAVAILABLE));
     phone.message(conversation, &content("Harmless")).send().await.problem(ErrorCode::ProviderUnavailable);
     phone.say_and_persist(conversation, "Harmless").await;
-    // From storage and from the origin as well.
+    // With the context from storage and from the origin as well.
     let changed = format!("/api/v1/chat/conversations/{conversation}");
     let rename = phone.client.ask(reqwest::Method::PATCH, &changed);
     let _ = rename.json(&serde_json::json!({ "title": "Again" })).send().await.expect_status(200);
@@ -196,5 +193,5 @@ async fn refused_message_is_not_sent_again() {
     };
     assert_eq!(asked(2), ["Harmless"]);
     assert_eq!(asked(3), ["Harmless", "Hello from the script.", "More"]);
-    assert_eq!(phone.messages(conversation).await.len(), 8, "all of them are shown");
+    assert_eq!(phone.messages(conversation).await.len(), 8, "all messages are listed");
 }

@@ -1,4 +1,4 @@
-//! Parts die in the middle of a turn and come back: nothing is lost that was said, and nothing is counted twice.
+//! Tests of processes that fail during a turn and recover: no text that was sent is lost, and nothing is counted twice.
 
 use std::time::Duration;
 
@@ -19,20 +19,20 @@ use shared::{
     provider::ContentPart,
 };
 
-/// The outbox tries again within half a minute; a slow machine gets more.
+/// The outbox retries within half a minute; a slow machine gets more.
 const RETRIES: Duration = Duration::from_secs(90);
 
-/// Waits until the origin has so many messages of the conversation, without a word to the user object: what brings
-/// them there is its own alarm.
+/// Waits until the origin has so many messages of the conversation, without a request to the user object: its own alarm
+/// delivers them.
 async fn stored(phone: &Phone, conversation: Id, count: usize) -> Vec<Message> {
-    until(RETRIES, "the messages to reach the origin", || async {
+    until(RETRIES, "the messages stored at the origin", || async {
         Some(phone.messages(conversation).await).filter(|messages| messages.len() >= count)
     })
     .await
 }
 
 #[tokio::test]
-async fn the_origin_dies_in_the_middle_and_has_everything_once_afterwards() {
+async fn turn_during_origin_death_is_delivered_once() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -64,7 +64,7 @@ async fn the_origin_dies_in_the_middle_and_has_everything_once_afterwards() {
 }
 
 #[tokio::test]
-async fn a_running_conversation_goes_on_without_the_origin() {
+async fn conversation_continues_during_origin_outage() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -93,7 +93,7 @@ async fn a_running_conversation_goes_on_without_the_origin() {
 }
 
 #[tokio::test]
-async fn a_good_token_is_not_blamed_for_keys_that_cannot_be_had() {
+async fn valid_token_without_reachable_keys_is_503() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     world.kill_origin().await;
@@ -105,7 +105,7 @@ async fn a_good_token_is_not_blamed_for_keys_that_cannot_be_had() {
 }
 
 #[tokio::test]
-async fn an_origin_that_hangs_keeps_nobody_waiting() {
+async fn suspended_origin_delays_no_turn() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -119,14 +119,14 @@ async fn an_origin_that_hangs_keeps_nobody_waiting() {
     let end = stream.rest().await.pop().unwrap();
     assert_eq!((end.kind.as_str(), &end.data["persisted"]), ("turn.completed", &json!(false)));
     world.resume_origin();
-    // The first delivery may have arrived after all: it and its repetition are one.
+    // The first delivery may have arrived after all: with its repetition it counts once.
     phone.persisted(turn).await;
     assert_eq!(phone.messages(conversation).await.len(), 2);
     assert_eq!(phone.usage().await.totals.requests, 1);
 }
 
 #[tokio::test]
-async fn proxied_request_to_a_suspended_origin_is_answered_503() {
+async fn proxied_request_to_suspended_origin_is_503() {
     let world = World::start().await;
     let phone = world.phone().await;
     let _ = phone.client.get("/api/v1/users/me").send().await.expect_status(200);
@@ -143,7 +143,7 @@ async fn proxied_request_to_a_suspended_origin_is_answered_503() {
 }
 
 #[tokio::test]
-async fn edge_key_that_differs_is_an_outage_and_no_users_fault() {
+async fn edge_key_mismatch_is_503() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -159,12 +159,12 @@ async fn edge_key_that_differs_is_an_outage_and_no_users_fault() {
         assert!(reply.header("retry-after").is_some(), "{reply:?}");
         assert_eq!(reply.header(SIGNATURE_ERROR), None);
     }
-    // What is cached goes on being used, from memory and from storage.
+    // Cached contexts stay in use, from memory and from storage.
     let two = phone.say(conversation, "Two").await;
     assert_eq!((two.status, two.persisted), (TurnStatus::Completed, false));
     world.kill_workerd().await;
     world.start_workerd().await;
-    // Its own keys the Worker gets without a signature, so it knows who asks.
+    // The Worker fetches the keys without a signature, so it can verify tokens.
     let _ = phone.client.get(&turn_path(two.turn_id)).send().await.expect_status(200);
     let three = phone.say(conversation, "Three").await;
     assert_eq!((three.status, three.persisted), (TurnStatus::Completed, false));
@@ -184,7 +184,7 @@ async fn edge_key_that_differs_is_an_outage_and_no_users_fault() {
 }
 
 #[tokio::test]
-async fn reset_of_the_user_object_is_answered_503_after_one_repetition() {
+async fn user_object_reset_is_503_after_one_retry() {
     let world = World::setup().var("FAULT_INJECTION", "on").start().await;
     let phone = world.phone().await;
     let resets =
@@ -201,7 +201,7 @@ async fn reset_of_the_user_object_is_answered_503_after_one_repetition() {
 }
 
 #[tokio::test]
-async fn what_waits_for_the_origin_survives_a_restart_of_the_worker() {
+async fn outbox_survives_worker_restart() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -217,7 +217,7 @@ async fn what_waits_for_the_origin_survives_a_restart_of_the_worker() {
 }
 
 #[tokio::test]
-async fn the_worker_dies_in_the_middle_and_says_so_afterwards() {
+async fn turn_during_worker_death_is_interrupted() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -231,7 +231,7 @@ async fn the_worker_dies_in_the_middle_and_says_so_afterwards() {
         seen.push_str(event.data["text"].as_str().unwrap());
         last_id = event.id;
     }
-    // Checkpoints come about once a second: with the one that holds this word there is something to start again with.
+    // Checkpoints are written about once a second: recovery starts from the one that has this word.
     world.stored_by_objects("word20 ").await;
 
     world.kill_workerd().await;
@@ -252,19 +252,19 @@ async fn the_worker_dies_in_the_middle_and_says_so_afterwards() {
     assert_eq!(world.provider.calls(), 1, "after the first word a call is never repeated");
     assert_eq!(phone.usage().await.totals.requests, 1);
 
-    // The reader of before goes on from where it was and ends with the same text as everyone.
+    // A reader from before resumes at its cursor and ends with the same text as every other.
     let rest = phone.events_after(turn, last_id).stream().await.rest().await;
     let delta =
         |text: &str| Event { id: last_id, kind: "message.delta".to_owned(), data: json!({ "text": text }) };
     assert_eq!(text_of([&delta(&seen)].into_iter().chain(&rest)), state.text);
     assert_eq!(rest.last().unwrap().kind, "turn.interrupted");
 
-    // Whoever has the end has everything.
+    // A reader that has the terminal event gets nothing more.
     let end = rest.last().unwrap().id;
     assert_eq!(phone.events_after(turn, end).send().await.status, 204);
 
-    // One that holds ids which never became durable is told to start over: by the object that found the turn cut off, by
-    // the one after it, and by the origin when nothing of the turn is left here.
+    // A cursor that was never stored is reset: by the object that recovered the turn, by the next one, and by the origin when
+    // the object has no copy of the turn.
     for start in ["the first", "the second", "one without storage"] {
         match start {
             "the first" => {}
@@ -287,14 +287,14 @@ async fn the_worker_dies_in_the_middle_and_says_so_afterwards() {
         assert_eq!(phone.events_after(turn, end).send().await.status, 204, "{start}");
     }
 
-    // And the conversation goes on.
+    // The conversation continues.
     world.provider.will(Script::pieces(["Here again."]));
     let next = phone.say(conversation, "Are you there?").await;
     assert_eq!((next.status, next.user_message.unwrap().seq), (TurnStatus::Completed, 3));
 }
 
 #[tokio::test]
-async fn a_turn_without_a_word_is_interrupted_as_well() {
+async fn turn_without_text_is_interrupted_after_worker_death() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -305,7 +305,7 @@ async fn a_turn_without_a_word_is_interrupted_as_well() {
     world.start_workerd().await;
     let state = phone.persisted(turn).await;
     assert_eq!((state.status, state.text.as_str()), (TurnStatus::Interrupted, ""));
-    // The turn says what it is, however early it died: here, and at the origin. Words that nobody stored may have been shown.
+    // The turn is served in full, here and from the origin, and begins with a reset: text that was not stored may have been sent.
     for _ in 0..2 {
         let events = phone.events(turn).events().await;
         let kinds: Vec<_> = events.iter().map(|event| (event.id, event.kind.as_str())).collect();
@@ -322,7 +322,7 @@ async fn a_turn_without_a_word_is_interrupted_as_well() {
 }
 
 #[tokio::test]
-async fn a_panic_in_the_front_leaves_a_running_turn_alive() {
+async fn front_panic_leaves_running_turn_alive() {
     let world = World::setup().var("FAULT_INJECTION", "on").start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -347,13 +347,13 @@ async fn a_panic_in_the_front_leaves_a_running_turn_alive() {
 }
 
 #[tokio::test]
-async fn without_fault_injection_there_is_no_such_route() {
+async fn fault_route_without_fault_injection_is_not_found() {
     let world = World::start().await;
     world.client().get("/__fault/panic").send().await.problem(ErrorCode::NotFound);
 }
 
 #[tokio::test]
-async fn a_key_sent_before_the_crash_is_the_same_turn_after_it() {
+async fn key_sent_before_crash_returns_same_turn() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -370,7 +370,7 @@ async fn a_key_sent_before_the_crash_is_the_same_turn_after_it() {
 }
 
 #[tokio::test]
-async fn turn_that_cannot_be_read_holds_no_other_back() {
+async fn unreadable_turn_blocks_no_other_delivery() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let (one, other) = (phone.conversation().await, phone.conversation().await);
@@ -382,14 +382,14 @@ async fn turn_that_cannot_be_read_holds_no_other_back() {
         sent.push(phone.say(conversation, "Once more").await.turn_id);
     }
     world.kill_workerd().await;
-    // As a newer version may have written it, from which somebody went back to this one.
+    // As a newer version may have written it before a rollback to this one.
     world.change_objects(&format!(
         "UPDATE turns SET record = '{{\"of\":\"later\"}}' WHERE id = '{}'",
         sent[0]
     ));
     world.start_origin().await;
     world.start_workerd().await;
-    // The turn after it in the same conversation, and the one of another.
+    // The next turn of the same conversation, and one of another.
     for turn in &sent[1..] {
         phone.persisted(*turn).await;
     }
@@ -402,12 +402,12 @@ async fn turn_that_cannot_be_read_holds_no_other_back() {
             .any(|line| line.contains("reading a turn for its delivery")
                 && line.contains(&sent[0].to_string()))
     );
-    // And the conversation goes on.
+    // The conversation continues.
     phone.say_and_persist(one, "Still there?").await;
 }
 
 #[tokio::test]
-async fn running_turn_that_cannot_be_read_leaves_the_others_to_be_recovered() {
+async fn unreadable_running_turn_blocks_no_other_recovery() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let mut turns = Vec::new();
@@ -426,14 +426,14 @@ async fn running_turn_that_cannot_be_read_leaves_the_others_to_be_recovered() {
 }
 
 #[tokio::test]
-async fn model_hears_what_the_origin_got_late_in_its_place() {
+async fn late_delivery_takes_its_place_in_prompt() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     phone.say_and_persist(conversation, "One").await;
     let late = world.say_without_origin(&phone, conversation, "Two").await;
     world.start_origin().await;
-    // Delivered after the one before it, whenever that is due again.
+    // Delivered after the previous turn, whose next attempt is due later.
     let three = phone.say(conversation, "Three").await;
     let path = format!("/api/v1/chat/conversations/{conversation}");
     let renamed = phone.client.ask(reqwest::Method::PATCH, &path).json(&json!({ "title": "Anew" }));
@@ -455,7 +455,7 @@ async fn model_hears_what_the_origin_got_late_in_its_place() {
 }
 
 #[tokio::test]
-async fn equal_requests_that_the_origin_fails_get_one_answer() {
+async fn concurrent_equal_requests_share_origin_failure() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;

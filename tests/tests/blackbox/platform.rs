@@ -1,4 +1,4 @@
-//! Tests of the user object on its platform: it leaves nothing running, keeps little for slow readers, and goes on when the platform refuses its work.
+//! Tests of the user object on its platform: it leaves nothing running, buffers little for slow readers, and survives refusals.
 
 use edgechat_tests::{
     client::{Client, EventStream, Phone, content, text_of, turn_path},
@@ -36,7 +36,7 @@ async fn started(world: &World, phone: &Phone, conversation: Id, text: &str) -> 
 }
 
 #[tokio::test]
-async fn object_without_turn_leaves_nothing_running() {
+async fn idle_object_leaves_nothing_running() {
     let (world, client) = world().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -49,7 +49,7 @@ async fn object_without_turn_leaves_nothing_running() {
     call.stop().await.unwrap();
     stream.rest().await;
     assert_eq!(text_of(&reader.rest().await), "Hi");
-    // So with one that is cancelled, and one whose provider fails.
+    // The same after a cancelled turn and after one whose provider fails.
     let (turn, stream, _call) = started(&world, &phone, conversation, "And then?").await;
     let _ = phone.cancel(turn).send().await.expect_status(202);
     stream.rest().await;
@@ -74,7 +74,7 @@ async fn slow_reader_has_one_chunk_in_its_queue() {
     let url = phone.client.url("");
     let address = url.trim_start_matches("http://").trim_end_matches('/');
     let socket = TcpSocket::new_v4().unwrap();
-    // So that the runtime cannot hand all of it to the system.
+    // Too small for the runtime to pass the whole response to the system.
     socket.set_recv_buffer_size(4_096).unwrap();
     let connection = socket.connect(address.parse().unwrap()).await.unwrap();
     let (mut sender, driver) = http1::handshake(TokioIo::new(connection)).await.unwrap();
@@ -87,7 +87,7 @@ async fn slow_reader_has_one_chunk_in_its_queue() {
     assert_eq!(phone.persisted(turn).await.status, TurnStatus::Completed);
     let state = probe(&client, "").await;
     assert!(state["most_queued"].as_i64().unwrap() <= 1, "{state}");
-    // Its answer waits for it, whole.
+    // The response arrives whole once it is read.
     let answer = bounded_by(BOUND, "a slow answer", slow.into_body().collect()).await.unwrap();
     let answer = String::from_utf8(answer.to_bytes().into()).unwrap();
     let words = answer.lines().filter_map(|line| line.strip_prefix("data: ")).filter_map(|data| {
@@ -100,20 +100,20 @@ async fn slow_reader_has_one_chunk_in_its_queue() {
 }
 
 #[tokio::test]
-async fn storage_that_refuses_is_503_and_outbox_outlives_it() {
+async fn refused_storage_write_is_503_and_outbox_survives() {
     const REFUSAL: &str = "Exceeded%20allowed%20rows%20written%20in%20Durable%20Objects%20free%20tier.";
     let (world, client) = world().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     let (turn, stream, mut call) = started(&world, &phone, conversation, "Hello").await;
     probe(&client, &format!("?refuse={REFUSAL}")).await;
-    // The turn that runs goes on to its end, and the origin gets it.
+    // The running turn completes and is delivered.
     call.say("Hi").await.unwrap();
     call.stop().await.unwrap();
     let events = stream.rest().await;
     assert_eq!((text_of(&events), &*events.last().unwrap().kind), ("Hi".to_owned(), "turn.completed"));
     assert!(phone.persisted(turn).await.persisted);
-    // A new one is refused, and no words of the platform's reach the client.
+    // A new one is refused, and the client sees nothing of the platform's message.
     let refused = phone.message(conversation, &content("And then?")).key("again").send().await;
     let problem = refused.problem(ErrorCode::Overloaded);
     assert!(refused.header("retry-after").is_some(), "{problem:?}");
@@ -128,7 +128,7 @@ async fn storage_that_refuses_is_503_and_outbox_outlives_it() {
 }
 
 #[tokio::test]
-async fn handover_that_client_made_up_is_replaced() {
+async fn client_forged_handover_is_replaced() {
     let world = World::start().await;
     let (ada, eve) = (world.phone().await, world.phone().await);
     let conversation = ada.conversation().await;
@@ -154,7 +154,7 @@ async fn handover_that_client_made_up_is_replaced() {
         let twice =
             eve.client.get(&turn_path(turn)).header(name, &handover(&ada)).header(name, &handover(&ada));
         twice.send().await.problem(ErrorCode::NotFound);
-        // And its own turns are still its own, whatever it says.
+        // The user's own turns stay accessible.
         let own = ada.client.get(&turn_path(turn)).header(name, &handover(&eve)).send().await;
         assert_eq!(own.expect_status(200).value()["id"], turn.to_string());
     }

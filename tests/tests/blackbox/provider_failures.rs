@@ -1,4 +1,4 @@
-//! Every way a provider fails: one clean error or one truthful end, without a word of the provider's internals.
+//! Tests of provider failures: each gives one error or one terminal event, without the provider's internals.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn says_nothing_internal(text: &str) {
     assert!(!TELL_TALES.iter().any(|word| text.contains(word)), "{text}");
 }
 
-/// Whatever a client can look at after a turn has failed.
+/// Asserts that nothing a client can read after a failed turn shows the provider's internals.
 async fn nothing_internal_is_stored(phone: &Phone, conversation: Id, turn: Id) {
     says_nothing_internal(&format!("{:?}", phone.turn(turn).await));
     says_nothing_internal(&format!("{:?}", phone.messages(conversation).await));
@@ -62,7 +62,7 @@ async fn turn_of_last_message(phone: &Phone, conversation: Id) -> Id {
 #[case::broken_json(Script::Steps(vec![Step::Raw(Bytes::from_static(b"data: {\"candidates\":[}\n\n"))]), ErrorCode::ProviderError)]
 #[case::refused_prompt(Script::Steps(vec![Step::Refuse(RefusalReason::Safety)]), ErrorCode::ProviderRefused)]
 #[tokio::test]
-async fn a_failure_before_the_first_word_is_one_error(#[case] script: Script, #[case] code: ErrorCode) {
+async fn failure_before_first_word_is_one_error(#[case] script: Script, #[case] code: ErrorCode) {
     let world = World::start().await;
     let phone = world.phone().await;
     let (by_json, by_stream) = (phone.conversation().await, phone.conversation().await);
@@ -95,26 +95,26 @@ async fn a_failure_before_the_first_word_is_one_error(#[case] script: Script, #[
     assert_eq!(world.provider.calls(), 2, "the failed calls were not repeated");
     assert_eq!(phone.usage().await.totals.errors, 2);
 
-    // The conversation is not spoilt.
+    // The conversation continues.
     let next = phone.say(by_stream, "Once more").await;
     assert_eq!(next.status, TurnStatus::Completed);
 }
 
 #[tokio::test]
-async fn the_wait_the_provider_asks_for_is_passed_on() {
+async fn provider_retry_after_is_forwarded() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     let ask =
         || phone.message(conversation, &content("Hello")).header("Idempotency-Key", "asked-once-or-twice");
     world.provider.will(Script::busy("37"));
-    // The same again, for whoever lost the answer.
+    // The same response again for a client that lost it.
     for reply in [ask().send().await, ask().send().await] {
         reply.problem(ErrorCode::ProviderUnavailable);
         assert_eq!(reply.header("retry-after"), Some("37"), "{reply:?}");
     }
     assert_eq!(world.provider.calls(), 1);
-    // A date long past and one far ahead: what is passed on is bounded, so the test needs no clock.
+    // A date long past and one far ahead: the forwarded value is bounded, so the test needs no clock.
     for (date, wait) in [("Sun, 06 Nov 1994 08:49:37 GMT", "0"), ("Thu, 06 Nov 2999 08:49:37 GMT", "86400")] {
         world.provider.will(Script::busy(date));
         let reply = phone.message(conversation, &content("Hello")).send().await;
@@ -133,7 +133,7 @@ async fn the_wait_the_provider_asks_for_is_passed_on() {
 #[case::error_event(Step::Error(StatusCode::SERVICE_UNAVAILABLE))]
 #[case::garbage(Step::Raw(Bytes::from_static(b"data: backend-pool-eu fell over\n\n")))]
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_incomplete(#[case] then: Step) {
+async fn truncated_answer_is_incomplete(#[case] then: Step) {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -158,7 +158,7 @@ async fn an_answer_that_breaks_off_is_incomplete(#[case] then: Step) {
     nothing_internal_is_stored(&phone, conversation, turn).await;
     assert_eq!(world.provider.calls(), 1, "after the first word a call is never repeated");
 
-    // A client that waits for JSON is told just as truthfully.
+    // A client that waits for JSON gets the same outcome.
     let conversation = phone.conversation().await;
     world.provider.will(spoken(then));
     let reply = phone.message(conversation, &content("Hello")).send().await;
@@ -177,11 +177,11 @@ async fn an_answer_that_breaks_off_is_incomplete(#[case] then: Step) {
 }
 
 #[tokio::test]
-async fn a_provider_that_falls_silent_runs_out_of_time() {
+async fn silent_provider_times_out() {
     let world = World::start().await;
     let phone = world.phone().await;
     let (by_stream, midway) = (phone.conversation().await, phone.conversation().await);
-    // One after the other, so that each gets its own script.
+    // One after the other, so that each call gets its own script.
     world.provider.will(Script::Steps(vec![Step::Say("Half of ".to_owned()), Step::Hang]));
     let mut broken = phone.stream(midway, "Hello").await;
     broken.expect("turn.started").await;
@@ -191,12 +191,12 @@ async fn a_provider_that_falls_silent_runs_out_of_time() {
     let turn = mute.expect("turn.started").await.turn_id();
     let end = broken.rest().await.pop().unwrap();
     assert_eq!((end.kind.as_str(), &end.data["code"]), ("turn.incomplete", &"provider_timeout".into()));
-    // What has not begun yet may take longer.
+    // The time limit before the first word is longer.
     assert_eq!(phone.turn(turn).await.status, TurnStatus::Running);
 }
 
 #[tokio::test]
-async fn an_answer_that_takes_over_a_minute_is_not_lost() {
+async fn answer_over_one_minute_is_delivered() {
     const THOUGHT: Duration = Duration::from_secs(70);
     const PATIENCE: Duration = Duration::from_secs(150);
     let world = World::start().await;
@@ -208,7 +208,7 @@ async fn an_answer_that_takes_over_a_minute_is_not_lost() {
     };
     let (by_json, later, by_stream) =
         (phone.conversation().await, phone.conversation().await, phone.conversation().await);
-    // Each call is the same to the provider, so all may come at once.
+    // The calls are equal, so they may run at once.
     for _ in 0..3 {
         world.provider.will(paced(["Thought through."], THOUGHT));
     }
@@ -230,7 +230,7 @@ async fn an_answer_that_takes_over_a_minute_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_not_there_is_unavailable() {
+async fn unreachable_provider_is_unavailable() {
     let nobody = Port::reserve();
     let world = World::setup().var("GEMINI_API_BASE", nobody.url()).start().await;
     let phone = world.phone().await;

@@ -1,4 +1,4 @@
-//! What passes through the Worker to the origin: an origin of the test's own sees every byte of it.
+//! Tests of requests that the Worker forwards to the origin, against a mock origin that records every byte.
 
 use std::{
     convert::Infallible,
@@ -29,15 +29,15 @@ use shared::{
 use tokio::sync::{Mutex, Notify, mpsc};
 
 const STREAMED: &str = "/api/v1/users/me/export";
-/// Takes large bodies.
+/// A route that accepts large bodies.
 const LARGE: &str = "/api/v1/users/me/import";
-/// Whose signatures the origin refuses.
+/// A route whose signatures the origin refuses.
 const REFUSED: &str = "/api/v1/users/me/refused";
-/// Why.
+/// The reason of that refusal.
 const SKEWED: &str = "the Worker's clock is -31 s from the origin's, more than 30 s";
 
-/// An origin that answers everything with 200, keeps what it was asked, and streams [`STREAMED`] in two pieces, the
-/// second once the test lets it go.
+/// A mock origin that responds to everything with 200, records requests, and streams [`STREAMED`] in two pieces, the second
+/// when the test releases it.
 struct Origin {
     url: String,
     requests: Mutex<mpsc::UnboundedReceiver<(Parts, Bytes)>>,
@@ -56,7 +56,7 @@ impl Origin {
         Self { url, requests: Mutex::new(requests), rest }
     }
 
-    /// The next request that is not for the keys.
+    /// Returns the next request that is not for the keys.
     async fn asked(&self) -> (Parts, Bytes) {
         let mut requests = self.requests.lock().await;
         loop {
@@ -115,11 +115,11 @@ async fn world() -> (Origin, World) {
 }
 
 #[tokio::test]
-async fn an_answer_of_the_origin_streams_through() {
+async fn origin_response_is_streamed() {
     let (origin, world) = world().await;
     let url = world.client().url(STREAMED);
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    // Public routes and the origin's own pages need no token; what the path means is the origin's business.
+    // Public routes and the origin's pages need no token; the Worker does not interpret the path.
     let mut response =
         bounded("the head of the answer", http.get(url).bearer_auth(token()).send()).await.unwrap();
     assert_eq!(response.status(), 200);
@@ -132,7 +132,7 @@ async fn an_answer_of_the_origin_streams_through() {
 }
 
 #[tokio::test]
-async fn a_request_arrives_as_it_was_sent_and_signed() {
+async fn proxied_request_arrives_unchanged_and_signed() {
     let (origin, world) = world().await;
     let path = "/api/v1/auth/login?a=1&b=%20x";
     let ask = world.client().with_token(token()).ask(Method::POST, path);
@@ -157,7 +157,7 @@ async fn a_request_arrives_as_it_was_sent_and_signed() {
 }
 
 #[tokio::test]
-async fn what_a_client_says_about_itself_is_dropped() {
+async fn client_address_headers_are_dropped() {
     let (origin, world) = world().await;
     let ask = world.client().get("/api/v1/auth/login").header("CF-Connecting-IP", "203.0.113.7");
     let said = [
@@ -187,7 +187,7 @@ async fn what_a_client_says_about_itself_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_large_body_passes_in_both_framings() {
+async fn large_body_passes_in_both_framings() {
     let (origin, world) = world().await;
     let body = Bytes::from(vec![b'x'; 900 * 1024]);
     let client = world.client().with_token(token());
@@ -210,7 +210,7 @@ async fn a_large_body_passes_in_both_framings() {
 }
 
 #[tokio::test]
-async fn answer_that_stands_still_is_broken_off() {
+async fn stalled_response_is_aborted() {
     let (origin, world) = world().await;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = world.client().url(STREAMED);
@@ -218,13 +218,13 @@ async fn answer_that_stands_still_is_broken_off() {
         bounded("the head of the answer", http.get(url).bearer_auth(token()).send()).await.unwrap();
     let first = bounded("the first piece", response.chunk()).await.unwrap().unwrap();
     assert_eq!(&first[..], b"first ");
-    // The second piece never comes.
+    // The second piece is never sent.
     assert!(bounded("the end", response.chunk()).await.is_err());
     drop(origin);
 }
 
 #[tokio::test]
-async fn refusal_of_a_signature_is_an_outage() {
+async fn refused_signature_is_503() {
     let (_origin, world) = world().await;
     let ask = world.client().with_token(token()).get(REFUSED);
     let reply = ask.send().await;
@@ -238,7 +238,7 @@ async fn refusal_of_a_signature_is_an_outage() {
     .await;
 }
 
-/// A token of somebody who need not exist: this origin asks nobody.
+/// A token of a user who need not exist: this origin does not check.
 fn token() -> &'static str {
     static TOKEN: LazyLock<String> = LazyLock::new(tokens::of_nobody);
     &TOKEN

@@ -1,4 +1,4 @@
-//! Requests that are wrong in one way each, request ids, and browsers from elsewhere.
+//! Tests of requests that are invalid in one way each, of request ids, and of CORS.
 
 use bytes::Bytes;
 use edgechat_tests::{
@@ -19,14 +19,14 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Somebody with a conversation.
+/// A user with a conversation.
 async fn somebody(world: &World) -> (Phone, Id) {
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     (phone, conversation)
 }
 
-/// A body the Worker reads and two that the origin reads.
+/// Paths whose body is read by the Worker (one) and by the origin (two).
 fn posts(conversation: Id) -> [String; 3] {
     [messages_path(conversation), "/api/v1/chat/conversations".to_owned(), "/api/v1/auth/login".to_owned()]
 }
@@ -37,7 +37,7 @@ fn posts(conversation: Id) -> [String; 3] {
 #[case::two(r#"{"content":"x","email":"a@example.com","password":"x"} {}"#)]
 #[case::half_a_surrogate(r#"{"content":"\ud800","title":"\ud800","email":"\ud800"}"#)]
 #[tokio::test]
-async fn a_body_that_is_no_json_is_malformed(#[case] body: &'static str) {
+async fn body_without_json_is_invalid_json(#[case] body: &'static str) {
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
     for path in posts(conversation) {
@@ -47,7 +47,7 @@ async fn a_body_that_is_no_json_is_malformed(#[case] body: &'static str) {
 }
 
 #[tokio::test]
-async fn a_wrong_field_is_named() {
+async fn invalid_field_is_named() {
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
     let messages = messages_path(conversation);
@@ -95,12 +95,12 @@ async fn body_nested_deeper_than_64_is_invalid_json() {
 }
 
 #[tokio::test]
-async fn parts_and_whole_numbers_are_sent() {
+async fn content_parts_and_whole_numbers_are_accepted() {
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
     let parts = [json!({ "type": "text", "text": "Hel" }), json!({ "type": "text", "text": "lo" })];
     for field in ["parts", "content"] {
-        // No difference in JSON between 100 and 100.0.
+        // In JSON, 100 and 100.0 are equal.
         let body = format!("{{\"{field}\":{},\"max_output_tokens\":100.0}}", json!(parts));
         let ask = phone.client.post(&messages_path(conversation)).json_bytes(body);
         let sent: SentMessage = ask.send().await.expect_status(201).json();
@@ -109,7 +109,7 @@ async fn parts_and_whole_numbers_are_sent() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_however_it_is_framed() {
+async fn too_large_body_is_refused_in_both_framings() {
     const TWO_MIB: usize = 2 * 1024 * 1024;
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
@@ -131,9 +131,9 @@ async fn a_body_that_is_too_large_is_refused_however_it_is_framed() {
     assert_eq!(world.provider.calls(), 0);
 }
 
-/// A client that is refused for another reason than its body gets that answer as well, while it still sends.
+/// A client that is refused for another reason than its body gets the response while it still sends.
 #[tokio::test]
-async fn large_body_of_a_stranger_is_answered_401() {
+async fn large_body_without_token_is_401() {
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
     let large = Bytes::from(format!("{{\"content\":\"{}\"}}", "x".repeat(MAX_BODY_BYTES)));
@@ -145,7 +145,7 @@ async fn large_body_of_a_stranger_is_answered_401() {
 }
 
 #[tokio::test]
-async fn a_body_just_below_the_limit_is_read() {
+async fn body_below_limit_is_accepted() {
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
     let image = "A".repeat(MAX_BODY_BYTES - 1_024);
@@ -155,13 +155,13 @@ async fn a_body_just_below_the_limit_is_read() {
     ]});
     let sent: SentMessage = phone.message(conversation, &body).send().await.expect_status(201).json();
     assert!(world.provider.received()[0].body.len() > image.len());
-    // What a client may send, the Worker may deliver.
+    // A message that the Worker accepts can be delivered.
     assert!(phone.persisted(sent.turn_id).await.persisted);
     assert_eq!(phone.messages(conversation).await[0].parts, sent.user_message.unwrap().parts);
 }
 
 #[tokio::test]
-async fn a_body_of_another_media_type_is_refused() {
+async fn body_of_other_media_type_is_refused() {
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
     for path in posts(conversation) {
@@ -175,7 +175,7 @@ async fn a_body_of_another_media_type_is_refused() {
 }
 
 #[tokio::test]
-async fn an_unknown_path_and_a_wrong_method_are_told_apart() {
+async fn unknown_path_is_404_and_wrong_method_is_405() {
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
     let unknown =
@@ -209,7 +209,7 @@ async fn an_unknown_path_and_a_wrong_method_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_asked_for_changes_nothing() {
+async fn unexpected_body_is_ignored() {
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
     for path in ["/api/v1/users/me".to_owned(), messages_path(conversation)] {
@@ -226,7 +226,7 @@ async fn a_body_that_nobody_asked_for_changes_nothing() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_a_request_id() {
+async fn every_response_has_request_id() {
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
     let turn = format!("/api/v1/chat/turns/{conversation}");
@@ -256,7 +256,7 @@ async fn every_answer_carries_a_request_id() {
 }
 
 #[tokio::test]
-async fn a_browser_of_the_right_origin_may_read_answers() {
+async fn cors_origin_in_list_is_allowed() {
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
     let messages = messages_path(conversation);
@@ -302,7 +302,7 @@ async fn a_browser_of_the_right_origin_may_read_answers() {
 }
 
 #[tokio::test]
-async fn preflight_allows_the_configured_headers() {
+async fn preflight_allows_configured_headers() {
     let world = World::setup().var("CORS_ALLOWED_HEADERS", "X-App-Version, X-Ours").start().await;
     let ask = world.client().ask(Method::OPTIONS, "/api/v1/users/me").header("Origin", WEB_ORIGIN);
     let preflight = ask.header("Access-Control-Request-Method", "GET").send().await.expect_status(204);
@@ -310,7 +310,7 @@ async fn preflight_allows_the_configured_headers() {
     assert!(allowed.contains("traceparent") && allowed.ends_with("X-App-Version, X-Ours"), "{allowed}");
 }
 
-/// Sends these bytes, and reads the whole answer of a connection that the Worker then closes.
+/// Sends these bytes and reads the response until the Worker closes the connection.
 async fn raw(world: &World, bytes: &str) -> String {
     let url = world.client().url("");
     let exchange = async {
@@ -330,10 +330,10 @@ async fn raw(world: &World, bytes: &str) -> String {
 }
 
 #[tokio::test]
-async fn request_without_a_body_needs_no_media_type() {
+async fn request_without_body_needs_no_media_type() {
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
-    // As most HTTP libraries send a POST without a body, and as the rest does.
+    // With and without the `Content-Length: 0` that most HTTP libraries send.
     let framings = [
         "Content-Length: 0\r\n",
         "",
@@ -364,7 +364,7 @@ async fn request_without_a_body_needs_no_media_type() {
 }
 
 #[tokio::test]
-async fn host_that_is_malformed_is_400() {
+async fn malformed_host_is_400() {
     let world = World::start().await;
     for host in ["a b", "[", "a:b:c", "%%", ""] {
         let answer =
@@ -376,7 +376,7 @@ async fn host_that_is_malformed_is_400() {
 }
 
 #[tokio::test]
-async fn body_that_stalls_is_given_up() {
+async fn stalled_body_is_400() {
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
     let paths = ["/api/v1/auth/login".to_owned(), messages_path(conversation)];
@@ -395,7 +395,7 @@ async fn body_that_stalls_is_given_up() {
 }
 
 #[tokio::test]
-async fn body_of_a_stranger_is_bounded_to_16_kib() {
+async fn body_without_token_is_limited_to_16_kib() {
     let world = World::start().await;
     let (phone, _) = somebody(&world).await;
     let body = Bytes::from(format!("{{\"title\":\"{}\"}}", "x".repeat(17 * 1024)));
@@ -409,7 +409,7 @@ async fn body_of_a_stranger_is_bounded_to_16_kib() {
 }
 
 #[tokio::test]
-async fn body_that_is_compressed_is_refused() {
+async fn compressed_body_is_refused() {
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
     for path in posts(conversation) {
@@ -429,7 +429,7 @@ async fn body_that_is_compressed_is_refused() {
 }
 
 #[tokio::test]
-async fn head_answers_as_get_without_a_body() {
+async fn head_response_equals_get_without_body() {
     let world = World::start().await;
     let (phone, conversation) = somebody(&world).await;
     let upcoming = world.provider.hand_over();
@@ -458,7 +458,7 @@ async fn head_answers_as_get_without_a_body() {
         let head = phone.client.ask(Method::HEAD, path).header("X-Request-ID", "same").send().await;
         assert!(head.body.is_empty() && !get.body.is_empty(), "{head:?}");
         assert_eq!(head.status, get.status, "{path}");
-        // What frames the body may differ: it is not there.
+        // Headers that frame the body may differ, since there is none.
         let headers = |reply: &Reply| {
             let mut headers = reply.headers.clone();
             for name in ["content-length", "transfer-encoding", "date"] {
@@ -474,7 +474,7 @@ async fn head_answers_as_get_without_a_body() {
 #[case::empty_host("development", "http://")]
 #[case::public_without_tls("production", "http://203.0.113.7:8080")]
 #[tokio::test]
-async fn address_of_the_origin_that_is_unfit_is_refused(#[case] environment: &str, #[case] url: &str) {
+async fn invalid_origin_url_is_refused(#[case] environment: &str, #[case] url: &str) {
     let world = World::setup().var("EDGECHAT_ENV", environment).var("ORIGIN_URL", url).start().await;
     world.client().get("/api/v1/health").send().await.problem(ErrorCode::Internal);
     until(BOUND, "the variable in the log", || async {
@@ -484,7 +484,7 @@ async fn address_of_the_origin_that_is_unfit_is_refused(#[case] environment: &st
 }
 
 #[tokio::test]
-async fn where_every_origin_may_read_none_sends_cookies() {
+async fn cors_wildcard_allows_no_credentials() {
     let world = World::setup().var("CORS_ORIGINS", "*").start().await;
     let reply = world.client().get("/api/v1/health").header("Origin", "https://anyone.example").send().await;
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
@@ -492,7 +492,7 @@ async fn where_every_origin_may_read_none_sends_cookies() {
 }
 
 #[tokio::test]
-async fn a_browser_of_another_origin_may_not() {
+async fn cors_origin_outside_list_is_not_allowed() {
     let world = World::start().await;
     let (phone, _) = somebody(&world).await;
     for origin in ["https://evil.example", "https://app.example.com.evil.example", "null"] {

@@ -1,5 +1,5 @@
-//! The secret behind tokens is replaced, in the middle of everything: what was acknowledged arrives, and "not known yet" is never
-//! told as "no".
+//! Tests of replacing the token secret under load: acknowledged turns are delivered, and a key that is not known yet is never
+//! reported as invalid.
 
 use edgechat_tests::{
     client::{Client, PASSWORD, Phone, Reply},
@@ -21,13 +21,13 @@ fn both() -> String {
     format!("{NEW_SECRET},{JWT_SECRET}")
 }
 
-/// A token like that of this phone, of a key that nobody has.
+/// A token like that of this phone, signed by an unknown key.
 fn garbage(phone: &Phone, number: u32) -> String {
     let key = SigningKey::from_secret(&format!("made-up secret number {number:0>20}")).unwrap();
     key.sign(&tokens::claims_of(phone))
 }
 
-/// Who is let in, or told to come again later: never refused.
+/// Asserts that the request was admitted or answered 503, never refused.
 fn assert_not_refused(reply: &Reply) {
     if reply.status != 200 {
         reply.problem(ErrorCode::OriginUnavailable);
@@ -35,12 +35,12 @@ fn assert_not_refused(reply: &Reply) {
     }
 }
 
-/// Signs in anew and asks with the new token until it is let in.
+/// Signs in again and repeats a request with the new token until it is admitted.
 async fn new_token_is_let_in(client: &Client, email: &str) {
     let body = json!({ "email": email, "password": PASSWORD });
     let signed_in = client.anonymous().post("/api/v1/auth/login").json(&body).send().await;
     let tokens: Tokens = signed_in.expect_status(200).json();
-    until(BOUND, "the new token to be let in", || async {
+    until(BOUND, "the new token admitted", || async {
         let reply = client.with_token(&tokens.access_token).get(ME).send().await;
         assert_not_refused(&reply);
         (reply.status == 200).then_some(())
@@ -49,7 +49,7 @@ async fn new_token_is_let_in(client: &Client, email: &str) {
 }
 
 #[tokio::test]
-async fn acknowledged_turn_arrives_after_the_secret_was_replaced() {
+async fn acknowledged_turn_is_delivered_after_secret_rotation() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -60,7 +60,7 @@ async fn acknowledged_turn_arrives_after_the_secret_was_replaced() {
     assert_eq!(phone.messages(conversation).await.len(), 4);
     let email = phone.tokens.user.email.clone().unwrap();
     new_token_is_let_in(&phone.client, &email).await;
-    // The old token goes on as well, and so does its refresh token.
+    // The old access token and its refresh token stay valid.
     let _ = phone.client.get(ME).send().await.expect_status(200);
     let body = json!({ "refresh_token": phone.tokens.refresh_token });
     let refreshed = phone.client.anonymous().post("/api/v1/auth/refresh").json(&body).send().await;
@@ -68,7 +68,7 @@ async fn acknowledged_turn_arrives_after_the_secret_was_replaced() {
 }
 
 #[tokio::test]
-async fn new_token_is_let_in_beside_a_flood_of_unknown_keys() {
+async fn new_token_is_admitted_during_flood_of_unknown_keys() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let _ = phone.client.get(ME).send().await.expect_status(200);
@@ -89,7 +89,7 @@ async fn new_token_is_let_in_beside_a_flood_of_unknown_keys() {
 }
 
 #[tokio::test]
-async fn unknown_key_that_cannot_be_looked_up_is_no_refusal() {
+async fn unknown_key_during_outage_is_503() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let _ = phone.client.get(ME).send().await.expect_status(200);
@@ -101,7 +101,7 @@ async fn unknown_key_that_cannot_be_looked_up_is_no_refusal() {
         assert!(reply.header("retry-after").is_some(), "{reply:?}");
     }
     world.start_origin_with("JWT_SECRET", &both()).await;
-    until(BOUND, "the key to be looked up", || async {
+    until(BOUND, "the key looked up", || async {
         let reply = phone.client.with_token(&signed_by_the_next).get(ME).send().await;
         assert_not_refused(&reply);
         (reply.status == 200).then_some(())
@@ -110,14 +110,14 @@ async fn unknown_key_that_cannot_be_looked_up_is_no_refusal() {
 }
 
 #[tokio::test]
-async fn delivery_of_a_dropped_secret_is_tried_until_the_secret_is_back() {
+async fn delivery_with_dropped_secret_is_retried_until_secret_returns() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     phone.say_and_persist(conversation, "One").await;
     let sent = world.say_without_origin(&phone, conversation, "Two").await;
     world.start_origin_with("JWT_SECRET", NEW_SECRET).await;
-    until(BOUND, "a delivery to be refused, and logged", || async {
+    until(BOUND, "a refused delivery in the log", || async {
         let refused = world
             .edge_log()
             .lines()

@@ -1,4 +1,4 @@
-//! The scripted provider itself, held against EdgeChat's reader of Gemini: what the tests of the whole rely on.
+//! Tests of the scripted provider against EdgeChat's Gemini decoder.
 
 use edgechat_tests::{
     client::{Client, Reply},
@@ -13,7 +13,7 @@ use shared::provider::{
 
 const MODEL: &str = "gemini-test";
 
-/// Asks the provider the way the Worker does.
+/// Calls the provider as the Worker does.
 async fn ask(provider: &ScriptedGemini, prompt: &str, stream: bool) -> Result<Reply, reqwest::Error> {
     let request =
         ModelRequest { messages: vec![ChatMessage::text(Role::User, prompt)], ..ModelRequest::default() };
@@ -41,7 +41,7 @@ fn text(events: &[ModelEvent]) -> String {
 }
 
 #[tokio::test]
-async fn it_says_the_script_streamed_and_whole() {
+async fn script_is_sent_streamed_and_whole() {
     let provider = ScriptedGemini::start().await;
     for stream in [true, false] {
         provider.will(Script::pieces(["Grüße, ", "👋", "!"]));
@@ -58,7 +58,7 @@ async fn it_says_the_script_streamed_and_whole() {
 }
 
 #[tokio::test]
-async fn a_test_answers_piece_by_piece_and_sees_the_caller_go() {
+async fn held_call_is_answered_in_pieces_and_reports_disconnect() {
     let provider = ScriptedGemini::start().await;
     let upcoming = provider.hand_over();
     let asking = tokio::spawn({
@@ -73,7 +73,7 @@ async fn a_test_answers_piece_by_piece_and_sees_the_caller_go() {
 }
 
 #[tokio::test]
-async fn every_way_to_break_looks_broken_to_the_reader() {
+async fn broken_answers_fail_to_read() {
     let provider = ScriptedGemini::start().await;
     let half = || vec![Step::Say("half ".to_owned()), Step::Say("of it".to_owned())];
 
@@ -108,7 +108,7 @@ async fn every_way_to_break_looks_broken_to_the_reader() {
 }
 
 #[tokio::test]
-async fn it_refuses_what_gemini_refuses() {
+async fn invalid_request_is_refused_like_gemini() {
     let provider = ScriptedGemini::start().await;
     let client = Client::new(provider.base());
     let call = || client.post("/v1beta/models/m:generateContent");

@@ -1,4 +1,4 @@
-//! Words arrive as they are said, and whole, however the network cuts them.
+//! Tests of streamed text, which arrives as the provider sends it and whole, however the network splits it.
 
 use bytes::Bytes;
 use edgechat_tests::{
@@ -16,7 +16,7 @@ use shared::provider::{FinishReason, ModelEvent, gemini};
 
 const TEXT: &str = "Grüße, 世界! 👩‍👩‍👧 “quoted” \\ \u{2028} data: no\n\nid: 7\r\n";
 
-/// The bytes of a whole answer that says [`TEXT`] in three chunks.
+/// The bytes of a whole answer with [`TEXT`] in three chunks.
 fn answer() -> Vec<u8> {
     let identity = gemini::Identity { model_version: "m", response_id: "r" };
     let middle = TEXT.char_indices().nth(9).unwrap().0;
@@ -33,13 +33,13 @@ fn answer() -> Vec<u8> {
     bytes
 }
 
-/// Says these pieces byte for byte.
+/// A script that sends these pieces byte for byte.
 fn verbatim<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Script {
     Script::Steps(pieces.into_iter().map(|piece| Step::Raw(Bytes::copy_from_slice(piece))).collect())
 }
 
 #[tokio::test]
-async fn the_first_word_is_seen_before_the_provider_says_its_last() {
+async fn first_word_arrives_before_provider_finishes() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -51,7 +51,7 @@ async fn the_first_word_is_seen_before_the_provider_says_its_last() {
     });
     stream.expect("turn.started").await;
     assert_eq!(stream.delta().await, "Once ");
-    // Every further word is said only after the one before was seen.
+    // Each further word is sent after the previous one was received.
     for word in ["upon ", "a ", "time "] {
         call.say(word).await.unwrap();
         assert_eq!(stream.delta().await, word);
@@ -63,7 +63,7 @@ async fn the_first_word_is_seen_before_the_provider_says_its_last() {
 }
 
 #[tokio::test]
-async fn the_turn_is_announced_before_the_provider_answers() {
+async fn turn_started_arrives_before_provider_answers() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -78,7 +78,7 @@ async fn the_turn_is_announced_before_the_provider_answers() {
 }
 
 #[tokio::test]
-async fn the_body_may_ask_for_the_stream() {
+async fn stream_flag_in_body_selects_media_type() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -92,7 +92,7 @@ async fn the_body_may_ask_for_the_stream() {
 }
 
 #[tokio::test]
-async fn a_character_cut_in_two_arrives_whole() {
+async fn character_split_across_chunks_arrives_whole() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -104,7 +104,7 @@ async fn a_character_cut_in_two_arrives_whole() {
 }
 
 #[tokio::test]
-async fn however_the_network_cuts_an_answer_the_text_is_the_same() {
+async fn answer_split_anywhere_has_same_text() {
     const CASES: usize = 16;
     let world = World::start().await;
     let phone = world.phone().await;
@@ -129,7 +129,7 @@ async fn however_the_network_cuts_an_answer_the_text_is_the_same() {
 }
 
 #[tokio::test]
-async fn a_long_answer_arrives_whole() {
+async fn long_answer_arrives_whole() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -143,7 +143,7 @@ async fn a_long_answer_arrives_whole() {
 }
 
 #[tokio::test]
-async fn one_chunk_of_a_hundred_kilobytes_arrives_whole() {
+async fn chunk_of_100_kb_arrives_whole() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -153,19 +153,19 @@ async fn one_chunk_of_a_hundred_kilobytes_arrives_whole() {
 }
 
 #[tokio::test]
-async fn an_answer_of_several_seconds_is_one_answer() {
+async fn answer_of_several_seconds_is_one_answer() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     let words: Vec<_> = (0..25).map(|word| format!("word{word} ")).collect();
-    // Longer than the pauses between checkpoints, so that some fall into the middle.
+    // Longer than the checkpoint interval, so that some checkpoints fall into the answer.
     world.provider.will(paced(words.clone(), std::time::Duration::from_millis(100)));
     let events = phone.stream_and_persist(conversation, "Slowly").await;
     assert_eq!(text_of(&events), words.concat());
     assert_eq!(phone.messages(conversation).await[1].content, words.concat());
 }
 
-/// The deltas of an answer of forty words that come as fast as they can.
+/// The deltas of an answer of forty words that the provider sends without pause.
 async fn deltas_of_forty_words(flush_ms: &str) -> Vec<String> {
     let world = World::setup().var("STREAM_FLUSH_MS", flush_ms).start().await;
     let phone = world.phone().await;
@@ -179,12 +179,12 @@ async fn deltas_of_forty_words(flush_ms: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn words_within_an_interval_are_one_event() {
+async fn words_within_flush_interval_are_one_event() {
     let deltas = deltas_of_forty_words("1000").await;
     assert!(deltas.len() < 20, "{deltas:?}");
 }
 
 #[tokio::test]
-async fn every_word_is_an_event_without_an_interval() {
+async fn words_without_flush_interval_are_separate_events() {
     assert_eq!(deltas_of_forty_words("0").await.len(), 40);
 }

@@ -1,4 +1,4 @@
-//! Readers of a turn come, go and come back; losing the connection changes nothing, Stop stops.
+//! Tests of a turn's readers, who connect, disconnect and reconnect without effect on the turn, and of cancelling.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use shared::{
     id::Id,
 };
 
-/// A phone with a turn that runs and whose provider waits for the test. The world must be bound as well: it ends where it
-/// is dropped.
+/// A phone with a running turn whose provider waits for the test. The world must be bound as well: dropping it ends its
+/// processes.
 struct Running {
     world: World,
     phone: Phone,
@@ -29,7 +29,7 @@ struct Running {
     call: Call,
 }
 
-/// Starts a turn whose first words were said and seen, and whose first reader is gone again.
+/// Starts a turn whose first words were streamed and whose first reader has disconnected.
 async fn running(words: &[&str]) -> Running {
     let world = World::start().await;
     let phone = world.phone().await;
@@ -51,14 +51,14 @@ async fn running(words: &[&str]) -> Running {
     Running { world, phone, conversation, turn, call }
 }
 
-/// The turn of a message that was streamed to its end.
+/// Streams a message to its end and returns its turn and events.
 async fn finished(phone: &Phone, conversation: Id) -> (Id, Vec<Event>) {
     let events = phone.stream(conversation, "Hello").await.rest().await;
     (events[0].turn_id(), events)
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_changes_nothing() {
+async fn disconnected_reader_leaves_turn_running() {
     let Running { world: _world, phone, conversation, turn, mut call, .. } = running(&["Once "]).await;
     call.say("upon ").await.unwrap();
     call.say("a time.").await.unwrap();
@@ -75,7 +75,7 @@ async fn a_reader_that_goes_away_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_json_and_goes_away_changes_nothing() {
+async fn disconnected_json_client_leaves_turn_running() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -94,7 +94,7 @@ async fn a_client_that_waits_for_json_and_goes_away_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_turn_tells_its_state() {
+async fn turn_state_is_readable() {
     let Running { world: _world, phone, conversation, turn, mut call, .. } = running(&["Once "]).await;
     let state: Turn = phone.turn(turn).await;
     assert_eq!((state.id, state.conversation_id, state.model.as_str()), (turn, conversation, "fast"));
@@ -110,7 +110,7 @@ async fn a_turn_tells_its_state() {
 }
 
 #[tokio::test]
-async fn every_cursor_gets_exactly_the_rest() {
+async fn cursor_returns_remaining_events() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -127,13 +127,13 @@ async fn every_cursor_gets_exactly_the_rest() {
 }
 
 #[tokio::test]
-async fn the_same_cursor_is_served_after_a_restart() {
+async fn cursor_after_restart_returns_remaining_events() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     let (turn, mut events) = finished(&phone, conversation).await;
     phone.persisted(turn).await;
-    // The end is made anew: it says that the origin has the turn, also when it did not have it in time before.
+    // The terminal event is built again: it reports the turn as persisted even if it was not when first sent.
     events.last_mut().unwrap().data["persisted"] = json!(true);
     world.kill_workerd().await;
     world.start_workerd().await;
@@ -144,7 +144,7 @@ async fn the_same_cursor_is_served_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_reader_that_comes_back_goes_on_where_it_was() {
+async fn reconnected_reader_resumes_at_cursor() {
     let Running { world: _world, phone, turn, mut call, .. } = running(&["Once ", "upon "]).await;
     let mut early = phone.events_after(turn, 2).stream().await;
     let mut whole = phone.events(turn).stream().await;
@@ -152,7 +152,7 @@ async fn a_reader_that_comes_back_goes_on_where_it_was() {
     whole.expect("turn.started").await;
     assert_eq!((whole.delta().await, whole.delta().await), ("Once ".to_owned(), "upon ".to_owned()));
 
-    // Both follow what is said from now on.
+    // Both receive the text that is sent from now on.
     call.say("a ").await.unwrap();
     assert_eq!((early.delta().await, whole.delta().await), ("a ".to_owned(), "a ".to_owned()));
     drop(early);
@@ -166,7 +166,7 @@ async fn a_reader_that_comes_back_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_turn_whose_events_are_gone_is_served_from_the_origin() {
+async fn turn_without_local_events_is_served_from_origin() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -178,7 +178,7 @@ async fn a_turn_whose_events_are_gone_is_served_from_the_origin() {
     assert_eq!(phone.turn(turn).await, before);
     let end = events.last().unwrap();
     for after in 0..=events.len() {
-        // What this reader has, and then whatever it is sent: the same text, the same end, and no id twice.
+        // The events before the cursor and those received after it: the same text, the same end, and no id twice.
         let rest = phone.events_after(turn, after as u64).events().await;
         assert!(rest.iter().all(|event| event.id > after as u64), "?after={after}: {rest:?}");
         let whole: Vec<_> = events[..after].iter().chain(&rest).collect();
@@ -194,7 +194,7 @@ async fn a_turn_whose_events_are_gone_is_served_from_the_origin() {
 }
 
 #[tokio::test]
-async fn a_reader_that_does_not_read_holds_up_nobody() {
+async fn stalled_reader_delays_no_other() {
     const KIBIBYTES: usize = MAX_ANSWER_BYTES / 1_024;
     let world = World::start().await;
     let phone = world.phone().await;
@@ -204,12 +204,12 @@ async fn a_reader_that_does_not_read_holds_up_nobody() {
     let turn = stream.expect("turn.started").await.turn_id();
     let state = phone.persisted(turn).await;
     assert_eq!((state.status, state.text.len()), (TurnStatus::Completed, KIBIBYTES * 1_024));
-    // It may take its time: nothing of it is lost.
+    // The stalled reader loses nothing when it reads later.
     assert_eq!(text_of(&stream.rest().await), state.text);
 }
 
 #[tokio::test]
-async fn stream_opens_at_once_and_is_kept_open() {
+async fn stream_opens_at_once_and_is_pinged() {
     let world = World::setup().var("STREAM_PING_MS", "1000").start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -221,7 +221,7 @@ async fn stream_opens_at_once_and_is_kept_open() {
     let mut response = ask.bearer_auth(&phone.tokens.access_token).send().await.unwrap();
     let cache_control = response.headers()["cache-control"].to_str().unwrap();
     assert!(cache_control.contains("no-store") && cache_control.contains("no-transform"), "{cache_control}");
-    // The model says nothing: what fills the buffers of a client comes all the same, and then a ping.
+    // The model sends nothing: the padding that fills a client's buffers arrives all the same, and then a ping.
     let expected = [&shared::sse::opening()[..], shared::sse::PING].concat();
     let mut seen = Vec::new();
     while seen.len() < expected.len() {
@@ -235,7 +235,7 @@ async fn stream_opens_at_once_and_is_kept_open() {
 }
 
 #[tokio::test]
-async fn cursor_of_an_ended_turn_gets_204_or_a_reset_whoever_serves_it() {
+async fn cursor_of_finished_turn_is_204_or_reset() {
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -270,7 +270,7 @@ async fn cursor_of_an_ended_turn_gets_204_or_a_reset_whoever_serves_it() {
 }
 
 #[tokio::test]
-async fn cursor_of_a_running_turn_that_was_never_given_out_is_reset() {
+async fn cursor_beyond_running_turn_is_reset() {
     let Running { world: _world, phone, turn, mut call, .. } = running(&["Once ", "upon "]).await;
     let mut stream = phone.events_after(turn, 1_000).stream().await;
     let reset = stream.expect("reset").await;
@@ -286,13 +286,13 @@ async fn cursor_of_a_running_turn_that_was_never_given_out_is_reset() {
 }
 
 #[tokio::test]
-async fn readers_of_a_turn_are_bounded() {
+async fn turn_readers_are_limited() {
     const MOST: usize = 16;
     let Running { world: _world, phone, turn, call, .. } = running(&["Once "]).await;
     let mut readers = Vec::new();
     while readers.len() < MOST {
         let reply = phone.events(turn).try_stream().await;
-        // The reader that went away a moment ago may still be counted.
+        // The reader that has just disconnected may still be counted.
         if let Ok(mut stream) = reply {
             stream.expect("turn.started").await;
             readers.push(stream);
@@ -309,7 +309,7 @@ async fn readers_of_a_turn_are_bounded() {
 }
 
 #[tokio::test]
-async fn stop_stops() {
+async fn cancel_ends_running_turn() {
     let Running { world, phone, conversation, turn, mut call } = running(&["Once ", "upon "]).await;
     let mut stream = phone.events(turn).stream().await;
     let reply = phone.cancel(turn).send().await.expect_status(202);
@@ -328,7 +328,7 @@ async fn stop_stops() {
     let messages = phone.messages(conversation).await;
     assert_eq!((messages[1].status, messages[1].content.as_str()), (TurnStatus::Cancelled, "Once upon "));
 
-    // Again changes nothing, and the conversation goes on.
+    // A repetition changes nothing, and the conversation continues.
     let again: Turn = phone.cancel(turn).send().await.expect_status(202).json();
     assert_eq!((again.status, again.text.as_str()), (TurnStatus::Cancelled, "Once upon "));
     world.provider.will(Script::pieces(["Anew."]));
@@ -337,7 +337,7 @@ async fn stop_stops() {
 }
 
 #[tokio::test]
-async fn stop_comes_too_late_for_a_turn_that_ended() {
+async fn cancel_after_end_changes_nothing() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -348,7 +348,7 @@ async fn stop_comes_too_late_for_a_turn_that_ended() {
 }
 
 #[tokio::test]
-async fn stop_works_before_the_first_word() {
+async fn cancel_before_first_word_ends_turn() {
     let Running { world: _world, phone, conversation, turn, mut call, .. } = running(&[]).await;
     let _ = phone.cancel(turn).send().await.expect_status(202);
     bounded("the call of the provider to be given up", call.gone()).await;
@@ -358,7 +358,7 @@ async fn stop_works_before_the_first_word() {
 }
 
 #[tokio::test]
-async fn a_client_may_fetch_the_answer_later() {
+async fn respond_async_answer_is_fetched_later() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -375,18 +375,18 @@ async fn a_client_may_fetch_the_answer_later() {
 }
 
 #[tokio::test]
-async fn respond_async_shows_the_words_as_they_come() {
+async fn respond_async_turn_streams_its_text() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
     let upcoming = world.provider.hand_over();
-    // Also beside a header that asks for events: the client says what it does not wait for.
+    // `respond-async` takes precedence over a header that asks for events.
     let ask = phone.message(conversation, &content("Hello")).header("Prefer", "respond-async");
     let reply = ask.header("Accept", "text/event-stream, application/json").send().await.expect_status(202);
     assert_eq!(reply.header("preference-applied"), Some("respond-async"));
     let turn: Turn = reply.json();
     let mut call = upcoming.arrives().await;
-    assert!(call.received().stream, "whoever follows sees the words as they come");
+    assert!(call.received().stream, "a reader gets the text as the provider sends it");
     let mut stream = phone.events(turn.id).stream().await;
     stream.expect("turn.started").await;
     for word in ["Word ", "by ", "word."] {
@@ -398,7 +398,7 @@ async fn respond_async_shows_the_words_as_they_come() {
 }
 
 #[tokio::test]
-async fn a_cursor_that_is_no_number_is_refused() {
+async fn non_numeric_cursor_is_refused() {
     let world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
@@ -408,12 +408,12 @@ async fn a_cursor_that_is_no_number_is_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_long_is_cut_and_kept() {
+async fn too_long_answer_is_truncated_and_stored() {
     const KIBIBYTES: usize = MAX_ANSWER_BYTES / 1_024 + 8;
     let mut world = World::start().await;
     let phone = world.phone().await;
     let conversation = phone.conversation().await;
-    // As large as a picture may be that somebody asks about.
+    // The largest image that a message may have.
     let body = json!({ "content": [
         { "type": "text", "text": "What is this?" },
         { "type": "image", "mime_type": "image/png", "data": "A".repeat(MAX_BODY_BYTES - 1_024) },
@@ -431,7 +431,7 @@ async fn an_answer_that_is_too_long_is_cut_and_kept() {
         (TurnStatus::Incomplete, MAX_ANSWER_BYTES)
     );
 
-    // The origin has both, and so has a worker that starts anew.
+    // Both are stored at the origin, and served by a restarted Worker.
     for turn in [turn, whole.turn_id] {
         let before = phone.persisted(turn).await;
         world.kill_workerd().await;

@@ -1,5 +1,5 @@
-//! Clients made from the API's description: generated and compiled when the description, the way to make them or the
-//! program that uses them has changed, and kept otherwise.
+//! Clients generated from the API's description, and compiled, when the description, the generator's settings or the program
+//! that uses them has changed; kept otherwise.
 
 use std::{
     fs,
@@ -12,16 +12,16 @@ use super::tools::{TOOL_BOUND, document_file, generator, kept, sources};
 
 /// A client in one language.
 pub(crate) struct Generated {
-    /// Its folder, with what was built.
+    /// The folder with the client and the build's output.
     pub(crate) folder: PathBuf,
-    /// True when it has to be compiled.
+    /// True when the client has to be compiled.
     pub(crate) is_new: bool,
     stamp: PathBuf,
     made_of: String,
 }
 
 impl Generated {
-    /// Makes the client of a world's API. `language` names the generator's configuration and the folder with the program.
+    /// Generates the client of a world's API. `language` names the generator's configuration and the folder with the program.
     pub(crate) async fn make(world: &World, language: &str) -> Self {
         let folder = kept(&format!("generated-{language}"));
         let document = document_file(world, &folder).await;
@@ -53,7 +53,7 @@ impl Generated {
         self.folder.join("generated")
     }
 
-    /// Compiles it, when that was not done yet.
+    /// Compiles the client unless that is done.
     pub(crate) async fn compile(&self, compiler: Program) {
         if self.is_new {
             compiler.run(TOOL_BOUND).await;

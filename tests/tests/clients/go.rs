@@ -9,7 +9,7 @@ async fn net_http_does_the_main_job() {
     let world = World::start().await;
     let program = kept("go").join("plain");
     let build = Program::new("the Go compiler", "go").args(["build", "-o"]).arg(&program).arg(".");
-    // The language alone is needed: no other version of it, and no module.
+    // No other version of Go is installed, and no module.
     build.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=mod").within(sources("go")).run(TOOL_BOUND).await;
     Program::new("net/http", program).env(URL, url(&world)).run(PROGRAM_BOUND).await;
 }

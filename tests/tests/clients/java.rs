@@ -1,4 +1,4 @@
-//! Java: its HttpClient and OkHttp; and the clients that OpenAPI Generator, a Java program, makes.
+//! Java: its HttpClient and OkHttp; and the clients that OpenAPI Generator, a Java program, generates.
 
 use std::{env, fs};
 

@@ -1,10 +1,10 @@
-//! EdgeChat used by clients, and judged by tools, that know nothing of it: a world of its own for every test, and a program
-//! in the client's own language that does a person's main job. `cargo xtask test` installs what they need, leaves out what
-//! a machine has no language for, and runs this.
+//! Tests of EdgeChat with third-party clients and validators: a world per test, and a program in the client's language that
+//! does a user's main job. `cargo xtask test` installs what they need, skips the languages a machine lacks, and runs these
+//! tests.
 //!
-//! - `curl`, `go`, `java`, `node`, `python`: what needs that language; what a machine lacks is left out by these names
-//! - `generated`: clients made from the API's own description
-//! - `tools`: where the programs are
+//! - `curl`, `go`, `java`, `node`, `python`: tests that need that language; these names select what a machine skips
+//! - `generated`: clients generated from the API's description
+//! - `tools`: paths of the programs
 //!
 //! The programs lie in `tests/clients`.
 

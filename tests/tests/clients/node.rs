@@ -1,4 +1,4 @@
-//! Node: `fetch`, undici, axios and an EventSource; and the tools that judge the API's description.
+//! Node: `fetch`, undici, axios and an EventSource; and the linters of the API's description.
 
 use edgechat_tests::world::World;
 
@@ -17,7 +17,7 @@ async fn description_passes_redocly_without_a_warning() {
     let redocly = redocly.arg("--config").arg(sources("node").join("redocly.yaml"));
     let quiet = redocly.env("REDOCLY_TELEMETRY", "off").env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true");
     let said = quiet.args(["--format", "stylish", "--max-problems", "1000"]).run(PROGRAM_BOUND).await;
-    // Its exit code tells errors alone.
+    // The exit code reports errors only.
     assert!(!said.contains("warning"), "{said}");
 }
 

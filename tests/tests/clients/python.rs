@@ -1,5 +1,5 @@
-//! Python: httpx and requests; openapi-spec-validator; and schemathesis, which sends what the API's description lets it
-//! send.
+//! Python: httpx and requests; openapi-spec-validator; and schemathesis, which sends requests made from the API's
+//! description.
 
 use edgechat_tests::{client::PASSWORD, world::World};
 
@@ -36,10 +36,7 @@ async fn schemathesis_finds_nothing() {
         .arg("--url")
         .arg(url(&world))
         .env("EDGECHAT_TOKEN", &phone.tokens.access_token)
-        .env(
-            "EDGECHAT_EMAIL",
-            phone.tokens.user.email.as_deref().expect("the e-mail of a person who registered"),
-        )
+        .env("EDGECHAT_EMAIL", phone.tokens.user.email.as_deref().expect("the e-mail of a registered user"))
         .env("EDGECHAT_PASSWORD", PASSWORD)
         .env("EDGECHAT_CONVERSATION", conversation.to_string())
         .env("EDGECHAT_DOOMED", doomed.to_string())

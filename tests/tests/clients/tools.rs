@@ -1,4 +1,4 @@
-//! The places of the tools that `cargo xtask test` has installed, and the programs that run a language.
+//! The paths of the tools that `cargo xtask test` installed, and of each language's interpreter.
 
 use std::{
     env, fs,
@@ -8,31 +8,31 @@ use std::{
 
 use edgechat_tests::{program::Program, world::World};
 
-/// The longest that a program of ours may take: it waits for pings on purpose, and the machine may be slow.
+/// The time limit of an own program: it waits for pings on purpose, and the machine may be slow.
 pub(crate) const PROGRAM_BOUND: Duration = Duration::from_mins(2);
-/// The longest that a tool may take which downloads, generates or compiles.
+/// The time limit of a tool that downloads, generates or compiles.
 pub(crate) const TOOL_BOUND: Duration = Duration::from_mins(10);
-/// Tells a program where the API is.
+/// The variable with the API's address.
 pub(crate) const URL: &str = "EDGECHAT_URL";
 
-/// The sources of this language's programs.
+/// The folder of this language's programs.
 pub(crate) fn sources(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(name)
 }
 
-/// A folder of this name that stays from one run to the next.
+/// Returns a folder of this name that is kept from one run to the next.
 pub(crate) fn kept(name: &str) -> PathBuf {
     let folder = told("EDGECHAT_CLIENTS_DIR").join(name);
     fs::create_dir_all(&folder).expect("a folder below cargo's own");
     folder
 }
 
-/// Node, on a program.
+/// Node, running a program.
 pub(crate) fn node(name: &str, script: impl AsRef<Path>) -> Program {
     Program::new(name, told("EDGECHAT_CLIENTS_NODE")).arg(script.as_ref())
 }
 
-/// Node, on a tool that npm has installed.
+/// Node, running a tool that npm installed.
 pub(crate) fn node_tool(package: &str, program: &str) -> Program {
     node(package, sources("node").join("node_modules").join(package).join(program))
 }
@@ -48,7 +48,7 @@ pub(crate) fn generator(name: &str) -> Program {
         .arg("org.openapitools.codegen.OpenAPIGenerator")
 }
 
-/// The folder that has Kotlin's compiler, OkHttp, and what else the Kotlin client needs, as jars.
+/// The folder of jars with Kotlin's compiler, OkHttp and the other libraries of the Kotlin client.
 pub(crate) fn kotlin_libraries() -> PathBuf {
     told("EDGECHAT_CLIENTS_KOTLIN")
 }
@@ -59,19 +59,19 @@ pub(crate) fn java(name: &str, class_path: impl IntoIterator<Item = PathBuf>) ->
     Program::new(name, "java").arg("-cp").arg(class_path)
 }
 
-/// The API's description, as a world serves it.
+/// Returns the API's description as a world serves it.
 pub(crate) async fn document(world: &World) -> String {
     world.client().get("/openapi.json").send().await.expect_status(200).text()
 }
 
-/// The API's description as a file in this folder.
+/// Writes the API's description to a file in this folder.
 pub(crate) async fn document_file(world: &World, folder: &Path) -> PathBuf {
     let file = folder.join("openapi.json");
     fs::write(&file, document(world).await).expect("a file below cargo's own");
     file
 }
 
-/// The address that a program is told.
+/// The API's address for a program.
 pub(crate) fn url(world: &World) -> String {
     world.client().url("")
 }

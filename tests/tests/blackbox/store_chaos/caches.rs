@@ -1,4 +1,4 @@
-//! What Redis remembers from before it went is not believed when it is back.
+//! Tests of cache entries from before a Redis outage, which are not used after it.
 
 use edgechat_tests::{
     client::Phone,
@@ -13,7 +13,7 @@ use shared::api::{ErrorCode, account::Tokens, chat::Conversation, page::Page};
 
 use super::{Store, world_with};
 
-/// How Redis goes. Either way it has on its disk, or in its memory, what was cached before.
+/// A kind of Redis outage. Either way Redis still has, on disk or in memory, what was cached before.
 #[derive(Clone, Copy, Debug)]
 enum Absence {
     Killed,
@@ -28,13 +28,13 @@ impl Absence {
         }
     }
 
-    /// Ends it, and waits until the origin uses Redis again.
+    /// Ends the outage and waits until the origin uses Redis again.
     async fn ends(self, redis: &mut Server, world: &World) {
         match self {
             Self::Killed => redis.start().await,
             Self::Suspended => redis.resume().await,
         }
-        until(BOUND, "redis to be seen again", || async {
+        until(BOUND, "Redis reported as connected", || async {
             let reply = world.client_of_origin().get("/api/v1/health/redis").send().await;
             (reply.status == 200).then_some(())
         })
@@ -42,14 +42,14 @@ impl Absence {
     }
 }
 
-/// A phone at the origin's own door, where the Worker does not help.
+/// A phone that sends to the origin directly, without the Worker's caches.
 async fn at_the_origin(world: &World) -> Phone {
     world.client_of_origin().register().await
 }
 
 #[rstest]
 #[tokio::test]
-async fn a_session_that_ended_meanwhile_stays_ended(
+async fn session_ended_during_redis_outage_stays_ended(
     #[values(Absence::Killed, Absence::Suspended)] absence: Absence,
 ) {
     let (world, mut redis) = world_with(Store::Redis).await;
@@ -65,7 +65,7 @@ async fn a_session_that_ended_meanwhile_stays_ended(
     let _ = me().await.expect_status(200);
     absence.begins(&mut redis).await;
     let _ = me().await.expect_status(200);
-    // Whoever shows a token that was replaced twice has stolen it, or was stolen from: the session ends.
+    // Reuse of a refresh token that was replaced twice ends the session.
     assert_eq!(refresh(first).await.status, 401);
     me().await.problem(ErrorCode::SessionEnded);
     absence.ends(&mut redis, &world).await;
@@ -76,7 +76,7 @@ async fn a_session_that_ended_meanwhile_stays_ended(
 
 #[rstest]
 #[tokio::test]
-async fn a_list_that_changed_meanwhile_is_not_the_old_one(
+async fn list_changed_during_redis_outage_is_current(
     #[values(Absence::Killed, Absence::Suspended)] absence: Absence,
 ) {
     let (world, mut redis) = world_with(Store::Redis).await;
@@ -92,7 +92,7 @@ async fn a_list_that_changed_meanwhile_is_not_the_old_one(
         let _ = phone.client.ask(Method::PATCH, &path).json(&body).send().await.expect_status(200);
     };
     rename("before").await;
-    // The second reading comes from the cache.
+    // The second list comes from the cache.
     assert_eq!((listed().await.as_deref(), listed().await.as_deref()), (Some("before"), Some("before")));
     absence.begins(&mut redis).await;
     rename("meanwhile").await;

@@ -1,4 +1,4 @@
-//! What the checks say while a server is down.
+//! Tests of the health checks while a server is down.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Store, world_with};
 
-/// A check ends within two seconds; a busy machine gets more.
+/// The bound of a check, which takes at most two seconds; a busy machine gets more.
 const CHECKED: Duration = Duration::from_secs(5);
 const BACK: Duration = Duration::from_secs(10);
 
@@ -21,10 +21,10 @@ async fn check(world: &World, path: &str) -> (u16, Value) {
     (reply.status, reply.value())
 }
 
-/// Waits until one check says that its store is gone, or none does, and gives the checks. A busy machine may keep another
-/// store from answering in time; it does not stay so.
+/// Waits until exactly this check reports its store as gone, or none does, and returns the checks. On a busy machine another
+/// store may fail a check once.
 async fn checks(world: &World, status: u16, gone: Option<&str>) -> Value {
-    until(BACK, &format!("readiness to be {status} without {gone:?}"), || async {
+    until(BACK, &format!("readiness {status} without {gone:?}"), || async {
         let (found, body) = check(world, "/api/v1/health/ready").await;
         let checks = body["checks"].as_object().filter(|checks| checks.len() == 3)?;
         let as_expected =
@@ -34,9 +34,9 @@ async fn checks(world: &World, status: u16, gone: Option<&str>) -> Value {
     .await
 }
 
-/// Waits until the check of one store says that it answers.
+/// Waits until the check of one store reports it as connected.
 async fn connected(world: &World, path: &str, product: &str) {
-    until(BACK, &format!("{product} to be seen again"), || async {
+    until(BACK, &format!("{product} reported as connected"), || async {
         let (status, body) = check(world, path).await;
         (status == 200 && body[product] == "connected").then_some(())
     })
@@ -47,7 +47,7 @@ async fn connected(world: &World, path: &str, product: &str) {
 #[case(Store::Postgres, "accounts", "/api/v1/health/db", "database", "postgres")]
 #[case(Store::Mongo, "chats", "/api/v1/health/mongo", "mongo", "mongo")]
 #[tokio::test]
-async fn without_a_store_that_is_needed_the_origin_is_not_ready(
+async fn readiness_without_required_store_is_503(
     #[case] store: Store,
     #[case] port: &str,
     #[case] path: &str,
@@ -81,7 +81,7 @@ async fn without_a_store_that_is_needed_the_origin_is_not_ready(
 }
 
 #[tokio::test]
-async fn without_redis_the_origin_is_ready_and_says_what_is_missing() {
+async fn readiness_without_redis_is_200_and_names_it() {
     let (world, mut redis) = world_with(Store::Redis).await;
     redis.kill().await;
     let one_gone = checks(&world, 200, Some("ephemeral")).await;

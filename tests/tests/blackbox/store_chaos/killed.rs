@@ -1,4 +1,4 @@
-//! `kill -9` under load.
+//! Tests of `kill -9` under load.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use super::{
 };
 
 const KILLS: u64 = 20;
-/// How soon everything works again after a server is back, without a word to the origin.
+/// The recovery bound after a server is back, without a restart of the origin.
 const BACK: Duration = Duration::from_secs(10);
 
-/// Kills one server again and again while users register, sign in and chat, and compares in the end.
+/// Kills one server repeatedly while users register, sign in and chat, and checks every ledger at the end.
 async fn killed(store: Store) -> Settled {
     let (world, mut server) = world_with(store).await;
     let one_writer = store == Store::Mongo && !mongo::durable_one_decides_races();
     let load = Load::start(&world, one_writer).await;
     for kill in 0..KILLS {
-        // Some more answers each time, so that it hits other moments.
+        // A varying number of answers, so that each kill hits another moment.
         load.answers(1 + kill % 5).await;
         server.kill().await;
         load.answers(kill % 3).await;
@@ -34,19 +34,19 @@ async fn killed(store: Store) -> Settled {
 }
 
 #[tokio::test]
-async fn postgresql_dies_twenty_times_and_nothing_acknowledged_is_lost() {
+async fn killed_postgresql_loses_no_acknowledged_write() {
     let settled = killed(Store::Postgres).await;
-    assert!(settled.failed > 0, "nobody noticed: {settled:?}");
+    assert!(settled.failed > 0, "no request failed: {settled:?}");
 }
 
 #[tokio::test]
-async fn mongodb_dies_twenty_times_and_nothing_acknowledged_is_lost() {
+async fn killed_mongodb_loses_no_acknowledged_write() {
     let settled = killed(Store::Mongo).await;
-    assert!(settled.failed > 0, "nobody noticed: {settled:?}");
+    assert!(settled.failed > 0, "no request failed: {settled:?}");
 }
 
 #[tokio::test]
-async fn redis_dies_twenty_times_and_nobody_notices() {
+async fn killed_redis_fails_no_request() {
     let settled = killed(Store::Redis).await;
     assert_eq!(settled.failed, 0, "{settled:?}");
 }

@@ -1,4 +1,4 @@
-//! A list read after a write shows it.
+//! Tests of lists read after a write, which show it.
 
 use std::sync::{
     Arc,
@@ -20,7 +20,7 @@ const READERS: usize = 3;
 const WRITES: u64 = 60;
 const KILLS: usize = 10;
 
-/// The title's number in the list, as a user reads it.
+/// The number in the title of the conversation in the list.
 async fn listed(phone: &Phone, conversation: Id) -> Option<u64> {
     let reply = phone.client.get("/api/v1/chat/conversations").send().await.expect_status(200);
     let page: Page<Conversation> = reply.json();
@@ -28,7 +28,7 @@ async fn listed(phone: &Phone, conversation: Id) -> Option<u64> {
     found.title.and_then(|title| title.parse().ok())
 }
 
-/// One user: a writer counts upwards in a title, and readers never see less than what was acknowledged before they asked.
+/// Runs one user: a writer counts upwards in a title, and readers never see less than was acknowledged before their request.
 /// In the end the conversation is deleted, and no list has it.
 async fn counts(phone: Phone) {
     let body = json!({ "title": "0" });
@@ -70,7 +70,7 @@ async fn users(world: &World) -> tokio::task::JoinSet<()> {
 }
 
 #[tokio::test]
-async fn a_list_read_after_a_write_shows_it() {
+async fn list_after_write_shows_it() {
     let (world, _redis) = world_with(Store::Redis).await;
     let mut users = users(&world).await;
     while let Some(user) = users.join_next().await {
@@ -79,7 +79,7 @@ async fn a_list_read_after_a_write_shows_it() {
 }
 
 #[tokio::test]
-async fn a_list_read_after_a_write_shows_it_also_while_redis_comes_and_goes() {
+async fn list_after_write_shows_it_while_redis_dies() {
     let (world, mut redis) = world_with(Store::Redis).await;
     let mut users = users(&world).await;
     for kill in 0..KILLS {
@@ -99,7 +99,7 @@ async fn a_list_read_after_a_write_shows_it_also_while_redis_comes_and_goes() {
 }
 
 #[tokio::test]
-async fn a_turn_moves_its_conversation_to_the_top_of_the_list() {
+async fn turn_moves_conversation_to_top_of_list() {
     let (world, _redis) = world_with(Store::Redis).await;
     let phone = world.phone().await;
     let (one, other) = (phone.conversation().await, phone.conversation().await);

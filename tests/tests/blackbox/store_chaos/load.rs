@@ -1,4 +1,4 @@
-//! Users who register, sign in and chat without a pause, and remember what they were told.
+//! Users who register, sign in and chat without a pause and record what was acknowledged.
 
 use std::{
     sync::{
@@ -25,24 +25,24 @@ use shared::{
 use tokio::task::JoinSet;
 
 const USERS: usize = 4;
-/// A conversation of the tests fits on one page.
+/// The turns of a conversation, which fit on one page.
 const TURNS_A_CONVERSATION: usize = 20;
-/// Every so many turns a user signs in anew and somebody else registers.
+/// The turns between two sign-ins of a user; another user registers at each.
 const TURNS_A_SIGN_IN: usize = 3;
-/// How long one step may take with a server that dies again and again meanwhile.
+/// The bound of one step while a server is killed repeatedly.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What the users and those who look on share.
+/// Counters shared by the users and the test.
 #[derive(Debug, Default)]
 struct Counters {
-    /// Answers that acknowledge something.
+    /// Responses that acknowledge a write.
     acknowledged: AtomicU64,
-    /// Answers that say that a store is not there.
+    /// Responses that report a store as unavailable.
     failed: AtomicU64,
     stop: AtomicBool,
 }
 
-/// What one user was told.
+/// The writes that were acknowledged to one user.
 #[derive(Debug)]
 struct Ledger {
     phone: Phone,
@@ -51,7 +51,7 @@ struct Ledger {
     registered: Vec<String>,
 }
 
-/// Users at work.
+/// The running users.
 #[derive(Debug)]
 pub(super) struct Load {
     counters: Arc<Counters>,
@@ -59,8 +59,8 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Starts it. With `one_writer`, a user waits until the origin has a turn before the next: a store without atomic
-    /// updates can be asked for no more.
+    /// Starts the users. With `one_writer`, a user waits until the origin has stored a turn before sending the next: a store
+    /// without atomic updates supports no more.
     pub(super) async fn start(world: &World, one_writer: bool) -> Self {
         let (counters, mut users) = (Arc::<Counters>::default(), JoinSet::new());
         for number in 0..USERS {
@@ -71,21 +71,21 @@ impl Load {
         Self { counters, users }
     }
 
-    /// Waits until that many more answers have come in, good or bad.
+    /// Waits for that many more responses, acknowledged or failed.
     pub(super) async fn answers(&self, more: u64) {
         let counters = &self.counters;
         let so_far = || counters.acknowledged.load(Ordering::SeqCst) + counters.failed.load(Ordering::SeqCst);
         let goal = so_far() + more;
-        until(PATIENCE, "the load to go on", || async { (so_far() >= goal).then_some(()) }).await;
+        until(PATIENCE, "more responses", || async { (so_far() >= goal).then_some(()) }).await;
     }
 
-    /// Ends it and compares: everything that was acknowledged is there, and nothing twice.
+    /// Stops the users and asserts that everything acknowledged is stored, and nothing twice.
     pub(super) async fn settle(mut self) -> Settled {
         self.counters.stop.store(true, Ordering::SeqCst);
         let mut settled =
             Settled { failed: self.counters.failed.load(Ordering::SeqCst), ..Settled::default() };
         while let Some(ledger) = bounded_by(PATIENCE * 2, "the users to stop", self.users.join_next()).await {
-            let ledger = ledger.expect("a user who was answered as expected");
+            let ledger = ledger.expect("a user whose responses were as expected");
             settled.turns += ledger.turns.len();
             settled.registered += ledger.registered.len();
             ledger.compare().await;
@@ -94,7 +94,7 @@ impl Load {
     }
 }
 
-/// What a load came to.
+/// The totals of a load.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
     pub(super) turns: usize,
@@ -115,7 +115,9 @@ impl User {
             phone: self.phone.clone(),
             conversations: Vec::new(),
             turns: Vec::new(),
-            registered: vec![self.phone.tokens.user.email.clone().expect("who registers by address has one")],
+            registered: vec![
+                self.phone.tokens.user.email.clone().expect("a user registered by e-mail has an address"),
+            ],
         };
         for turn in 0.. {
             if self.counters.stop.load(Ordering::SeqCst) {
@@ -140,7 +142,7 @@ impl User {
         ledger
     }
 
-    /// Opens a conversation. One whose answer was lost stays empty, and is nobody's.
+    /// Opens a conversation. One whose response was lost stays empty and unused.
     async fn converse(&self) -> Id {
         until(PATIENCE, "a conversation", || async {
             let reply =
@@ -150,7 +152,7 @@ impl User {
         .await
     }
 
-    /// Says something, with the same key until somebody answers.
+    /// Sends a message, with the same key until it gets an answer.
     async fn say(&self, conversation: Id, text: &str) -> Id {
         let sent: SentMessage = until(PATIENCE, "an answer", || async {
             let reply = self.phone.message(conversation, &content(text)).key(text).try_send().await.ok()?;
@@ -164,8 +166,8 @@ impl User {
         sent.turn_id
     }
 
-    /// Waits until the origin has a turn. Meanwhile the user reads and is told that a store is not there, so that the load
-    /// goes on while everybody waits for one.
+    /// Waits until the origin has a turn. Meanwhile the user reads and counts failures, so that the load continues while every
+    /// user waits.
     async fn wait_for_delivery(&self, conversation: Id, turn: Id) {
         until(PATIENCE * 2, "the turn to be delivered", || async {
             if self.phone.turn(turn).await.persisted {
@@ -180,7 +182,7 @@ impl User {
         .await;
     }
 
-    /// Gives a conversation a title, again and again until somebody acknowledges it.
+    /// Sets a conversation's title, repeated until it is acknowledged.
     async fn rename(&self, conversation: Id, title: &str) {
         let path = format!("/api/v1/chat/conversations/{conversation}");
         let body = json!({ "title": title });
@@ -197,14 +199,14 @@ impl User {
         }
     }
 
-    /// Whether somebody is registered; when the answer is lost or bad, nobody knows.
+    /// Registers a user and returns true when that was acknowledged; a lost or failed response leaves it open.
     async fn register(&self, email: &str) -> bool {
         let body = json!({ "email": email, "password": PASSWORD });
         let reply = self.phone.client.anonymous().post("/api/v1/auth/register").json(&body).try_send().await;
         reply.is_ok_and(|reply| self.counted(reply, 201).is_some())
     }
 
-    /// The answer when it is the expected one; any other has to say that a store is not there.
+    /// Returns the reply when it has the expected status; any other must report a store as unavailable.
     fn counted(&self, reply: Reply, expected: u16) -> Option<Reply> {
         if reply.status == expected {
             self.counters.acknowledged.fetch_add(1, Ordering::SeqCst);
@@ -217,7 +219,7 @@ impl User {
 }
 
 impl Ledger {
-    /// Compares it with what the origin has.
+    /// Compares the ledger with the origin's data.
     async fn compare(self) {
         let Self { phone, conversations, turns, registered } = self;
         for turn in &turns {
@@ -248,19 +250,19 @@ async fn sign_in(client: &Client, email: &str) -> Result<Reply, reqwest::Error> 
     client.post("/api/v1/auth/login").json(&body).try_send().await
 }
 
-/// Somebody new registers, signs in, opens a conversation and has a turn that the origin keeps. All of it works again within
-/// that time, each step as soon as it can.
+/// Asserts that a new user can register, sign in, open a conversation and have a turn stored at the origin, each step within
+/// this time.
 pub(super) async fn serves(world: &World, email: &str, within: Duration) {
     bounded_by(within, "everything to work again", async {
         let client = world.client();
         let body = json!({ "email": email, "password": PASSWORD });
-        until(within, "somebody to register", || async {
+        until(within, "a registration", || async {
             let reply = client.post("/api/v1/auth/register").json(&body).try_send().await.ok()?;
-            // Taken is what was registered by an attempt whose answer was lost.
+            // The address is taken when an earlier attempt succeeded and its response was lost.
             [201, 400].contains(&reply.status).then_some(())
         })
         .await;
-        let tokens: Tokens = until(within, "somebody to sign in", || async {
+        let tokens: Tokens = until(within, "a sign-in", || async {
             let reply = sign_in(&client, email).await.ok()?;
             (reply.status == 200).then(|| reply.json())
         })
@@ -277,7 +279,7 @@ pub(super) async fn serves(world: &World, email: &str, within: Duration) {
             [200, 201].contains(&reply.status).then(|| reply.json())
         })
         .await;
-        until(within, "the origin to have the turn", || async {
+        until(within, "the turn at the origin", || async {
             let reply = client.get(&turn_path(sent.turn_id)).try_send().await.ok()?;
             (reply.status == 200 && reply.json::<Turn>().persisted).then_some(())
         })

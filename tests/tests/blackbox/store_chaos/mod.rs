@@ -1,15 +1,15 @@
-//! The databases die, hang and come back, and nothing that was acknowledged is lost or there twice.
+//! Tests of databases that are killed, suspended and restarted: no acknowledged write is lost or stored twice.
 //!
-//! Every test has private servers for those it touches, durable ones where it kills, and the run's own for the rest. All
-//! run on the production stores, whatever the rest of the suite runs on.
+//! Each test has private servers for those it disturbs, durable ones where it kills, and the run's servers for the rest. All
+//! use the production stores, whatever the rest of the suite uses.
 //!
-//! - `load`: users who register, sign in and chat, and remember what they were told
+//! - `load`: users who register, sign in and chat and record what was acknowledged
 //! - `killed`: `kill -9`, twenty times each
-//! - `suspended`: servers that accept and do not answer
+//! - `suspended`: servers that accept connections and do not answer
 //! - `started`: two origins on the same new databases
-//! - `lists`: a list read after a write shows it
-//! - `caches`: what Redis remembers from before it went
-//! - `health`: what the checks say meanwhile
+//! - `lists`: lists read after a write
+//! - `caches`: cache entries from before a Redis outage
+//! - `health`: the health checks during an outage
 //! - `servers`: the servers themselves
 
 mod caches;
@@ -26,7 +26,7 @@ use edgechat_tests::{
     world::{Setup, World},
 };
 
-/// Which server a test has to itself.
+/// The server that is private to a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Store {
     Postgres,

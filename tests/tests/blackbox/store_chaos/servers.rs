@@ -1,12 +1,12 @@
-//! The private servers that the other tests kill: durable ones keep what they have acknowledged, and a suspended one
-//! answers nobody.
+//! Tests of the private servers that the other tests kill: durable ones keep acknowledged writes, and a suspended one does not
+//! answer.
 
 use std::time::Duration;
 
 use edgechat_tests::servers::{Durability, Server, database, mongo, postgres, redis};
 use mongodb::bson::{Document, doc};
 
-/// Longer than any of them takes to answer, and short enough to wait for.
+/// The wait after which a server counts as suspended; each answers sooner.
 const SILENT: Duration = Duration::from_millis(500);
 
 async fn count(server: &Server) -> i64 {
@@ -15,7 +15,7 @@ async fn count(server: &Server) -> i64 {
 }
 
 #[tokio::test]
-async fn postgresql_keeps_what_it_acknowledged() {
+async fn durable_postgresql_keeps_acknowledged_writes() {
     let mut server = postgres::start(Durability::Durable).await;
     assert_eq!(postgres::about(server.url()).await.unwrap().name, "PostgreSQL");
     let client = database::postgres(server.url()).await.unwrap();
@@ -25,7 +25,7 @@ async fn postgresql_keeps_what_it_acknowledged() {
     server.start().await;
     assert_eq!(count(&server).await, 1);
 
-    // A connection that was there before hangs too: all processes are suspended, not the first alone.
+    // An existing connection hangs too: all processes are suspended, not the first alone.
     let client = database::postgres(server.url()).await.unwrap();
     server.suspend().await;
     let mut answer = Box::pin(client.query_one("SELECT 1", &[]));
@@ -36,7 +36,7 @@ async fn postgresql_keeps_what_it_acknowledged() {
 }
 
 #[tokio::test]
-async fn the_mongo_server_keeps_what_it_acknowledged() {
+async fn durable_mongodb_keeps_acknowledged_writes() {
     let mut server = mongo::start(Durability::Durable).await;
     let about = mongo::about(server.url()).await.unwrap();
     assert_eq!(about.cannot_show.is_empty(), mongo::durable_one_decides_races(), "{about:?}");
@@ -54,7 +54,7 @@ async fn the_mongo_server_keeps_what_it_acknowledged() {
 }
 
 #[tokio::test]
-async fn redis_keeps_what_it_acknowledged() {
+async fn durable_redis_keeps_acknowledged_writes() {
     let mut server = redis::start(Durability::Durable).await;
     assert_eq!(redis::about(server.url()).await.unwrap().name, "Redis");
     let mut connection = database::redis(server.url()).await.unwrap();

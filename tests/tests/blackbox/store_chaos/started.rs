@@ -1,4 +1,4 @@
-//! Two origins at once.
+//! Tests of two origins that start at once.
 
 use edgechat_tests::{client::PASSWORD, servers::database::Bases, world::World};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 const TIMES: usize = 4;
 
 #[tokio::test]
-async fn two_origins_migrate_the_same_databases_and_both_serve() {
+async fn concurrent_migrations_leave_both_origins_serving() {
     for time in 0..TIMES {
         let vars = Bases::of_the_run().fresh().await;
         let start = || World::setup().vars(vars.clone()).start();

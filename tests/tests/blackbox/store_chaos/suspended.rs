@@ -1,4 +1,4 @@
-//! Servers that accept connections and do not answer.
+//! Tests of servers that accept connections and do not answer.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use shared::{api::chat::SentMessage, id::Id};
 use super::{Store, load::serves, world_with};
 
 const SUSPENDED_MS: i64 = 10_000;
-/// Waiting for a connection and for one statement, both to their end, and what a busy machine adds.
+/// The timeouts of a connection and of one statement together, and a margin for a busy machine.
 const TIMEOUTS: Duration = Duration::from_secs(9);
-/// How soon everything works again.
+/// The recovery bound.
 const BACK: Duration = Duration::from_secs(10);
 
-/// Everything a phone does, at once; each request is answered within the timeouts of the stores.
+/// Sends every kind of request at once; each is answered within the timeouts of the stores.
 async fn everything(world: &World, phone: &Phone, conversation: Id, wave: usize) -> [Reply; 6] {
     let nobody = world.client();
     let email = phone.tokens.user.email.clone().unwrap();
@@ -37,7 +37,7 @@ async fn everything(world: &World, phone: &Phone, conversation: Id, wave: usize)
     sent.into()
 }
 
-/// Waves of requests to a suspended server, for as long as it is; what was answered.
+/// Sends waves of requests while a server is suspended and returns the replies.
 async fn waves(store: Store) -> Vec<[Reply; 6]> {
     let (world, server) = world_with(store).await;
     let phone = world.phone().await;
@@ -51,7 +51,7 @@ async fn waves(store: Store) -> Vec<[Reply; 6]> {
     server.resume().await;
     serves(&world, "afterwards@example.com", BACK).await;
 
-    // What was said meanwhile is there, once.
+    // Turns of the outage are stored once.
     let turns: Vec<SentMessage> = answered
         .iter()
         .map(|replies| &replies[5])
@@ -67,7 +67,7 @@ async fn waves(store: Store) -> Vec<[Reply; 6]> {
     answered
 }
 
-/// Whether each answer is a good one or says that a store is not there.
+/// Asserts that each reply succeeds or reports a store as unavailable.
 fn are_honest(answered: &[[Reply; 6]]) {
     for reply in answered.iter().flatten() {
         assert!([200, 201, 503, 504].contains(&reply.status), "{reply:?}");
@@ -78,24 +78,24 @@ fn are_honest(answered: &[[Reply; 6]]) {
 }
 
 #[tokio::test]
-async fn postgresql_hangs_and_no_request_does() {
+async fn suspended_postgresql_delays_no_request() {
     let answered = waves(Store::Postgres).await;
     are_honest(&answered);
-    assert!(answered.iter().all(|replies| replies[0].status == 503), "nobody signs in without accounts");
+    assert!(answered.iter().all(|replies| replies[0].status == 503), "sign-in needs the accounts store");
 }
 
 #[tokio::test]
-async fn mongodb_hangs_and_no_request_does() {
+async fn suspended_mongodb_delays_no_request() {
     let answered = waves(Store::Mongo).await;
     are_honest(&answered);
     for replies in &answered {
         let accounts: Vec<_> = replies[..3].iter().map(|reply| reply.status).collect();
-        assert_eq!(accounts, [200, 201, 200], "accounts need no conversations");
+        assert_eq!(accounts, [200, 201, 200], "accounts work without the conversations store");
     }
 }
 
 #[tokio::test]
-async fn redis_hangs_and_everything_works() {
+async fn suspended_redis_fails_no_request() {
     for replies in waves(Store::Redis).await {
         let statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
         assert_eq!(statuses, [200, 201, 200, 200, 200, 201], "{replies:?}");
