@@ -1,13 +1,13 @@
-//! The one place of the tests that reads the clock: tokens are held against the clock of the processes under test.
+//! The only place of the tests that reads the clock: tokens are checked against the clock of the processes under test.
 
 use std::time::SystemTime;
 
 use shared::time::Timestamp;
 
-/// The time.
+/// Returns the current time.
 ///
 /// # Panics
-/// When the machine believes to be before 1970.
+/// Panics when the machine's clock is before 1970.
 #[expect(clippy::disallowed_methods, reason = "the processes under test have no other clock")]
 pub fn now() -> Timestamp {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970");

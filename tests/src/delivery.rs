@@ -1,4 +1,4 @@
-//! Finished turns as the Worker delivers them, for whoever speaks to the origin without a Worker.
+//! Finished turns as the Worker delivers them, for tests of the origin without a Worker.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -13,13 +13,13 @@ use shared::{
 
 use crate::{client::Phone, clock::now};
 
-/// An id that nobody has yet.
+/// Returns a new id.
 pub fn fresh_id() -> Id {
     let [a, b, c, d, e, f, g, h] = RandomState::new().hash_one(0_u8).to_be_bytes();
     Id::new(now(), [0, 0, a, b, c, d, e, f, g, h])
 }
 
-/// The id of the message at this place of a conversation, from 1 on, among those that are delivered here.
+/// Returns the id of the message with this `seq`, from 1 on, among those that are delivered here.
 pub fn message_id(conversation: Id, seq: u64) -> Id {
     let mut bytes = *conversation.as_bytes();
     for (byte, of_seq) in bytes.iter_mut().rev().zip(seq.to_le_bytes()).take(6) {
@@ -28,10 +28,10 @@ pub fn message_id(conversation: Id, seq: u64) -> Id {
     Id::from_bytes(bytes)
 }
 
-/// A turn of this user that went well just now: its two messages follow the one at `last_seq`.
+/// Builds a turn of this user that has just completed: its two messages follow the one at `last_seq`.
 ///
 /// # Panics
-/// Never: a turn of two messages is one.
+/// Never panics: two messages make a valid turn.
 pub fn delivery(
     phone: &Phone,
     conversation: Id,

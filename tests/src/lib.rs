@@ -1,21 +1,21 @@
-//! EdgeChat seen from outside: what starts its parts and what speaks to them.
+//! The test harness of EdgeChat: it starts the parts and sends requests to them.
 //!
 //! - [`world`]: origin, Worker and provider of one test, which end with it
 //! - [`client`]: a phone: registers, sends messages, reads streams
-//! - [`clock`]: the time
+//! - [`clock`]: the current time
 //! - [`delivery`]: finished turns as the Worker delivers them
-//! - [`program`]: programs of others, run within a time
+//! - [`program`]: external programs, run with a time limit
 //! - [`provider`]: a scripted model provider that speaks Gemini's REST API; also the binary `scripted-gemini`, which
 //!   answers in development where no API key is set
-//! - [`servers`]: PostgreSQL, MongoDB (or a stand-in) and Redis for the tests, to share and to kill; also the binary
+//! - [`servers`]: PostgreSQL, MongoDB (or a substitute) and Redis for the tests, shared or private; also the binary
 //!   `edgechat-servers`
-//! - [`stand_in`]: a server of the test's own in the place of the origin
-//! - [`tokens`]: access tokens that no origin has issued
+//! - [`stand_in`]: a mock server in place of the origin
+//! - [`tokens`]: access tokens signed by the harness
 //! - [`wait`]: waiting for a condition
 //! - [`bench`]: the measurement behind `cargo xtask bench`
-//! - [`soak`]: many phones, bad networks and dying servers, behind `cargo xtask soak`
+//! - [`soak`]: many phones on bad networks and servers that are killed, behind `cargo xtask soak`
 //!
-//! The tests themselves lie in `tests/tests`. They need the built parts, and `cargo xtask test` builds them.
+//! The tests are in `tests/tests`. They need the built parts, which `cargo xtask test` builds.
 
 #![expect(
     clippy::expect_used,

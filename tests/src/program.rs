@@ -1,4 +1,4 @@
-//! Programs of others: run within a time, ended with all that they start, and quoted when they fail.
+//! External programs: run with a time limit, ended with their child processes, and quoted when they fail.
 
 use std::{
     fs::{self, File},
@@ -20,7 +20,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// This program, by its path or its name on the `PATH`; `name` is what people are told.
+    /// Creates a command for this program, by its path or its name on the `PATH`; `name` is used in messages.
     pub fn new(name: impl Into<String>, program: impl AsRef<Path>) -> Self {
         let mut command = guarded(program.as_ref(), None);
         command.process_group(0).stdin(Stdio::null());
@@ -41,24 +41,24 @@ impl Program {
         self
     }
 
-    /// Sets a variable of its environment.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Sets its working folder.
+    /// Sets the working folder.
     #[must_use]
     pub fn within(mut self, folder: impl AsRef<Path>) -> Self {
         self.command.current_dir(folder);
         self
     }
 
-    /// Runs it to its end and returns what it printed, errors included.
+    /// Runs the program to its end and returns its output, standard error included.
     ///
     /// # Panics
-    /// When it does not start, fails, or takes longer than `bound`; the message holds what it printed.
+    /// Panics when it does not start, fails, or takes longer than `bound`; the message has its output.
     pub async fn run(self, bound: Duration) -> String {
         let (status, said) = self.try_run(bound).await;
         match status {
@@ -79,7 +79,7 @@ impl Program {
         };
         let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
         let ended = timeout(bound, child.wait()).await;
-        // What it has started ends with it, also when it did not say so.
+        // Its child processes end with it, detached ones included.
         drop(group);
         let said = String::from_utf8_lossy(&fs::read(log.path()).unwrap_or_default()).into_owned();
         let status = match ended {
@@ -92,7 +92,7 @@ impl Program {
     }
 }
 
-/// A process with its children. They end with the value, also when a test ends early.
+/// A process with its children, which end with the value, also when a test ends early.
 struct Group(Option<Pid>);
 
 impl Drop for Group {

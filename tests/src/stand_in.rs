@@ -1,4 +1,4 @@
-//! A server of the test's own in the place of the origin.
+//! A mock server in place of the origin.
 
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// Serves on a port of its own until the test ends. Returns the URL.
+/// Serves on a free port until the test ends and returns the URL.
 pub async fn serve<S, B>(service: S) -> String
 where
     S: Service<Request<Incoming>, Response = Response<B>, Future: Send> + Clone + Send + 'static,

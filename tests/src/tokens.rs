@@ -1,4 +1,4 @@
-//! Access tokens that no origin has issued: signed here with the key of every world.
+//! Access tokens signed by the harness with the key of every world, not by an origin.
 
 use shared::{
     api::account::Plan,
@@ -11,21 +11,21 @@ use shared::{
 
 use crate::{client::Phone, clock::now, world::JWT_SECRET};
 
-/// How long the token of nobody is valid, in seconds: longer than any test runs.
+/// The lifetime of the token of an unknown user, in seconds: longer than any test.
 const NOBODYS_S: i64 = 86_400;
 
-/// The key that the origin of every world signs with.
+/// Returns the key that the origin of every world signs with.
 pub fn signing_key() -> SigningKey {
     SigningKey::from_secret(JWT_SECRET).expect("the secret is long enough")
 }
 
-/// What the origin signed for this phone.
+/// Returns the claims of this phone's access token.
 pub fn claims_of(phone: &Phone) -> Claims {
     let verifier = Verifier::new(signing_key().jwk_set());
     verifier.verify(&phone.tokens.access_token, now()).expect("a token that is valid")
 }
 
-/// A valid token of somebody whom no origin knows.
+/// Returns a valid token of a user whom no origin knows.
 pub fn of_nobody() -> String {
     let (now_s, id) = (now().as_secs(), Id::new(now(), [1; 10]));
     signing_key().sign(&Claims {

@@ -1,35 +1,34 @@
-//! Waiting for a condition: always with a bound, never for a time that ought to be enough.
+//! Waiting for a condition: always with a bound, never for a fixed time.
 
 use std::{future::Future, time::Duration};
 
 use tokio::time::{sleep, timeout};
 
-/// The longest a test waits for one condition. Far above what any takes, so that a slow machine is no failure.
+/// The longest wait for one condition: far above what any takes, so that a slow machine fails no test.
 pub const BOUND: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Waits for `future`, at most [`BOUND`].
 ///
 /// # Panics
-/// When it takes longer; the message names `what`.
+/// Panics when it takes longer; the message names `what`.
 pub fn bounded<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
     bounded_by(BOUND, what, future)
 }
 
-/// Waits for `future`, at most `bound`. A whole request is a large value, which is not carried around in whatever waits
-/// for it.
+/// Waits for `future`, at most `bound`. The future is boxed: a whole request is a large value.
 ///
 /// # Panics
-/// When it takes longer; the message names `what`.
+/// Panics when it takes longer; the message names `what`.
 pub fn bounded_by<F: Future>(bound: Duration, what: &str, future: F) -> impl Future<Output = F::Output> {
     let future = Box::pin(future);
     async move { timeout(bound, future).await.unwrap_or_else(|_| panic!("waited {bound:?} for {what}")) }
 }
 
-/// Asks until the answer is there, at most `bound`.
+/// Repeats `ask` until it returns a value, at most `bound`.
 ///
 /// # Panics
-/// When it takes longer; the message names `what`.
+/// Panics when it takes longer; the message names `what`.
 pub async fn until<T, F: Future<Output = Option<T>>>(
     bound: Duration,
     what: &str,

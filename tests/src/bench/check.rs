@@ -1,4 +1,4 @@
-//! Checks that the durable baseline does the work that it stands for: a reference that skips some would flatter nobody.
+//! Checks that the durable baseline does the work that it stands for: a reference that skips some is not comparable.
 
 use serde_json::Value;
 use shared::api::chat::{Message, Role, TurnStatus};
@@ -11,7 +11,7 @@ use super::{
 use crate::{client::Phone, world::BaselineTurn};
 
 const CHUNKS: usize = 4;
-/// Runs two turns of a conversation through the durable baseline, and looks for them where they must be.
+/// Runs two turns of a conversation through the durable baseline, and checks that they are stored and delivered.
 ///
 /// # Panics
 /// Panics when something is missing.
@@ -40,7 +40,7 @@ pub(super) async fn durable_baseline(stage: &Stage) {
     }
 }
 
-/// The id of the turn whose events these are.
+/// Returns the id of the turn of these events.
 fn turn_id(events: &str) -> String {
     let ids: Vec<_> = events.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
     let expected: Vec<_> = (1..=ids.len()).map(|id| id.to_string()).collect();
@@ -49,7 +49,7 @@ fn turn_id(events: &str) -> String {
     started["turn_id"].as_str().unwrap_or_else(|| panic!("there is a turn.started: {events}")).to_owned()
 }
 
-/// The data of all events of a type.
+/// Returns the data of all events of a type.
 fn data<'a>(events: &'a str, event: &'a str) -> impl Iterator<Item = Value> + 'a {
     let events = events.split("\n\n").map(|event| event.lines().skip_while(|line| line.starts_with("id: ")));
     events.filter_map(move |mut lines| {
@@ -59,12 +59,12 @@ fn data<'a>(events: &'a str, event: &'a str) -> impl Iterator<Item = Value> + 'a
     })
 }
 
-/// The words of events.
+/// Returns the text of each delta.
 fn words(events: &str) -> Vec<String> {
     data(events, "message.delta").filter_map(|delta| Some(delta["text"].as_str()?.to_owned())).collect()
 }
 
-/// The origin has both messages of each turn, each after the other.
+/// Checks that the origin has both messages of each turn, in order.
 fn check_delivered(messages: &[Message], turn_ids: &[String]) -> Result<(), String> {
     let answer = provider::text(CHUNKS);
     if messages.len() != 2 * turn_ids.len() {
@@ -86,7 +86,7 @@ fn check_delivered(messages: &[Message], turn_ids: &[String]) -> Result<(), Stri
     Ok(())
 }
 
-/// The object has both turns with their events, and has noted the delivery of the first with the begin of the second.
+/// Checks that the object has both turns with their events, and has recorded the delivery of the first when the second began.
 fn check_stored(turns: &[Option<BaselineTurn>], flush_ms: u32) -> Result<(), String> {
     let answer = provider::text(CHUNKS);
     for (turn, is_noted) in turns.iter().zip([true, false]) {

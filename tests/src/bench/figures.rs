@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// The sample below which this share of all samples lies (nearest rank), in milliseconds.
+/// Returns the percentile of the samples (nearest rank), in milliseconds.
 ///
 /// # Panics
-/// When there are no samples.
+/// Panics without samples.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -25,36 +25,36 @@ pub(super) fn percentile_ms(samples: impl IntoIterator<Item = Duration>, share: 
 pub(super) struct Rounds(Vec<f64>);
 
 impl Rounds {
-    /// Adds the figure of one more round.
+    /// Adds the figure of a round.
     pub(super) fn push(&mut self, figure: f64) {
         self.0.push(figure);
     }
 
-    /// Whether nothing was measured.
+    /// Returns true when nothing was measured.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The figure in the middle; of an even number the mean of the two there.
+    /// Returns the median; of an even number the mean of the two in the middle.
     ///
     /// # Panics
-    /// When there is none.
+    /// Panics without figures.
     pub(super) fn median(&self) -> f64 {
         let sorted = self.sorted();
         let at = |index: usize| *sorted.get(index).expect("at least one round");
         f64::midpoint(at((sorted.len().max(1) - 1) / 2), at(sorted.len() / 2))
     }
 
-    /// The smallest and the largest figure.
+    /// Returns the smallest and the largest figure.
     ///
     /// # Panics
-    /// When there is none.
+    /// Panics without figures.
     pub(super) fn spread(&self) -> (f64, f64) {
         let sorted = self.sorted();
         (*sorted.first().expect("at least one round"), *sorted.last().expect("at least one round"))
     }
 
-    /// Every round's figure made of two of the same round.
+    /// Combines the figures of each round.
     #[must_use]
     pub(super) fn with(&self, other: &Self, make: impl Fn(f64, f64) -> f64) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(own, other)| make(*own, *other)).collect())

@@ -1,4 +1,4 @@
-//! The load client: requests over connections that stay open, each with the times at which its answer came.
+//! The load client: requests over persistent connections, each with the times of its response.
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,10 +17,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// A request that can be sent again and again.
+/// A request that can be sent repeatedly.
 pub(super) type Template = Request<Full<Bytes>>;
 
-/// What every request says, as a phone does.
+/// The headers of every request, as a phone sends them.
 const PHONE: [(&str, &str); 3] = [
     ("user-agent", "EdgeChat/1.0 (Android 16; Pixel 10)"),
     ("accept-language", "en-GB,en;q=0.9"),
@@ -28,16 +28,16 @@ const PHONE: [(&str, &str); 3] = [
     ("cf-connecting-ip", "203.0.113.7"),
 ];
 
-/// Somewhere load goes to.
+/// A target of load.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
-    /// Its name, for people.
+    /// Its name in messages.
     pub(super) name: &'static str,
     addr: SocketAddr,
 }
 
 impl Site {
-    /// The site at a base URL of the loopback address.
+    /// Creates the site at a base URL of the loopback address.
     ///
     /// # Panics
     /// Panics when it is not `http://` with an address and a port.
@@ -46,10 +46,10 @@ impl Site {
         Self { name, addr: addr.unwrap_or_else(|| panic!("{base} is no base URL on this machine")) }
     }
 
-    /// A request for this site with these headers beside a phone's usual ones.
+    /// Builds a request for this site with these headers besides a phone's usual ones.
     ///
     /// # Panics
-    /// Panics when a header is none.
+    /// Panics when a header is invalid.
     pub(super) fn request(
         &self,
         method: Method,
@@ -74,28 +74,28 @@ impl Site {
         stream.set_nodelay(true).expect("TCP_NODELAY on a new connection");
         let (sender, driver) =
             http1::handshake(TokioIo::new(stream)).await.expect("a new connection is writable");
-        // It ends with the sender; what goes wrong on it is told to whoever waits for an answer.
+        // It ends with the sender; its errors reach the pending request.
         tokio::spawn(driver);
         Connection { site: self.name, sender }
     }
 }
 
-/// The time that an answer may stand still: longer than anything a part waits for.
+/// The longest silence of a response: longer than any timeout of a part.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// A connection that stays open.
+/// A persistent connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     site: &'static str,
     sender: SendRequest<Full<Bytes>>,
 }
 
-/// An answer whose head is there and whose body is on its way.
+/// A response whose head was received and whose body is pending.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// When the request was handed over.
+    /// The time at which the request was sent.
     pub(super) asked: Instant,
-    /// When the head was there.
+    /// The time at which the head was received.
     pub(super) head: Instant,
     /// The status.
     pub(super) status: StatusCode,
@@ -104,7 +104,7 @@ pub(super) struct Answer {
 }
 
 impl Connection {
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request and waits for the head of its response.
     ///
     /// # Panics
     /// Panics when the connection breaks.
@@ -119,10 +119,10 @@ impl Connection {
 }
 
 impl Connection {
-    /// Sends the request of a lane after so many others, and reads its whole answer.
+    /// Sends the request of a lane for this round, and reads its whole response.
     ///
     /// # Panics
-    /// Panics when it is not the right one.
+    /// Panics when the response is not the right one.
     pub(super) async fn ask_right(&mut self, lane: &Lane, round: usize) -> (Timing, Vec<u8>) {
         let mut answer = self.ask(lane.request(round)).await;
         let body = answer.read().await;
@@ -139,10 +139,10 @@ impl Connection {
 }
 
 impl Answer {
-    /// The next bytes of the body; `None` at its end.
+    /// Returns the next bytes of the body; `None` at its end.
     ///
     /// # Panics
-    /// Panics when the connection breaks, or nothing comes for [`SILENCE`].
+    /// Panics when the connection breaks, or nothing arrives for [`SILENCE`].
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         loop {
             let frame = timeout(SILENCE, self.body.frame()).await;
@@ -154,7 +154,7 @@ impl Answer {
         }
     }
 
-    /// The whole body.
+    /// Reads the whole body.
     pub(super) async fn read(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         while let Some(bytes) = self.next().await {
@@ -168,7 +168,7 @@ fn broken(site: &str, error: &hyper::Error) -> ! {
     panic!("the connection to {site} broke: {error}")
 }
 
-/// What one connection sends over and over, and what it must hear.
+/// The requests of one connection and a check of their responses.
 #[derive(Clone)]
 pub(super) struct Lane {
     request: Arc<dyn Fn(usize) -> Template + Send + Sync>,
@@ -176,12 +176,12 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// The same request every time. `is_right` knows the right body; it comes with status 200.
+    /// The same request every time. `is_right` checks the body of the response, whose status must be 200.
     pub(super) fn same(template: Template, is_right: fn(&[u8]) -> bool) -> Self {
         Self::made(move |_| template.clone(), is_right)
     }
 
-    /// The same request every time, with an idempotency key of its own that begins with `prefix`.
+    /// The same request every time, with a new idempotency key that begins with `prefix`.
     pub(super) fn keyed(template: Template, prefix: String, is_right: fn(&[u8]) -> bool) -> Self {
         Self::made(
             move |round| {
@@ -193,7 +193,7 @@ impl Lane {
         )
     }
 
-    /// A request made anew each time; it is told how many came before.
+    /// A new request each time, made from the number of requests before.
     pub(super) fn made(
         request: impl Fn(usize) -> Template + Send + Sync + 'static,
         is_right: fn(&[u8]) -> bool,
@@ -201,12 +201,12 @@ impl Lane {
         Self { request: Arc::new(request), is_right }
     }
 
-    /// The request after so many others.
+    /// The request of a round.
     pub(super) fn request(&self, round: usize) -> Template {
         (self.request)(round)
     }
 
-    /// Whether this body is the right answer.
+    /// Returns true when this is the right body.
     pub(super) fn is_right(&self, body: &[u8]) -> bool {
         (self.is_right)(body)
     }
@@ -218,42 +218,42 @@ impl fmt::Debug for Lane {
     }
 }
 
-/// How long an answer took.
+/// The times of a response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
-    /// To the head.
+    /// The time to the head.
     pub(super) first_byte: Duration,
-    /// To the end of the body.
+    /// The time to the end of the body.
     pub(super) whole: Duration,
 }
 
-/// What a site did under load.
+/// The measurements of a site under load.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// Of every answer.
+    /// The times of every response.
     pub(super) timings: Vec<Timing>,
-    /// From the first request to the last answer.
+    /// The time from the first request to the last response.
     pub(super) elapsed: Duration,
 }
 
 impl Run {
-    /// Answers in a second.
-    #[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^52 answers")]
+    /// The responses per second.
+    #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 responses are counted")]
     pub(super) fn rate(&self) -> f64 {
         self.timings.len() as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// Each answer's share of what all of them cost.
-    #[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^52 answers")]
+    /// The share of one response in the cost of all.
+    #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 responses are counted")]
     pub(super) fn each(&self, cost: Option<f64>) -> Option<f64> {
         Some(cost? / self.timings.len() as f64)
     }
 }
 
-/// Keeps one connection a lane busy for this long.
+/// Keeps one connection per lane busy for this long.
 ///
 /// # Panics
-/// Panics when an answer is not the right one: what fails is quickly served and must not count.
+/// Panics when a response is not the right one: failures are quick and must not count.
 pub(super) async fn hammer(site: &Site, lanes: &[Lane], length: Duration) -> Run {
     let mut open = Vec::with_capacity(lanes.len());
     for lane in lanes {
@@ -265,7 +265,7 @@ pub(super) async fn hammer(site: &Site, lanes: &[Lane], length: Duration) -> Run
         open.into_iter().map(|(connection, lane)| drive(connection, lane, until)).collect();
     let mut timings = Vec::new();
     while let Some(lane) = running.join_next().await {
-        timings.extend(lane.expect("a lane that says what went wrong has said it"));
+        timings.extend(lane.expect("a lane that failed has panicked already"));
     }
     Run { timings, elapsed: began.elapsed() }
 }
@@ -278,10 +278,10 @@ async fn drive(mut connection: Connection, lane: Lane, until: Instant) -> Vec<Ti
     timings
 }
 
-/// Sends so many requests in all, shared among one connection a lane.
+/// Sends so many requests in total, over one connection per lane.
 ///
 /// # Panics
-/// Panics when an answer is not the right one.
+/// Panics when a response is not the right one.
 pub(super) async fn hammer_times(site: &Site, lanes: &[Lane], requests: usize) {
     let mut running = JoinSet::new();
     for (at, lane) in lanes.iter().enumerate() {
@@ -294,14 +294,14 @@ pub(super) async fn hammer_times(site: &Site, lanes: &[Lane], requests: usize) {
         });
     }
     while let Some(lane) = running.join_next().await {
-        lane.expect("a lane that says what went wrong has said it");
+        lane.expect("a lane that failed has panicked already");
     }
 }
 
 /// Sets the idempotency key of a request.
 ///
 /// # Panics
-/// Panics when the key cannot stand in a header.
+/// Panics when the key is not valid in a header.
 fn set_key(request: &mut Template, key: &str) {
     let name = HeaderName::from_static("idempotency-key");
     request.headers_mut().insert(name, HeaderValue::from_str(key).expect("a key of plain letters"));

@@ -1,10 +1,10 @@
-//! Where and when a table was made: without it its figures say nothing.
+//! The machine and the date of a table, without which its figures mean nothing.
 
 use std::{env, fs, path::Path, process::Command, thread};
 
 use crate::clock;
 
-/// One line: processor, cores, kernel, runtime, what the data lies on, day, and how busy the machine was before.
+/// Describes the machine in one line: processor, cores, kernel, runtime, file system of the data, date, and load before.
 pub(super) fn line() -> String {
     let runtime = env::var_os("EDGECHAT_WORKERD_BIN")
         .and_then(|workerd| Command::new(workerd).arg("--version").output().ok())
@@ -31,11 +31,11 @@ fn processor() -> Option<String> {
 
 fn kernel() -> Option<String> {
     let release = first_word("/proc/sys/kernel/osrelease")?;
-    // What follows the dash names a machine, not a kernel.
+    // The suffix after the dash names a machine, not a kernel.
     Some(format!("Linux {}", release.split('-').next().unwrap_or(&release)))
 }
 
-/// The kind of the file system a folder lies on: whether a write that must last waits for a disk.
+/// Returns the type of the file system of a folder, which determines the cost of durable writes.
 fn filesystem(folder: &Path) -> Option<String> {
     let folder = folder.canonicalize().ok()?;
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
@@ -43,7 +43,7 @@ fn filesystem(folder: &Path) -> Option<String> {
         let mut fields = line.split(' ').skip(1);
         Some((Path::new(fields.next()?), fields.next()?)).filter(|(point, _)| folder.starts_with(point))
     });
-    // Of two on the same point the later one hides the earlier.
+    // Of two mounts at the same point the later one hides the earlier.
     around.max_by_key(|(point, _)| point.components().count()).map(|(_, kind)| kind.to_owned())
 }
 

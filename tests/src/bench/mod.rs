@@ -1,13 +1,13 @@
 //! The measurement behind `cargo xtask bench`: EdgeChat's Worker beside two references written by hand in JavaScript, on the
 //! same runtime, in the same run: the proxy baseline, which only proxies, and the durable baseline, which does a turn's work
-//! and checks nothing. It tells figures and judges them by the design; it is no test and fails for no time.
+//! and checks nothing. It reports figures and compares them with the design's targets; it is no test, and no time fails it.
 //!
-//! - [`cases`]: what is measured
-//! - [`stage`], [`check`]: the parts that run, and whether the durable baseline does its work
-//! - [`load`], [`provider`]: the load client and the provider it ends at, both lean, so that the Worker is what is seen
-//! - [`process`], [`saturation`], [`trace`], [`machine`]: what the system and the runtime tell
-//! - [`price`]: what a turn costs on Cloudflare
-//! - [`figures`], [`report`]: from samples to the tables
+//! - [`cases`]: the measured cases
+//! - [`stage`], [`check`]: the running parts, and a check that the durable baseline does its work
+//! - [`load`], [`provider`]: the load client and the provider, both lean, so that the Worker dominates
+//! - [`process`], [`saturation`], [`trace`], [`machine`]: figures of the system and of the runtime
+//! - [`price`]: the price of a turn on Cloudflare
+//! - [`figures`], [`report`]: from samples to tables
 //! - [`origin`]: the origin alone, on both configurations of its stores
 
 pub mod cases;
@@ -32,14 +32,14 @@ use cases::{Case, Effort};
 use saturation::Table;
 use stage::{Stage, USERS};
 
-/// Measures these cases, all when none is named, and writes each table to `out` when it is done. An event of words comes in
-/// so many milliseconds at most; 0 makes each chunk of the provider's an event of its own.
+/// Measures these cases, all when none is named, and writes each table to `out` when it is done. A delta is sent at most
+/// every `flush_ms`; 0 makes each chunk of the provider's a delta.
 ///
 /// # Errors
-/// Fails when `out` takes no more.
+/// Fails when `out` cannot be written.
 ///
 /// # Panics
-/// Panics when a part does not come up or gives a wrong answer: figures of failures would be worth nothing.
+/// Panics when a part does not start or gives a wrong response: figures of failures are worthless.
 pub async fn run(only: &[Case], effort: Effort, flush_ms: u32, out: &mut impl Write) -> io::Result<()> {
     let machine = machine::line();
     progress("starting origin, Worker, baselines and provider, registering users");
@@ -60,16 +60,16 @@ pub async fn run(only: &[Case], effort: Effort, flush_ms: u32, out: &mut impl Wr
     Ok(())
 }
 
-/// Runs turns through the durable baseline and looks for them in its object and at the origin.
+/// Runs turns through the durable baseline and checks them in its object and at the origin.
 ///
 /// # Panics
-/// Panics when a part does not come up, or the baseline does not do the work it stands for.
+/// Panics when a part does not start, or the baseline does not do the work it stands for.
 pub async fn check_baseline() {
     check::durable_baseline(&Stage::set(1, 0).await).await;
 }
 
-/// Tells whoever waits what is going on.
+/// Prints progress.
 fn progress(what: &str) {
-    // Without a reader there is nobody to tell.
+    // A closed standard error is ignored.
     let _ = writeln!(io::stderr(), "{what}");
 }

@@ -24,11 +24,11 @@ pub(super) const STREAM_SECONDS: f64 = 5.0;
 /// The resources that a turn uses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct TurnUse {
-    /// Rows written, alarms that were set among them.
+    /// Rows written, including alarms that were set.
     pub(super) rows_written: f64,
     /// Rows read.
     pub(super) rows_read: f64,
-    /// Alarms that came.
+    /// Alarms that ran.
     pub(super) alarms: f64,
     /// Processor time of the front, in milliseconds.
     pub(super) front_cpu_ms: f64,

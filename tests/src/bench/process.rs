@@ -1,4 +1,4 @@
-//! The kernel's figures of processes, on Linux; elsewhere nothing is told and the tables have dashes.
+//! The kernel's figures of processes, on Linux; elsewhere they are absent and the tables have dashes.
 
 use std::{collections::BTreeMap, fs, future::Future};
 
@@ -21,7 +21,7 @@ impl Process {
         Some(ticks_ms(ticks(&stat)?))
     }
 
-    /// Awaits something and tells what it cost this process, in milliseconds of the processor's time.
+    /// Awaits a future and returns its cost for this process, in milliseconds of processor time.
     pub(super) async fn cost_of<F: Future>(self, work: F) -> (F::Output, Option<f64>) {
         let before = self.cpu_ms();
         let output = work.await;
@@ -41,7 +41,7 @@ impl Process {
         Threads(entries.filter_map(thread).collect())
     }
 
-    /// The bytes it has had written to storage so far, in pages: what it makes dirty counts, whenever the kernel writes it.
+    /// The bytes it has written to storage so far, in pages: a page counts when it becomes dirty, not when the kernel writes it.
     pub(super) fn written_bytes(self) -> Option<u64> {
         let io = fs::read_to_string(format!("/proc/{}/io", self.0)).ok()?;
         field(&io, "write_bytes:")
@@ -70,7 +70,7 @@ impl Process {
 pub(super) struct Threads(BTreeMap<u32, u64>);
 
 impl Threads {
-    /// The most that one thread used since `before`, in milliseconds. Nothing is known of a thread that has ended meanwhile.
+    /// The most that one thread used since `before`, in milliseconds. Threads that have ended meanwhile are not counted.
     pub(super) fn busiest_ms_since(&self, before: &Self) -> Option<f64> {
         let used =
             self.0.iter().map(|(id, ticks)| ticks.saturating_sub(before.0.get(id).copied().unwrap_or(0)));
@@ -92,14 +92,14 @@ impl Machine {
     }
 
     /// The share of the time since `before` in which processors worked, of all there is.
-    #[expect(clippy::cast_precision_loss, reason = "nobody uses 2^52 ticks")]
+    #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 ticks are counted")]
     pub(super) fn share_since(self, before: Self) -> Option<f64> {
         let (busy, all) = (self.busy.checked_sub(before.busy)?, self.all.checked_sub(before.all)?);
         (all > 0).then(|| busy as f64 / all as f64)
     }
 
-    /// Reads the first line of `/proc/stat` (proc_stat(5)): user, nice, system, idle, iowait, irq, softirq, steal. What
-    /// follows is part of user and nice already.
+    /// Reads the first line of `/proc/stat` (proc_stat(5)): user, nice, system, idle, iowait, irq, softirq, steal. The fields
+    /// after these are included in user and nice.
     fn parse(stat: &str) -> Option<Self> {
         let times = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
         let times: Vec<u64> = times.map(|time| time.parse().ok()).collect::<Option<_>>()?;
@@ -117,12 +117,12 @@ fn ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody uses 2^52 ticks")]
+#[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 ticks are counted")]
 fn ticks_ms(ticks: u64) -> f64 {
     ticks as f64 * 1_000.0 / TICKS_A_SECOND
 }
 
-/// The number behind a name that begins a line.
+/// Returns the number after a name that begins a line.
 fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
 }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_for_a_disk_is_not_work() {
+    fn disk_wait_is_not_counted_as_work() {
         let at = |line| Machine::parse(line).unwrap();
         let before = at("cpu  100 0 50 1000 10 0 0 0 0 0\ncpu0 1 2 3 4\n");
         let after = at("cpu  160 0 80 1060 60 0 0 0 0 0\n");
@@ -168,7 +168,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn kernel_tells_of_this_process() {
+    fn own_process_is_measured() {
         let own = Process::own();
         assert!(own.cpu_ms().is_some() && own.resident_mib().is_some());
         assert!(own.threads().busiest_ms_since(&Threads::default()).is_some());

@@ -1,5 +1,5 @@
-//! A model provider that costs next to nothing: it answers every call with bytes that were written before the first
-//! one came, on a thread of its own.
+//! A model provider of negligible cost: it answers every call with bytes that were prepared at its start, on its own
+//! thread.
 
 use std::{
     convert::Infallible,
@@ -34,13 +34,13 @@ use tokio::{
     time::{Instant, Interval, interval_at},
 };
 
-/// The word that begins every chunk of an answer, and that nothing else in a stream has.
+/// The word that begins every chunk of an answer and occurs nowhere else in a stream.
 pub(super) const WORD: &str = "word";
 
-/// The pace at which an answer comes.
+/// The pace of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pace {
-    /// Its chunks, each a write of its own.
+    /// The number of chunks, each a separate write.
     pub(super) chunks: usize,
     /// The time before the first.
     pub(super) first: Duration,
@@ -49,10 +49,10 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Returns when this chunk comes, after the call; the first is 0.
+    /// Returns the time of this chunk after the call; the first is 0.
     ///
     /// # Panics
-    /// Panics when there are more than any answer has.
+    /// Panics when the number does not fit `u32`.
     pub(super) fn due(&self, chunk: usize) -> Duration {
         self.first + self.between * u32::try_from(chunk).expect("a number of chunks")
     }
@@ -67,10 +67,10 @@ pub(super) struct FastProvider {
 }
 
 impl FastProvider {
-    /// Starts it on a free port. Every answer comes at this pace until another one is set.
+    /// Starts a provider on a free port. Every answer has this pace until another one is set.
     ///
     /// # Errors
-    /// Fails when there is no port or no thread to be had.
+    /// Fails when no port or no thread is available.
     pub(super) fn start(pace: Pace) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
@@ -101,7 +101,7 @@ impl FastProvider {
     }
 }
 
-/// An answer, as it goes over the wire.
+/// An answer in wire format.
 #[derive(Debug)]
 struct Answer {
     pace: Pace,
@@ -130,7 +130,7 @@ fn words(chunks: usize) -> Vec<String> {
     (0..chunks).map(|at| format!("{WORD}{at} ")).collect()
 }
 
-/// One chunk a text, as Gemini writes it; the last tells the end and the usage.
+/// Encodes one chunk per text as Gemini does; the last has the finish reason and the usage.
 fn chunks(texts: Vec<String>) -> Vec<Vec<u8>> {
     const USAGE: Usage = Usage {
         input_tokens: 14,
@@ -161,7 +161,7 @@ async fn serve(listener: std::net::TcpListener, answers: Arc<Mutex<Arc<Answer>>>
         let answers = Arc::clone(&answers);
         tokio::spawn(async move {
             let service = service_fn(move |request| answer(request, Arc::clone(&answers)));
-            // A caller that goes away ends its connection; that is nothing to report.
+            // A caller that disconnects ends its connection; that is not reported.
             drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
         });
     }
@@ -202,7 +202,7 @@ impl Body for Speech {
         if let Some(clock) = clock {
             ready!(clock.poll_tick(context));
         } else if !*is_written {
-            // The server writes what it has before it asks again, so that no two chunks share a write.
+            // The server writes a chunk before it polls again, so that no two chunks share a write.
             *is_written = true;
             context.waker().wake_by_ref();
             return Poll::Pending;

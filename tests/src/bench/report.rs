@@ -1,13 +1,13 @@
-//! The tables: one line a figure, the reference's beside the Worker's, and what the design wants.
+//! The tables: one line per figure, the reference's beside the Worker's, and the design's target.
 
 use std::fmt;
 
 use super::{figures::Rounds, saturation::Loads};
 
-/// What the design wants of a figure.
+/// The design's target for a figure.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Target {
-    /// Nothing; the figure is told.
+    /// No target; the figure is reported.
     None,
     /// At most so many times the reference's.
     TimesAtMost(f64),
@@ -22,15 +22,15 @@ pub(super) enum Target {
 /// One line of the table.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    /// What was measured.
+    /// The name of the figure.
     pub(super) name: String,
     /// Its unit.
     pub(super) unit: &'static str,
     /// The reference's figures, one a round; empty where it has none.
     pub(super) baseline: Rounds,
-    /// The Worker's figures, one a round; empty where this machine does not tell them.
+    /// The Worker's figures, one a round; empty where this machine does not have them.
     pub(super) worker: Rounds,
-    /// What the design wants.
+    /// The target.
     pub(super) target: Target,
 }
 
@@ -72,7 +72,7 @@ impl Row {
         format!("{wanted}: {verdict}")
     }
 
-    /// Returns whether the target is met; nothing is known where a figure is missing.
+    /// Returns true when the target is met; `None` where a figure is missing.
     fn is_met(&self) -> Option<bool> {
         let is_alone = matches!(self.target, Target::None | Target::AtMost(_));
         if self.worker.is_empty() || (!is_alone && self.baseline.is_empty()) {
@@ -99,18 +99,18 @@ impl fmt::Display for Row {
     }
 }
 
-/// Figures beside one reference.
+/// Figures compared with one reference.
 #[derive(Clone, Debug)]
 pub(super) struct Section {
     /// The subject of its figures.
     pub(super) title: String,
-    /// The reference, as a column's head.
+    /// The reference, as the header of its column.
     pub(super) baseline: &'static str,
     /// The figures.
     pub(super) rows: Vec<Row>,
-    /// Why figures are missing, a sentence each.
+    /// The reasons for missing figures, a sentence each.
     pub(super) notes: Vec<String>,
-    /// The load of everything meanwhile.
+    /// The load of all processes meanwhile.
     pub(super) loads: Vec<Loads>,
 }
 
@@ -136,14 +136,14 @@ impl fmt::Display for Section {
     }
 }
 
-/// A figure with the smallest and the largest that were measured.
+/// Formats a figure with the smallest and the largest of its rounds.
 pub(super) fn with_spread(figure: f64, rounds: &Rounds) -> String {
     let (least, most) = rounds.spread();
     let (figure, least, most) = (short(figure), short(least), short(most));
     if least == most { figure } else { format!("{figure} ({least}–{most})") }
 }
 
-/// Three digits that matter.
+/// Formats a figure with three significant digits.
 fn short(figure: f64) -> String {
     match figure.abs() {
         0.0..0.995 => format!("{figure:.3}"),

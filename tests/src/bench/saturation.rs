@@ -1,4 +1,4 @@
-//! Figures that may be those of a full thread: how busy the busiest thread of every process was, and the machine.
+//! Detection of saturated threads: the load of the busiest thread of each process, and of the machine.
 
 use std::{fmt, future::Future};
 
@@ -9,10 +9,10 @@ use super::{
     process::{Machine, Process, Threads},
 };
 
-/// A thread that uses more of a core is saturated.
+/// The share of a core above which a thread is saturated.
 const SATURATED: f64 = 0.9;
 
-/// The processes that a measurement runs, beside the runtime that it measures.
+/// The processes of a measurement besides this one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watched {
     /// The runtime that is measured.
@@ -21,7 +21,7 @@ pub(super) struct Watched {
     pub(super) origin: Process,
 }
 
-/// The load of everything, as shares of one core; the machine's of all its cores.
+/// The load of all processes, as shares of one core; the machine's of all its cores.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Load {
     runtime: Option<f64>,
@@ -31,19 +31,19 @@ pub(super) struct Load {
     machine: Option<f64>,
 }
 
-/// Some work that was done under observation.
+/// The output of observed work, with its cost.
 #[derive(Debug)]
 pub(super) struct Observed<T> {
     /// Its output.
     pub(super) output: T,
     /// The processor's time that the runtime used for it, in milliseconds.
     pub(super) cpu_ms: Option<f64>,
-    /// The load of everything meanwhile.
+    /// The load of all processes meanwhile.
     pub(super) load: Load,
 }
 
 impl Watched {
-    /// Awaits some work and tells what it cost and how busy everything was.
+    /// Awaits some work and returns its cost and the load meanwhile.
     pub(super) async fn observe<F: Future>(self, work: F) -> Observed<F::Output> {
         let processes = [self.runtime, Process::own(), self.origin];
         let before = (Machine::now(), processes.map(Process::threads), Instant::now());
@@ -75,12 +75,12 @@ pub(super) struct Loads {
 }
 
 impl Loads {
-    /// Those of a case, on the side that is named so.
+    /// The loads of a case on the side of this name.
     pub(super) fn new(what: impl Into<String>, side: &'static str) -> Self {
         Self { what: what.into(), side, rounds: Vec::new() }
     }
 
-    /// Adds that of one more round.
+    /// Adds the load of a round.
     pub(super) fn push(&mut self, load: Load) {
         self.rounds.push(load);
     }
@@ -90,7 +90,7 @@ impl Loads {
         (!rounds.is_empty()).then(|| rounds.median())
     }
 
-    /// Whose thread was saturated, in the median of the rounds.
+    /// The processes with a saturated thread, in the median of the rounds.
     fn saturated(&self) -> Vec<&'static str> {
         let shares = [
             ("the runtime's", self.median(|load| load.runtime)),

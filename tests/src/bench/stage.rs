@@ -1,4 +1,4 @@
-//! All the parts a measurement needs: origin, Worker, both baselines, provider and the users.
+//! The parts of a measurement: origin, Worker, both baselines, provider and the users.
 
 use bytes::Bytes;
 use hyper::Method;
@@ -17,11 +17,11 @@ use crate::{
     world::{Baseline, DurableSetup, EDGE_KEY, GEMINI_API_KEY, Watch, World},
 };
 
-/// As many users as the largest case has.
+/// The number of users of the largest case.
 pub(super) const USERS: usize = 64;
-/// More than any machine answers in a second: no limit is what a measurement meets.
+/// More than any machine serves per second, so that no measurement is limited.
 const NO_LIMIT: &str = "1000000";
-/// The model behind the alias that EdgeChat uses by itself.
+/// The model behind EdgeChat's default alias.
 const MODEL: &str = "gemini-2.5-flash";
 /// The question of every turn.
 pub(super) const QUESTION: &str =
@@ -56,23 +56,23 @@ impl Side {
 pub(super) struct Stage {
     /// Origin and Worker.
     pub(super) world: World,
-    /// Only proxies.
+    /// The proxy baseline.
     pub(super) proxy: Baseline,
-    /// Does a turn's work and checks nothing.
+    /// The durable baseline.
     pub(super) durable: Baseline,
-    /// Answers both.
+    /// The provider of all sides.
     pub(super) provider: FastProvider,
     /// Registered users.
     pub(super) users: Vec<Phone>,
-    /// Milliseconds between two events of words at least.
+    /// The least milliseconds between two deltas.
     pub(super) flush_ms: u32,
 }
 
 impl Stage {
-    /// Starts the parts and registers so many users. Words come as one event in so many milliseconds at most.
+    /// Starts the parts and registers so many users. A delta is sent at most every `flush_ms`.
     ///
     /// # Panics
-    /// Panics when a part does not come up.
+    /// Panics when a part does not start.
     pub(super) async fn set(user_count: usize, flush_ms: u32) -> Self {
         let provider = FastProvider::start(PACED).expect("a port and a thread for the provider");
         let world = World::setup()
@@ -102,7 +102,7 @@ impl Stage {
         Self { world, proxy, durable, provider, users, flush_ms }
     }
 
-    /// The origin, without anything in front of it.
+    /// The origin, accessed directly.
     pub(super) fn origin(&self) -> Site {
         Site::new("origin", &self.world.client_of_origin().url(""))
     }
@@ -169,8 +169,8 @@ impl Stage {
         direct.conversation().await
     }
 
-    /// A message of every one of the first so many users, each in a conversation that is new; a side streams the answer, and
-    /// the origin has it when the stream ends.
+    /// Returns a message of each of the first users, each in a new conversation; a side streams the answer, and the origin has
+    /// it when the stream ends.
     pub(super) async fn messages(&self, side: Side, users: usize) -> Vec<Lane> {
         let mut lanes = Vec::with_capacity(users);
         for user in self.users.iter().take(users) {
@@ -184,7 +184,7 @@ impl Stage {
         let (authorization, user_id) = (bearer(user), user.tokens.user.id.to_string());
         let mut headers = vec![JSON, EVENTS, ("authorization", authorization.as_str())];
         if side == Side::Baseline {
-            // It verifies no token, so it is told whose it is.
+            // The baseline verifies no token and reads the user from this header.
             headers.push(("x-user-id", &user_id));
         }
         let body = json!({ "content": QUESTION }).to_string();
@@ -194,7 +194,7 @@ impl Stage {
     }
 }
 
-/// What passes through: a user asks who they are.
+/// The forwarded request: a user's profile.
 pub(super) fn who_am_i(site: &Site, user: &Phone) -> Lane {
     let authorization = bearer(user);
     let headers = [("accept", "application/json"), ("authorization", &authorization)];
@@ -206,7 +206,7 @@ fn bearer(user: &Phone) -> String {
     format!("Bearer {}", user.tokens.access_token)
 }
 
-/// A turn that was answered whole, and that the origin has.
+/// Returns true for the events of a turn that completed and that the origin has.
 fn is_turn(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
     text.split("event: turn.completed").nth(1).is_some_and(|end| end.contains("\"persisted\":true"))

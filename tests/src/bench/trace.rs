@@ -1,4 +1,4 @@
-//! Counts from logs of the runtime: `strace`'s of the calls that write to the disk, and the runtime's own of its isolates.
+//! Counts from logs of the runtime: `strace`'s of the calls that write to the disk, and the runtime's trace of its isolates.
 
 use std::{fs, io, path::Path};
 
@@ -9,12 +9,12 @@ use serde::Deserialize;
 pub(super) struct DiskCalls {
     /// Waits for a disk: `fsync` and `fdatasync`.
     pub(super) fsyncs: u64,
-    /// Bytes that were given to files.
+    /// Bytes that were written to files.
     pub(super) bytes: u64,
 }
 
 impl DiskCalls {
-    /// Reads them from the log so far; the runtime goes on meanwhile.
+    /// Reads the counts from the log so far; the runtime keeps running.
     ///
     /// # Errors
     /// Fails when there is no log.
@@ -22,14 +22,14 @@ impl DiskCalls {
         Ok(Self::parse(&fs::read_to_string(log)?))
     }
 
-    /// Returns those that came since `before`.
+    /// Returns the difference to `before`.
     #[must_use]
     pub(super) fn since(self, before: Self) -> Self {
         Self { fsyncs: self.fsyncs - before.fsyncs, bytes: self.bytes - before.bytes }
     }
 
-    /// Lines are `PID CALL(…) = RESULT`, or the two halves of one, when another thread came between: `PID CALL(… <unfinished
-    /// ...>` and `PID <... CALL resumed>…) = RESULT`.
+    /// Parses lines of the form `PID CALL(…) = RESULT`, or the two halves of one that another thread interrupted: `PID CALL(…
+    /// <unfinished ...>` and `PID <... CALL resumed>…) = RESULT`.
     fn parse(log: &str) -> Self {
         let mut calls = Self::default();
         for line in log.lines() {
@@ -57,7 +57,7 @@ pub(super) struct IsolateWork {
 }
 
 impl IsolateWork {
-    /// Reads it from the trace so far; the runtime goes on meanwhile.
+    /// Reads the counts from the trace so far; the runtime keeps running.
     ///
     /// # Errors
     /// Fails when there is no trace.
@@ -65,8 +65,8 @@ impl IsolateWork {
         Ok(Self::parse(&fs::read_to_string(trace)?))
     }
 
-    /// A line is an event in JSON. What it is of a `turn`, the runtime's word for an entry, matters here; the last line may
-    /// not be whole yet.
+    /// Counts the events of type `turn`, the runtime's word for an entry. Each line is an event in JSON; the last one may be
+    /// incomplete.
     fn parse(trace: &str) -> Self {
         #[derive(Deserialize)]
         struct Event<'a> {
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_are_counted_also_when_they_come_in_halves() {
+    fn interrupted_calls_are_counted_once() {
         let log = "19725 pwrite64(17, \"\"..., 4096, 56)     = 4096\n\
                    19725 fsync(17)                         = 0\n\
                    19725 pwrite64(17, \"\"..., 24, 32 <unfinished ...>\n\

@@ -26,8 +26,8 @@ struct Args {
     /// Seconds of load on each of them in a round.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=60))]
     seconds: u8,
-    /// Milliseconds between two events of words of a turn at least, at the Worker and at the durable baseline; 0 makes each
-    /// chunk of the provider's an event
+    /// Least milliseconds between two deltas of a turn, at the Worker and at the durable baseline; 0 makes each chunk of the
+    /// provider's a delta
     #[arg(long, default_value_t = 33, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     flush_ms: u32,
     /// Measure only this; may be given more than once.
@@ -35,7 +35,7 @@ struct Args {
     only: Vec<Case>,
 }
 
-/// What is measured instead of the Worker.
+/// A measurement in place of the Worker's.
 #[derive(Subcommand)]
 enum Instead {
     /// Measure the origin alone, on its embedded stores and on PostgreSQL, MongoDB and Redis

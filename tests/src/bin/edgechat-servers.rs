@@ -1,5 +1,5 @@
-//! Holds the servers of a test run: starts what the environment does not name, tells the addresses in one line of JSON,
-//! and ends everything when it is told to end. `cargo xtask test` runs it.
+//! Runs the servers of a test run: starts what the environment does not name, prints the addresses in one line of JSON,
+//! and stops everything on a signal. `cargo xtask test` runs it.
 
 use std::{
     io::{self, Write},
@@ -9,7 +9,7 @@ use std::{
 use edgechat_tests::servers::supply::Supply;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What to end with when a variable names a server that cannot be used: the reason says it all.
+/// The exit code when a variable names a server that cannot be used; the reason is on standard error.
 const WRONG_CONFIGURATION: u8 = 2;
 
 #[tokio::main(flavor = "current_thread")]
@@ -27,11 +27,12 @@ async fn run() -> Result<(), String> {
     let watch = |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
     let (mut terminated, mut interrupted, mut hung_up) =
         (watch(SignalKind::terminate())?, watch(SignalKind::interrupt())?, watch(SignalKind::hangup())?);
-    // A server that comes up while the signal comes in is a value of this future, and ends with it.
+    // A server that is starting when the signal arrives is owned by this future, and ends with it.
     let held = async {
         let supply = Box::pin(Supply::gather()).await?;
         let line = serde_json::to_string(supply.offer()).map_err(|error| error.to_string())?;
-        writeln!(io::stdout(), "{line}").map_err(|error| format!("nobody reads the addresses: {error}"))?;
+        writeln!(io::stdout(), "{line}")
+            .map_err(|error| format!("the addresses cannot be printed: {error}"))?;
         Ok::<_, String>(supply)
     };
     let mut told = std::pin::pin!(async {

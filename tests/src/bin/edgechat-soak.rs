@@ -9,7 +9,7 @@ use std::{
 use clap::Parser;
 use edgechat_tests::soak::{self, Options};
 
-/// Many phones with bad networks talk to servers that are killed, and every promise of EdgeChat is held to the end.
+/// Runs many phones on bad networks against servers that are killed, and checks every promise of EdgeChat.
 #[derive(Parser)]
 #[command(name = "edgechat-soak")]
 struct Args {
@@ -19,10 +19,10 @@ struct Args {
     /// Times that origin, workerd or both are killed.
     #[arg(long, default_value_t = 20)]
     kills: u32,
-    /// People, each with two conversations at once.
+    /// Users, each with two conversations at once.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     users: u32,
-    /// What the plan of the run follows from; random when absent.
+    /// Seed of the run's plan; random when absent.
     #[arg(long)]
     seed: Option<u64>,
 }

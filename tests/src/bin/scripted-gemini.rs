@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 #[derive(Parser)]
 #[command(name = "scripted-gemini")]
 struct Args {
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// Milliseconds before the first chunk.
@@ -26,7 +26,7 @@ struct Args {
     /// Milliseconds before each further chunk.
     #[arg(long, default_value_t = 50)]
     chunk_ms: u64,
-    /// Say exactly this many chunks of a fixed text.
+    /// Send exactly this many chunks of a fixed text.
     #[arg(long)]
     chunks: Option<NonZero<u32>>,
 }
@@ -55,7 +55,7 @@ async fn run(args: &Args) -> io::Result<std::convert::Infallible> {
         chunks: args.chunks,
     };
     let answer = Arc::new(move |call: Call| {
-        // A caller that goes away is nothing to report: it pressed Stop, or was restarted.
+        // A caller that disconnects is not reported: it cancelled, or was restarted.
         tokio::spawn(async move {
             let _ = echo::answer(call, pace).await;
         });

@@ -1,9 +1,9 @@
-//! A phone, as EdgeChat sees one: sends requests, reads answers and streams.
+//! A phone, as EdgeChat sees one: sends requests, reads replies and streams.
 //!
 //! - [`Client`], [`Ask`]: any request, with or without a token
 //! - [`Phone`]: a signed-in user and the calls of the main job
-//! - [`Reply`]: a whole answer
-//! - [`EventStream`], [`Event`]: a streamed one
+//! - [`Reply`]: a whole response
+//! - [`EventStream`], [`Event`]: a streamed response
 
 mod phone;
 mod reply;
@@ -22,10 +22,10 @@ pub use phone::{Phone, content, messages_path, turn_path};
 pub use reply::Reply;
 pub use stream::{Broken, Event, EventStream, text_of};
 
-/// The password of everyone the harness registers.
+/// The password of each user that the harness registers.
 pub const PASSWORD: &str = "correct horse battery";
 
-/// Sends requests to one address, as one person or as nobody.
+/// Sends requests to one address, as one user or anonymously.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -34,16 +34,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// Nobody, at this address.
+    /// Creates an anonymous client of this address.
     ///
     /// # Panics
-    /// When there is no HTTP client to be had.
+    /// Panics when no HTTP client can be created.
     pub fn new(base: String) -> Self {
         let http = reqwest::Client::builder()
             .http1_only()
             .no_proxy()
             .tcp_nodelay(true)
-            // A connection of a process that was killed must not be tried again.
+            // A connection to a process that was killed must not be reused.
             .pool_max_idle_per_host(0)
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -51,13 +51,13 @@ impl Client {
         Self { http, base, token: None }
     }
 
-    /// The same address with this access token.
+    /// Returns a client of the same address with this access token.
     #[must_use]
     pub fn with_token(&self, token: impl Into<String>) -> Self {
         Self { token: Some(token.into()), ..self.clone() }
     }
 
-    /// The same address as nobody.
+    /// Returns an anonymous client of the same address.
     #[must_use]
     pub fn anonymous(&self) -> Self {
         Self { token: None, ..self.clone() }
@@ -68,7 +68,7 @@ impl Client {
         format!("{}{path}", self.base)
     }
 
-    /// A request with any method; `path` begins with a slash and may have a query.
+    /// Builds a request with any method; `path` begins with a slash and may have a query.
     pub fn ask(&self, method: Method, path: &str) -> Ask {
         let what = format!("{method} {path}");
         let request = self.http.request(method, self.url(path));
@@ -79,20 +79,20 @@ impl Client {
         Ask { request, what }
     }
 
-    /// A GET request.
+    /// Builds a GET request.
     pub fn get(&self, path: &str) -> Ask {
         self.ask(Method::GET, path)
     }
 
-    /// A POST request.
+    /// Builds a POST request.
     pub fn post(&self, path: &str) -> Ask {
         self.ask(Method::POST, path)
     }
 
-    /// Registers somebody new.
+    /// Registers a new user.
     ///
     /// # Panics
-    /// When that fails.
+    /// Panics when that fails.
     pub async fn register(&self) -> Phone {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let email = format!("user{}@example.com", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -103,7 +103,7 @@ impl Client {
     }
 }
 
-/// A request in the making.
+/// A request that is not sent yet.
 #[derive(Debug)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct Ask {
@@ -127,7 +127,7 @@ impl Ask {
         Self { request: self.request.json(body), ..self }
     }
 
-    /// Sets the bytes of a body that is said to be JSON.
+    /// Sets the bytes of a body with the media type of JSON.
     pub fn json_bytes(self, body: impl Into<Bytes>) -> Self {
         let request = self.request.header(header::CONTENT_TYPE, "application/json").body(body.into());
         Self { request, ..self }
@@ -138,41 +138,41 @@ impl Ask {
         Self { request: self.request.body(body), ..self }
     }
 
-    /// Sends it and reads the whole answer.
+    /// Sends the request and reads the whole response.
     ///
     /// # Panics
-    /// When there is no answer.
+    /// Panics when there is no response.
     pub async fn send(self) -> Reply {
         let Self { request, what } = self;
         let reply = bounded(&what, async { Reply::read(request.send().await?, what.clone()).await });
         reply.await.unwrap_or_else(|error| panic!("{what}: {error:?}"))
     }
 
-    /// Sends it and reads the whole answer, which may fail on the way.
+    /// Sends the request and reads the whole response; the connection may fail.
     ///
     /// # Errors
-    /// When the connection cannot be made or breaks.
+    /// Fails when the connection cannot be made or breaks.
     pub async fn try_send(self) -> Result<Reply, reqwest::Error> {
         let Self { request, what } = self;
         bounded(&what, async { Reply::read(request.send().await?, what.clone()).await }).await
     }
 
-    /// Sends it and reads the answer as a stream of events.
+    /// Sends the request and reads the response as a stream of events.
     ///
     /// # Panics
-    /// When the answer is no stream of events.
+    /// Panics when the response is no stream of events.
     pub async fn stream(self) -> EventStream {
         let what = self.what.clone();
         self.try_stream().await.unwrap_or_else(|reply| panic!("{what} does not stream: {reply:?}"))
     }
 
-    /// Sends it and reads the answer as a stream of events, unless it is another one.
+    /// Sends the request and reads the response as a stream of events, or returns the response when it is none.
     ///
     /// # Errors
-    /// The answer that is no stream of events.
+    /// Fails with the reply when it is no stream of events.
     ///
     /// # Panics
-    /// When there is no answer.
+    /// Panics when there is no response.
     pub async fn try_stream(self) -> Result<EventStream, Reply> {
         let Self { request, what } = self.header("Accept", "text/event-stream");
         let sent = bounded(&format!("the head of {what}"), request.send()).await;
@@ -186,10 +186,10 @@ impl Ask {
         Err(reply.unwrap_or_else(|error| panic!("{what}: {error:?}")))
     }
 
-    /// Sends it and reads the answer as a stream of events to its end: none for a 204, which says that nothing follows.
+    /// Sends the request and reads all events to the end of the stream: none for a 204, after which nothing follows.
     ///
     /// # Panics
-    /// When the answer is neither.
+    /// Panics when the response is neither.
     pub async fn events(self) -> Vec<Event> {
         let what = self.what.clone();
         match self.try_stream().await {

@@ -1,4 +1,4 @@
-//! A whole answer.
+//! A whole response.
 
 use bytes::Bytes;
 use reqwest::{Response, header::HeaderMap};
@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shared::api::{ErrorCode, Problem, error::PROBLEM_CONTENT_TYPE};
 
-/// Status, headers and body of an answer.
+/// The status, headers and body of a response.
 #[derive(Clone)]
 pub struct Reply {
     /// The HTTP status.
@@ -24,52 +24,52 @@ impl Reply {
         Ok(Self { status, headers, body: response.bytes().await?, what })
     }
 
-    /// The value of a header, when it is there once.
+    /// Returns the value of a header, `None` when it is absent.
     ///
     /// # Panics
-    /// When it is there more than once.
+    /// Panics when it is present more than once.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next().and_then(|value| value.to_str().ok());
-        assert!(values.next().is_none(), "{name} is there more than once: {self:?}");
+        assert!(values.next().is_none(), "{name} is present more than once: {self:?}");
         value
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     ///
     /// # Panics
-    /// When it is not.
+    /// Panics when it is no JSON.
     pub fn value(&self) -> Value {
         self.json()
     }
 
-    /// The body as one of the API's types.
+    /// Returns the body as one of the API's types.
     ///
     /// # Panics
-    /// When it is not.
+    /// Panics when it is not of that type.
     pub fn json<T: DeserializeOwned>(&self) -> T {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 
-    /// This answer, which must have this status.
+    /// Asserts the status and returns the reply.
     ///
     /// # Panics
-    /// When it has another.
+    /// Panics when the status is another.
     #[must_use]
     pub fn expect_status(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:?}");
         self
     }
 
-    /// The one error body of the API, with this code and its status, and the request id of the header.
+    /// Returns the error body, after asserting its code, its status and the request id of the header.
     ///
     /// # Panics
-    /// When any of it is different.
+    /// Panics when any of it is different.
     pub fn problem(&self, code: ErrorCode) -> Problem {
         assert_eq!(self.status, code.status(), "{self:?}");
         assert_eq!(self.header("content-type"), Some(PROBLEM_CONTENT_TYPE), "{self:?}");

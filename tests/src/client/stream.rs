@@ -1,4 +1,4 @@
-//! A streamed answer, event by event.
+//! A streamed response, event by event.
 
 use std::collections::VecDeque;
 
@@ -23,15 +23,15 @@ pub struct Event {
 }
 
 impl Event {
-    /// The turn that this event begins or ends.
+    /// Returns the id of the turn that this event begins or ends.
     ///
     /// # Panics
-    /// When it does neither.
+    /// Panics when it does neither.
     pub fn turn_id(&self) -> Id {
         Id::deserialize(&self.data["turn_id"]).unwrap_or_else(|_| panic!("no turn in {self:?}"))
     }
 
-    /// Whether nothing follows it.
+    /// Returns true for a terminal event, which is the last of a turn.
     pub fn is_terminal(&self) -> bool {
         let kind = self.kind.strip_prefix("turn.");
         kind.is_some_and(|kind| {
@@ -40,11 +40,11 @@ impl Event {
     }
 }
 
-/// The connection broke within the stream.
+/// The error of a connection that broke within the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
 
-/// A stream of events as it arrives. Dropping it is what a phone does that loses its network.
+/// A stream of events as it arrives. Dropping it disconnects, like a phone that loses its network.
 #[derive(Debug)]
 pub struct EventStream {
     response: Response,
@@ -58,7 +58,7 @@ impl EventStream {
         Self { response, decoder: Decoder::new(MAX_EVENT_BYTES), pending: VecDeque::new(), what }
     }
 
-    /// A header of the response.
+    /// Returns a header of the response.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.response.headers().get(name)?.to_str().ok()
     }
@@ -66,10 +66,10 @@ impl EventStream {
     /// The next event, `None` at the end of the stream.
     ///
     /// # Errors
-    /// [`Broken`] when the connection broke.
+    /// Fails with [`Broken`] when the connection breaks.
     ///
     /// # Panics
-    /// When nothing comes for too long, or what comes is not an event of the API.
+    /// Panics when nothing arrives in time, or something that is not an event of the API.
     pub async fn try_next(&mut self) -> Result<Option<Event>, Broken> {
         loop {
             if let Some(event) = self.pending.pop_front() {
@@ -90,34 +90,34 @@ impl EventStream {
     /// The next event, `None` at the end of the stream.
     ///
     /// # Panics
-    /// When the connection broke, or as [`Self::try_next`].
+    /// Panics when the connection breaks, and as [`Self::try_next`].
     pub async fn next(&mut self) -> Option<Event> {
         self.try_next().await.unwrap_or_else(|Broken| panic!("the connection of {} broke", self.what))
     }
 
-    /// The next event, which must be of this type.
+    /// Returns the next event, after asserting its type.
     ///
     /// # Panics
-    /// When it is another, or the stream ended.
+    /// Panics when it is of another type, or the stream ended.
     pub async fn expect(&mut self, kind: &str) -> Event {
         let event = self.next().await.unwrap_or_else(|| panic!("{} ended before {kind}", self.what));
         assert_eq!(event.kind, kind, "{event:?}");
         event
     }
 
-    /// The text of the next event, which must be a delta.
+    /// Returns the text of the next event, after asserting that it is a delta.
     ///
     /// # Panics
-    /// When it is another, or the stream ended.
+    /// Panics when it is another, or the stream ended.
     pub async fn delta(&mut self) -> String {
         let event = self.expect("message.delta").await;
         event.data["text"].as_str().expect("the text of a delta").to_owned()
     }
 
-    /// All further events, to the end of the stream.
+    /// Reads all further events, to the end of the stream.
     ///
     /// # Panics
-    /// As [`Self::next`].
+    /// Panics as [`Self::next`].
     pub async fn rest(mut self) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {
@@ -127,10 +127,10 @@ impl EventStream {
     }
 }
 
-/// The text a reader of these events has in the end.
+/// Returns the text that a reader of these events has in the end.
 ///
 /// # Panics
-/// When an event lacks what its type promises.
+/// Panics when an event lacks a field of its type.
 pub fn text_of<'a>(events: impl IntoIterator<Item = &'a Event>) -> String {
     let mut text = String::new();
     for event in events {

@@ -1,4 +1,4 @@
-//! One call to the provider, and the hand that answers it piece by piece.
+//! One call to the provider, which a script or a test answers piece by piece.
 
 use std::{
     pin::Pin,
@@ -21,29 +21,29 @@ const JSON: &str = "application/json; charset=UTF-8";
 const EVENTS: &str = "text/event-stream";
 const RESPONSE_ID: &str = "scripted-response";
 
-/// What a script without a word about usage has used.
+/// The usage of a script that does not set its own.
 pub const USAGE: Usage =
     Usage { input_tokens: 11, output_tokens: 7, cached_tokens: 3, reasoning_tokens: 2, total_tokens: 20 };
 
-/// A call as it came in.
+/// A call as it was received.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// The model it asks.
+    /// The model that is called.
     pub model: String,
-    /// Whether the answer is to be streamed.
+    /// True when the answer is to be streamed.
     pub stream: bool,
-    /// The API key it carries.
+    /// The API key.
     pub api_key: String,
     /// All headers.
     pub headers: HeaderMap,
     /// The body as it was sent.
     pub body: Bytes,
-    /// The body as EdgeChat's own reader understands it.
+    /// The body as EdgeChat's decoder reads it.
     pub request: ModelRequest,
 }
 
 impl Received {
-    /// The text of the newest message of the person.
+    /// The text of the user's newest message.
     pub fn prompt(&self) -> String {
         let newest = self.request.messages.iter().rev().find(|message| message.role == Role::User);
         let parts = newest.map(|message| message.parts.as_slice()).unwrap_or_default();
@@ -58,7 +58,7 @@ impl Received {
     }
 }
 
-/// The caller has closed the connection.
+/// The error of a call whose caller has closed the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
@@ -70,13 +70,13 @@ impl std::fmt::Display for Gone {
 
 impl std::error::Error for Gone {}
 
-/// A call that waits for its answer. The first piece sends the head; dropping the call ends the body where it stands,
-/// or closes the connection without a reply when nothing was said.
+/// A call that waits for its response. The first piece sends the head; dropping the call ends the body after the last
+/// piece, or closes the connection without a response when nothing was sent.
 #[derive(Debug)]
 pub struct Call {
     received: Received,
     state: State,
-    /// What a call that is not streamed has to say once it finishes.
+    /// The events of a call that is not streamed, sent once it finishes.
     held: Vec<ModelEvent>,
 }
 
@@ -93,15 +93,15 @@ impl Call {
         (Self { received, state: State::Silent(reply), held: Vec::new() }, response)
     }
 
-    /// The call as it came in.
+    /// The call as it was received.
     pub fn received(&self) -> &Received {
         &self.received
     }
 
-    /// Says a piece of the answer: one chunk of the stream, or a part of the whole answer that goes out at the end.
+    /// Sends a piece of the answer: one chunk of the stream, or a part of the whole answer that is sent at the end.
     ///
     /// # Errors
-    /// [`Gone`] when nobody listens any more.
+    /// Fails with [`Gone`] when the caller has disconnected.
     pub async fn say(&mut self, text: &str) -> Result<(), Gone> {
         self.events(vec![ModelEvent::TextDelta(text.to_owned())]).await
     }
@@ -109,7 +109,7 @@ impl Call {
     /// Ends the answer as Gemini does: with a finish reason and the usage.
     ///
     /// # Errors
-    /// [`Gone`] when nobody listens any more.
+    /// Fails with [`Gone`] when the caller has disconnected.
     pub async fn finish(mut self, reason: FinishReason, usage: Usage) -> Result<(), Gone> {
         self.events(vec![ModelEvent::Usage(usage), ModelEvent::Finish(reason)]).await?;
         self.end().await
@@ -118,7 +118,7 @@ impl Call {
     /// Ends the answer with `STOP` and [`USAGE`].
     ///
     /// # Errors
-    /// [`Gone`] when nobody listens any more.
+    /// Fails with [`Gone`] when the caller has disconnected.
     pub async fn stop(self) -> Result<(), Gone> {
         self.finish(FinishReason::Stop, USAGE).await
     }
@@ -126,7 +126,7 @@ impl Call {
     /// Sends any events as one chunk.
     ///
     /// # Errors
-    /// [`Gone`] when nobody listens any more.
+    /// Fails with [`Gone`] when the caller has disconnected.
     pub async fn events(&mut self, events: Vec<ModelEvent>) -> Result<(), Gone> {
         if !self.received.stream {
             self.held.extend(events);
@@ -140,7 +140,7 @@ impl Call {
     /// Sends bytes as they are, as one piece of a body with status 200.
     ///
     /// # Errors
-    /// [`Gone`] when nobody listens any more.
+    /// Fails with [`Gone`] when the caller has disconnected.
     pub async fn raw(&mut self, bytes: Bytes) -> Result<(), Gone> {
         self.begin()?;
         match &self.state {
@@ -149,10 +149,10 @@ impl Call {
         }
     }
 
-    /// Ends the body where it stands, without a finish reason; a whole answer goes out now.
+    /// Ends the body without a finish reason; a whole answer is sent now.
     ///
     /// # Errors
-    /// [`Gone`] when nobody listens any more.
+    /// Fails with [`Gone`] when the caller has disconnected.
     pub async fn end(mut self) -> Result<(), Gone> {
         if self.received.stream {
             return self.begin();
@@ -162,10 +162,10 @@ impl Call {
         self.raw(Bytes::from(body)).await
     }
 
-    /// Breaks the connection in the middle of the body. A whole answer breaks in its middle.
+    /// Breaks the connection in the middle of the body, also that of a whole answer.
     ///
     /// # Errors
-    /// [`Gone`] when nobody listens any more.
+    /// Fails with [`Gone`] when the caller has disconnected.
     pub async fn cut(mut self) -> Result<(), Gone> {
         if !self.received.stream {
             let events = std::mem::take(&mut self.held);
@@ -180,15 +180,15 @@ impl Call {
         }
     }
 
-    /// Closes the connection without a word, not even a status.
+    /// Closes the connection without a response, not even a status.
     pub fn close_without_reply(self) {
         drop(self);
     }
 
-    /// Answers with a whole body instead.
+    /// Responds with a whole body instead.
     ///
     /// # Errors
-    /// [`Gone`] when nobody listens any more.
+    /// Fails with [`Gone`] when the caller has disconnected.
     pub fn reply(mut self, reply: Reply) -> Result<(), Gone> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Silent(head) => head.send(reply.into()).map_err(|_| Gone),
@@ -196,7 +196,7 @@ impl Call {
         }
     }
 
-    /// Waits until the caller closes the connection: what a provider sees of a turn that was cancelled.
+    /// Waits until the caller closes the connection, as it does for a cancelled turn.
     pub async fn gone(&mut self) {
         match &mut self.state {
             State::Silent(head) => head.closed().await,
@@ -209,11 +209,11 @@ impl Call {
         gemini::Identity { model_version: &self.received.model, response_id: RESPONSE_ID }
     }
 
-    /// Sends the head if it was not sent yet.
+    /// Sends the head unless it was sent.
     fn begin(&mut self) -> Result<(), Gone> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Silent(head) => {
-                // One piece is under way and one waits: a script cannot run far ahead of its reader.
+                // One piece is being sent and one waits: a script cannot run far ahead of its reader.
                 let (body, pieces) = mpsc::channel(1);
                 let media_type = if self.received.stream { EVENTS } else { JSON };
                 let mut response = Response::new(Pieces(pieces));
@@ -227,7 +227,7 @@ impl Call {
     }
 }
 
-/// A whole answer in place of a stream.
+/// A whole response in place of a stream.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The HTTP status.
@@ -267,7 +267,7 @@ impl From<Reply> for Response<Pieces> {
     }
 }
 
-/// The answer to a request that is no call.
+/// The response to a request that is no valid call.
 pub(super) fn refusal(status: StatusCode, message: &str) -> Response<Pieces> {
     Reply::error(status, message).into()
 }
@@ -276,7 +276,7 @@ pub(super) fn refusal(status: StatusCode, message: &str) -> Response<Pieces> {
 #[derive(Debug)]
 pub(super) struct NoReply;
 
-/// The body breaks off here: hyper closes the connection in its middle.
+/// The end of a truncated body: hyper closes the connection.
 #[derive(Debug)]
 pub(super) struct Cut;
 
@@ -293,7 +293,7 @@ macro_rules! on_purpose {
 }
 on_purpose!(NoReply, Cut);
 
-/// A body whose pieces go out as they are said.
+/// A body whose pieces are sent at once.
 #[derive(Debug)]
 pub(super) struct Pieces(mpsc::Receiver<Result<Bytes, Cut>>);
 

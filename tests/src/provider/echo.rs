@@ -1,4 +1,4 @@
-//! The provider of development: it refers to what it was asked, so that a person sees the conversation arrive.
+//! The development provider: it refers to the prompt, so that a developer sees the conversation arrive.
 
 use std::{num::NonZero, time::Duration};
 
@@ -12,21 +12,21 @@ use super::{
     script::Script,
 };
 
-/// How fast it speaks, and how much.
+/// The speed and the length of an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// Before the first chunk.
+    /// The time before the first chunk.
     pub first_chunk: Duration,
-    /// Before each further chunk.
+    /// The time before each further chunk.
     pub chunk: Duration,
-    /// Exactly so many chunks of a fixed text instead of an answer that refers to the prompt.
+    /// The number of chunks of a fixed text, in place of an answer that refers to the prompt.
     pub chunks: Option<NonZero<u32>>,
 }
 
-/// Answers one call, by the script the message names or in its own words.
+/// Answers one call, by the script that the message names or with a text about the prompt.
 ///
 /// # Errors
-/// [`Gone`] when the caller closed the connection before the answer was through.
+/// Fails with [`Gone`] when the caller closed the connection before the answer was complete.
 pub async fn answer(mut call: Call, pace: Pace) -> Result<(), Gone> {
     let prompt = call.received().prompt();
     if let Some(script) = Script::asked_for(&prompt) {
@@ -39,7 +39,7 @@ pub async fn answer(mut call: Call, pace: Pace) -> Result<(), Gone> {
     let usage = usage(call.received(), &pieces);
     let mut pause = pace.first_chunk;
     for piece in pieces {
-        // Bench runs set the pause to zero; a timer would round that up to a millisecond.
+        // Benchmarks set the pause to zero; a timer would round that up to a millisecond.
         if !pause.is_zero() {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -77,7 +77,7 @@ fn text(received: &Received, prompt: &str) -> String {
     )
 }
 
-/// The words with the blank that follows each, so that they make the text again.
+/// Splits a text into words with the blank that follows each; joined, they are the text.
 fn words(text: &str) -> Vec<String> {
     text.split_inclusive(char::is_whitespace).map(str::to_owned).collect()
 }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_make_the_text_again() {
+    fn joined_words_equal_text() {
         let text = "You said: “ö  b”.\nYes. ";
         assert_eq!(words(text).concat(), text);
         assert_eq!(words(text).len(), 6);

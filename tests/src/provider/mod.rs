@@ -1,13 +1,13 @@
-//! A model provider that says what it is told to say, in Gemini's words and on Gemini's wire.
+//! A scripted model provider with Gemini's REST API.
 //!
-//! - [`server`]: accepts calls and hands each out as a [`Call`]
-//! - [`call`]: one call; the hand that answers it piece by piece
+//! - [`server`]: accepts calls and passes each on as a [`Call`]
+//! - [`call`]: one call, answered piece by piece
 //! - [`script`]: whole answers and failures, as data and by name
-//! - [`echo`]: answers by itself, for development
-//! - [`ScriptedGemini`]: the provider of a test, which answers what the test queued
+//! - [`echo`]: answers about the prompt, for development
+//! - [`ScriptedGemini`]: the provider of a test, which plays the scripts that the test queued
 //!
-//! What EdgeChat understands of Gemini is in `shared`; this side writes the same format with `shared`'s encoder where the
-//! answer is sound, and by hand where it is not.
+//! The decoder that EdgeChat uses is in `shared`; this side writes the same format with `shared`'s encoder where the answer
+//! is valid, and by hand where it is not.
 
 pub mod call;
 pub mod echo;

@@ -11,7 +11,7 @@ use shared::{
 
 use super::call::{Call, Gone, Reply, USAGE};
 
-/// Words that stand in every scripted error and that no client of EdgeChat may ever see.
+/// Words of every scripted error that no client of EdgeChat may see.
 pub const TELL_TALES: [&str; 3] = ["secret-project-123", "backend-pool-eu", "generativelanguage"];
 
 const ERROR_MESSAGE: &str = "Consumer projects/secret-project-123 was refused by backend-pool-eu of \
@@ -26,33 +26,33 @@ pub enum Step {
     Say(String),
     /// These bytes as they are, as one piece.
     Raw(Bytes),
-    /// Let the provider's own clock run.
+    /// A pause.
     Wait(Duration),
-    /// An error object in the middle of the stream. What is not streamed has no middle: there it is the whole answer.
+    /// An error object in the middle of the stream; the whole response to a call that is not streamed.
     Error(StatusCode),
     /// The prompt was blocked.
     Refuse(RefusalReason),
-    /// Finish reason and usage, and the end.
+    /// The finish reason and usage, and the end.
     Finish(FinishReason, Usage),
-    /// Break the connection.
+    /// A broken connection.
     Cut,
-    /// Say no more, but keep the connection until the caller closes it.
+    /// Silence on a connection that stays open until the caller closes it.
     Hang,
 }
 
-/// How a call is answered.
+/// The answer to a call.
 #[derive(Clone, Debug)]
 pub enum Script {
-    /// Step by step. Without a [`Step::Finish`] the answer ends without a finish reason.
+    /// The steps of a stream. Without a [`Step::Finish`] it ends without a finish reason.
     Steps(Vec<Step>),
     /// A whole body with its status.
     Reply(Reply),
-    /// The connection is closed without a reply.
+    /// A connection that is closed without a response.
     NoReply,
 }
 
 impl Script {
-    /// Says these pieces one by one and finishes with `STOP`.
+    /// Sends these pieces one by one and finishes with `STOP`.
     pub fn pieces<T: Into<String>>(pieces: impl IntoIterator<Item = T>) -> Self {
         let said = pieces.into_iter().map(|piece| Step::Say(piece.into()));
         Self::Steps(said.chain([stop()]).collect())
@@ -69,7 +69,7 @@ impl Script {
         Self::Reply(Reply { retry_after: Some(retry_after.to_owned()), ..reply })
     }
 
-    /// A page of a proxy on the way, with this status.
+    /// An HTML page with this status, as from a proxy in between.
     pub fn html(status: StatusCode) -> Self {
         let (media_type, body) = ("text/html; charset=UTF-8", Bytes::from_static(HTML.as_bytes()));
         Self::Reply(Reply { status, media_type, retry_after: None, body })
@@ -126,7 +126,7 @@ impl Script {
         })
     }
 
-    /// The script that a message asks for as `/script NAME`.
+    /// The script that a message names as `/script NAME`.
     pub fn asked_for(message: &str) -> Option<Self> {
         Self::named(message.strip_prefix("/script ")?.trim())
     }
@@ -134,7 +134,7 @@ impl Script {
     /// Answers `call` by this script.
     ///
     /// # Errors
-    /// [`Gone`] when the caller closed the connection before the script was through.
+    /// Fails with [`Gone`] when the caller closed the connection before the script was complete.
     pub async fn play(self, mut call: Call) -> Result<(), Gone> {
         let steps = match self {
             Self::Reply(reply) => return call.reply(reply),
@@ -169,7 +169,7 @@ impl Script {
     }
 }
 
-/// The names `/script NAME` knows, and what each does.
+/// The names for `/script NAME`, each with its effect.
 pub const NAMES: [(&str, &str); 25] = [
     ("400", "refuses the request"),
     ("401", "refuses the key"),
@@ -206,7 +206,7 @@ fn stop() -> Step {
     Step::Finish(FinishReason::Stop, USAGE)
 }
 
-/// These pieces with this time before each.
+/// A script of these pieces with this pause before each.
 pub fn paced<T: Into<String>>(pieces: impl IntoIterator<Item = T>, pause: Duration) -> Script {
     let steps = pieces.into_iter().flat_map(|piece| [Step::Wait(pause), Step::Say(piece.into())]);
     Script::Steps(steps.chain([stop()]).collect())
@@ -217,7 +217,7 @@ pub fn bare_error(status: StatusCode) -> Bytes {
     gemini::encode_error(status.as_u16(), ERROR_MESSAGE).into()
 }
 
-/// A chunk with these words, the finish reason `STOP` and the usage.
+/// A chunk with this text, the finish reason `STOP` and the usage.
 pub fn finished_chunk(text: &str) -> Bytes {
     let identity = gemini::Identity { model_version: "scripted", response_id: "scripted-response" };
     let events = [
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_listed_name_is_a_script() {
+    fn listed_names_are_scripts() {
         for (name, _) in NAMES {
             assert!(Script::named(name).is_some(), "{name}");
         }
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_body_holds_the_tell_tales() {
+    fn error_bodies_contain_tell_tales() {
         for text in [ERROR_MESSAGE, HTML] {
             assert!(TELL_TALES.iter().all(|word| text.contains(word)), "{text}");
         }

@@ -1,4 +1,4 @@
-//! The HTTP side: accepts connections, reads calls, hands each to whoever answers.
+//! The HTTP server: accepts connections, reads calls and passes each to a handler.
 
 use std::{convert::Infallible, io, sync::Arc};
 
@@ -16,18 +16,18 @@ use super::call::{Call, NoReply, Pieces, Received, refusal};
 /// The largest request that is read, in bytes.
 const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 
-/// Takes each call; answers it now or in a task of its own.
+/// A handler of calls, which answers at once or in a task of its own.
 pub type Answer = Arc<dyn Fn(Call) + Send + Sync>;
 
-/// Serves `listener` and hands every call to `answer`. Ends, with every open connection, when it is dropped.
+/// Serves `listener` and passes each call to `answer`. Ends, with every open connection, when it is dropped.
 ///
 /// # Errors
-/// When no connection can be accepted any more.
+/// Fails when no connection can be accepted any more.
 pub async fn serve(listener: TcpListener, answer: Answer) -> io::Result<Infallible> {
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await?;
-        // Without it the kernel holds small pieces back, and 40 ms appear that are nobody's.
+        // Without it the kernel delays small pieces by 40 ms.
         stream.set_nodelay(true)?;
         let answer = Arc::clone(&answer);
         connections.spawn(async move {

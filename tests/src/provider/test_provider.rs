@@ -1,4 +1,4 @@
-//! The provider of one test: answers what the test queued, and remembers what it was asked.
+//! The provider of one test: plays the scripts that the test queued, and records the calls.
 
 use std::{
     collections::VecDeque,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::wait::bounded;
 
-/// What it says when nothing is queued and the message asks for no script.
+/// The answer when nothing is queued and the message names no script.
 pub(super) const PLAIN: [&str; 4] = ["Hello ", "from ", "the ", "script."];
 
 /// A provider on a port of its own that ends with the value.
@@ -27,7 +27,7 @@ pub struct ScriptedGemini {
     server: JoinHandle<()>,
 }
 
-/// Chooses the script of a call by what it asks.
+/// A choice of the script by the call.
 type Chooser = Box<dyn Fn(&Received) -> Script + Send + Sync>;
 
 #[derive(Default)]
@@ -50,7 +50,7 @@ enum Answer {
 }
 
 impl ScriptedGemini {
-    /// Starts it on a free port of the loopback address.
+    /// Starts a provider on a free port of the loopback address.
     pub async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let addr = listener.local_addr().expect("a bound socket has an address");
@@ -68,23 +68,23 @@ impl ScriptedGemini {
         format!("http://{}", self.addr)
     }
 
-    /// The next call that has no answer yet gets this one.
+    /// Queues a script for the next call that has none.
     pub fn will(&self, script: Script) {
         lock(&self.state.queue).push_back(Answer::Play(script));
     }
 
-    /// The next call that has no answer yet is answered by the test itself, piece by piece.
+    /// Queues the next call that has no script to be answered by the test, piece by piece.
     pub fn hand_over(&self) -> Upcoming {
         let (sender, receiver) = oneshot::channel();
         lock(&self.state.queue).push_back(Answer::HandOver(sender));
         Upcoming(receiver)
     }
 
-    /// Chooses, from now on, the script of every call that nothing is queued for. Such calls are not kept for
-    /// [`Self::received`]: the chooser sees each of them, and a long run makes many.
+    /// Sets the choice of the script of every call without a queued one. Such calls are not kept for [`Self::received`]: a long
+    /// run has many.
     ///
     /// # Panics
-    /// When there is a chooser already.
+    /// Panics when there is a chooser already.
     pub fn choose(&self, chooser: impl Fn(&Received) -> Script + Send + Sync + 'static) {
         assert!(self.state.chooser.set(Box::new(chooser)).is_ok(), "the provider has a chooser already");
     }
@@ -94,7 +94,7 @@ impl ScriptedGemini {
         lock(&self.state.received).clone()
     }
 
-    /// How many calls came so far.
+    /// The number of calls so far.
     pub fn calls(&self) -> usize {
         lock(&self.state.received).len()
     }
@@ -127,13 +127,13 @@ impl State {
 }
 
 fn play(script: Script, call: Call) {
-    // A caller that goes away is something a test looks for at the caller's side.
+    // A disconnected caller is checked on the caller's side.
     tokio::spawn(async move {
         let _ = script.play(call).await;
     });
 }
 
-/// A test that panicked poisons its locks; what they hold is still whole.
+/// Locks a mutex. A test that panicked poisons its locks; their values are still valid.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

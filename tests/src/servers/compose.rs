@@ -1,7 +1,7 @@
-//! A private server as a container: one project of `docker compose` for each, so that none meets another.
+//! A private server as a container: one isolated project of `docker compose` for each.
 //!
-//! Images and their settings stand in `tests/servers/docker-compose.yml`. The containers of a run carry its name, and
-//! the program that ends last removes what is left of them.
+//! Images and their settings are in `tests/servers/docker-compose.yml`. The containers of a run have its name, and the
+//! program that ends last removes what is left of them.
 
 use std::{
     process::{Command, Stdio},
@@ -13,17 +13,17 @@ use crate::{wait::bounded_by, world::port::Port};
 
 /// The compose file; set when a container engine answers.
 pub(super) const FILE: &str = "EDGECHAT_TEST_COMPOSE";
-/// What the names of this run's projects begin with.
+/// The prefix of this run's project names.
 pub(super) const RUN: &str = "EDGECHAT_TEST_RUN";
-/// Starting may have to fetch an image.
+/// The bound of one command: starting may have to fetch an image.
 const BOUND: Duration = Duration::from_mins(5);
 
-/// Whether servers are containers.
+/// Returns true when servers are containers.
 pub(super) fn is_chosen() -> bool {
     provided(FILE).is_some()
 }
 
-/// One service of the file in a project of its own. Its container and data go with the value.
+/// One service of the file in a project of its own. Its container and data are removed with the value.
 #[derive(Debug)]
 pub(super) struct Service {
     name: &'static str,
@@ -39,7 +39,7 @@ impl Service {
         Self { name, project, port, durability, exists: false }
     }
 
-    /// Makes or starts the container and waits until its own check says that it is ready.
+    /// Creates or starts the container and waits until its health check succeeds.
     pub(super) async fn start(&mut self) {
         self.exists = true;
         self.compose(&["up", "--detach", "--wait", "--no-recreate", self.name]).await;
@@ -78,13 +78,13 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         if self.exists {
-            // What stays is removed at the end of the run.
+            // The rest is removed at the end of the run.
             let _ = self.command(&["down", "--volumes", "--timeout", "0"]).output();
         }
     }
 }
 
-/// Removes every container and network of this run, whoever has left it.
+/// Removes every container and network of this run.
 pub(super) fn sweep() {
     if !is_chosen() {
         return;
@@ -98,7 +98,7 @@ pub(super) fn sweep() {
         let ids =
             listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
         if !ids.trim().is_empty() {
-            // An engine that has gone has taken its containers along.
+            // An engine that has stopped has no containers.
             let _ = Command::new("docker").args(remove).args(ids.split_whitespace()).output();
         }
     }

@@ -1,4 +1,4 @@
-//! A database of its own for every test, on servers that many tests share.
+//! A database per test, on servers that many tests share.
 
 use std::{
     collections::BTreeMap,
@@ -16,30 +16,30 @@ use tokio_postgres::{Config, NoTls};
 
 use super::{provided, required};
 
-/// The PostgreSQL in which tests make their databases.
+/// The variable with the address of the PostgreSQL in which tests create their databases.
 pub const POSTGRES: &str = "EDGECHAT_TEST_POSTGRES";
-/// The server for semantics and races.
+/// The variable with the address of the MongoDB server for semantics and races.
 pub const MONGO: &str = "EDGECHAT_TEST_MONGO";
-/// The server that can be killed, where that is another.
+/// The variable with the address of the MongoDB server that can be killed, where that is another.
 pub const MONGO_DURABLE: &str = "EDGECHAT_TEST_MONGO_DURABLE";
-/// The Redis in which tests have a prefix each.
+/// The variable with the address of the Redis in which each test has a prefix.
 pub const REDIS: &str = "EDGECHAT_TEST_REDIS";
-/// The file in which tests note the name of every database that they make, and again when they have done with it, so that
-/// `edgechat-servers` drops it.
+/// The variable with the path of the file in which tests note each database that they create, and again when they are done
+/// with it, so that `edgechat-servers` drops it.
 pub const NOTES: &str = "EDGECHAT_TEST_DATABASES";
 
-/// How long one step with a server may take.
+/// The bound of one step with a server.
 const BOUND: Duration = Duration::from_secs(10);
 const PREFIX: &str = "edgechat_test_";
-/// What follows a name when its test has ended.
+/// The suffix of a name whose test has ended.
 const DONE: &str = " done";
 
-/// Three servers, by the address and the user under which databases can be made there.
+/// The addresses of three servers, with a user that may create databases.
 #[derive(Clone, Debug)]
 pub struct Bases {
     /// PostgreSQL.
     pub postgres: String,
-    /// Whatever speaks MongoDB's protocol.
+    /// MongoDB or a server with its protocol.
     pub mongo: String,
     /// Redis.
     pub redis: String,
@@ -49,23 +49,23 @@ impl Bases {
     /// The servers of this test run.
     ///
     /// # Panics
-    /// When the environment does not name them.
+    /// Panics when the environment does not name them.
     pub fn of_the_run() -> Self {
         Self { postgres: required(POSTGRES), mongo: required(MONGO), redis: required(REDIS) }
     }
 
-    /// Makes an empty database on each, and gives the origin's variables for them.
+    /// Creates an empty database on each, and returns the origin's variables for them.
     ///
     /// # Panics
-    /// When PostgreSQL refuses.
+    /// Panics when PostgreSQL refuses.
     pub async fn fresh(&self) -> Vec<(&'static str, String)> {
         self.named().await.1
     }
 
-    /// As [`Self::fresh`], for as long as the lease lives.
+    /// Does the same as [`Self::fresh`], for the life of the lease.
     ///
     /// # Panics
-    /// When PostgreSQL refuses.
+    /// Panics when PostgreSQL refuses.
     pub async fn leased(&self) -> (Vec<(&'static str, String)>, Lease) {
         let (name, vars) = self.named().await;
         (vars, Lease(name))
@@ -75,7 +75,7 @@ impl Bases {
         let name = format!("{PREFIX}{:016x}", RandomState::new().hash_one(std::process::id()));
         note(&name);
         let made = make(&self.postgres, &name).await;
-        made.unwrap_or_else(|error| panic!("PostgreSQL makes no database: {error}"));
+        made.unwrap_or_else(|error| panic!("PostgreSQL creates no database: {error}"));
         let vars = vec![
             ("DATABASE_URL", with_database(&self.postgres, &name)),
             ("MONGODB_URL", with_database(&with_auth_source(&self.mongo), &name)),
@@ -85,7 +85,7 @@ impl Bases {
         (name, vars)
     }
 
-    /// Drops what [`Self::fresh`] made under these names. What cannot be dropped stays.
+    /// Drops what [`Self::fresh`] created under these names. What cannot be dropped stays.
     pub async fn drop_all<'a>(&self, names: impl Iterator<Item = &'a String> + Clone) {
         if let Ok(client) = postgres(&self.postgres).await {
             for name in names.clone() {
@@ -103,7 +103,7 @@ impl Bases {
     }
 }
 
-/// The databases of one test. When it ends, they may be dropped.
+/// The databases of one test, which may be dropped when it ends.
 #[derive(Debug)]
 pub struct Lease(String);
 
@@ -113,7 +113,7 @@ impl Drop for Lease {
     }
 }
 
-/// What tests have noted in this file: names, and whether their tests have ended.
+/// Reads the notes of tests from this file: names, and true for each whose test has ended.
 pub fn noted(file: &Path) -> BTreeMap<String, bool> {
     let mut names = BTreeMap::new();
     for line in std::fs::read_to_string(file).unwrap_or_default().lines() {
@@ -125,10 +125,10 @@ pub fn noted(file: &Path) -> BTreeMap<String, bool> {
     names
 }
 
-/// A connection to PostgreSQL, without TLS.
+/// Opens a connection to PostgreSQL, without TLS.
 ///
 /// # Errors
-/// When there is none within some seconds; the text says why.
+/// Fails when there is none within ten seconds; the text is the reason.
 pub async fn postgres(url: &str) -> Result<tokio_postgres::Client, String> {
     let url = url.replacen("postgresql+asyncpg://", "postgresql://", 1);
     let config: Config = url.parse().map_err(|_| {
@@ -137,16 +137,16 @@ pub async fn postgres(url: &str) -> Result<tokio_postgres::Client, String> {
     })?;
     let (client, connection) = within_bound(config.connect(NoTls)).await?;
     tokio::spawn(async move {
-        // How it ends is told to whoever asks something.
+        // An error reaches the next query.
         let _ = connection.await;
     });
     Ok(client)
 }
 
-/// A client of a MongoDB.
+/// Creates a client of a MongoDB.
 ///
 /// # Errors
-/// When the address is none; the text says why.
+/// Fails when the address is invalid; the text is the reason.
 pub async fn mongo(url: &str) -> Result<mongodb::Client, String> {
     within_bound(async {
         let mut options = mongodb::options::ClientOptions::parse(url).await?;
@@ -156,22 +156,22 @@ pub async fn mongo(url: &str) -> Result<mongodb::Client, String> {
     .await
 }
 
-/// A connection to Redis.
+/// Opens a connection to Redis.
 ///
 /// # Errors
-/// When there is none within some seconds; the text says why.
+/// Fails when there is none within ten seconds; the text is the reason.
 pub async fn redis(url: &str) -> Result<MultiplexedConnection, String> {
-    // What the library allows by itself is too short for a busy machine.
+    // The library's default timeouts are too short for a busy machine.
     let config =
         AsyncConnectionConfig::new().set_connection_timeout(Some(BOUND)).set_response_timeout(Some(BOUND));
     let client = Redis::open(url).map_err(|error| error.to_string())?;
     within_bound(client.get_multiplexed_async_connection_with_config(&config)).await
 }
 
-/// Waits for one step with a server, and no longer than a person would.
+/// Waits for one step with a server, at most ten seconds.
 ///
 /// # Errors
-/// When it fails or takes too long; the text says why.
+/// Fails when it fails or takes too long; the text is the reason.
 pub async fn within_bound<T, E: std::error::Error>(
     step: impl Future<Output = Result<T, E>>,
 ) -> Result<T, String> {
@@ -192,7 +192,7 @@ async fn make(url: &str, name: &str) -> Result<(), String> {
     within_bound(client.batch_execute(&format!("CREATE DATABASE {name}"))).await
 }
 
-/// One short line is written whole, however many tests write at once. Nobody reads it when the tests run by themselves.
+/// Appends a line to the notes. One short line is written whole, however many tests write at once.
 fn note(line: &str) {
     let file = provided(NOTES).and_then(|file| OpenOptions::new().append(true).open(file).ok());
     if let Some(mut file) = file {
@@ -223,14 +223,14 @@ async fn forget_keys<'a>(
     Ok(())
 }
 
-/// The address with another database. What follows the scheme may name several hosts, which no URL parser takes.
+/// Replaces the database of an address. It may name several hosts, which no URL parser accepts.
 fn with_database(url: &str, name: &str) -> String {
     let (front, _, query) = parts(url);
     format!("{front}/{name}{query}")
 }
 
-/// A user of MongoDB is looked up in the database of the address unless the address says otherwise: before another
-/// takes its place, the address has to say so.
+/// Adds `authSource` to an address with a user: MongoDB looks a user up in the database of the address unless that is set,
+/// and the database is about to be replaced.
 fn with_auth_source(url: &str) -> String {
     let (front, database, query) = parts(url);
     if !front.contains('@') || query.contains("authSource=") {
@@ -241,7 +241,7 @@ fn with_auth_source(url: &str) -> String {
     format!("{front}/{database}{query}{separator}authSource={source}")
 }
 
-/// What comes before the path, the path without its slash, and the query with its question mark.
+/// Splits an address: the part before the path, the path without its slash, and the query with its question mark.
 fn parts(url: &str) -> (&str, &str, &str) {
     let (rest, query) = url.split_at(url.find('?').unwrap_or(url.len()));
     let (_, after_scheme) = rest.split_once("://").unwrap_or(("", rest));
@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_takes_the_place_of_another() {
+    fn database_of_address_is_replaced() {
         for (url, expected) in [
             ("postgres://u:p@db:5432/app?sslmode=require", "postgres://u:p@db:5432/mine?sslmode=require"),
             ("postgres://db", "postgres://db/mine"),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_still_looked_up_where_it_was() {
+    fn auth_source_is_kept() {
         for (url, expected) in [
             ("mongodb://a/", "mongodb://a/"),
             ("mongodb://u:p@a", "mongodb://u:p@a/?authSource=admin"),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_tests_are_ever_dropped() {
+    fn notes_with_other_names_are_ignored() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let lines = "edgechat_test_0a\napp\n\nedgechat_test_1b\nedgechat_test_1b done\nedgechat_test_2;--\n";
         std::fs::write(file.path(), lines).unwrap();

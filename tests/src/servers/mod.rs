@@ -1,12 +1,12 @@
-//! The databases that the tests run on: PostgreSQL, a server that speaks MongoDB's protocol, Redis.
+//! The databases of the tests: PostgreSQL, a server with MongoDB's protocol, Redis.
 //!
 //! - [`Server`]: one private server that can be killed, suspended and started again on the same data and address
-//! - [`postgres`], [`redis`], [`mongo`]: how each is started, and how it is asked for its version
+//! - [`postgres`], [`redis`], [`mongo`]: start a server and read its version
 //! - `compose`: the same as containers, where an engine answers
-//! - [`supply`]: the servers of a whole test run, which the binary `edgechat-servers` holds
-//! - [`database`]: a database of its own for every test, on those servers
+//! - [`supply`]: the servers of a whole test run, which the binary `edgechat-servers` runs
+//! - [`database`]: a database per test, on those servers
 //!
-//! Which programs there are is for `cargo xtask test` to find out; it tells by environment variables.
+//! `cargo xtask test` finds the installed programs and sets environment variables for them.
 
 mod compose;
 pub mod database;
@@ -23,23 +23,23 @@ use tempfile::TempDir;
 use crate::world::{part::Part, port::Port};
 use compose::Service;
 
-/// Whether what was acknowledged has to outlive the server's process.
+/// The durability of acknowledged writes when the server's process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// Every acknowledged write is on the disk.
+    /// Every acknowledged write is on disk.
     Durable,
-    /// As fast as it gets: nothing is waited for.
+    /// As fast as possible: no write waits for the disk.
     Fleeting,
 }
 
-/// What a server is.
+/// The product and version of a server.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct About {
     /// The product.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// What tests on it cannot show, each in a few words; empty for the product itself.
+    /// Limits of tests on this server, each in a few words; empty for the product itself.
     pub cannot_show: Vec<String>,
 }
 
@@ -55,11 +55,11 @@ impl About {
 pub struct Server {
     way: Way,
     url: String,
-    // Last, so that nobody writes there any more when it is deleted.
+    // Last, so that the process has ended when the folder is deleted.
     _dir: TempDir,
 }
 
-/// How a server runs.
+/// The way a server runs.
 #[derive(Debug)]
 enum Way {
     Program(Box<Part>),
@@ -67,7 +67,7 @@ enum Way {
 }
 
 impl Server {
-    /// Starts the program that `part` makes of the server's folder and port.
+    /// Starts the program that `part` creates for the server's folder and port.
     async fn program(name: &str, part: impl FnOnce(PathBuf, Port) -> (Part, String)) -> Self {
         let dir = tempfile::Builder::new().prefix(&format!("edgechat-{name}-")).tempdir();
         let dir = dir.expect("a temporary folder");
@@ -76,7 +76,7 @@ impl Server {
         Self { way: Way::Program(Box::new(part)), url, _dir: dir }
     }
 
-    /// Starts a service of the compose file; `url` makes its address of `HOST:PORT`.
+    /// Starts a service of the compose file; `url` builds its address from `HOST:PORT`.
     async fn container(name: &'static str, durability: Durability, url: impl FnOnce(&str) -> String) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let port = Port::reserve();
@@ -86,17 +86,17 @@ impl Server {
         Self { way: Way::Container(service), url, _dir: dir }
     }
 
-    /// Its address, with the user and the database that it was made with.
+    /// The address, with the user and the database that it was created with.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Whether it runs as a container rather than as a program of this machine.
+    /// Returns true when the server runs as a container rather than as a program of this machine.
     pub fn is_container(&self) -> bool {
         matches!(self.way, Way::Container(_))
     }
 
-    /// Ends it as `kill -9` does, with all processes it consists of.
+    /// Kills all its processes as `kill -9` does.
     pub async fn kill(&mut self) {
         match &mut self.way {
             Way::Program(part) => part.kill().await,
@@ -104,7 +104,7 @@ impl Server {
         }
     }
 
-    /// Starts it again, on the same address and the same data, and waits until it is ready.
+    /// Starts it again, with the same address and data, and waits until it is ready.
     pub async fn start(&mut self) {
         match &mut self.way {
             Way::Program(part) => part.start().await,
@@ -112,7 +112,7 @@ impl Server {
         }
     }
 
-    /// Keeps all its processes from running: connections stay open and nobody answers.
+    /// Suspends all its processes: connections stay open without answers.
     pub async fn suspend(&self) {
         match &self.way {
             Way::Program(part) => part.suspend().await,
@@ -120,7 +120,7 @@ impl Server {
         }
     }
 
-    /// Lets it run on.
+    /// Resumes all its processes.
     pub async fn resume(&self) {
         match &self.way {
             Way::Program(part) => part.resume(),
@@ -129,15 +129,15 @@ impl Server {
     }
 }
 
-/// A program or file that `cargo xtask test` has found or built, and put under this name into the environment.
+/// A program or file that `cargo xtask test` has found or built and passes in this environment variable.
 fn provided(variable: &str) -> Option<String> {
     std::env::var(variable).ok().filter(|value| !value.is_empty())
 }
 
-/// As [`provided`].
+/// Does the same as [`provided`].
 ///
 /// # Panics
-/// When it is not there.
+/// Panics when the variable is not set.
 fn required(variable: &str) -> String {
     provided(variable)
         .unwrap_or_else(|| panic!("{variable} is not set: run these tests by `cargo xtask test`"))

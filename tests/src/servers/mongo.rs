@@ -1,7 +1,7 @@
-//! A private server that speaks MongoDB's protocol: MongoDB itself where there is one, else one of two stand-ins.
+//! A private server with MongoDB's protocol: MongoDB itself where it is installed, else one of two substitutes.
 //!
-//! mongo-java-server keeps everything in memory and decides every race as MongoDB does; FerretDB keeps what it has
-//! acknowledged and does not. Each serves the tests of the half it is honest about.
+//! mongo-java-server keeps everything in memory and decides every race as MongoDB does; FerretDB keeps acknowledged writes
+//! but does not decide every race. Each serves the tests of the half it implements.
 
 use std::path::PathBuf;
 
@@ -13,25 +13,25 @@ use crate::world::{
     port::Port,
 };
 
-/// The program `mongod`.
+/// The variable with the path of `mongod`.
 pub const MONGOD: &str = "EDGECHAT_MONGOD_BIN";
-/// The class path of mongo-java-server.
+/// The variable with the class path of mongo-java-server.
 pub const MONGO_JAVA: &str = "EDGECHAT_MONGO_JAVA";
-/// The program `ferretdb`.
+/// The variable with the path of `ferretdb`.
 pub const FERRETDB: &str = "EDGECHAT_FERRETDB_BIN";
 const SERVICE: &str = "mongo";
-/// Locks the version of mongo-java-server.
+/// The file that locks the version of mongo-java-server.
 const POM: &str = include_str!("../../servers/mongo-java/pom.xml");
 
-/// Whether the server that keeps what it acknowledged also decides every race: not so for FerretDB.
+/// Returns true when the durable server also decides every race, which FerretDB does not.
 pub fn durable_one_decides_races() -> bool {
     compose::is_chosen() || provided(MONGOD).is_some()
 }
 
-/// Starts an empty one: with [`Durability::Durable`] one that can be killed, else one for semantics and races.
+/// Starts an empty server: with [`Durability::Durable`] one that can be killed, else one for semantics and races.
 ///
 /// # Panics
-/// When it cannot be had.
+/// Panics when it cannot be started.
 pub async fn start(durability: Durability) -> Server {
     let url = |addr: &str| format!("mongodb://{addr}/");
     if compose::is_chosen() {
@@ -49,10 +49,10 @@ pub async fn start(durability: Durability) -> Server {
     .await
 }
 
-/// Asks a server what it is.
+/// Reads the product and version of a server.
 ///
 /// # Errors
-/// When it cannot be reached; the text says why.
+/// Fails when it cannot be reached; the text is the reason.
 pub async fn about(url: &str) -> Result<About, String> {
     let client = database::mongo(url).await?;
     let admin = client.database("admin");
@@ -60,7 +60,7 @@ pub async fn about(url: &str) -> Result<About, String> {
     if info.contains_key("ferretdbVersion") || info.contains_key("ferretdb") {
         return Ok(About::new("FerretDB", ferretdb_version(&info), &["races", "speed"]));
     }
-    // MongoDB tells what it stores with.
+    // Only MongoDB lists its storage engines.
     if !info.contains_key("storageEngines") {
         return Ok(About::new("mongo-java-server", java_version(), &["explain", "durability"]));
     }
@@ -74,7 +74,7 @@ fn ferretdb_version(info: &Document) -> String {
     version.unwrap_or("of unknown version").trim_start_matches('v').to_owned()
 }
 
-/// The server itself claims to be the MongoDB that drivers ask for.
+/// The version from the pom: the server reports a version of MongoDB that drivers expect.
 fn java_version() -> &'static str {
     let after = POM.split("<artifactId>mongo-java-server</artifactId>").nth(1);
     let version = after.and_then(|rest| rest.split("<version>").nth(1)?.split('<').next());

@@ -8,19 +8,19 @@ use std::{
 use super::{About, Durability, Server, compose, database, required};
 use crate::world::part::{Launch, Part, guarded};
 
-/// The folder with `initdb` and `postgres`.
+/// The variable with the folder of `initdb` and `postgres`.
 pub const PROGRAMS: &str = "EDGECHAT_POSTGRES_BIN";
 const SERVICE: &str = "postgres";
 const USER: &str = "edgechat";
 /// PostgreSQL refuses to run as root; Debian's package makes this user.
 const SYSTEM_USER: &str = "postgres";
-/// Every test has an origin with a pool of its own.
+/// The connection limit: each test has an origin with its own pool.
 const MAX_CONNECTIONS: &str = "max_connections=400";
 
-/// Starts one with an empty database.
+/// Starts a server with an empty database.
 ///
 /// # Panics
-/// When it cannot be had.
+/// Panics when it cannot be started.
 pub async fn start(durability: Durability) -> Server {
     let url = |addr: &str| format!("postgres://{USER}@{addr}/postgres?sslmode=disable");
     if compose::is_chosen() {
@@ -56,14 +56,14 @@ pub async fn start(durability: Durability) -> Server {
     .await
 }
 
-/// Asks a server what it is.
+/// Reads the product and version of a server.
 ///
 /// # Errors
-/// When it cannot be reached; the text says why.
+/// Fails when it cannot be reached; the text is the reason.
 pub async fn about(url: &str) -> Result<About, String> {
     let client = database::postgres(url).await?;
     let row = client.query_one("SHOW server_version", &[]).await.map_err(|error| error.to_string())?;
-    // Distributions add their own words after the number.
+    // Distributions add text after the number.
     let version: String = row.get(0);
     Ok(About::new("PostgreSQL", version.split(' ').next().unwrap_or_default(), &[]))
 }

@@ -5,14 +5,14 @@ use ::redis::InfoDict;
 use super::{About, Durability, Server, compose, database, required};
 use crate::world::part::{Launch, Part};
 
-/// The program `redis-server`.
+/// The variable with the path of `redis-server`.
 pub const PROGRAM: &str = "EDGECHAT_REDIS_BIN";
 const SERVICE: &str = "redis";
 
-/// Starts an empty one.
+/// Starts an empty server.
 ///
 /// # Panics
-/// When it cannot be had.
+/// Panics when it cannot be started.
 pub async fn start(durability: Durability) -> Server {
     let url = |addr: &str| format!("redis://{addr}");
     if compose::is_chosen() {
@@ -42,10 +42,10 @@ pub async fn start(durability: Durability) -> Server {
     .await
 }
 
-/// Asks a server what it is.
+/// Reads the product and version of a server.
 ///
 /// # Errors
-/// When it cannot be reached; the text says why.
+/// Fails when it cannot be reached; the text is the reason.
 pub async fn about(url: &str) -> Result<About, String> {
     let mut connection = database::redis(url).await?;
     let info = ::redis::cmd("INFO").arg("server").query_async(&mut connection).await;

@@ -11,7 +11,7 @@ use super::{
     mongo, postgres, provided, redis,
 };
 
-/// How often the databases of ended tests are dropped.
+/// The interval at which the databases of ended tests are dropped.
 const TIDYING: Duration = Duration::from_secs(2);
 
 /// One server of the run.
@@ -19,20 +19,20 @@ const TIDYING: Duration = Duration::from_secs(2);
 pub struct Supplied {
     /// Its address.
     pub url: String,
-    /// Where it comes from: the variable that names it, `container` or `program`.
+    /// Its source: the variable that names it, `container` or `program`.
     pub from: String,
-    /// What it is.
+    /// Its product and version.
     pub about: About,
 }
 
-/// What `edgechat-servers` tells when all servers are ready, as one line of JSON.
+/// The line of JSON that `edgechat-servers` prints when all servers are ready.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Offer {
     /// PostgreSQL.
     pub postgres: Supplied,
     /// The server for semantics and races.
     pub mongo: Supplied,
-    /// The server that can be killed, when that is another.
+    /// The server that can be killed, where that is another.
     pub mongo_durable: Option<Supplied>,
     /// Redis.
     pub redis: Supplied,
@@ -45,21 +45,21 @@ pub struct Offer {
 pub struct Supply {
     offer: Offer,
     notes: NamedTempFile,
-    /// Whether a server goes on when this ends.
+    /// True when a server keeps running after this value ends.
     outlived: bool,
     dropped: BTreeSet<String>,
     _servers: Vec<Server>,
 }
 
 impl Supply {
-    /// Starts what the environment (`DATABASE_URL`, `MONGODB_URL`, `REDIS_URL`) does not name.
+    /// Starts the servers that the environment (`DATABASE_URL`, `MONGODB_URL`, `REDIS_URL`) does not name.
     ///
     /// # Errors
-    /// When a named server cannot be reached; the text names its variable and the reason, and not its address, which
+    /// Fails when a named server cannot be reached; the text names its variable and the reason, and not its address, which
     /// may hold a password.
     ///
     /// # Panics
-    /// When a private server does not come up.
+    /// Panics when a private server does not come up.
     pub async fn gather() -> Result<Self, String> {
         let (mut servers, mut outlived) = (Vec::new(), false);
         let mut url_of = |variable: &'static str, server: Option<Server>| {
@@ -101,12 +101,12 @@ impl Supply {
         Ok(Self { offer, notes, outlived, dropped: BTreeSet::new(), _servers: servers })
     }
 
-    /// What there is.
+    /// The servers.
     pub fn offer(&self) -> &Offer {
         &self.offer
     }
 
-    /// Drops the databases of tests that have ended, for as long as nobody stops it: a whole run needs gigabytes otherwise.
+    /// Drops the databases of ended tests until it is cancelled: a whole run needs gigabytes otherwise.
     pub async fn tidy(&mut self) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(TIDYING).await;
@@ -114,7 +114,7 @@ impl Supply {
         }
     }
 
-    /// Ends it: what tests have left on servers that go on is removed, private servers end.
+    /// Ends the run: drops the databases that tests have left on servers that keep running, and stops private servers.
     pub async fn end(mut self) {
         if self.outlived {
             self.drop_databases(|_| true).await;

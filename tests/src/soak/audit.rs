@@ -1,4 +1,4 @@
-//! When all is said: whether the origin has it, once, and whether it reads the same afterwards.
+//! The checks after the last message: the origin has every turn once, and it reads the same afterwards.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use super::{
     wire::{Outcome, Wire, send},
 };
 
-/// An outbox waits thirty seconds between two tries at most.
+/// The bound of delivery: an outbox waits at most thirty seconds between two attempts.
 const DRAIN: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(250);
 const MAX_PAGES: usize = 50;
@@ -52,7 +52,7 @@ pub(super) async fn drained(talks: &[Talk]) {
     }
 }
 
-/// Holds what the origin has of a user against what was shown.
+/// Compares a user's data at the origin with what was shown.
 pub(super) async fn stored(run: &Run, wire: &Wire, talks: &mut [Talk]) {
     let (mut turns, mut usage, mut is_known) = (0, Counted::default(), true);
     for talk in talks.iter_mut() {
@@ -104,7 +104,7 @@ async fn check_usage(run: &Run, wire: &Wire, talks: &[Talk], turns: u64, counted
     }
 }
 
-/// One conversation: every turn once, in order, as it was shown; nothing else.
+/// Checks one conversation: every turn once, in order, as it was shown; nothing else.
 fn compare(talk: &mut Talk, messages: &[Value]) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut by_turn: HashMap<String, Vec<&Value>> = HashMap::new();
@@ -179,7 +179,7 @@ pub(super) async fn read_again(run: &Run, talks: &mut [Talk], when: &str) {
     }
 }
 
-/// Does something with every user's conversations, all users at once.
+/// Runs `work` on every user's conversations, all users at once.
 pub(super) async fn of_all<F, T>(users: Vec<T>, work: impl Fn(T) -> F) -> Vec<T>
 where
     F: Future<Output = T> + Send + 'static,
@@ -192,7 +192,7 @@ where
     tasks.join_all().await
 }
 
-/// All messages of a conversation, oldest first.
+/// Reads all messages of a conversation, oldest first.
 async fn messages(wire: &Wire, run: &Run, conversation: &str) -> Option<Vec<Value>> {
     let first = format!("/api/v1/chat/conversations/{conversation}/messages?limit=100");
     let (mut path, mut messages) = (first.clone(), Vec::new());

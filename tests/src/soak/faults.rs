@@ -1,4 +1,4 @@
-//! What dies, and when.
+//! The processes that are killed, and the times.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use tokio::time::{Instant, sleep};
 use super::{Run, report::count, rng::Rng};
 use crate::world::World;
 
-/// The purpose of the numbers that decide it.
+/// The purpose of this module's random numbers.
 const PURPOSE: u64 = u64::MAX;
 const POLL: Duration = Duration::from_millis(20);
 
-/// Who dies.
+/// The process that is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Victim {
     Origin,
@@ -19,15 +19,15 @@ enum Victim {
     Both,
 }
 
-/// A time in which workerd died.
+/// A period in which workerd was dead.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Death {
     pub(super) from: Instant,
-    /// None while it is being started again.
+    /// The end; `None` while workerd is being started again.
     pub(super) to: Option<Instant>,
 }
 
-/// Kills parts all over the run, and starts each again.
+/// Kills processes throughout the run, and starts each again.
 pub(super) async fn strike(world: &mut World, run: &Run, kills: u32, turns: u32) {
     let mut rng = Rng::new(run.seed, PURPOSE);
     let mut moments: Vec<u64> = (0..kills).map(|_| rng.between(0, u64::from(turns) * 95 / 100)).collect();
@@ -67,7 +67,7 @@ async fn kill(world: &mut World, run: &Run, victim: Victim, away: Duration) {
             sleep(away).await;
             world.start_origin().await;
         }
-        // The Worker is back first, and has nobody to ask.
+        // The Worker is back first, without an origin.
         Victim::Both => {
             world.start_workerd().await;
             run.workerd_lives();

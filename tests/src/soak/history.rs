@@ -1,4 +1,4 @@
-//! What the model was asked, held against what was said before.
+//! The prompts that the model got, compared with the messages before.
 
 use super::{
     model::{ModelCall, Said},
@@ -7,12 +7,12 @@ use super::{
     report::Promise,
 };
 
-/// Checks the calls of a turn: how many there were, and what each was told. Tells how many there were.
+/// Checks the calls of a turn, their number and their prompts, and returns the number.
 pub(super) fn check(record: &Record, before: &[Record]) -> usize {
     let turn = &record.run;
     let calls = turn.run.model.calls(turn.plan.number);
-    // A process that dies once it stored that the turn runs, and before its call left, takes the call along: the next one
-    // cannot tell, and calls for no turn again. Nor does the call of a turn leave that is stopped at once.
+    // A process that is killed after it stored the running turn and before it sent the call makes none, and the next process
+    // never repeats one. Nor is a call sent for a turn that is cancelled at once.
     let may_lack_call = match &*record.status {
         "failed" => true,
         "interrupted" | "cancelled" => record.text.is_empty(),
@@ -24,7 +24,7 @@ pub(super) fn check(record: &Record, before: &[Record]) -> usize {
     for pair in calls.windows(2) {
         let [one, next] = pair else { continue };
         let acknowledged = turn.acknowledged_at().is_some_and(|at| at < next.at);
-        // A process that dies before it stored that the turn runs has called, and has told nobody.
+        // A process that is killed before it stored the running turn may have called without acknowledging the message.
         if acknowledged || !turn.run.workerd_died_between(one.at, next.at) {
             let after = if acknowledged { "the message was acknowledged" } else { "nobody died" };
             turn.broken(Promise::CalledOnce, format!("{} calls, a later one after {after}", calls.len()));
@@ -38,11 +38,11 @@ pub(super) fn check(record: &Record, before: &[Record]) -> usize {
     calls.len()
 }
 
-/// One thing that was said before.
+/// One message of the history.
 struct Expected<'a> {
     by_user: bool,
     text: &'a str,
-    /// A message that was stopped before its first word may be told again or not.
+    /// True for a message that was cancelled before its first word, which may be in the prompt or not.
     optional: bool,
 }
 

@@ -1,14 +1,14 @@
-//! The soak behind `cargo xtask soak`: many phones, bad networks and dying servers, and every promise held to the end.
+//! The soak behind `cargo xtask soak`: many phones on bad networks, servers that are killed, and a check of every promise.
 //!
 //! - [`Options`], [`run`]: a run on the stores that the environment names
-//! - `plan`, `rng`: what each turn is, which follows from the seed
-//! - `model`: the scripted provider's side, with what it was asked
-//! - `wire`, `reader`, `turn`, `phone`: requests, a reader's rules, one message, one person
-//! - `faults`: what dies, and when
-//! - `history`, `audit`: what the model heard, what the origin has, what reads the same afterwards
+//! - `plan`, `rng`: the plan of each turn, which follows from the seed
+//! - `model`: the scripted provider, which records its prompts
+//! - `wire`, `reader`, `turn`, `phone`: requests, a reader's rules, one message, one user
+//! - `faults`: the processes that are killed, and the times
+//! - `history`, `audit`: the checks of the prompts, of the origin's data and of later reads
 //! - `report`: the promises and the table
 //!
-//! A violation of a promise is noted and the run goes on; only a part that does not come up ends it.
+//! A violation of a promise is recorded and the run continues; only a part that does not start ends it.
 
 mod audit;
 mod faults;
@@ -40,25 +40,25 @@ use self::{faults::Death, model::ModelLog, phone::Talk, report::Findings, wire::
 use crate::world::World;
 pub use report::Report;
 
-/// Conversations that one person has at once.
+/// The conversations of one user at once.
 const LANES: u32 = 2;
-/// How often a run says how far it is.
+/// The interval of progress messages.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
-/// How much of it.
+/// The size of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Messages in all.
+    /// The number of messages.
     pub turns: u32,
-    /// Times that the origin, workerd or both are killed.
+    /// The number of kills of the origin, workerd or both.
     pub kills: u32,
-    /// People, each with two conversations at once.
+    /// The number of users, each with two conversations at once.
     pub users: u32,
-    /// What the plan of the run follows from.
+    /// The seed of the run's plan.
     pub seed: u64,
 }
 
-/// What everybody in a run shares.
+/// The state shared by all users of a run.
 #[derive(Debug)]
 struct Run {
     seed: u64,
@@ -88,7 +88,7 @@ impl Run {
         }
     }
 
-    /// Returns whether workerd was dying or dead at any time between these two.
+    /// Returns true when workerd was dead at any time between these two.
     fn workerd_died_between(&self, from: Instant, to: Instant) -> bool {
         self.deaths().iter().any(|death| death.from <= to && death.to.is_none_or(|at| at >= from))
     }
@@ -102,16 +102,16 @@ impl Run {
     }
 }
 
-/// One person with everything that they said.
+/// One user with all conversations.
 struct Person {
     wire: Wire,
     talks: Vec<Talk>,
 }
 
-/// Runs the soak on the stores that the environment names, and tells what came of it.
+/// Runs the soak on the stores that the environment names, and returns the report.
 ///
 /// # Panics
-/// When a part does not come up.
+/// Panics when a part does not come up.
 pub async fn run(stores: &str, options: Options) -> Report {
     let Options { turns, kills, users, seed } = options;
     progress(&format!("{turns} turns, {kills} kills, {users} users, {stores} stores, seed {seed}"));
@@ -131,7 +131,7 @@ pub async fn run(stores: &str, options: Options) -> Report {
         (people, ()) = async { tokio::join!(talk(&run, &wires, turns), faults::strike(&mut world, &run, kills, turns)) } => people,
         never = say_how_far(&run, turns) => match never {},
     };
-    progress("all is said; waiting for the outboxes");
+    progress("all messages are answered; waiting for the outboxes");
     let people = audited(&run, people).await;
 
     progress("reading all of it again, after a restart");
@@ -145,7 +145,7 @@ pub async fn run(stores: &str, options: Options) -> Report {
     run.findings.report(stores, start.elapsed())
 }
 
-/// Has all conversations, each of their turns in its place.
+/// Runs all conversations at once, each turn after the one before.
 async fn talk(run: &Arc<Run>, wires: &[Wire], turns: u32) -> Vec<Person> {
     let lanes = LANES * u32::try_from(wires.len()).unwrap_or(1);
     let mut talks = JoinSet::new();
@@ -192,8 +192,8 @@ async fn say_how_far(run: &Run, turns: u32) -> std::convert::Infallible {
     }
 }
 
-/// Tells whoever waits what is going on.
+/// Prints progress.
 fn progress(what: &str) {
-    // Without a reader there is nobody to tell.
+    // A closed standard error is ignored.
     let _ = writeln!(io::stderr(), "{what}");
 }

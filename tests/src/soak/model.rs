@@ -1,4 +1,4 @@
-//! The model's side: plays each turn's script and keeps what it was asked.
+//! The model: plays each turn's script and records the calls.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::plan::{self, TurnPlan};
 use crate::provider::{Received, Script, ScriptedGemini};
 
-/// A text of a prompt, and whether the person said it.
+/// A text of a prompt and its role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Said {
     pub(super) by_user: bool,
@@ -22,7 +22,7 @@ pub(super) struct Said {
 #[derive(Clone, Debug)]
 pub(super) struct ModelCall {
     pub(super) at: Instant,
-    /// What it was told before the new message.
+    /// The texts of the prompt before the new message.
     pub(super) history: Vec<Said>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct ModelLog {
 }
 
 impl ModelLog {
-    /// Has the provider answer every call by the plan of its turn.
+    /// Sets the provider to answer every call by the plan of its turn.
     pub(super) fn attach(provider: &ScriptedGemini, seed: u64) -> Arc<Self> {
         let log = Arc::new(Self::default());
         let keeps = Arc::clone(&log);
@@ -45,7 +45,7 @@ impl ModelLog {
         let mut history = said(received);
         let number = history.pop().and_then(|newest| plan::number_of(&newest.text));
         let Some(number) = number else {
-            // No phone of this run asks so: whoever sent it is told.
+            // No phone of this run sends such a prompt.
             return Script::error(hyper::StatusCode::BAD_REQUEST);
         };
         self.lock().entry(number).or_default().push(ModelCall { at: Instant::now(), history });
@@ -62,7 +62,7 @@ impl ModelLog {
     }
 }
 
-/// Every text of the prompt, oldest first.
+/// The texts of the prompt, oldest first.
 fn said(received: &Received) -> Vec<Said> {
     let messages = received.request.messages.iter();
     let texts = messages.flat_map(|message| {

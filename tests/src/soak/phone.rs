@@ -1,4 +1,4 @@
-//! A person's conversations, one message after the other, each checked when it is over.
+//! A user's conversations, one message after the other, each checked when its turn has ended.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,23 +19,23 @@ use super::{
     wire::{Outcome, Wire, send},
 };
 
-/// Turns of one conversation at most: two messages each, all of which a context holds.
+/// The least and most turns of one conversation, all of whose messages fit a context.
 const TURNS: (u64, u64) = (8, 24);
 
-/// A turn that is over.
+/// A turn that has ended.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) run: Arc<TurnRun>,
-    /// None when the message failed and every answer was an error.
+    /// The ids; `None` when the message failed and every response was an error.
     pub(super) ids: Option<Ids>,
     pub(super) status: String,
     pub(super) text: String,
     pub(super) end_id: Option<u64>,
-    /// How often the provider was called.
+    /// The number of calls of the provider.
     pub(super) calls: usize,
 }
 
-/// A conversation that is over.
+/// A conversation that has ended.
 #[derive(Debug)]
 pub(super) struct Talk {
     pub(super) conversation: String,
@@ -44,7 +44,7 @@ pub(super) struct Talk {
     pub(super) given_up: Option<String>,
 }
 
-/// Says these turns, in as many conversations as that takes.
+/// Runs these turns, in as many conversations as they need.
 pub(super) async fn talk(run: Arc<Run>, wire: Wire, numbers: Vec<u32>) -> Vec<Talk> {
     let mut numbers = numbers.into_iter().peekable();
     let mut talks = Vec::new();
@@ -60,7 +60,7 @@ pub(super) async fn talk(run: Arc<Run>, wire: Wire, numbers: Vec<u32>) -> Vec<Ta
             let record = say(Arc::clone(&turn), &talk.records).await;
             run.turn_is_over();
             let Some(record) = record else {
-                // Nobody knows its end, nor what the next message should hear.
+                // Its outcome is unknown, and so is the history of the next message.
                 talk.given_up = Some(turn.plan.prompt.clone());
                 break;
             };
@@ -72,7 +72,7 @@ pub(super) async fn talk(run: Arc<Run>, wire: Wire, numbers: Vec<u32>) -> Vec<Ta
     talks
 }
 
-/// Opens a conversation, as often as it takes.
+/// Opens a conversation, with retries.
 async fn open(run: &Run, wire: &Wire, number: u32) -> Option<String> {
     const TRIES: u32 = 300;
     for _ in 0..TRIES {
@@ -94,7 +94,7 @@ async fn open(run: &Run, wire: &Wire, number: u32) -> Option<String> {
     None
 }
 
-/// One turn, with all that happens meanwhile and right after it.
+/// Runs one turn, with the faults meanwhile and the checks after it.
 async fn say(turn: Arc<TurnRun>, before: &[Record]) -> Option<Record> {
     let mut phones = JoinSet::new();
     for (at, mode) in turn.plan.modes.clone().into_iter().enumerate() {
@@ -112,7 +112,7 @@ async fn say(turn: Arc<TurnRun>, before: &[Record]) -> Option<Record> {
         others.spawn(async move { turn.rename(after_ms).await });
     }
     let all: Vec<Seen> = phones.join_all().await.into_iter().flatten().collect();
-    // A turn that failed is not known to who was told an error: nobody is left who could stop it.
+    // A client that got an error does not know the turn's id: nobody can cancel it.
     if all.iter().all(|seen| seen.ids.is_none()) {
         others.abort_all();
     }
@@ -142,7 +142,7 @@ async fn say(turn: Arc<TurnRun>, before: &[Record]) -> Option<Record> {
 }
 
 impl Record {
-    /// Returns whether another phone, or the same one later, has seen the same.
+    /// Checks that another phone, or the same one later, saw the same.
     pub(super) fn agrees(&mut self, seen: &Seen, promise: Promise, when: &str) {
         let turn = &self.run;
         if (&seen.status, &seen.text) != (&self.status, &self.text) {
@@ -168,7 +168,7 @@ impl Record {
         }
     }
 
-    /// Holds the end against the script and against what happened meanwhile.
+    /// Checks the outcome against the script and the faults meanwhile.
     fn judge(&self, output_tokens: u64, ended: Instant) {
         let (turn, counts) = (&self.run, &self.run.run.findings.counts);
         let TurnPlan { said, expected, cancel_after_ms, usage, .. } = &turn.plan;
@@ -202,12 +202,12 @@ impl Record {
             let told = usage.output_tokens;
             turn.broken(
                 Promise::Usage,
-                format!("{output_tokens} tokens are told, and the model said {told}"),
+                format!("{output_tokens} tokens are counted, and the model reported {told}"),
             );
         }
     }
 
-    /// Sends the message again, reads it again and asks for what follows the end.
+    /// Sends the message again, reads the turn again and requests the events after the last.
     async fn again(&mut self) {
         let turn = Arc::clone(&self.run);
         if let Some(mode) = turn.plan.repeat {

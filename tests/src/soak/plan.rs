@@ -1,5 +1,5 @@
-//! The plan of every turn: what the model says, how the phone asks, and what goes wrong meanwhile. All of it follows from
-//! the seed and the turn's number; only the moments at which parts die depend on the machine.
+//! The plan of every turn: the model's script, the phone's requests, and the faults meanwhile. All of it follows from the
+//! seed and the turn's number; only the moments at which processes are killed depend on the machine.
 
 use std::time::Duration;
 
@@ -12,35 +12,35 @@ use shared::{
 use super::rng::Rng;
 use crate::provider::{Script, Step};
 
-/// What every prompt begins with; the turn's number follows.
+/// The prefix of every prompt, before the turn's number.
 const PROMPT: &str = "soak turn ";
-/// Pieces that are hard on whoever frames or cuts text.
+/// Pieces that are hard to frame or split.
 const HARD: [&str; 8] =
     ["😀 ", "\n\n", "data: x\r\n", "\"}\\n", "ä\u{308}ö ", "\u{2028}", "event: turn.completed\n", "日本語 "];
 
-/// How a phone asks.
+/// The way a phone sends a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// It reads the stream.
+    /// Reads the stream.
     Stream,
-    /// It waits for the whole answer.
+    /// Waits for the whole answer.
     Json,
-    /// It is told that the turn runs, and follows the events.
+    /// Gets 202 and follows the events.
     Async,
 }
 
-/// How the turn ends when nobody interferes.
+/// The outcome of a turn without faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
-    /// With everything the script says.
+    /// Ends with the whole text of the script.
     Completed,
-    /// With everything the script says, cut off by the model itself.
+    /// Ends with the whole text of the script, truncated by the model.
     Stopped,
-    /// With a part of what the script says; without a word it has failed.
+    /// Ends with a part of the script's text; without text it has failed.
     Cut,
-    /// Without a word.
+    /// Fails without text.
     Failed,
-    /// Not by itself.
+    /// Does not end by itself.
     Never,
 }
 
@@ -51,15 +51,15 @@ pub(super) struct TurnPlan {
     pub(super) number: u32,
     /// The message.
     pub(super) prompt: String,
-    /// How the model answers.
+    /// The model's script.
     pub(super) script: Script,
-    /// All words of that.
+    /// The whole text of the script.
     pub(super) said: String,
-    /// What the model says it used; none where it fails or breaks off.
+    /// The usage that the model reports; zero where it fails or is truncated.
     pub(super) usage: Usage,
-    /// How that ends.
+    /// The expected outcome.
     pub(super) expected: Expected,
-    /// How each of the phones asks that send this message at once, under one key.
+    /// The modes of the phones that send this message at once, with one key.
     pub(super) modes: Vec<Mode>,
     /// The connection of the first is dropped after so many events, or so many times 10 ms of waiting, one after the other.
     pub(super) drops: Vec<u64>,
@@ -67,9 +67,9 @@ pub(super) struct TurnPlan {
     pub(super) cancel_after_ms: Option<u64>,
     /// The conversation is renamed after so many milliseconds.
     pub(super) rename_after_ms: Option<u64>,
-    /// The message is sent once more when all is over.
+    /// The message is sent once more after its turn.
     pub(super) repeat: Option<Mode>,
-    /// How long the person thinks before the next message.
+    /// The pause before the next message.
     pub(super) pause: Duration,
 }
 

@@ -1,25 +1,25 @@
-//! What a reader of a turn holds, built from events as a client builds it, and held to the rules of the stream.
+//! The state of a turn's reader, built from events as a client builds it, and checked against the rules of the stream.
 
 use serde_json::Value;
 
 use super::wire::Event;
 
-/// What a reader holds of one turn.
+/// The state of a reader of one turn.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Held {
     /// The id of the newest event.
     pub(super) last: u64,
-    /// The text; unknown to a reader that began in the middle.
+    /// The text; `None` for a reader that began in the middle.
     pub(super) text: Option<String>,
-    /// The turn's and its messages' ids, once told.
+    /// The turn's and its messages' ids, once received.
     pub(super) ids: Option<Ids>,
     /// The terminal event.
     pub(super) end: Option<Terminal>,
-    /// How often the text was replaced.
+    /// The number of resets.
     pub(super) resets: u64,
 }
 
-/// The ids that `turn.started` tells.
+/// The ids of `turn.started`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ids {
     pub(super) turn: String,
@@ -28,7 +28,7 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    /// Reads them from where these fields stand.
+    /// Reads the ids from these fields.
     pub(super) fn read(turn: &Value, user_message: &Value, assistant_message: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         Some(Self {
@@ -53,15 +53,15 @@ impl Held {
         Self { text: Some(String::new()), ..Self::default() }
     }
 
-    /// A reader that says it holds everything up to this id.
+    /// A reader with every event up to this id.
     pub(super) fn up_to(last: u64) -> Self {
         if last == 0 { Self::nothing() } else { Self { last, ..Self::default() } }
     }
 
-    /// Takes an event.
+    /// Applies an event.
     ///
     /// # Errors
-    /// The rule that it breaks.
+    /// Fails with the rule that the event breaks.
     pub(super) fn take(&mut self, event: &Event) -> Result<(), String> {
         let Event { id, kind, data } = event;
         let id: u64 = id.parse().map_err(|_| format!("{kind} has the id {id:?}"))?;
@@ -133,7 +133,7 @@ impl Held {
     }
 }
 
-/// The beginning and the end of a text, with its length.
+/// Shortens a text to its beginning, end and length.
 pub(super) fn short(text: &str) -> String {
     const SHOWN: usize = 40;
     let length = text.chars().count();

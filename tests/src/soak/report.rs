@@ -1,4 +1,4 @@
-//! What a run has seen: counts, and every promise that was broken.
+//! The result of a run: counts, and every promise that was broken.
 
 use std::{
     collections::BTreeMap,
@@ -10,36 +10,36 @@ use std::{
     time::Duration,
 };
 
-/// Lines of one promise in the table; all of them are printed as they are found.
+/// The most lines of one promise in the table; each is printed when it is found.
 const LINES_A_PROMISE: usize = 5;
 
-/// A promise that EdgeChat makes and that a run holds it to.
+/// A promise of EdgeChat that a run checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Promise {
-    /// A message gets its answer, and whoever sends it again the same one.
+    /// A message gets its answer, and a repetition the same one.
     Answered,
-    /// A message that is sent again is never told 404 or any other refusal.
+    /// A message that is sent again is never refused with 404 or another error.
     NotRefused,
-    /// The provider is called once a turn; not at all for some that a crash or the user ended before the first word.
+    /// The provider is called once per turn; not at all for some that a crash or the user ended before the first word.
     CalledOnce,
-    /// The model hears all that was said before, in order, nothing twice.
+    /// The model gets the whole history, in order, nothing twice.
     History,
-    /// A stream is whole: ids from 1 without a gap but before a `reset`, `turn.started` first, one terminal event, nothing after
-    /// it.
+    /// A stream is whole: ids from 1 without a gap except before a `reset`, `turn.started` first, one terminal event, nothing
+    /// after it.
     Stream,
-    /// All who read a turn read the same.
+    /// All readers of a turn read the same.
     SameForAll,
-    /// The turn ends as the model's answer, a cancellation or a crash says.
+    /// The outcome of a turn is that of the model's answer, a cancellation or a crash.
     Outcome,
-    /// Who holds all events of an ended turn gets nothing more.
+    /// A reader with all events of an ended turn gets nothing more.
     NothingMore,
-    /// The events of an ended turn are the same whenever they are read, whoever serves them.
+    /// The events of an ended turn are the same at any time, from the user object and from the origin.
     Replay,
     /// Every turn reaches the origin within a bound.
     Persisted,
     /// The origin has every turn once, with the text that was shown.
     Stored,
-    /// Usage is counted once a turn.
+    /// Usage is counted once per turn.
     Usage,
 }
 
@@ -49,11 +49,11 @@ impl fmt::Display for Promise {
             Self::Answered => "a message is answered",
             Self::NotRefused => "a message is never refused wrongly",
             Self::CalledOnce => "the provider is called once",
-            Self::History => "the model hears the whole history",
+            Self::History => "the model gets the whole history",
             Self::Stream => "a stream is whole",
             Self::SameForAll => "all readers read the same",
             Self::Outcome => "a turn ends as its cause says",
-            Self::NothingMore => "who holds everything gets nothing",
+            Self::NothingMore => "a reader with everything gets nothing",
             Self::Replay => "events never change",
             Self::Persisted => "every turn reaches the origin",
             Self::Stored => "the origin has it once",
@@ -70,7 +70,7 @@ struct Violation {
     detail: String,
 }
 
-/// Numbers that a run counts.
+/// The counters of a run.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) turns: AtomicU64,
@@ -86,12 +86,12 @@ pub(super) struct Counts {
     pub(super) replays: AtomicU64,
 }
 
-/// Counts one more.
+/// Increments a counter.
 pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Collects while the run lasts.
+/// The violations and counts of a running soak.
 #[derive(Debug)]
 pub(super) struct Findings {
     seed: u64,
@@ -104,7 +104,7 @@ impl Findings {
         Self { seed, counts: Counts::default(), violations: Mutex::default() }
     }
 
-    /// Notes a broken promise, and prints it at once.
+    /// Records a broken promise and prints it.
     pub(super) fn broken(&self, promise: Promise, turn: u32, detail: impl Into<String>) {
         let violation = Violation { promise, turn, detail: detail.into() };
         super::progress(&format!("seed {} turn {turn}: {promise}: {}", self.seed, violation.detail));
@@ -166,7 +166,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Returns whether every promise was kept.
+    /// Returns true when every promise was kept.
     pub fn is_clean(&self) -> bool {
         self.by_promise.is_empty()
     }

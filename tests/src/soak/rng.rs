@@ -1,4 +1,4 @@
-//! Numbers that follow from a seed, so that a run's plan can be made again.
+//! Random numbers from a seed, so that a run's plan can be repeated.
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
 #[derive(Clone, Debug)]
@@ -29,10 +29,10 @@ impl Rng {
         self.between(1, 100) <= of_a_hundred
     }
 
-    /// One of these, each as often as its weight says.
+    /// One of these, each with the probability of its weight.
     ///
     /// # Panics
-    /// When there is nothing to choose from.
+    /// Panics when there are no choices.
     pub(super) fn weighted<T: Copy>(&mut self, choices: &[(u64, T)]) -> T {
         let total: u64 = choices.iter().map(|(weight, _)| weight).sum();
         let mut at = self.between(1, total.max(1));

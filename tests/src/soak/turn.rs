@@ -1,4 +1,4 @@
-//! One message and its turn, as several phones see it that send it, lose it, resume it and stop it.
+//! One message and its turn, with several phones that send it, disconnect, resume and cancel it.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -20,28 +20,28 @@ use super::{
     wire::{Answer, End, Events, Outcome, Wire, send},
 };
 
-/// How long a phone keeps trying. No part is away for longer than some seconds.
+/// The time limit of a phone's retries. No process is down for longer than some seconds.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// How long another turn of the conversation may seem to run that every reader saw the end of.
+/// The time for which a turn whose end every reader saw may still be reported as running.
 const BUSY: Duration = Duration::from_secs(10);
-/// Between two tries.
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// What a phone saw of a turn in the end.
+/// The outcome of a turn as a phone saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// None for a failure that was told as an error.
+    /// The ids; `None` for a failure that was an error response.
     pub(super) ids: Option<Ids>,
     pub(super) status: String,
     pub(super) text: String,
-    /// The id of the terminal event, for who read a stream.
+    /// The id of the terminal event, when a stream was read.
     pub(super) end_id: Option<u64>,
     pub(super) output_tokens: u64,
-    /// How often the text was replaced.
+    /// The number of resets.
     resets: u64,
 }
 
-/// A message on its way, shared by all that happens to it.
+/// A message and its turn, shared by its phones and faults.
 #[derive(Debug)]
 pub(super) struct TurnRun {
     pub(super) run: Arc<Run>,
@@ -49,11 +49,11 @@ pub(super) struct TurnRun {
     pub(super) conversation: String,
     pub(super) plan: TurnPlan,
     pub(super) started: Instant,
-    /// The turn's id and when it was told first: from then on the message is acknowledged.
+    /// The turn's id and the time of its first receipt: from then on the message is acknowledged.
     known: watch::Sender<Option<(String, Instant)>>,
 }
 
-/// What sending the message led to.
+/// The result of sending the message.
 enum Asked {
     Stream(Box<Events>),
     Running(String),
@@ -65,7 +65,7 @@ impl TurnRun {
         Self { run, wire, conversation, plan, started: Instant::now(), known: watch::Sender::new(None) }
     }
 
-    /// When the message was first acknowledged.
+    /// The time at which the message was first acknowledged.
     pub(super) fn acknowledged_at(&self) -> Option<Instant> {
         self.known.borrow().as_ref().map(|(_, at)| *at)
     }
@@ -74,7 +74,7 @@ impl TurnRun {
         self.run.findings.broken(promise, self.plan.number, detail);
     }
 
-    /// Sends the message and reads the answer to its end, however often the connection goes.
+    /// Sends the message and reads the answer to its end, however often the connection breaks.
     pub(super) async fn attend(&self, mode: Mode, drops: &[u64]) -> Option<Seen> {
         let mut drops = drops.iter().copied();
         let seen = match self.ask(mode, &mut drops).await? {
@@ -91,7 +91,7 @@ impl TurnRun {
         self.read(Some(turn.to_owned()), None, Held::up_to(after), &mut [].into_iter()).await
     }
 
-    /// Sends the message until somebody takes it.
+    /// Sends the message until it is accepted.
     async fn ask(&self, mode: Mode, drops: &mut impl Iterator<Item = u64>) -> Option<Asked> {
         let (first, counts) = (Instant::now(), &self.run.findings.counts);
         let mut tries = 0_u32;
@@ -184,7 +184,7 @@ impl TurnRun {
         }
     }
 
-    /// Reads events to their end, and comes back with the last id whenever the connection goes.
+    /// Reads events to their end, and resumes at the last id whenever the connection breaks.
     async fn read(
         &self,
         mut turn: Option<String>,
@@ -197,7 +197,7 @@ impl TurnRun {
         while first.elapsed() < PATIENCE {
             let stream = match (events.take(), &turn) {
                 (Some(stream), _) => stream,
-                // The head had come, and no event: the message is sent again.
+                // The head was received, and no event: the message is sent again.
                 (None, None) => match Box::pin(self.ask(Mode::Stream, &mut [].into_iter())).await? {
                     Asked::Stream(stream) => {
                         held = Held::nothing();
@@ -249,7 +249,7 @@ impl TurnRun {
         })
     }
 
-    /// The rest of a turn's events; `Some(None)` when it is worth another try.
+    /// Requests the rest of a turn's events; returns `Some(None)` for a transient failure.
     async fn resumed(&self, turn: &str, last: u64) -> Option<Option<Box<Events>>> {
         let path = format!("/api/v1/chat/turns/{turn}/events");
         let request = match last % 2 {
@@ -304,7 +304,7 @@ impl TurnRun {
                 Err(_) if held.end.is_some() => return Listened::Whole,
                 Err(End::Broken) => return Listened::Lost,
                 Err(End::Clean) => {
-                    // A process that is killed may have had its words out already.
+                    // A process that was killed may have sent its text before.
                     if !self.run.workerd_died_since(self.started) {
                         self.broken(
                             Promise::Stream,
@@ -321,7 +321,7 @@ impl TurnRun {
         }
     }
 
-    /// The message was acknowledged as this turn.
+    /// Records that the message was acknowledged as this turn.
     fn acknowledge(&self, turn: &str) {
         let mut another = None;
         self.known.send_if_modified(|known| {
@@ -337,7 +337,7 @@ impl TurnRun {
         }
     }
 
-    /// Stops the turn so long after it is known.
+    /// Cancels the turn this long after its id is known.
     pub(super) async fn cancel(&self, after_ms: u64) {
         let mut known = self.known.subscribe();
         let Ok(Ok(turn)) = timeout(PATIENCE, async {
@@ -356,7 +356,7 @@ impl TurnRun {
                     if matches!(answer.body["status"].as_str(), Some("running" | "queued") | None) {
                         self.broken(
                             Promise::Outcome,
-                            format!("a stopped turn is told as {}", answer.body["status"]),
+                            format!("a cancelled turn is reported as {}", answer.body["status"]),
                         );
                     }
                     return;
@@ -373,7 +373,7 @@ impl TurnRun {
         }
     }
 
-    /// Renames the conversation after so long, which makes the user object forget it. Servers may be away.
+    /// Renames the conversation after this time, which invalidates the user object's context. Servers may be down.
     pub(super) async fn rename(&self, after_ms: u64) {
         sleep(Duration::from_millis(after_ms)).await;
         let path = format!("/api/v1/chat/conversations/{}", self.conversation);

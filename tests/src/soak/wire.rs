@@ -1,4 +1,4 @@
-//! Requests of a phone whose network and whose servers come and go: nothing here fails but by saying so.
+//! Requests of a phone whose network and servers fail: every failure is a value.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use tokio::time::timeout;
 
 use super::report::{Counts, count};
 
-/// The longest wait for the head of an answer. The longest script takes five seconds, and the origin is away for six.
+/// The longest wait for the head of a response. The longest script takes five seconds, and the origin is down for six.
 const HEAD: Duration = Duration::from_secs(40);
-/// The longest silence of a stream; pings come far more often.
+/// The longest silence of a stream; pings are far more frequent.
 const SILENCE: Duration = Duration::from_secs(30);
 const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 
@@ -23,26 +23,26 @@ pub(super) struct Wire {
     token: String,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// A whole answer.
+    /// A whole response.
     Whole(Answer),
-    /// A stream of events has begun.
+    /// A stream of events.
     Events(Box<Events>),
     /// The connection was refused or broke.
     Lost,
-    /// There was no answer in time.
+    /// No response arrived in time.
     Silent,
 }
 
-/// A whole answer.
+/// A whole response.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
     /// The body; null when it is no JSON.
     pub(super) body: Value,
-    /// Whether there was no body at all.
+    /// True when there was no body at all.
     pub(super) is_empty: bool,
 }
 
@@ -52,12 +52,12 @@ impl Answer {
         self.body["code"].as_str().unwrap_or_default()
     }
 
-    /// Returns whether the servers are in trouble that passes, and the same request may be sent again.
+    /// Returns true for a transient failure of the servers, after which the same request may be sent again.
     pub(super) fn is_passing(&self) -> bool {
         matches!(self.status, 500 | 502..=504 | 429) && !self.is_of_provider()
     }
 
-    /// Returns whether the provider failed, which is the turn's end.
+    /// Returns true when the provider failed, which ends the turn.
     pub(super) fn is_of_provider(&self) -> bool {
         self.status >= 500 && self.code().starts_with("provider_")
     }
@@ -86,7 +86,7 @@ impl Wire {
     }
 }
 
-/// Sends a request and reads the answer, or the head of a stream.
+/// Sends a request and reads the response, or the head of a stream.
 pub(super) async fn send(request: RequestBuilder, counts: &Counts) -> Outcome {
     count(&counts.requests);
     let whole = async {
@@ -116,14 +116,14 @@ pub(super) struct Event {
     pub(super) data: Value,
 }
 
-/// Why there is no next event.
+/// The reason why there is no next event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The stream came to its end.
+    /// The stream ended.
     Clean,
     /// The connection broke.
     Broken,
-    /// Nothing came any more, not even a ping.
+    /// Nothing arrived in time, not even a ping.
     Silent,
 }
 

@@ -28,24 +28,24 @@ pub struct Baseline {
 pub struct DurableSetup {
     /// The origin's base URL.
     pub origin: String,
-    /// The URL that the model is asked at.
+    /// The URL of the model.
     pub model_url: String,
     /// The key of the model's API.
     pub api_key: String,
     /// The key that requests to the origin are signed with.
     pub edge_key: String,
-    /// Milliseconds between two events of words at least; 0 makes each chunk its own event.
+    /// The least milliseconds between two deltas; 0 makes each chunk a delta.
     pub flush_ms: u32,
 }
 
-/// A turn as the durable baseline has stored it.
+/// A turn as stored by the durable baseline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaselineTurn {
-    /// The answer, once it has ended.
+    /// The answer, once complete.
     pub answer: Option<String>,
     /// Its last events.
     pub events: Option<String>,
-    /// True when its delivery is noted.
+    /// True when its delivery is recorded.
     pub delivered: bool,
 }
 
@@ -103,7 +103,7 @@ impl Baseline {
         self.part.pid()
     }
 
-    /// Ends the process as `kill -9` does.
+    /// Kills the process as `kill -9` does.
     pub async fn kill(&mut self) {
         self.part.kill().await;
     }
@@ -113,7 +113,7 @@ impl Baseline {
         self.part.start().await;
     }
 
-    /// Ends it and starts it again, watched, without what its objects had stored; only the durable baseline can be.
+    /// Restarts it watched and without its objects' storage; only the durable baseline can be.
     pub async fn restart_watched(&mut self, by: &Watch) {
         self.kill().await;
         forget_objects(self.dir.path());
@@ -121,12 +121,12 @@ impl Baseline {
         self.restart().await;
     }
 
-    /// Prints what it wrote last.
+    /// Prints the last lines of its log.
     pub fn print_log(&self) {
         self.part.log().print_tail();
     }
 
-    /// Returns what the object has stored of a turn. It must be at rest: its files are copied.
+    /// Returns the stored turn of the object. It must be at rest: its files are copied.
     ///
     /// # Panics
     /// Panics when a file cannot be read.

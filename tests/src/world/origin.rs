@@ -1,5 +1,5 @@
-//! How the origin is started: the real binary, on the stores that the variables name or else on its embedded
-//! default with its data in the test's folder.
+//! The start of the origin: the real binary, on the stores that the variables name or else on its embedded default with its
+//! data in the test's folder.
 
 use std::path::Path;
 

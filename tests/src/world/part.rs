@@ -17,24 +17,24 @@ use tokio::{
 use super::port::Port;
 use crate::wait::{BOUND, bounded, until};
 
-/// Whether a line says that the process is ready.
+/// A predicate for the line of output that reports the process as ready.
 type IsReady = fn(&str) -> bool;
 
-/// How one part is run.
+/// The command line and environment of a part.
 pub(crate) struct Launch {
-    /// The part's name, for people.
+    /// The part's name in messages.
     pub(crate) name: &'static str,
     /// The program.
     pub(crate) program: PathBuf,
     /// Its arguments.
     pub(crate) args: Vec<String>,
-    /// Its whole environment beside `PATH`.
+    /// Its whole environment besides `PATH`.
     pub(crate) vars: Vec<(String, String)>,
     /// Its working folder.
     pub(crate) folder: PathBuf,
-    /// The user it runs as, when that is another than this process's.
+    /// The user it runs as, if not this process's.
     pub(crate) user: Option<&'static str>,
-    /// Finds the line of its output that says that it is ready.
+    /// Finds the line of its output that reports it as ready.
     pub(crate) is_ready: IsReady,
 }
 
@@ -72,13 +72,13 @@ impl Part {
         self.launch.args = args;
     }
 
-    /// The process's id.
+    /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         let running = self.child.as_ref().and_then(Child::id);
         running.unwrap_or_else(|| panic!("{} does not run", self.launch.name))
     }
 
-    /// Starts the process and waits until it says that it is ready.
+    /// Starts the process and waits until it is ready.
     pub(crate) async fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.launch.name);
         let mut child = self.command().spawn().unwrap_or_else(|error| {
@@ -106,10 +106,10 @@ impl Part {
         command
     }
 
-    /// Ends the process and its children as `kill -9` does, and waits until they are gone.
+    /// Kills the process and its children as `kill -9` does, and waits until they have ended.
     pub(crate) async fn kill(&mut self) {
         let name = self.launch.name;
-        // Stopped first, it starts no children while they are counted.
+        // Suspended first, it starts no children while they are listed.
         self.stop().await;
         let children = self.children();
         let mut child = self.child.take().unwrap_or_else(|| panic!("{name} does not run"));
@@ -125,7 +125,7 @@ impl Part {
         .await;
     }
 
-    /// Keeps the process and its children from running.
+    /// Suspends the process and its children.
     pub(crate) async fn suspend(&self) {
         self.stop().await;
         for child in self.children() {
@@ -135,7 +135,7 @@ impl Part {
         }
     }
 
-    /// Lets them run on.
+    /// Resumes them.
     pub(crate) fn resume(&self) {
         self.signal_children(Signal::CONT);
         self.signal(Signal::CONT);
@@ -146,8 +146,8 @@ impl Part {
         self.wait_until_stopped(self.id()).await;
     }
 
-    /// Waits until no thread of a process runs: the signal is sent before it is obeyed. Where the system does not tell, this
-    /// does not wait.
+    /// Waits until no thread of a process runs, since signals are asynchronous. Where the system has no `/proc`, this does not
+    /// wait.
     async fn wait_until_stopped(&self, pid: Pid) {
         let tasks = format!("/proc/{}/task", pid.as_raw_nonzero());
         let runs = || {
@@ -174,7 +174,7 @@ impl Part {
         i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("an id of a process")
     }
 
-    /// The processes that this one has started, where the system lists them.
+    /// Lists the child processes, where the system has `/proc`.
     fn children(&self) -> Vec<Pid> {
         let pid = self.pid();
         let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
@@ -189,14 +189,14 @@ fn is_running(thread: &Path) -> bool {
     state.is_some_and(|state| !"TtZX".contains(state))
 }
 
-/// Whether a process has ended, also when nobody has asked how yet.
+/// Returns true when a process has ended, also before it is waited for.
 fn is_gone(pid: Pid) -> bool {
     std::fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero())).is_err()
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // What ends with the value is the child; its children would only notice, and meanwhile write.
+        // The child ends with the value; its children would end later, and write meanwhile.
         if self.child.as_ref().and_then(Child::id).is_some() {
             self.signal_children(Signal::KILL);
         }
@@ -212,10 +212,10 @@ impl fmt::Debug for Part {
     }
 }
 
-/// A command for this program that ends with the process that starts it, where the system can do that.
+/// Builds a command for this program that ends with the process that starts it, where the system can do that.
 ///
 /// # Panics
-/// When it shall run as another user and the system cannot do that.
+/// Panics when it is to run as another user and the system cannot do that.
 pub(crate) fn guarded(program: &Path, user: Option<&str>) -> Command {
     let setpriv = on_path("setpriv");
     let Some(setpriv) = setpriv else {
@@ -230,7 +230,7 @@ pub(crate) fn guarded(program: &Path, user: Option<&str>) -> Command {
     command
 }
 
-/// The place of a program that is on the `PATH`.
+/// Returns the path of a program that is on the `PATH`.
 pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
@@ -242,14 +242,14 @@ async fn drain(output: impl AsyncRead + Unpin, log: Log, is_ready: IsReady, read
     while let Ok(Some(line)) = lines.next_segment().await {
         let line = String::from_utf8_lossy(&line).into_owned();
         if let Some(sender) = ready.take_if(|_| is_ready(&line)) {
-            // Nobody waits any more when the test has given up.
+            // The receiver is gone when the test has given up.
             let _ = sender.try_send(());
         }
         log.push(line);
     }
 }
 
-/// What a part wrote to its standard output and error.
+/// The lines that a part wrote to its standard output and error.
 #[derive(Clone, Debug)]
 pub struct Log {
     name: &'static str,
@@ -262,10 +262,10 @@ impl Log {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until a line holds this text: what a process has written takes a while to be read.
+    /// Waits until a line has this text: output is read asynchronously.
     ///
     /// # Panics
-    /// When that takes too long.
+    /// Panics when that takes too long.
     pub async fn wait_for(&self, text: &str) {
         until(BOUND, &format!("{text:?} in the log of {}", self.name), || async {
             self.lines().iter().any(|line| line.contains(text)).then_some(())
@@ -277,7 +277,7 @@ impl Log {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
-    /// Prints the last lines to where a test's output goes.
+    /// Prints the last lines to the test's output.
     #[expect(clippy::print_stderr, reason = "libtest shows what a failed test printed")]
     pub(crate) fn print_tail(&self) {
         const TAIL: usize = 60;

@@ -1,15 +1,15 @@
-//! An address that stays the test's own.
+//! A port that stays reserved for a test.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpSocket;
 
-/// A port of the loopback address that nobody else gets while the value lives, also while its process is dead.
+/// A port of the loopback address, reserved while the value lives, also while its process is dead.
 #[derive(Debug)]
 pub struct Port {
     addr: SocketAddr,
-    /// Bound, never listening. Linux lets another socket with `SO_REUSEADDR` listen on the same address, and hands the
-    /// port to nobody who asks for any free one. Elsewhere that would take the address from the process itself.
+    /// A bound socket that never listens. Linux lets another socket with `SO_REUSEADDR` listen on the same address, and does not
+    /// give the port out as a free one. Elsewhere the process could not listen there itself.
     _hold: Option<TcpSocket>,
 }
 
@@ -17,7 +17,7 @@ impl Port {
     /// Takes a free port.
     ///
     /// # Panics
-    /// When there is none.
+    /// Panics when no port is free.
     pub fn reserve() -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_reuseaddr(true).expect("SO_REUSEADDR on a new socket");
@@ -31,12 +31,12 @@ impl Port {
         self.addr.port()
     }
 
-    /// As a listening address, `127.0.0.1:PORT`.
+    /// The listening address, `127.0.0.1:PORT`.
     pub(crate) fn addr(&self) -> String {
         self.addr.to_string()
     }
 
-    /// As a base URL.
+    /// The base URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }

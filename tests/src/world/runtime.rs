@@ -1,5 +1,5 @@
-//! Plain workerd: a front and a user object as two Workers of one build, in one process, and how that is watched where a
-//! measurement counts what it does.
+//! Plain workerd: a front and a user object as two Workers of one build, in one process, and instruments that count what
+//! the process does.
 
 use std::{
     fmt, fs,
@@ -14,9 +14,9 @@ use super::{
     workerd::built,
 };
 
-/// The newest behaviour of the runtime that the Worker is built for; `wrangler.toml` names the same date.
+/// The compatibility date of the Worker; `wrangler.toml` has the same.
 const COMPATIBILITY_DATE: &str = "2026-10-01";
-/// The folder within the runtime's own where objects are stored.
+/// The folder of the objects' storage, within the runtime's folder.
 const OBJECTS: &str = "objects";
 /// The name of the object's class.
 const CLASS: &str = "UserObject";
@@ -24,7 +24,7 @@ const CLASS: &str = "UserObject";
 const CONFIG: &str = "config.capnp";
 const COUNTING_CONFIG: &str = "counting.capnp";
 const PROBING_CONFIG: &str = "probing.capnp";
-/// The module that compose runs before the front.
+/// The module that compose runs in front of the front.
 const GATE: (&str, &str) = ("gate.js", include_str!("../../../edge/gate.js"));
 const COUNTER: (&str, &str) = ("row_counter.js", include_str!("../../bench/row_counter.js"));
 const PROBE: (&str, &str) = ("object_probe.js", include_str!("object_probe.js"));
@@ -34,12 +34,12 @@ const WRAPPED: &str = "worker.js";
 /// Calls of the system that [`Watch::Disk`] logs.
 const DISK_CALLS: &str = "trace=fsync,fdatasync,pwrite64,pwritev,pwritev2";
 
-/// Addresses that only somebody who looks inside needs.
+/// Addresses for measurements and probes.
 #[derive(Debug)]
 pub(super) struct Measured {
-    /// The address of `gate.js`, before the front.
+    /// The address of `gate.js`, in front of the front.
     pub(super) gate: Port,
-    /// The address of what wraps the user object, when the runtime is started with it.
+    /// The address of the user object's wrapper, when the runtime is started with one.
     pub(super) wrapper: Port,
 }
 
@@ -50,21 +50,21 @@ impl Measured {
     }
 }
 
-/// The watcher of the runtime from its next start on.
+/// The instrument of the runtime from its next start on.
 #[derive(Clone, Debug)]
 pub enum Watch {
-    /// Nothing.
+    /// No instrument.
     Off,
-    /// `strace`, which logs every call that writes to a disk or waits for it.
+    /// `strace`, which logs the calls that write to a disk or wait for it.
     Disk(PathBuf),
-    /// The runtime's own trace of what its isolates do, and the counter of rows before the user object.
+    /// The runtime's trace of its isolates, and the counter of rows in front of the user object.
     Isolates(PathBuf),
-    /// A wrapper that tells of the user object's timers, calls and streams, and can have its storage refuse to write.
+    /// A wrapper that reports the user object's timers, calls and streams, and can make its storage refuse writes.
     Probe,
 }
 
 impl Watch {
-    /// Returns whether this machine can do it.
+    /// Returns true when this machine supports it.
     pub fn is_possible(&self) -> bool {
         !matches!(self, Self::Disk(_)) || on_path("strace").is_some()
     }
@@ -74,13 +74,13 @@ impl Watch {
 pub(super) struct Workers<'a> {
     /// The module that exports the front and the class of the object: its name and its file.
     pub(super) main: &'static str,
-    /// Its WebAssembly, if it has some.
+    /// Its WebAssembly, if any.
     pub(super) wasm: Option<&'static str>,
     /// The variables of both.
     pub(super) vars: &'a [(&'static str, String)],
 }
 
-/// The process of the runtime. The modules lie in `folder` already.
+/// Configures the process of the runtime. The modules are in `folder` already.
 pub(super) fn runtime(
     name: &'static str,
     folder: &Path,
@@ -104,7 +104,7 @@ pub(super) fn runtime(
     Part::new(Launch { name, program, args, vars: Vec::new(), folder, user: None, is_ready }, port)
 }
 
-/// A Worker without objects, that is one module.
+/// Configures a Worker of one module, without objects.
 pub(super) fn single(
     name: &'static str,
     folder: &Path,
@@ -125,7 +125,7 @@ pub(super) fn single(
     Part::new(Launch { name, program, args, vars: Vec::new(), folder, user: None, is_ready }, port)
 }
 
-/// Has a runtime that was made with [`Measured`] watched from its next start on.
+/// Sets the instrument of a runtime with [`Measured`] from its next start on.
 pub(super) fn watch(part: &mut Part, watch: &Watch) {
     let workerd = built("EDGECHAT_WORKERD_BIN");
     let text = |path: &Path| path.display().to_string();
@@ -133,7 +133,7 @@ pub(super) fn watch(part: &mut Part, watch: &Watch) {
         Watch::Off => part.set_command(workerd, args(&[], CONFIG)),
         Watch::Disk(log) => {
             let strace = on_path("strace").expect("strace is on the path where it is asked for");
-            // As a grandchild, so that the runtime keeps the id of the process that was started.
+            // As a grandchild, so that the runtime keeps the id of the started process.
             let mut all: Vec<_> =
                 ["-D", "-f", "-qq", "--seccomp-bpf", "-s", "0", "-e", "signal=none", "-e", DISK_CALLS, "-o"]
                     .map(str::to_owned)
@@ -149,13 +149,13 @@ pub(super) fn watch(part: &mut Part, watch: &Watch) {
     }
 }
 
-/// Deletes what objects of the runtime in this folder have stored; it must not run.
+/// Deletes the objects' storage of the runtime in this folder, which must not run.
 pub(super) fn forget_objects(folder: &Path) {
     let objects = folder.join(OBJECTS);
     fs::remove_dir_all(&objects).and_then(|()| fs::create_dir(&objects)).expect("the objects' own folder");
 }
 
-/// Every file that objects of the runtime in this folder have stored.
+/// Lists the files of the objects' storage of the runtime in this folder.
 pub(super) fn stored_files(folder: &Path) -> Vec<PathBuf> {
     let (mut folders, mut files) = (vec![folder.join(OBJECTS)], Vec::new());
     while let Some(folder) = folders.pop() {
@@ -203,7 +203,7 @@ fn config(
             "(name = \"{name}\", durableObjectNamespace = (className = \"{CLASS}\", serviceName = \"user\"))"
         )
     };
-    // The one that tells that all are ready comes last.
+    // The socket whose line reports readiness comes last.
     if let Some(measured) = measured {
         config.socket("gate", &measured.gate, "gate");
         config.worker(
@@ -239,7 +239,7 @@ fn config(
     config.to_string()
 }
 
-/// Bindings of texts, each with a comma behind it.
+/// Bindings of texts, each followed by a comma.
 fn texts(vars: &[(&'static str, String)]) -> String {
     let text =
         |(name, value): &(&str, String)| format!("(name = {}, text = {}), ", quoted(name), quoted(value));
@@ -290,7 +290,7 @@ impl fmt::Display for Config {
     }
 }
 
-/// A text of Cap'n Proto's configuration language.
+/// Quotes a text for Cap'n Proto's configuration language.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_quoted() {
+    fn text_is_quoted() {
         assert_eq!(quoted("a\"b\\c"), r#""a\"b\\c""#);
     }
 }

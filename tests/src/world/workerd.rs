@@ -1,4 +1,4 @@
-//! How the Worker is started: plain workerd with both deployments of the one build, as production has them.
+//! The start of the Worker: plain workerd with both deployments of the one build, as in production.
 //!
 //! - [`runtime`]: its configuration and its process
 
@@ -19,7 +19,7 @@ use super::{
 /// The Worker's folder within the test's.
 const FOLDER: &str = "edge";
 const MODULES: [&str; 2] = ["index.js", "index_bg.wasm"];
-/// The variables that reach the Worker; the secret that tokens are signed with is none of them.
+/// The variables that are passed to the Worker, without the secret that tokens are signed with.
 const VARIABLES: [&str; 14] = [
     "BASIC_TIER_DAILY_LIMIT",
     "CORS_ALLOWED_HEADERS",
@@ -50,7 +50,7 @@ pub(super) fn part(dir: &Path, port: Port, vars: &Vars, measured: Option<&Measur
     runtime::runtime("workerd", &folder, port, &workers, measured)
 }
 
-/// Deletes what the user objects stored; the runtime must not run.
+/// Deletes the user objects' storage; the runtime must not run.
 pub(super) fn forget_objects(dir: &Path) {
     runtime::forget_objects(&dir.join(FOLDER));
 }
@@ -62,23 +62,23 @@ pub(super) fn change_objects(dir: &Path, statement: &str) {
         .filter(|path| path.extension().is_some_and(|end| end == "sqlite"))
     {
         let database = Connection::open(path).expect("a database of a user object");
-        // The runtime keeps databases of its own beside them, without these tables.
+        // The runtime keeps its own databases beside them, without these tables.
         if database.prepare("SELECT 1 FROM turns").is_ok() {
             database.execute(statement, ()).unwrap_or_else(|error| panic!("{statement}: {error}"));
         }
     }
 }
 
-/// Whether what the user objects stored holds this text. Each object has a database file and its journal.
+/// Returns true when the user objects' storage has this text. Each object has a database file and its journal.
 pub(super) fn objects_hold(dir: &Path, text: &str) -> bool {
-    // A file may go while it is looked for.
+    // A file may be deleted meanwhile.
     stored_files(&dir.join(FOLDER))
         .iter()
         .filter_map(|path| fs::read(path).ok())
         .any(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
 }
 
-/// What `cargo xtask test` built and put under this name into the environment.
+/// The path of a part that `cargo xtask test` built and passes in this environment variable.
 pub(super) fn built(variable: &str) -> PathBuf {
     let path = env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());
     path.unwrap_or_else(|| {
@@ -86,8 +86,7 @@ pub(super) fn built(variable: &str) -> PathBuf {
     })
 }
 
-/// The Worker's modules must lie beside the configuration that embeds them; a build that goes on meanwhile must not change
-/// them.
+/// Copies the Worker's modules to the configuration that embeds them, so that a concurrent build does not change them.
 fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap_or_else(|error| panic!("the built Worker lacks {}: {error}", from.display()));
 }

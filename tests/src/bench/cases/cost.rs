@@ -1,5 +1,5 @@
-//! The work that a turn makes for the runtime: waits for the disk, bytes, rows, entries of isolates; and its price on Cloudflare. Turns
-//! come one after the other, on a runtime that is started anew for each way of counting.
+//! The cost of a turn for the runtime: waits for the disk, bytes, rows, entries of isolates; and its price on Cloudflare.
+//! Turns run one after the other, on a runtime that is restarted for each way of counting.
 
 use std::{path::Path, time::Duration};
 
@@ -24,13 +24,13 @@ use crate::{
 const SIDES: [Side; 2] = [Side::Baseline, Side::Worker];
 /// Turns that are counted, one after the other.
 const TURNS: u32 = 20;
-/// Turns before them, which load the conversation and open what is opened once.
+/// Turns before them, which load the conversation and open files and connections.
 const WARM_UP: u32 = 2;
-/// The turn that has a price.
+/// The chunks of the turn that is priced.
 const PRICED_CHUNKS: usize = 10;
 /// More alarms than any object sets for itself after a turn.
 const MAX_ALARMS: u32 = 10;
-/// The turn is over before all of it is written: it is at rest when nothing changed for so long.
+/// The time without a change after which a turn is at rest: it ends before all of it is written.
 const AT_REST: Duration = Duration::from_millis(200);
 
 pub(super) async fn measure(stage: &mut Stage) -> Section {
@@ -46,7 +46,7 @@ async fn disk(stage: &mut Stage, logs: &TempDir, section: &mut Section) {
     let log = |side: Side| logs.path().join(format!("{side:?}.strace"));
     let is_possible = Watch::Disk(log(Side::Worker)).is_possible();
     if !is_possible {
-        section.notes.push("`strace` is not on the path: nobody counted fsyncs and bytes.".to_owned());
+        section.notes.push("`strace` is not on the path: fsyncs and bytes are not counted.".to_owned());
     }
     let mut both = Vec::with_capacity(SIDES.len());
     for side in SIDES {
@@ -151,7 +151,7 @@ fn prices(priced: &[(Counts, Option<f64>)]) -> Vec<Row> {
     ]
 }
 
-/// Turns of a new user, whose object has nothing else to look after, in a conversation that is warmed up.
+/// Turns of a new user, whose object has no other work, in a conversation that is warmed up.
 struct Turns(Lane);
 
 impl Turns {
@@ -174,9 +174,9 @@ impl Turns {
     }
 }
 
-/// A turn after which the object rests until its last alarm: in a conversation that the object, which is not new, does not
-/// know yet. What an alarm deletes of it, days later, is counted. The user is a new one: another's object may have more to
-/// look after.
+/// Counts a turn after which the object rests until its last alarm, in a conversation that the object, which is not new,
+/// has not cached. The deletes of its alarms, days later, are counted. The user is a new one: another user's object may
+/// have other work.
 async fn isolated(stage: &Stage, side: Side, counter: &Client) -> Counts {
     stage.provider.set_pace(turn_of(PRICED_CHUNKS));
     let user = &stage.world.client_of_origin().register().await;
@@ -223,7 +223,7 @@ impl Counts {
         }
     }
 
-    /// Rows that are billed as written: an alarm that is set is one.
+    /// The rows that are billed as written: setting an alarm is one.
     fn rows_written(self) -> u64 {
         self.rows_written + self.alarms_set
     }
@@ -240,7 +240,7 @@ impl Counts {
     }
 }
 
-/// Reads the log when nothing comes to it any more; nothing where there is none.
+/// Reads the log once it no longer grows; returns `None` where there is none.
 async fn disk_calls(log: Option<&Path>) -> Option<DiskCalls> {
     let log = log?;
     Some(at_rest("the disk", || DiskCalls::read(log)).await)

@@ -1,4 +1,4 @@
-//! The memory of a runtime that was started anew, after many turns.
+//! The memory of a restarted runtime after many turns.
 
 use super::{Pair, turn_of};
 use crate::bench::{

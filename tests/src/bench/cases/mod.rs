@@ -1,5 +1,5 @@
-//! The cases that are measured. Every one takes its rounds in turns, reference and Worker, so that what else happens on the machine
-//! meets both; the first round of each warms up and is thrown away.
+//! The cases of the measurement. Each alternates its rounds between reference and Worker, so that other load on the machine
+//! affects both; the first round of each warms up and is discarded.
 
 mod cold_start;
 mod cost;
@@ -24,11 +24,11 @@ use super::{
 /// The chunks of a turn, in each of the cases that vary them.
 const CHUNKS: [usize; 3] = [4, 10, 50];
 
-/// The pace of a model that a person reads along with.
+/// The pace of a model at reading speed.
 pub(super) const PACED: Pace =
     Pace { chunks: 50, first: Duration::from_millis(200), between: Duration::from_millis(20) };
 
-/// A turn of so many chunks, with as much time between two that a runtime which is not overloaded reads each by itself.
+/// A turn of so many chunks, with enough time between two that a runtime which is not overloaded reads each separately.
 pub(super) const fn turn_of(chunks: usize) -> Pace {
     Pace { chunks, first: Duration::ZERO, between: Duration::from_millis(4) }
 }
@@ -36,13 +36,13 @@ pub(super) const fn turn_of(chunks: usize) -> Pace {
 /// A group of figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Case {
-    /// Calls that the Worker passes on to the origin.
+    /// Calls that the Worker forwards to the origin.
     PassThrough,
     /// Whole turns of 4, 10 and 50 chunks.
     Turns,
-    /// 1, 16 and 64 users whose answers come at a model's pace.
+    /// 1, 16 and 64 users whose answers arrive at a model's pace.
     Paced,
-    /// The work that a turn makes for the runtime, and its price on Cloudflare.
+    /// The cost of a turn for the runtime, and its price on Cloudflare.
     Cost,
     /// The runtime's memory after many turns.
     Memory,
@@ -52,17 +52,17 @@ pub enum Case {
     Size,
 }
 
-/// How long a measurement takes.
+/// The length of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     /// Rounds that count.
     pub rounds: usize,
-    /// How long a round puts load on one site.
+    /// The time for which a round loads one site.
     pub length: Duration,
 }
 
 impl Case {
-    /// Measures it.
+    /// Measures the case.
     pub(super) async fn measure(self, stage: &mut Stage, effort: Effort) -> Section {
         match self {
             Self::PassThrough => pass_through::measure(stage, effort).await,
@@ -87,7 +87,7 @@ impl Effort {
     }
 }
 
-/// A figure of both sides in the making.
+/// A figure of both sides, collected by round.
 #[derive(Clone, Debug, Default)]
 struct Pair {
     baseline: Rounds,
@@ -95,7 +95,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// Adds what one round measured, where the system told it.
+    /// Adds the figures of one round, where the system has them.
     fn push(&mut self, baseline: Option<f64>, worker: Option<f64>) {
         if let (Some(baseline), Some(worker)) = (baseline, worker) {
             self.baseline.push(baseline);

@@ -1,4 +1,4 @@
-//! 1, 16 and 64 users whose answers come at a model's pace: what each of them sees.
+//! 1, 16 and 64 users whose answers arrive at a model's pace: the latency that each of them sees.
 
 use std::time::Duration;
 
@@ -80,14 +80,14 @@ async fn compare(stage: &Stage, effort: Effort, users: usize, section: &mut Sect
     section.loads.extend(loads);
 }
 
-/// The times at which the words of one answer came.
+/// The times at which the words of one answer arrived.
 struct Heard {
     asked: Instant,
     words: Vec<Instant>,
 }
 
-/// Every lane hears one answer after the other, for at least this long. They begin spread over the time of one answer:
-/// people do not ask in step.
+/// Reads one answer after the other on each lane, for at least this long. The lanes begin spread over the time of one
+/// answer: users are not synchronized.
 async fn listen(site: &Site, lanes: &[Lane], length: Duration) -> Vec<Heard> {
     let lane_count = u32::try_from(lanes.len().max(1)).expect("a number of lanes");
     let apart = PACED.due(PACED.chunks) / lane_count;
@@ -107,7 +107,7 @@ async fn listen(site: &Site, lanes: &[Lane], length: Duration) -> Vec<Heard> {
     }
     let mut heard = Vec::new();
     while let Some(listener) = listeners.join_next().await {
-        heard.extend(listener.expect("a listener that says what went wrong has said it"));
+        heard.extend(listener.expect("a listener that failed has panicked already"));
     }
     heard
 }
@@ -121,7 +121,7 @@ async fn hear(connection: &mut Connection, lane: &Lane, number: usize) -> Heard 
         body.extend_from_slice(&bytes);
         let new = body.get(unseen..).unwrap_or_default();
         let count = new.windows(WORD.len()).filter(|window| *window == WORD.as_bytes()).count();
-        // The whole answer comes once more at the end.
+        // The whole answer is repeated in the last event.
         let count = count.min(PACED.chunks - words.len());
         words.extend(std::iter::repeat_n(Instant::now(), count));
     }
@@ -134,7 +134,7 @@ fn first_word_ms(observed: &Observed<Vec<Heard>>, share: f64) -> f64 {
     percentile_ms(observed.output.iter().filter_map(|one| Some(*one.words.first()? - one.asked)), share)
 }
 
-/// Returns how much later than the model said it a word after the first came, p99.
+/// Returns the delay of a word after the first, from the model's sending to its arrival, p99.
 fn later_word_ms(observed: &Observed<Vec<Heard>>) -> f64 {
     let waits = observed.output.iter().flat_map(|one| {
         let words = one.words.iter().enumerate().skip(1);
@@ -143,7 +143,7 @@ fn later_word_ms(observed: &Observed<Vec<Heard>>) -> f64 {
     percentile_ms(waits, 0.99)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^52 answers")]
+#[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 answers are counted")]
 fn each(observed: &Observed<Vec<Heard>>) -> Option<f64> {
     Some(observed.cpu_ms? / observed.output.len() as f64)
 }

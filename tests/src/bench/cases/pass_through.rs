@@ -1,5 +1,5 @@
-//! Calls that the Worker passes on to the origin: what it adds to them, and how many it gets through; by itself, and behind
-//! `gate.js`, as compose runs it.
+//! Calls that the Worker forwards to the origin: the latency it adds and its throughput; by itself, and behind `gate.js`, as
+//! compose runs it.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) async fn measure(stage: &Stage, effort: Effort) -> Section {
     section
 }
 
-/// One request at a time: the time it takes, without waiting for others.
+/// Measures the latency of one request at a time.
 async fn alone(stage: &Stage, effort: Effort, section: &mut Section) {
     let (direct, proxy) = (stage.origin(), stage.proxy());
     let (worker, gate) = (stage.site(Side::Worker), stage.site(Side::Gate));
@@ -57,7 +57,7 @@ async fn alone(stage: &Stage, effort: Effort, section: &mut Section) {
     ]);
 }
 
-/// As many as go through.
+/// Measures the throughput.
 async fn together(stage: &Stage, effort: Effort, section: &mut Section) {
     let (mut cpu, mut rate) = (Pair::default(), Pair::default());
     let (mut cpu_gate, mut rate_gate) = (Pair::default(), Pair::default());
@@ -97,7 +97,7 @@ async fn loaded(stage: &Stage, site: &Site, watched: Watched, length: Duration) 
     watched.observe(hammer(site, &lanes(stage, site, CONNECTIONS), length)).await
 }
 
-/// Each connection is a user of its own.
+/// The lanes of so many connections, each with its own user.
 fn lanes(stage: &Stage, site: &Site, connections: usize) -> Vec<Lane> {
     stage.users.iter().take(connections).map(|user| who_am_i(site, user)).collect()
 }

@@ -1,4 +1,4 @@
-//! Whole turns of 4, 10 and 50 chunks, each chunk a write of its own: a message comes in, the provider answers, the answer is
+//! Whole turns of 4, 10 and 50 chunks, each chunk a separate write: a message arrives, the provider answers, the answer is
 //! streamed, and the origin has it before the stream ends.
 
 use super::{CHUNKS, Effort, Pair, turn_of};
@@ -9,11 +9,11 @@ use crate::bench::{
     stage::{Side, Stage},
 };
 
-/// Few enough that no thread is busy all the time: a turn then costs what it costs one user.
+/// Few enough connections that no thread is saturated: a turn then costs what it costs one user.
 const FEW: usize = 4;
-/// More than go through at once.
+/// More connections than can be served at once.
 const MANY: usize = 32;
-/// The turns that are measured behind `gate.js`, too.
+/// The chunks of the turns that are measured behind `gate.js` as well.
 const GATED_CHUNKS: usize = 10;
 
 pub(super) async fn measure(stage: &Stage, effort: Effort) -> Section {
@@ -33,7 +33,7 @@ pub(super) async fn measure(stage: &Stage, effort: Effort) -> Section {
     section
 }
 
-/// The processor's time of a turn, and turns in a second, of the durable baseline and a side.
+/// Measures processor time per turn and turns per second of the durable baseline and a side.
 async fn compare(
     stage: &Stage,
     effort: Effort,

@@ -1,4 +1,4 @@
-//! What is measured of an origin.
+//! The measurements of an origin.
 
 use std::time::Duration;
 
@@ -28,24 +28,24 @@ use crate::{
     client::messages_path,
 };
 
-/// Exchanges of refresh tokens in a second, in the design's sentence about them.
+/// Exchanges of refresh tokens per second, as in the design's target.
 const REFRESHES_A_SECOND: u32 = 200;
 /// Reads of the first and of the last page of a long conversation.
 const READS: usize = 200;
 const LIST: &str = "/api/v1/chat/conversations";
 
-/// How long a measurement takes.
+/// The length of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     /// Rounds that count.
     pub rounds: usize,
-    /// How long a round puts load on the origin.
+    /// The time for which a round loads the origin.
     pub length: Duration,
     /// Messages in the long conversation; none is filled when 0.
     pub messages: u64,
 }
 
-/// Everything there is to say about one origin. Only a store with indexes can say something about a long conversation.
+/// Measures one origin. A long conversation is measured on stores with indexes only.
 pub(super) async fn measure(stage: &mut Stage, has_indexes: bool, effort: Effort) -> Vec<Figure> {
     let mut figures = vec![Figure::new("resident before", "MiB", resident(stage))];
     figures.extend(
@@ -53,7 +53,7 @@ pub(super) async fn measure(stage: &mut Stage, has_indexes: bool, effort: Effort
     );
     figures
         .extend(under_load(stage, "list, cached", effort, |stage| lanes(stage, |_| LIST.to_owned())).await);
-    // A page after the first is never cached, and costs the stores what the first one does.
+    // A page after the first is never cached, and costs the stores as much as the first.
     let cursors = second_pages(stage).await;
     let cold = |stage: &Stage| {
         lanes(stage, |index| format!("{LIST}?cursor={}", cursors.get(index).map_or("", String::as_str)))
@@ -89,7 +89,7 @@ fn deliveries(stage: &Stage, person: &Person, conversation: Id) -> Deliveries {
     Deliveries::to(stage.site(), stage.keys.clone(), &person.phone, conversation)
 }
 
-/// Requests a second, their times, and what each costs the origin's process.
+/// Measures requests per second, their latency, and the cost of each for the origin's process.
 async fn under_load(
     stage: &Stage,
     what: &'static str,
@@ -121,7 +121,7 @@ async fn under_load(
     ]
 }
 
-/// Each connection is a user who asks for this path again and again.
+/// One lane per user, which requests this path repeatedly.
 fn lanes(stage: &Stage, path: impl Fn(usize) -> String) -> Vec<Lane> {
     let site = stage.site();
     let lane = |(index, person): (usize, &Person)| {
@@ -133,7 +133,7 @@ fn lanes(stage: &Stage, path: impl Fn(usize) -> String) -> Vec<Lane> {
     stage.people.iter().enumerate().map(lane).collect()
 }
 
-/// For every user the cursor of the list's second page, which holds fewer than the first.
+/// Returns for each user the cursor of the list's second page, which has fewer items than the first.
 async fn second_pages(stage: &Stage) -> Vec<String> {
     let mut cursors = Vec::with_capacity(USERS);
     for person in &stage.people {
@@ -144,7 +144,7 @@ async fn second_pages(stage: &Stage) -> Vec<String> {
     cursors
 }
 
-/// Refresh tokens are exchanged at a steady rate; a late start counts as waiting.
+/// Measures exchanges of refresh tokens at a steady rate; a late start counts as waiting.
 async fn refreshes(stage: &Stage, effort: Effort) -> Figure {
     let mut most = Rounds::default();
     let mut tokens: Vec<_> =
@@ -161,7 +161,7 @@ async fn refreshes(stage: &Stage, effort: Effort) -> Figure {
         }
         let mut took = Vec::new();
         while let Some(lane) = running.join_next().await {
-            let (last, times) = lane.expect("a lane that says what went wrong has said it");
+            let (last, times) = lane.expect("a lane that failed has panicked already");
             tokens.push(last);
             took.extend(times);
         }
@@ -197,7 +197,7 @@ async fn refresh_on(
     (token, took)
 }
 
-/// The first and the last page of a conversation with many messages.
+/// Measures the first and the last page of a conversation with many messages.
 async fn long_conversation(stage: &Stage, messages: u64) -> Vec<Figure> {
     progress(&format!("a conversation of {messages} messages"));
     let person = stage.people.first().expect("a user");
@@ -206,7 +206,7 @@ async fn long_conversation(stage: &Stage, messages: u64) -> Vec<Figure> {
     // One after the other, as the Worker delivers the turns of a conversation.
     all.send(messages / 2).await;
     let path = messages_path(conversation);
-    // The last page of the ascending order is found by its place, as a client finds it who has read all others.
+    // The last page of the ascending order is requested by its `seq`, as by a client that has read all others.
     let last_seq = messages - messages % 2 - 20;
     let first = read_times(person, &path).await;
     let last = read_times(person, &format!("{path}?after_seq={last_seq}")).await;

@@ -24,7 +24,7 @@ use crate::{
 const ADDRESS: &str = "203.0.113.7";
 const QUESTION: &str =
     "What is the weather like on the other side of the lake, and will it stay so until Sunday?";
-/// About as long as an answer to it.
+/// The length of an answer to it.
 const ANSWER_WORDS: usize = 120;
 const USAGE: Usage =
     Usage { input_tokens: 24, output_tokens: 160, cached_tokens: 0, reasoning_tokens: 0, total_tokens: 184 };
@@ -58,7 +58,7 @@ impl Deliveries {
         }))
     }
 
-    /// What a connection sends: each time the next turn.
+    /// Returns the lane of a connection that sends the next turn each time.
     pub(super) fn lane(&self) -> Lane {
         let deliveries = self.clone();
         Lane::made(
@@ -67,10 +67,10 @@ impl Deliveries {
         )
     }
 
-    /// Delivers the next so many turns.
+    /// Delivers the next turns.
     ///
     /// # Panics
-    /// When one is refused.
+    /// Panics when one is refused.
     pub(super) async fn send(&self, turns: u64) {
         let mut connection = self.0.site.connect().await;
         for _ in 0..turns {

@@ -1,10 +1,10 @@
 //! The measurement behind `cargo xtask bench origin`: the origin alone, without a Worker in front, on its embedded stores
-//! and on PostgreSQL, MongoDB and Redis. Signing up and in are left out: what they cost is argon2id, on purpose.
+//! and on PostgreSQL, MongoDB and Redis. Sign-up and sign-in are left out: their cost is argon2id, on purpose.
 //!
 //! - [`stage`]: the origins, their users and conversations
 //! - [`delivery`]: finished turns, signed as the Worker signs them
-//! - [`cases`]: what is measured
-//! - [`table`]: how it is told
+//! - [`cases`]: the measurements
+//! - [`table`]: their table
 
 mod cases;
 mod delivery;
@@ -18,11 +18,10 @@ use stage::Stage;
 use table::Configuration;
 pub use table::Table;
 
-/// Measures both configurations. The production one gets private servers that put what they acknowledge on the disk,
-/// where there are such.
+/// Measures both configurations. The production one gets private servers, durable ones where installed.
 ///
 /// # Panics
-/// When a part does not come up or gives a wrong answer.
+/// Panics when a part does not start or gives a wrong response.
 pub async fn run(effort: Effort) -> Table {
     let machine = machine::line();
     progress("embedded stores");
@@ -31,7 +30,7 @@ pub async fn run(effort: Effort) -> Table {
 
     progress("PostgreSQL, MongoDB and Redis");
     let durable = Durability::Durable;
-    // A stand-in that is durable is slow for reasons that are not the origin's.
+    // A durable substitute is slow for reasons outside the origin.
     let of_mongo = if mongo::durable_one_decides_races() { durable } else { Durability::Fleeting };
     let servers = (postgres::start(durable).await, mongo::start(of_mongo).await, redis::start(durable).await);
     let bases = Bases {
@@ -45,7 +44,7 @@ pub async fn run(effort: Effort) -> Table {
     Table { machine, configurations }
 }
 
-/// What the servers are, and whether MongoDB is among them itself.
+/// Returns the names of the servers, and true when MongoDB itself is one of them.
 async fn names(bases: &Bases) -> (String, bool) {
     let (postgres, mongo, redis) = tokio::join!(
         postgres::about(&bases.postgres),

@@ -1,4 +1,4 @@
-//! An origin with users, conversations and messages in them.
+//! An origin filled with users, conversations and messages.
 
 use shared::{auth::edge::EdgeKeys, id::Id};
 
@@ -9,22 +9,22 @@ use crate::{
     world::{EDGE_KEY, World},
 };
 
-/// As many users as there are connections: each asks for what is theirs.
+/// The number of users, one per connection.
 pub(super) const USERS: usize = 16;
-/// More than a page, so that the list is cut.
+/// The conversations of a user: more than a page, so that the list has a second one.
 const CONVERSATIONS: usize = 30;
 /// Turns in the conversation whose first page is read.
 const TURNS: u64 = 50;
-/// More than any machine answers in a second: no limit is what a measurement meets.
+/// More than any machine serves per second, so that no measurement is limited.
 const NO_LIMIT: &str = "1000000";
 
 /// A user with conversations.
 #[derive(Debug)]
 pub(super) struct Person {
     pub(super) phone: Phone,
-    /// One with a hundred messages.
+    /// A conversation with a hundred messages.
     pub(super) read: Id,
-    /// One that turns are delivered to.
+    /// The conversation that turns are delivered to.
     pub(super) written: Id,
 }
 
@@ -40,7 +40,7 @@ impl Stage {
     /// Starts an origin on these stores and fills them.
     ///
     /// # Panics
-    /// When it does not come up or refuses something.
+    /// Panics when it does not start or refuses something.
     pub(super) async fn set(vars: Vec<(&'static str, String)>) -> Self {
         let world = World::setup()
             .vars(vars)

@@ -18,7 +18,7 @@ impl Figure {
     }
 }
 
-/// What was measured on one choice of stores.
+/// The figures of one choice of stores.
 #[derive(Clone, Debug)]
 pub(super) struct Configuration {
     pub(super) name: &'static str,
@@ -26,17 +26,17 @@ pub(super) struct Configuration {
     pub(super) figures: Vec<Figure>,
 }
 
-/// Everything that was measured, as Markdown.
+/// All figures, as Markdown.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// Where and when.
+    /// The machine and the date.
     pub(super) machine: String,
-    /// One column each.
+    /// The columns.
     pub(super) configurations: Vec<Configuration>,
 }
 
 impl Table {
-    /// Every figure that some configuration has, in order.
+    /// Returns the name and unit of every figure of any configuration, in order.
     fn lines(&self) -> Vec<(&'static str, &'static str)> {
         let mut lines = Vec::new();
         for figure in self.configurations.iter().flat_map(|configuration| &configuration.figures) {
