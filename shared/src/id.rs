@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::time::Timestamp;
 
-/// Bytes of randomness an id needs beside its time.
+/// Bytes of randomness an id needs besides its time.
 pub const RANDOM_BYTES: usize = 10;
 
 /// The id of a user, session, conversation, message or turn. On the wire: a lower-case UUID string.
@@ -18,13 +18,13 @@ pub const RANDOM_BYTES: usize = 10;
 pub struct Id(Uuid);
 
 impl Id {
-    /// A new UUIDv7 of the time `now` with the given randomness. Times before 1970 count as 1970.
+    /// Creates a UUIDv7 of the time `now` with the given randomness. Times before 1970 count as 1970.
     pub fn new(now: Timestamp, random: [u8; RANDOM_BYTES]) -> Self {
         let millis = u64::try_from(now.as_millis()).unwrap_or(0);
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 
-    /// Reads an id; anything but a hyphenated UUID is `None`.
+    /// Parses an id; `None` for anything but a hyphenated UUID.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != 36 {
             return None;
@@ -32,12 +32,12 @@ impl Id {
         Uuid::try_parse(text).ok().map(Self)
     }
 
-    /// The id of these sixteen bytes, as [`Self::as_bytes`] gave them.
+    /// Returns the id of these sixteen bytes, as [`Self::as_bytes`] returned them.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
 
-    /// The sixteen bytes of the id.
+    /// Returns the sixteen bytes of the id.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
@@ -49,7 +49,7 @@ impl fmt::Display for Id {
     }
 }
 
-/// Why a text is not an id.
+/// The error of a text that is not an id.
 #[derive(Debug, thiserror::Error)]
 #[error("not a UUID")]
 pub struct NotAnId;
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn only_hyphenated_uuids_are_ids() {
+    fn text_other_than_hyphenated_uuid_is_no_id() {
         for bad in ["", "1", "019aa5d28c0070008000 3f6d2b1c9e77", "{019aa5d2-8c00-7000-8000-3f6d2b1c9e77}"] {
             assert_eq!(Id::parse(bad), None, "{bad}");
         }

@@ -1,4 +1,4 @@
-//! EdgeChat's pure core: what the Worker and the origin agree on and every decision they take.
+//! EdgeChat's pure core: the types shared by the Worker and the origin, and every decision they make.
 //!
 //! Nothing here does I/O, reads a clock or draws randomness: functions take values and a `now` and return values.
 //! It builds natively and for wasm32. What belongs to one side only (HTTP, storage, rendering into that side's response

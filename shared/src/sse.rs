@@ -1,22 +1,22 @@
-//! Server-Sent Events, both ways, as WHATWG HTML section 9.2 ("Server-sent events") defines the wire: an incremental
-//! decoder that takes bytes as the network happened to cut them, and an encoder.
+//! Server-Sent Events in the format of WHATWG HTML section 9.2 ("Server-sent events"): an incremental decoder of bytes split
+//! anywhere by the network, and an encoder.
 //!
-//! What events mean (which JSON, which order) is not known here; `retry:` fields are read past, because nothing in
-//! EdgeChat reconnects on the word of a provider.
+//! The meaning of events (their JSON, their order) is not known here; `retry:` fields are ignored, because EdgeChat never
+//! reconnects to a provider.
 
 use std::borrow::Cow;
 
-/// A comment that keeps an idle stream open; readers see nothing of it. It is one line: some clients take the blank line
-/// after a comment for an empty event.
+/// A comment that keeps an idle stream open and that readers ignore. It is one line: some clients take the blank line after a
+/// comment for an empty event.
 pub const PING: &[u8] = b": ping\n";
 
-/// Bytes of a `text/*` answer that URLSession of iOS holds back before it gives any to the app.
+/// The bytes of a `text/*` response that URLSession of iOS buffers before it passes any to the app.
 const HELD_BACK_BYTES: usize = 512;
-/// Milliseconds after which a browser's EventSource connects again when its connection is lost.
+/// The milliseconds after which a browser's EventSource reconnects when its connection is lost.
 const RETRY_MS: u32 = 1_000;
 
-/// Returns what a stream opens with: how soon to connect again, and one comment that fills what a client holds back, so that
-/// the first event is seen when it comes.
+/// Returns the start of a stream: the reconnection time, and one comment that fills a client's buffer, so that the first event
+/// is seen when it arrives.
 pub fn opening() -> Vec<u8> {
     let mut bytes = format!("retry: {RETRY_MS}\n: ").into_bytes();
     bytes.resize(HELD_BACK_BYTES, b'.');
@@ -24,9 +24,9 @@ pub fn opening() -> Vec<u8> {
     bytes
 }
 
-/// Bytes of text that is no part of an event, which a decoder keeps at most.
+/// The most bytes of text outside events that a decoder keeps.
 const MAX_BESIDE_BYTES: usize = 64 * 1024;
-/// How lines of the fields that the standard knows begin, and comments.
+/// The prefixes of the standard's field lines and of comments.
 const FIELDS: [&[u8]; 5] = [b":", b"data:", b"event:", b"id:", b"retry:"];
 
 /// Appends one event to `out`. Line ends inside `data` (`\n`, `\r\n`, `\r`) become further `data:` lines, which a reader
@@ -69,29 +69,29 @@ pub struct Frame<'a> {
     pub data: Cow<'a, str>,
 }
 
-/// An event grew over the decoder's bound. The stream cannot be read any further.
+/// The error of an event over the decoder's bound. The stream cannot be read any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a server-sent event is larger than the bound")]
 pub struct TooLong;
 
 /// An incremental decoder. Memory stays within a small multiple of the bound given to [`Decoder::new`], and buffers are
-/// used again from event to event: reading a stream of like events allocates nothing after the first.
+/// reused from event to event: reading a stream of like events allocates nothing after the first.
 ///
-/// An event that the end of the stream cuts off (no blank line after it) is never dispatched; dropping the decoder is
-/// all there is to do at the end.
+/// An event that is truncated by the end of the stream (no blank line after it) is never dispatched; the decoder is simply
+/// dropped at the end.
 #[derive(Debug, Clone)]
 pub struct Decoder {
     max_event_bytes: usize,
-    /// The line being received, when it began in an earlier read.
+    /// The incomplete line, when it began in an earlier read.
     line: Vec<u8>,
     /// The values of the event's `data` lines, each followed by `\n`.
     data: Vec<u8>,
     event: Vec<u8>,
     id: Vec<u8>,
-    /// Lines of no field that the standard knows, each followed by `\n`.
+    /// Lines without a field of the standard, each followed by `\n`.
     beside: Vec<u8>,
     at_start: bool,
-    /// The last line ended in `\r`: a `\n` that follows belongs to it.
+    /// True when the last line ended in `\r`: a `\n` that follows belongs to it.
     after_cr: bool,
     state: State,
 }
@@ -99,13 +99,13 @@ pub struct Decoder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Reading,
-    /// `data` and `event` were handed out and are cleared at the next read.
+    /// `data` and `event` were returned and are cleared at the next read.
     Dispatched,
     TooLong,
 }
 
 impl Decoder {
-    /// `max_event_bytes` bounds what one event may hold in bytes: its data, its type and the line being received.
+    /// Creates a decoder. `max_event_bytes` bounds the bytes of one event: its data, its type and the incomplete line.
     pub const fn new(max_event_bytes: usize) -> Self {
         Self {
             max_event_bytes,
@@ -138,7 +138,7 @@ impl Decoder {
     /// ```
     ///
     /// # Errors
-    /// [`TooLong`] when an event is over the bound, and from then on.
+    /// Fails with [`TooLong`] when an event is over the bound, and from then on.
     pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<Frame<'_>>, TooLong> {
         if self.state == State::Dispatched {
             self.state = State::Reading;
@@ -158,8 +158,8 @@ impl Decoder {
         }))
     }
 
-    /// The text so far that is no part of an event: lines of no field that the standard knows, also one that is not over yet.
-    /// Up to 64 KiB are kept; a line that has no room is left out.
+    /// Returns the text so far outside events: lines without a field of the standard, an incomplete one included. Up to 64 KiB are
+    /// kept; a line that does not fit is left out.
     pub fn beside(&self) -> Vec<u8> {
         let mut text = self.beside.clone();
         let may_be = |field: &&[u8]| self.line.starts_with(field) || field.starts_with(&self.line);
@@ -169,7 +169,7 @@ impl Decoder {
         text
     }
 
-    /// The data so far of an event that is not complete.
+    /// Returns the data so far of an incomplete event.
     pub fn cut_off(&self) -> Vec<u8> {
         let mut data = if self.state == State::Reading { self.data.clone() } else { Vec::new() };
         data.extend_from_slice(self.line.strip_prefix(b"data:").unwrap_or_default());

@@ -1,17 +1,17 @@
-//! Text that a person types, in the form in which it is compared: two spellings that mean the same are one text.
+//! Normalization of text that users type: equivalent spellings are one text.
 //!
 //! - [`opaque_string`]: a password (RFC 8265, section 4.2)
-//! - [`normalize_email`]: the address somebody signs in with
+//! - [`normalize_email`]: the address of a user
 //!
-//! What a program sends as a name of its own (idempotency keys, cursors, ids, model aliases, tokens) is compared byte by byte.
+//! Identifiers from programs (idempotency keys, cursors, ids, model aliases, tokens) are compared byte by byte.
 
 use std::borrow::Cow;
 
 use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
-/// Returns a password in the form in which it is hashed, as the profile OpaqueString says: every space beyond ASCII is a plain
-/// space, and the rest is composed (NFC). Case stays, and so do spaces at either end. What the profile refuses (control
-/// characters) is kept.
+/// Returns a password in the form in which it is hashed, by the profile OpaqueString: every space beyond ASCII becomes a plain
+/// space, and the rest is composed (NFC). Case and spaces at either end stay. Characters that the profile refuses (control
+/// characters) are kept.
 pub fn opaque_string(password: &str) -> Cow<'_, str> {
     if is_nfc(password) && !password.contains(is_wide_space) {
         return Cow::Borrowed(password);
@@ -20,13 +20,13 @@ pub fn opaque_string(password: &str) -> Cow<'_, str> {
     Cow::Owned(spaced.nfc().collect())
 }
 
-/// The characters of the Unicode category Zs but the plain space.
+/// Returns true for the characters of the Unicode category Zs except the plain space.
 const fn is_wide_space(c: char) -> bool {
     matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
 /// Returns an address in the form in which it is stored and compared: without spaces around it, composed, in lower case, and
-/// with its domain as people read it (`xn--mller-kva.example` is `müller.example`, UTS 46).
+/// with its domain in Unicode (`xn--mller-kva.example` is `müller.example`, UTS 46).
 pub fn normalize_email(email: &str) -> String {
     let lower = email.trim().nfc().collect::<String>().to_lowercase().nfc().collect::<String>();
     let Some((local, domain)) = lower.rsplit_once('@') else { return lower };
@@ -36,8 +36,8 @@ pub fn normalize_email(email: &str) -> String {
     }
 }
 
-/// Returns an address in the form in which it was stored before [`normalize_email`] composed letters and read domains; `None`
-/// when that is the same.
+/// Returns an address in the form in which it was stored before [`normalize_email`] composed letters and decoded domains;
+/// `None` when that is the same.
 pub fn earlier_email(email: &str) -> Option<String> {
     let earlier = email.trim().to_lowercase();
     (earlier != normalize_email(email)).then_some(earlier)
@@ -87,7 +87,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_normalized_stays_as_it_is(typed in "\\PC{0,40}") {
+        fn normalization_is_idempotent(typed in "\\PC{0,40}") {
             let password = opaque_string(&typed);
             prop_assert_eq!(&opaque_string(&password), &password);
             let spelled = opaque_string(&typed.nfd().collect::<String>()).into_owned();

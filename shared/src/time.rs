@@ -1,6 +1,6 @@
 //! Points in time as clients see them (RFC 3339, UTC, milliseconds) and as the code computes with them.
 //!
-//! There is no clock here: `now` is always handed in.
+//! There is no clock here: `now` is always an argument.
 
 use std::fmt;
 
@@ -23,39 +23,39 @@ impl Timestamp {
     /// The first millisecond of the year 0000, the earliest.
     const EARLIEST: Self = Self(-62_167_219_200_000);
 
-    /// A time from milliseconds since the Unix epoch; values outside 0000–9999 are clamped when written.
+    /// Creates a time from milliseconds since the Unix epoch; values outside 0000–9999 are clamped when written.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// Whole seconds since the Unix epoch, rounded down: the unit of JWT claims (RFC 7519 "NumericDate").
+    /// Returns the whole seconds since the Unix epoch, rounded down: the unit of JWT claims (RFC 7519 "NumericDate").
     pub const fn as_secs(self) -> i64 {
         self.0.div_euclid(SECOND_MS)
     }
 
-    /// This time plus `millis` (which may be negative), saturating.
+    /// Returns this time plus `millis` (which may be negative), saturating.
     #[must_use]
     pub const fn plus_millis(self, millis: i64) -> Self {
         Self(self.0.saturating_add(millis))
     }
 
-    /// Milliseconds from `earlier` to this time; negative when `earlier` is later.
+    /// Returns the milliseconds from `earlier` to this time; negative when `earlier` is later.
     pub const fn millis_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Midnight UTC of this day.
+    /// Returns midnight UTC of this day.
     #[must_use]
     pub const fn start_of_day(self) -> Self {
         Self(self.0.div_euclid(DAY_MS) * DAY_MS)
     }
 
-    /// The calendar day in UTC as `YYYY-MM-DD`.
+    /// Returns the calendar day in UTC as `YYYY-MM-DD`.
     pub fn day(self) -> String {
         let mut text = self.to_string();
         text.truncate(10);
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_utc_with_milliseconds() {
+    fn time_is_written_in_utc_with_milliseconds() {
         assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp::from_millis(1_795_253_400_007).to_string(), "2026-11-21T09:30:00.007Z");
         assert_eq!(Timestamp::from_millis(1_795_253_400_007).day(), "2026-11-21");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_any_offset_and_refuses_the_rest() {
+    fn time_with_any_offset_is_parsed_and_other_text_refused() {
         assert_eq!(Timestamp::parse("2026-11-21T10:30:00+01:00"), Timestamp::parse("2026-11-21T09:30:00Z"));
         assert_eq!(Timestamp::parse("9999-12-31T23:59:59.999Z"), Some(Timestamp::MAX));
         assert_eq!(Timestamp::parse("0000-01-01T00:00:00Z"), Some(Timestamp::EARLIEST));
@@ -140,7 +140,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn survives_the_wire(millis in 0i64..=253_402_300_799_999) {
+        fn time_round_trips_in_json(millis in 0i64..=253_402_300_799_999) {
             let at = Timestamp::from_millis(millis);
             let json = serde_json::to_string(&at).unwrap();
             prop_assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), at);

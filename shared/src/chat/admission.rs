@@ -1,4 +1,4 @@
-//! May this message run? Decided in one step, before anything is awaited, so that ten equal requests at once are one turn.
+//! Admission of messages, decided in one step before anything is awaited, so that ten equal requests at once are one turn.
 
 use serde::Serialize;
 
@@ -10,49 +10,49 @@ use crate::{
     id::Id,
 };
 
-/// Turns of one user that may run at once.
+/// The number of turns that one user may run at once.
 pub const MAX_RUNNING_TURNS: usize = 8;
-/// Seconds after which a client that found a turn running may look again.
+/// The seconds after which a client that was refused because of a running turn may retry.
 const RUNNING_RETRY_S: u64 = 1;
 
-/// The turn that an idempotency key already names.
+/// The turn of an idempotency key that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownKey {
     /// The turn.
     pub turn_id: Id,
-    /// The fingerprint of the request that made it.
+    /// The fingerprint of the request that started it.
     pub fingerprint: u64,
 }
 
-/// What is known when a message comes in.
+/// The state on which an admission is decided.
 #[derive(Clone, Copy, Debug)]
 pub struct AdmissionRequest {
-    /// The turn that this message's idempotency key names already.
+    /// The turn of this message's idempotency key, if the key is known.
     pub known: Option<KnownKey>,
     /// The fingerprint of this request.
     pub fingerprint: u64,
-    /// Whether a turn of the same conversation is running.
+    /// True when a turn of the same conversation is running.
     pub conversation_busy: bool,
-    /// How many of the user's turns are running.
+    /// The number of the user's running turns.
     pub running: usize,
-    /// Whether the user's rate allows one more now; else the limit it would break.
+    /// `Ok` when the user's rate limit allows one more now, else the limit that is exceeded.
     pub rate: Result<(), LimitState>,
-    /// Whether the user's day allows one more; else the limit it would break.
+    /// `Ok` when the user's daily limit allows one more, else the limit that is exceeded.
     pub daily: Result<(), LimitState>,
 }
 
-/// What becomes of a message.
+/// The decision about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It is a new turn.
+    /// The message starts a new turn.
     Run,
-    /// It is this turn already.
+    /// The message is a repetition of this turn's.
     Attach(Id),
-    /// It is refused.
+    /// The message is refused.
     Refuse(ApiError),
 }
 
-/// Decides what becomes of a message. A repeated request is the same turn whatever the limits say now.
+/// Decides on a message. A repeated request is the same turn whatever the limits are now.
 pub fn admit(request: AdmissionRequest) -> Admission {
     match request.known {
         Some(known) if known.fingerprint == request.fingerprint => return Admission::Attach(known.turn_id),
@@ -81,8 +81,8 @@ pub fn admit(request: AdmissionRequest) -> Admission {
     }
 }
 
-/// Returns the fingerprint of a message to this conversation, 64 bits of SHA-256 over what it means: two requests are the
-/// same when the model is asked the same, however their JSON is written and however each wants to be answered.
+/// Returns the fingerprint of a message to this conversation, 64 bits of SHA-256 over its meaning: two requests are the same
+/// when they give the same prompt, however their JSON is formatted and whatever response format each asks for.
 pub fn fingerprint(conversation: Id, message: &SendMessage) -> u64 {
     use sha2::{Digest, Sha256};
 
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_key_is_its_turn_whatever_the_limits_say() {
+    fn known_key_returns_its_turn_over_limits() {
         let turn_id = Id::new(Timestamp::from_millis(1), [1; 10]);
         let limit = LimitState { policy: "daily", limit: 5, window_s: 86_400, remaining: 0, reset_s: 60 };
         let full = AdmissionRequest {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn each_limit_has_its_own_code() {
+    fn exceeded_limit_has_its_own_code() {
         assert_eq!(admit(fresh()), Admission::Run);
         assert_eq!(refused(AdmissionRequest { conversation_busy: true, ..fresh() }), ErrorCode::TurnRunning);
         assert_eq!(
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn fingerprint_of_a_schema_ignores_the_order_of_its_keys() {
+    fn fingerprint_of_schema_ignores_key_order() {
         let body = |schema: &str| {
             format!(r#"{{"content":"Hi","response_format":{{"type":"json_schema","schema":{schema}}}}}"#)
         };

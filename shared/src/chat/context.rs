@@ -1,5 +1,5 @@
-//! What of a conversation goes to the model: its newest messages that fit, beginning with one of the user's. Of a message
-//! whose pictures have no room the words go.
+//! The context of a conversation: its newest messages that fit, beginning with one of the user's. A message whose images do
+//! not fit keeps its text.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,32 +13,31 @@ use crate::{
     provider::{self, ChatMessage, ContentPart},
 };
 
-/// Bytes of messages a context holds at most; the newest are kept. Bounds what crosses from the origin to the edge and
-/// what goes to the model with every message.
+/// The most bytes of messages in a context; the newest are kept. Bounds the transfer from the origin to the edge and the
+/// prompt of every message.
 pub const CONTEXT_BYTES: usize = 512 * 1024;
-/// What an image counts in tokens (Gemini: 258 a tile; a phone's picture is about four).
+/// The tokens of an image (Gemini: 258 a tile; a phone's photo is about four).
 const IMAGE_TOKENS: usize = 1_032;
-/// What stands for a picture that has no room, or that is not at hand.
+/// The text in place of an image that does not fit or is not stored.
 const IMAGE_LEFT_OUT: &str = "[image]";
-/// Bytes a token stands for at least, over the languages people write: a cautious estimate, never a bill.
+/// The least bytes of a token over all languages: a cautious estimate, not used for billing.
 const BYTES_PER_TOKEN: usize = 3;
 
-/// Room for messages: for so many, and for so many bytes of content.
+/// A budget for messages: their number and the bytes of their content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// How many messages fit.
+    /// The number of messages that fit.
     pub messages: usize,
-    /// How many bytes of content fit.
+    /// The bytes of content that fit.
     pub bytes: usize,
 }
 
 impl Room {
-    /// The room of a context, which its newest messages fill.
+    /// The budget of a context.
     pub const CONTEXT: Self = Self { messages: CONTEXT_MESSAGES, bytes: CONTEXT_BYTES };
 
-    /// Takes the room of one message in a context. A picture that has no room does not take its words along, nor what was
-    /// said before: the message then stays without the data of its pictures. False, and nothing is taken, when even that does
-    /// not fit.
+    /// Takes the bytes of one message from the budget of a context. A message whose images do not fit stays without their data,
+    /// so that its text and the messages before it are kept. Returns false and takes nothing when even that does not fit.
     pub fn take_in_context(&mut self, message: &mut Message) -> bool {
         if self.take(message) {
             return true;
@@ -47,7 +46,7 @@ impl Room {
         self.take(message)
     }
 
-    /// Takes the room of one message. False, and nothing is taken, when it does not fit.
+    /// Takes the bytes of one message. Returns false and takes nothing when it does not fit.
     pub fn take(&mut self, message: &Message) -> bool {
         let left = (self.messages.checked_sub(1), self.bytes.checked_sub(message.content_bytes()));
         let (Some(messages), Some(bytes)) = left else { return false };
@@ -56,7 +55,7 @@ impl Room {
     }
 }
 
-/// Takes the newest messages that fit the bounds of a context, oldest first.
+/// Returns the newest messages that fit the budget of a context, oldest first.
 pub fn newest(mut messages: Vec<Message>) -> Vec<Message> {
     let mut room = Room::CONTEXT;
     let left_over = messages.iter_mut().rposition(|message| !room.take_in_context(message));
@@ -65,9 +64,9 @@ pub fn newest(mut messages: Vec<Message>) -> Vec<Message> {
 }
 
 /// Adds a turn that ended here to the context of its conversation, as its delivery does at the origin: at the end of the branch
-/// that is shown, or in its place within, or as a branch that is shown from now on. A turn that is in it stays as it is: a turn
-/// is known by its id, never by the order in which turns reached the origin. Returns false for a turn of which the context shows
-/// nothing.
+/// that is shown, or in its place within, or as a branch that is shown from now on. A turn that is in it is not changed: turns
+/// are identified by their id, never by the order in which they reached the origin. Returns false for a turn of which the
+/// context shows nothing.
 pub fn merge(context: &mut ConversationContext, turn: &TurnRecord) -> bool {
     let answer = turn.messages.answer();
     context.last_seq = context.last_seq.max(answer.seq);
@@ -107,7 +106,7 @@ fn place(context: &ConversationContext, turn: &TurnRecord, is_head: bool) -> Opt
     if context.head.message_id == parent_id {
         return Some(Place::End(messages.len()));
     }
-    // What goes on where this turn ended.
+    // The message that continues from this turn's end.
     if let Some(at) = messages.iter().position(|message| message.parent_id == Some(answer.id)) {
         return Some(Place::Between(at));
     }
@@ -127,7 +126,7 @@ fn place(context: &ConversationContext, turn: &TurnRecord, is_head: bool) -> Opt
         }
         return is_head.then_some(Place::End(at));
     }
-    // Its parent is not there: a turn that could not be read, or one that is older than this context.
+    // Its parent is absent: it belongs to a turn that could not be read, or to one that is older than this context.
     if is_head {
         return Some(Place::End(messages.len()));
     }
@@ -135,7 +134,7 @@ fn place(context: &ConversationContext, turn: &TurnRecord, is_head: bool) -> Opt
     is_loose(at).then_some(Place::Between(at))
 }
 
-/// A context as it stands in a row of the user object's database: every word once.
+/// A context as stored in a row of the user object's database, with every text once.
 #[derive(Serialize, Deserialize)]
 struct ContextRow {
     id: Id,
@@ -147,7 +146,7 @@ struct ContextRow {
     messages: Vec<CompactMessage>,
 }
 
-/// Writes a context for storage; `None` when it is larger than a row takes. It is then fetched again when it is needed.
+/// Encodes a context for storage; `None` when it is too large for a row. It is then fetched again when it is needed.
 pub fn to_row(context: &ConversationContext) -> Option<String> {
     let ConversationContext { conversation_id, model, system, last_seq, head, children, messages } =
         context.clone();
@@ -156,7 +155,7 @@ pub fn to_row(context: &ConversationContext) -> Option<String> {
     serde_json::to_string(&row).ok().filter(|json| json.len() <= MAX_ROW_BYTES)
 }
 
-/// Reads what [`to_row`] wrote; `None` when it is of another version.
+/// Decodes a row of [`to_row`]; `None` when it is of another version.
 pub fn from_row(json: &str) -> Option<ConversationContext> {
     let ContextRow { id, model, system, last_seq, head, children, messages } =
         serde_json::from_str(json).ok()?;
@@ -164,27 +163,27 @@ pub fn from_row(json: &str) -> Option<ConversationContext> {
     Some(ConversationContext { conversation_id: id, model, system, last_seq, head, children, messages })
 }
 
-/// The messages that were answered, or wait for their answer: a question that the provider refused, or to which no word
-/// came, is left out with its empty answer. Sent again with every later message, it would be refused with each of them, and
-/// whoever repeats it would say it twice.
+/// Returns the messages that were answered or wait for their answer: a question that the provider refused, or that got no
+/// text, is left out with its empty answer. It would be refused again with every later message, and a user who repeats it
+/// would have it in the prompt twice.
 fn answered(messages: &[Message]) -> impl DoubleEndedIterator<Item = &Message> {
     let unanswered: Vec<Id> =
         messages.iter().filter(|message| is_no_answer(message)).map(|m| m.turn_id).collect();
     messages.iter().filter(move |message| !unanswered.contains(&message.turn_id))
 }
 
-/// Whether this is the answer of a turn that ended without one. A question that its user cancelled, or whose answer a restart
-/// cut off, was asked.
+/// Returns true for the answer of a turn that ended without text. A question that its user cancelled, or whose answer a
+/// restart interrupted, stays in the prompt.
 fn is_no_answer(message: &Message) -> bool {
     let ended = matches!(message.status, TurnStatus::Failed | TurnStatus::Incomplete);
     message.role == Role::Assistant && ended && message.content.is_empty() && message.tool_calls.is_empty()
 }
 
-/// The messages to send: what of the history fits `budget_tokens` beside the new message, then the new message.
+/// Returns the messages of a prompt: the newest of the history that fit `budget_tokens` with the new message, then the new
+/// message.
 ///
-/// A question without an answer is left out; neighbours of one role are allowed, the wire format merges them. The
-/// first message is always the user's. The new message goes out even when it alone is over the budget: the provider's
-/// answer to that is the truth.
+/// A question without an answer is left out; neighbours of one role are allowed, the wire format merges them. The first
+/// message is always the user's. The new message is sent even when it alone is over the budget: the provider decides.
 pub fn prompt(history: &[Message], new: &[Part], budget_tokens: usize) -> Vec<ChatMessage> {
     let mut left = budget_tokens.saturating_sub(tokens(new));
     let mut picked: Vec<&Message> = Vec::new();

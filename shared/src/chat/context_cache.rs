@@ -1,4 +1,4 @@
-//! The contexts that a user object keeps in memory: which are fresh enough, and which make room for others.
+//! The cache of contexts in a user object's memory: freshness and eviction.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,8 @@ use crate::{
     time::{SECOND_MS, Timestamp},
 };
 
-/// For how long a context is used without asking the origin: a change that was made there and not reported here lasts no
-/// longer.
+/// The time for which a context is used without a request to the origin, and thus the longest time that a change at the
+/// origin which was not reported here stays unseen.
 const FRESH_MS: i64 = 600 * SECOND_MS;
 /// Conversations kept in memory.
 const MAX_CONTEXTS: usize = 8;
@@ -19,15 +19,15 @@ const MAX_CONTEXTS: usize = 8;
 /// The state of a conversation's context in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// A context that is used as it is.
+    /// A context that is used without a fetch.
     Fresh,
     /// A context that is used when the origin cannot be reached.
     Stale,
-    /// Nothing.
+    /// No context.
     Absent,
 }
 
-/// A state of the cache, to tell whether something was forgotten since.
+/// A state of the cache, to detect whether an entry was dropped since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation(u64);
 
@@ -40,14 +40,14 @@ pub struct ContextCache {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    /// The time at which the origin was asked; `None` for an answer that may be of before a change.
+    /// The time of the request to the origin; `None` for a response that may be from before a change.
     fetched: Option<Timestamp>,
     context: ConversationContext,
     bytes: usize,
 }
 
 impl ContextCache {
-    /// Returns what the cache has of a conversation.
+    /// Returns the state of a conversation's context.
     pub fn freshness(&self, conversation: Id, now: Timestamp) -> Freshness {
         match self.entries.get(&conversation) {
             None => Freshness::Absent,
@@ -63,18 +63,18 @@ impl ContextCache {
         self.entries.get(&conversation).map(|entry| &entry.context)
     }
 
-    /// Returns the state of the cache, to be handed to [`Self::insert_fetched`].
+    /// Returns the state of the cache, to be passed to [`Self::insert_fetched`].
     pub const fn generation(&self) -> Generation {
         Generation(self.forgotten)
     }
 
-    /// Returns whether nothing was forgotten since: what the origin was asked then is of now.
+    /// Returns true when no entry was dropped since, so that a fetch of that time is current.
     pub const fn is_current(&self, generation: Generation) -> bool {
         self.forgotten == generation.0
     }
 
-    /// Inserts a context that the origin was asked for at `fetched`. Where something was forgotten since `generation`, it may be
-    /// of before a change: it is used once and fetched anew.
+    /// Inserts a context that was requested from the origin at `fetched`. When an entry was dropped since `generation`, it may be
+    /// from before a change: it is used once and then fetched again.
     pub fn insert_fetched(
         &mut self,
         context: ConversationContext,
@@ -86,13 +86,13 @@ impl ContextCache {
         self.insert(Entry { fetched, bytes: bytes_of(&context), context }, max_bytes);
     }
 
-    /// Inserts a context that storage had.
+    /// Inserts a context from storage.
     pub fn insert_stored(&mut self, context: ConversationContext, fetched: Timestamp, max_bytes: usize) {
         self.insert(Entry { fetched: Some(fetched), bytes: bytes_of(&context), context }, max_bytes);
     }
 
-    /// Inserts an entry, and lets the oldest others go that are too many or too large. The new one stays, however large: it is
-    /// about to be used.
+    /// Inserts an entry and evicts the oldest others while there are too many or they are too large. The new one stays, however
+    /// large: it is about to be used.
     fn insert(&mut self, entry: Entry, max_bytes: usize) {
         let id = entry.context.conversation_id;
         self.entries.insert(id, entry);
@@ -106,8 +106,8 @@ impl ContextCache {
         }
     }
 
-    /// Appends an ended turn to the context of its conversation, if that is here. One that shows another branch by now is
-    /// fetched anew.
+    /// Appends an ended turn to the context of its conversation, if that is cached. One that shows another branch by now is
+    /// fetched again.
     pub fn append(&mut self, record: &TurnRecord) {
         if let Some(entry) = self.entries.get_mut(&record.conversation_id) {
             if !context::merge(&mut entry.context, record) {
@@ -117,13 +117,13 @@ impl ContextCache {
         }
     }
 
-    /// Forgets a conversation's context.
+    /// Drops a conversation's context.
     pub fn forget(&mut self, conversation: Id) {
         self.forgotten += 1;
         self.entries.remove(&conversation);
     }
 
-    /// Returns the bytes of memory that the contexts take.
+    /// Returns the bytes of memory of the contexts.
     pub fn bytes(&self) -> usize {
         self.entries.values().map(|entry| entry.bytes).sum()
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn context_is_fresh_for_ten_minutes_and_usable_after() {
+    fn context_is_fresh_for_ten_minutes_and_then_stale() {
         let mut cache = ContextCache::default();
         assert_eq!(cache.freshness(id(1), NOW), Freshness::Absent);
         cache.insert_fetched(context(1), NOW, cache.generation(), MAX_BYTES);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_that_was_overtaken_by_a_change_is_used_once() {
+    fn context_fetched_before_change_is_used_once() {
         let mut cache = ContextCache::default();
         let asked = cache.generation();
         cache.forget(id(1));
@@ -179,24 +179,24 @@ mod tests {
     }
 
     #[test]
-    fn oldest_contexts_make_room() {
+    fn oldest_contexts_are_evicted() {
         let mut cache = ContextCache::default();
         for n in 0..20 {
             cache.insert_stored(context(n), NOW.plus_millis(n.into()), MAX_BYTES);
         }
         let kept: Vec<_> = (0..20).filter(|n| cache.get(id(*n)).is_some()).collect();
         assert_eq!(kept, (12..20).collect::<Vec<_>>());
-        // An older one that is asked for pushes out the oldest of the others, not itself.
+        // An older one that is inserted evicts the oldest of the others, not itself.
         cache.insert_stored(context(0), NOW, MAX_BYTES);
         assert!(cache.get(id(0)).is_some() && cache.get(id(12)).is_none());
     }
 
     #[test]
-    fn bytes_are_those_of_what_is_kept() {
+    fn bytes_are_those_of_kept_contexts() {
         let mut cache = ContextCache::default();
         cache.insert_stored(context(1), NOW, 0);
         cache.insert_stored(context(2), NOW, 0);
-        // Without room for bytes, empty contexts still fit.
+        // With a limit of no bytes, empty contexts still fit.
         assert_eq!((cache.entries.len(), cache.bytes()), (2, 0));
         cache.forget(id(1));
         assert_eq!(cache.entries.len(), 1);

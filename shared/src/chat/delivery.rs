@@ -1,36 +1,35 @@
-//! When a finished turn that the origin has not confirmed is delivered again, and when whoever looks after turns looks
-//! again.
+//! The schedule of deliveries to the origin, and of the alarm that runs them.
 
 use crate::time::{DAY_MS, SECOND_MS, Timestamp};
 
-/// The first retry comes after this long.
+/// The delay of the first retry.
 const FIRST_MS: i64 = SECOND_MS;
-/// No retry waits longer than this: when the origin is back, nothing is missing for more than half a minute.
+/// The longest delay of a retry: once the origin is back, every turn is delivered within half a minute.
 const LONGEST_MS: i64 = 30 * SECOND_MS;
 
-/// How long the closing event waits for the origin before it says `persisted: false`.
+/// The time that the terminal event waits for the origin before it reports `persisted: false`.
 pub const CLOSING_TIMEOUT_MS: i64 = 2 * SECOND_MS;
 
-/// While a turn runs, it is looked after at least this often: after a restart it is found cut off.
+/// The interval of the alarm while a turn runs, which finds an interrupted turn after a restart.
 pub const HEARTBEAT_MS: i64 = 30 * SECOND_MS;
-/// Delivered turns and idempotency keys are kept this long.
+/// The time for which delivered turns and idempotency keys are kept.
 pub const RETENTION_MS: i64 = 2 * DAY_MS;
 
-/// What there is to look after.
+/// The work that an alarm is needed for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AlarmSchedule {
-    /// Whether a turn runs.
+    /// True when a turn runs.
     pub running: bool,
-    /// When the next delivery is due.
+    /// The time at which the next delivery is due.
     pub delivery: Option<Timestamp>,
-    /// When the oldest turn was taken on that needs no delivery any more: it goes when its time is over. One that still
-    /// needs it stays, however old.
+    /// The start of the oldest delivered turn, which is deleted after [`RETENTION_MS`]. One that is not delivered stays,
+    /// however old.
     pub oldest_done: Option<Timestamp>,
 }
 
 impl AlarmSchedule {
-    /// When to look again; `None` when there is nothing to look after. Always after `now`: whatever is due already, or
-    /// cannot be done, waits a second, so that nobody looks without pause.
+    /// Returns the time of the next alarm; `None` without work. It is always after `now`: work that is due already, or that
+    /// fails, waits a second, so that alarms do not repeat without a pause.
     pub fn next(self, now: Timestamp) -> Option<Timestamp> {
         let next = [
             self.running.then(|| heartbeat(now)),
@@ -41,13 +40,13 @@ impl AlarmSchedule {
     }
 }
 
-/// When the next heartbeat is due.
+/// Returns the time of the next heartbeat.
 pub const fn heartbeat(now: Timestamp) -> Timestamp {
     now.plus_millis(HEARTBEAT_MS)
 }
 
-/// When to try again after `attempts` failed deliveries: doubling from one second to thirty, with up to a quarter taken
-/// off by `jitter` (any number) so that a fleet does not come back in one beat.
+/// Returns the time of the next attempt after `attempts` failed deliveries: the delay doubles from one second to thirty, and
+/// `jitter` (any number) shortens it by up to a quarter so that objects do not retry at the same time.
 pub fn next_attempt(attempts: u32, now: Timestamp, jitter: u32) -> Timestamp {
     let doubled = FIRST_MS.checked_shl(attempts.saturating_sub(1).min(16)).unwrap_or(LONGEST_MS);
     let delay_ms = doubled.min(LONGEST_MS);
@@ -55,8 +54,8 @@ pub fn next_attempt(attempts: u32, now: Timestamp, jitter: u32) -> Timestamp {
     now.plus_millis(delay_ms - off_ms)
 }
 
-/// Returns whether an answer of this status says nothing about the turn: something on the way, or a store behind it, does not
-/// work, and whatever else is delivered now will meet the same. Any other failure is of this turn alone.
+/// Returns true when a response of this status is an outage, of the network, the origin or a store, which would fail every
+/// other delivery now as well. Any other failure concerns this turn alone.
 pub const fn is_unreachable(status: u16) -> bool {
     matches!(status, 408 | 429 | 502..=504)
 }
@@ -70,19 +69,19 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
 
     #[test]
-    fn an_old_turn_that_waits_for_its_delivery_is_looked_after_when_that_is_due() {
+    fn old_undelivered_turn_is_scheduled_when_due() {
         let old = NOW.plus_millis(-3 * DAY_MS);
         let due = next_attempt(9, NOW, 0);
         let waiting = AlarmSchedule { delivery: Some(due), ..AlarmSchedule::default() };
         assert_eq!(waiting.next(NOW), Some(due));
-        // Should one be told of it as well, there still is a pause.
+        // A past alarm is never scheduled.
         let pause = NOW.plus_millis(SECOND_MS);
         assert_eq!(AlarmSchedule { oldest_done: Some(old), ..waiting }.next(NOW), Some(pause));
         assert_eq!(AlarmSchedule::default().next(NOW), None);
     }
 
     #[test]
-    fn what_comes_first_is_looked_after_first() {
+    fn earliest_work_is_scheduled_first() {
         let done = AlarmSchedule { oldest_done: Some(NOW), ..AlarmSchedule::default() };
         assert_eq!(done.next(NOW), Some(NOW.plus_millis(RETENTION_MS + SECOND_MS)));
         let running = AlarmSchedule { running: true, ..done };
@@ -92,14 +91,14 @@ mod tests {
     }
 
     #[test]
-    fn failure_of_one_turn_holds_no_other_back() {
+    fn failure_of_one_turn_blocks_no_other() {
         assert!([502, 503, 504, 429].into_iter().all(is_unreachable));
         assert!(![400, 401, 403, 404, 413, 422, 500].into_iter().any(is_unreachable));
     }
 
     proptest! {
         #[test]
-        fn nobody_looks_without_pause(
+        fn overdue_work_is_scheduled_after_pause(
             running: bool,
             delivery in prop::option::of(-40 * DAY_MS..DAY_MS),
             oldest_done in prop::option::of(-40 * DAY_MS..DAY_MS),
@@ -112,7 +111,7 @@ mod tests {
         }
 
         #[test]
-        fn the_wait_grows_and_is_bounded(attempts in 0u32..10_000, jitter: u32) {
+        fn retry_delay_grows_and_is_bounded(attempts in 0u32..10_000, jitter: u32) {
             let now = Timestamp::from_millis(1_000_000);
             let wait = next_attempt(attempts, now, jitter).millis_since(now);
             prop_assert!((FIRST_MS * 3 / 4..=LONGEST_MS).contains(&wait));

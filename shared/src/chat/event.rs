@@ -1,4 +1,4 @@
-//! What the readers of a turn see, and how it is written: one server-sent event each.
+//! The events of a turn, each encoded as one server-sent event.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::{
     sse,
 };
 
-/// The type of the events that carry words.
+/// The type of the events with text.
 pub const DELTA: &str = "message.delta";
 
 /// The type of the event that has the whole answer.
@@ -23,17 +23,17 @@ pub const MESSAGE: &str = "message.completed";
 /// One event of a turn.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event<'a> {
-    /// The turn was taken on.
+    /// The turn was admitted.
     Started(Started<'a>),
-    /// More words.
+    /// More text.
     Delta(Delta<'a>),
     /// The model calls a tool.
     ToolCall(&'a ToolCall),
-    /// The answer is whole.
+    /// The whole answer.
     Message(&'a Message),
-    /// The model came to its end.
+    /// The turn completed.
     Completed(Completed),
-    /// The turn ended otherwise; the status says how.
+    /// The turn ended with another status.
     Ended(TurnStatus, Ended<'a>),
     /// Replaces all text before it.
     Reset(Reset<'a>),
@@ -59,7 +59,7 @@ pub struct Started<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = MessageDelta))]
 pub struct Delta<'a> {
-    /// The words to append.
+    /// The text to append.
     pub text: Cow<'a, str>,
 }
 
@@ -69,11 +69,11 @@ pub struct Delta<'a> {
 pub struct Completed {
     /// The turn.
     pub turn_id: Id,
-    /// Why the model stopped.
+    /// The reason why the model stopped.
     pub finish_reason: FinishReason,
-    /// What it used.
+    /// The tokens used.
     pub usage: Usage,
-    /// Whether the origin has stored it.
+    /// True when the origin has stored the turn.
     pub persisted: bool,
 }
 
@@ -83,15 +83,15 @@ pub struct Completed {
 pub struct Ended<'a> {
     /// The turn.
     pub turn_id: Id,
-    /// Why, for a machine; `null` when there is nothing to say beyond the event's name.
+    /// The reason as a code; `null` when the event's name says it all.
     pub code: Option<TurnCode>,
-    /// Why, for a person.
+    /// The reason as text.
     pub detail: Option<Cow<'a, str>>,
-    /// The words that came before the end.
+    /// The text before the end.
     pub text: Cow<'a, str>,
-    /// What it used.
+    /// The tokens used.
     pub usage: Usage,
-    /// Whether the origin has stored it.
+    /// True when the origin has stored the turn.
     pub persisted: bool,
 }
 
@@ -99,9 +99,9 @@ pub struct Ended<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Reset))]
 pub struct Reset<'a> {
-    /// The text that holds at this point.
+    /// The whole text up to this point.
     pub text: Cow<'a, str>,
-    /// The id the stream goes on from.
+    /// The id from which the stream continues.
     pub last_event_id: u64,
 }
 
@@ -134,13 +134,13 @@ impl Event<'_> {
         }
     }
 
-    /// Returns whether it follows from the turn's record, so that who has that need not keep the event. A `reset` does: there
-    /// is one before the end of a turn that was cut off.
+    /// Returns true when the event follows from the turn's record and need not be stored. A `reset` does: there is one before
+    /// the end of an interrupted turn.
     pub const fn follows_from_record(&self) -> bool {
         matches!(self, Self::Message(_) | Self::Completed(_) | Self::Ended(..) | Self::Reset(_))
     }
 
-    /// Appends the event as it goes over the wire.
+    /// Appends the event in wire format.
     pub fn write(&self, out: &mut Vec<u8>, id: u64) {
         let data = match self {
             Self::Started(data) => serde_json::to_string(data),
@@ -168,12 +168,12 @@ pub const fn terminal_name(status: TurnStatus) -> &'static str {
         TurnStatus::Queued
         | TurnStatus::Running
         | TurnStatus::Interrupted
-        // Of a newer version: that it ended is all that can be told.
+        // Of a newer version: only the fact that it ended is known.
         | TurnStatus::Unknown(_) => "turn.interrupted",
     }
 }
 
-/// Whether an event of this type closes its turn.
+/// Returns true when an event of this type closes its turn.
 pub fn is_terminal(name: &str) -> bool {
     const TERMINAL: [TurnStatus; 5] = [
         TurnStatus::Completed,
@@ -185,7 +185,7 @@ pub fn is_terminal(name: &str) -> bool {
     TERMINAL.into_iter().any(|status| terminal_name(status) == name)
 }
 
-/// The first event of the turn with these messages.
+/// Builds the first event of the turn with these messages.
 pub fn started<'a>(messages: &TurnMessages, model: &'a str) -> Event<'a> {
     let answer = messages.answer();
     Event::Started(Started {
@@ -197,7 +197,7 @@ pub fn started<'a>(messages: &TurnMessages, model: &'a str) -> Event<'a> {
     })
 }
 
-/// The event that closes a turn.
+/// Builds the event that closes a turn.
 pub fn terminal<'a>(
     turn_id: Id,
     message: &'a Message,

@@ -1,31 +1,31 @@
-//! The numbered events of a turn, kept as the very bytes readers get.
+//! The numbered events of a turn, kept as the bytes that readers get.
 //!
-//! Ids count from 1, without a gap but for one: the end of a turn that was cut off comes behind every id that may have been
-//! given out ([`EventLog::reserved_end`]). The place where a reader goes on is the turn's decision ([`super::replay`]).
+//! Ids count from 1, with at most one gap: the terminal event of an interrupted turn has an id after every one that may have
+//! been sent ([`EventLog::reserved_end`]). [`super::replay`] decides where a reader resumes.
 
 use super::event::{DELTA, Delta, Event, MESSAGE, is_terminal};
 use crate::sse;
 
-/// Bytes of a [`Segment`] at most, unless one event alone is longer: a value the platform's storage takes.
+/// The most bytes of a [`Segment`], unless one event alone is longer: a value that fits the platform's storage.
 pub const MAX_SEGMENT_BYTES: usize = 1024 * 1024;
 
-/// The most events that storage may lack whenever readers get some.
+/// The most unsaved events at the time readers get some.
 const MAX_UNSAVED: usize = 128;
 
-/// The most ids after those of the stored events that may have been given out when a process dies: those of [`MAX_UNSAVED`]
-/// events, and of three times as many that come while the platform makes a write durable that it took.
+/// The most ids after those of the stored events that may have been sent when a process dies: those of [`MAX_UNSAVED`]
+/// events, and of three times as many that are sent while the platform makes an accepted write durable.
 const RESERVED: u64 = 4 * MAX_UNSAVED as u64;
 
 /// The events of one turn.
 #[derive(Clone, Debug, Default)]
 pub struct EventLog {
     bytes: Vec<u8>,
-    /// The end of each event in `bytes`; its id is its place here plus one, and behind a gap as much more as that is wide.
+    /// The end of each event in `bytes`; its id is its index here plus one, and after a gap the width of the gap more.
     ends: Vec<usize>,
     gap: Option<Gap>,
-    /// How many events storage has.
+    /// The number of events that storage has.
     saved: usize,
-    /// How many it is to have: those after them follow from the turn's record, and are made anew from that.
+    /// The number of events to store: those after them follow from the turn's record and are rebuilt from it.
     to_save: usize,
 }
 
@@ -38,14 +38,14 @@ struct Gap {
     ids: u64,
 }
 
-/// Events that follow each other, and that storage does not have yet.
+/// Consecutive events that storage does not have yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// The id of the first.
     pub first_id: u64,
     /// The id of the last.
     pub last_id: u64,
-    /// The events as they went over the wire.
+    /// The events in wire format.
     pub frames: String,
 }
 
@@ -56,9 +56,9 @@ pub struct Restored {
     pub log: EventLog,
     /// The text of its deltas.
     pub text: String,
-    /// Whether the event with the whole answer is among them.
+    /// True when the event with the whole answer is among them.
     pub whole: bool,
-    /// Whether its terminal event is among them.
+    /// True when the terminal event is among them.
     pub closed: bool,
 }
 
@@ -74,7 +74,7 @@ impl EventLog {
         id
     }
 
-    /// Appends an event with this id, behind a gap where it is not the next one. There is one gap at most.
+    /// Appends an event with this id, after a gap where it is not the next one. There is one gap at most.
     pub fn push_at(&mut self, id: u64, event: &Event<'_>) {
         let ids = id.saturating_sub(self.last_id() + 1);
         if self.gap.is_none() && ids > 0 {
@@ -83,27 +83,27 @@ impl EventLog {
         self.push(event);
     }
 
-    /// The id of the newest event; 0 when there is none.
+    /// Returns the id of the newest event; 0 when there is none.
     pub fn last_id(&self) -> u64 {
         self.ends.len() as u64 + self.gap.map_or(0, |gap| gap.ids)
     }
 
-    /// The highest id that may have been given out by a process that died when storage had these events.
+    /// Returns the highest id that may have been sent by a process that died when storage had these events.
     pub fn reserved_end(&self) -> u64 {
         self.last_id() + RESERVED
     }
 
-    /// Returns whether storage must get events before readers get any more.
+    /// Returns true when storage must get events before readers get any more.
     pub const fn is_checkpoint_due(&self) -> bool {
         self.to_save - self.saved > MAX_UNSAVED
     }
 
-    /// The id of the newest event that does not follow from the turn's record: the last of its words, or `turn.started`.
+    /// Returns the id of the newest event that does not follow from the turn's record: the last delta, or `turn.started`.
     pub const fn words_end(&self) -> u64 {
         self.to_save as u64
     }
 
-    /// The place in the log's bytes that a reader reads on from when it holds every event up to `after`.
+    /// Returns the offset in the log's bytes from which a reader with every event up to `after` continues.
     pub fn offset_after(&self, after: u64) -> usize {
         let after = usize::try_from(after).unwrap_or(usize::MAX);
         let count = match self.gap {
@@ -115,18 +115,18 @@ impl EventLog {
         self.end_of(count.min(self.ends.len()))
     }
 
-    /// The bytes from this place on, at most `max_bytes` of them; empty when there are none yet.
+    /// Returns the bytes from this offset on, at most `max_bytes` of them; empty when there are none yet.
     pub fn read(&self, offset: usize, max_bytes: usize) -> &[u8] {
         let rest = self.bytes.get(offset..).unwrap_or_default();
         rest.get(..max_bytes).unwrap_or(rest)
     }
 
-    /// Bytes of memory that the events take.
+    /// Returns the bytes of memory of the events.
     pub fn memory_bytes(&self) -> usize {
         self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
     }
 
-    /// Where the first `count` events end in `bytes`.
+    /// Returns the end of the first `count` events in `bytes`.
     fn end_of(&self, count: usize) -> usize {
         match count.checked_sub(1) {
             None => 0,
@@ -134,8 +134,8 @@ impl EventLog {
         }
     }
 
-    /// The next events that storage lacks, as many as fit in [`MAX_SEGMENT_BYTES`] and at least one. Call
-    /// [`Self::mark_saved`] with its `last_id` once it has them, and ask again.
+    /// Returns the next unsaved events, as many as fit in [`MAX_SEGMENT_BYTES`] and at least one. Call [`Self::mark_saved`] with
+    /// its `last_id` once they are stored, and repeat.
     pub fn unsaved(&self) -> Option<Segment> {
         let from = self.end_of(self.saved);
         let waiting = self.ends.get(self.saved..self.to_save).filter(|waiting| !waiting.is_empty())?;
@@ -149,13 +149,13 @@ impl EventLog {
         })
     }
 
-    /// Storage has every event up to this id.
+    /// Records that storage has every event up to this id.
     pub fn mark_saved(&mut self, last_id: u64) {
         self.saved = usize::try_from(last_id).unwrap_or(usize::MAX).min(self.to_save);
     }
 
-    /// The log as storage has it. `segments` come in order; a gap ends the log, for what follows a gap was never durable
-    /// as a whole.
+    /// Restores a log from storage. `segments` are in order; a gap ends the log, since the events after it were never durable as
+    /// a whole.
     pub fn restore<'a>(segments: impl IntoIterator<Item = (u64, &'a str)>) -> Restored {
         let mut restored = Restored::default();
         let log = &mut restored.log;
@@ -212,7 +212,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_cursor_reads_exactly_the_rest_in_pieces_of_any_size(
+        fn cursor_reads_exactly_the_rest_in_pieces_of_any_size(
             words in prop::collection::vec(any::<String>(), 1..20), max_bytes in 1usize..200,
         ) {
             let log = log_of(&words);
@@ -234,7 +234,7 @@ mod tests {
         }
 
         #[test]
-        fn what_storage_has_is_the_log(
+        fn restored_log_equals_original(
             words in prop::collection::vec(any::<String>(), 1..20),
             save_after in prop::collection::vec(any::<bool>(), 20),
         ) {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_at_once_is_bounded() {
+    fn segment_size_is_bounded() {
         let sizes = [MAX_SEGMENT_BYTES / 2, MAX_SEGMENT_BYTES / 2, 10, 10, 2 * MAX_SEGMENT_BYTES, 10];
         let mut log = log_of(&sizes.map(|size| "x".repeat(size)));
         let mut stored = Vec::new();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_in_storage_ends_the_log() {
+    fn gap_in_storage_ends_log() {
         let frames = log_of(&["a".to_owned()]).unsaved().unwrap().frames;
         let restored = EventLog::restore([(1, frames.as_str()), (3, frames.as_str())]);
         assert_eq!((restored.log.last_id(), restored.text.as_str()), (1, "a"));

@@ -1,16 +1,16 @@
 //! A turn from its admission to its last event, as decisions over plain values.
 //!
-//! - [`admission`]: may this message run, or is it one that runs already?
-//! - [`context`]: what of a conversation goes to the model
-//! - [`context_cache`]: which of them stay in memory, and for how long
-//! - [`tree`]: where a message stands among those of its conversation, and which ones are shown
+//! - [`admission`]: the decision whether a message starts a turn, repeats one or is refused
+//! - [`context`]: the messages of a conversation that are sent to the model
+//! - [`context_cache`]: freshness and eviction of contexts in memory
+//! - [`tree`]: the place of a message in its conversation, and the branch that is shown
 //! - [`turn`]: the state machine of a turn
-//! - [`record`]: what of a turn is stored
-//! - [`event`]: what its readers see
+//! - [`record`]: the stored form of a turn
+//! - [`event`]: the events that its readers get
 //! - [`log`]: the numbered events of a turn
-//! - [`pace`]: when a running turn shows, stores and pings
-//! - [`replay`]: where a reader goes on, whatever it holds
-//! - [`delivery`]: when the outbox tries again, and looks again
+//! - [`pace`]: the times at which a running turn flushes, checkpoints and pings
+//! - [`replay`]: the event at which a reader resumes
+//! - [`delivery`]: the schedule of the outbox
 
 pub mod admission;
 pub mod context;

@@ -1,5 +1,5 @@
-//! What of a turn is stored, in a row of the user object's database. The words are in it once: what can be told from the
-//! rest is left out, so that the largest question and the longest answer fit in one row of the platform's.
+//! The record of a turn in a row of the user object's database. Each text is in it once: fields that follow from others are
+//! left out, so that the largest question and the longest answer fit in one row.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -13,51 +13,51 @@ use crate::{
     time::Timestamp,
 };
 
-/// Bytes of an answer's text at most, as JSON writes it: more than the most tokens of any model come to, and little enough
-/// that a row holds it beside the largest message of a user.
+/// The most bytes of an answer's text in JSON: more than any model's token limit gives, and small enough to fit in a row with
+/// the largest message of a user.
 pub const MAX_ANSWER_BYTES: usize = 512 * 1024;
 
-/// Bytes of a value in the user object's database at most. The platform takes 2 MB a row (Durable Objects, SQLite limits);
+/// The most bytes of a value in the user object's database. The platform allows 2 MB a row (Durable Objects, SQLite limits);
 /// the rest is for the row's other columns.
 pub const MAX_ROW_BYTES: usize = 1_900_000;
 
-/// What of a turn is stored: written when it begins and when it ends.
+/// The stored form of a turn, written when it begins and when it ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TurnRecord {
     /// The turn's id.
     pub turn_id: Id,
-    /// Whose it is.
+    /// The user's id.
     pub user_id: Id,
     /// The conversation it belongs to.
     pub conversation_id: Id,
-    /// What it does to the conversation.
+    /// The kind of turn.
     pub kind: TurnKind,
     /// The conversation's head as it was known when the turn began.
     pub head_before: Option<Id>,
-    /// What it adds; the text of the answer is complete once the turn has ended.
+    /// The messages it adds; the text of the answer is complete once the turn has ended.
     #[serde(with = "compact_list")]
     pub messages: TurnMessages,
     /// The model's alias.
     pub model: String,
-    /// What it used so far.
+    /// The tokens used so far.
     pub usage: Usage,
-    /// Why it did not complete.
+    /// The reason why it did not complete.
     pub error: Option<TurnError>,
-    /// Whether the origin has it.
+    /// True when the origin has stored it.
     pub persisted: bool,
-    /// When it was taken on.
+    /// The time at which it was admitted.
     pub created_at: Timestamp,
-    /// When it ended.
+    /// The time at which it ended.
     pub finished_at: Option<Timestamp>,
-    /// The id of the `reset` before the end of a turn that was cut off: behind every id that may have been given out before.
-    /// None in other turns, and in those that an earlier version ended.
+    /// The id of the `reset` before the end of an interrupted turn, after every id that may have been sent before. `None` in
+    /// other turns, and in those that an earlier version ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_id: Option<u64>,
 }
 
 impl TurnRecord {
-    /// What to store of a turn that has ended when storage does not take its record: that it was interrupted, which is what
-    /// it is should this process end before the origin has it. Its text is then that of the events which storage has.
+    /// Returns the record to store for an ended turn when storage refuses its full record: that it was interrupted, which it is
+    /// if this process ends before the delivery. Its text is then that of the stored events.
     #[must_use]
     pub(super) fn without_answer(&self, reset_id: u64) -> Self {
         let mut record = Self { error: None, reset_id: Some(reset_id), ..self.clone() };
@@ -69,7 +69,7 @@ impl TurnRecord {
         record
     }
 
-    /// Gives an answer without words those that its events have.
+    /// Sets the text of an empty answer to that of its events.
     pub(super) fn recover_answer(&mut self, text: String) {
         let answer = self.messages.answer_mut();
         if answer.content.is_empty() && !text.is_empty() {
@@ -79,7 +79,7 @@ impl TurnRecord {
     }
 }
 
-/// As much of a text as fits in `room` bytes of JSON, and the bytes that are left.
+/// Returns the longest start of a text that fits in `room` bytes of JSON, and the bytes that are left.
 pub(super) fn fitting(text: &str, room: usize) -> (&str, usize) {
     let mut left = room;
     for (at, c) in text.char_indices() {
@@ -91,7 +91,7 @@ pub(super) fn fitting(text: &str, room: usize) -> (&str, usize) {
     (text, left)
 }
 
-/// How many bytes a character takes in a string of JSON (RFC 8259, section 7), as it is written here.
+/// Returns the bytes of a character in a JSON string (RFC 8259, section 7), as encoded here.
 const fn json_bytes(c: char) -> usize {
     match c {
         '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
@@ -100,7 +100,7 @@ const fn json_bytes(c: char) -> usize {
     }
 }
 
-/// A message that says every word once: in its text when its parts are only that, else in its parts.
+/// A message with every text once: in its content when its parts are only that, else in its parts.
 pub(super) struct CompactMessage(pub(super) Message);
 
 impl Serialize for CompactMessage {
@@ -219,7 +219,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_record_is_read_as_it_was_written(
+        fn record_round_trips(
             asked in prop::collection::vec(part(), 0..4),
             answered in prop::option::of(any::<String>()),
         ) {
@@ -230,10 +230,10 @@ mod tests {
         }
 
         #[test]
-        fn what_fits_is_as_long_as_json_writes_it(text: String, room in 0usize..200) {
+        fn fitting_text_has_its_json_length(text: String, room in 0usize..200) {
             let (fits, left) = fitting(&text, room);
             prop_assert!(text.starts_with(fits));
-            // Two more bytes are the quotes.
+            // Two more bytes for the quotes.
             prop_assert_eq!(serde_json::to_string(fits).unwrap().len(), room - left + 2);
             if let Some(next) = text.strip_prefix(fits).and_then(|rest| rest.chars().next()) {
                 prop_assert!(serde_json::to_string(&next).unwrap().len() > left + 2);
@@ -242,14 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn every_control_character_is_counted_as_it_is_written() {
+    fn control_characters_count_as_encoded() {
         for c in (0..=0x100).filter_map(char::from_u32) {
             assert_eq!(json_bytes(c) + 2, serde_json::to_string(&c).unwrap().len(), "{c:?}");
         }
     }
 
     #[test]
-    fn every_word_is_stored_once() {
+    fn text_is_stored_once() {
         let text = |text: &str| Part::Text { text: text.to_owned() };
         let image = Part::Image { mime_type: None, data: None, file_id: Some("file".to_owned()) };
         let json =

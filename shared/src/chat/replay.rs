@@ -1,7 +1,7 @@
-//! Where a reader of a turn goes on: after the last event it holds, whoever serves it and whatever died meanwhile.
+//! The event at which a reader of a turn resumes, in the user object and at the origin, also after a crash.
 //!
-//! A reader that holds events which are not in the turn gets a `reset` to the text that holds, and goes on from there; one
-//! that holds everything of a turn that has ended gets nothing more. The ids of an ended turn never change.
+//! A reader with events that are not in the turn gets a `reset` to the turn's text and continues from there; one with every
+//! event of an ended turn gets nothing more. The ids of an ended turn never change.
 
 use std::borrow::Cow;
 
@@ -14,18 +14,18 @@ use crate::api::{
     internal::StoredTurn,
 };
 
-/// Where a reader goes on.
+/// The place at which a reader resumes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resume {
-    /// It gets these bytes first (a `reset`, or none), then every event after this id.
+    /// The reader gets these bytes first (a `reset`, or none), then every event after this id.
     From(Vec<u8>, u64),
-    /// It holds everything, and nothing follows.
+    /// The reader has everything, and nothing follows.
     Complete,
 }
 
 impl TurnState {
-    /// Finds where a reader goes on that holds every event up to `after`. After a restart that cut the turn off, who holds
-    /// words that are lost has ids that come before the turn's own `reset`.
+    /// Returns where a reader with every event up to `after` resumes. After a restart that interrupted the turn, a reader with
+    /// lost text has ids before that of the turn's own `reset`.
     pub fn resume(&self, after: u64) -> Resume {
         let log = self.log();
         if self.is_closed() && after == log.last_id() {
@@ -35,7 +35,7 @@ impl TurnState {
             return Resume::From(Vec::new(), after);
         }
         if self.record().reset_id.is_some() {
-            // The turn's own `reset` comes next.
+            // The turn's own `reset` is next.
             return Resume::From(Vec::new(), log.words_end());
         }
         let mut bytes = Vec::new();
@@ -44,8 +44,8 @@ impl TurnState {
     }
 }
 
-/// Writes the rest of a turn whose events have aged out, from what the origin stored, for a reader that holds every event
-/// up to `after`; `None` when that is everything. The words come once more as a `reset`, with the ids that the turn had.
+/// Encodes the rest of a turn whose events are deleted, from the origin's stored turn, for a reader with every event up to
+/// `after`; `None` when that is everything. The text is repeated as a `reset`, with the ids that the turn had.
 pub fn stored_events(stored: &StoredTurn, after: u64) -> Option<Vec<u8>> {
     if after == stored.last_event_id {
         return None;
@@ -74,7 +74,7 @@ fn write_reset(out: &mut Vec<u8>, text: &str, words_end: u64) {
     Event::Reset(Reset { text: Cow::Borrowed(text), last_event_id: words_end }).write(out, words_end);
 }
 
-/// Makes the turn that clients see of a stored one.
+/// Converts a stored turn to the API's.
 pub fn stored_view(stored: StoredTurn) -> Turn {
     let StoredTurn { last_event_id, error, messages, created_at, finished_at, .. } = stored;
     let question = messages.question().map(|question| question.id);

@@ -1,4 +1,4 @@
-//! The tree of a conversation's messages: where a message joins it, which messages are shown, and which message is the head.
+//! The tree of a conversation's messages: the place of a message, the messages that are shown, and the head.
 //!
 //! Stores keep the tree as *branches*. The trunk begins with the conversation; any other branch begins with a message whose
 //! parent has a child in its own branch already, and has that message's id. Within a branch messages stand by `seq`, so a
@@ -7,11 +7,11 @@
 //! knows where it came from and one branch further down (the jump pointers of skew-binary numbers, E. W. Myers, "An
 //! applicative random-access stack", 1983), so that the span at any place is found in a logarithmic number of steps.
 //!
-//! A message may arrive before its parent: the outbox lets a turn pass that the origin refused. It then stands at its `seq` in
+//! A message may arrive before its parent: the outbox skips a turn that the origin refused. It then stands at its `seq` in
 //! the branch that is shown, and its parent, when it arrives, before it. Another child of that parent begins a branch right
 //! before the first.
 //!
-//! Nothing here reads a store. A function that lacks a [`Fork`] returns its branch, is given it, and is called again.
+//! Nothing here reads a store. A function that lacks a [`Fork`] fails with its branch; the caller loads it and calls again.
 
 use std::collections::HashMap;
 
@@ -90,7 +90,8 @@ pub struct Spans {
 impl Fork {
     /// Returns the fork of a new branch.
     ///
-    /// Errors: a branch whose fork is needed and is not among `forks`.
+    /// # Errors
+    /// Fails with a branch whose fork is needed and is not among `forks`.
     pub fn new(branch: Id, first_seq: u64, from: Position, forks: &Forks) -> Result<Self, Id> {
         let Some(parent) = from.branch else {
             return Ok(Self { branch, first_seq, from, level: 1, jump: None });
@@ -111,7 +112,8 @@ impl Fork {
 
 /// Returns the next spans of the path to `head`, in this order, of messages that come after this `seq` in that order.
 ///
-/// Errors: a branch whose fork is needed and is not among `forks`.
+/// # Errors
+/// Fails with a branch whose fork is needed and is not among `forks`.
 pub fn spans(head: Position, order: Order, after: Option<u64>, forks: &Forks) -> Result<Spans, Id> {
     match order {
         Order::Asc => spans_up(head, after.unwrap_or(0), forks),
@@ -175,8 +177,8 @@ fn spans_up(head: Position, after: u64, forks: &Forks) -> Result<Spans, Id> {
     Ok(Spans { items, next_after })
 }
 
-/// Goes down the path from a place as long as its branch, told by the `seq` of its first message and its level, is beyond
-/// what is looked for. Neither grows on the way.
+/// Goes down the path from a place as long as its branch, given by the `seq` of its first message and its level, is beyond
+/// the target. Neither grows on the way.
 fn descend(from: Position, forks: &Forks, is_beyond: impl Fn(u64, u32) -> bool) -> Result<Position, Id> {
     let mut at = from;
     while let Some(branch) = at.branch {
@@ -185,7 +187,7 @@ fn descend(from: Position, forks: &Forks, is_beyond: impl Fn(u64, u32) -> bool) 
             break;
         }
         at = match fork.jump {
-            // Up to where the path has it does not matter: it is left at once.
+            // The end of the path within it does not matter: it is left at once.
             Some(jump) if is_beyond(jump.first_seq, jump.level) => {
                 Position { branch: Some(jump.branch), seq: 0 }
             }
@@ -211,26 +213,26 @@ pub struct Neighbours {
     pub previous: Option<Id>,
     /// The message after it: its `seq` and its parent.
     pub next: Option<(u64, Option<Id>)>,
-    /// True when no message of the conversation has the `seq` that the new one wants.
+    /// True when no message of the conversation has the `seq` that the new one requests.
     pub is_free: bool,
 }
 
 /// The way in which a message joins the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Joint {
-    /// At the end of the branch: at the `seq` it wants, or at the first one after all where that is taken.
+    /// At the end of the branch: at the `seq` it requests, or at the first one after all where that is taken.
     Append,
-    /// Within the branch, at the `seq` it wants.
+    /// Within the branch, at the `seq` it requests.
     Insert,
-    /// As the first message of a new branch; at the `seq` it wants, or at the first one after all.
+    /// As the first message of a new branch; at the `seq` it requests, or at the first one after all.
     Fork,
 }
 
-/// Returns how a message joins the tree that wants this `seq`, a higher one than its parent's.
+/// Returns how a message joins the tree that requests this `seq`, which is higher than its parent's.
 pub fn join(parent_id: Option<Id>, is_parent_known: bool, seq: u64, around: Neighbours) -> Joint {
     let Some((next_seq, parent_of_next)) = around.next else { return Joint::Append };
     let fits = around.is_free && seq < next_seq;
-    // The next one waits for a parent that is not there: this message, or one after it.
+    // The next one waits for an absent parent: this message, or one after it.
     let is_loose = parent_of_next != around.previous;
     match (is_parent_known, fits && is_loose) {
         (true, true) if parent_of_next != parent_id => Joint::Insert,
@@ -241,12 +243,12 @@ pub fn join(parent_id: Option<Id>, is_parent_known: bool, seq: u64, around: Neig
 }
 
 impl Head {
-    /// Returns whether a turn makes its last message the head: when it began after whatever made the head, or when the head is
-    /// still the one it began under. The second holds for a turn's first delivery alone, so that a repetition does not move a
-    /// head that the user put back meanwhile.
+    /// Returns true when a turn makes its last message the head: when it began after the turn or choice that set the head, or
+    /// when the head is still the one at its start. The second applies to a turn's first delivery only, so that a repetition does
+    /// not move a head that the user has set meanwhile.
     ///
-    /// So the newest intention wins, whatever is delivered when: a turn that arrives late moves no head away from a newer turn,
-    /// nor from a branch that the user chose after it began.
+    /// So the newest intention wins in any order of delivery: a turn that arrives late moves no head away from a newer turn, nor
+    /// from a branch that the user chose after it began.
     pub fn follows(&self, turn_id: Id, head_before: Option<Id>) -> bool {
         let is_newest = self.mark.is_none_or(|mark| mark < turn_id);
         is_newest || (self.message_id == head_before && self.turn_id != Some(turn_id))

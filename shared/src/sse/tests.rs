@@ -1,4 +1,4 @@
-//! The decoder against the standard, cut at every place; the encoder against the decoder.
+//! Tests of the decoder against the standard, with input split at every place, and of the encoder against the decoder.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use super::*;
 
 type Owned = (String, String, String);
 
-/// Reads the pieces one after the other; the error, if any, comes after the frames before it.
+/// Decodes the pieces one after the other; returns the frames before an error, and the error.
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, max: usize) -> (Vec<Owned>, Option<TooLong>) {
     let mut decoder = Decoder::new(max);
     let mut frames = Vec::new();
@@ -90,7 +90,7 @@ fn an_event_over_the_bound_is_refused_wherever_it_is_cut(#[case] event: &[u8]) {
 }
 
 #[test]
-fn the_bound_is_for_one_event_and_stays_broken_once_broken() {
+fn event_over_bound_fails_all_further_reads() {
     let fits = b"data: 01234567\n\n".repeat(50);
     assert_eq!(read([fits.as_slice()], 14).0.len(), 50);
     let mut decoder = Decoder::new(14);
@@ -101,7 +101,7 @@ fn the_bound_is_for_one_event_and_stays_broken_once_broken() {
 }
 
 #[test]
-fn writes_what_readers_expect() {
+fn encoder_writes_expected_format() {
     let mut out = Vec::new();
     encode(&mut out, Some(12), "message.delta", r#"{"text":"Hé"}"#);
     out.extend_from_slice(PING);
@@ -123,7 +123,7 @@ fn writes_what_readers_expect() {
     );
 }
 
-/// Streams made of what matters to the format, in any order and with any line ends.
+/// Streams of tokens of the format, in any order and with any line ends.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         Just(&b"data: "[..]),
@@ -144,7 +144,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
-/// The stream cut at these places, in order.
+/// Splits the stream at these places, in order.
 fn cut(stream: &[u8], places: Vec<usize>) -> Vec<&[u8]> {
     let mut places: Vec<_> = places.into_iter().map(|place| place.min(stream.len())).collect();
     places.extend([0, stream.len()]);
@@ -154,7 +154,7 @@ fn cut(stream: &[u8], places: Vec<usize>) -> Vec<&[u8]> {
 
 proptest! {
     #[test]
-    fn cuts_change_nothing(stream in stream(), places in vec(0_usize..200, 0..12), max in 1_usize..60) {
+    fn split_input_decodes_the_same(stream in stream(), places in vec(0_usize..200, 0..12), max in 1_usize..60) {
         let expected = read([stream.as_slice()], max);
         for at in 0..=stream.len() {
             prop_assert_eq!(&read(cut(&stream, vec![at]), max), &expected, "split at {}", at);
@@ -164,12 +164,12 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_can_be_read(stream in vec(any::<u8>(), 0..400), max in 0_usize..500) {
+    fn arbitrary_bytes_are_decoded(stream in vec(any::<u8>(), 0..400), max in 0_usize..500) {
         prop_assert_eq!(read([stream.as_slice()], max), read(stream.chunks(3), max));
     }
 
     #[test]
-    fn what_was_written_is_read(
+    fn encoded_events_round_trip(
         events in vec((any::<Option<u64>>(), "[a-z.]{0,12}", any::<String>()), 0..6),
     ) {
         let mut out = Vec::new();
@@ -189,7 +189,7 @@ proptest! {
 }
 
 #[test]
-fn opening_and_pings_are_no_events_and_leave_the_next_one_whole() {
+fn opening_and_pings_are_ignored_before_event() {
     let mut bytes = opening();
     assert!(bytes.len() > 512 && bytes.ends_with(b".\n"));
     bytes.extend_from_slice(PING);

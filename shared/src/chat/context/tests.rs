@@ -1,4 +1,4 @@
-//! What fits, what the model hears, and where a turn stands among others.
+//! Tests of the budget, of the prompt, and of the place of a turn in a context.
 
 use proptest::prelude::*;
 use rstest::rstest;
@@ -44,7 +44,7 @@ fn texts(messages: &[ChatMessage]) -> Vec<String> {
 }
 
 #[test]
-fn the_newest_that_fit_go_out_and_the_first_is_the_users() {
+fn prompt_has_newest_messages_that_fit_and_begins_with_user() {
     let history = [
         message(1, Role::User, "one"),
         message(2, Role::Assistant, "two"),
@@ -56,7 +56,7 @@ fn the_newest_that_fit_go_out_and_the_first_is_the_users() {
     let new = [Part::Text { text: "new".to_owned() }];
     assert_eq!(texts(&prompt(&history, &new, 1_000)), ["one", "two", "three", "five", "six", "new"]);
     assert_eq!(texts(&prompt(&history, &new, 6)), ["three", "five", "six", "new"]);
-    // Only "two" and what follows it would fit: an answer without its question is left out.
+    // Only "two" and the messages after it fit: an answer without its question is left out.
     assert_eq!(texts(&prompt(&history, &new, 7)), ["three", "five", "six", "new"]);
     assert_eq!(texts(&prompt(&history, &new, 0)), ["new"]);
     assert_eq!(texts(&prompt(&[], &new, 100)), ["new"]);
@@ -98,7 +98,7 @@ fn with_picture(mut message: Message, bytes: usize) -> Message {
 }
 
 #[test]
-fn a_picture_without_room_takes_no_words_along() {
+fn image_over_budget_leaves_its_text() {
     let photo = with_picture(message(3, Role::User, "What is this?"), CONTEXT_BYTES + 1);
     let history = newest(vec![
         message(1, Role::User, "I like birds"),
@@ -115,7 +115,7 @@ fn a_picture_without_room_takes_no_words_along() {
 }
 
 #[test]
-fn the_newest_pictures_stay() {
+fn newest_images_are_kept() {
     let message = |seq| with_picture(message(seq, Role::User, "Look"), CONTEXT_BYTES / 2 - 8);
     let history = newest((1..=4).map(message).collect());
     let pictures = |message: &Message| message.content_bytes() > 8;
@@ -128,7 +128,7 @@ fn the_newest_pictures_stay() {
 
 proptest! {
     #[test]
-    fn a_context_is_the_newest_run_within_its_bounds(sizes in prop::collection::vec(0usize..60_000, 0..80)) {
+    fn context_is_newest_run_within_budget(sizes in prop::collection::vec(0usize..60_000, 0..80)) {
         let all: Vec<Message> = sizes
             .iter()
             .zip(1..)
@@ -164,7 +164,7 @@ fn context_of(messages: Vec<Message>) -> ConversationContext {
 }
 
 #[test]
-fn row_of_a_context_reads_back_or_is_none_when_too_large() {
+fn row_of_context_reads_back_or_is_none_when_too_large() {
     let picture = with_picture(message(1, Role::User, "Look"), 1_000);
     let context =
         context_of(vec![picture, message(2, Role::Assistant, "A heron"), message(3, Role::Assistant, "")]);
@@ -172,7 +172,7 @@ fn row_of_a_context_reads_back_or_is_none_when_too_large() {
     assert_eq!(row.matches("heron").count(), 1);
     assert_eq!(from_row(&row), Some(context));
     assert_eq!(from_row("{}"), None);
-    // Each of these characters takes six bytes in JSON, so that what fits a context does not fit a row.
+    // Each of these characters takes six bytes in JSON, so that a full context does not fit a row.
     let text = "\u{1}".repeat(CONTEXT_BYTES);
     assert_eq!(to_row(&context_of(newest(vec![message(1, Role::User, &text)]))), None);
 }
@@ -230,9 +230,9 @@ fn regenerated(n: u8, of: u8, head_before: Id) -> TurnRecord {
 }
 
 proptest! {
-    /// Whatever of a conversation the origin has and whatever waits here, in whatever order it comes.
+    /// Any part of a conversation at the origin, and the rest delivered in any order.
     #[test]
-    fn merge_of_turns_in_any_order_gives_each_once_in_its_place(
+    fn merge_in_any_order_keeps_each_turn_once_in_place(
         at_origin in prop::collection::vec(any::<bool>(), 8),
         order in Just((0..8usize).collect::<Vec<_>>()).prop_shuffle(),
     ) {
@@ -249,7 +249,7 @@ proptest! {
 }
 
 #[test]
-fn merge_of_another_answer_shows_it_in_place_of_the_first() {
+fn merge_of_regenerated_answer_replaces_first() {
     let turns: Vec<_> = (1..=3u8).map(turn).collect();
     let mut context = context_of(all(&turns));
     let again = regenerated(4, 2, id(3, 2));
@@ -259,7 +259,7 @@ fn merge_of_another_answer_shows_it_in_place_of_the_first() {
     expected.push(again.messages.answer().clone());
     assert_eq!(context.messages, expected);
     assert_eq!(context.head.message_id, Some(id(4, 2)));
-    // What goes on from there comes behind it.
+    // A turn that continues from there follows it.
     let next = turn_after(5, Some(id(4, 2)));
     assert!(merge(&mut context, &next));
     expected.extend(next.messages.iter().cloned());
@@ -267,12 +267,12 @@ fn merge_of_another_answer_shows_it_in_place_of_the_first() {
 }
 
 #[test]
-fn merge_of_a_turn_of_a_branch_that_the_user_left_shows_nothing_of_it() {
+fn merge_of_turn_in_hidden_branch_changes_nothing() {
     let turns: Vec<_> = (1..=3u8).map(turn).collect();
     let mut context = context_of(all(&turns));
     let again = regenerated(4, 2, id(3, 2));
     assert!(merge(&mut context, &again));
-    // The user goes back to the first answer, and the origin says so.
+    // The user chooses the first answer, and the origin returns that branch.
     let mut context = ConversationContext { last_seq: 6, ..context_of(all(&turns)) };
     context.head =
         Head { turn_id: Some(id(4, 0)), ..context.head.moved_by_user(Timestamp::from_millis(9), id(3, 2)) };
@@ -281,7 +281,7 @@ fn merge_of_a_turn_of_a_branch_that_the_user_left_shows_nothing_of_it() {
 }
 
 #[test]
-fn merge_after_the_user_went_back_goes_on_from_there() {
+fn merge_after_head_was_moved_back_continues_there() {
     let turns: Vec<_> = (1..=3u8).map(turn).collect();
     let mut context = context_of(all(&turns[..1]));
     context.head = context.head.moved_by_user(Timestamp::from_millis(3), id(1, 2));

@@ -1,4 +1,4 @@
-//! Every reader of every turn ends with the turn's text, whatever it holds when it comes.
+//! Tests that every reader of every turn ends with the turn's text, wherever it resumes.
 
 use proptest::prelude::*;
 
@@ -62,7 +62,7 @@ fn said(words: &[String]) -> TurnState {
     turn
 }
 
-/// A turn whose process died when storage had its events up to the checkpoint, as the next process ends it.
+/// A turn whose process died after a checkpoint, as the next process ends it.
 fn interrupted(words: &[String]) -> TurnState {
     let running = said(words);
     let frames = running.log().unsaved().map(|segment| segment.frames);
@@ -71,7 +71,7 @@ fn interrupted(words: &[String]) -> TurnState {
     turn
 }
 
-/// What the origin makes of a delivery.
+/// The stored turn that the origin builds from a delivery.
 fn stored(delivery: TurnDelivery) -> StoredTurn {
     StoredTurn {
         kind: delivery.kind,
@@ -84,7 +84,7 @@ fn stored(delivery: TurnDelivery) -> StoredTurn {
     }
 }
 
-/// What a client knows of a turn.
+/// The state of a client of a turn.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Reader {
     id: u64,
@@ -93,7 +93,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Takes events as a client does: each follows the one before, but for a `reset`, which says where it goes on.
+    /// Applies events as a client does: each follows the one before, except a `reset`, which sets the id to continue from.
     fn take(&mut self, mut bytes: &[u8]) {
         let mut decoder = sse::Decoder::new(1024 * 1024);
         while let Some(frame) = decoder.read(&mut bytes).unwrap() {
@@ -116,7 +116,7 @@ impl Reader {
         }
     }
 
-    /// Reads a turn from where it is.
+    /// Reads a turn from the client's cursor.
     fn read(&mut self, turn: &TurnState) -> Resume {
         let resume = turn.resume(self.id);
         if let Resume::From(first, cursor) = &resume {
@@ -146,14 +146,14 @@ proptest! {
         let log = turn.log();
         let mut reader = Reader::default();
         reader.take(log.read(0, log.offset_after(held as u64)));
-        // A cursor that was never given out, with text that nobody said.
+        // A cursor that was never sent, with made-up text.
         if held as u64 > log.last_id() {
             reader = Reader { id: held as u64, text: "?".to_owned(), kinds: Vec::new() };
         }
         let complete = turn.is_closed() && reader.id == log.last_id();
         prop_assert_eq!(reader.read(&turn) == Resume::Complete, complete);
         prop_assert_eq!((&reader.text, reader.id), (&turn.view().text, log.last_id()));
-        // And then nothing follows an end.
+        // Nothing follows an end.
         if turn.is_closed() {
             prop_assert_eq!(reader.read(&turn), Resume::Complete);
             prop_assert_eq!(reader.kinds.iter().filter(|kind| event::is_terminal(kind)).count() <= 1, true);
@@ -161,7 +161,7 @@ proptest! {
     }
 
     #[test]
-    fn reader_of_lost_words_is_reset_whoever_got_the_end_before(
+    fn reader_with_lost_text_is_reset_after_any_other_reader(
         kept in words(), lost in prop::collection::vec("[a-c]{1,3}", 0..40),
     ) {
         let all = [kept.clone(), lost].concat();
@@ -215,18 +215,18 @@ fn kill_before_the_first_checkpoint_keeps_turn_started() {
     reader.read(&turn);
     assert_eq!(reader.kinds, ["turn.started", "reset", "turn.interrupted"]);
     assert_eq!(reader.id, turn.log().last_id());
-    // What the next process starts with has the same ids.
+    // The next process starts with the same ids.
     let frames = turn.log().unsaved().unwrap().frames;
     let mut back = TurnState::restore(turn.record().clone(), [(1, frames.as_str())], NOW);
     back.close();
     assert_eq!(back.log().read(0, usize::MAX), turn.log().read(0, usize::MAX));
 }
 
-/// How many words a process may have shown that storage lacks when it dies.
+/// The most words that a process may have sent but not stored when it dies.
 const MOST_LOST: usize = 512;
 
 #[test]
-fn no_lost_word_has_the_id_of_what_follows() {
+fn lost_text_and_later_events_share_no_id() {
     let turn = interrupted(&["a", "b"].map(str::to_owned));
     let log = turn.log();
     let lost_end = log.words_end() + MOST_LOST as u64;
@@ -237,14 +237,14 @@ fn no_lost_word_has_the_id_of_what_follows() {
         assert_eq!(reader.kinds, ["reset", "turn.interrupted"], "{held}");
         assert_eq!(reader.text, "ab", "{held}");
     }
-    // An id beyond all of them was never given out.
+    // An id beyond all of them was never sent.
     assert_eq!(turn.resume(lost_end + 3), Resume::From(Vec::new(), 3));
     assert_eq!(turn.resume(lost_end + 2), Resume::Complete);
 }
 
-/// Storage did not take the end of an answer that its readers have.
+/// Storage refused the end of an answer that its readers have.
 #[test]
-fn end_that_was_not_stored_is_replaced_behind_its_ids() {
+fn unstored_end_is_replaced_after_its_ids() {
     let mut shown = said(&["a".to_owned()]);
     shown.apply(ModelEvent::Finish(FinishReason::Stop));
     let frames = shown.log().unsaved().unwrap().frames;
@@ -261,9 +261,9 @@ fn end_that_was_not_stored_is_replaced_behind_its_ids() {
     assert_eq!((&*reader.text, reader.id), ("a", turn.log().last_id()));
 }
 
-/// A turn that a version before the `reset` cut off.
+/// A turn that was interrupted by a version without the `reset`.
 #[test]
-fn interruption_of_an_earlier_version_keeps_its_ids() {
+fn interruption_by_earlier_version_keeps_its_ids() {
     let running = said(&["a".to_owned()]);
     let frames = running.log().unsaved().unwrap().frames;
     let mut record = interrupted(&["a".to_owned()]).record().clone();

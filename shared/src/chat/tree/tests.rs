@@ -1,4 +1,4 @@
-//! A store in memory that follows the rules, held against the plain definition: a path is the parents of its last message.
+//! Tests of a store in memory that follows the rules against the plain definition: a path is the parents of its last message.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ impl Model {
         self.by_seq.values().find(|node| node.id == id)
     }
 
-    /// The place of a message, or the one that it would take before a child that did not wait for it.
+    /// The place of a message, or the one that it would take before a child that arrived earlier.
     fn position(&self, of: Id) -> Option<Position> {
         let child = || {
             let mut children = self.by_seq.values().filter(|node| node.parent_id == Some(of));
@@ -51,7 +51,7 @@ impl Model {
         self.by_seq.values().filter(move |node| node.branch == branch)
     }
 
-    /// Calls this until it has every fork it needs, each of them loaded by itself.
+    /// Repeats `call` until it has every fork it needs, loading one at a time.
     fn with_forks<T>(&mut self, call: impl Fn(&Forks) -> Result<T, Id>) -> T {
         let mut loaded = Forks::new();
         loop {
@@ -187,7 +187,7 @@ fn grown(steps: &[Step]) -> (Model, Id) {
 
 proptest! {
     #[test]
-    fn every_path_is_its_messages_parents_in_both_orders(steps in steps(60), limit in 1usize..9) {
+    fn path_follows_parents_in_both_orders(steps in steps(60), limit in 1usize..9) {
         let (mut model, _) = grown(&steps);
         let nodes: Vec<_> = model.by_seq.values().cloned().collect();
         for node in nodes {
@@ -200,7 +200,7 @@ proptest! {
         }
     }
 
-    /// The turns of a conversation that nobody forked, in whatever order they arrive.
+    /// The turns of a conversation without forks, in any order of arrival.
     #[test]
     fn late_parents_stand_before_their_children(order in Just((0..12u64).collect::<Vec<_>>()).prop_shuffle()) {
         let mut model = Model::default();
@@ -219,9 +219,9 @@ proptest! {
         prop_assert_eq!(head.message_id, Some(id(24)));
     }
 
-    /// Whatever arrives when, with the places that others took: each message stands once, after its parent where that is there.
+    /// Any order of arrival, with places that are taken: each message stands once, after its parent where that is present.
     #[test]
-    fn no_message_is_lost_whatever_is_missing(steps in steps(40), missing in prop::collection::vec(any::<bool>(), 40), shift in 0u64..3) {
+    fn missing_parents_lose_no_message(steps in steps(40), missing in prop::collection::vec(any::<bool>(), 40), shift in 0u64..3) {
         let mut model = Model::default();
         let mut last: Option<Id> = None;
         let mut inserted = 0;
@@ -247,7 +247,7 @@ proptest! {
     }
 
     #[test]
-    fn newest_intention_makes_the_head(turns in prop::collection::vec((0u64..50, any::<bool>()), 1..12)) {
+    fn newest_intention_sets_head(turns in prop::collection::vec((0u64..50, any::<bool>()), 1..12)) {
         // Turns in any order, each perhaps twice: the newest one's message is the head.
         let mut head = Head::default();
         for (turn, twice) in &turns {
@@ -263,12 +263,12 @@ proptest! {
 }
 
 #[test]
-fn repeated_turn_leaves_a_head_that_the_user_chose() {
+fn repeated_turn_keeps_chosen_head() {
     let before = Some(id(1));
     let head = Head { message_id: before, ..Head::default() };
     assert!(head.follows(id(7), before));
     let head = head.moved_by_turn(id(7), id(2));
-    // Back to where the turn began.
+    // Back to the head at the turn's start.
     let head = head.moved_by_user(NOW.plus_millis(5), id(1));
     assert!(!head.follows(id(7), before));
     assert!(
@@ -280,7 +280,7 @@ fn repeated_turn_leaves_a_head_that_the_user_chose() {
 }
 
 #[test]
-fn chosen_head_outlives_the_repetition_of_a_turn_of_a_fast_clock() {
+fn repeated_turn_of_fast_clock_keeps_chosen_head() {
     let turn = Id::new(NOW.plus_millis(60_000), [1; RANDOM_BYTES]);
     let head = Head::default().moved_by_turn(turn, id(2)).moved_by_user(NOW, id(1));
     assert_eq!((head.message_id, head.mark), (Some(id(1)), Some(turn)));
@@ -293,7 +293,7 @@ fn staircase(branches: u64) -> (Model, Position) {
     let mut at = model.insert(id(1), None, 1);
     let mut parent = id(1);
     for n in 1..branches {
-        // Another answer to the same, and then the one the path goes on with.
+        // Another answer to the same question, and then the one on the path.
         model.insert(id(10 * n), Some(parent), 0);
         at = model.insert(id(10 * n + 1), Some(parent), 0);
         parent = id(10 * n + 1);
@@ -302,7 +302,7 @@ fn staircase(branches: u64) -> (Model, Position) {
 }
 
 #[test]
-fn page_of_the_most_forked_path_takes_few_look_ups_wherever_it_is() {
+fn page_of_most_forked_path_takes_few_look_ups() {
     const BRANCHES: u64 = 1_000;
     const PAGE: usize = 20;
     let (mut model, head) = staircase(BRANCHES);
@@ -325,7 +325,7 @@ fn page_of_the_most_forked_path_takes_few_look_ups_wherever_it_is() {
 }
 
 #[test]
-fn path_that_nobody_forked_takes_no_look_up() {
+fn path_without_fork_takes_no_look_up() {
     let mut model = Model::default();
     for n in 1..=100 {
         model.head = model.insert(id(n), (n > 1).then(|| id(n - 1)), n);
