@@ -1,4 +1,4 @@
-//! Time and randomness as arguments: the two traits, and the system's own, which `main` wires in once.
+//! Time and randomness as arguments: the two traits, and the system's implementations, which `main` wires in once.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use shared::{
     time::Timestamp,
 };
 
-/// Tells the time.
+/// A source of time.
 pub trait Clock: Send + Sync + 'static {
-    /// The time of day, for everything that is stored or compared with what is stored.
+    /// Returns the time of day, for everything that is stored or compared with stored times.
     fn now(&self) -> Timestamp;
 
-    /// Time since some fixed moment, never set back: for durations.
+    /// Returns the monotonic time since a fixed moment, for durations.
     fn elapsed(&self) -> Duration;
 }
 
-/// Draws randomness fit for keys and tokens.
+/// A source of randomness fit for keys and tokens.
 pub trait Random: Send + Sync + 'static {
     /// Fills the bytes.
     fn fill(&self, bytes: &mut [u8]);
 
-    /// A new id of this time.
+    /// Returns a new id of this time.
     fn id(&self, now: Timestamp) -> Id {
         let mut random = [0; RANDOM_BYTES];
         self.fill(&mut random);
@@ -35,7 +35,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// A clock whose durations count from now.
+    /// Creates a clock whose durations count from now.
     #[expect(clippy::disallowed_methods, reason = "the one place that wires the system's clock")]
     pub fn start() -> Self {
         Self { started: std::time::Instant::now() }
@@ -61,7 +61,7 @@ pub struct SystemRandom;
 impl Random for SystemRandom {
     fn fill(&self, bytes: &mut [u8]) {
         if let Err(error) = getrandom::fill(bytes) {
-            // Without randomness every token would be guessable. Nothing safe is left to do.
+            // Without randomness every token would be guessable: the process must end.
             tracing::error!(%error, "the system gives no randomness");
             std::process::abort();
         }

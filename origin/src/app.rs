@@ -1,4 +1,4 @@
-//! What every handler has at hand.
+//! The state shared by all handlers.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -22,39 +22,39 @@ pub struct App(Arc<Parts>);
 
 /// The parts.
 pub struct Parts {
-    /// What the variables said.
+    /// The configuration.
     pub config: Config,
-    /// Where the state lives.
+    /// The stores.
     pub stores: Stores,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// The randomness.
+    /// The source of randomness.
     pub random: Arc<dyn Random>,
-    /// Makes and checks tokens.
+    /// Issues and verifies tokens.
     pub tokens: TokenIssuer,
-    /// Makes and checks hashes of passwords.
+    /// Hashes and verifies passwords.
     pub passwords: Passwords,
     /// Limits of sign-up and sign-in.
     pub throttle: Throttle,
-    /// Requests that may run at once.
+    /// The limit of concurrent requests.
     pub in_flight: Semaphore,
-    /// Checks of the stores.
+    /// The health checks of the stores.
     pub probes: Probes,
 }
 
-/// The cryptography refuses the parameters it is given here. Every test that makes an [`App`] rules it out.
+/// The error of cryptography that refuses the parameters given here. Every test that creates an [`App`] rules it out.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// Of passwords.
+    /// The password hash refuses its parameters.
     #[error(transparent)]
     Passwords(#[from] HashError),
-    /// Of refresh tokens.
+    /// The key of refresh tokens cannot be derived.
     #[error("deriving the key of refresh tokens failed: {0}")]
     Tokens(hkdf::InvalidLength),
 }
 
 impl App {
-    /// Puts the parts together. Blocks for as long as one password takes to hash.
+    /// Builds the parts. Blocks for the time of one password hash.
     pub fn new(
         config: Config,
         stores: Stores,

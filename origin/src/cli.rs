@@ -13,10 +13,10 @@ use crate::{
     store::{OpenError, Stores},
 };
 
-/// What a wrong configuration exits with, so that a supervisor can tell it from a crash.
+/// The exit code of a wrong configuration, which a supervisor can distinguish from a crash.
 const EXIT_CONFIG: u8 = 2;
-/// How often a start tries to reach the stores, and how long it waits in between: databases that start together with the
-/// origin get about a minute.
+/// The attempts of a start to reach the stores, and the pause between them: databases that start together with the origin
+/// get about a minute.
 const OPEN_ATTEMPTS: u32 = 30;
 const OPEN_PAUSE: Duration = Duration::from_secs(2);
 
@@ -136,7 +136,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .map_err(|error| format!("the runtime could not be started: {error}"))
 }
 
-/// Tries until the stores can be reached, for a bounded time. What is wrong for another reason is told at once.
+/// Retries until the stores can be reached, a bounded number of times. Other errors are returned at once.
 async fn patiently<T, F>(mut reach: impl FnMut() -> F) -> Result<T, OpenError>
 where
     F: Future<Output = Result<T, OpenError>>,
@@ -183,7 +183,7 @@ fn new_secrets(random: &dyn Random) -> String {
     ["JWT_SECRET", "EDGE_KEYS"].map(|name| format!("{name}={}", secret(random))).join("\n")
 }
 
-/// 256 random bits as hexadecimal digits.
+/// Returns 256 random bits as hexadecimal digits.
 fn secret(random: &dyn Random) -> String {
     let half = || {
         let mut bytes = [0; 16];
@@ -228,7 +228,7 @@ fn summary(config: &Config) -> String {
     .join("\n")
 }
 
-/// Writes a line; whoever reads it may have gone, which is no reason to fail.
+/// Writes a line; a reader that has disconnected is no failure.
 fn say(to: &mut dyn std::io::Write, line: &str) {
     let _ = writeln!(to, "{line}");
     let _ = to.flush();

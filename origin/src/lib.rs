@@ -5,7 +5,7 @@
 //! - [`auth`]: passwords, sessions, tokens
 //! - [`http`]: errors, extractors, middleware
 //! - [`routes`]: one file a resource
-//! - [`app`]: what every handler has at hand
+//! - [`app`]: the state shared by all handlers
 //! - [`ambient`]: time and randomness
 //! - [`server`], [`logging`], [`cli`]: the process
 

@@ -7,7 +7,7 @@ use crate::config::{LogFormat, ProcessConfig};
 /// Starts logging. Called once, by the process; a second call changes nothing.
 pub fn start(config: &ProcessConfig) {
     let level = if config.debug { "debug" } else { "info" };
-    // The schema history's own library tells each step at the same level.
+    // The library of the schema history logs each step at the same level.
     let filter = EnvFilter::new(format!("{level},refinery_core=warn,hyper=warn"));
     let registry = tracing_subscriber::registry().with(filter);
     let started = match config.log_format {

@@ -1,4 +1,4 @@
-//! The server: connections, their timeouts, and an end that lets running requests finish.
+//! The server: connections, their timeouts, and a graceful shutdown.
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
@@ -13,11 +13,11 @@ use tower::ServiceExt as _;
 
 use crate::http::signature::Peer;
 
-/// How long a client may take to send a request's head, and how long a connection may be idle.
+/// The time limit for a request's head, and for an idle connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long running requests get to finish when the process is told to end.
+/// The time limit for running requests at shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to wait when the system hands out no connection, such as when no file descriptor is free.
+/// The pause after a failed accept, such as when no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown` completes, then lets running requests finish, for a bounded time.
@@ -35,7 +35,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
                     let watched = graceful.watch(connection);
                     tokio::spawn(async move {
                         if let Err(error) = watched.await {
-                            // A client that goes away in mid-request is no event of ours.
+                            // A client that disconnects during a request is logged at debug level only.
                             tracing::debug!(%error, "a connection ended");
                         }
                     });
@@ -54,7 +54,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
     }
 }
 
-/// Listens for what tells the process to end, SIGTERM or Ctrl-C, from now on; the future completes when it comes.
+/// Listens for SIGTERM and Ctrl-C from now on; the future completes at the first of them.
 pub fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {
@@ -76,7 +76,7 @@ pub fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Small answers leave at once instead of waiting for an acknowledgement of the last.
+/// Sets TCP_NODELAY, so that small responses are sent without waiting for an acknowledgement.
 fn without_delay(stream: TcpStream) -> TcpStream {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");

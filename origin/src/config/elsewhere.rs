@@ -1,5 +1,5 @@
-//! Variables that other parts act on and that stand in the same `.env` file. They are checked here, so that one
-//! `edgechat check-config` finds a typing error wherever it would hurt; the origin keeps nothing of them.
+//! Variables of other parts in the same `.env` file. They are validated here, so that one `edgechat check-config` finds a
+//! typing error in any of them; the origin does not use them.
 
 use shared::{
     http::{
@@ -14,8 +14,8 @@ use super::{
     reader::{Reader, UNSET, masked, quoted},
 };
 
-/// Checks `CORS_ORIGINS`, `CORS_ALLOWED_HEADERS`, `DEFAULT_MODEL`, `GEMINI_API_BASE`, `ORIGIN_URL`, `OTP_EXPIRATION_MINUTES` and the
-/// variables of payments.
+/// Validates `CORS_ORIGINS`, `CORS_ALLOWED_HEADERS`, `DEFAULT_MODEL`, `GEMINI_API_BASE`, `ORIGIN_URL`,
+/// `OTP_EXPIRATION_MINUTES` and the variables of payments.
 pub(super) fn check(reader: &mut Reader<'_>, environment: Environment) {
     if let Some(text) = reader.text("CORS_ORIGINS")
         && let Err(reason) = CorsPolicy::parse(text)

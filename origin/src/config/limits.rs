@@ -1,4 +1,4 @@
-//! How long things live and how often they may happen.
+//! Lifetimes and rate limits.
 
 use super::reader::Reader;
 
@@ -37,7 +37,7 @@ impl LimitsConfig {
     }
 }
 
-/// All bounds above fit.
+/// Converts a number that was read within bounds of `u32`.
 fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

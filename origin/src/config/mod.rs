@@ -1,7 +1,7 @@
 //! Configuration: variables parsed into enums and numbers once, at start. Nothing else reads a variable.
 //!
-//! - [`vars`]: where variables come from
-//! - [`reader`]: how one is read, and what is said when it is wrong
+//! - [`vars`]: the sources of variables
+//! - [`reader`]: parsing of one variable, and its problem when it is wrong
 //! - [`process`], [`secrets`], [`stores`], [`limits`]: the sections
 //! - `elsewhere`: variables of other parts, checked only
 
@@ -29,7 +29,7 @@ pub use vars::Vars;
 
 use reader::Reader;
 
-/// Everything the origin can be told, checked.
+/// The validated configuration of the origin.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Name, environment, address, logs.
@@ -40,13 +40,13 @@ pub struct Config {
     pub signing_keys: SigningKeys,
     /// The keys shared with the Worker; `None` in a development set-up without one.
     pub edge_keys: Option<EdgeKeys>,
-    /// What serves each port.
+    /// The store of each port.
     pub stores: StoresConfig,
     /// Lifetimes and limits.
     pub limits: LimitsConfig,
 }
 
-/// Everything that is wrong, one variable a line.
+/// All problems, one variable a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<Problem>);
 
@@ -65,7 +65,8 @@ impl std::error::Error for ConfigError {}
 impl Config {
     /// Reads all sections.
     ///
-    /// Errors: every variable that is wrong, by name.
+    /// # Errors
+    /// Fails with every wrong variable by name.
     pub fn read(vars: &Vars) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(vars);
         let process = ProcessConfig::read(&mut reader);

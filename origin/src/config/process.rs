@@ -1,20 +1,20 @@
-//! What the process is: its name, environment, address and logs.
+//! The process section: name, environment, address and logs.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::reader::{Reader, quoted};
 
-/// `EDGECHAT_ENV`: what a start may be lenient about.
+/// `EDGECHAT_ENV`: the environment, which decides how strict a start is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
-    /// On somebody's own machine: unsigned requests are served, from the address they come from.
+    /// A developer's machine: unsigned requests are served, with the address of their connection.
     Development,
-    /// Serving people: whatever is only fit for development is refused.
+    /// A deployment for users: settings that are fit for development only are refused.
     Production,
 }
 
 impl Environment {
-    /// The word `EDGECHAT_ENV` holds.
+    /// Returns the value of `EDGECHAT_ENV`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Development => "development",
@@ -23,17 +23,17 @@ impl Environment {
     }
 }
 
-/// `LOG_FORMAT`: how lines on stderr look.
+/// `LOG_FORMAT`: the format of lines on stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
     /// One JSON object a line, for machines.
     Json,
 }
 
 impl LogFormat {
-    /// The word `LOG_FORMAT` holds.
+    /// Returns the value of `LOG_FORMAT`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -53,9 +53,9 @@ pub struct ProcessConfig {
     pub listen_addr: SocketAddr,
     /// `LOG_FORMAT`, default `json` in production and `text` in development.
     pub log_format: LogFormat,
-    /// `DEBUG`, default `false`: whether logs hold debug lines. Refused in production.
+    /// `DEBUG`, default `false`: true when logs have debug lines. Refused in production.
     pub debug: bool,
-    /// `EDGECHAT_REPLICAS`, default 1: how many origins serve together. More than one needs shared stores.
+    /// `EDGECHAT_REPLICAS`, default 1: the number of origins that serve together. More than one needs shared stores.
     pub replicas: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Reads single variables and collects everything that is wrong, so that one start names all of it.
+//! Parsing of single variables, which collects all problems, so that one start names each.
 
 use std::{fmt, ops::RangeInclusive};
 
@@ -9,9 +9,9 @@ use super::vars::Vars;
 pub struct Problem {
     /// The variable.
     pub variable: &'static str,
-    /// What it held, in words where the value may be secret.
+    /// The value it held, described where it may be secret.
     pub held: String,
-    /// What it should hold.
+    /// The value it should hold.
     pub wanted: String,
 }
 
@@ -21,34 +21,34 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Reads variables for the sections and gathers their problems.
+/// Reads variables for the sections and collects their problems.
 pub struct Reader<'a> {
     vars: &'a Vars,
     problems: Vec<Problem>,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader over these variables.
+    /// Creates a reader of these variables.
     pub fn new(vars: &'a Vars) -> Self {
         Self { vars, problems: Vec::new() }
     }
 
-    /// What was wrong with everything read so far.
+    /// Returns the problems of everything read so far.
     pub fn into_problems(self) -> Vec<Problem> {
         self.problems
     }
 
-    /// The value of a variable, if it is set.
+    /// Returns the value of a variable, if it is set.
     pub fn text(&self, variable: &str) -> Option<&'a str> {
         self.vars.get(variable)
     }
 
-    /// Notes that a variable cannot be used; `held` is shown as it stands.
+    /// Records that a variable cannot be used; `held` is shown unchanged.
     pub fn wrong(&mut self, variable: &'static str, held: impl Into<String>, wanted: impl Into<String>) {
         self.problems.push(Problem { variable, held: held.into(), wanted: wanted.into() });
     }
 
-    /// A whole number within bounds.
+    /// Reads a whole number within bounds.
     pub fn number(&mut self, variable: &'static str, default: u64, bounds: RangeInclusive<u64>) -> u64 {
         let Some(text) = self.text(variable) else { return default };
         match text.parse::<u64>() {
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `true` or `false`, or one of the ways to say so.
+    /// Reads `true` or `false`, or one of their synonyms.
     pub fn flag(&mut self, variable: &'static str, default: bool) -> bool {
         let Some(text) = self.text(variable) else { return default };
         match text.to_ascii_lowercase().as_str() {
@@ -83,12 +83,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A value that is not secret, as it is shown in a problem.
+/// Formats a value that is not secret for a problem.
 pub fn quoted(text: &str) -> String {
     format!("held {text:?}")
 }
 
-/// A secret, as it is shown in a problem: by its length alone.
+/// Formats a secret for a problem: its length only.
 pub fn masked(text: &str) -> String {
     match text.chars().count() {
         1 => "held a secret of 1 character".to_owned(),
@@ -96,5 +96,5 @@ pub fn masked(text: &str) -> String {
     }
 }
 
-/// What is shown of a variable that is not set.
+/// The text for a variable that is not set.
 pub const UNSET: &str = "not set";

@@ -1,4 +1,4 @@
-//! What the origin keeps to itself: the secret behind tokens and the keys it shares with the Worker.
+//! The secrets: those behind tokens, and the keys shared with the Worker.
 
 use std::fmt;
 
@@ -17,8 +17,8 @@ const HOW_TO_MAKE_ONE: &str = "(`openssl rand -hex 32` makes one)";
 /// The secrets section.
 #[derive(Clone)]
 pub struct SecretsConfig {
-    /// `JWT_SECRET` (also `SECRET_KEY`), required: what the keys of tokens are derived from; comma-separated, the first signs, all
-    /// verify.
+    /// `JWT_SECRET` (also `SECRET_KEY`), required: the secrets from which the keys of tokens are derived; comma-separated, the
+    /// first signs, all verify.
     pub jwt_secrets: Vec<Secret>,
     /// The keys of access tokens, derived from them.
     pub signing_keys: Option<SigningKeys>,
@@ -27,17 +27,17 @@ pub struct SecretsConfig {
     pub edge_keys: Option<EdgeKeys>,
 }
 
-/// A value that never gets into a log.
+/// A value that is never logged.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a value.
+    /// Wraps a value.
     pub(super) fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// The value itself.
+    /// Returns the value itself.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -106,7 +106,7 @@ fn edge_keys(reader: &mut Reader<'_>, environment: Environment) -> Option<EdgeKe
     }
 }
 
-/// Whether a secret is of the kind that examples and development set-ups hold.
+/// Returns true for secrets as in examples and development set-ups.
 fn is_placeholder(secret: &str) -> bool {
     const WORDS: [&str; 7] = ["development", "change", "example", "your-", "your_", "secret", "insecure"];
     let lower = secret.to_lowercase();

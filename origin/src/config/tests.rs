@@ -1,4 +1,4 @@
-//! Every sentence a wrong configuration answers with, and every form a right one may have.
+//! Tests of every message for a wrong configuration, and of every form of a valid one.
 
 use rstest::rstest;
 
@@ -17,7 +17,7 @@ fn read(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
 }
 
 #[test]
-fn one_secret_is_enough_for_development() {
+fn development_needs_one_secret_only() {
     let config = read(&[SECRET]).unwrap();
     assert_eq!(config.process.environment, Environment::Development);
     assert_eq!(config.process.listen_addr.to_string(), "127.0.0.1:8080");
@@ -41,7 +41,7 @@ fn one_secret_is_enough_for_development() {
 }
 
 #[test]
-fn an_earlier_backends_file_keeps_working() {
+fn env_file_of_earlier_backend_is_accepted() {
     let config = read(&[
         ("SECRET_KEY", SECRET.1),
         ("DATABASE_URL", "sqlite+aiosqlite:///./app.db"),
@@ -58,7 +58,7 @@ fn an_earlier_backends_file_keeps_working() {
 }
 
 #[test]
-fn servers_are_named_without_their_passwords() {
+fn server_addresses_are_shown_without_passwords() {
     let replicas = ("EDGECHAT_REPLICAS", "3");
     let stores = read(&[PRODUCTION, SECRET, KEYS, POSTGRES, MONGO, REDIS, replicas]).unwrap().stores;
     assert_eq!(stores.accounts.to_string(), "PostgreSQL, db.example:5433/chat");
@@ -68,7 +68,7 @@ fn servers_are_named_without_their_passwords() {
 }
 
 #[test]
-fn a_production_start_needs_secrets_and_logs_json() {
+fn production_needs_secrets_and_logs_json() {
     let config = read(&[PRODUCTION, SECRET, KEYS]).unwrap();
     assert_eq!(config.process.log_format, LogFormat::Json);
     assert!(config.edge_keys.is_some());
@@ -121,7 +121,7 @@ fn a_wrong_variable_is_named_with_the_remedy(#[case] vars: &[(&str, &str)], #[ca
 }
 
 #[test]
-fn all_wrong_variables_are_named_at_once() {
+fn wrong_variables_are_all_named_at_once() {
     let error = read(&[("LISTEN_ADDR", "x"), ("DEBUG", "x"), ("REDIS_URL", "http://r")]).unwrap_err();
     let named: Vec<_> = error.0.iter().map(|problem| problem.variable).collect();
     assert_eq!(named, ["DEBUG", "LISTEN_ADDR", "JWT_SECRET", "REDIS_URL"]);

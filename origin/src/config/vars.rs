@@ -7,21 +7,21 @@ use std::{collections::BTreeMap, path::Path};
 #[derive(Clone, Default)]
 pub struct Vars(BTreeMap<String, String>);
 
-/// Why the variables could not be read.
+/// The error of variables that could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum VarsError {
-    /// The `.env` file is there but cannot be read.
+    /// The `.env` file exists but cannot be read.
     #[error("{path}: cannot be read ({reason}); it should hold lines of the form NAME=value")]
     EnvFile {
         /// The file.
         path: String,
-        /// What the system or the parser says; never a value.
+        /// The message of the system or the parser; never a value.
         reason: String,
     },
 }
 
 impl Vars {
-    /// The process environment over the `.env` file at `path`, where there is one.
+    /// Reads the process environment over the `.env` file at `path`, if that exists.
     pub fn from_process(path: &Path) -> Result<Self, VarsError> {
         let mut vars = Self::from_env_file(path)?;
         vars.0.extend(std::env::vars_os().filter_map(|(name, value)| {
@@ -50,7 +50,7 @@ impl Vars {
         Ok(vars)
     }
 
-    /// The trimmed value of a variable that is set and not blank.
+    /// Returns the trimmed value of a variable that is set and not blank.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
@@ -62,8 +62,8 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Vars {
     }
 }
 
-/// The line, with a bare JSON list as its value put into quotes: FastAPI backends take `NAME=["a", "b"]`, and the parser
-/// would take the list's own quotation marks away.
+/// Quotes a bare JSON list that is the value of a line: FastAPI backends accept `NAME=["a", "b"]`, and the parser would
+/// remove the list's own quotation marks.
 fn with_list_quoted(line: &str) -> String {
     match line.split_once('=').map(|(name, value)| (name, value.trim())) {
         Some((name, value)) if value.starts_with('[') && value.ends_with(']') && !value.contains('\'') => {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_read_and_an_absent_one_is_empty() {
+    fn env_file_is_read_and_absent_one_is_empty() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
         assert!(Vars::from_env_file(&path).unwrap().get("APP_NAME").is_none());
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_file_is_named_without_its_values() {
+    fn malformed_env_file_is_named_without_values() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
         std::fs::write(&path, "A=1\nJWT_SECRET='s3cr3t\n").unwrap();

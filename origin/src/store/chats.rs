@@ -1,8 +1,8 @@
 //! The chats port: conversations, messages, turns.
 //!
-//! Every method is one promise, and repeating a write changes nothing more. Ids and times come from the caller. No
-//! promise needs a transaction over several documents: those that touch several name the order, and a repetition
-//! completes what a crash left open.
+//! Every method is one promise, and repeating a write changes nothing more. Ids and times come from the caller. No promise
+//! needs a transaction over several documents: those that touch several name the order, and a repetition completes what a
+//! crash left incomplete.
 
 use async_trait::async_trait;
 use shared::{
@@ -18,23 +18,23 @@ use shared::{
 
 use super::error::StoreResult;
 
-/// Bytes of content that the messages of a page have together at most; one message is a page, however large it is. With
-/// pictures a message may have a megabyte, and a page is several times in memory until it is sent.
+/// The most bytes of content of a page's messages together; a page has at least one message, however large. With images a
+/// message may have a megabyte, and a page is in memory several times until it is sent.
 pub const PAGE_BYTES: usize = 4 << 20;
-/// Bytes of content that are read for a context at most, pictures that it then leaves out included.
+/// The most bytes of content that are read for a context, including images that it then leaves out.
 pub const CONTEXT_READ_BYTES: usize = 8 << 20;
 
-/// A place in a user's list of conversations: everything after it is older, or as old with a smaller id.
+/// A position in a user's list of conversations: everything after it is older, or as old with a smaller id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ActivityPosition {
-    /// The last activity of the conversation at this place.
+    /// The last activity of the conversation at this position.
     pub activity_at: Timestamp,
-    /// The conversation at this place.
+    /// The conversation at this position.
     pub id: Id,
 }
 
 impl ActivityPosition {
-    /// The place of this conversation.
+    /// Returns the position of this conversation.
     pub fn of(conversation: &Conversation) -> Self {
         let activity_at = conversation
             .last_message_at
@@ -48,59 +48,59 @@ impl ActivityPosition {
 pub struct ConversationsPage {
     /// Only those that are archived, or only those that are not; all when `None`.
     pub archived: Option<bool>,
-    /// Only what comes after this place.
+    /// Only conversations after this position.
     pub after: Option<ActivityPosition>,
     /// The most items.
     pub limit: u32,
 }
 
-/// Which messages of a conversation a page holds.
+/// The scope of a page of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The branch that is shown: the path to the head.
     Shown,
-    /// All that arrived, of all branches.
+    /// All messages, of all branches.
     Arrived,
 }
 
 /// A page of a conversation's messages.
 #[derive(Clone, Copy, Debug)]
 pub struct MessagesPage {
-    /// Which messages.
+    /// The scope.
     pub scope: Scope,
-    /// By `seq`, up or down.
+    /// The order, by `seq`, ascending or descending.
     pub order: Order,
-    /// Only what comes after this `seq` in that order.
+    /// Only messages after this `seq` in that order.
     pub after: Option<u64>,
     /// The most items.
     pub limit: u32,
 }
 
-/// Messages of a conversation, in the order of the page that was asked for.
+/// Messages of a conversation, in the order of the requested page.
 #[derive(Debug, Default, PartialEq)]
 pub struct Messages {
-    /// As many as the page has room for.
+    /// The messages that fit the page.
     pub items: Vec<Message>,
-    /// Whether others come after them.
+    /// True when others follow.
     pub has_more: bool,
 }
 
-/// A page of messages that is being read: adapters offer it one message after the other, until it takes no more. So no
-/// more than one message too many is in memory, and what a page holds is decided here.
+/// A page of messages while it is read: adapters offer one message after the other until it accepts no more. So at most one
+/// message too many is in memory, and the content of a page is decided here.
 #[derive(Debug)]
 pub struct Filling {
-    /// What adapters read.
+    /// The page that adapters read.
     pub page: MessagesPage,
     room: Room,
-    /// For a context, how many bytes may still be read.
+    /// The bytes that may still be read for a context.
     context: Option<usize>,
-    /// How many messages are taken also where there is no room for them.
+    /// The number of messages that are taken even when they do not fit.
     at_least: usize,
     found: Messages,
 }
 
 impl Filling {
-    /// A page of a list.
+    /// Builds a page of a list.
     pub fn of(page: MessagesPage) -> Self {
         let messages = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let room = Room { messages, bytes: PAGE_BYTES };
@@ -108,19 +108,19 @@ impl Filling {
         Self { page, room, context: None, at_least, found }
     }
 
-    /// The newest messages, as a context takes them ([`Room::take_in_context`]).
+    /// Builds the newest messages of a context ([`Room::take_in_context`]).
     pub fn of_context() -> Self {
         let limit = u32::try_from(CONTEXT_MESSAGES).unwrap_or(u32::MAX);
         let page = MessagesPage { scope: Scope::Shown, order: Order::Desc, after: None, limit };
         Self { room: Room::CONTEXT, context: Some(CONTEXT_READ_BYTES), at_least: 0, ..Self::of(page) }
     }
 
-    /// The most messages to read: one more than the page may hold tells whether others come after it.
+    /// The most messages to read: one more than the limit shows that others follow.
     pub fn most(&self) -> u32 {
         self.page.limit.saturating_add(1)
     }
 
-    /// Takes the next message. False when there is no room for it: then no other one is wanted.
+    /// Takes the next message. Returns false when it does not fit: then no other one is needed.
     pub fn take(&mut self, mut message: Message) -> bool {
         let fits = match &mut self.context {
             None => self.room.take(&message),
@@ -143,17 +143,17 @@ impl Filling {
         true
     }
 
-    /// Returns whether no message so far has a higher `seq`.
+    /// Returns true when no message so far has a higher `seq`.
     pub fn is_up_to(&self, seq: u64) -> bool {
         self.found.items.iter().all(|message| message.seq <= seq)
     }
 
-    /// The page, once every message was offered or one was not taken.
+    /// Returns the page, once every message was offered or one was not taken.
     pub fn into_messages(self) -> Messages {
         self.found
     }
 
-    /// The context of this conversation; likewise.
+    /// Returns the context of this conversation; likewise.
     pub fn into_context(
         self,
         conversation: Conversation,
@@ -174,22 +174,22 @@ impl Filling {
     }
 }
 
-/// The branch that is shown of a conversation.
+/// The shown branch of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// The last message of the branch.
     pub head: Head,
-    /// The place of that message.
+    /// The position of that message.
     pub position: Position,
-    /// Whether the messages form a tree, or wait for others: whether any came otherwise than as the child of the one that had
-    /// arrived before it. Others are read without a look at the tree.
+    /// True when any message is not the child of the one that had arrived before it, so that the messages form a tree or wait
+    /// for others. Otherwise they are read without the tree.
     pub is_branched: bool,
     /// The highest `seq` of all messages.
     pub last_seq: u64,
 }
 
 impl Shown {
-    /// Returns whether nobody forked the conversation and its head is the message that arrived last: then all messages by `seq`
+    /// Returns true when the conversation has no fork and its head is the message that arrived last: then all messages by `seq`
     /// are the path to it.
     pub fn is_plain(&self) -> bool {
         !self.is_branched && self.position == Position { branch: None, seq: self.last_seq }
@@ -199,15 +199,15 @@ impl Shown {
 /// The outcome of an update.
 #[derive(Debug, PartialEq)]
 pub enum Updated {
-    /// The conversation as it is now.
+    /// The updated conversation.
     Now(Box<Conversation>),
-    /// It is absent, or somebody else's.
+    /// It is absent, or another user's.
     Absent,
-    /// The head it names is no message of the conversation; nothing was changed.
+    /// The given head is no message of the conversation; nothing was changed.
     UnknownHead,
 }
 
-/// Makes sure that a message is among its siblings, also where there are more of them than were read.
+/// Ensures that a message is among its siblings, also when more exist than were read.
 pub(super) fn with_itself(mut siblings: Vec<Id>, id: Id) -> Vec<Id> {
     if !siblings.contains(&id) {
         siblings.insert(0, id);
@@ -215,39 +215,39 @@ pub(super) fn with_itself(mut siblings: Vec<Id>, id: Id) -> Vec<Id> {
     siblings
 }
 
-/// A conversation that changed: it, its messages, or both.
+/// A change of a conversation, its messages, or both.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// Its place in the user's order of changes, from 1 on. Later changes have higher places.
+    /// Its position in the user's order of changes, from 1. Later changes have higher positions.
     pub position: u64,
     /// The conversation.
     pub conversation_id: Id,
-    /// As it is now; `None` when it was deleted.
+    /// The current conversation; `None` when it was deleted.
     pub conversation: Option<Conversation>,
 }
 
-/// Conversations, messages, turns.
+/// The chats port: conversations, messages, turns.
 #[async_trait]
 pub trait Chats: Send + Sync + 'static {
-    /// The name of the product behind, such as `sqlite`.
+    /// Returns the name of the product, such as `sqlite`.
     fn backend(&self) -> &'static str;
 
-    /// Answers when the store does.
+    /// Returns once the store answers.
     async fn ping(&self) -> StoreResult<()>;
 
-    /// Inserts a conversation as it stands. Repeated with the same id and user, it changes nothing, also when the
-    /// conversation has been changed or deleted since; with the id of somebody else's it is a conflict.
+    /// Inserts a conversation unchanged. Repeated with the same id and user, it changes nothing, also when the conversation has
+    /// been changed or deleted since; with the id of another user's it fails with a conflict.
     async fn create_conversation(&self, user_id: Id, conversation: Conversation) -> StoreResult<()>;
 
-    /// A conversation of this user; `None` when it is absent or somebody else's.
+    /// Returns a conversation of this user; `None` when it is absent or another user's.
     async fn conversation(&self, user_id: Id, id: Id) -> StoreResult<Option<Conversation>>;
 
-    /// A page of the user's conversations: last activity (the last message, or the creation) descending, then id
+    /// Returns a page of the user's conversations: last activity (the last message, or the creation) descending, then id
     /// descending.
     async fn conversations(&self, user_id: Id, page: ConversationsPage) -> StoreResult<Vec<Conversation>>;
 
-    /// Changes what the update names and sets `updated_at` to `now`, in one step. A head that it names is a choice of the user's,
-    /// made now ([`Head::moved_by_user`]).
+    /// Changes the fields of the update and sets `updated_at` to `now`, in one step. A given head is a choice of the user, made
+    /// now ([`Head::moved_by_user`]).
     async fn update_conversation(
         &self,
         user_id: Id,
@@ -256,14 +256,14 @@ pub trait Chats: Send + Sync + 'static {
         now: Timestamp,
     ) -> StoreResult<Updated>;
 
-    /// Deletes a conversation, then its messages and turns; from the first step on nobody sees any of it, but
-    /// [`Self::changes`] tells of it. False when it is absent or somebody else's; a repetition completes the deletion.
+    /// Deletes a conversation, then its messages and turns; from the first step on none of it is visible, except in
+    /// [`Self::changes`]. Returns false when it is absent or another user's; a repetition completes the deletion.
     async fn delete_conversation(&self, user_id: Id, id: Id) -> StoreResult<bool>;
 
-    /// A page of a conversation's messages by `seq`, as many of them as [`Filling`] takes: the path to the head, or what arrived.
-    /// A page costs the same wherever it is, however long the path: of a path with many forks, a bounded number of look-ups more.
-    /// Each message has its siblings, the newest [`shared::api::internal::MAX_SIBLINGS`] of them. `None` when the conversation is absent or somebody
-    /// else's.
+    /// Returns a page of a conversation's messages by `seq`, as many as [`Filling`] takes: the path to the head, or all messages.
+    /// A page costs the same wherever it is, however long the path; on a path with many forks, a bounded number of look-ups more.
+    /// Each message has its siblings, the newest [`shared::api::internal::MAX_SIBLINGS`] of them. `None` when the conversation is
+    /// absent or another user's.
     async fn messages(
         &self,
         user_id: Id,
@@ -271,36 +271,36 @@ pub trait Chats: Send + Sync + 'static {
         page: MessagesPage,
     ) -> StoreResult<Option<Messages>>;
 
-    /// Stores a turn and its messages, then moves the conversation's counters up and, where the turn makes one, its head.
-    /// Returns the conversation's highest `seq`; `None`, and nothing is stored, when the conversation is absent or somebody
-    /// else's.
+    /// Stores a turn and its messages, then raises the conversation's counters and, where the turn sets it, moves its head.
+    /// Returns the conversation's highest `seq`; `None`, without storing anything, when the conversation is absent or another
+    /// user's.
     ///
-    /// A message is unique by its id and by conversation and `seq`. Where its `seq` is another message's, it gets the
-    /// first one after all: nothing that was acknowledged is lost or replaced, and a message always stands after its parent.
-    /// `message_count` is the highest `seq`, and with `last_message_*` only ever moves on, so a late delivery
-    /// does not set them back. Steps: messages in order, turn, counters with head; a repetition completes them, and any
-    /// number of repetitions at once stores everything once.
+    /// A message is unique by its id and by conversation and `seq`. When its `seq` is another message's, it gets the first one
+    /// after all: nothing that was acknowledged is lost or replaced, and a message is always after its parent. `message_count` is
+    /// the highest `seq`, and with `last_message_*` only ever increases, so a late delivery does not set them back. Steps:
+    /// messages in order, turn, counters with head; a repetition completes them, and any number of concurrent repetitions stores
+    /// everything once.
     ///
     /// *The tree* ([`shared::chat::tree`]). A message joins the branch of its parent when it is the first to follow it there, else
-    /// it begins a branch; of two that come at once, one does. A message whose parent is not there (its turn was refused so far)
-    /// stands at its `seq` in the branch that is shown, and the parent before it once it arrives.
+    /// it begins a branch; of two concurrent ones, one does. A message whose parent is absent (its turn was refused so far) stands
+    /// at its `seq` in the shown branch, and the parent before it once it arrives.
     ///
-    /// *The head* ([`Head::follows`]). A turn makes its last message the head when it began after whatever made the head (a turn, or
-    /// the user's choice by [`Self::update_conversation`]), or when the head is still the one it began under, the latter once. So
-    /// of turns and choices the newest wins, in whatever order they reach the store: a turn that arrives late is stored in its
-    /// branch, and shown where that is the one which is shown.
+    /// *The head* ([`Head::follows`]). A turn makes its last message the head when it began after the turn or choice
+    /// ([`Self::update_conversation`]) that set the head, or when the head is still the one at its start, the latter once. So the
+    /// newest of turns and choices wins, in any order of arrival: a turn that arrives late is stored in its branch, and visible
+    /// where that is the shown one.
     async fn record_turn(&self, delivery: TurnDelivery) -> StoreResult<Option<u64>>;
 
-    /// A turn of this user; `None` when it is absent or somebody else's.
+    /// Returns a turn of this user; `None` when it is absent or another user's.
     async fn turn(&self, user_id: Id, turn_id: Id) -> StoreResult<Option<StoredTurn>>;
 
     /// Returns the base of the next turn of a conversation, with the newest messages of the path to its head that fit a context.
-    /// `None` when the conversation is absent or somebody else's.
+    /// `None` when the conversation is absent or another user's.
     async fn context(&self, user_id: Id, conversation_id: Id) -> StoreResult<Option<ConversationContext>>;
 
-    /// What changed for this user after a place in the order of changes (0: from the beginning), at most `limit` of them,
-    /// in order. Whoever follows the order misses nothing that was acknowledged before the call: no change ever appears
-    /// at a place before one that was returned. A conversation may come more than once, each time as it is now; of its
+    /// Returns the user's changes after a position in the order of changes (0: from the beginning), at most `limit` of them, in
+    /// order. A client that follows the order misses nothing that was acknowledged before the call: no change ever appears at a
+    /// position before one that was returned. A conversation may appear more than once, each time in its current state; of its
     /// earlier changes only the last may be kept.
     async fn changes(&self, user_id: Id, after: u64, limit: u32, now: Timestamp) -> StoreResult<Vec<Change>>;
 }

@@ -1,4 +1,4 @@
-//! Conversations and their messages, as their user and as somebody else.
+//! Tests of conversations and their messages, as their user and as another one.
 
 use serde_json::{Value, json};
 use shared::{
@@ -19,7 +19,7 @@ fn path(id: impl std::fmt::Display) -> String {
 }
 
 #[tokio::test]
-async fn a_conversation_lives() {
+async fn conversation_is_created_read_changed_and_deleted() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let body = json!({"title": "Rust", "model": "smart", "system": "Be brief.", "later": true});
@@ -53,7 +53,7 @@ async fn a_conversation_lives() {
 }
 
 #[tokio::test]
-async fn a_wrong_field_is_named() {
+async fn invalid_field_is_named() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let one = path(world.open(&ada).await);
@@ -70,7 +70,7 @@ async fn a_wrong_field_is_named() {
 }
 
 #[tokio::test]
-async fn somebody_elses_and_an_absent_one_are_the_same_answer() {
+async fn foreign_and_absent_conversation_get_same_response() {
     let world = World::new().await;
     let (ada, eve) = (world.register("ada").await, world.register("eve").await);
     let theirs = world.open(&ada).await;
@@ -96,7 +96,7 @@ async fn somebody_elses_and_an_absent_one_are_the_same_answer() {
     assert_eq!(world.send(Call::get(path(theirs)).token(&ada.access)).await.status, 200);
 }
 
-/// All items of a list, page by page.
+/// Reads all items of a list, page by page.
 async fn pages(world: &World, member: &Member, list: &str) -> Vec<Value> {
     let (mut items, mut cursor) = (Vec::new(), None::<String>);
     for _ in 0..50 {
@@ -113,7 +113,7 @@ async fn pages(world: &World, member: &Member, list: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn pages_hold_every_item_once_newest_activity_first() {
+async fn pages_have_every_item_once_by_newest_activity() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let mut opened = Vec::new();
@@ -131,7 +131,7 @@ async fn pages_hold_every_item_once_newest_activity_first() {
 }
 
 #[tokio::test]
-async fn messages_come_in_either_order() {
+async fn messages_are_listed_in_either_order() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -155,7 +155,7 @@ async fn messages_come_in_either_order() {
 }
 
 #[tokio::test]
-async fn branch_that_is_chosen_is_listed_and_what_arrived_is_listed_beside() {
+async fn shown_branch_and_all_messages_are_listed() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -164,7 +164,7 @@ async fn branch_that_is_chosen_is_listed_and_what_arrived_is_listed_beside() {
         record(delivery(&world, &ada, conversation, number)).await;
         world.clock.advance(1_000);
     }
-    // The second question in other words: beside it, after the first answer.
+    // An edit of the second question: beside it, after the first answer.
     let mut edit = delivery(&world, &ada, conversation, 2);
     edit.kind = TurnKind::Edit;
     let before = message_id(conversation, 2);
@@ -179,7 +179,7 @@ async fn branch_that_is_chosen_is_listed_and_what_arrived_is_listed_beside() {
     assert_eq!(get().await["head_id"], json!(edit.head_id));
     assert_eq!(seqs("order=asc").await, [1, 2, 5, 6]);
     assert_eq!(seqs("order=desc").await, [6, 5, 2, 1]);
-    // What arrived, whatever its branch; a cursor goes on with that.
+    // Messages of all branches; the cursor continues within that scope.
     let arrived = async |query: &str| {
         let first = world.send(Call::get(format!("{list}?limit=2&{query}")).token(&ada.access)).await.json();
         let order = query.split('&').nth(1).unwrap_or("order=asc");
@@ -204,7 +204,7 @@ async fn branch_that_is_chosen_is_listed_and_what_arrived_is_listed_beside() {
     assert_eq!(seqs("order=asc").await, [1, 2, 3, 4]);
     assert_eq!(arrived("after_seq=3").await, [4, 5, 6]);
 
-    // No message of this conversation: nothing changes, and the field is named.
+    // A message of another conversation: nothing changes, and the field is named.
     let other = world.open(&ada).await;
     record(delivery(&world, &ada, other, 0)).await;
     for wrong in [json!(message_id(other, 1)), json!(conversation), json!("nonsense"), json!(7)] {
@@ -214,12 +214,12 @@ async fn branch_that_is_chosen_is_listed_and_what_arrived_is_listed_beside() {
     }
     let now = get().await;
     assert_eq!((&now["head_id"], &now["title"]), (&first_branch, &json!("Before")));
-    // `null` chooses nothing.
+    // `null` leaves the head.
     assert_eq!(choose(json!({"head_id": null})).await.json()["head_id"], first_branch);
 }
 
 #[tokio::test]
-async fn a_page_of_large_messages_has_fewer_and_goes_on() {
+async fn page_of_large_messages_is_shorter_and_has_cursor() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -240,7 +240,7 @@ async fn a_page_of_large_messages_has_fewer_and_goes_on() {
 }
 
 #[tokio::test]
-async fn a_cursor_of_another_list_and_a_limit_out_of_bounds_are_refused() {
+async fn foreign_cursor_and_limit_out_of_bounds_are_refused() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let (first, second): (Id, Id) = (world.open(&ada).await, world.open(&ada).await);

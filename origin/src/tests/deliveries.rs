@@ -1,4 +1,4 @@
-//! What the Worker delivers and asks: stored once, counted once, and only for whom the token says.
+//! Tests of the Worker's deliveries and reads: stored once, counted once, and only for the token's user.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use shared::{
 use super::world::{Answer, Call, Member, World, problem};
 use crate::ambient::Clock as _;
 
-/// The id of the message at this place of a conversation.
+/// The id of the message with this `seq` of a conversation.
 pub(super) fn message_id(conversation_id: Id, seq: u64) -> Id {
     let mut bytes = *conversation_id.as_bytes();
     for (byte, of_seq) in bytes.iter_mut().rev().zip(seq.to_le_bytes()).take(6) {
@@ -27,8 +27,8 @@ pub(super) fn message_id(conversation_id: Id, seq: u64) -> Id {
     Id::from_bytes(bytes)
 }
 
-/// Turn `number` of a conversation, which follows the one before it, at places `2 × number + 1` and `+ 2`, begun now and ended
-/// half a second later.
+/// Turn `number` of a conversation, which follows the one before it, with `seq` `2 × number + 1` and `+ 2`, begun now and
+/// ended half a second later.
 pub(super) fn delivery(world: &World, member: &Member, conversation_id: Id, number: u64) -> TurnDelivery {
     let now = world.clock.now();
     let question = format!("question {number}");
@@ -111,7 +111,7 @@ async fn usage(world: &World, member: &Member) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ten_deliveries_at_once_are_one() {
+async fn ten_concurrent_deliveries_count_once() {
     let world = Arc::new(World::new().await);
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -145,12 +145,12 @@ async fn ten_deliveries_at_once_are_one() {
 }
 
 #[tokio::test]
-async fn a_crash_between_the_two_stores_is_completed_by_the_next_delivery() {
+async fn crash_between_stores_is_completed_by_next_delivery() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
     let turn = delivery(&world, &ada, conversation, 0);
-    // What is on the disk when the process dies after the first store has taken the turn.
+    // The state on disk when the process dies after the first store has the turn.
     world.app.stores.chats.record_turn(turn.clone()).await.unwrap();
     assert_eq!(usage(&world, &ada).await["totals"]["requests"], 0);
     for _ in 0..2 {
@@ -161,7 +161,7 @@ async fn a_crash_between_the_two_stores_is_completed_by_the_next_delivery() {
 }
 
 #[tokio::test]
-async fn a_deleted_conversation_takes_no_messages_but_the_usage_counts() {
+async fn delivery_to_deleted_conversation_counts_without_storing() {
     let world = World::new().await;
     let (ada, eve) = (world.register("ada").await, world.register("eve").await);
     let conversation = world.open(&ada).await;
@@ -180,7 +180,7 @@ async fn a_deleted_conversation_takes_no_messages_but_the_usage_counts() {
 }
 
 #[tokio::test]
-async fn a_delivery_may_be_late_but_its_token_must_have_been_valid_then() {
+async fn late_delivery_needs_token_valid_at_turn_time() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -200,7 +200,7 @@ async fn a_delivery_may_be_late_but_its_token_must_have_been_valid_then() {
 }
 
 #[tokio::test]
-async fn a_delivery_is_only_for_whom_its_token_says() {
+async fn delivery_for_another_user_is_refused() {
     let world = World::new().await;
     let (ada, eve) = (world.register("ada").await, world.register("eve").await);
     let conversation = world.open(&ada).await;
@@ -218,7 +218,7 @@ async fn a_delivery_is_only_for_whom_its_token_says() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_does_not_belong_together_is_refused() {
+async fn inconsistent_delivery_is_refused() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -251,7 +251,7 @@ async fn a_delivery_that_does_not_belong_together_is_refused() {
 }
 
 #[tokio::test]
-async fn a_long_turn_fits() {
+async fn long_turn_is_accepted() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -270,7 +270,7 @@ async fn a_long_turn_fits() {
 }
 
 #[tokio::test]
-async fn the_worker_reads_back_context_and_turns() {
+async fn worker_reads_back_context_and_turns() {
     let world = World::new().await;
     let (ada, eve) = (world.register("ada").await, world.register("eve").await);
     let conversation = world.open(&ada).await;
@@ -295,7 +295,7 @@ async fn the_worker_reads_back_context_and_turns() {
 }
 
 #[tokio::test]
-async fn only_a_good_signature_gets_in_and_only_once() {
+async fn signature_must_be_valid_and_is_accepted_once() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;

@@ -1,4 +1,4 @@
-//! The document and the router say the same, and no page loads anything from elsewhere.
+//! Tests that the OpenAPI document matches the router, and that no page loads anything from other hosts.
 
 use serde_json::{Value, json};
 use shared::{
@@ -8,7 +8,7 @@ use shared::{
 
 use super::world::{Call, World};
 
-/// What the Worker serves itself: documented here, absent from this router.
+/// The routes that the Worker serves itself: documented here, absent from this router.
 const OF_THE_WORKER: [(&str, &str); 4] = [
     ("post", "/api/v1/chat/conversations/{id}/messages"),
     ("get", "/api/v1/chat/turns/{id}"),
@@ -49,7 +49,7 @@ async fn document(world: &World) -> Value {
 }
 
 #[tokio::test]
-async fn every_route_is_in_the_document_and_the_other_way_round() {
+async fn document_and_router_have_same_routes() {
     let world = World::new().await;
     let document = document(&world).await;
     let mut documented: Vec<(String, String)> = Vec::new();
@@ -84,7 +84,7 @@ async fn every_route_is_in_the_document_and_the_other_way_round() {
     }
 }
 
-/// Every operation: its method, its path, and what the document says of it.
+/// Every operation: its method, its path, and its description in the document.
 fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
     let paths = document["paths"].as_object().unwrap();
     paths
@@ -100,7 +100,7 @@ fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
 }
 
 #[tokio::test]
-async fn operation_of_the_document_has_descriptions_errors_and_headers() {
+async fn operations_have_descriptions_errors_and_headers() {
     let world = World::new().await;
     let document = document(&world).await;
     let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
@@ -132,7 +132,7 @@ async fn operation_of_the_document_has_descriptions_errors_and_headers() {
 }
 
 #[tokio::test]
-async fn example_of_a_body_can_be_sent_as_it_stands() {
+async fn body_examples_are_accepted() {
     let world = World::new().await;
     let document = document(&world).await;
     let ada = world.register("grace").await;
@@ -154,14 +154,14 @@ async fn example_of_a_body_can_be_sent_as_it_stands() {
         let method = if method == "post" { "POST" } else { "PATCH" };
         let call = Call::new(method, path.replace("{id}", &id)).token(&ada.access).json(example);
         let answer = world.send(call).await;
-        // Nobody has the example's password or refresh token, before `register` was tried out.
+        // No user has the example's password or refresh token before `register` was called.
         assert!([200, 201, 401].contains(&answer.status), "{method} {path}: {:?}", answer.body);
     }
     assert_eq!(sent, 6);
 }
 
 #[tokio::test]
-async fn text_of_a_request_is_bounded() {
+async fn request_texts_are_bounded() {
     let world = World::new().await;
     let document = document(&world).await;
     let schemas = document["components"]["schemas"].as_object().unwrap();
@@ -186,7 +186,7 @@ async fn text_of_a_request_is_bounded() {
 }
 
 #[tokio::test]
-async fn event_of_a_stream_is_one_of_the_union() {
+async fn stream_events_are_members_of_union() {
     let world = World::new().await;
     let document = document(&world).await;
     let union = &document["components"]["schemas"]["TurnEvent"];
@@ -209,7 +209,7 @@ async fn event_of_a_stream_is_one_of_the_union() {
 }
 
 #[tokio::test]
-async fn every_reference_of_the_document_leads_somewhere() {
+async fn document_references_are_resolved() {
     let world = World::new().await;
     let document = document(&world).await;
     let mut references = Vec::new();
@@ -241,7 +241,7 @@ fn collect_references(value: &Value, found: &mut Vec<String>) {
 }
 
 #[tokio::test]
-async fn the_pages_load_nothing_from_elsewhere() {
+async fn pages_load_nothing_from_other_hosts() {
     let world = World::new().await;
     for (page, parts) in [
         ("/docs/", ["./swagger-ui-bundle.js", "./swagger-ui.css"]),
@@ -262,7 +262,7 @@ async fn the_pages_load_nothing_from_elsewhere() {
             assert_eq!(world.send(Call::get(path)).await.status, 200, "{part}");
         }
     }
-    // The script's other addresses are names of vocabularies, links, and texts of errors.
+    // The script's other addresses are names of vocabularies, links, and error messages.
     let redoc = world.send(Call::get("/redoc/redoc.standalone.js")).await;
     assert!(!String::from_utf8_lossy(&redoc.body).contains("://cdn"));
     let initializer = world.send(Call::get("/docs/swagger-initializer.js")).await;

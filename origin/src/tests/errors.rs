@@ -1,4 +1,4 @@
-//! Everything that goes wrong before or around a handler, in the one form.
+//! Tests of errors before and around handlers, all in the one format.
 
 use axum::{Router, routing::get};
 use serde_json::json;
@@ -8,7 +8,7 @@ use super::world::{Call, World, problem};
 const REGISTER: &str = "/api/v1/auth/register";
 
 #[tokio::test]
-async fn an_unknown_path_and_a_wrong_method_are_told_apart() {
+async fn unknown_path_is_404_and_wrong_method_is_405() {
     let world = World::new().await;
     for path in ["/nope", "/api/v1/nope", "/api/v1", "/internal/v1/nope", "/api/v1/auth/me/"] {
         assert_eq!(world.send(Call::get(path)).await.problem(), problem(404, "not_found"), "{path}");
@@ -21,7 +21,7 @@ async fn an_unknown_path_and_a_wrong_method_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_body_is_checked_before_it_is_read_as_one() {
+async fn body_is_checked_before_it_is_parsed() {
     let world = World::new().await;
     let good = json!({"email": "ada@example.com", "password": "correct horse"}).to_string();
     for (call, expected) in [
@@ -46,7 +46,7 @@ async fn a_body_is_checked_before_it_is_read_as_one() {
 }
 
 #[tokio::test]
-async fn every_response_has_the_request_id_it_came_with_or_a_new_one() {
+async fn response_has_given_or_new_request_id() {
     let world = World::new().await;
     for path in ["/", "/nope", "/api/v1/auth/me", "/openapi.json"] {
         let answer = world.send(Call::get(path).header("X-Request-ID", "abc-123")).await;
@@ -57,7 +57,7 @@ async fn every_response_has_the_request_id_it_came_with_or_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_clean_error() {
+async fn panic_is_internal_error_without_details() {
     async fn boom() {
         panic!("a secret of the inside");
     }
@@ -68,8 +68,8 @@ async fn a_panic_is_a_clean_error() {
 }
 
 #[tokio::test]
-async fn a_request_that_takes_too_long_may_come_again_soon() {
-    // What the timeout's layer answers; it knows nothing of our errors.
+async fn timed_out_request_is_503_with_retry_after() {
+    // The response of the timeout layer, which does not know the API's errors.
     let timed_out = async || axum::http::StatusCode::SERVICE_UNAVAILABLE;
     let world = World::new().await.serving(Router::new().route("/slow", get(timed_out)));
     let answer = world.send(Call::get("/slow")).await;
@@ -78,7 +78,7 @@ async fn a_request_that_takes_too_long_may_come_again_soon() {
 }
 
 #[tokio::test]
-async fn more_than_can_be_served_is_refused_at_once() {
+async fn overload_is_refused_at_once() {
     let world = World::new().await;
     let all = u32::try_from(crate::http::overload::MAX_IN_FLIGHT).unwrap();
     let places = world.app.in_flight.try_acquire_many(all).unwrap();
@@ -91,7 +91,7 @@ async fn more_than_can_be_served_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn in_production_only_the_worker_gets_in_but_anybody_may_ask_for_health() {
+async fn production_serves_signed_requests_and_health_only() {
     let world = World::with(&[("EDGECHAT_ENV", "production")]).await;
     let body = json!({"email": "ada@example.com", "password": "correct horse"});
     let call = Call::post(REGISTER).json(&body);
@@ -105,7 +105,7 @@ async fn in_production_only_the_worker_gets_in_but_anybody_may_ask_for_health() 
 }
 
 #[tokio::test]
-async fn health_names_each_store() {
+async fn health_names_each_store_and_its_backend() {
     let world = World::new().await;
     assert_eq!(world.send(Call::get("/api/v1/health")).await.json(), json!({"status": "ok"}));
     let about =

@@ -1,4 +1,4 @@
-//! How often a password may be guessed at, and how many accounts a network may make, from however many addresses.
+//! Tests of the limits of password guesses and of sign-ups per network, from any number of addresses.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::store::down::Down;
 
 const REGISTER: &str = "/api/v1/auth/register";
 const DAY_MS: i64 = 86_400_000;
-/// Wrong guesses for one account in a day.
+/// The wrong guesses allowed for one account in a day.
 const A_DAY: u8 = 50;
 
 fn login(name: &str, password: &str) -> Call {
@@ -18,7 +18,7 @@ fn login(name: &str, password: &str) -> Call {
     Call::post("/api/v1/auth/login").json(&body)
 }
 
-/// Registers somebody from an address.
+/// Registers a user from an address.
 async fn registered(world: &World, name: &str, ip: &str) -> Member {
     let body = json!({"email": format!("{name}@example.com"), "password": "correct horse"});
     let answer = world.send(world.sign(Call::post(REGISTER).json(&body), ip)).await;
@@ -30,7 +30,7 @@ async fn try_from(world: &World, call: Call, ip: &str) -> Answer {
     world.send(world.sign(call, ip)).await
 }
 
-/// Guesses wrong as often as may be, each time from another network.
+/// Uses up the wrong guesses, each from another network.
 async fn exhaust(world: &World, name: &str) {
     for network in 0..A_DAY {
         let answer = try_from(world, login(name, "wrong horse"), &format!("198.51.{network}.9")).await;
@@ -39,7 +39,7 @@ async fn exhaust(world: &World, name: &str) {
 }
 
 #[tokio::test]
-async fn guesses_from_many_networks_end_with_the_fiftieth_of_a_day() {
+async fn guesses_from_many_networks_are_limited_to_fifty_a_day() {
     let world = World::new().await;
     let ada = registered(&world, "ada", "203.0.113.7").await;
     exhaust(&world, "ada").await;
@@ -48,7 +48,7 @@ async fn guesses_from_many_networks_end_with_the_fiftieth_of_a_day() {
     assert_eq!(refused.header("retry-after"), "86400");
     assert_eq!(refused.header("ratelimit-policy"), "\"sign_in_failures_of_a_day\";q=50;w=86400");
 
-    // The same for somebody who is not there.
+    // The same for an unknown user.
     exhaust(&world, "nobody").await;
     let nobody = try_from(&world, login("nobody", "correct horse"), "192.0.2.1").await;
     assert_eq!(nobody.problem_body(), refused.problem_body());
@@ -56,15 +56,15 @@ async fn guesses_from_many_networks_end_with_the_fiftieth_of_a_day() {
         assert_eq!(nobody.header(name), refused.header(name), "{name}");
     }
 
-    // Who signed in before is let in: in their network, and elsewhere by a token, also an expired one.
+    // A user who signed in before is admitted: in their network, and in another with a token, also an expired one.
     assert_eq!(try_from(&world, login("ada", "correct horse"), "203.0.113.250").await.status, 200);
     world.clock.advance(DAY_MS / 2);
     let shown = login("ada", "correct horse").token(&ada.access);
     assert_eq!(try_from(&world, shown, "192.0.2.2").await.status, 200);
-    // That has made their network known, too.
+    // That sign-in has made the network known, too.
     assert_eq!(try_from(&world, login("ada", "correct horse"), "192.0.2.3").await.status, 200);
 
-    // A token of somebody else, or one that is not genuine, helps nobody.
+    // A token of another user, or a forged one, does not help.
     let eve = registered(&world, "eve", "192.0.3.1").await;
     for token in [eve.access.as_str(), "nonsense"] {
         let refused = try_from(&world, login("ada", "correct horse").token(token), "192.0.3.1").await;
@@ -75,7 +75,7 @@ async fn guesses_from_many_networks_end_with_the_fiftieth_of_a_day() {
 }
 
 #[tokio::test]
-async fn guesses_of_a_known_network_are_limited_apart() {
+async fn guesses_from_known_network_have_separate_limit() {
     let world = World::new().await;
     registered(&world, "ada", "2001:db8:1::1").await;
     for host in 0..A_DAY {
@@ -84,12 +84,12 @@ async fn guesses_of_a_known_network_are_limited_apart() {
     }
     let refused = try_from(&world, login("ada", "correct horse"), "2001:db8:1:ffff::1").await;
     assert_eq!(refused.problem(), problem(429, "rate_limited"));
-    // Nobody else is concerned.
+    // Other users are not affected.
     assert_eq!(try_from(&world, login("ada", "correct horse"), "192.0.2.1").await.status, 200);
 }
 
 #[tokio::test]
-async fn sign_in_that_succeeds_or_finds_an_outage_is_no_wrong_guess() {
+async fn sign_in_with_success_or_outage_is_no_wrong_guess() {
     let world = World::new().await;
     registered(&world, "ada", "203.0.113.7").await;
     let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
@@ -107,7 +107,7 @@ async fn sign_in_that_succeeds_or_finds_an_outage_is_no_wrong_guess() {
 }
 
 #[tokio::test]
-async fn guesses_at_once_are_no_more_than_the_limit() {
+async fn concurrent_guesses_stay_within_limit() {
     let world = Arc::new(World::new().await);
     registered(&world, "ada", "203.0.113.7").await;
     let mut guesses = JoinSet::new();
@@ -122,13 +122,13 @@ async fn guesses_at_once_are_no_more_than_the_limit() {
 }
 
 #[tokio::test]
-async fn network_signs_up_so_many_times_a_day() {
+async fn network_sign_ups_are_limited_per_day() {
     let world = World::with(&[("SIGN_UP_DAILY_LIMIT", "3")]).await;
     let sign_up = async |world: &World, name: &str, ip: &str| {
         let body = json!({"email": format!("{name}@example.com"), "password": "correct horse"});
         try_from(world, Call::post(REGISTER).json(&body), ip).await
     };
-    // What comes to no decision does not count, and neither does what is malformed.
+    // A guess without a decision does not count, and neither does a malformed one.
     let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
     for _ in 0..3 {
         assert_eq!(sign_up(&cut_off, "a", "203.0.113.1").await.status, 503);
@@ -137,7 +137,7 @@ async fn network_signs_up_so_many_times_a_day() {
     }
     assert_eq!(sign_up(&world, "a", "203.0.113.1").await.status, 201);
     assert_eq!(sign_up(&world, "b", "203.0.113.2").await.status, 201);
-    // Somebody who tries addresses is counted.
+    // An attempt with a taken address is counted.
     assert_eq!(sign_up(&world, "a", "203.0.113.3").await.problem(), problem(400, "email_taken"));
     let refused = sign_up(&world, "c", "203.0.113.255").await;
     assert_eq!(refused.problem(), problem(429, "rate_limited"));

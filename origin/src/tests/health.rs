@@ -1,4 +1,4 @@
-//! What load balancers and people are told about the stores.
+//! Tests of the health of the stores as reported to load balancers and people.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ async fn get(world: &World, name: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn a_store_that_is_needed_makes_the_origin_unready_and_is_named() {
+async fn readiness_without_required_store_is_503_and_names_it() {
     let sound = World::new().await;
     let cases: [(fn(&mut Stores), _, _, _); 2] = [
         (|stores| stores.accounts = Arc::new(Down), "accounts", "/db", "database"),
@@ -36,7 +36,7 @@ async fn a_store_that_is_needed_makes_the_origin_unready_and_is_named() {
 }
 
 #[tokio::test]
-async fn short_lived_state_is_told_about_and_not_needed() {
+async fn readiness_without_ephemeral_store_is_200_and_names_it() {
     let world = World::new().await.on_stores(|stores| stores.ephemeral = Arc::new(Down));
     let (status, ready) = get(&world, "/ready").await;
     assert_eq!((status, &ready["status"]), (200, &json!("ok")));

@@ -1,4 +1,4 @@
-//! The cached list of conversations: as it was sent, and never older than the last write that was acknowledged.
+//! Tests of the cached list of conversations: as it was sent, and never older than the last acknowledged write.
 
 use std::sync::{
     Arc,
@@ -38,7 +38,7 @@ async fn cached(world: &World, member: &Member, entry: &str) -> Option<Vec<u8>> 
     world.app.stores.ephemeral.cached(group, entry, world.app.random.id(now), now).await.value
 }
 
-/// Puts something into the cache that no store holds, to see who is served from it.
+/// Puts a page into the cache that no store has, to detect a response from the cache.
 async fn plant(world: &World, member: &Member, entry: &str, page: &str) {
     let (group, now) = (CacheGroup::ConversationsOf(member.id), world.clock.now());
     let lease = world.app.stores.ephemeral.cached(group, entry, world.app.random.id(now), now).await.lease;
@@ -47,7 +47,7 @@ async fn plant(world: &World, member: &Member, entry: &str, page: &str) {
 }
 
 #[tokio::test]
-async fn a_first_page_is_cached_as_it_is_sent_for_its_time() {
+async fn first_page_is_cached_unchanged_until_it_expires() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     for _ in 0..3 {
@@ -71,7 +71,7 @@ async fn a_first_page_is_cached_as_it_is_sent_for_its_time() {
         };
         assert_eq!(headers(&hit), headers(&miss), "{query}");
     }
-    // What the cache holds is what is sent, unread; a page further on is not of it.
+    // A cached page is sent unchanged; a later page is not cached.
     let second = format!(
         "?limit=2&cursor={}",
         list(&world, &ada, "?limit=2").await.json()["next_cursor"].as_str().unwrap()
@@ -86,7 +86,7 @@ async fn a_first_page_is_cached_as_it_is_sent_for_its_time() {
 }
 
 #[tokio::test]
-async fn a_cache_that_is_off_is_not_asked() {
+async fn disabled_cache_is_not_read() {
     let world = World::with(&[("CACHE_TTL_SECONDS", "0")]).await;
     let ada = world.register("ada").await;
     world.open(&ada).await;
@@ -98,7 +98,7 @@ async fn a_cache_that_is_off_is_not_asked() {
 }
 
 #[tokio::test]
-async fn every_write_clears_the_list_of_its_user_alone() {
+async fn write_clears_list_of_its_user_only() {
     let world = World::new().await;
     let (ada, eve) = (world.register("ada").await, world.register("eve").await);
     let conversation = world.open(&ada).await;
@@ -128,7 +128,7 @@ async fn every_write_clears_the_list_of_its_user_alone() {
 }
 
 #[tokio::test]
-async fn usage_that_cannot_be_counted_leaves_no_old_list_behind() {
+async fn failed_usage_count_leaves_no_stale_list() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -142,7 +142,7 @@ async fn usage_that_cannot_be_counted_leaves_no_old_list_behind() {
 }
 
 #[tokio::test]
-async fn a_write_that_timed_out_and_happened_nevertheless_is_seen() {
+async fn timed_out_write_that_succeeded_is_listed() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -157,7 +157,7 @@ async fn a_write_that_timed_out_and_happened_nevertheless_is_seen() {
 }
 
 #[tokio::test]
-async fn a_write_whose_client_has_gone_clears_the_list_when_it_ends() {
+async fn write_of_disconnected_client_clears_list() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -186,7 +186,7 @@ async fn a_write_whose_client_has_gone_clears_the_list_when_it_ends() {
     panic!("the old list stays");
 }
 
-/// How often each conversation has been renamed, as the list shows it.
+/// The number of renamings of each conversation in the list.
 fn renamings(page: &Value) -> Vec<(Id, u64)> {
     let items = page["items"].as_array().unwrap();
     items
@@ -199,7 +199,7 @@ fn renamings(page: &Value) -> Vec<(Id, u64)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_list_read_after_a_write_never_shows_the_old_list() {
+async fn list_after_write_is_never_stale() {
     const WRITERS: usize = 4;
     const READERS: usize = 6;
     const WRITES: u64 = 60;
@@ -243,7 +243,7 @@ async fn a_list_read_after_a_write_never_shows_the_old_list() {
                         assert!(number >= least, "shows {number} after {least} was acknowledged");
                     }
                     reads += 1;
-                    // A hit never waits for anything, and writers must get their turn.
+                    // A cache hit never awaits anything; this lets the writers run.
                     tokio::task::yield_now().await;
                 }
                 reads

@@ -1,6 +1,6 @@
-//! The routes from outside: requests into the router, answers out of it, each test on stores of its own.
+//! Tests of the routes by requests to the router, each on stores of its own.
 //!
-//! - [`world`]: the router with a clock that tests set, and what speaks to it
+//! - [`world`]: the router with a clock that tests set, and requests to it
 
 mod conversations;
 mod deliveries;

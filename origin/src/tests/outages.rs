@@ -1,4 +1,4 @@
-//! Stores that do not answer: who is told so, who is served nevertheless, and that nobody gets in on a guess.
+//! Tests of outages of the stores: requests that fail, requests that are served nevertheless, and no access without a check.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ async fn without_ephemeral() -> World {
     World::new().await.on_stores(|stores| stores.ephemeral = Arc::new(Down))
 }
 
-/// A store's outage as a client sees it: come back soon, and not a word about the inside.
+/// Asserts the response to a store's outage: retry soon, without internals.
 fn assert_unavailable(answer: &Answer, what: &str) {
     assert_eq!(answer.problem(), problem(503, "store_unavailable"), "{what}");
     assert_eq!(answer.header("retry-after"), "2", "{what}");
@@ -27,7 +27,7 @@ fn assert_unavailable(answer: &Answer, what: &str) {
 }
 
 #[tokio::test]
-async fn while_the_accounts_do_not_answer_nobody_gets_in_that_is_not_remembered() {
+async fn accounts_outage_admits_cached_sessions_only() {
     let world = World::new().await;
     let (ada, bob) = (world.register("ada").await, world.register("bob").await);
     let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
@@ -53,13 +53,13 @@ async fn while_the_accounts_do_not_answer_nobody_gets_in_that_is_not_remembered(
         assert_unavailable(&cut_off.send(call).await, &what);
     }
     world.clock.advance(60_000);
-    assert_unavailable(&me(&cut_off, &ada.access).await, "no longer remembered");
+    assert_unavailable(&me(&cut_off, &ada.access).await, "a session that is no longer cached");
     assert_eq!(me(&world, &ada.access).await.status, 200);
     assert_eq!(me(&world, &bob.access).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_sign_in_in_an_outage_has_not_failed() {
+async fn sign_in_during_outage_is_no_failure() {
     let world = World::new().await;
     world.register("ada").await;
     let login = |password: &str| {
@@ -78,7 +78,7 @@ async fn a_sign_in_in_an_outage_has_not_failed() {
 }
 
 #[tokio::test]
-async fn while_the_conversations_do_not_answer_everything_about_them_says_so() {
+async fn chats_outage_is_503_on_every_chat_route() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -105,7 +105,7 @@ async fn while_the_conversations_do_not_answer_everything_about_them_says_so() {
 }
 
 #[tokio::test]
-async fn without_short_lived_state_all_but_promises_about_repetitions_is_served() {
+async fn ephemeral_outage_refuses_keyed_requests_only() {
     let world = without_ephemeral().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -119,11 +119,11 @@ async fn without_short_lived_state_all_but_promises_about_repetitions_is_served(
     let login = json!({"email": "ada@example.com", "password": "correct horse"});
     assert_eq!(world.send(Call::post("/api/v1/auth/login").json(&login)).await.status, 200);
     let keyed = Call::post(LIST).token(&ada.access).header("Idempotency-Key", "k1").json(&json!({}));
-    assert_unavailable(&world.send(keyed).await, "a key that cannot be remembered");
+    assert_unavailable(&world.send(keyed).await, "a key that cannot be stored");
 }
 
 #[tokio::test]
-async fn without_short_lived_state_sessions_end_at_once() {
+async fn reuse_during_ephemeral_outage_ends_session_at_once() {
     let world = without_ephemeral().await;
     let first = world.register("ada").await;
     let refresh =
@@ -137,7 +137,7 @@ async fn without_short_lived_state_sessions_end_at_once() {
 }
 
 #[tokio::test]
-async fn without_short_lived_state_a_signature_still_counts_and_still_ages() {
+async fn ephemeral_outage_still_checks_signature_and_age() {
     let world = without_ephemeral().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -145,7 +145,7 @@ async fn without_short_lived_state_a_signature_still_counts_and_still_ages() {
         || Call::get(format!("/internal/v1/conversations/{conversation}/context")).token(&ada.access);
     let signed = world.sign(context(), "203.0.113.7");
     assert_eq!(world.send(signed.clone()).await.status, 200);
-    // It cannot be told that this one was seen before; all else about it is still checked.
+    // A repeated nonce cannot be detected; everything else of the signature is still checked.
     assert_eq!(world.send(signed.clone()).await.status, 200);
     assert_eq!(world.send(context()).await.problem(), problem(403, "forbidden"));
     let forged = context().header("X-EdgeChat-Signature", "v1;nonsense");

@@ -1,4 +1,4 @@
-//! Conversations opened under an idempotency key: one a key, whatever is sent again and when.
+//! Tests of conversations created with an idempotency key: one per key, whatever is repeated and when.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ async fn list(world: &World, member: &Member) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ten_at_once_are_one() {
+async fn ten_concurrent_requests_with_one_key_create_one() {
     let world = Arc::new(World::new().await);
     let ada = world.register("ada").await;
     let racing: Vec<_> = (0..10)
@@ -41,7 +41,7 @@ async fn ten_at_once_are_one() {
 }
 
 #[tokio::test]
-async fn a_key_stands_for_its_request_of_its_user_for_a_day() {
+async fn key_is_bound_to_request_and_user_for_one_day() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     world.register("bob").await;
@@ -49,7 +49,7 @@ async fn a_key_stands_for_its_request_of_its_user_for_a_day() {
     assert_eq!(first.status, 201);
     world.clock.advance(DAY_MS - 1);
     let ada = sign_in(&world, "ada").await;
-    // The same in other words: fields that are absent or unknown say nothing.
+    // An equivalent request: absent and unknown fields are ignored.
     let again = open(&world, &ada, "k1", json!({"later": true, "title": "Rust"})).await;
     assert_eq!((again.status, &again.body), (201, &first.body));
     let other = open(&world, &ada, "k1", json!({"title": "Go"})).await;
@@ -72,7 +72,7 @@ async fn sign_in(world: &World, name: &str) -> Member {
 }
 
 #[tokio::test]
-async fn a_repetition_gets_the_first_answer_whatever_happened_since() {
+async fn repetition_gets_first_response() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let first = open(&world, &ada, "k1", json!({"title": "Rust"})).await;
@@ -89,7 +89,7 @@ async fn a_repetition_gets_the_first_answer_whatever_happened_since() {
 }
 
 #[tokio::test]
-async fn what_died_after_the_key_was_remembered_is_made_by_the_repetition() {
+async fn crash_after_key_was_stored_is_completed_by_repetition() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let cut_off = world.on_stores(|stores| stores.chats = Arc::new(Down));
@@ -102,7 +102,7 @@ async fn what_died_after_the_key_was_remembered_is_made_by_the_repetition() {
 }
 
 #[tokio::test]
-async fn a_key_of_a_wrong_form_is_refused() {
+async fn malformed_key_is_refused() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     for key in ["", "a b", "a\tb", &"x".repeat(256)] {
@@ -120,7 +120,7 @@ async fn a_key_of_a_wrong_form_is_refused() {
 }
 
 #[tokio::test]
-async fn create_after_delete_with_the_same_key_makes_another_conversation() {
+async fn create_with_same_key_after_delete_creates_another() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let mut made = std::collections::BTreeSet::new();

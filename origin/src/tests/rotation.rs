@@ -1,5 +1,5 @@
-//! A `JWT_SECRET` that is replaced: what the old one signed goes on for as long as it is listed, and nobody is handed a token
-//! that is dead.
+//! Tests of replacing `JWT_SECRET`: tokens of the old one stay valid as long as it is listed, and no response has an invalid
+//! token.
 
 use serde_json::json;
 use shared::{
@@ -31,7 +31,7 @@ async fn kids(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn access_token_of_a_listed_secret_is_valid_and_of_a_dropped_one_is_not() {
+async fn access_token_of_listed_secret_is_valid_and_of_dropped_one_refused() {
     let before = World::new().await;
     let (old, after) = (before.register("ada").await, before.with_secrets(&both()));
     assert_eq!(after.send(Call::get(ME).token(&old.access)).await.status, 200);
@@ -43,20 +43,20 @@ async fn access_token_of_a_listed_secret_is_valid_and_of_a_dropped_one_is_not() 
 }
 
 #[tokio::test]
-async fn key_set_has_the_next_key_before_it_signs() {
+async fn key_set_has_next_key_before_it_signs() {
     let world = World::new().await;
     let prepared = world.with_secrets(&format!("{JWT_SECRET},{NEW_SECRET}"));
     let (old, next) = (kids(&world).await, kids(&prepared).await);
     assert_eq!((old.len(), next.len(), &next[0]), (1, 2, &old[0]));
     let swapped = kids(&prepared.with_secrets(&both())).await;
     assert_eq!(swapped, [next[1].clone(), next[0].clone()]);
-    // Its tokens are understood by those who do not sign with it yet.
+    // Its tokens are accepted by processes that do not sign with it yet.
     let member = prepared.with_secrets(&both()).register("ada").await;
     assert_eq!(prepared.send(Call::get(ME).token(&member.access)).await.status, 200);
 }
 
 #[tokio::test]
-async fn delivery_of_an_old_secrets_token_is_taken_for_thirty_days() {
+async fn delivery_with_token_of_old_secret_is_accepted_for_thirty_days() {
     let before = World::new().await;
     let ada = before.register("ada").await;
     let conversation = before.open(&ada).await;
@@ -73,7 +73,7 @@ async fn delivery_of_an_old_secrets_token_is_taken_for_thirty_days() {
 }
 
 #[tokio::test]
-async fn refresh_again_across_the_change_returns_a_token_that_lives() {
+async fn repeated_refresh_across_rotation_returns_valid_token() {
     for secrets in [both(), NEW_SECRET.to_owned()] {
         let before = World::new().await;
         let first = before.register("ada").await;
@@ -94,7 +94,7 @@ async fn refresh_again_across_the_change_returns_a_token_that_lives() {
 }
 
 #[tokio::test]
-async fn refresh_token_of_an_old_secret_goes_on() {
+async fn refresh_token_of_old_secret_stays_valid() {
     let before = World::new().await;
     let first = before.register("ada").await;
     let second = Member::of(&refresh(&before, &first.refresh).await.json());

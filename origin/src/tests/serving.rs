@@ -1,4 +1,4 @@
-//! The server on a real socket: timeouts aside, how it answers and how it ends.
+//! Tests of the server on a real socket: responses and shutdown, without timeouts.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ async fn read_to_end(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn ending_lets_running_requests_finish_and_takes_no_more() {
+async fn shutdown_finishes_running_requests_and_accepts_no_more() {
     let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let slow = {
         let (reached, go_on) = (Arc::clone(&reached), Arc::clone(&go_on));

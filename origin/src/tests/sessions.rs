@@ -1,4 +1,4 @@
-//! Refresh tokens: used once, forgiven for ten seconds, and never again.
+//! Tests of refresh tokens, which are used once, may be repeated for ten seconds, and never again.
 
 use std::sync::{
     Arc,
@@ -38,7 +38,7 @@ async fn me(world: &World, access: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_refresh_token_is_exchanged_for_the_next_pair() {
+async fn refresh_token_is_exchanged_for_next_pair() {
     let world = World::new().await;
     let first = world.register("ada").await;
     world.clock.advance(60_000);
@@ -52,7 +52,7 @@ async fn a_refresh_token_is_exchanged_for_the_next_pair() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_can_be_asked_for_again_within_ten_seconds() {
+async fn refresh_again_within_ten_seconds_returns_same_pair() {
     let world = World::new().await;
     let first = world.register("ada").await;
     let second = Member::of(&refresh(&world, &first.refresh).await.json());
@@ -62,13 +62,13 @@ async fn a_lost_answer_can_be_asked_for_again_within_ten_seconds() {
     assert_eq!(Member::of(&again.json()).refresh, second.refresh);
     world.clock.advance(1);
     assert_eq!(refresh(&world, &first.refresh).await.problem(), problem(401, "session_ended"));
-    // Whoever holds the newer token is out, too: one of the two is a thief.
+    // The newer token is refused, too: one of the two was stolen.
     assert_eq!(refresh(&world, &second.refresh).await.problem(), problem(401, "session_ended"));
     assert_eq!(me(&world, &second.access).await.problem(), problem(401, "session_ended"));
 }
 
 #[tokio::test]
-async fn a_token_before_the_last_ends_the_session_at_once() {
+async fn refresh_after_reuse_ends_session() {
     let world = World::new().await;
     let first = world.register("ada").await;
     let other = world
@@ -81,12 +81,12 @@ async fn a_token_before_the_last_ends_the_session_at_once() {
     let third = Member::of(&refresh(&world, &second.refresh).await.json());
     assert_eq!(refresh(&world, &first.refresh).await.problem(), problem(401, "session_ended"));
     assert_eq!(refresh(&world, &third.refresh).await.problem(), problem(401, "session_ended"));
-    // The user's other session is not concerned.
+    // The user's other session is not affected.
     assert_eq!(me(&world, &Member::of(&other.json()).access).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn refreshes_at_once_get_the_same_successor() {
+async fn concurrent_refreshes_get_same_successor() {
     let world = Arc::new(World::new().await);
     let first = world.register("ada").await;
     let racing: Vec<_> = (0..16)
@@ -105,10 +105,10 @@ async fn refreshes_at_once_get_the_same_successor() {
 }
 
 #[tokio::test]
-async fn a_session_is_remembered_for_a_minute_and_not_beyond_its_end() {
+async fn session_is_cached_for_one_minute_and_not_beyond_its_end() {
     let world = World::new().await;
     let ada = world.register("ada").await;
-    // Without the accounts only what is remembered lets a session in.
+    // Without the accounts store only a cached session is admitted.
     let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
     assert_eq!(me(&world, &ada.access).await.status, 200);
     world.clock.advance(59_999);
@@ -123,7 +123,7 @@ async fn a_session_is_remembered_for_a_minute_and_not_beyond_its_end() {
         world.clock.advance(6 * DAY_MS - 6_000);
         last = Member::of(&refresh(&world, &last.refresh).await.json());
     }
-    // Thirty seconds before the session's own end: remembered for those and no longer.
+    // Thirty seconds before the session's own end: cached for those and no longer.
     assert_eq!(me(&world, &last.access).await.status, 200);
     world.clock.advance(29_999);
     assert_eq!(me(&cut_off, &last.access).await.status, 200);
@@ -133,7 +133,7 @@ async fn a_session_is_remembered_for_a_minute_and_not_beyond_its_end() {
 }
 
 #[tokio::test]
-async fn what_is_remembered_of_one_session_lets_no_other_in() {
+async fn cached_session_admits_no_other_session() {
     let world = World::new().await;
     let (ada, eve) = (world.register("ada").await, world.register("eve").await);
     let now = world.clock.now();
@@ -151,7 +151,7 @@ async fn what_is_remembered_of_one_session_lets_no_other_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_session_that_was_ended_lets_nobody_in_from_the_answer_on() {
+async fn ended_session_is_refused_after_response() {
     for _ in 0..5 {
         let world = Arc::new(World::new().await);
         let first = world.register("ada").await;
@@ -169,7 +169,7 @@ async fn a_session_that_was_ended_lets_nobody_in_from_the_answer_on() {
                         if was_over {
                             return;
                         }
-                        // A hit never waits for anything, and the end must get its turn.
+                        // A cache hit never awaits anything; this lets the end run.
                         tokio::task::yield_now().await;
                     }
                 })
@@ -185,13 +185,13 @@ async fn a_session_that_was_ended_lets_nobody_in_from_the_answer_on() {
 }
 
 #[tokio::test]
-async fn a_repetition_makes_an_end_known_that_was_not_told() {
+async fn repeated_reuse_records_end_missing_in_cache() {
     let world = World::new().await;
     let first = world.register("ada").await;
     let second = Member::of(&refresh(&world, &first.refresh).await.json());
     world.clock.advance(10_001);
     assert_eq!(me(&world, &second.access).await.status, 200);
-    // The accounts have ended the session, and the process died before it could tell the cache.
+    // The accounts store has ended the session, and the process died before it wrote to the cache.
     let reuse = RefreshExchange {
         presented: RefreshToken::decode(&first.refresh).unwrap().hash(),
         successors: vec![[7; 32]],
@@ -205,7 +205,7 @@ async fn a_repetition_makes_an_end_known_that_was_not_told() {
 }
 
 #[tokio::test]
-async fn an_unused_token_expires_and_a_session_ends_after_thirty_days() {
+async fn unused_token_expires_and_session_ends_after_thirty_days() {
     let world = World::new().await;
     let unused = world.register("ada").await;
     let mut used = world.register("bob").await;
@@ -225,8 +225,7 @@ async fn an_unused_token_expires_and_a_session_ends_after_thirty_days() {
     assert_eq!(over.problem(), problem(401, "token_invalid"));
 }
 
-/// Accounts that exchange a token and are not heard of it, as a server is that works off what it was sent before it was
-/// stopped.
+/// Accounts that exchange a token and lose the response, like a server that runs its queue before it stops.
 struct Unheard(Arc<dyn Accounts>);
 
 #[async_trait]
@@ -273,7 +272,7 @@ impl Accounts for Unheard {
     }
 }
 
-/// A world, and another process on its stores whose accounts are not heard of an exchange.
+/// A world, and another process on its stores whose accounts lose the response to an exchange.
 async fn with_unheard() -> (World, World) {
     let world = World::new().await;
     let unheard = world.on_stores(|stores| stores.accounts = Arc::new(Unheard(Arc::clone(&stores.accounts))));
@@ -281,11 +280,11 @@ async fn with_unheard() -> (World, World) {
 }
 
 #[tokio::test]
-async fn nobody_is_signed_out_by_an_exchange_that_an_outage_left_undecided() {
+async fn undecided_exchange_during_outage_keeps_session() {
     let (world, unheard) = with_unheard().await;
     let first = world.register("ada").await;
     assert_eq!(refresh(&unheard, &first.refresh).await.problem(), problem(503, "store_unavailable"));
-    // The client comes back as it was told to, again and again, until the store is back.
+    // The client retries as told by `Retry-After`, until the store is back.
     world.clock.advance(30_000);
     assert_eq!(refresh(&unheard, &first.refresh).await.problem(), problem(503, "store_unavailable"));
     world.clock.advance(10 * 60_000 - 30_001);
@@ -297,7 +296,7 @@ async fn nobody_is_signed_out_by_an_exchange_that_an_outage_left_undecided() {
 }
 
 #[tokio::test]
-async fn what_an_outage_left_undecided_is_forgiven_for_ten_minutes() {
+async fn undecided_exchange_may_be_repeated_for_ten_minutes() {
     let (world, unheard) = with_unheard().await;
     let first = world.register("ada").await;
     assert_eq!(refresh(&unheard, &first.refresh).await.status, 503);
@@ -306,7 +305,7 @@ async fn what_an_outage_left_undecided_is_forgiven_for_ten_minutes() {
 }
 
 #[tokio::test]
-async fn an_outage_forgives_no_token_whose_successor_is_in_use() {
+async fn undecided_exchange_with_used_successor_ends_session() {
     let (world, unheard) = with_unheard().await;
     let first = world.register("ada").await;
     assert_eq!(refresh(&unheard, &first.refresh).await.status, 503);
@@ -316,7 +315,7 @@ async fn an_outage_forgives_no_token_whose_successor_is_in_use() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_recalled_was_not_undecided() {
+async fn undecided_exchange_without_record_ends_session() {
     let (world, unheard) = with_unheard().await;
     let first = world.register("ada").await;
     assert_eq!(refresh(&unheard, &first.refresh).await.status, 503);
@@ -326,7 +325,7 @@ async fn what_cannot_be_recalled_was_not_undecided() {
 }
 
 #[tokio::test]
-async fn what_is_no_refresh_token_is_refused() {
+async fn malformed_refresh_token_is_refused() {
     let world = World::new().await;
     let member = world.register("ada").await;
     for token in ["", "nonsense", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {

@@ -1,4 +1,4 @@
-//! Sign-up, sign-in, and how often they may be tried.
+//! Tests of sign-up and sign-in, and of their limits.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ async fn grant(world: &World, form: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn whoever_registers_is_signed_in() {
+async fn registration_signs_in() {
     let world = World::new().await;
     let body = json!({"email": " Ada@Example.COM".trim(), "password": "correct horse", "display_name": "Ada", "later": 1});
     let answer = world.send(Call::post(REGISTER).json(&body)).await;
@@ -43,7 +43,7 @@ async fn whoever_registers_is_signed_in() {
 }
 
 #[tokio::test]
-async fn an_email_registers_once_whatever_its_case() {
+async fn email_in_any_case_registers_once() {
     let world = World::new().await;
     world.register("ada").await;
     let again = world
@@ -54,7 +54,7 @@ async fn an_email_registers_once_whatever_its_case() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_and_an_unknown_email_are_one_answer() {
+async fn wrong_password_and_unknown_email_get_same_response() {
     let world = World::new().await;
     let member = world.register("ada").await;
     let good = world.send(login("Ada@Example.com", "correct horse")).await;
@@ -68,7 +68,7 @@ async fn a_wrong_password_and_an_unknown_email_are_one_answer() {
 }
 
 #[tokio::test]
-async fn a_wrong_field_is_named() {
+async fn invalid_field_is_named() {
     let world = World::new().await;
     for (body, field) in [
         (json!({"email": "ada@example.com"}), "password"),
@@ -86,9 +86,9 @@ async fn a_wrong_field_is_named() {
     }
 }
 
-/// One of them is no text to PostgreSQL, and none is part of a name.
+/// PostgreSQL does not store one of these characters, and none is part of a name.
 #[tokio::test]
-async fn a_control_character_in_a_name_is_refused_by_the_fields_name() {
+async fn control_character_in_name_is_refused_and_field_named() {
     let world = World::new().await;
     world.register("ada").await;
     for character in ["\0", "\n", "\u{7f}", "\u{85}"] {
@@ -106,7 +106,7 @@ async fn a_control_character_in_a_name_is_refused_by_the_fields_name() {
             assert_eq!(answer.json()["errors"][0]["field"], field, "{path} {body}");
         }
     }
-    // What is only compared or hashed may hold any.
+    // Fields that are only compared or hashed may have any.
     let answer = world.send(login("ada@example.com\0", "correct horse")).await;
     assert_eq!(answer.problem(), problem(401, "invalid_credentials"));
     let body = json!({"email": "bob@example.com", "password": "correct\0horse"});
@@ -115,7 +115,7 @@ async fn a_control_character_in_a_name_is_refused_by_the_fields_name() {
 }
 
 #[tokio::test]
-async fn the_oauth_form_signs_in_and_refreshes() {
+async fn oauth_form_signs_in_and_refreshes() {
     let world = World::new().await;
     world.register("ada").await;
     let first = grant(&world, "grant_type=password&username=Ada%40example.com&password=correct+horse").await;
@@ -131,7 +131,7 @@ async fn the_oauth_form_signs_in_and_refreshes() {
 }
 
 #[tokio::test]
-async fn the_oauth_form_fails_as_its_standard_says() {
+async fn oauth_form_fails_by_its_standard() {
     let world = World::new().await;
     world.register("ada").await;
     let long =
@@ -157,7 +157,7 @@ async fn the_oauth_form_fails_as_its_standard_says() {
 }
 
 #[tokio::test]
-async fn ten_failures_for_an_email_from_an_address_are_enough() {
+async fn eleventh_failure_for_email_from_address_is_limited() {
     let world = World::new().await;
     world.register("ada").await;
     let try_in = |password: &'static str, ip: &'static str| {
@@ -166,7 +166,7 @@ async fn ten_failures_for_an_email_from_an_address_are_enough() {
     for _ in 0..9 {
         assert_eq!(try_in("wrong horse", "203.0.113.7").await.status, 401);
     }
-    // A success starts the count anew.
+    // A success resets the count.
     assert_eq!(try_in("correct horse", "203.0.113.7").await.status, 200);
     for _ in 0..10 {
         assert_eq!(try_in("wrong horse", "203.0.113.7").await.status, 401);
@@ -175,14 +175,14 @@ async fn ten_failures_for_an_email_from_an_address_are_enough() {
     assert_eq!(refused.problem(), problem(429, "rate_limited"));
     assert_eq!(refused.header("retry-after"), "900");
     assert_eq!(refused.header("ratelimit-policy"), "\"sign_in_failures\";q=10;w=900");
-    // Another address is not concerned, and the first one only for a while.
+    // Another address is not affected, and the first one only for the window.
     assert_eq!(try_in("correct horse", "203.0.113.8").await.status, 200);
     world.clock.advance(900_000);
     assert_eq!(try_in("correct horse", "203.0.113.7").await.status, 200);
 }
 
 #[tokio::test]
-async fn an_address_signs_up_so_many_times_in_a_window() {
+async fn address_sign_ups_are_limited_per_window() {
     let world = World::with(&[("RATE_LIMIT_REQUESTS", "2"), ("RATE_LIMIT_WINDOW_SECONDS", "30")]).await;
     let sign_up = |number: u32, ip: &'static str| {
         let body: Value = json!({"email": format!("user{number}@example.com"), "password": "correct horse"});
@@ -194,7 +194,7 @@ async fn an_address_signs_up_so_many_times_in_a_window() {
     assert_eq!(refused.problem(), problem(429, "rate_limited"));
     assert_eq!(refused.header("retry-after"), "30");
     assert_eq!(sign_up(4, "2001:db8:0:1::1").await.status, 201);
-    // Signing in is counted apart.
+    // Sign-ins have a separate count.
     let signed = world.sign(login("user1@example.com", "correct horse"), "2001:db8::1");
     assert_eq!(world.send(signed).await.status, 200);
     world.clock.advance(30_000);

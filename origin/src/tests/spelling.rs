@@ -1,4 +1,4 @@
-//! Text that a person types is compared as the person means it.
+//! Tests of text that a user types, which is compared in its normal form.
 
 use serde_json::json;
 
@@ -26,7 +26,7 @@ async fn sign_in(world: &World, email: &str, password: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn address_is_the_same_in_every_spelling() {
+async fn email_in_any_spelling_is_one_account() {
     let world = World::new().await;
     let answer = register(&world, "  Jose\u{301}@MU\u{308}LLER.example\u{a0}", "correct horse").await;
     assert_eq!((answer.status, &answer.json()["user"]["email"]), (201, &json!("josé@müller.example")));
@@ -44,7 +44,7 @@ async fn address_is_the_same_in_every_spelling() {
 }
 
 #[tokio::test]
-async fn password_is_the_same_from_every_keyboard() {
+async fn password_from_any_keyboard_is_accepted() {
     let world = World::new().await;
     assert_eq!(register(&world, "ada@example.com", "Cafe\u{301} au\u{a0}lait").await.status, 201);
     for spelled in ["Caf\u{e9} au lait", "Cafe\u{301} au\u{3000}lait"] {
@@ -56,7 +56,7 @@ async fn password_is_the_same_from_every_keyboard() {
 }
 
 #[tokio::test]
-async fn hash_of_a_password_as_it_was_typed_is_replaced_when_it_is_typed_again() {
+async fn hash_of_unnormalized_password_is_replaced_at_sign_in() {
     let world = World::new().await;
     let (composed, decomposed) = ("Caf\u{e9} au lait", "Cafe\u{301} au lait");
     let ada = world.register("ada").await;
@@ -77,7 +77,7 @@ async fn hash_of_a_password_as_it_was_typed_is_replaced_when_it_is_typed_again()
 }
 
 #[tokio::test]
-async fn address_that_was_stored_as_it_was_typed_is_found() {
+async fn unnormalized_stored_email_is_found() {
     let world = World::new().await;
     let ada = register(&world, "ada@example.com", "correct horse").await.json();
     let mut earlier: shared::api::account::User = serde_json::from_value(ada["user"].clone()).unwrap();

@@ -1,4 +1,4 @@
-//! A client that keeps a copy: it hears of everything, once it asks, and gets what it misses.
+//! Tests of a client with a local copy, which gets every change it lacks.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ fn cursor(page: &Value) -> String {
     page["next_cursor"].as_str().unwrap().to_owned()
 }
 
-/// A copy that follows: its conversations, and the contents of their messages by `seq`.
+/// A client's copy: its conversations, and the contents of their messages by `seq`.
 #[derive(Default)]
 struct Copy {
     cursor: Option<String>,
@@ -31,7 +31,7 @@ struct Copy {
 }
 
 impl Copy {
-    /// Does what the documentation says, with small pages.
+    /// Updates the copy as the documentation says, with small pages.
     async fn follow(&mut self, world: &World, member: &Member) {
         loop {
             let from = self.cursor.as_ref().map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
@@ -59,7 +59,7 @@ impl Copy {
         let last = known.last_key_value().map_or(0, |(seq, _)| *seq);
         let path = format!("{LIST}/{id}/messages?after_seq={last}");
         let answer = world.send(Call::get(path).token(&member.access)).await;
-        // Deleted since: the next page tells.
+        // Deleted since: the next page has the deletion.
         for message in answer.json()["items"].as_array().unwrap_or(&Vec::new()) {
             let content = message["content"].as_str().unwrap().to_owned();
             assert_eq!(known.insert(message["seq"].as_u64().unwrap(), content), None);
@@ -68,7 +68,7 @@ impl Copy {
 }
 
 #[tokio::test]
-async fn a_copy_that_follows_is_the_same_in_the_end() {
+async fn following_copy_ends_equal() {
     let world = World::new().await;
     let (ada, eve) = (world.register("ada").await, world.register("eve").await);
     let mut copy = Copy::default();
@@ -110,14 +110,14 @@ async fn a_copy_that_follows_is_the_same_in_the_end() {
     assert_eq!(texts(0), ["question 0", "answer 0", "question 1", "answer 1"]);
     assert!(texts(1).is_empty() && texts(4).is_empty());
 
-    // Whoever begins anew hears of the deleted ones, too, and ends with the same.
+    // A new copy gets the deletions, too, and ends in the same state.
     let mut anew = Copy::default();
     anew.follow(&world, &ada).await;
     assert_eq!((anew.conversations, anew.messages), (copy.conversations, copy.messages));
 }
 
 #[tokio::test]
-async fn there_is_always_a_cursor_to_go_on_from() {
+async fn page_always_has_a_cursor() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let nothing = sync(&world, &ada, "").await;
@@ -139,7 +139,7 @@ async fn there_is_always_a_cursor_to_go_on_from() {
 }
 
 #[tokio::test]
-async fn a_cursor_of_another_list_is_refused() {
+async fn cursor_of_another_list_is_refused() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -163,7 +163,7 @@ async fn a_cursor_of_another_list_is_refused() {
 }
 
 #[tokio::test]
-async fn messages_begin_after_a_seq_or_before_it() {
+async fn messages_begin_after_or_before_seq() {
     let world = World::new().await;
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
@@ -189,7 +189,7 @@ async fn messages_begin_after_a_seq_or_before_it() {
     ] {
         assert_eq!(seqs(&get(query).await.json()), expected, "{query}");
     }
-    // From there on the list goes by its cursor.
+    // From there on the list continues by its cursor.
     let page = get("after_seq=2&limit=2").await.json();
     assert_eq!(seqs(&page), [3, 4]);
     let next = format!("limit=2&cursor={}", cursor(&page));
@@ -204,7 +204,7 @@ async fn messages_begin_after_a_seq_or_before_it() {
 }
 
 #[tokio::test]
-async fn the_document_shows_a_page_as_it_is() {
+async fn page_matches_document() {
     let world = World::new().await;
     let document = world.send(Call::get("/openapi.json")).await.json();
     let example = document.pointer("/components/schemas/SyncPage/example").unwrap();

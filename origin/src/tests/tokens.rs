@@ -1,4 +1,4 @@
-//! Which access tokens let somebody in.
+//! Tests of access tokens: those that are valid and those that are refused.
 
 use serde_json::json;
 use shared::auth::{cases::token_cases, native::Verifier};
@@ -9,7 +9,7 @@ use crate::ambient::Clock as _;
 const ME: &str = "/api/v1/auth/me";
 
 #[tokio::test]
-async fn every_case_of_the_table_is_judged_as_it_says() {
+async fn token_table_has_expected_verdicts() {
     let world = World::new().await;
     let member = world.register("ada").await;
     let claims = world.app.tokens.verify(&member.access, START).unwrap();
@@ -23,7 +23,7 @@ async fn every_case_of_the_table_is_judged_as_it_says() {
 }
 
 #[tokio::test]
-async fn a_token_is_needed_and_a_refresh_token_is_none() {
+async fn missing_token_and_refresh_token_are_refused() {
     let world = World::new().await;
     let member = world.register("ada").await;
     let none = world.send(Call::get(ME)).await;
@@ -35,7 +35,7 @@ async fn a_token_is_needed_and_a_refresh_token_is_none() {
 }
 
 #[tokio::test]
-async fn a_token_ends_with_its_time_and_says_when() {
+async fn access_token_expires_at_its_time() {
     let world = World::with(&[("ACCESS_TOKEN_EXPIRE_MINUTES", "2")]).await;
     let member = world.register("ada").await;
     let verified = world.send(Call::get("/api/v1/auth/verify").token(&member.access)).await;
@@ -52,7 +52,7 @@ async fn a_token_ends_with_its_time_and_says_when() {
 }
 
 #[tokio::test]
-async fn the_published_keys_verify_the_tokens() {
+async fn published_keys_verify_tokens() {
     let world = World::new().await;
     let member = world.register("ada").await;
     let keys = world.send(Call::get("/.well-known/jwks.json")).await;

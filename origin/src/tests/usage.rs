@@ -1,11 +1,11 @@
-//! What a user may still use.
+//! Tests of the remaining quota of a user.
 
 use serde_json::{Value, json};
 
 use super::world::{Call, World};
 
 #[tokio::test]
-async fn a_daily_limit_of_nothing_is_none() {
+async fn daily_limit_of_zero_is_no_limit() {
     for (held, told) in [("7", json!(7)), ("0", Value::Null)] {
         let world = World::with(&[("BASIC_TIER_DAILY_LIMIT", held)]).await;
         let ada = world.register("ada").await;

@@ -1,4 +1,4 @@
-//! A router on fresh stores, a clock that tests set, and requests in few words.
+//! A router on fresh stores, a clock that tests set, and short forms of requests.
 
 use std::{
     net::SocketAddr,
@@ -63,7 +63,7 @@ pub(super) struct World {
     pub(super) clock: Arc<TestClock>,
     pub(super) keys: EdgeKeys,
     router: Router,
-    /// Removed with the last world on it.
+    /// The folder of the stores, removed with the last world on it.
     folder: Arc<TempDir>,
 }
 
@@ -72,7 +72,7 @@ impl World {
         Self::with(&[]).await
     }
 
-    /// A world with these variables beside the secrets.
+    /// Creates a world with these variables besides the secrets.
     pub(super) async fn with(vars: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}/edgechat.db", folder.path().display());
@@ -88,14 +88,14 @@ impl World {
         Self::of(config, stores, clock, Arc::new(folder))
     }
 
-    /// Another process on the same stores but for those that are changed.
+    /// Creates another process on the same stores except those that are replaced.
     pub(super) fn on_stores(&self, change: impl FnOnce(&mut Stores)) -> Self {
         let mut stores = self.app.stores.clone();
         change(&mut stores);
         Self::of(self.app.config.clone(), stores, Arc::clone(&self.clock), Arc::clone(&self.folder))
     }
 
-    /// Another process on the same stores, with this `JWT_SECRET`.
+    /// Creates another process on the same stores, with this `JWT_SECRET`.
     pub(super) fn with_secrets(&self, jwt_secret: &str) -> Self {
         let vars = [("JWT_SECRET", jwt_secret), ("EDGE_KEYS", EDGE_KEY)];
         let config = Config::read(&vars.into_iter().collect()).unwrap();
@@ -109,7 +109,7 @@ impl World {
         Self { app, clock, keys: EdgeKeys::parse(EDGE_KEY).unwrap(), router, folder }
     }
 
-    /// The same world behind other routes.
+    /// Returns the same world with other routes.
     pub(super) fn serving(self, routes: Router<App>) -> Self {
         let router = routes::layered(self.app.clone(), Router::new(), routes);
         Self { router, ..self }
@@ -144,7 +144,7 @@ impl World {
         call.header(X_REQUEST_ID, &request_id).header(CLIENT_IP, client_ip).header(SIGNATURE, &signature)
     }
 
-    /// Registers somebody and returns what they hold.
+    /// Registers a user and returns its id and tokens.
     pub(super) async fn register(&self, name: &str) -> Member {
         let body = json!({"email": format!("{name}@example.com"), "password": "correct horse"});
         let answer = self.send(Call::post("/api/v1/auth/register").json(&body)).await;
@@ -161,7 +161,7 @@ impl World {
     }
 }
 
-/// Somebody who has signed in.
+/// A signed-in user.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) id: Id,
@@ -248,7 +248,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Status and code of a problem; everything that every problem has is checked on the way.
+    /// Returns status and code of a problem, after asserting the fields that all problems have.
     pub(super) fn problem(&self) -> (u16, String) {
         assert_eq!(self.header("content-type"), "application/problem+json", "{:?}", self.body);
         let body = self.json();
@@ -264,7 +264,7 @@ impl Answer {
         (self.status, body["code"].as_str().unwrap().to_owned())
     }
 
-    /// The body of a problem without the request's id: what must be the same for two requests.
+    /// Returns the body of a problem without the request id, to compare two requests.
     pub(super) fn problem_body(&self) -> Value {
         self.problem();
         let mut body = self.json();
@@ -273,7 +273,7 @@ impl Answer {
     }
 }
 
-/// Status and code as [`Answer::problem`] gives them.
+/// Builds status and code as returned by [`Answer::problem`].
 pub(super) fn problem(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
 }

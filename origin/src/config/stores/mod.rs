@@ -1,4 +1,4 @@
-//! Where the state lives: one variable a port, each with an embedded default.
+//! The stores: one variable per port, each with an embedded default.
 //!
 //! - [`sqlite`]: files of the embedded default
 //! - [`postgres`], [`mongo`], [`redis`]: addresses of servers
@@ -25,7 +25,7 @@ use super::{
 const DATABASE_WANTED: &str = "it should hold the path of an SQLite file, such as sqlite://.edgechat/edgechat.db, or the \
                                address of a PostgreSQL server, such as postgres://user:password@host:5432/edgechat";
 
-/// What serves each port.
+/// The store of each port.
 #[derive(Clone, Debug)]
 pub struct StoresConfig {
     /// Users, sessions, usage: `DATABASE_URL`, default `sqlite://.edgechat/edgechat.db`.
@@ -36,7 +36,7 @@ pub struct StoresConfig {
     pub ephemeral: EphemeralStore,
 }
 
-/// What serves the accounts port.
+/// The store of the accounts port.
 #[derive(Clone, Debug)]
 pub enum AccountsStore {
     /// An SQLite file.
@@ -45,7 +45,7 @@ pub enum AccountsStore {
     Postgres(Box<PostgresConfig>),
 }
 
-/// What serves the chats port.
+/// The store of the chats port.
 #[derive(Clone, Debug)]
 pub enum ChatsStore {
     /// An SQLite file.
@@ -54,10 +54,10 @@ pub enum ChatsStore {
     Mongo(MongoConfig),
 }
 
-/// What serves the ephemeral port.
+/// The store of the ephemeral port.
 #[derive(Clone, Debug)]
 pub enum EphemeralStore {
-    /// The process's own memory; it is lost with the process and not shared.
+    /// The process's memory, which is lost with the process and not shared.
     Memory,
     /// A Redis server or cluster.
     Redis(RedisConfig),
@@ -85,7 +85,7 @@ impl StoresConfig {
         stores
     }
 
-    /// What one process has to itself cannot serve several.
+    /// Refuses embedded stores where several processes serve.
     fn refuse_embedded(&self, reader: &mut Reader<'_>, replicas: u64) {
         let embedded = [
             ("DATABASE_URL", matches!(self.accounts, AccountsStore::Sqlite(_)), "a PostgreSQL server"),
@@ -145,7 +145,7 @@ fn accounts(reader: &mut Reader<'_>) -> AccountsStore {
             Some(config) => AccountsStore::Postgres(Box::new(config)),
             None => default,
         },
-        // The value may hold a password under a scheme that is not known.
+        // The value may have a password after an unknown scheme.
         _ => {
             let held = "held something that is neither an SQLite nor a PostgreSQL address";
             reader.wrong("DATABASE_URL", held, DATABASE_WANTED);

@@ -9,7 +9,7 @@ use crate::config::{Secret, reader::Reader};
 /// The database where `MONGODB_URL` names none.
 const DEFAULT_DATABASE: &str = "edgechat";
 
-/// How to reach MongoDB.
+/// The connection settings of MongoDB.
 #[derive(Clone, Debug)]
 pub struct MongoConfig {
     /// The address, with its password: `MONGODB_URL`. Its `maxPoolSize`, default 32, is the most connections.
@@ -33,7 +33,7 @@ impl MongoConfig {
         config
     }
 
-    /// Reads an address; `None` when it is none.
+    /// Parses an address; `None` when it is invalid.
     pub fn parse(url: &str) -> Option<Self> {
         let parsed = ConnectionString::parse(url).ok()?;
         Some(Self {
@@ -54,7 +54,7 @@ fn hosts(info: &HostInfo) -> String {
     }
 }
 
-/// Where it is, without user and password.
+/// The address without user and password.
 impl fmt::Display for MongoConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.hosts, self.database)

@@ -36,40 +36,40 @@ const OF_DRIVER: [&str; 16] = [
     "user",
 ];
 
-/// How to reach PostgreSQL.
+/// The connection settings of PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PostgresConfig {
     /// Host, user, password, database: `DATABASE_URL`. Its `Debug` leaves the password out.
     pub server: tokio_postgres::Config,
-    /// What TLS must show, from the parameters `sslmode` (or `ssl`, as asyncpg calls it) and `sslrootcert`; `None` where
-    /// it is off.
+    /// The TLS settings, from the parameters `sslmode` (or `ssl`, as asyncpg calls it) and `sslrootcert`; `None` where TLS is
+    /// off.
     pub tls: Option<Tls>,
     /// `DATABASE_POOL_SIZE`, default 16: the most connections of this process.
     pub pool_size: usize,
 }
 
-/// What TLS must show.
+/// The TLS settings.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// What is asked of the server's certificate.
+    /// The verification of the server's certificate.
     pub verify: Verify,
     /// The certificates of `sslrootcert`; `None` stands for the system's.
     pub roots: Option<Arc<RootCertStore>>,
 }
 
-/// What is asked of the server's certificate, as libpq defines it.
+/// The verification of the server's certificate, as libpq defines it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
-    /// Nothing: `prefer`, `require`. Who listens on the way cannot read along; who stands in the way can.
+    /// None: `prefer`, `require`. This protects from passive, not from active attackers.
     Nothing,
-    /// A root has signed it: `verify-ca`, and `prefer` or `require` where `sslrootcert` names one.
+    /// The chain to a root: `verify-ca`, and `prefer` or `require` where `sslrootcert` names one.
     Chain,
-    /// A root has signed it, and for the host that the address names: `verify-full`.
+    /// The chain to a root, and the name of the address's host: `verify-full`.
     ChainAndName,
 }
 
 impl PostgresConfig {
-    /// Reads what follows the scheme of `DATABASE_URL`.
+    /// Parses the part of `DATABASE_URL` after the scheme.
     pub(super) fn read(reader: &mut Reader<'_>, rest: &str) -> Option<Self> {
         let pool_size = reader.number("DATABASE_POOL_SIZE", 16, 1..=500);
         match address(rest) {
@@ -84,11 +84,11 @@ impl PostgresConfig {
     }
 }
 
-/// What an address held and what it should hold.
+/// The value that an address held and the value it should hold.
 type Wrong = (String, String);
 
 fn address(rest: &str) -> Result<(tokio_postgres::Config, Option<Tls>), Wrong> {
-    // A question mark may stand in a password, which ends with an @.
+    // A question mark may be part of a password, which ends with an @.
     let host = rest.find('@').unwrap_or_default();
     let (base, query) = match rest.get(host..).and_then(|tail| tail.split_once('?')) {
         Some((tail, query)) => (rest.get(..host + tail.len()).unwrap_or(rest), query),
@@ -97,7 +97,7 @@ fn address(rest: &str) -> Result<(tokio_postgres::Config, Option<Tls>), Wrong> {
     if base.matches('@').count() > 1 {
         return Err(unreadable());
     }
-    // What stands before another @ may be the end of a password: nothing of that is shown.
+    // Text before another @ may be the end of a password: none of it is shown.
     read(base, query).map_err(|wrong| if query.contains('@') { unreadable() } else { wrong })
 }
 
@@ -105,7 +105,7 @@ fn unreadable() -> Wrong {
     ("held a PostgreSQL address that cannot be read".to_owned(), WANTED.to_owned())
 }
 
-/// Reads an address before and after its question mark.
+/// Parses the parts of an address before and after its question mark.
 fn read(base: &str, query: &str) -> Result<(tokio_postgres::Config, Option<Tls>), Wrong> {
     let (mut left, mut mode, mut roots) = (Vec::new(), None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -132,19 +132,19 @@ fn read(base: &str, query: &str) -> Result<(tokio_postgres::Config, Option<Tls>)
     Ok((server, tls))
 }
 
-/// Whether this looks like the name of a parameter, and not like a piece of a password.
+/// Returns true when this looks like the name of a parameter, and not like a piece of a password.
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '_')
 }
 
-/// A parameter's name and value, with their percent signs undone; a plus is a plus.
+/// Percent-decodes a parameter's name and value; a plus stays a plus.
 fn decoded(pair: &str) -> (String, String) {
     let pair = pair.replace('+', "%2B");
     form_urlencoded::parse(pair.as_bytes()).next().map(|(n, v)| (n.into(), v.into())).unwrap_or_default()
 }
 
 fn tls(mode: Option<(String, String)>, roots: Option<&str>) -> Result<(SslMode, Option<Tls>), Wrong> {
-    // libpq's word for the system's own roots, with which nothing less than the name will do.
+    // libpq's value for the system's roots, which requires verification of the name.
     let system = roots == Some("system");
     let (name, value) = mode
         .unwrap_or_else(|| ("sslmode".to_owned(), if system { "verify-full" } else { "prefer" }.to_owned()));
@@ -167,7 +167,7 @@ fn tls(mode: Option<(String, String)>, roots: Option<&str>) -> Result<(SslMode, 
     Ok((mode, Some(Tls { verify, roots })))
 }
 
-/// The certificates of a PEM file.
+/// Reads the certificates of a PEM file.
 fn certificates(path: &str) -> Result<Arc<RootCertStore>, Wrong> {
     let wrong = |why: String| {
         let held = format!("held sslrootcert={path}, {why}");
@@ -181,7 +181,7 @@ fn certificates(path: &str) -> Result<Arc<RootCertStore>, Wrong> {
     if added == 0 { Err(wrong("which has no certificate".to_owned())) } else { Ok(Arc::new(roots)) }
 }
 
-/// Where it is, without user and password.
+/// The address without user and password.
 impl fmt::Display for PostgresConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut ports = self.server.get_ports().iter().cycle();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_the_address_reaches_the_driver() {
+    fn rest_of_address_is_passed_to_driver() {
         let (server, _) =
             address("u%40x:p?w@a,b:5433/chat?sslmode=require&connect_timeout=7&options=-c%20x=1").unwrap();
         assert_eq!(server.get_hosts(), [Host::Tcp("a".to_owned()), Host::Tcp("b".to_owned())]);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_root_is_verified_against_and_an_empty_file_is_none() {
+    fn named_root_is_used_and_empty_file_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let rest = format!("db/x?sslmode=require&sslrootcert={}", file.path().display());
         let (held, _) = address(&rest).unwrap_err();

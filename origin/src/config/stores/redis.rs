@@ -9,19 +9,19 @@ use crate::config::reader::{Reader, quoted};
 const DEFAULT_PREFIX: &str = "edgechat";
 const MAX_PREFIX: usize = 64;
 const MAX_NODES: usize = 64;
-/// What marks the scheme of a cluster's address.
+/// The suffix of the scheme of a cluster's address.
 const CLUSTER_MARK: &str = "+cluster";
 
-/// How to reach Redis.
+/// The connection settings of Redis.
 #[derive(Clone, Debug)]
 pub struct RedisConfig {
-    /// Where it is: `REDIS_URL`.
+    /// The address: `REDIS_URL`.
     pub address: RedisAddress,
-    /// `REDIS_KEY_PREFIX`, default `edgechat`: what all keys begin with.
+    /// `REDIS_KEY_PREFIX`, default `edgechat`: the prefix of all keys.
     pub key_prefix: String,
 }
 
-/// Where Redis is, and with which password. `Debug` leaves the password out.
+/// The address and the password of Redis. `Debug` leaves the password out.
 #[derive(Clone, Debug)]
 pub enum RedisAddress {
     /// One server: `redis://…`, or `rediss://…` with TLS.
@@ -47,7 +47,7 @@ impl RedisConfig {
 }
 
 impl RedisAddress {
-    /// Reads the address of a server or of a cluster; `None` when it is neither.
+    /// Parses the address of a server or of a cluster; `None` when it is neither.
     pub fn parse(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
         let Some(scheme) = scheme.strip_suffix(CLUSTER_MARK) else {
@@ -68,8 +68,8 @@ impl RedisAddress {
     }
 }
 
-/// The address of one server. Its connections send at once, and take with them what is not sent when they are given up. What
-/// the server's machine has received it may still run, long after the caller was told that it failed.
+/// Parses the address of one server. Its connections send without delay and discard unsent data when they are dropped. The
+/// server may still run commands it has received, long after the caller saw them fail.
 fn node(url: &str) -> Option<ConnectionInfo> {
     let tcp = TcpSettings::default().set_nodelay(true).set_linger_time(std::time::Duration::ZERO);
     url.into_connection_info().ok().map(|node| node.set_tcp_settings(tcp))
@@ -78,7 +78,7 @@ fn node(url: &str) -> Option<ConnectionInfo> {
 fn key_prefix(reader: &mut Reader<'_>) -> String {
     let Some(text) = reader.text("REDIS_KEY_PREFIX") else { return DEFAULT_PREFIX.to_owned() };
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-    // Braces would choose the cluster's slot for all keys at once.
+    // Braces would put all keys into one slot of the cluster.
     if text.len() > MAX_PREFIX || !text.chars().all(is_plain) {
         let wanted = format!("it should hold at most {MAX_PREFIX} letters, digits or any of - _ . :");
         reader.wrong("REDIS_KEY_PREFIX", quoted(text), wanted);
@@ -86,7 +86,7 @@ fn key_prefix(reader: &mut Reader<'_>) -> String {
     text.to_owned()
 }
 
-/// Where it is, without user and password.
+/// The address without user and password.
 impl fmt::Display for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.address {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn each_node_gets_the_password_and_nothing_shows_it() {
+    fn password_is_set_on_each_node_and_never_shown() {
         let address = RedisAddress::parse("redis+cluster://me:s3cret@a,b").unwrap();
         assert!(!format!("{address:?}").contains("s3cret"));
         let RedisAddress::Cluster(nodes) = address else { panic!("a cluster") };

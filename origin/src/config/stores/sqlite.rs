@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 /// The accounts file where `DATABASE_URL` is not set.
 pub(super) const DEFAULT_FILE: &str = ".edgechat/edgechat.db";
 
-/// The file behind `sqlite://`. Two notations meet here: `sqlite://relative.db` and `sqlite:///absolute/path.db`, and
-/// SQLAlchemy's `sqlite:///./relative.db`, `sqlite:///relative.db` and `sqlite:////absolute/path.db`. They differ only
-/// in `sqlite:///name`: one name alone is taken as SQLAlchemy's relative file, since nobody keeps data at the root.
+/// Returns the file of a `sqlite://` address. Two notations are accepted: `sqlite://relative.db` and
+/// `sqlite:///absolute/path.db`, and SQLAlchemy's `sqlite:///./relative.db`, `sqlite:///relative.db` and
+/// `sqlite:////absolute/path.db`. They differ only in `sqlite:///name`: one name is taken as SQLAlchemy's relative file, since
+/// data is not kept in the root folder.
 pub(super) fn file(rest: &str) -> Option<PathBuf> {
     let path = rest.split(['?', '#']).next().unwrap_or(rest);
     let path = match path.strip_prefix('/') {
@@ -19,7 +20,7 @@ pub(super) fn file(rest: &str) -> Option<PathBuf> {
     named.then(|| PathBuf::from(path.strip_prefix("./").unwrap_or(path)))
 }
 
-/// `edgechat.db` → `edgechat-chats.db`, in the same folder.
+/// Returns the file of conversations in the same folder: `edgechat.db` → `edgechat-chats.db`.
 pub(super) fn chats_file(accounts: &Path) -> PathBuf {
     let stem = accounts.file_stem().unwrap_or_default().to_string_lossy();
     let name = match accounts.extension() {

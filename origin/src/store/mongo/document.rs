@@ -1,5 +1,5 @@
-//! From a document to values, field by field, with errors that name collection, field and document; and values as
-//! documents hold them: ids as UUIDs, times as dates, counts as 64-bit integers.
+//! Decoding of documents, field by field, with errors that name collection, field and document; and encoding of values: ids
+//! as UUIDs, times as dates, counts as 64-bit integers.
 
 use mongodb::bson::{Binary, Bson, DateTime, Document, spec::BinarySubtype};
 use shared::{id::Id, time::Timestamp};
@@ -12,63 +12,63 @@ use crate::store::{error::StoreError, values::signed};
 pub(super) struct Fields<'a> {
     collection: &'static str,
     document: &'a Document,
-    /// The id of the document, where this is a part of it.
+    /// The id of the document, when this is a part of it.
     key: Option<&'a Bson>,
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of a document of this collection.
+    /// Wraps a document of this collection.
     pub(super) fn of(collection: &'static str, document: &'a Document) -> Self {
         Self { collection, document, key: document.get("_id") }
     }
 
-    /// A text.
+    /// Reads a text.
     pub(super) fn text(&self, field: &'static str) -> Attempt<&'a str> {
         self.optional_text(field)?.ok_or_else(|| self.corrupt(field))
     }
 
-    /// A text, or nothing.
+    /// Reads a text, `None` when absent.
     pub(super) fn optional_text(&self, field: &'static str) -> Attempt<Option<&'a str>> {
         self.optional(field, Bson::as_str)
     }
 
-    /// A text of one's own, or nothing.
+    /// Reads an owned text, `None` when absent.
     pub(super) fn optional_string(&self, field: &'static str) -> Attempt<Option<String>> {
         Ok(self.optional_text(field)?.map(ToOwned::to_owned))
     }
 
-    /// True or false.
+    /// Reads a boolean.
     pub(super) fn flag(&self, field: &'static str) -> Attempt<bool> {
         self.optional_flag(field)?.ok_or_else(|| self.corrupt(field))
     }
 
-    /// True or false, or nothing.
+    /// Reads a boolean, `None` when absent.
     pub(super) fn optional_flag(&self, field: &'static str) -> Attempt<Option<bool>> {
         self.optional(field, Bson::as_bool)
     }
 
-    /// An id.
+    /// Reads an id.
     pub(super) fn id(&self, field: &'static str) -> Attempt<Id> {
         self.optional_id(field)?.ok_or_else(|| self.corrupt(field))
     }
 
-    /// An id, or nothing.
+    /// Reads an id, `None` when absent.
     pub(super) fn optional_id(&self, field: &'static str) -> Attempt<Option<Id>> {
         self.optional(field, as_id)
     }
 
-    /// A list of ids.
+    /// Reads a list of ids.
     pub(super) fn ids(&self, field: &'static str) -> Attempt<Vec<Id>> {
         let list = self.optional(field, Bson::as_array)?.ok_or_else(|| self.corrupt(field))?;
         list.iter().map(|id| as_id(id).ok_or_else(|| self.corrupt(field))).collect()
     }
 
-    /// A time.
+    /// Reads a time.
     pub(super) fn time(&self, field: &'static str) -> Attempt<Timestamp> {
         self.optional_time(field)?.ok_or_else(|| self.corrupt(field))
     }
 
-    /// A time, or nothing.
+    /// Reads a time, `None` when absent.
     pub(super) fn optional_time(&self, field: &'static str) -> Attempt<Option<Timestamp>> {
         self.optional(field, |value| match value {
             Bson::DateTime(at) => Some(Timestamp::from_millis(at.timestamp_millis())),
@@ -76,12 +76,12 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// A count.
+    /// Reads a count.
     pub(super) fn count(&self, field: &'static str) -> Attempt<u64> {
         self.optional_count(field)?.ok_or_else(|| self.corrupt(field))
     }
 
-    /// A count, or nothing.
+    /// Reads a count, `None` when absent.
     pub(super) fn optional_count(&self, field: &'static str) -> Attempt<Option<u64>> {
         self.optional(field, |value| match value {
             Bson::Int64(number) => u64::try_from(*number).ok(),
@@ -90,12 +90,12 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// A word that `parse` knows.
+    /// Reads a text that `parse` accepts.
     pub(super) fn word<T>(&self, field: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Attempt<T> {
         self.optional_word(field, parse)?.ok_or_else(|| self.corrupt(field))
     }
 
-    /// A word that `parse` knows, or nothing.
+    /// Reads a text that `parse` accepts, `None` when absent.
     pub(super) fn optional_word<T>(
         &self,
         field: &'static str,
@@ -105,13 +105,13 @@ impl<'a> Fields<'a> {
         parse(text).map(Some).ok_or_else(|| self.corrupt(field))
     }
 
-    /// The fields of a document within this one, or nothing.
+    /// Reads the fields of an embedded document, `None` when absent.
     pub(super) fn optional_part(&self, field: &'static str) -> Attempt<Option<Self>> {
         let part = self.optional(field, Bson::as_document)?;
         Ok(part.map(|document| Self { document, ..*self }))
     }
 
-    /// The fields of each document of a list within this one, or nothing.
+    /// Reads the fields of each document of an embedded list, `None` when absent.
     pub(super) fn optional_parts(&self, field: &'static str) -> Attempt<Option<Vec<Self>>> {
         let Some(list) = self.optional(field, Bson::as_array)? else { return Ok(None) };
         let parts = list.iter().map(|part| {
@@ -121,7 +121,7 @@ impl<'a> Fields<'a> {
         parts.collect::<Attempt<Vec<_>>>().map(Some)
     }
 
-    /// The error of a field that cannot be what was written.
+    /// Returns the error of a field that cannot have been written by this adapter.
     pub(super) fn corrupt(&self, field: &'static str) -> Fault {
         let key = self.key.and_then(as_id).map_or_else(|| "a document".to_owned(), |id| id.to_string());
         StoreError::Corrupt { table: self.collection, column: field, row: key }.into()
@@ -148,22 +148,22 @@ fn as_id(value: &Bson) -> Option<Id> {
     }
 }
 
-/// An id as documents hold it.
+/// Encodes an id.
 pub(super) fn uuid(id: Id) -> Bson {
     Bson::Binary(Binary { subtype: BinarySubtype::Uuid, bytes: id.as_bytes().to_vec() })
 }
 
-/// A time as documents hold it.
+/// Encodes a time.
 pub(super) fn date(at: Timestamp) -> Bson {
     Bson::DateTime(DateTime::from_millis(at.as_millis()))
 }
 
-/// A count as documents hold it.
+/// Encodes a count.
 pub(super) fn count(count: u64) -> Bson {
     Bson::Int64(signed(count))
 }
 
-/// Sets a field where there is a value, and leaves it out where there is none.
+/// Sets a field when there is a value, and leaves it out otherwise.
 pub(super) fn set(document: &mut Document, field: &str, value: Option<impl Into<Bson>>) {
     if let Some(value) = value {
         document.insert(field, value);

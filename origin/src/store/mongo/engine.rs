@@ -24,41 +24,41 @@ use crate::{
     store::error::{StoreError, StoreResult},
 };
 
-/// Connecting, and waiting for a server that can be used.
+/// The timeout of a connection, and of the selection of a server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Waiting for a connection that is free.
+/// The timeout of waiting for a free connection.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
-/// An operation, at the server; and waiting for a majority to have it.
+/// The timeout of an operation at the server, and of its acknowledgement by a majority.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(5);
-/// A method of the port, with all its operations. It ends what a silent server would hold up for ever.
+/// The deadline of a method of the port with all its operations, which a silent server would otherwise block for ever.
 const DEADLINE: Duration = Duration::from_secs(6);
-/// How often each server is looked at, also while nobody asks.
+/// The interval of the health checks of each server.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// How many connections are made at once.
+/// The number of connections that are opened at once.
 const CONNECTING_AT_ONCE: u32 = 8;
-/// The most connections of this process where the address names no `maxPoolSize`, and the most it can name.
+/// The most connections of this process: the default of `maxPoolSize` and its upper bound.
 const POOL_SIZE: u32 = 32;
 const MAX_POOL_SIZE: u32 = 500;
-/// The most documents of one answer; what is more comes with the next. Pages have fewer.
+/// The most documents of one response of the server. Pages have fewer.
 const BATCH: u32 = 1_000;
-/// How often a method is tried when connections break under it.
+/// The attempts of a method whose connections break.
 const ATTEMPTS: u32 = 2;
 
 /// A database with a bounded number of connections.
 pub(super) struct Engine {
     db: Db,
-    /// One for each connection: a method uses one connection at a time.
+    /// One permit per connection: a method uses one connection at a time.
     free: Semaphore,
 }
 
-/// Documents that are found, on their way.
+/// A stream of found documents.
 pub(super) struct Reading(Option<Cursor<Document>>);
 
-/// The operations. Each is sent once more by the driver where the server supports that.
+/// The operations. The driver retries each once where the server supports that.
 pub(super) struct Db(Database);
 
 impl Engine {
-    /// Reads the address and begins to look for servers; does not wait for them.
+    /// Parses the address and starts the discovery of servers, without waiting for them.
     pub(super) async fn connect(config: &MongoConfig) -> StoreResult<Self> {
         let parsed = timeout(DEADLINE, ClientOptions::parse(config.url.expose())).await;
         let mut options = parsed.map_err(too_late)?.map_err(|error| Fault::from(error).error)?;
@@ -85,13 +85,13 @@ impl Engine {
         Ok(Self { db: Db(client.database(&config.database)), free })
     }
 
-    /// The operations.
+    /// Returns the operations.
     pub(super) const fn db(&self) -> &Db {
         &self.db
     }
 
-    /// Does the work of one method within its deadline. When a connection breaks or a server changes its role, the
-    /// work is done once more from its beginning; it is told how often it was begun before.
+    /// Runs the work of one method within its deadline. When a connection breaks or a server changes its role, the work is
+    /// repeated once from its beginning; its argument is the number of attempts before.
     pub(super) async fn run<T, F>(&self, work: impl Fn(u32) -> F) -> StoreResult<T>
     where
         F: Future<Output = Attempt<T>>,
@@ -112,28 +112,28 @@ impl Engine {
 }
 
 impl Db {
-    /// Answers when a server does that takes writes.
+    /// Returns once a server that accepts writes answers.
     pub(super) async fn ping(&self) -> Attempt<()> {
         self.0.run_command(doc! { "ping": 1 }).await?;
         Ok(())
     }
 
-    /// The database itself, for what is no part of the port.
+    /// Returns the database itself, for operations outside the port.
     pub(super) const fn database(&self) -> &Database {
         &self.0
     }
 
-    /// The document that is found.
+    /// Finds a document.
     pub(super) async fn find_one(&self, filter: Filter) -> Attempt<Option<Document>> {
         Ok(self.find(filter, 1).await?.pop())
     }
 
-    /// At most so many of the documents that are found, in the query's order.
+    /// Finds at most `limit` documents, in the query's order.
     pub(super) async fn find(&self, filter: Filter, limit: u32) -> Attempt<Vec<Document>> {
         self.find_fields(filter, limit, &[]).await
     }
 
-    /// The same with these fields alone; with all when none is named.
+    /// Does the same with these fields only; with all when none is given.
     pub(super) async fn find_fields(
         &self,
         filter: Filter,
@@ -148,7 +148,7 @@ impl Db {
         Ok(found)
     }
 
-    /// The same one after the other, so that not all are in memory: each answer of the server has at most `batch` of them.
+    /// Streams the documents, so that not all are in memory: each response of the server has at most `batch` of them.
     pub(super) async fn read(
         &self,
         filter: Filter,
@@ -156,7 +156,7 @@ impl Db {
         fields: &[&str],
         batch: u32,
     ) -> Attempt<Reading> {
-        // Without a limit is what a limit of 0 means to the server.
+        // The server takes a limit of 0 as no limit.
         if limit == 0 {
             return Ok(Reading(None));
         }
@@ -166,9 +166,9 @@ impl Db {
         Ok(Reading(Some(cursor)))
     }
 
-    /// Looks once more for the one document of an id that was not found. A server that has not heard yet that another one
-    /// is the primary now does not know what was acknowledged there; so this time it has a majority confirm that it still
-    /// is the primary. Where there is no majority that could be asked, there is no other server either.
+    /// Reads a document that was not found again, by its id. A server that does not know yet that another one is the primary lacks
+    /// what was acknowledged there; so this time a majority confirms that it is still the primary. Where no majority can be
+    /// asked, there is no other server either.
     pub(super) async fn find_missing(&self, filter: Filter, fields: &[&str]) -> Attempt<Option<Document>> {
         let mut options = options(&filter, 1, fields, 1);
         options.read_concern = Some(ReadConcern::linearizable());
@@ -188,7 +188,7 @@ impl Db {
         }
     }
 
-    /// Updates the document that is found, and returns it as it is after that.
+    /// Updates a document and returns its new state.
     pub(super) async fn update(&self, filter: Filter, update: Document) -> Attempt<Option<Document>> {
         let mut options = FindOneAndUpdateOptions::default();
         options.return_document = Some(ReturnDocument::After);
@@ -197,13 +197,13 @@ impl Db {
         Ok(collection.find_one_and_update(filter.into_conditions(), update).with_options(options).await?)
     }
 
-    /// Updates all documents that are found.
+    /// Updates all found documents.
     pub(super) async fn update_all(&self, filter: Filter, update: Document) -> Attempt<()> {
         self.collection(filter.collection()).update_many(filter.into_conditions(), update).await?;
         Ok(())
     }
 
-    /// Deletes all documents that are found.
+    /// Deletes all found documents.
     pub(super) async fn delete_all(&self, filter: Filter) -> Attempt<()> {
         self.collection(filter.collection()).delete_many(filter.into_conditions()).await?;
         Ok(())
@@ -215,7 +215,7 @@ impl Db {
 }
 
 impl Reading {
-    /// The next one; `None` after the last.
+    /// Returns the next document; `None` after the last.
     pub(super) async fn next(&mut self) -> Attempt<Option<Document>> {
         let Some(cursor) = &mut self.0 else { return Ok(None) };
         let is_there = cursor.advance().await?;

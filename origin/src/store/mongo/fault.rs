@@ -1,35 +1,35 @@
-//! What the driver's errors mean for the port. Messages of servers may quote what was written, so only kinds and codes
-//! go on; addresses may, credentials never come near.
+//! The port's errors of the driver's. Messages of servers may quote stored data, so only kinds and codes are passed on;
+//! addresses may be, credentials never are.
 
 use mongodb::error::{Error, ErrorKind, InsertManyError, RETRYABLE_WRITE_ERROR, WriteFailure};
 
 use crate::store::error::StoreError;
 
-/// `DuplicateKey`: a unique index has it already.
+/// `DuplicateKey`: the value exists in a unique index.
 const DUPLICATE_KEY: i32 = 11_000;
-/// `NamespaceNotFound`: the collection is not there yet.
+/// `NamespaceNotFound`: the collection does not exist yet.
 const NAMESPACE_NOT_FOUND: i32 = 26;
 /// `MaxTimeMSExpired`, `WriteConcernFailed` (its timeout), `NetworkTimeout`, `ExceededTimeLimit`.
 const TIMEOUTS: [i32; 4] = [50, 64, 89, 262];
 /// `NotAReplicaSet`, `CommandNotSupported`.
 const NO_MAJORITY: [i32; 2] = [123, 115];
-/// The server is no primary any more, or is going down or coming up: the next one may do it.
+/// The server is no longer primary, or is stopping or starting: another one may succeed.
 const ELSEWHERE: [i32; 8] = [91, 189, 10_058, 10_107, 11_600, 11_602, 13_435, 13_436];
 /// `Unauthorized`, `AuthenticationFailed`.
 const REFUSALS: [i32; 2] = [13, 18];
-/// Characters of the driver's description of why no server could be selected.
+/// The most characters of the driver's reason why no server could be selected.
 const DETAIL_CHARS: usize = 400;
 
-/// Why an attempt failed, and whether another one may do better.
+/// The error of an attempt, which may be transient.
 #[derive(Debug)]
 pub(super) struct Fault {
-    /// What the caller is told.
+    /// The error for the caller.
     pub(super) error: StoreError,
-    /// A connection broke, or the server changed its role: repeat it at once.
+    /// True when a connection broke or the server changed its role: the attempt is repeated at once.
     pub(super) is_passing: bool,
 }
 
-/// What operations return.
+/// The result of an operation.
 pub(super) type Attempt<T> = Result<T, Fault>;
 
 impl From<StoreError> for Fault {
@@ -51,7 +51,7 @@ impl From<Error> for Fault {
     }
 }
 
-/// How many documents an ordered insert put in before a unique index refused one; `None` for other errors.
+/// Returns the number of documents that an ordered insert wrote before a unique index refused one; `None` for other errors.
 pub(super) fn inserted_before_duplicate(error: &Error) -> Option<usize> {
     match error.kind.as_ref() {
         ErrorKind::InsertMany(InsertManyError {
@@ -66,13 +66,13 @@ pub(super) fn inserted_before_duplicate(error: &Error) -> Option<usize> {
     }
 }
 
-/// Whether the collection is not there yet.
+/// Returns true when the collection does not exist yet.
 pub(super) fn is_missing_collection(error: &Error) -> bool {
     code(error) == Some(NAMESPACE_NOT_FOUND)
 }
 
-/// Whether a linearizable read was refused because there is no majority that could confirm it: the server stands alone, or
-/// knows no such reads.
+/// Returns true when a linearizable read was refused because no majority could confirm it: the server is standalone, or does
+/// not support such reads.
 pub(super) fn has_no_majority(error: &Error) -> bool {
     code(error).is_some_and(|code| NO_MAJORITY.contains(&code))
 }
@@ -105,7 +105,7 @@ fn meaning(error: &Error) -> StoreError {
     })
 }
 
-/// The server's code.
+/// Returns the server's code.
 fn code(error: &Error) -> Option<i32> {
     match error.kind.as_ref() {
         ErrorKind::Command(error) => Some(error.code),
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_stands_alone_is_told_from_one_that_is_no_primary() {
+    fn standalone_server_is_distinguished_from_secondary() {
         let refusal = |code: i32, name: &str| {
             let answer = doc! { "ok": 0, "code": code, "codeName": name, "errmsg": "no" };
             Error::from(ErrorKind::Command(deserialize_from_document(answer).unwrap()))

@@ -1,4 +1,4 @@
-//! The indexes, made at start. One that has been released keeps its name and its fields.
+//! The indexes, created at start. One that has been released keeps its name and its fields.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -15,22 +15,22 @@ use super::{
 };
 use crate::store::error::{StoreError, StoreResult};
 
-/// Making an index of a collection that is full already takes its time.
+/// The deadline of creating an index on a large collection.
 const DEADLINE: Duration = Duration::from_mins(10);
 
 /// An index.
 pub(super) struct Index {
     /// The collection.
     pub(super) collection: &'static str,
-    /// Its name there.
+    /// Its name.
     pub(super) name: &'static str,
-    /// Its fields, each up (1) or down (-1).
+    /// Its fields, each ascending (1) or descending (-1).
     pub(super) fields: &'static [(&'static str, i32)],
-    /// Whether no two documents may have the same values.
+    /// True when no two documents may have the same values.
     pub(super) is_unique: bool,
 }
 
-/// Every index beside those of the ids.
+/// Every index besides those of the ids.
 pub(super) const ALL: &[Index] = &[
     Index {
         collection: CONVERSATIONS,
@@ -83,7 +83,7 @@ pub(super) const ALL: &[Index] = &[
     },
 ];
 
-/// Makes the indexes that are missing. Returns their names. Any number of starts may do so at once.
+/// Creates missing indexes and returns their names. Any number of starts may do so at once.
 pub(super) async fn create(database: &Database) -> StoreResult<Vec<String>> {
     let created = timeout(DEADLINE, create_missing(database)).await.map_err(|_| StoreError::Timeout)?;
     created.map_err(|fault| fault.error)
@@ -102,7 +102,7 @@ async fn create_missing(database: &Database) -> Attempt<Vec<String>> {
         }
         let models = missing.iter().map(|index| model(index));
         if let Err(error) = database.collection::<Document>(collection).create_indexes(models).await {
-            // Servers that cannot make the same index twice at once have it now from somebody else.
+            // On servers that cannot create the same index concurrently, another start has created it.
             let there = names(database, collection).await?;
             if !missing.iter().all(|index| there.contains(index.name)) {
                 return Err(Fault::from(error));

@@ -1,5 +1,5 @@
-//! Every filter the adapter sends, in one table. The operations of `engine` take no other, so what a test finds out about
-//! this table (that an index serves each row) holds for all that is sent.
+//! Every filter the adapter sends, in one table. The operations of `engine` take no other, so a test of this table (that an
+//! index serves each row) covers every query.
 
 use mongodb::bson::{Bson, Document, doc};
 
@@ -8,7 +8,7 @@ pub(super) const MESSAGES: &str = "messages";
 pub(super) const TURNS: &str = "turns";
 pub(super) const CHANGES: &str = "changes";
 
-/// What an index must have to serve a query.
+/// The shape of a query, for which an index is needed.
 #[derive(Debug)]
 #[cfg_attr(not(test), expect(dead_code, reason = "the names are what tests speak of"))]
 pub(super) struct Shape {
@@ -16,11 +16,11 @@ pub(super) struct Shape {
     pub(super) name: &'static str,
     /// The collection.
     pub(super) collection: &'static str,
-    /// The fields that are compared for equality: the index begins with them.
+    /// The fields compared for equality: the index begins with them.
     pub(super) equal: &'static [&'static str],
-    /// Conditions on the few documents that are found by these.
+    /// Conditions on the few documents that these find.
     pub(super) also: &'static [&'static str],
-    /// The fields of the order, all up or all down: the index goes on with them. A page begins after a value of them.
+    /// The fields of the order, all ascending or all descending, which follow in the index. A page begins after a value of them.
     pub(super) sort: &'static [&'static str],
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Query<const N: usize> {
     conditions: [&'static str; N],
 }
 
-/// A query with its values: what operations take.
+/// A query with its values, the argument of operations.
 #[derive(Clone, Debug)]
 pub(super) struct Filter {
     shape: &'static Shape,
@@ -66,7 +66,7 @@ macro_rules! queries {
 }
 
 queries! {
-    /// A conversation by its id, whosever it is.
+    /// A conversation by its id, of any user.
     ANY_CONVERSATION: CONVERSATIONS where ["_id"];
     /// A conversation of this user, deleted or not.
     OWN_CONVERSATION: CONVERSATIONS where ["_id"] and ["user_id"];
@@ -91,11 +91,11 @@ queries! {
     MESSAGE_AT: MESSAGES where ["conversation_id", "seq"];
     /// The messages of a branch in order.
     BRANCH: MESSAGES where ["conversation_id", "branch_id"] sorted by ["seq"];
-    /// The messages that follow one; or several, by a list of ids. The first is in the branch of its parent; the others, which begin
-    /// branches, stand in the order of their own ids.
+    /// The children of a message; or of several, by a list of ids. The first is in the branch of its parent; the others, which
+    /// begin branches, are in the order of their own ids.
     CHILDREN: MESSAGES where ["conversation_id", "parent_id"] sorted by ["branch_id"];
 
-    /// A turn by its id, whosever it is.
+    /// A turn by its id, of any user.
     ANY_TURN: TURNS where ["_id"];
     /// A turn of this user.
     TURN: TURNS where ["_id"] and ["user_id"];
@@ -104,20 +104,20 @@ queries! {
 
     /// A user's changes in order.
     CHANGES_OF: CHANGES where ["user_id"] sorted by ["position"];
-    /// Whether a revision is logged.
+    /// The entry of a logged revision.
     CHANGE: CHANGES where ["user_id", "conversation_id", "rev"];
     /// Older changes of these conversations.
     SUPERSEDED: CHANGES where ["user_id", "conversation_id"] and ["position", "at"];
 }
 
 impl<const N: usize> Query<N> {
-    /// The query with a value for each condition, in the table's order: a plain value, or a document such as
+    /// Builds the query with a value for each condition, in the table's order: a plain value, or a document such as
     /// `{"$in": […]}`.
     pub(super) fn of(&self, values: [Bson; N]) -> Filter {
         Filter { shape: self.shape, conditions: self.conditions(values), descending: false }
     }
 
-    /// What any of these values would find.
+    /// Builds the query for any of these rows of values.
     pub(super) fn of_any(&self, rows: impl IntoIterator<Item = [Bson; N]>) -> Filter {
         let rows: Vec<_> = rows.into_iter().map(|values| Bson::Document(self.conditions(values))).collect();
         Filter { shape: self.shape, conditions: doc! { "$or": rows }, descending: false }
@@ -129,13 +129,13 @@ impl<const N: usize> Query<N> {
 }
 
 impl Filter {
-    /// The same in the opposite order.
+    /// Reverses the order.
     pub(super) fn descending(mut self) -> Self {
         self.descending = true;
         self
     }
 
-    /// Only what comes after this value of the order's one field.
+    /// Begins after this value of the order's one field.
     pub(super) fn after(mut self, value: Bson) -> Self {
         let (beyond, _) = self.comparisons();
         if let [field] = self.shape.sort {
@@ -144,7 +144,7 @@ impl Filter {
         self
     }
 
-    /// Only what comes after this value of the order's one field, going up, and not after that one.
+    /// Begins after the first value of the order's one field, ascending, and ends with the second.
     pub(super) fn within(mut self, after: Bson, to: Bson) -> Self {
         if let [field] = self.shape.sort {
             self.conditions.insert(*field, doc! { "$gt": after, "$lte": to });
@@ -152,11 +152,11 @@ impl Filter {
         self
     }
 
-    /// Only what comes after these values of the order's two fields.
+    /// Begins after these values of the order's two fields.
     pub(super) fn after_both(mut self, first: Bson, second: Bson) -> Self {
         let (beyond, not_before) = self.comparisons();
         if let [major, minor] = self.shape.sort {
-            // The first condition follows from the second, and is what bounds the scan.
+            // The first condition follows from the second, and bounds the scan.
             self.conditions.insert(*major, doc! { not_before: first.clone() });
             let later = doc! { *major: { beyond: first.clone() } };
             let tied = doc! { *major: first, *minor: { beyond: second } };
@@ -165,12 +165,12 @@ impl Filter {
         self
     }
 
-    /// The collection it is sent to.
+    /// Returns the collection.
     pub(super) const fn collection(&self) -> &'static str {
         self.shape.collection
     }
 
-    /// The order; `None` when there is none.
+    /// Returns the order; `None` when there is none.
     pub(super) fn sort(&self) -> Option<Document> {
         let direction = if self.descending { -1 } else { 1 };
         let sort: Document =
@@ -178,7 +178,7 @@ impl Filter {
         (!sort.is_empty()).then_some(sort)
     }
 
-    /// The conditions.
+    /// Returns the conditions.
     pub(super) fn into_conditions(self) -> Document {
         self.conditions
     }
@@ -188,18 +188,18 @@ impl Filter {
     }
 }
 
-/// The condition of being one of these.
+/// Builds the condition of being one of these.
 pub(super) fn one_of(values: impl IntoIterator<Item = Bson>) -> Bson {
     Bson::Document(doc! { "$in": values.into_iter().collect::<Vec<_>>() })
 }
 
-/// The condition of being less than this.
+/// Builds the condition of being less than this.
 pub(super) fn less_than(value: impl Into<Bson>) -> Bson {
     Bson::Document(doc! { "$lt": value.into() })
 }
 
-/// A query of this shape, each way it may be sent: with and without a place to begin after, in both orders, and for several
-/// values at once.
+/// Returns every form of a query of this shape: with and without a start value, in both orders, and for several values at
+/// once.
 #[cfg(test)]
 pub(super) fn samples(shape: &'static Shape) -> Vec<Filter> {
     let conditions: Document =

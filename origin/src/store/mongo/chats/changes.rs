@@ -1,4 +1,4 @@
-//! The order of changes. The reader makes it; see the adapter's own page for why.
+//! The order of changes, which its readers create; the adapter's module documentation says why.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -24,9 +24,9 @@ use crate::store::{
 const LOGGED_AT_ONCE: u32 = 500;
 /// The most entries that are read in one step.
 const READ_AT_ONCE: u32 = 1_000;
-/// How often an appender tries. Each time it fails, another one of the same user appended something.
+/// The attempts of an appender. Each failure means that another one of the same user appended something.
 const ATTEMPTS: u32 = 50;
-/// How old an entry is at least when it is removed: longer than any appender can be held up.
+/// The least age of an entry that is removed: longer than any appender can be delayed.
 const KEPT_MS: i64 = DAY_MS;
 
 /// A conversation that changed since it was logged.
@@ -36,7 +36,7 @@ struct Unlogged {
     is_deleted: bool,
 }
 
-/// What changed after a place, in order.
+/// Returns the changes after a position, in order.
 pub(super) async fn after(
     db: &Db,
     user_id: Id,
@@ -57,8 +57,8 @@ pub(super) async fn after(
     Ok(changes.collect())
 }
 
-/// Appends entries for the conversations that are unlogged: all of them, or enough for a page. Only what was appended here
-/// counts for the page: an entry that was there already may stand before the place from which the caller goes on.
+/// Appends entries for the unlogged conversations: all of them, or enough for a page. Only entries appended here count for
+/// the page: an existing entry may be before the caller's position.
 async fn log(db: &Db, user_id: Id, enough: u32, now: Timestamp) -> Attempt<()> {
     let wanted = usize::try_from(enough).unwrap_or(usize::MAX);
     let (at_once, mut appended) = (enough.clamp(1, LOGGED_AT_ONCE), HashSet::new());
@@ -82,7 +82,7 @@ async fn log_these(db: &Db, user_id: Id, unlogged: &[Unlogged], now: Timestamp) 
     let tombstones: Vec<_> = tombstones.map(|conversation| conversation.id).collect();
     conversations::clear_out(db, &tombstones).await?;
     let appended = append(db, user_id, unlogged, now).await?;
-    // What changed meanwhile has another revision and stays unlogged.
+    // A conversation that changed meanwhile has another revision and stays unlogged.
     let same = unlogged.iter().map(|conversation| [uuid(conversation.id), count(conversation.rev)]);
     let same = queries::CONVERSATION_AT.of_any(same);
     db.update_all(same, doc! { "$set": { "unlogged": false } }).await?;
@@ -105,7 +105,7 @@ async fn append(db: &Db, user_id: Id, unlogged: &[Unlogged], now: Timestamp) -> 
             remove_superseded(db, user_id, &ids, first, now).await?;
             return Ok(appended);
         }
-        // Somebody else appended meanwhile: other changes, or the same.
+        // Another reader appended meanwhile: other changes, or the same.
         let logged = logged_of(db, user_id, &pending).await?;
         pending.retain(|change| !logged.contains(change));
         if pending.is_empty() {
@@ -121,7 +121,7 @@ async fn highest(db: &Db, user_id: Id) -> Attempt<u64> {
     found.map_or(Ok(0), |document| Fields::of(CHANGES, &document).count("position"))
 }
 
-/// Those of these revisions that have an entry.
+/// Returns those of these revisions that have an entry.
 async fn logged_of(db: &Db, user_id: Id, changes: &[(Id, u64)]) -> Attempt<HashSet<(Id, u64)>> {
     let limit = u32::try_from(changes.len()).unwrap_or(u32::MAX);
     let any = changes.iter().map(|(id, rev)| [uuid(user_id), uuid(*id), count(*rev)]);
@@ -133,7 +133,7 @@ async fn logged_of(db: &Db, user_id: Id, changes: &[(Id, u64)]) -> Attempt<HashS
     found.iter().map(read).collect()
 }
 
-/// Removes the old ones of these conversations' entries before the newest; the highest entry is never one of them.
+/// Removes the old entries of these conversations before the newest; the highest entry is never one of them.
 async fn remove_superseded(db: &Db, user_id: Id, ids: &[Id], newest: u64, now: Timestamp) -> Attempt<()> {
     let ids = one_of(ids.iter().copied().map(uuid));
     let earlier = less_than(count(newest));
@@ -141,8 +141,8 @@ async fn remove_superseded(db: &Db, user_id: Id, ids: &[Id], newest: u64, now: T
     db.delete_all(queries::SUPERSEDED.of([uuid(user_id), ids, earlier, old])).await
 }
 
-/// The conversations that changed after a place, each at the last of its places that was looked at. Fewer than `limit`
-/// only when there are no more.
+/// Returns the conversations that changed after a position, each at the last of its positions that was read. Fewer than
+/// `limit` only when there are no more.
 async fn places(db: &Db, user_id: Id, position: u64, limit: u32) -> Attempt<BTreeMap<u64, Id>> {
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut last_places: HashMap<Id, u64> = HashMap::new();

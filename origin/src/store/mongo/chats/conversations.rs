@@ -1,4 +1,4 @@
-//! Conversations. One that was deleted stays as a tombstone, which no method returns.
+//! Conversations. A deleted one stays as a tombstone, which no method returns.
 
 use mongodb::bson::{Bson, Document, doc};
 use shared::{
@@ -36,23 +36,23 @@ const PRESENCE: &[&str] = &[
     "message_count",
 ];
 
-/// The most tries of a write that is decided on a revision. Each time it fails, somebody else's write went before it.
+/// The most attempts of a write that depends on a revision. Each failure means that another write came first.
 const ATTEMPTS: u32 = 100;
 
-/// Whether a conversation of theirs is there.
+/// The presence of a user's conversation.
 pub(super) enum Presence {
     Absent,
     Here(Here),
     Deleted,
 }
 
-/// A conversation that is there, as of a revision.
+/// A present conversation, as of a revision.
 pub(super) struct Here {
     pub(super) rev: u64,
     pub(super) shown: Shown,
 }
 
-/// Inserts a conversation; nothing when it is there, or was, and theirs.
+/// Inserts a conversation; changes nothing when it is the user's and exists or was deleted.
 pub(super) async fn insert(db: &Db, user_id: Id, conversation: &Conversation) -> Attempt<()> {
     if db.insert(CONVERSATIONS, &[document(user_id, conversation)]).await? == 1 {
         return Ok(());
@@ -65,13 +65,13 @@ pub(super) async fn insert(db: &Db, user_id: Id, conversation: &Conversation) ->
     Err(StoreError::Conflict("the conversation's id is somebody else's").into())
 }
 
-/// Whether a conversation of theirs is there.
+/// Returns the presence of a user's conversation.
 pub(super) async fn presence(db: &Db, user_id: Id, id: Id) -> Attempt<Presence> {
     let own = queries::OWN_CONVERSATION.of([uuid(id), uuid(user_id)]);
     read_presence(db.find_fields(own, 1, PRESENCE).await?.pop())
 }
 
-/// The same for who will not ask again: none that was acknowledged is taken for absent.
+/// Does the same for a caller that does not retry: no acknowledged conversation is reported as absent.
 pub(super) async fn certain_presence(db: &Db, user_id: Id, id: Id) -> Attempt<Presence> {
     match presence(db, user_id, id).await? {
         Presence::Absent => {
@@ -82,13 +82,13 @@ pub(super) async fn certain_presence(db: &Db, user_id: Id, id: Id) -> Attempt<Pr
     }
 }
 
-/// A conversation, if it is theirs.
+/// Returns a conversation, if it is the user's.
 pub(super) async fn find(db: &Db, user_id: Id, id: Id) -> Attempt<Option<Conversation>> {
     let filter = queries::CONVERSATION.of([uuid(id), uuid(user_id), false.into()]);
     db.find_one(filter).await?.as_ref().map(read).transpose()
 }
 
-/// Those of these that are theirs.
+/// Returns those of these conversations that are the user's.
 pub(super) async fn find_all(db: &Db, user_id: Id, ids: &[Id]) -> Attempt<Vec<Conversation>> {
     let ids = ids.iter().copied().map(uuid);
     let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
@@ -96,7 +96,7 @@ pub(super) async fn find_all(db: &Db, user_id: Id, ids: &[Id]) -> Attempt<Vec<Co
     db.find(filter, limit).await?.iter().map(read).collect()
 }
 
-/// A page, newest activity first. Both forms are served by an index in the order of the list.
+/// Returns a page, newest activity first. Both forms are served by an index in the order of the list.
 pub(super) async fn page(db: &Db, user_id: Id, page: ConversationsPage) -> Attempt<Vec<Conversation>> {
     let list = match page.archived {
         None => queries::LISTED.of([uuid(user_id), false.into()]),
@@ -109,7 +109,7 @@ pub(super) async fn page(db: &Db, user_id: Id, page: ConversationsPage) -> Attem
     db.find(list, page.limit).await?.iter().map(read).collect()
 }
 
-/// Changes what the update names.
+/// Changes the fields of the update.
 pub(super) async fn update(
     db: &Db,
     user_id: Id,
@@ -140,7 +140,7 @@ pub(super) async fn update(
     Err(too_many_writers().into())
 }
 
-/// The fields that an update changes beside the head.
+/// The fields that an update changes besides the head.
 fn changes_of(update: &UpdateConversation, now: Timestamp) -> Document {
     let mut changed = doc! { "unlogged": true };
     set(&mut changed, "title", update.title.clone().map(or_null));
@@ -155,8 +155,8 @@ fn read_updated(document: &Document) -> Attempt<Updated> {
     Ok(Updated::Now(Box::new(read(document)?)))
 }
 
-/// Makes a tombstone of a conversation, if it is theirs, and removes what was in it. One that is a tombstone already
-/// may be so because of a first attempt whose answer was lost; then it counts as deleted now.
+/// Replaces a conversation by a tombstone, if it is the user's, and removes its messages and turns. One that is a tombstone
+/// already may be so because of a first attempt whose response was lost; then it counts as deleted now.
 pub(super) async fn delete(db: &Db, user_id: Id, id: Id, is_repeated: bool) -> Attempt<bool> {
     let filter = queries::CONVERSATION.of([uuid(id), uuid(user_id), false.into()]);
     let update = doc! {
@@ -173,7 +173,7 @@ pub(super) async fn delete(db: &Db, user_id: Id, id: Id, is_repeated: bool) -> A
     Ok(deleted_now || is_repeated)
 }
 
-/// Removes what was in conversations that are tombstones.
+/// Removes the messages and turns of tombstones.
 pub(super) async fn clear_out(db: &Db, ids: &[Id]) -> Attempt<()> {
     if ids.is_empty() {
         return Ok(());
@@ -183,9 +183,9 @@ pub(super) async fn clear_out(db: &Db, ids: &[Id]) -> Attempt<()> {
     db.delete_all(queries::TURNS_OF.of([any()])).await
 }
 
-/// Notes that a turn is in a conversation: moves the counters up to its last message, never down, and the head where the turn
-/// makes one. Returns the highest `seq`; `None` when the conversation was deleted. Each attempt is an update of the revision
-/// that it was decided on; `here` is what the first one is decided on.
+/// Records a turn in its conversation: raises the counters to its last message, never lowers them, and moves the head where
+/// the turn sets it. Returns the highest `seq`; `None` when the conversation was deleted. Each attempt updates the revision
+/// that it read; `here` is that of the first one.
 pub(super) async fn advance(
     db: &Db,
     delivery: &TurnDelivery,
@@ -263,7 +263,7 @@ fn read_shown(fields: &Fields<'_>) -> Attempt<Shown> {
     })
 }
 
-/// A conversation, if it is theirs, and what is shown of it.
+/// Returns a conversation, if it is the user's, and its shown branch.
 pub(super) async fn find_shown(db: &Db, user_id: Id, id: Id) -> Attempt<Option<(Conversation, Shown)>> {
     let filter = queries::CONVERSATION.of([uuid(id), uuid(user_id), false.into()]);
     let Some(document) = db.find_one(filter).await? else { return Ok(None) };

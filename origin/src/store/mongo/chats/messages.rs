@@ -26,10 +26,10 @@ use crate::store::{
     },
 };
 
-/// The most messages of one answer of the server: a page of the usual size, and the one after it. Messages may be large,
-/// and a page ends when it has enough of them.
+/// The most messages of one response of the server: a page of the usual size and one more. Messages may be large, and a page
+/// ends when it is full.
 const AT_ONCE: u32 = 32;
-/// Removes what was inserted for a delivery that turned out to contradict what is stored.
+/// Removes the inserted messages of a delivery that conflicts with what is stored.
 pub(super) async fn take_back_on_conflict(db: &Db, fault: &Fault, inserted: &[Id]) -> Attempt<()> {
     if !matches!(fault.error, StoreError::Conflict(_)) || inserted.is_empty() {
         return Ok(());
@@ -37,14 +37,14 @@ pub(super) async fn take_back_on_conflict(db: &Db, fault: &Fault, inserted: &[Id
     db.delete_all(queries::MESSAGE.of([one_of(inserted.iter().copied().map(uuid))])).await
 }
 
-/// Those of these messages that are there.
+/// Returns those of these messages that exist.
 pub(super) async fn find_all(db: &Db, ids: &[Id]) -> Attempt<Vec<Message>> {
     let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
     let found = db.find(queries::MESSAGE.of([one_of(ids.iter().copied().map(uuid))]), limit).await?;
     found.iter().map(read).collect()
 }
 
-/// Fills a page with what arrived, whatever its branch, served by the unique index in either direction.
+/// Fills a page with messages of any branch, served by the unique index in either direction.
 pub(super) async fn fill_arrived(db: &Db, conversation_id: Id, filling: &mut Filling) -> Attempt<()> {
     let mut messages = queries::MESSAGES_OF.of([uuid(conversation_id)]);
     if filling.page.order == Order::Desc {
@@ -57,7 +57,7 @@ pub(super) async fn fill_arrived(db: &Db, conversation_id: Id, filling: &mut Fil
     Ok(())
 }
 
-/// Fills a page with the path to a place.
+/// Fills a page with the path to a position.
 pub(super) async fn fill_path(
     db: &Db,
     conversation_id: Id,
@@ -84,7 +84,7 @@ pub(super) async fn fill_path(
     }
 }
 
-/// Offers what a query finds to a page. False when that takes no more.
+/// Offers the results of a query to a page. Returns false when it takes no more.
 async fn take_all(db: &Db, messages: Filter, filling: &mut Filling) -> Attempt<bool> {
     let mut reading = db.read(messages, filling.most(), &[], AT_ONCE).await?;
     while let Some(document) = reading.next().await? {
@@ -95,7 +95,7 @@ async fn take_all(db: &Db, messages: Filter, filling: &mut Filling) -> Attempt<b
     Ok(true)
 }
 
-/// Finds the siblings of a conversation's messages. Those of one that nobody forked have none.
+/// Finds the siblings of a conversation's messages. Those of one without a fork have none.
 pub(super) async fn find_siblings(db: &Db, is_branched: bool, messages: &mut [Message]) -> Attempt<()> {
     let Some(conversation_id) =
         messages.first().map(|message| message.conversation_id).filter(|_| is_branched)
@@ -107,7 +107,7 @@ pub(super) async fn find_siblings(db: &Db, is_branched: bool, messages: &mut [Me
     let any = one_of(parents.iter().map(|parent| parent.map_or(Bson::Null, uuid)));
     let mut found = read_children(db, conversation_id, any, most).await?;
     if found.values().map(Vec::len).sum::<usize>() >= usize::try_from(most).unwrap_or(usize::MAX) {
-        // One of them may have pushed others out.
+        // Another sibling may have displaced this one.
         for parent in parents {
             found.insert(parent, children(db, conversation_id, parent).await?);
         }
@@ -119,7 +119,7 @@ pub(super) async fn find_siblings(db: &Db, is_branched: bool, messages: &mut [Me
     Ok(())
 }
 
-/// The messages that follow one, in the order of arrival, the newest [`MAX_SIBLINGS`] of them.
+/// Returns the children of a message, in the order of arrival, the newest [`MAX_SIBLINGS`] of them.
 pub(super) async fn children(db: &Db, conversation_id: Id, parent_id: Option<Id>) -> Attempt<Vec<Id>> {
     let parent = parent_id.map_or(Bson::Null, uuid);
     let found = read_children(db, conversation_id, parent, MAX_SIBLINGS).await?;
@@ -150,7 +150,7 @@ async fn read_children(
     Ok(found)
 }
 
-/// A message as it stands at a place, which is the first one of a branch where there is a fork.
+/// Encodes a message at a position, which is the first one of a branch where there is a fork.
 pub(super) fn document(message: &Message, at: Position, fork: Option<&Fork>) -> Attempt<Document> {
     let mut document = doc! {
         "_id": uuid(message.id),
@@ -169,7 +169,7 @@ pub(super) fn document(message: &Message, at: Position, fork: Option<&Fork>) -> 
     set(&mut document, "finish_reason", message.finish_reason.as_ref().map(FinishReason::as_str));
     set(&mut document, "model", message.model.as_deref());
     set(&mut document, "usage", message.usage.as_ref().map(usage_document));
-    // One text part that is the content is not written twice.
+    // A single text part that equals the content is not stored twice.
     if !message.is_plain() {
         document.insert("parts", message.parts.iter().map(part_document).collect::<Vec<_>>());
     }
@@ -203,7 +203,7 @@ fn part_document(part: &Part) -> Document {
     }
 }
 
-/// What tools take and give is any JSON, so it is kept as JSON: documents have other numbers and other names.
+/// Encodes a tool call. Arguments and results are any JSON and stored as JSON: documents have other numbers and names.
 fn tool_call_document(call: &ToolCall) -> Attempt<Document> {
     let json = |value: &serde_json::Value| {
         serde_json::to_string(value)

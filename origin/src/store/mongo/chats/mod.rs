@@ -34,13 +34,13 @@ use crate::{
 pub struct MongoChats(Engine);
 
 impl MongoChats {
-    /// Reaches the server and makes the indexes that are missing.
+    /// Connects to the server and creates missing indexes.
     pub async fn open(config: &MongoConfig) -> StoreResult<Self> {
         let (opened, _) = Self::open_and_migrate(config).await?;
         Ok(opened)
     }
 
-    /// Makes the indexes that are missing. Returns their names.
+    /// Creates missing indexes and returns their names.
     pub async fn migrate(config: &MongoConfig) -> StoreResult<Vec<String>> {
         let (_, created) = Self::open_and_migrate(config).await?;
         Ok(created)
@@ -151,9 +151,9 @@ impl Chats for MongoChats {
     }
 }
 
-/// Fills a page, and finds its conversation. That is looked at last: one that is still there then was whole when its messages
-/// were read. So a page of the branch that is shown is read as if nobody had forked the conversation, and once more along the
-/// path where the conversation turns out to be another one.
+/// Fills a page and finds its conversation. The conversation is read last: one that still exists then was complete when its
+/// messages were read. So a page of the shown branch is read as of a conversation without a fork, and again along the path
+/// when the conversation has one.
 async fn page_of(
     db: &Db,
     user_id: Id,

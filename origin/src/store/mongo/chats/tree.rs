@@ -1,6 +1,5 @@
-//! Places of messages in the tree of their conversation; `shared::chat::tree` has the rules. The unique indexes decide who
-//! comes first: of two messages that want the same `seq`, and of two that want to follow the same one in its branch. Whoever
-//! comes second looks again.
+//! Positions of messages in the tree of their conversation; `shared::chat::tree` has the rules. The unique indexes decide
+//! which of two messages gets the same `seq`, and which of two follows the same one in its branch. The other one retries.
 
 use mongodb::bson::{Bson, Document, doc};
 use shared::{
@@ -24,29 +23,29 @@ use crate::store::{
     },
 };
 
-/// The most looks of a message for a place. Each time that one is taken, another message got it.
+/// The most attempts of a message to get a position. Each failure means that another message got it.
 const ATTEMPTS: u32 = 100;
 
-/// The messages of a turn in the tree.
+/// The result of inserting a turn's messages.
 pub(super) struct Joined {
-    /// The place of the last one.
+    /// The position of the last one.
     pub(super) last: Position,
-    /// Those that were not there before.
+    /// The messages that were new.
     pub(super) inserted: Vec<Id>,
-    /// True when any is not simply the next one after all that were there.
+    /// True when any is not simply the next one after all existing ones.
     pub(super) is_aside: bool,
 }
 
 /// The place of a message.
 struct Place {
     position: Position,
-    /// True when nothing came after it in its branch.
+    /// True when no message followed it in its branch.
     is_end: bool,
     /// True when it is the child of the one that had arrived before it.
     is_next: bool,
 }
 
-/// Inserts the messages of a turn. Those that are there already stay where they are.
+/// Inserts the messages of a turn. Existing ones keep their position.
 pub(super) async fn insert(db: &Db, delivery: &TurnDelivery, shown: &Shown) -> Attempt<Joined> {
     let mut inserted = Vec::new();
     match insert_all(db, delivery, shown, &mut inserted).await {
@@ -68,7 +67,7 @@ async fn insert_all(
     let is_next = shown.is_plain() && delivery.messages.parent_id() == shown.head.message_id;
     let is_repeated = shown.head.turn_id == Some(delivery.turn_id);
     let (mut rest, mut is_aside) = (all.as_slice(), false);
-    // What comes after the last message of a branch needs no look at what is there.
+    // A message after the last one of a branch is inserted without a read.
     let (mut last, mut end) = (None, is_next.then_some(shown.position));
     loop {
         if let Some(position) = end {
@@ -84,15 +83,15 @@ async fn insert_all(
         if is_new {
             inserted.push(first.id);
         }
-        // What was there already was noted, unless the attempt that put it there ended before it could.
+        // An existing message was recorded, unless the attempt that inserted it ended before that.
         is_aside |= !(place.is_next || is_repeated || !is_new && is_next && place.position.branch.is_none());
         (last, rest) = (Some(place.position), others);
         end = place.is_end.then_some(place.position);
     }
 }
 
-/// Inserts messages that follow each other after the last one of a branch, until one is there or its place is taken. Returns how
-/// many, and where the last of them stands.
+/// Inserts consecutive messages after the last one of a branch, until one exists or its position is taken. Returns the position
+/// of the last of them, and their number.
 async fn insert_after(db: &Db, end: Position, chain: &[&Message]) -> Attempt<(Position, usize)> {
     let mut places = Vec::with_capacity(chain.len());
     let mut documents = Vec::with_capacity(chain.len());
@@ -110,8 +109,8 @@ async fn insert_after(db: &Db, end: Position, chain: &[&Message]) -> Attempt<(Po
     Ok((last.copied().unwrap_or(end), count))
 }
 
-/// Inserts a message, `last` being where the message before it in its turn stands. Returns where it stands, and whether it was
-/// not there before.
+/// Inserts a message; `last` is the position of the message before it in its turn. Returns its position, and true when it was
+/// new.
 async fn insert_one(
     db: &Db,
     message: &Message,
@@ -160,14 +159,14 @@ async fn find_place(
     Ok((Place { position: Position { branch, seq }, is_end, is_next }, None))
 }
 
-/// The place of a message of this conversation.
+/// Returns the position of a message of this conversation.
 pub(super) async fn position(db: &Db, conversation_id: Id, id: Id) -> Attempt<Option<Position>> {
     let filter = queries::MESSAGE_OF.of([uuid(id), uuid(conversation_id)]);
     let found = db.find_fields(filter, 1, &["branch_id", "seq"]).await?.pop();
     found.map(|document| read_position(&Fields::of(MESSAGES, &document))).transpose()
 }
 
-/// Calls this until it has every fork it needs.
+/// Repeats `call` until it has every fork it needs.
 pub(super) async fn with_forks<T>(
     db: &Db,
     forks: &mut Forks,
@@ -181,7 +180,7 @@ pub(super) async fn with_forks<T>(
     }
 }
 
-/// The fork of a branch as its first message holds it.
+/// Encodes the fork of a branch for the document of its first message.
 pub(super) fn fork_document(fork: &Fork) -> Document {
     let mut document = doc! {
         "first_seq": count(fork.first_seq),
@@ -195,7 +194,7 @@ pub(super) fn fork_document(fork: &Fork) -> Document {
     document
 }
 
-/// Returns the place of a message that was inserted before.
+/// Returns the position of a message that was inserted before.
 async fn known(db: &Db, message: &Message) -> Attempt<Option<Position>> {
     let filter = queries::MESSAGE.of([uuid(message.id)]);
     let found = db.find_fields(filter, 1, &["conversation_id", "branch_id", "seq"]).await?.pop();
@@ -207,7 +206,7 @@ async fn known(db: &Db, message: &Message) -> Attempt<Option<Position>> {
     read_position(&fields).map(Some)
 }
 
-/// The place of a parent, or the one it would take before a child that did not wait for it.
+/// Returns the position of a parent, or the one it would take before a child that arrived earlier.
 async fn parent_position(db: &Db, conversation_id: Id, parent: Id) -> Attempt<Option<Position>> {
     if let Some(position) = position(db, conversation_id, parent).await? {
         return Ok(Some(position));
@@ -216,7 +215,7 @@ async fn parent_position(db: &Db, conversation_id: Id, parent: Id) -> Attempt<Op
     for document in db.find_fields(children, MAX_SIBLINGS, &["branch_id", "seq"]).await? {
         let fields = Fields::of(MESSAGES, &document);
         let position = read_position(&fields)?;
-        // The place before a branch is in another one.
+        // The position before a branch is in another one.
         if position.branch != Some(fields.id("_id")?) {
             return Ok(Some(Position { seq: position.seq.saturating_sub(1), ..position }));
         }

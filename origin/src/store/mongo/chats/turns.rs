@@ -1,4 +1,4 @@
-//! Turns: deliveries taken in, and read back.
+//! Turns: deliveries are stored and read back.
 
 use std::collections::HashMap;
 
@@ -25,14 +25,14 @@ use crate::store::{
     },
 };
 
-/// The rules of [`crate::store::chats::Chats::record_turn`].
+/// Stores a turn by the rules of [`crate::store::chats::Chats::record_turn`].
 pub(super) async fn record(db: &Db, delivery: &TurnDelivery) -> Attempt<Option<u64>> {
     let conversation_id = delivery.conversation_id;
-    // Who is told that the conversation is absent forgets the turn.
+    // A caller that gets "absent" drops the turn.
     let here = match conversations::certain_presence(db, delivery.user_id, conversation_id).await? {
         Presence::Here(here) => here,
         Presence::Absent => return Ok(None),
-        // An earlier attempt may have stored something after the deletion, and then have ended.
+        // An earlier attempt may have stored something after the deletion and then ended.
         Presence::Deleted => return conversations::clear_out(db, &[conversation_id]).await.map(|()| None),
     };
     let turn = tree::insert(db, delivery, &here.shown).await?;
@@ -42,13 +42,13 @@ pub(super) async fn record(db: &Db, delivery: &TurnDelivery) -> Attempt<Option<u
     }
     let highest = conversations::advance(db, delivery, &turn, here).await?;
     if highest.is_none() {
-        // It was deleted meanwhile, and that may have come too early to remove what was just stored.
+        // It was deleted meanwhile, perhaps too early to remove what was just stored.
         conversations::clear_out(db, &[conversation_id]).await?;
     }
     Ok(highest)
 }
 
-/// A turn of this user with its messages. The conversation is looked at last: if it is there then, so was the rest.
+/// Returns a turn of this user with its messages. The conversation is read last: if it exists then, so did the rest.
 pub(super) async fn find(db: &Db, user_id: Id, turn_id: Id) -> Attempt<Option<StoredTurn>> {
     let found = db.find_one(queries::TURN.of([uuid(turn_id), uuid(user_id)])).await?;
     let Some(document) = found else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Servers that are away, silent or dying.
+//! Tests of servers that are unreachable, silent or killed.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ const USER: u32 = 1;
 const CALLS: u32 = 48;
 
 #[tokio::test]
-async fn a_server_that_never_answers_is_unavailable() {
+async fn silent_server_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let accepted = tokio::spawn(async move {
@@ -42,7 +42,7 @@ async fn a_server_that_never_answers_is_unavailable() {
 }
 
 #[tokio::test]
-async fn where_nobody_listens_is_unavailable() {
+async fn refused_connection_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -54,7 +54,7 @@ async fn where_nobody_listens_is_unavailable() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_that_falls_silent_holds_nobody_up_and_is_found_again() {
+async fn suspended_server_delays_no_call_and_is_found_again() {
     let proxy = Proxy::before(&mongo::url()).await;
     let (store, _dropped) = mongo::open(&mongo::config(&proxy.url)).await;
     let before = conversation(10, at(0));
@@ -83,7 +83,7 @@ async fn a_server_that_falls_silent_holds_nobody_up_and_is_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_that_dies_is_found_again() {
+async fn killed_server_is_found_again() {
     let proxy = Proxy::before(&mongo::url()).await;
     let (store, _dropped) = mongo::open(&mongo::config(&proxy.url)).await;
     let written = conversation(10, at(0));
@@ -98,7 +98,7 @@ async fn a_server_that_dies_is_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_broken_connection_is_not_noticed() {
+async fn broken_connection_is_retried() {
     let proxy = Proxy::before(&mongo::url()).await;
     let (store, _dropped) = mongo::open(&mongo::config(&proxy.url)).await;
     for (round, flow) in (0_u32..).zip([Flow::CutOnce, Flow::LoseAnswer]) {
@@ -118,7 +118,7 @@ async fn a_broken_connection_is_not_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_conversation_that_one_look_missed_takes_its_turn() {
+async fn turn_of_conversation_missed_by_one_read_is_stored() {
     let proxy = Proxy::before(&mongo::url()).await;
     let (store, _dropped) = mongo::open(&mongo::config(&proxy.url)).await;
     let opened = conversation(10, at(0));

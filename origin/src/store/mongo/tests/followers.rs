@@ -1,4 +1,4 @@
-//! What a look at the changes costs, and what it may meet of another one.
+//! Tests of the cost of reading changes, and of concurrent readers.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::store::{
     },
 };
 
-/// More operations than any look has.
+/// More operations than any read of the changes needs.
 const MANY: u32 = 10_000;
 
-/// How many operations the first look has after so many deletions that each left something behind.
+/// Returns the operations of the first read after so many deletions that each left something behind.
 async fn operations_after(deletions: u32) -> u32 {
     let world = World::new().await;
     let ids: Vec<_> = (10..10 + deletions).map(id).collect();
@@ -44,12 +44,12 @@ async fn operations_after(deletions: u32) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_deletions_take_a_look_no_more_operations_than_one() {
+async fn many_deletions_cost_one_read_no_more_than_one() {
     assert_eq!(operations_after(40).await, operations_after(1).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_a_look_logged_and_left_marked_hides_no_change() {
+async fn logged_and_still_marked_change_hides_no_other() {
     after_each_step(5, |steps| async move {
         let world = World::new().await;
         for number in 10..13 {
@@ -62,7 +62,7 @@ async fn what_a_look_logged_and_left_marked_hides_no_change() {
         });
         let is_done = world.is_held_or_done(&looking).await;
         let opened = world.open(20).await;
-        // Whoever knows what was logged until now goes on to the end.
+        // A follower with everything that is logged until now continues to the end.
         let mut place = u64::try_from(world.count(CHANGES, doc! {}).await).unwrap();
         let mut told = Vec::new();
         loop {

@@ -1,4 +1,4 @@
-//! What only this adapter can be asked: indexes, silent and dying servers, crashes between any two steps.
+//! Tests of this adapter only: indexes, silent and killed servers, crashes between any two steps.
 
 mod faults;
 mod followers;
@@ -12,15 +12,15 @@ use std::{future::Future, time::Duration};
 
 use crate::store::error::StoreResult;
 
-/// More than any method may take.
+/// The bound of a method, above its deadline.
 const BOUND: Duration = Duration::from_secs(20);
 
-/// What this comes to within the bound.
+/// Awaits the work within the bound.
 async fn bounded<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(BOUND, work).await.expect("it ends within its time")
 }
 
-/// Repeats this until it does, within the bound: a server that was away has to be found again.
+/// Repeats the work until it succeeds, within the bound: a server that was down has to be found again.
 async fn eventually<T, F>(work: impl Fn() -> F) -> T
 where
     F: Future<Output = StoreResult<T>>,
@@ -36,7 +36,7 @@ where
     .await
 }
 
-/// Whether this kind of failure is what a server that is away looks like.
+/// Returns true for the kinds of errors of an unreachable server.
 fn is_absence(kind: &str) -> bool {
     matches!(kind, "unavailable" | "timeout" | "overloaded")
 }

@@ -1,5 +1,5 @@
-//! A server between the adapter and the real one, which can fall silent, cut connections and lose answers, on purpose and
-//! after as many operations as a case wants.
+//! A proxy between the adapter and the server, which can fall silent, cut connections and lose responses after a given number
+//! of operations.
 
 use std::{
     io,
@@ -23,36 +23,36 @@ const OPERATIONS: [&[u8]; 5] = [b"delete", b"find", b"findAndModify", b"insert",
 const OP_MSG: [u8; 4] = 2013_u32.to_le_bytes();
 const MAX_MESSAGE: usize = 64 << 20;
 
-/// What happens to operations once as many were let through as was said.
+/// The treatment of operations after the given number of passes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Flow {
     /// They pass.
     Open,
-    /// Their connections break before the server hears of them.
+    /// Their connections break before they reach the server.
     Cut,
-    /// The first one's connection breaks before the server hears of it; the rest passes.
+    /// The connection of the first one breaks before it reaches the server; the rest pass.
     CutOnce,
-    /// The first one reaches the server, and its answer is lost with its connection; the rest passes.
+    /// The first one reaches the server, and its response is lost with its connection; the rest pass.
     LoseAnswer,
-    /// The first one, which must be a look for conversations, finds none, as on a server that does not know yet that it is
-    /// no primary any more; the rest passes.
+    /// The first one, which must be a query for conversations, finds none, as on a server that does not know yet that it is no
+    /// longer primary; the rest pass.
     FindNone,
     /// They wait until the flow changes.
     Held,
-    /// Nothing passes any more, in neither direction, as if the server was stopped.
+    /// Nothing passes in either direction, as if the server was suspended.
     Silent,
 }
 
-/// The server between.
+/// The proxy.
 pub(super) struct Proxy {
-    /// The address that leads through it.
+    /// The address through the proxy.
     pub(super) url: String,
     flow: watch::Sender<Flow>,
     passes: Arc<AtomicU32>,
 }
 
 impl Proxy {
-    /// A server before the one at this address.
+    /// Starts a proxy in front of the server at this address.
     pub(super) async fn before(url: &str) -> Self {
         let (head, rest) = url.split_once("://").unwrap();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -82,13 +82,13 @@ impl Proxy {
         proxy
     }
 
-    /// Lets so many operations through, then does this to the next.
+    /// Passes so many operations, then treats the next ones by this flow.
     pub(super) fn set(&self, flow: Flow, passes: u32) {
         self.passes.store(passes, Ordering::SeqCst);
         self.flow.send_replace(flow);
     }
 
-    /// How many operations are let through before something happens.
+    /// Returns the number of operations that still pass.
     pub(super) fn passes_left(&self) -> u32 {
         self.passes.load(Ordering::SeqCst)
     }
@@ -98,7 +98,7 @@ async fn connection(client: TcpStream, server: TcpStream, flow: watch::Sender<Fl
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     let loses_answer = AtomicBool::new(false);
-    // Whichever way ends first ends both; why is of no interest.
+    // Either direction's end closes both; the reason is ignored.
     tokio::select! {
         _ = requests(from_client, to_server, &flow, &passes, &loses_answer) => {}
         _ = answers(from_server, to_client, &flow, &loses_answer) => {}
@@ -167,7 +167,7 @@ async fn answers(
     }
 }
 
-/// A whole message, whose first four bytes are its length.
+/// Reads a whole message, whose first four bytes are its length.
 async fn message(from: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     from.read_exact(&mut length).await?;
@@ -179,14 +179,14 @@ async fn message(from: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
     Ok(message)
 }
 
-/// Makes a look for conversations one in a collection that is not there.
+/// Turns a query for conversations into one for a collection that does not exist.
 fn look_elsewhere(message: &mut [u8]) {
     let name = b"find\0\x0e\0\0\0conversations\0";
     let place = message.windows(name.len()).position(|part| part == name).unwrap();
     message[place + name.len() - 2] = b'x';
 }
 
-/// Whether a message is one of the adapter's operations: an `OP_MSG` whose document begins with its name.
+/// Returns true when a message is one of the adapter's operations: an `OP_MSG` whose document begins with its name.
 fn is_operation(message: &[u8]) -> bool {
     const NAME: usize = 16 + 4 + 1 + 4 + 1;
     message.get(12..16) == Some(&OP_MSG)

@@ -1,4 +1,4 @@
-//! Crashes between any two steps, and what they leave to the next one.
+//! Tests of crashes between any two steps, and of the repair by the next operation.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::store::{
 };
 
 impl World {
-    /// Repeats a turn, the second of its conversation, and looks whether all of it is there, once and in order.
+    /// Repeats a turn, the second of its conversation, and checks that all of it is stored, once and in order.
     async fn is_completed(&self, turn: &TurnDelivery, before: u64) {
         let highest = eventually(|| self.store.record_turn(turn.clone())).await;
         assert_eq!(highest, Some(4));
@@ -39,7 +39,7 @@ impl World {
         assert_eq!(told.last().map(|change| change.conversation.as_ref()), Some(Some(&now)));
     }
 
-    /// Looks whether a conversation with one turn is there with both messages, or not at all.
+    /// Checks that a conversation with one turn exists with both messages, or not at all.
     async fn is_whole_or_gone(&self, conversation: Id) {
         let page = MessagesPage { scope: Scope::Shown, order: Order::Asc, after: None, limit: 10 };
         let messages = self.beside.messages(id(USER), conversation, page).await.unwrap();
@@ -51,7 +51,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_turn_that_breaks_off_anywhere_is_completed_by_its_repetition() {
+async fn interrupted_turn_is_completed_by_repetition() {
     after_each_step(4, |steps| async move {
         let world = World::new().await;
         let conversation = world.open(10).await;
@@ -65,7 +65,7 @@ async fn a_turn_that_breaks_off_anywhere_is_completed_by_its_repetition() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_turn_without_a_place_that_breaks_off_anywhere_is_completed_by_its_repetition() {
+async fn interrupted_turn_with_taken_seq_is_completed_by_repetition() {
     after_each_step(8, |steps| async move {
         let world = World::new().await;
         let conversation = world.open(10).await;
@@ -79,7 +79,7 @@ async fn a_turn_without_a_place_that_breaks_off_anywhere_is_completed_by_its_rep
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_deletion_that_breaks_off_anywhere_is_completed_by_its_repetition() {
+async fn interrupted_deletion_is_completed_by_repetition() {
     after_each_step(3, |steps| async move {
         let world = World::new().await;
         let conversation = world.open(10).await;
@@ -93,7 +93,7 @@ async fn a_deletion_that_breaks_off_anywhere_is_completed_by_its_repetition() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_deletion_that_breaks_off_anywhere_is_completed_by_who_looks_at_the_changes() {
+async fn interrupted_deletion_is_completed_by_read_of_changes() {
     after_each_step(3, |steps| async move {
         let world = World::new().await;
         let conversation = world.open(10).await;
@@ -114,7 +114,7 @@ async fn a_deletion_that_breaks_off_anywhere_is_completed_by_who_looks_at_the_ch
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_look_at_the_changes_that_breaks_off_anywhere_loses_none() {
+async fn interrupted_read_of_changes_loses_none() {
     after_each_step(6, |steps| async move {
         let world = World::new().await;
         let first = world.open(10).await;
@@ -140,7 +140,7 @@ async fn a_look_at_the_changes_that_breaks_off_anywhere_loses_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_turn_whose_conversation_is_deleted_under_it_leaves_nothing() {
+async fn turn_of_conversation_deleted_meanwhile_leaves_nothing() {
     after_each_step(4, |steps| async move {
         let world = World::new().await;
         let conversation = world.open(10).await;
@@ -154,7 +154,7 @@ async fn a_turn_whose_conversation_is_deleted_under_it_leaves_nothing() {
         assert!(world.beside.delete_conversation(id(USER), conversation).await.unwrap());
         world.proxy.set(Flow::Open, 0);
         let recorded = bounded(recording).await.unwrap().unwrap();
-        // Its last step may have been on its way already.
+        // Its last step may have been sent already.
         assert!(recorded.is_none() || recorded == Some(4) && steps >= 4, "{recorded:?}");
         assert_eq!(world.stored(conversation).await, 0);
         is_done
@@ -163,7 +163,7 @@ async fn a_turn_whose_conversation_is_deleted_under_it_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_write_between_any_two_steps_of_a_look_is_told_to_every_follower() {
+async fn write_between_steps_of_read_reaches_every_follower() {
     after_each_step(6, |steps| async move {
         let world = World::new().await;
         let conversation = world.open(10).await;
@@ -173,7 +173,7 @@ async fn a_write_between_any_two_steps_of_a_look_is_told_to_every_follower() {
             async move { store.changes(id(USER), 0, 10, at(0)).await }
         });
         let is_done = world.is_held_or_done(&looking).await;
-        // Another follower looks, then the write comes, then the first look goes on.
+        // Another follower reads, then the write happens, then the first read continues.
         let told = world.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
         assert_eq!(told.len(), 1);
         world.beside.record_turn(delivery(id(USER), conversation, 20, 3)).await.unwrap().unwrap();
@@ -188,7 +188,7 @@ async fn a_write_between_any_two_steps_of_a_look_is_told_to_every_follower() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn entries_that_are_superseded_are_removed_after_a_day_and_not_before() {
+async fn superseded_entries_are_removed_after_one_day() {
     let world = World::new().await;
     let other = world.open(10).await;
     let changed = world.open(11).await;
@@ -202,7 +202,7 @@ async fn entries_that_are_superseded_are_removed_after_a_day_and_not_before() {
     assert_eq!(world.count(CHANGES, doc! {}).await, 5);
     world.store.record_turn(delivery(id(USER), changed, 30, 1)).await.unwrap().unwrap();
     let told = look(DAY_MS + 2).await.unwrap();
-    // What was a day old is gone: the first entry of the conversation and those of two rounds.
+    // Entries a day old are removed: the first of the conversation and those of two rounds.
     assert_eq!(world.count(CHANGES, doc! {}).await, 3);
     let ids: Vec<_> = told.iter().map(|change| change.conversation_id).collect();
     assert_eq!(ids, [other, changed]);

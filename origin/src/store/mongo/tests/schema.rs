@@ -1,4 +1,4 @@
-//! Starts that make the indexes, and documents that cannot be what was written.
+//! Tests of the creation of indexes at start, and of corrupt documents.
 
 use mongodb::bson::{Bson, Document, doc};
 use shared::api::{chat::Message, page::Order};
@@ -18,11 +18,11 @@ use crate::store::{
 };
 
 const USER: u32 = 1;
-/// Characters of a picture that nearly fills the largest delivery.
+/// Characters of an image that nearly fills the largest delivery.
 const LARGE: usize = 7 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn any_number_of_starts_at_once_make_every_index() {
+async fn concurrent_starts_create_every_index() {
     let config = mongo::config(&mongo::url());
     let starts: Vec<_> = (0..6)
         .map(|_| {
@@ -56,12 +56,12 @@ async fn any_number_of_starts_at_once_make_every_index() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_beyond_one_answer_of_the_server_are_read_back() {
+async fn messages_beyond_one_server_response_are_read_back() {
     let (store, _dropped) = mongo::open(&mongo::config(&mongo::url())).await;
     let opened = conversation(10, at(0));
     store.create_conversation(id(USER), opened.clone()).await.unwrap();
     let mut expected = Vec::new();
-    // Together they are more than one answer of the server may hold.
+    // Together they exceed one response of the server.
     for number in 1..=4 {
         let turn = delivery(id(USER), opened.id, number, u64::from(2 * number - 1));
         let turn = pictured(turn, LARGE);
@@ -82,7 +82,7 @@ async fn messages_beyond_one_answer_of_the_server_are_read_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_have_been_written_is_named() {
+async fn corrupt_field_is_named() {
     let (store, _dropped) = mongo::open(&mongo::config(&mongo::url())).await;
     let opened = conversation(10, at(0));
     store.create_conversation(id(USER), opened.clone()).await.unwrap();
@@ -95,7 +95,7 @@ async fn what_cannot_have_been_written_is_named() {
 
     let question = turn.messages.first().id;
     let page = MessagesPage { scope: Scope::Shown, order: Order::Asc, after: None, limit: 10 };
-    // A name that only a newer version knows is kept as it is.
+    // A name of a newer version is kept unchanged.
     spoil(MESSAGES, uuid(question), "role", "critic".into()).await;
     let read = store.messages(id(USER), opened.id, page).await.unwrap().unwrap();
     assert_eq!(read.items[0].role.as_str(), "critic");

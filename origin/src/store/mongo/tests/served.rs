@@ -1,4 +1,4 @@
-//! Every query of the table is served by an index, and so is every order.
+//! Tests that an index serves every query of the table, and every order.
 
 use std::io::Write as _;
 
@@ -18,7 +18,7 @@ use crate::store::{
 /// The index of the ids, which every collection has.
 const IDS: &[(&str, i32)] = &[("_id", 1)];
 
-/// Whether an index finds the documents of these equalities alone, and gives them in the order that is wanted, up or down.
+/// Returns true when an index finds only the documents of these equalities, in the requested order or its reverse.
 fn serves(index: &[(&str, i32)], shape: &Shape) -> bool {
     let Some((equal, rest)) = index.split_at_checked(shape.equal.len()) else { return false };
     let begins = shape.equal.iter().all(|field| equal.iter().any(|(indexed, _)| indexed == field));
@@ -34,14 +34,14 @@ fn indexes_of(collection: &str) -> impl Iterator<Item = &'static [(&'static str,
 }
 
 #[test]
-fn every_query_has_an_index_that_begins_with_its_fields() {
+fn queries_have_an_index_on_their_fields() {
     for shape in queries::ALL {
         assert!(indexes_of(shape.collection).any(|index| serves(index, shape)), "{}: {shape:?}", shape.name);
     }
 }
 
 #[test]
-fn an_index_that_does_not_serve_is_told() {
+fn index_that_does_not_serve_is_detected() {
     let shape = Shape { name: "", collection: "", equal: &["b", "a"], also: &[], sort: &["c", "d"] };
     assert!(serves(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)], &shape));
     assert!(serves(&[("a", 1), ("b", 1), ("c", -1), ("d", -1), ("e", 1)], &shape));
@@ -57,7 +57,7 @@ fn an_index_that_does_not_serve_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_server_uses_an_index_for_every_query() {
+async fn server_uses_an_index_for_every_query() {
     let (store, _dropped) = mongo::open(&mongo::config(&mongo::url())).await;
     for query in queries::ALL.iter().flat_map(|shape| queries::samples(shape)) {
         let told = format!("{query:?}");
@@ -75,7 +75,7 @@ async fn the_server_uses_an_index_for_every_query() {
     }
 }
 
-/// How the server would find what a query wants; `None` when it does not tell.
+/// Returns the server's plan of a query; `None` when it has no `explain`.
 async fn plan(database: &Database, query: Filter) -> Option<Document> {
     let (collection, sort) = (query.collection(), query.sort().unwrap_or_default());
     let find = doc! { "find": collection, "filter": query.into_conditions(), "sort": sort, "limit": 10 };

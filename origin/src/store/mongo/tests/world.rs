@@ -1,4 +1,4 @@
-//! A database that a store reaches through a server between, and what it takes to stop the store between any two steps.
+//! A database that a store reaches through a proxy, which can interrupt the store between any two steps.
 
 use std::{future::Future, sync::Arc};
 
@@ -25,13 +25,13 @@ use crate::store::{
     },
 };
 
-/// Whose conversations they are.
+/// The user of the conversations.
 pub(super) const USER: u32 = 1;
 /// More operations than any method has.
 const STEPS: usize = 16;
 
-/// Does the same once for each number of operations after which it is disturbed, all at once, each in a database of its
-/// own. It returns whether it came to its end before that; it must not with fewer operations than `least`.
+/// Runs the work once for each number of operations after which it is interrupted, all concurrently, each in its own database.
+/// The work returns true when it finished before that; it must not with fewer operations than `least`.
 pub(super) async fn after_each_step<F>(least: usize, work: impl Fn(u32) -> F)
 where
     F: Future<Output = bool> + Send + 'static,
@@ -41,7 +41,7 @@ where
     assert_eq!(done.last(), Some(&true), "{done:?}");
 }
 
-/// A database with two stores: one whose connections can be disturbed, and one that always reaches it.
+/// A database with two stores: one behind the proxy, and one with a direct connection.
 pub(super) struct World {
     pub(super) proxy: Proxy,
     pub(super) store: Arc<MongoChats>,
@@ -60,14 +60,14 @@ impl World {
         Self { proxy, store, beside, _dropped: dropped }
     }
 
-    /// A conversation with one turn: two messages, and the turn itself.
+    /// Creates a conversation with one turn: two messages, and the turn itself.
     pub(super) async fn open(&self, number: u32) -> Id {
         self.beside.create_conversation(id(USER), conversation(number, at(0))).await.unwrap();
         self.beside.record_turn(delivery(id(USER), id(number), number, 1)).await.unwrap().unwrap();
         id(number)
     }
 
-    /// How many documents there are of a conversation beside its own.
+    /// Returns the number of a conversation's documents besides its own.
     pub(super) async fn stored(&self, conversation: Id) -> usize {
         let of_it = doc! { "conversation_id": uuid(conversation) };
         self.count(MESSAGES, of_it.clone()).await + self.count(TURNS, of_it).await
@@ -83,7 +83,7 @@ impl World {
         count
     }
 
-    /// Lets this work break off after so many operations. Whether it came to its end nevertheless.
+    /// Interrupts the work after so many operations. Returns true when it finished nevertheless.
     pub(super) async fn broken_off<T>(&self, after: u32, work: impl Future<Output = StoreResult<T>>) -> bool {
         self.proxy.set(Flow::Cut, after);
         let outcome = bounded(work).await;
@@ -97,7 +97,7 @@ impl World {
         }
     }
 
-    /// Waits until this work has done as many operations as it may, or is done. Whether it is done.
+    /// Waits until the work has used its operations or is done. Returns true when it is done.
     pub(super) async fn is_held_or_done<T>(&self, work: &JoinHandle<T>) -> bool {
         bounded(async {
             while self.proxy.passes_left() > 0 && !work.is_finished() {
