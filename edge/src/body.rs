@@ -1,5 +1,5 @@
-//! Bodies of requests, read by the rules of `shared::http::body`: bounded in size, in time and in how much of them the isolate
-//! holds at once.
+//! Bodies of requests, read by the rules of `shared::http::body`: bounded in size, in time and in the memory of all of them in
+//! the isolate.
 
 use std::{cell::RefCell, ops::Deref};
 
@@ -17,14 +17,14 @@ use worker::{ByteStream, Result as WorkerResult};
 
 use crate::platform::{self, Incoming};
 
-/// The largest body that is read in one piece, so that a stall holds no more than its length says.
+/// The largest body that is read in one piece, so that a stalled one takes no more memory than its length.
 const MAX_PIECE_BYTES: usize = 64 * 1024;
 
 thread_local! {
     static BUDGET: RefCell<ByteBudget> = const { RefCell::new(ByteBudget::new(HELD_BODIES_BYTES)) };
 }
 
-/// A body that was read. Its bytes count against the isolate's budget until it is dropped.
+/// A received body. Its bytes count against the isolate's budget until it is dropped.
 #[derive(Default)]
 pub struct Body {
     bytes: Vec<u8>,
@@ -39,7 +39,7 @@ impl Deref for Body {
     }
 }
 
-/// Bytes taken out of the budget.
+/// Bytes taken from the budget.
 #[derive(Default)]
 struct Held(usize);
 
@@ -57,13 +57,13 @@ impl Drop for Held {
     }
 }
 
-/// Headers that say something of a body.
+/// The header with the length of a body.
 pub const CONTENT_LENGTH: &str = "Content-Length";
-/// See [`CONTENT_LENGTH`].
+/// The header with the compression of a body.
 pub const CONTENT_ENCODING: &str = "Content-Encoding";
 
-/// Returns whether a request has a body that counts: on GET and HEAD it has no meaning (RFC 9110, section 9.3.1), and some HTTP
-/// libraries send one all the same; others say `Content-Length: 0` where there is none.
+/// Returns true when a request has a body with a meaning: on GET and HEAD it has none (RFC 9110, section 9.3.1), and some HTTP
+/// libraries send one all the same; others send `Content-Length: 0` without a body.
 pub fn is_present(incoming: &Incoming) -> bool {
     !matches!(incoming.method.as_str(), "GET" | "HEAD")
         && match declared_length(incoming) {
@@ -72,14 +72,15 @@ pub fn is_present(incoming: &Incoming) -> bool {
         }
 }
 
-/// Returns the length that the request says its body has.
+/// Returns the declared length of a request's body.
 pub fn declared_length(incoming: &Incoming) -> Option<usize> {
     incoming.header(CONTENT_LENGTH)?.parse().ok()
 }
 
-/// Checks what the headers say of a body, before any of it is read.
+/// Checks the headers of a body before any of it is read.
 ///
-/// Errors: 413 when it is declared to be larger than `max_bytes`, 415 when it is compressed.
+/// # Errors
+/// Fails with 413 when it is declared to be larger than `max_bytes`, with 415 when it is compressed.
 pub fn check_head(incoming: &Incoming, max_bytes: usize) -> Result<(), ApiError> {
     if !is_present(incoming) {
         return Ok(());
@@ -93,8 +94,9 @@ pub fn check_head(incoming: &Incoming, max_bytes: usize) -> Result<(), ApiError>
 
 /// Reads a body of at most `max_bytes`; an absent one is empty.
 ///
-/// Errors: as [`check_head`]; 413 when it is larger; 400 when it breaks off or does not arrive in time; 503 when the isolate
-/// holds too much already.
+/// # Errors
+/// Fails as [`check_head`]; with 413 when it is larger; with 400 when it breaks off or does not arrive in time; with 503 when
+/// the isolate's budget is used up.
 pub async fn read(incoming: &Incoming, max_bytes: usize) -> Result<Body, ApiError> {
     check_head(incoming, max_bytes)?;
     if !is_present(incoming) {
@@ -128,8 +130,8 @@ async fn read_pieces(incoming: &Incoming, mut body: Body, max_bytes: usize) -> R
     }
 }
 
-/// Reads and drops what is left of a body that nobody reads, a bounded number of bytes of it: whoever is refused while it still
-/// sends gets its answer.
+/// Reads and drops the rest of an unread body, up to a bound: a client that is refused while it still sends gets its
+/// response.
 pub async fn drain(incoming: &Incoming) {
     if is_present(incoming)
         && !incoming.request().body_used()
@@ -151,6 +153,6 @@ async fn drain_pieces(mut pieces: impl Stream<Item = WorkerResult<Vec<u8>>> + Un
         }
         Some(())
     };
-    // Whatever comes of it, the answer goes out.
+    // The response is sent in any case.
     let _ = platform::timeout(BODY_SILENCE_MS, rest).await;
 }

@@ -1,4 +1,4 @@
-//! The Worker's variables, read once an isolate.
+//! The Worker's variables, read once per isolate.
 
 use std::{cell::OnceCell, rc::Rc};
 
@@ -22,20 +22,20 @@ const BASIC_TIER_DAILY_LIMIT: u32 = 5;
 /// Milliseconds between pings, when `STREAM_PING_MS` is unset: OkHttp gives up after 10 s without a byte.
 const STREAM_PING_MS: u32 = 8_000;
 
-/// Milliseconds between two events with words, when `STREAM_FLUSH_MS` is unset: no eye sees it, and it spares the phone's radio.
+/// Milliseconds between two deltas, when `STREAM_FLUSH_MS` is unset: too short to be seen, and it spares the phone's radio.
 const STREAM_FLUSH_MS: u32 = 33;
 
 /// The Worker's configuration.
 pub struct Config {
-    /// `ORIGIN_URL`: where the origin is, without a slash at the end.
+    /// `ORIGIN_URL`: the address of the origin, without a slash at the end.
     pub origin_url: String,
-    /// `EDGE_KEYS`: sign what goes to the origin.
+    /// `EDGE_KEYS`: the keys that sign requests to the origin.
     pub edge_keys: EdgeKeys,
     /// `GEMINI_API_KEY`, also `GOOGLE_API_KEY`; empty when unset.
     pub gemini_api_key: String,
-    /// `GEMINI_API_BASE`: where Gemini is, without a slash at the end.
+    /// `GEMINI_API_BASE`: the address of Gemini, without a slash at the end.
     pub gemini_api_base: String,
-    /// `DEFAULT_MODEL`: the alias that answers when nobody names a model.
+    /// `DEFAULT_MODEL`: the alias of the model when none is named.
     pub default_model: String,
     /// `CORS_ORIGINS`: `*`, a comma list or a JSON list.
     pub cors: CorsPolicy,
@@ -47,17 +47,16 @@ pub struct Config {
     pub rate_limit_window_ms: u32,
     /// `BASIC_TIER_DAILY_LIMIT` (5): messages of the basic plan in a day; 0 is no limit.
     pub basic_tier_daily_limit: Option<u64>,
-    /// `STREAM_PING_MS` (8,000): milliseconds after which a stream that has nothing to say sends a ping; 1,000 to 60,000.
+    /// `STREAM_PING_MS` (8,000): milliseconds after which a silent stream sends a ping; 1,000 to 60,000.
     pub stream_ping_ms: i64,
-    /// `STREAM_FLUSH_MS` (33): milliseconds between two events with words of one answer, at least; 0 to 1,000, 0 shows every word at
-    /// once.
+    /// `STREAM_FLUSH_MS` (33): the least milliseconds between two deltas of one answer; 0 to 1,000, 0 sends each chunk at once.
     pub stream_flush_ms: i64,
-    /// `FAULT_INJECTION=on` outside production: tests may provoke a panic.
+    /// `FAULT_INJECTION=on` outside production: true when tests may provoke a panic.
     pub fault_injection: bool,
 }
 
 impl Config {
-    /// The configuration of this isolate. The error names the variable and what it should hold.
+    /// Returns the configuration of this isolate. The error names the variable and the value it should hold.
     pub fn of(env: &Env) -> Result<Rc<Self>, Rc<str>> {
         thread_local! {
             static CONFIG: OnceCell<Result<Rc<Config>, Rc<str>>> = const { OnceCell::new() };
@@ -69,7 +68,7 @@ impl Config {
         })
     }
 
-    /// The same, for code that answers with the platform's error.
+    /// Does the same for code that returns the platform's error.
     pub fn of_worker(env: &Env) -> worker::Result<Rc<Self>> {
         Self::of(env).map_err(|error| worker::Error::RustError(error.to_string()))
     }

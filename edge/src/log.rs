@@ -1,5 +1,5 @@
-//! The log: one line of JSON an event, with the request, the user and the turn that it is about. Never a token, a text, a body
-//! or a key.
+//! The log: one line of JSON per event, with the ids of its request, user and turn. It never has a token, a text, a body or a
+//! key.
 
 use std::{fmt::Display, rc::Rc};
 
@@ -28,12 +28,12 @@ struct Line<'a> {
 }
 
 impl Scope {
-    /// Makes the scope of a request, or of what the platform began by itself.
+    /// Creates the scope of a request, or of work that the platform began by itself.
     pub fn new(request_id: &str) -> Self {
         Self { request_id: Rc::from(request_id), user: None, turn: None }
     }
 
-    /// The id of the request.
+    /// Returns the id of the request.
     pub fn request_id(&self) -> &str {
         &self.request_id
     }
@@ -50,17 +50,17 @@ impl Scope {
         Self { turn: Some(turn), ..self.clone() }
     }
 
-    /// Logs what failed, and why.
+    /// Logs a failure and its reason.
     pub fn error(&self, message: &str, error: &dyn Display) {
         worker::console_error!("{}", self.line("error", message, &error.to_string()));
     }
 
-    /// Logs what may be a sign of trouble.
+    /// Logs a warning and its reason.
     pub fn warn(&self, message: &str, why: &dyn Display) {
         worker::console_warn!("{}", self.line("warn", message, &why.to_string()));
     }
 
-    /// Logs an error and returns nothing, or the value.
+    /// Returns the value, or logs the error and returns `None`.
     pub fn logged<T, E: Display>(&self, message: &str, result: Result<T, E>) -> Option<T> {
         result.inspect_err(|error| self.error(message, error)).ok()
     }

@@ -1,4 +1,4 @@
-//! Requests to the origin: signed with the edge key, carrying the user's own token, and bounded in time.
+//! Requests to the origin: signed with the edge key, with the user's token, and bounded in time.
 
 use std::{fmt, rc::Rc, time::Duration};
 
@@ -25,18 +25,18 @@ use crate::{
     reply::Error,
 };
 
-/// After how many seconds a client may try again when the origin does not answer.
+/// The seconds after which a client may retry when the origin does not answer.
 const RETRY_S: u64 = 2;
-/// The longest answer that is read as a whole, in bytes.
+/// The longest response that is read as a whole, in bytes.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
-/// An answer for a client that is no longer than this is read before it is passed on: if it breaks off, the client gets an
-/// error and not half of it.
+/// The longest response that is buffered before it is forwarded to a client: if it breaks, the client gets an error and not a
+/// part of it.
 const MAX_BUFFERED_BYTES: u64 = 64 * 1024;
 
-/// The time that the origin has for an answer to the user object: less than the 10 s that OkHttp waits for a first byte.
+/// The timeout of the user object's requests: less than the 10 s that OkHttp waits for a first byte.
 const USER_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// A request to the origin beside its own headers.
+/// A request to the origin, without its headers.
 pub struct Call<'a> {
     /// The method.
     pub method: &'a str,
@@ -44,24 +44,24 @@ pub struct Call<'a> {
     pub path_and_query: &'a str,
     /// The body; empty when there is none.
     pub body: &'a [u8],
-    /// The id of the request this one serves.
+    /// The id of the client's request.
     pub request_id: &'a str,
-    /// The client's address; empty when nobody waits, as in a retry.
+    /// The client's address; empty without a client, as in a retry.
     pub client_ip: &'a str,
-    /// How long the origin may take to the head of its answer, and from there to the next bytes of its body.
+    /// The timeout of the response's head, and of each further read of its body.
     pub timeout: Duration,
 }
 
-/// Why the origin gave no answer for a client.
+/// The reason why the origin gave no response for a client.
 #[derive(Debug)]
 pub enum OriginError {
-    /// Nothing came for so long.
+    /// Nothing arrived for this time.
     Timeout(Duration),
     /// The connection could not be made or broke.
     Unreachable(worker::Error),
-    /// It took this request for one that is not the Worker's: keys or clocks differ.
+    /// It refused the Worker's signature: keys or clocks differ.
     SignatureRefused(String),
-    /// Something before it answered with this status, such as a load balancer.
+    /// A gateway in front of it, such as a load balancer, answered with this status.
     Gateway(u16),
 }
 
@@ -91,7 +91,7 @@ impl From<OriginError> for worker::Error {
     }
 }
 
-/// The error of a request that needs the origin when that gives no answer.
+/// Returns the error of a request that needs the origin during its outage.
 pub fn unavailable() -> ApiError {
     ApiError::from(ErrorCode::OriginUnavailable).retry_after(RETRY_S)
 }
@@ -105,11 +105,11 @@ pub struct OnBehalf<'a> {
     pub client_ip: &'a str,
 }
 
-/// The origin's answer to a request of a user.
+/// The origin's response to a request of a user.
 pub struct UserAnswer<T> {
-    /// Its word about the session that asked.
+    /// Its report on the user's session.
     pub session: SessionReport,
-    /// The object that was asked for, or the error that the client gets.
+    /// The requested object, or the error for the client.
     pub answer: std::result::Result<T, Error>,
 }
 
@@ -120,15 +120,15 @@ pub struct OriginClient {
 }
 
 impl OriginClient {
-    /// Makes a client of the origin of this configuration.
+    /// Creates a client of the origin of this configuration.
     pub const fn new(config: Rc<Config>) -> Self {
         Self { config }
     }
 
-    /// Sends a request to the origin and returns the status and the body of its answer, both within the call's timeout.
+    /// Sends a request to the origin and returns the status and the body of its response, both within the call's timeout.
     ///
     /// # Errors
-    /// See [`OriginError`].
+    /// Fails with [`OriginError`] when there is no response of the origin.
     pub async fn fetch(
         &self,
         call: &Call<'_>,
@@ -142,7 +142,7 @@ impl OriginClient {
         Ok((head.status, body))
     }
 
-    /// Gets something of a user's from the origin. Whatever it answers also says whether the session is active.
+    /// Gets an object of a user from the origin. Every response also reports whether the session is active.
     pub async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -180,11 +180,11 @@ impl OriginClient {
         UserAnswer { session: answer.session(), answer: Err(unavailable().into()) }
     }
 
-    /// Sends a request to the origin and returns its answer for a client: what comes of its body is passed on as it comes, and
-    /// a body that stands still for as long as the call's timeout is broken off.
+    /// Sends a request to the origin and returns its response for a client: the body is streamed, and aborted when it stalls for
+    /// the call's timeout.
     ///
     /// # Errors
-    /// See [`OriginError`].
+    /// Fails with [`OriginError`] when there is no response of the origin.
     pub async fn forward(
         &self,
         call: &Call<'_>,
@@ -238,12 +238,12 @@ impl OriginClient {
     }
 }
 
-/// Headers of an answer that say whose it is.
+/// The headers that show whether a response is the origin's own.
 const JUDGED: &[&str] = &[SIGNATURE_ERROR, "Content-Type"];
-/// The same, for one that is passed on.
+/// The same for a response that is forwarded.
 const FORWARDED: &[&str] = &[SIGNATURE_ERROR, "Content-Type", "Content-Length"];
 
-/// Checks that an answer is the origin's own.
+/// Checks that a response is the origin's own.
 fn judge<'a>(
     method: &str,
     status: u16,
@@ -261,7 +261,7 @@ fn judge<'a>(
     Ok(())
 }
 
-/// The pieces of an answer's body as they come.
+/// Streams the chunks of a response's body.
 fn pieces(
     response: web_sys::Response,
     abort: AbortOnDrop,
@@ -286,7 +286,7 @@ async fn timeout<F: Future>(limit: Duration, waited: F) -> Option<F::Output> {
     platform::timeout(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), waited).await
 }
 
-/// 128 random bits in hex.
+/// Returns 128 random bits in hex.
 fn nonce() -> String {
     use std::fmt::Write;
 

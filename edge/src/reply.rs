@@ -1,4 +1,4 @@
-//! The one place that turns errors and values into responses.
+//! The only place that turns errors and values into responses.
 
 use serde::Serialize;
 use shared::{
@@ -9,15 +9,15 @@ use worker::{Headers, Response, ResponseBuilder, Result};
 
 use crate::log::Scope;
 
-/// Seconds after which a client may come again when the platform refuses work.
+/// The seconds after which a client may retry when the platform refuses work.
 const REFUSAL_RETRY_S: u64 = 30;
 
-/// Why a request got no answer of its own.
+/// The error of a request.
 #[derive(Debug)]
 pub enum Error {
-    /// The client gets this.
+    /// An error for the client.
     Client(ApiError),
-    /// Something of ours broke; the client learns only that.
+    /// An internal error, of which the client gets no details.
     Internal(worker::Error),
 }
 
@@ -40,7 +40,7 @@ impl From<worker::Error> for Error {
 }
 
 impl Error {
-    /// Returns the error that the client gets. What broke is logged here, once: `what` failed.
+    /// Returns the error for the client. An internal error is logged here, once: `what` failed.
     pub fn for_client(self, what: &str, scope: &Scope) -> ApiError {
         let error = match self {
             Self::Client(error) => return error,
@@ -54,7 +54,7 @@ impl Error {
     }
 }
 
-/// The response of a request, or its failure as a problem.
+/// Returns the response of a request, or its error as a problem.
 pub fn answer<R: From<Response>>(served: std::result::Result<R, Error>, scope: &Scope) -> Result<R> {
     match served {
         Ok(response) => Ok(response),
@@ -62,7 +62,7 @@ pub fn answer<R: From<Response>>(served: std::result::Result<R, Error>, scope: &
     }
 }
 
-/// An error as a problem body.
+/// Encodes an error as a problem body.
 pub fn problem(error: &ApiError, request_id: &str) -> Result<Response> {
     let headers = Headers::new();
     headers.set("Content-Type", PROBLEM_CONTENT_TYPE)?;
@@ -74,7 +74,7 @@ pub fn problem(error: &ApiError, request_id: &str) -> Result<Response> {
     Ok(ResponseBuilder::new().with_status(error.code.status()).with_headers(headers).fixed(body))
 }
 
-/// A value as JSON.
+/// Encodes a value as JSON.
 pub fn json<T: Serialize>(status: u16, value: &T) -> Result<Response> {
     let headers = Headers::new();
     headers.set("Content-Type", "application/json")?;
@@ -82,11 +82,11 @@ pub fn json<T: Serialize>(status: u16, value: &T) -> Result<Response> {
     Ok(ResponseBuilder::new().with_status(status).with_headers(headers).fixed(serde_json::to_vec(value)?))
 }
 
-/// Bytes that are server-sent events already.
+/// Builds the response of encoded server-sent events.
 pub fn events(headers: &[(&str, &str)]) -> Result<ResponseBuilder> {
     let all = Headers::new();
     all.set("Content-Type", "text/event-stream; charset=utf-8")?;
-    // A proxy that compresses or rewrites holds events back (RFC 9111, section 5.2.2.6).
+    // A proxy that compresses or rewrites delays events (RFC 9111, section 5.2.2.6).
     all.set("Cache-Control", "no-store, no-transform")?;
     all.set("X-Accel-Buffering", "no")?;
     for (name, value) in headers {

@@ -1,4 +1,4 @@
-//! HTTP calls whose loop is in JavaScript: WASM is entered with the head, with each chunk, and with the end.
+//! HTTP calls whose loop is in JavaScript, which enters WASM with the head, with each chunk, and with the end.
 
 use std::{
     cell::RefCell,
@@ -12,7 +12,7 @@ use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 
 use super::headers::{HeaderLines, HeaderValues};
 
-/// The function that JavaScript calls, with a status with the values of the headers that were asked for, or one of the numbers below.
+/// The function that JavaScript calls, with a status and the values of the wanted headers, or with one of the numbers below.
 type Tell = dyn FnMut(u16, Option<String>, Option<Vec<u8>>);
 const CHUNK: u16 = 0;
 const END: u16 = 1;
@@ -39,10 +39,10 @@ extern "C" {
     fn values(headers: &web_sys::Headers, wanted: &str) -> String;
 }
 
-/// An event of a call, in this order: a head, chunks, and an end; or nothing any more after it broke.
+/// An event of a call, in this order: a head, chunks, and an end; `Broken` is the last at any point.
 #[derive(Debug)]
 pub enum CallEvent {
-    /// The answer's head.
+    /// The response's head.
     Head(ResponseHead),
     /// Bytes of its body.
     Chunk(Vec<u8>),
@@ -52,7 +52,7 @@ pub enum CallEvent {
     Broken(String),
 }
 
-/// The head of an answer.
+/// The head of a response.
 #[derive(Debug)]
 pub struct ResponseHead {
     /// The status.
@@ -67,19 +67,19 @@ impl ResponseHead {
         Self { status: response.status(), headers: HeaderValues::new(wanted, values) }
     }
 
-    /// Returns a header that the call asked for.
+    /// Returns one of the wanted headers.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.headers.get(name)
     }
 }
 
-/// A call that is on its way. Whoever drops it cuts it off.
+/// A running call. Dropping it aborts it.
 pub struct HttpCall {
     inner: Rc<Inner>,
     is_over: bool,
 }
 
-/// A handle that cuts a call off from outside.
+/// A handle that aborts a call from outside.
 #[derive(Debug)]
 pub struct CallHandle(Weak<Inner>);
 
@@ -111,7 +111,7 @@ impl Inbox {
 }
 
 impl HttpCall {
-    /// Begins a call: it is on its way when this returns. An empty body is none. `wanted` are the headers of the answer that its
+    /// Begins a call, which is sent when this returns. An empty body is none. `wanted` are the headers of the response that its
     /// head has.
     pub fn begin(
         method: &str,
@@ -139,12 +139,12 @@ impl HttpCall {
         Self { inner: Rc::new(Inner { js, inbox, _tell: tell }), is_over: false }
     }
 
-    /// Returns what cuts it off from outside: it is broken then.
+    /// Returns a handle that aborts the call from outside, which then ends as broken.
     pub fn handle(&self) -> CallHandle {
         CallHandle(Rc::downgrade(&self.inner))
     }
 
-    /// Waits for what comes next. Dropped before it is there, it loses nothing.
+    /// Waits for the next event. Dropping the future loses none.
     pub async fn next(&mut self) -> CallEvent {
         let inbox = &self.inner.inbox;
         let event = poll_fn(|context| {
@@ -160,10 +160,10 @@ impl HttpCall {
         event
     }
 
-    /// Reads the whole answer.
+    /// Reads the whole response.
     ///
     /// # Errors
-    /// Why it broke; a body of more than `max_bytes` is broken off.
+    /// Fails with the reason when the call breaks; a body of more than `max_bytes` is aborted.
     pub async fn whole(mut self, max_bytes: usize) -> Result<(ResponseHead, Vec<u8>), String> {
         let mut answer: Option<(ResponseHead, Vec<u8>)> = None;
         loop {
@@ -173,7 +173,7 @@ impl HttpCall {
                     if body.len() + bytes.len() > max_bytes {
                         return Err(format!("the answer is longer than {max_bytes} bytes"));
                     }
-                    // The first is often all of it.
+                    // The first chunk is often the whole body.
                     if body.is_empty() { *body = bytes } else { body.extend_from_slice(&bytes) }
                 }
                 (CallEvent::End, Some(_)) => break,
@@ -196,7 +196,7 @@ impl Drop for HttpCall {
 }
 
 impl CallHandle {
-    /// Cuts the call off, if it still goes on.
+    /// Aborts the call, if it is still running.
     pub fn abort(&self) {
         if let Some(call) = self.0.upgrade() {
             call.js.abort();

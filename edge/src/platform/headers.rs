@@ -1,4 +1,4 @@
-//! Headers of a request or a response, as they cross between JavaScript and WASM: in one string.
+//! Headers of a request or a response, passed between JavaScript and WASM in one string.
 
 use worker::Result;
 
@@ -7,7 +7,7 @@ use worker::Result;
 pub struct HeaderLines(String);
 
 impl HeaderLines {
-    /// Adds a header. Of two with the same name, both are sent, or the second wins where they are put on something.
+    /// Adds a header. Of two with the same name, both are sent in a request; in a response the second wins.
     ///
     /// # Errors
     /// Fails when the value has a line break (RFC 9110, section 5.5).
@@ -22,7 +22,7 @@ impl HeaderLines {
         Ok(())
     }
 
-    /// Takes lines that [`Self::as_str`] returned.
+    /// Creates headers from lines that [`Self::as_str`] returned.
     pub const fn from_lines(lines: String) -> Self {
         Self(lines)
     }
@@ -33,24 +33,24 @@ impl HeaderLines {
     }
 }
 
-/// The text that JavaScript tells in the place of a header that is absent.
+/// The text that JavaScript passes for an absent header.
 const ABSENT: &str = "\r";
 
-/// The values of the headers that were asked for.
+/// The values of the wanted headers.
 #[derive(Debug)]
 pub(super) struct HeaderValues {
     names: &'static [&'static str],
-    /// One a line, in the order of the names.
+    /// One value a line, in the order of the names.
     values: String,
 }
 
 impl HeaderValues {
-    /// Takes the lines that JavaScript told.
+    /// Creates the values from the lines that JavaScript passed.
     pub(super) const fn new(names: &'static [&'static str], values: String) -> Self {
         Self { names, values }
     }
 
-    /// Returns a header; `None` when it is absent, or was not asked for.
+    /// Returns a header; `None` when it is absent or was not wanted.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let values = self.values.split('\n');
         let value = self.names.iter().zip(values).find(|(known, _)| known.eq_ignore_ascii_case(name))?.1;

@@ -1,4 +1,4 @@
-//! Requests and responses of the platform, read and made with one crossing each.
+//! Requests and responses of the platform, read and created with one call to JavaScript each.
 
 use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
@@ -39,11 +39,11 @@ extern "C" {
     fn dress_response(response: &Response, headers: &str);
 }
 
-/// A request that came in.
+/// An incoming request.
 #[derive(Debug)]
 pub struct Incoming {
     request: Request,
-    /// The method, as it was sent: what the platform's enumeration does not know, it would call GET.
+    /// The method as it was sent; the platform's enumeration maps unknown methods to GET.
     pub method: String,
     /// The address.
     pub url: String,
@@ -60,7 +60,7 @@ impl Incoming {
         Self { request, method, url, headers: HeaderValues::new(wanted, next()) }
     }
 
-    /// Returns the request as the platform has it.
+    /// Returns the platform's request.
     pub const fn request(&self) -> &Request {
         &self.request
     }
@@ -86,14 +86,14 @@ pub struct Handed<'a> {
     pub header: (&'a str, &'a str),
 }
 
-/// Hands a request to a Durable Object.
+/// Sends a request to a Durable Object.
 pub async fn hand_over(object: &JsValue, handed: Handed<'_>) -> Result<Response> {
     let Handed { method, url, request, has_body, header: (name, value) } = handed;
     let answer = hand_over_to(object, method, url, request, has_body, name, value)?;
     Ok(JsFuture::from(answer).await?.dyn_into()?)
 }
 
-/// Sends a request and returns the answer with its body unread. An empty body is none.
+/// Sends a request and returns the response with its body unread. An empty body is none.
 pub async fn send(
     method: &str,
     url: &str,
@@ -105,17 +105,17 @@ pub async fn send(
     Ok(JsFuture::from(send_request(method, url, headers.as_str(), body, signal)).await?.dyn_into()?)
 }
 
-/// Makes a response of our own of one that was fetched: its headers can be changed.
+/// Copies a fetched response, so that its headers can be changed.
 pub fn own(response: &Response) -> Result<Response> {
     Ok(own_response(response, &JsValue::UNDEFINED)?)
 }
 
-/// Makes a response of our own with the head of one that was fetched and another body; none when it is null.
+/// Copies the head of a fetched response with another body; none when it is null.
 pub fn own_with_body(response: &Response, body: &JsValue) -> Result<Response> {
     Ok(own_response(response, body)?)
 }
 
-/// Puts headers on a response of our own; `Vary` is added to what is there.
+/// Sets headers of an own response; `Vary` is appended to.
 pub fn dress(response: &Response, headers: &HeaderLines) {
     dress_response(response, headers.as_str());
 }

@@ -1,10 +1,10 @@
-//! The platform: the clock, randomness, WebCrypto, outbound requests and bounded reading of their answers. The one place that
-//! wires time and chance; everything else takes them as arguments.
+//! The platform: the clock, randomness, WebCrypto, outbound requests and bounded reading of their responses. The only place
+//! that wires time and randomness; all other code takes them as arguments.
 //!
 //! - [`calls`]: HTTP calls whose loop is in JavaScript
-//! - [`headers`]: headers, as they are handed to JavaScript
+//! - [`headers`]: headers in the form passed to JavaScript
 //! - [`messages`]: requests and responses
-//! - [`outlet`]: bodies of responses that are written bit by bit
+//! - [`outlet`]: bodies of responses that are written incrementally
 //! - [`ticker`]: the interval of an object
 
 mod calls;
@@ -57,37 +57,37 @@ extern "C" {
 /// The platform's name of the token's signature algorithm.
 const ED25519: &str = "Ed25519";
 
-/// The current time. It stands still while code runs; it moves on I/O.
+/// Returns the current time, which the platform advances at I/O only.
 pub fn now() -> Timestamp {
     #[expect(clippy::cast_possible_truncation, reason = "the platform counts whole milliseconds")]
     Timestamp::from_millis(js_sys::Date::now() as i64)
 }
 
-/// Random bytes from the platform's cryptographic generator.
+/// Returns random bytes from the platform's cryptographic generator.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     get_random_values(&mut bytes);
     bytes
 }
 
-/// A new id of the time `now`.
+/// Returns a new id of the time `now`.
 pub fn new_id(now: Timestamp) -> Id {
     Id::new(now, random::<RANDOM_BYTES>())
 }
 
-/// A public key the platform verifies with.
+/// A public key with which the platform verifies.
 #[derive(Clone)]
 pub struct VerifyingKey(JsValue);
 
 impl VerifyingKey {
-    /// Hands an Ed25519 public key to the platform.
+    /// Imports an Ed25519 public key into the platform.
     pub async fn import(key: [u8; 32]) -> worker::Result<Self> {
         let usages = Array::of1(&JsValue::from_str("verify"));
         let promise = import_key("raw", &Uint8Array::from(key.as_slice()), ED25519, false, &usages)?;
         Ok(Self(JsFuture::from(promise).await?))
     }
 
-    /// Whether this key made the signature over `message`.
+    /// Returns true when the signature over `message` is of this key.
     pub async fn verify(&self, signature: &[u8; 64], message: &[u8]) -> worker::Result<bool> {
         let promise =
             verify(ED25519, &self.0, &Uint8Array::from(signature.as_slice()), &Uint8Array::from(message))?;
@@ -95,21 +95,21 @@ impl VerifyingKey {
     }
 }
 
-/// Cuts a request off when it is dropped, so that one that nobody waits for any more does not go on.
+/// Aborts a request when it is dropped, so that an abandoned one does not continue.
 pub struct AbortOnDrop(Option<web_sys::AbortController>);
 
 impl AbortOnDrop {
-    /// Watches over a request that is begun with its signal.
+    /// Creates a guard for a request that is begun with its signal.
     pub fn new() -> worker::Result<Self> {
         Ok(Self(Some(web_sys::AbortController::new()?)))
     }
 
-    /// The signal of the request.
+    /// Returns the signal for the request.
     pub fn signal(&self) -> Option<web_sys::AbortSignal> {
         self.0.as_ref().map(web_sys::AbortController::signal)
     }
 
-    /// The request is over: there is nothing to cut off.
+    /// Disarms the guard of a finished request.
     pub fn disarm(mut self) {
         self.0 = None;
     }
@@ -123,15 +123,15 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Whether the platform refused a call of a Durable Object because there are too many; to repeat it at once makes it worse.
+/// Returns true when the platform refused a call of a Durable Object because of overload; an immediate retry makes it worse.
 pub fn is_overload(error: &worker::Error) -> bool {
     let worker::Error::UnknownJsError { original, .. } = error else { return false };
     js_sys::Reflect::get(original, &JsValue::from_str("overloaded"))
         .is_ok_and(|overloaded| overloaded.is_truthy())
 }
 
-/// A timer that is set again and again. It may fire early, and then whoever waits looks and waits anew: a timer of the
-/// platform's costs more than a look.
+/// A timer that is reset often. It may fire early, and the caller then checks and waits again: a timer of the platform costs
+/// more than a check.
 #[derive(Default)]
 pub struct Timer(Option<(Timestamp, Delay)>);
 
@@ -142,7 +142,7 @@ impl Timer {
             return std::future::pending().await;
         };
         let at = now.plus_millis(i64::try_from(in_ms).unwrap_or(i64::MAX));
-        // One that is due may fire before the clock says so, and would fire again at once, while the clock stands still.
+        // A due timer may fire before the clock reaches its time, and would fire again at once, since the clock does not advance.
         if !self.0.as_ref().is_some_and(|(set, _)| *set <= at && set.millis_since(now) > 0) {
             self.0 = Some((at, Delay::from(Duration::from_millis(in_ms))));
         }
@@ -153,7 +153,7 @@ impl Timer {
     }
 }
 
-/// Waits for something, but not longer than this.
+/// Awaits a future; returns `None` after this time.
 pub async fn timeout<F: Future>(timeout_ms: u64, waited: F) -> Option<F::Output> {
     let delay = Delay::from(Duration::from_millis(timeout_ms));
     match select(pin!(waited), pin!(delay)).await {

@@ -1,4 +1,4 @@
-//! A response's body that is written as its reader takes it.
+//! A response's body that is written at its reader's pace.
 
 use std::{
     cell::{Cell, RefCell},
@@ -30,14 +30,14 @@ extern "C" {
     fn close(this: &JsOutlet);
 }
 
-/// A body in the making.
+/// A body that is being written.
 pub struct Outlet {
     js: JsOutlet,
     reader: Rc<Reader>,
     _wake: Closure<dyn FnMut(bool)>,
 }
 
-/// The state of whoever reads the body.
+/// The state of the body's reader.
 struct Reader {
     takes_more: Cell<bool>,
     has_gone: Cell<bool>,
@@ -45,7 +45,7 @@ struct Reader {
 }
 
 impl Outlet {
-    /// Makes a body that nothing was written to.
+    /// Creates an empty body.
     pub fn new() -> Self {
         let reader = Rc::new(Reader {
             takes_more: Cell::new(true),
@@ -68,7 +68,7 @@ impl Outlet {
         self.js.stream()
     }
 
-    /// Writes what comes from a source, as fast as the reader takes it, until the source ends or the reader goes away.
+    /// Writes the items of a source, as fast as the reader takes them, until the source ends or the reader disconnects.
     pub async fn pour(self, source: impl Stream<Item = Vec<u8>>) {
         let mut source = pin!(source);
         poll_fn(|context| {

@@ -1,4 +1,4 @@
-//! One interval for everything in an object that looks at the time again and again.
+//! One interval shared by all periodic work of an object.
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,7 +18,7 @@ extern "C" {
     fn clear_interval(interval: &JsValue);
 }
 
-/// Ticks as long as somebody waits for ticks; an object that does nothing has no timer, and can hibernate.
+/// An interval that runs as long as it has listeners; an idle object has no timer, and can hibernate.
 pub struct Ticker {
     every_ms: u32,
     interval: RefCell<Option<Interval>>,
@@ -38,7 +38,7 @@ struct Shared {
 }
 
 impl Ticker {
-    /// Makes a ticker that ticks every so many milliseconds, once somebody listens.
+    /// Creates a ticker with this period, which starts with the first listener.
     pub fn new(every_ms: u32) -> Rc<Self> {
         Rc::new(Self { every_ms, interval: RefCell::default(), shared: Rc::default() })
     }
@@ -67,7 +67,7 @@ pub struct Ticks {
 }
 
 impl Ticks {
-    /// Waits for a tick that was not seen yet.
+    /// Waits for the next tick that was not seen yet.
     pub async fn next(&mut self) {
         let shared = &self.ticker.shared;
         let seen = self.seen;

@@ -1,5 +1,5 @@
-//! One answer of a model: the call, its bytes, and its outcome. What they mean decides [`shared::provider::Completion`]. It knows
-//! no turn; whoever drops it cuts the call off.
+//! One answer of a model: the call, its bytes, and its outcome. [`shared::provider::Completion`] interprets them. It does not
+//! know turns; dropping it aborts the call.
 
 use std::pin::pin;
 
@@ -21,22 +21,22 @@ use crate::{
 /// The next step of an answer.
 #[derive(Debug)]
 pub enum Next {
-    /// The model said something, or bytes came that say nothing yet.
+    /// Events of the model, or bytes without a complete event.
     Events,
-    /// Whoever waits was called away, and nothing came.
+    /// The wait was interrupted, without events.
     Interrupted,
     /// The answer ended.
     Ended(Outcome),
 }
 
-/// An answer that is on its way.
+/// A running answer.
 pub struct CompletionStream {
     phase: Phase,
     is_streamed: bool,
     completion: Completion,
 }
 
-/// The part of an answer that comes next.
+/// The part of an answer that is read next.
 enum Phase {
     /// The head.
     Called(HttpCall),
@@ -46,12 +46,12 @@ enum Phase {
     Whole(HttpCall, Vec<u8>),
     /// The body of an error, so far.
     Refused(HttpCall, ResponseHead, Vec<u8>),
-    /// Nothing any more.
+    /// The answer has ended.
     Ended(Outcome),
 }
 
 impl CompletionStream {
-    /// Begins a call: it is on its way when this returns.
+    /// Begins a call, which is sent when this returns.
     ///
     /// # Errors
     /// Fails when the call cannot be made.
@@ -66,7 +66,7 @@ impl CompletionStream {
         Ok(Self { phase: Phase::Called(call), is_streamed, completion })
     }
 
-    /// Returns what cuts the call off from outside: the answer then ends as broken.
+    /// Returns a handle that aborts the call from outside; the answer then ends as broken.
     pub fn handle(&self) -> Option<CallHandle> {
         match &self.phase {
             Phase::Called(call)
@@ -77,8 +77,8 @@ impl CompletionStream {
         }
     }
 
-    /// Waits for what comes next, or until it is interrupted, and appends what the model says to `out`. Returns it with the time
-    /// then. Once it has ended, it returns the same end again.
+    /// Waits for the next step, or until it is interrupted, and appends the model's events to `out`. Returns the step and its time.
+    /// Once the answer has ended, this returns the same end again.
     pub async fn next(
         &mut self,
         interrupt: impl Future<Output = ()>,
@@ -101,7 +101,7 @@ impl CompletionStream {
             None => self.completion.check(now, out),
         };
         let next = match outcome {
-            // The call goes with its phase: a peer may keep its connection open after the end.
+            // The call is dropped with its phase: a peer may keep its connection open after the end.
             Some(outcome) => {
                 self.phase = Phase::Ended(outcome);
                 Next::Ended(outcome)
@@ -112,7 +112,7 @@ impl CompletionStream {
         (next, now)
     }
 
-    /// Takes what came of the call; returns the outcome when that is the end.
+    /// Applies an event of the call; returns the outcome at the end.
     fn take(&mut self, event: CallEvent, now: Timestamp, out: &mut Vec<ModelEvent>) -> Option<Outcome> {
         let ended = Phase::Ended(Err(ProviderFailure::Disconnected));
         let (phase, outcome) = match (std::mem::replace(&mut self.phase, ended), event) {
@@ -143,7 +143,7 @@ impl CompletionStream {
                 let outcome = (body.len() >= gemini::ERROR_BYTES).then(|| Err(gemini::failure(&head, &body)));
                 (Phase::Refused(call, head, body), outcome)
             }
-            // Nothing more comes after a cut: this much is looked at.
+            // A body that ends or breaks is decoded as far as it was read.
             (Phase::Refused(call, head, body), _) => {
                 let failure = gemini::failure(&head, &body);
                 (Phase::Refused(call, head, body), Some(Err(failure)))

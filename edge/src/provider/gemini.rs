@@ -11,13 +11,13 @@ use crate::{
     platform::{self, HeaderLines, HttpCall, ResponseHead},
 };
 
-/// Bytes of an error's body that are looked at.
+/// The most bytes of an error's body that are read.
 pub(super) const ERROR_BYTES: usize = 64 * 1024;
 
-/// Headers of an answer that say when to come again.
+/// The headers of a response with the time of a retry.
 const WANTED: &[&str] = &["Retry-After", "Date"];
 
-/// Begins a call: it is on its way when this returns.
+/// Begins a call, which is sent when this returns.
 pub(super) fn begin(
     config: &Config,
     model: &Model,
@@ -33,7 +33,7 @@ pub(super) fn begin(
     Ok(HttpCall::begin("POST", &url, &headers, &gemini::request(request), WANTED))
 }
 
-/// Returns the failure that an answer with another status is.
+/// Returns the failure of a response with another status.
 pub(super) fn failure(head: &ResponseHead, body: &[u8]) -> ProviderFailure {
     let retry_after_s =
         head.get("Retry-After").and_then(|value| retry_after_s(value, head.get("Date"), platform::now()));

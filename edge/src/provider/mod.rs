@@ -1,4 +1,4 @@
-//! HTTP to model providers. What goes over it is decided in `shared::provider`.
+//! HTTP to model providers. `shared::provider` encodes and decodes.
 //!
 //! - [`completion`]: one answer, from its call to its outcome
 //! - [`gemini`]: calls of Google Gemini
