@@ -1,16 +1,16 @@
-// The durable baseline: the least that a durable turn costs on this platform. A front hands the message to the user's
+// The durable baseline: the least that a durable turn costs on this platform. A front sends the message to the user's
 // object; that commits the turn, streams the model's answer to the reader, stores its events, commits the end, and delivers
 // the turn to the origin with the edge's signature. It checks nothing: no token, no limit, no idempotency key, no failure of
-// the model; it sets no alarm, recovers nothing and deletes nothing. What it does it does as cheaply as was found.
+// the model; it sets no alarm, recovers nothing and deletes nothing. Each step is the cheapest form that was found.
 import { DurableObject } from "cloudflare:workers";
 
 const CHECKPOINT_MS = 1_000;
-// As many messages of a conversation as EdgeChat sends to the model.
+// The number of messages that EdgeChat sends to the model.
 const CONTEXT_MESSAGES = 50;
 const DELIVERY_PATH = "/internal/v1/turns";
 
-// A turn is one row: written when it begins and when it ends. `delivered` is noted with the next turn's begin, in the same
-// commit: a delivery is idempotent, so a note that is lost costs one more.
+// A turn is one row: written when it begins and when it ends. `delivered` is set when the next turn begins, in the same
+// commit: a delivery is idempotent, so a lost write costs one more delivery.
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS turns (
     id TEXT PRIMARY KEY, conversation_id TEXT, token TEXT, question TEXT, created_ms INTEGER,
@@ -64,11 +64,11 @@ export class UserObject extends DurableObject {
     // Cheaper for each chunk than an IdentityTransformStream, which enters the isolate once more for every write.
     const readable = new ReadableStream({
       start: (reader) => { turn.reader = reader; },
-      // A reader that goes away stops nothing.
+      // A disconnected reader does not stop the turn.
       cancel: () => { turn.reader = null; },
     });
     this.ctx.waitUntil(turn.run(call).catch((error) => {
-      // Whoever measures must not wait for an end that does not come.
+      // The load client must not wait for an end that is never sent.
       turn.reader?.error(error);
       throw error;
     }));
@@ -121,7 +121,7 @@ class Turn {
     const usage = await this.hear((await call).body.getReader());
     this.end(usage);
     const receipt = await this.deliver(usage);
-    // Read to its end, so that the connection serves the next one.
+    // Read to its end, so that the connection is reused.
     const told = await receipt.text();
     if (!receipt.ok) throw new Error(`the origin answered ${receipt.status}: ${told}`);
     this.object.undelivered = this.id;
@@ -129,7 +129,7 @@ class Turn {
     this.reader?.close();
   }
 
-  // Reads the model's answer to its end and returns what it used.
+  // Reads the model's answer to its end and returns the usage.
   async hear(reader) {
     const decoder = new TextDecoder();
     let unread = "", usage = null;
@@ -149,7 +149,7 @@ class Turn {
     return usage;
   }
 
-  // The first words at once, then at most one event in STREAM_FLUSH_MS, carrying all since; each chunk its own event if 0.
+  // Sends the first text at once, then at most one event per STREAM_FLUSH_MS with all text since; each chunk as an event if 0.
   say(text) {
     this.pending += text;
     if (this.timer) return;
@@ -234,7 +234,7 @@ function uuid7(now) {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-// Everything that is signed (shared::auth::edge), each field behind its length: version, method, path, request id, client
+// The signed fields (shared::auth::edge), each after its length: version, method, path, request id, client
 // address, nonce, the seconds since 1970 and the digest of the body. The turn's id is request id and nonce.
 const TURN_ID_AT = 8 + 2 + 8 + 4 + 8 + DELIVERY_PATH.length + 8;
 const NONCE_AT = TURN_ID_AT + 36 + 8 + 8;

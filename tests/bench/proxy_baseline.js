@@ -1,4 +1,4 @@
-// The proxy baseline: the least a Worker can do with a request. It reads nothing and returns the origin's answer as it comes.
+// The proxy baseline: the least a Worker can do with a request. It reads nothing and streams the origin's response.
 export default {
   fetch(request, env) {
     const { pathname, search } = new URL(request.url);

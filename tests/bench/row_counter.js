@@ -1,12 +1,12 @@
-// Counts what Cloudflare bills of a user object's storage: rows written and read, as the platform's own cursors report them,
-// and alarms. It wraps the class of `worker.js`, which the benchmark puts beside it, and changes nothing of it. A GET returns
-// the counts so far. `?user=ID&max_alarms=N` first runs the alarms of that user's object to the last, each at its time by a
-// clock that is moved forward, and then moves the clock back.
+// Counts the billed operations of a user object's storage: rows written and read, as reported by the platform's cursors, and
+// alarms. It wraps the class of `worker.js`, which the benchmark puts beside it, without changing it. A GET returns the
+// counts so far. `?user=ID&max_alarms=N` first runs all alarms of that user's object, each at its time by a clock that is
+// moved forward, and then moves the clock back.
 import { UserObject as Inner } from "worker.js";
 
 const counts = { rows_written: 0, rows_read: 0, statements: 0, alarms_set: 0, alarms_run: 0 };
 const cursors = [];
-// By object: when its alarm is due.
+// The time of the alarm, by object.
 const alarms = new Map();
 const { now } = Date;
 let aheadMs = 0;
@@ -26,7 +26,7 @@ function watch(storage, id) {
   if (!objects) {
     objects = new WeakMap();
     patch(Object.getPrototypeOf(storage.sql), "exec", (cursor) => {
-      // Rows read are known when whoever asked is done with the cursor.
+      // Rows read are known when the caller is done with the cursor.
       cursors.push(cursor);
       counts.statements += 1;
     });

@@ -1,6 +1,6 @@
-// Tells what the Worker of the user objects leaves running, and has their storage refuse to write where a test wants that. It
-// wraps the class of `worker.js`, which stands beside it. A GET returns the state; `?refuse=TEXT` has every statement that writes
-// fail with this text from now on, and `?refuse=` none.
+// Reports the work that the Worker of the user objects leaves running, and makes their storage refuse writes for tests. It
+// wraps the class of `worker.js` beside it. A GET returns the state; after `?refuse=TEXT` every statement that writes fails
+// with this text, after `?refuse=` none.
 import { UserObject as Inner } from "worker.js";
 
 const timers = new Set(), intervals = new Set();
