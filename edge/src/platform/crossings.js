@@ -1,11 +1,11 @@
 // The loops that would otherwise cross between JavaScript and WASM for every promise, header and chunk; WASM is called with
-// bytes. Nothing is decided here: no status, header or time has a meaning.
+// bytes. Nothing is decided here: statuses, headers and times are passed on unread.
 
-// Every task of WASM's futures is queued by this name. The platform's own leaves JavaScript for each; the reaction to a promise is
-// the same microtask.
+// Every task of WASM's futures is queued by this name. The platform's own function leaves JavaScript for each; the reaction to a
+// promise is the same microtask.
 globalThis.queueMicrotask = (task) => { Promise.resolve().then(task); };
 
-// Numbers that a call tells in place of the status of its head.
+// Numbers that a call passes in place of the status of its head.
 const CHUNK = 0, END = 1, BROKEN = 2;
 
 // `name\nvalue\nname\nvalue`, as pairs.
@@ -20,12 +20,12 @@ export function values(headers, wanted) {
   return wanted.split("\n").map((name) => headers.get(name) ?? "\r").join("\n");
 }
 
-// An HTTP call. It is on its way once it is made, and tells its head, each chunk of its body, and its end.
+// An HTTP call. It is sent when it is created, and passes on its head, each chunk of its body, and its end.
 export class Call {
   #abort = new AbortController();
   #tell;
 
-  // `wanted` names the headers of the answer that are told, one a line.
+  // `wanted` names the headers of the response that are passed on, one a line.
   constructor(method, url, headers, body, wanted, tell) {
     this.#tell = tell;
     this.#run(send(method, url, headers, body, this.#abort.signal), wanted);
@@ -43,20 +43,21 @@ export class Call {
     }
   }
 
-  // Cuts it off. It tells nothing more.
+  // Aborts the call, which then passes nothing more on.
   abort() {
     this.#tell = null;
     this.#abort.abort();
   }
 }
 
-// A body that is written as its reader takes it.
+// A body that is written at its reader's pace.
 export class Outlet {
   #controller;
   #isFull = false;
   #wake;
 
-  // `wake` is called with true when the reader took what was written, and with false when it has gone; not after the end.
+  // `wake` is called with true when the reader has taken the written chunk, and with false when it has disconnected; not after
+  // the end.
   constructor(wake) {
     this.#wake = wake;
     this.stream = new ReadableStream({
@@ -70,7 +71,7 @@ export class Outlet {
     });
   }
 
-  // Returns whether the reader takes more already.
+  // Returns true when the reader takes more already.
   write(bytes) {
     this.#controller.enqueue(bytes.slice());
     this.#isFull = this.#controller.desiredSize <= 0;
@@ -78,7 +79,7 @@ export class Outlet {
   }
 
   close() {
-    // Nobody is there to be told when the queue is cancelled after this.
+    // After this a cancelled queue has no listener.
     this.#wake = null;
     this.#controller.close();
   }
@@ -89,27 +90,27 @@ export function describe(request, wanted) {
   return `${request.method}\n${request.url}\n${values(request.headers, wanted)}`;
 }
 
-// Hands a request to a Durable Object, with its body or without, and with this header in place of its own.
+// Sends a request to a Durable Object, with its body or without, and with this header in place of its own.
 export function handOver(object, method, url, request, withBody, name, value) {
   const handed = new Request(url, withBody ? request : { method, headers: request?.headers });
-  // An object answers, and opens no socket.
+  // An object responds and opens no socket.
   handed.headers.delete("Upgrade");
   handed.headers.set(name, value);
   return object.fetch(handed);
 }
 
-// Sends a request, and returns the answer with its body unread. The body is copied: the platform reads it when WASM's memory may
-// have moved.
+// Sends a request and returns the response with its body unread. The request's body is copied: the platform reads it when WASM's
+// memory may have moved.
 export function send(method, url, headers, body, signal) {
   return fetch(url, { method, headers: pairs(headers), body: body?.slice(), redirect: "manual", signal });
 }
 
-// A response of our own, with the head of one that was fetched and its body, or with another body or none.
+// Copies a fetched response with its body, or its head with another body or none.
 export function own(response, body) {
   return new Response(body === undefined ? response.body : body, response);
 }
 
-// Puts headers on a response of our own; `Vary` is added to what is there.
+// Sets headers of an own response; `Vary` is appended to.
 export function dress(response, headers) {
   for (const [name, value] of pairs(headers)) {
     if (name === "Vary") response.headers.append(name, value);
