@@ -284,7 +284,7 @@ async fn undecided_exchange_during_outage_keeps_session() {
     let (world, unheard) = with_unheard().await;
     let first = world.register("ada").await;
     assert_eq!(refresh(&unheard, &first.refresh).await.problem(), problem(503, "store_unavailable"));
-    // The client retries as told by `Retry-After`, until the store is back.
+    // The client retries after each `Retry-After`, until the store is back.
     world.clock.advance(30_000);
     assert_eq!(refresh(&unheard, &first.refresh).await.problem(), problem(503, "store_unavailable"));
     world.clock.advance(10 * 60_000 - 30_001);

@@ -2,7 +2,7 @@
 //!
 //! Stores keep the tree as *branches*. The trunk begins with the conversation; any other branch begins with a message whose
 //! parent has a child in its own branch already, and has that message's id. Within a branch messages stand by `seq`, so a
-//! conversation that nobody forked is one branch in the order of arrival. A path from a message to the beginning is a few
+//! conversation without forks is one branch in the order of arrival. A path from a message to the beginning is a few
 //! [`Span`]s: that branch up to the message, then the branch it came from up to the message it came from, and so on. Each branch
 //! knows where it came from and one branch further down (the jump pointers of skew-binary numbers, E. W. Myers, "An
 //! applicative random-access stack", 1983), so that the span at any place is found in a logarithmic number of steps.

@@ -67,7 +67,7 @@ impl Site {
     /// Opens a connection.
     ///
     /// # Panics
-    /// Panics when nobody listens there.
+    /// Panics when the connection is refused.
     pub(super) async fn connect(&self) -> Connection {
         let stream = TcpStream::connect(self.addr).await;
         let stream = stream.unwrap_or_else(|error| panic!("{} at {}: {error}", self.name, self.addr));

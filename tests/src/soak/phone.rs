@@ -112,7 +112,7 @@ async fn say(turn: Arc<TurnRun>, before: &[Record]) -> Option<Record> {
         others.spawn(async move { turn.rename(after_ms).await });
     }
     let all: Vec<Seen> = phones.join_all().await.into_iter().flatten().collect();
-    // A client that got an error does not know the turn's id: nobody can cancel it.
+    // A client that got an error does not know the turn's id and cannot cancel it.
     if all.iter().all(|seen| seen.ids.is_none()) {
         others.abort_all();
     }

@@ -211,7 +211,7 @@ fn turn_after(n: u8, parent_id: Option<Id>) -> TurnRecord {
     }
 }
 
-/// Turn `n` of a conversation that nobody forked.
+/// Turn `n` of a conversation without forks.
 fn turn(n: u8) -> TurnRecord {
     turn_after(n, n.checked_sub(1).filter(|before| *before > 0).map(|before| id(before, 2)))
 }

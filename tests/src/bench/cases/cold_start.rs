@@ -11,7 +11,7 @@ use crate::bench::{
     stage::{Side, Stage, who_am_i},
 };
 
-/// Starts a round: a start is short, and one alone says little.
+/// The starts of a round: a start is short, and a single one varies.
 const STARTS: usize = 2;
 
 pub(super) async fn measure(stage: &mut Stage, effort: Effort) -> Section {
