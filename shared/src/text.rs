@@ -59,7 +59,7 @@ mod tests {
     #[case::compatibility_letters_stay("ｐａｓｓ", "ｐａｓｓ")]
     #[case::an_angstrom_sign_is_its_letter("\u{212b}ngstrom", "\u{c5}ngstrom")]
     #[case::control_characters_stay("a\0b", "a\0b")]
-    fn password_is_compared_as_its_profile_says(#[case] typed: &str, #[case] compared: &str) {
+    fn password_is_normalized_by_profile(#[case] typed: &str, #[case] compared: &str) {
         assert_eq!(opaque_string(typed), compared);
     }
 
@@ -73,7 +73,7 @@ mod tests {
     #[case("ada@xn--invalid-.example", "ada@xn--invalid-.example")]
     #[case("not an address", "not an address")]
     #[case("", "")]
-    fn address_is_compared_as_it_is_meant(#[case] typed: &str, #[case] compared: &str) {
+    fn email_is_normalized(#[case] typed: &str, #[case] compared: &str) {
         assert_eq!(normalize_email(typed), compared);
     }
 
@@ -81,7 +81,7 @@ mod tests {
     #[case(" Ada@Example.com", None)]
     #[case("jose\u{301}@example.com", Some("jose\u{301}@example.com"))]
     #[case("ada@xn--mller-kva.example", Some("ada@xn--mller-kva.example"))]
-    fn address_of_before_is_told_where_it_differs(#[case] typed: &str, #[case] earlier: Option<&str>) {
+    fn earlier_email_is_returned_when_different(#[case] typed: &str, #[case] earlier: Option<&str>) {
         assert_eq!(earlier_email(typed).as_deref(), earlier);
     }
 

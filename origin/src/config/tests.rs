@@ -110,7 +110,7 @@ fn production_needs_secrets_and_logs_json() {
 #[case(&[PRODUCTION, SECRET, KEYS, POSTGRES, REDIS, ("EDGECHAT_REPLICAS", "2")], "MONGODB_URL: is embedded in one process, and EDGECHAT_REPLICAS held 2; it should name a MongoDB server")]
 #[case(&[PRODUCTION, SECRET, KEYS, MONGO, REDIS, ("EDGECHAT_REPLICAS", "2")], "DATABASE_URL: is embedded in one process, and EDGECHAT_REPLICAS held 2; it should name a PostgreSQL server")]
 #[case(&[PRODUCTION, SECRET, KEYS, ("STRIPE_SECRET_KEY", "sk_live_1")], "STRIPE_WEBHOOK_SECRET: not set; it should hold the signing secret")]
-fn a_wrong_variable_is_named_with_the_remedy(#[case] vars: &[(&str, &str)], #[case] sentence: &str) {
+fn wrong_variable_is_named_with_remedy(#[case] vars: &[(&str, &str)], #[case] sentence: &str) {
     let error = read(vars).unwrap_err();
     assert_eq!(error.0.len(), 1, "{error}");
     let text = error.to_string();

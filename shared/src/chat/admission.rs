@@ -186,7 +186,7 @@ mod tests {
     #[case::temperature(r#"{"content":"Hi","model":"fast","temperature":1}"#, false)]
     #[case::length(r#"{"content":"Hi","model":"fast","max_output_tokens":7}"#, false)]
     #[case::format(r#"{"content":"Hi","model":"fast","response_format":{"type":"json"}}"#, false)]
-    fn fingerprint_is_of_the_meaning(#[case] body: &str, #[case] is_same: bool) {
+    fn fingerprint_depends_on_meaning_only(#[case] body: &str, #[case] is_same: bool) {
         let first = fingerprint_of(1, r#"{"content":"Hi","model":"fast"}"#);
         assert_eq!(fingerprint_of(1, body) == first, is_same);
         assert_ne!(fingerprint_of(2, body), first);

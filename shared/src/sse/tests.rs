@@ -61,7 +61,7 @@ fn frame(id: &str, event: &str, data: &str) -> Owned {
 #[case::no_line_end_at_the_end(b"data: a\n\ndata: b", &[("", "message", "a")])]
 #[case::not_utf8(b"data: a\xFFb\xE2\x82\ndata: \xAC\n\n", &[("", "message", "a\u{FFFD}b\u{FFFD}\n\u{FFFD}")])]
 #[case::nothing(b"", &[])]
-fn reads_what_the_standard_says(#[case] stream: &[u8], #[case] expected: &[(&str, &str, &str)]) {
+fn decoder_follows_standard(#[case] stream: &[u8], #[case] expected: &[(&str, &str, &str)]) {
     let expected: Vec<_> = expected.iter().map(|(id, event, data)| frame(id, event, data)).collect();
     assert_eq!(whole(stream), expected);
     for at in 0..=stream.len() {
@@ -77,7 +77,7 @@ fn reads_what_the_standard_says(#[case] stream: &[u8], #[case] expected: &[(&str
 #[case::comment(b": 01234567890123456789\n")]
 #[case::many_lines(b"data: 01\ndata: 23\ndata: 45\ndata: 67\ndata: 89\n\n")]
 #[case::type_and_data(b"event: 012345\ndata: 345\n\n")]
-fn an_event_over_the_bound_is_refused_wherever_it_is_cut(#[case] event: &[u8]) {
+fn event_over_bound_is_refused_at_any_split(#[case] event: &[u8]) {
     let stream = [b"data: ok\n\n", event].concat();
     for at in 0..=stream.len() {
         let (head, tail) = stream.split_at(at);

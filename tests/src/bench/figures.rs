@@ -84,7 +84,7 @@ mod tests {
     #[case(0.99, 99.0)]
     #[case(1.0, 100.0)]
     #[case(0.0, 1.0)]
-    fn a_percentile_is_a_sample(#[case] share: f64, #[case] expected: f64) {
+    fn percentile_is_a_sample(#[case] share: f64, #[case] expected: f64) {
         let found = percentile_ms((1..=100).rev().map(Duration::from_millis), share);
         assert!((found - expected).abs() < 1e-9, "{found}");
     }
@@ -93,7 +93,7 @@ mod tests {
     #[case(&[3.0, 1.0, 2.0], 2.0)]
     #[case(&[4.0, 1.0, 2.0, 3.0], 2.5)]
     #[case(&[7.0], 7.0)]
-    fn a_median_lies_in_the_middle(#[case] figures: &[f64], #[case] expected: f64) {
+    fn median_is_middle_or_mean(#[case] figures: &[f64], #[case] expected: f64) {
         let rounds: Rounds = figures.iter().copied().collect();
         assert!((rounds.median() - expected).abs() < 1e-9, "{rounds:?}");
     }

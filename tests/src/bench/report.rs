@@ -183,7 +183,7 @@ mod tests {
         Target::MoreByAtMost(1.0),
         "| a call, ms | 2.00 (1.00–4.00) | 3.00 | 1.00 (-1.00–2.00) ms more | ≤ 1 ms more: met |"
     )]
-    fn a_line_tells_both_sides_and_the_target(#[case] target: Target, #[case] line: &str) {
+    fn row_has_both_sides_and_target(#[case] target: Target, #[case] line: &str) {
         assert_eq!(row(&[1.0, 2.0, 4.0], &[3.0, 3.0, 3.0], target).to_string(), line);
     }
 

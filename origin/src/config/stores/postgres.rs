@@ -218,11 +218,7 @@ mod tests {
     #[case("db/x?sslmode=verify-full", SslMode::Require, Some(Verify::ChainAndName))]
     #[case("u:p?q@db/x?ssl=require&target_session_attrs=read-write", SslMode::Require, Some(Verify::Nothing))]
     #[case("db/x?sslrootcert=system", SslMode::Require, Some(Verify::ChainAndName))]
-    fn every_mode_is_what_libpq_means(
-        #[case] rest: &str,
-        #[case] mode: SslMode,
-        #[case] verify: Option<Verify>,
-    ) {
+    fn sslmode_matches_libpq(#[case] rest: &str, #[case] mode: SslMode, #[case] verify: Option<Verify>) {
         assert_eq!(modes(rest), (mode, verify));
     }
 
@@ -250,7 +246,7 @@ mod tests {
     #[case("db/x?SSL=1", "held a PostgreSQL address that cannot be read")]
     #[case("db:x/x", "held a PostgreSQL address that cannot be read")]
     #[case("/x", "held a PostgreSQL address that cannot be read")]
-    fn what_is_wrong_is_named(#[case] rest: &str, #[case] held: &str) {
+    fn invalid_address_is_named(#[case] rest: &str, #[case] held: &str) {
         let (found, wanted) = address(rest).unwrap_err();
         assert!(found.starts_with(held), "{found}");
         assert!(wanted.contains("should"), "{wanted}");
@@ -263,7 +259,7 @@ mod tests {
     #[case("u:p@ss?sslrootcert=word@db/x")]
     #[case("u:p@ss/word@db/x")]
     #[case("u:p@ss?user=word@db/x&ssl=word")]
-    fn no_part_of_a_password_is_taken_for_a_name(#[case] rest: &str) {
+    fn password_is_never_shown_as_parameter_name(#[case] rest: &str) {
         let (held, wanted) = address(rest).unwrap_err();
         assert_eq!(held, "held a PostgreSQL address that cannot be read");
         assert!(wanted.contains("percent-encoded"), "{wanted}");

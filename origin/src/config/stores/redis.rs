@@ -120,7 +120,7 @@ mod tests {
     #[case("redis+cluster://a", "cluster of a:6379, keys p:…")]
     #[case("rediss+cluster://user:secret@a:1,b,c:3/0", "cluster of a:1,b:6379,c:3, keys p:…")]
     #[case("redis+cluster://[::1]:7000,b?protocol=resp3", "cluster of ::1:7000,b:6379, keys p:…")]
-    fn an_address_names_its_servers(#[case] url: &str, #[case] expected: &str) {
+    fn address_is_shown_with_its_servers(#[case] url: &str, #[case] expected: &str) {
         assert_eq!(shown(url).as_deref(), Some(expected));
     }
 
@@ -132,7 +132,7 @@ mod tests {
     #[case("redis+cluster://a,,b")]
     #[case("redis+sentinel://a")]
     #[case("unix+cluster:///run/redis.sock")]
-    fn what_is_none_is_refused(#[case] url: &str) {
+    fn invalid_address_is_refused(#[case] url: &str) {
         assert_eq!(shown(url), None);
     }
 

@@ -52,7 +52,7 @@ mod tests {
     #[case("data/", None)]
     #[case(":memory:", None)]
     #[case("/:memory:", None)]
-    fn both_notations_of_a_file_are_understood(#[case] rest: &str, #[case] path: Option<&str>) {
+    fn file_in_both_notations_is_parsed(#[case] rest: &str, #[case] path: Option<&str>) {
         assert_eq!(file(rest), path.map(PathBuf::from));
     }
 
@@ -60,7 +60,7 @@ mod tests {
     #[case("data/edgechat.db", "data/edgechat-chats.db")]
     #[case("app", "app-chats")]
     #[case("/a/app.sqlite3", "/a/app-chats.sqlite3")]
-    fn the_chats_lie_beside_the_accounts(#[case] accounts: &str, #[case] chats: &str) {
+    fn chats_file_is_beside_accounts_file(#[case] accounts: &str, #[case] chats: &str) {
         assert_eq!(chats_file(Path::new(accounts)), PathBuf::from(chats));
     }
 }

@@ -44,7 +44,7 @@ async fn operations_after(deletions: u32) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_deletions_cost_one_read_no_more_than_one() {
+async fn read_after_many_deletions_costs_as_much_as_after_one() {
     assert_eq!(operations_after(40).await, operations_after(1).await);
 }
 
