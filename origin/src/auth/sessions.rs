@@ -21,7 +21,7 @@ use crate::{
     http::{ClientIp, Failure, detached},
     store::{
         Ephemeral,
-        accounts::{NewSession, RefreshExchange, RefreshOutcome},
+        accounts::sessions::{NewSession, RefreshExchange, RefreshOutcome},
     },
 };
 

@@ -26,7 +26,7 @@ use crate::{
         body::{has_media_type, read},
         signature::MAX_INTERNAL_BODY_BYTES,
     },
-    store::{Chats, accounts::UsageEntry},
+    store::{Chats, accounts::usage::UsageEntry},
 };
 
 /// `POST turns`: stores a turn and counts its usage, each once, however often it is delivered. Conversations come first:

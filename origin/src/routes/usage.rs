@@ -18,7 +18,7 @@ use crate::{
     app::App,
     auth::CurrentUser,
     http::{Failure, Query},
-    store::accounts::UsageRow,
+    store::accounts::usage::UsageRow,
 };
 
 /// The days a report covers when nothing is said.

@@ -1,11 +1,9 @@
 //! What load balancers and people are told about the stores.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::world::{Call, World};
-use crate::store::{Stores, down::Down};
+use crate::store::{Stores, down};
 
 async fn get(world: &World, name: &str) -> (u16, Value) {
     let answer = world.send(Call::get(format!("/api/v1/health{name}"))).await;
@@ -16,13 +14,13 @@ async fn get(world: &World, name: &str) -> (u16, Value) {
 async fn a_store_that_is_needed_makes_the_origin_unready_and_is_named() {
     let sound = World::new().await;
     let cases: [(fn(&mut Stores), _, _, _); 2] = [
-        (|stores| stores.accounts = Arc::new(Down), "accounts", "/db", "database"),
-        (|stores| stores.chats = Arc::new(Down), "chats", "/mongo", "mongo"),
+        (|stores| stores.accounts = down::accounts(), "accounts", "/db", "database"),
+        (|stores| stores.chats = down::chats(), "chats", "/mongo", "mongo"),
     ];
     for (cut, port, name, field) in cases {
         let world = sound.on_stores(cut);
         let mut down =
-            json!({"status": "unavailable", "backend": "down", "latency_ms": 0.0, "error": "unavailable"});
+            json!({"status": "unavailable", "backend": "sqlite", "latency_ms": 0.0, "error": "unavailable"});
         let (status, ready) = get(&world, "/ready").await;
         assert_eq!((status, &ready["status"], &ready["checks"][port]), (503, &json!("unavailable"), &down));
         down[field] = json!("unavailable");
@@ -37,7 +35,7 @@ async fn a_store_that_is_needed_makes_the_origin_unready_and_is_named() {
 
 #[tokio::test]
 async fn short_lived_state_is_told_about_and_not_needed() {
-    let world = World::new().await.on_stores(|stores| stores.ephemeral = Arc::new(Down));
+    let world = World::new().await.on_stores(|stores| stores.ephemeral = down::ephemeral());
     let (status, ready) = get(&world, "/ready").await;
     assert_eq!((status, &ready["status"]), (200, &json!("ok")));
     let down = json!({"status": "unavailable", "backend": "down", "latency_ms": 0.0, "error": "unavailable"});

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     ambient::Clock as _,
     routes::list_cache::changing,
-    store::{StoreError, StoreResult, down::Down, ephemeral::CacheGroup},
+    store::{StoreError, StoreResult, down, ephemeral::CacheGroup},
 };
 
 const LIST: &str = "/api/v1/chat/conversations";
@@ -134,7 +134,7 @@ async fn usage_that_cannot_be_counted_leaves_no_old_list_behind() {
     let conversation = world.open(&ada).await;
     let before = list(&world, &ada, "").await;
     assert_eq!(before.json()["items"][0]["message_count"], 0);
-    let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
+    let cut_off = world.on_stores(|stores| stores.accounts = down::accounts());
     let call = deliveries::call(&ada, &delivery(&world, &ada, conversation, 0));
     let failed = cut_off.send(world.sign(call, "203.0.113.7")).await;
     assert_eq!(failed.problem(), problem(503, "store_unavailable"));

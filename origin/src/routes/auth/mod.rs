@@ -19,7 +19,7 @@ use crate::{
     app::App,
     auth::{passwords::PasswordMatch, sessions, throttle::Guesser},
     http::{ClientIp, Failure, detached},
-    store::{StoreResult, accounts::Credential},
+    store::{StoreResult, accounts::credentials::Credential},
 };
 
 /// Somebody who wants to sign in.

@@ -14,7 +14,7 @@ use crate::{
     app::App,
     auth::sessions::Opening,
     http::{ClientIp, Failure, Json, detached},
-    store::accounts::Registration,
+    store::accounts::users::Registration,
 };
 
 /// Create an account and sign in

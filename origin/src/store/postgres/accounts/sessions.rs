@@ -1,5 +1,6 @@
 //! Sessions and their chains of refresh tokens.
 
+use async_trait::async_trait;
 use shared::{
     auth::refresh::{PresentedToken, RefreshDecision, UsedToken},
     id::Id,
@@ -7,9 +8,12 @@ use shared::{
 };
 use tokio_postgres::Row;
 
-use super::users;
+use super::{PostgresAccounts, users};
 use crate::store::{
-    accounts::{FORGOTTEN_AT_ONCE, NewSession, RefreshExchange, RefreshOutcome, SessionOfUser},
+    accounts::{
+        Sessions,
+        sessions::{FORGOTTEN_AT_ONCE, NewSession, RefreshExchange, RefreshOutcome, SessionOfUser},
+    },
     error::StoreResult,
     postgres::{
         failure::Step,
@@ -17,6 +21,29 @@ use crate::store::{
         row::{Columns, key},
     },
 };
+
+#[async_trait]
+impl Sessions for PostgresAccounts {
+    async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool> {
+        let session = &session;
+        self.0.run(|c| async move { open(&c, session, forget_before).await }).await
+    }
+
+    async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>> {
+        let (user_id, session_id) = (&key(user_id), &key(session_id));
+        self.0
+            .run(|c| async move {
+                let row = c.row(FIND, &[session_id, user_id]).await?;
+                Ok(row.map(|row| read(&row).map(|(session, _)| session)).transpose()?)
+            })
+            .await
+    }
+
+    async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome> {
+        let exchange = &exchange;
+        self.0.run(|c| async move { exchange_token(&c, exchange).await }).await
+    }
+}
 
 /// The columns [`read`] reads, in its order, of the sessions as `s` and the users as `u`.
 macro_rules! columns {
@@ -48,7 +75,7 @@ const OPEN: &str = "\
 
 /// Begins a session with its first refresh token, unless it is there, and deletes sessions that were over before this time,
 /// with their tokens. False when there is no such user.
-pub(super) async fn open(c: &Connection, session: &NewSession, forget_before: Timestamp) -> Step<bool> {
+async fn open(c: &Connection, session: &NewSession, forget_before: Timestamp) -> Step<bool> {
     let known = c
         .row(
             OPEN,
@@ -69,17 +96,12 @@ pub(super) async fn open(c: &Connection, session: &NewSession, forget_before: Ti
     Ok(known.is_some())
 }
 
-/// A session of this user, with them.
-pub(super) async fn find(c: &Connection, user_id: Id, id: Id) -> Step<Option<SessionOfUser>> {
-    let sql = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2"
-    );
-    let row = c.row(sql, &[&key(id), &key(user_id)]).await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(read(&row)?.0))
-}
+/// A session of a user, with them.
+const FIND: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2"
+);
 
 /// Reads the columns of `columns`, and returns what follows them.
 fn read(row: &Row) -> StoreResult<(SessionOfUser, Columns<'_>)> {
@@ -148,8 +170,8 @@ fn read_presented(row: &Row) -> StoreResult<(SessionOfUser, PresentedToken, Opti
     Ok((session, token, successor))
 }
 
-/// The promise of [`crate::store::accounts::Accounts::exchange_refresh`], in two round trips.
-pub(super) async fn exchange_refresh(c: &Connection, exchange: &RefreshExchange) -> Step<RefreshOutcome> {
+/// Exchanges a token in two round trips.
+async fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> Step<RefreshOutcome> {
     let row = c.begin_locked(LOCK, PRESENTED, &[&exchange.presented.as_slice()]).await?;
     let Some((session, token, stored)) = row.map(|row| read_presented(&row)).transpose()? else {
         c.commit(None).await?;

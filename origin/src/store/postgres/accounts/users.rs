@@ -1,13 +1,12 @@
-//! Users and their passwords.
+//! Users.
 
-use shared::{
-    api::account::{Plan, User},
-    id::Id,
-};
+use async_trait::async_trait;
+use shared::api::account::{Plan, User};
 use uuid::Uuid;
 
+use super::PostgresAccounts;
 use crate::store::{
-    accounts::{Credential, NewSession, Registration},
+    accounts::{Users, sessions::NewSession, users::Registration},
     error::{StoreError, StoreResult},
     postgres::{
         failure::Step,
@@ -15,6 +14,19 @@ use crate::store::{
         row::{Columns, key},
     },
 };
+
+#[async_trait]
+impl Users for PostgresAccounts {
+    async fn register(
+        &self,
+        user: User,
+        password_hash: String,
+        session: NewSession,
+    ) -> StoreResult<Registration> {
+        let (user, password_hash, session) = (&user, &password_hash, &session);
+        self.0.run(|c| async move { insert(&c, user, password_hash, session).await }).await
+    }
+}
 
 /// The columns [`read`] reads, in its order, of the users as `u`.
 macro_rules! user_columns {
@@ -24,12 +36,6 @@ macro_rules! user_columns {
     };
 }
 pub(super) use user_columns;
-
-/// Reads next to nothing of a table.
-pub(super) async fn answer(c: &Connection) -> Step<()> {
-    c.rows("SELECT FROM users LIMIT 1", &[]).await?;
-    Ok(())
-}
 
 /// One statement, so all of it or nothing. A conflicting registration that is under way is waited for.
 const REGISTER: &str = "\
@@ -53,7 +59,7 @@ const REGISTER: &str = "\
 const KNOWN: &str = "SELECT id FROM users WHERE id = $1 OR email = $2 ORDER BY id = $1 DESC LIMIT 1";
 
 /// Inserts a user with their password and first session, unless the account is there already: then that is the answer.
-pub(super) async fn register(
+async fn insert(
     c: &Connection,
     user: &User,
     password_hash: &str,
@@ -97,38 +103,6 @@ pub(super) async fn register(
         }
         None => Err(StoreError::Conflict("another account has this phone number").into()),
     }
-}
-
-/// The user with this e-mail, their password's hash, and whether they know this network.
-pub(super) async fn credential(
-    c: &Connection,
-    email: &str,
-    network: Option<&str>,
-) -> Step<Option<Credential>> {
-    if email.contains('\0') {
-        // No stored text has this character, and PostgreSQL does not even compare with it.
-        return Ok(None);
-    }
-    let sql = concat!(
-        "SELECT ",
-        user_columns!(),
-        ", k.password_hash, EXISTS (SELECT FROM sessions s WHERE s.user_id = u.id AND s.network = $2) \
-         FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = $1"
-    );
-    let Some(row) = c.row(sql, &[&email, &network]).await? else { return Ok(None) };
-    let mut columns = Columns::of("users", &row);
-    let user = read(&mut columns)?;
-    let password_hash = columns.get("password_hash")?;
-    Ok(Some(Credential { user, password_hash, is_known_network: columns.get("network")? }))
-}
-
-/// Replaces the hash of a user's password. Once it is done, doing it again is the same answer.
-const REPLACE_HASH: &str = "UPDATE credentials SET password_hash = $3 WHERE user_id = $1 AND password_hash IN ($2, $3) \
-                            RETURNING user_id";
-
-/// Replaces the hash of a user's password, unless it is another than this.
-pub(super) async fn replace_password_hash(c: &Connection, user_id: Id, old: &str, new: &str) -> Step<bool> {
-    Ok(c.row(REPLACE_HASH, &[&key(user_id), &old, &new]).await?.is_some())
 }
 
 /// Reads the columns of `user_columns`.

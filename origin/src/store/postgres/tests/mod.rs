@@ -22,8 +22,12 @@ use super::{
 use crate::{
     config::stores::PostgresConfig,
     store::{
-        Accounts as _, StoreError,
-        accounts::{RefreshExchange, RefreshOutcome, Registration},
+        StoreError,
+        accounts::{
+            Backend as _, Sessions as _, Users as _,
+            sessions::{RefreshExchange, RefreshOutcome},
+            users::Registration,
+        },
         contract::{
             postgres::{Database, client, command},
             samples::{at, hash, id, session, user},

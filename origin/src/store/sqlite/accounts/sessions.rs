@@ -1,5 +1,6 @@
 //! Sessions and their chains of refresh tokens.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, named_params};
 use shared::{
     auth::refresh::{PresentedToken, RefreshDecision, UsedToken},
@@ -7,12 +8,41 @@ use shared::{
     time::Timestamp,
 };
 
-use super::users;
+use super::{SqliteAccounts, users};
 use crate::store::{
-    accounts::{FORGOTTEN_AT_ONCE, NewSession, RefreshExchange, RefreshOutcome, SessionOfUser, TokenHash},
+    accounts::{
+        Sessions,
+        sessions::{
+            FORGOTTEN_AT_ONCE, NewSession, RefreshExchange, RefreshOutcome, SessionOfUser, TokenHash,
+        },
+    },
     error::StoreResult,
     sqlite::row::Columns,
 };
+
+#[async_trait]
+impl Sessions for SqliteAccounts {
+    async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool> {
+        self.0
+            .write(move |c| {
+                if !users::exists(c, session.user_id)? {
+                    return Ok(false);
+                }
+                forget(c, session.user_id, forget_before)?;
+                insert(c, &session)?;
+                Ok(true)
+            })
+            .await
+    }
+
+    async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>> {
+        self.0.read(move |c| Ok(find(c, session_id)?.filter(|session| session.user.id == user_id))).await
+    }
+
+    async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome> {
+        self.0.write(move |c| exchange_token(c, &exchange)).await
+    }
+}
 
 /// Inserts a session with its first refresh token; nothing when the session is there.
 pub(super) fn insert(c: &Connection, session: &NewSession) -> StoreResult<()> {
@@ -37,7 +67,7 @@ pub(super) fn insert(c: &Connection, session: &NewSession) -> StoreResult<()> {
 }
 
 /// Deletes the sessions of a user that were over before this time, and the oldest such ones of anybody, with their tokens.
-pub(super) fn forget(c: &Connection, user_id: Id, before: Timestamp) -> StoreResult<()> {
+fn forget(c: &Connection, user_id: Id, before: Timestamp) -> StoreResult<()> {
     let before = before.as_millis();
     c.prepare_cached(FORGET_OWN)?.execute((user_id.as_bytes(), before))?;
     c.prepare_cached(FORGET_OLDEST)?.execute((before, FORGOTTEN_AT_ONCE))?;
@@ -61,7 +91,7 @@ const FORGET_OLDEST: &str = concat!(
 );
 
 /// A session with its user.
-pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<SessionOfUser>> {
+fn find(c: &Connection, id: Id) -> StoreResult<Option<SessionOfUser>> {
     let mut statement = c.prepare_cached(concat!(
         "SELECT ",
         users::user_columns!(),
@@ -79,8 +109,8 @@ pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<SessionOfUser>>
     }))
 }
 
-/// The promise of [`crate::store::accounts::Accounts::exchange_refresh`]; the caller holds the write transaction.
-pub(super) fn exchange_refresh(c: &Connection, exchange: &RefreshExchange) -> StoreResult<RefreshOutcome> {
+/// Exchanges a token within a write transaction.
+fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> StoreResult<RefreshOutcome> {
     let Some(token) = find_token(c, &exchange.presented)? else { return Ok(RefreshOutcome::Unknown) };
     let Some(session) = find(c, token.session_id)? else { return Ok(RefreshOutcome::Unknown) };
     let decision = presented(c, &token, &session)?.decide(&exchange.terms);

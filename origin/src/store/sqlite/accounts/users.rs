@@ -1,16 +1,38 @@
-//! Users and their passwords.
+//! Users.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 use shared::{
     api::account::{Plan, User},
     id::Id,
 };
 
+use super::{SqliteAccounts, sessions};
 use crate::store::{
-    accounts::{Credential, Registration},
+    accounts::{Users, sessions::NewSession, users::Registration},
     error::StoreResult,
     sqlite::row::Columns,
 };
+
+#[async_trait]
+impl Users for SqliteAccounts {
+    async fn register(
+        &self,
+        user: User,
+        password_hash: String,
+        session: NewSession,
+    ) -> StoreResult<Registration> {
+        self.0
+            .write(move |c| {
+                if let Some(refused) = insert(c, &user, &password_hash)? {
+                    return Ok(refused);
+                }
+                sessions::insert(c, &session)?;
+                Ok(Registration::Created)
+            })
+            .await
+    }
+}
 
 /// The columns [`read`] reads, in its order, of the users as `u`.
 macro_rules! user_columns {
@@ -22,7 +44,7 @@ macro_rules! user_columns {
 pub(super) use user_columns;
 
 /// Inserts a user with their password, unless the account is there already: then that is the answer.
-pub(super) fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreResult<Option<Registration>> {
+fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreResult<Option<Registration>> {
     let known: Option<[u8; 16]> = c
         .prepare_cached("SELECT id FROM users WHERE id = :id OR email = :email")?
         .query_row(named_params! {":id": user.id.as_bytes(), ":email": user.email}, |row| row.get(0))
@@ -52,32 +74,6 @@ pub(super) fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreR
     c.prepare_cached("INSERT INTO credentials (user_id, password_hash, changed_at) VALUES (?1, ?2, ?3)")?
         .execute((user.id.as_bytes(), password_hash, user.created_at.as_millis()))?;
     Ok(None)
-}
-
-/// The user with this e-mail, their password's hash, and whether they know this network.
-pub(super) fn credential(
-    c: &Connection,
-    email: &str,
-    network: Option<&str>,
-) -> StoreResult<Option<Credential>> {
-    let mut statement = c.prepare_cached(concat!(
-        "SELECT ",
-        user_columns!(),
-        ", k.password_hash, EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.network = ?2) \
-         FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = ?1"
-    ))?;
-    let mut rows = statement.query((email, network))?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let mut columns = Columns::of("users", row);
-    let user = read(&mut columns)?;
-    let password_hash = columns.get("password_hash")?;
-    Ok(Some(Credential { user, password_hash, is_known_network: columns.get("network")? }))
-}
-
-/// Replaces the hash of a user's password, unless it is another than this.
-pub(super) fn replace_password_hash(c: &Connection, user_id: Id, old: &str, new: &str) -> StoreResult<bool> {
-    let sql = "UPDATE credentials SET password_hash = ?3 WHERE user_id = ?1 AND password_hash IN (?2, ?3)";
-    Ok(c.prepare_cached(sql)?.execute((user_id.as_bytes(), old, new))? == 1)
 }
 
 /// Whether there is such a user.

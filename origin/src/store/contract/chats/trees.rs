@@ -1,4 +1,4 @@
-//! The suite of the tree of messages, a part of the chats port.
+//! The tree of messages.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -12,18 +12,15 @@ use shared::{
     time::Timestamp,
 };
 
-use super::{
-    at_once,
-    samples::{START, at, conversation, delivery, delivery_after, id, updated},
-};
+use super::{OWNER, Store};
 use crate::store::{
-    Chats,
     chats::{Messages, MessagesPage, Scope, Updated},
+    contract::{
+        at_once,
+        samples::{START, at, conversation, delivery, delivery_after, id, updated},
+    },
 };
 
-pub(super) type Store = Arc<dyn Chats>;
-
-pub(super) const OWNER: u32 = 1;
 pub(super) const HERE: u32 = 10;
 /// More than any path here has but one.
 pub(super) const ALL: u32 = 1_000;
@@ -115,7 +112,7 @@ pub(super) async fn talk(store: &Store, turns: u32) {
     }
 }
 
-pub(super) async fn two_children_of_one_parent_are_branches(store: Store) {
+pub(in crate::store::contract) async fn two_children_of_one_parent_are_branches(store: Store) {
     talk(&store, 2).await;
     assert_eq!(head(&store).await, Some(answer(2)));
     // The second question in other words, and a second answer to the first.
@@ -156,7 +153,7 @@ pub(super) async fn two_children_of_one_parent_are_branches(store: Store) {
     assert_eq!((now.message_count, now.last_message_preview.as_deref()), (9, Some("answer 5")));
 }
 
-pub(super) async fn a_branch_grows_and_forks_again(store: Store) {
+pub(in crate::store::contract) async fn a_branch_grows_and_forks_again(store: Store) {
     talk(&store, 2).await;
     record(&store, &regenerated(3, 2, answer(2), 5)).await;
     record(&store, &turn(4, Some(answer(3)), 6)).await;
@@ -185,7 +182,7 @@ pub(super) async fn a_branch_grows_and_forks_again(store: Store) {
     );
 }
 
-pub(super) async fn a_turn_of_five_messages_is_applied_once(store: Store) {
+pub(in crate::store::contract) async fn a_turn_of_five_messages_is_applied_once(store: Store) {
     talk(&store, 1).await;
     let mut long = turn(2, Some(answer(1)), 3);
     let (first, last) = (long.messages.first().clone(), long.messages.answer().clone());
@@ -242,7 +239,7 @@ pub(super) async fn a_turn_of_five_messages_is_applied_once(store: Store) {
     assert_eq!(shown(&store).await.len(), 9);
 }
 
-pub(super) async fn a_parent_that_arrives_late_stands_before_its_child(store: Store) {
+pub(in crate::store::contract) async fn a_parent_that_arrives_late_stands_before_its_child(store: Store) {
     talk(&store, 1).await;
     // Turn 2 is refused for a while, 3 and 4 are not.
     record(&store, &turn(3, Some(answer(2)), 5)).await;
@@ -261,7 +258,7 @@ pub(super) async fn a_parent_that_arrives_late_stands_before_its_child(store: St
     }
 }
 
-pub(super) async fn children_of_a_parent_that_is_not_there_are_branches(store: Store) {
+pub(in crate::store::contract) async fn children_of_a_parent_that_is_not_there_are_branches(store: Store) {
     talk(&store, 1).await;
     record(&store, &turn(3, Some(answer(2)), 5)).await;
     let mut edit = turn(4, Some(answer(2)), 7);
@@ -278,7 +275,7 @@ pub(super) async fn children_of_a_parent_that_is_not_there_are_branches(store: S
     assert_eq!(words(&shown(&store).await), other);
 }
 
-pub(super) async fn deleting_takes_every_branch(store: Store) {
+pub(in crate::store::contract) async fn deleting_takes_every_branch(store: Store) {
     talk(&store, 2).await;
     record(&store, &regenerated(3, 2, answer(2), 5)).await;
     assert!(store.delete_conversation(id(OWNER), id(HERE)).await.unwrap());
@@ -291,7 +288,7 @@ pub(super) async fn deleting_takes_every_branch(store: Store) {
     assert_eq!(store.record_turn(elsewhere).await.unwrap(), Some(2));
 }
 
-pub(super) async fn one_of_many_children_at_once_stays_in_the_branch(store: Store) {
+pub(in crate::store::contract) async fn one_of_many_children_at_once_stays_in_the_branch(store: Store) {
     const CHILDREN: u32 = 12;
     talk(&store, 1).await;
     at_once(2 * usize::try_from(CHILDREN).unwrap(), |index| {
@@ -345,7 +342,7 @@ async fn long_path(store: &Store, turns: u32) {
     }
 }
 
-pub(super) async fn a_path_of_ten_thousand_messages_is_read_from_both_ends(store: Store) {
+pub(in crate::store::contract) async fn a_path_of_ten_thousand_messages_is_read_from_both_ends(store: Store) {
     const TURNS: u32 = 100;
     const LAST: u64 = 10_000;
     long_path(&store, TURNS).await;
@@ -377,7 +374,7 @@ pub(super) async fn a_path_of_ten_thousand_messages_is_read_from_both_ends(store
     assert_eq!((seqs(&page(&store, Scope::Shown, Order::Asc, None, 3).await)), [1, 2, 3]);
 }
 
-pub(super) async fn a_path_of_many_forks_is_read_by_pages(store: Store) {
+pub(in crate::store::contract) async fn a_path_of_many_forks_is_read_by_pages(store: Store) {
     const FORKS: u32 = 60;
     talk(&store, 1).await;
     let mut expected = vec!["question 1".to_owned()];

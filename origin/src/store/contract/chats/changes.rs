@@ -1,4 +1,4 @@
-//! The suite of the order of changes, a part of the chats port.
+//! The order of changes.
 
 use std::{
     collections::BTreeMap,
@@ -13,27 +13,17 @@ use shared::{
     id::Id,
 };
 
-use super::{
-    at_once,
-    samples::{at, conversation, delivery, id, updated},
-};
+use super::{OTHER, OWNER, Store, open};
 use crate::store::{
-    Chats,
     chats::{Change, Updated},
+    contract::{
+        at_once,
+        samples::{at, conversation, delivery, id, updated},
+    },
 };
 
-type Store = Arc<dyn Chats>;
-
-const OWNER: u32 = 1;
-const OTHER: u32 = 2;
 /// More than any case has.
 const ALL: u32 = 1_000;
-
-async fn open(store: &Store, number: u32) -> Conversation {
-    let conversation = conversation(number, at(i64::from(number)));
-    store.create_conversation(id(OWNER), conversation.clone()).await.unwrap();
-    conversation
-}
 
 async fn rename(store: &Store, conversation: Id, title: &str, millis: i64) {
     let update = UpdateConversation { title: Some(Some(title.to_owned())), ..UpdateConversation::default() };
@@ -71,7 +61,7 @@ async fn follow(
     }
 }
 
-pub(super) async fn every_kind_of_change_has_a_later_place(store: Store) {
+pub(in crate::store::contract) async fn every_kind_of_change_has_a_later_place(store: Store) {
     assert!(changes(&store, 0, ALL).await.is_empty());
     let first = open(&store, 10).await;
     let created = changes(&store, 0, ALL).await;
@@ -103,7 +93,7 @@ pub(super) async fn every_kind_of_change_has_a_later_place(store: Store) {
     assert_eq!(ids(&changes(&store, after, ALL).await), [first.id]);
 }
 
-pub(super) async fn what_changed_twice_is_told_as_it_is_now(store: Store) {
+pub(in crate::store::contract) async fn what_changed_twice_is_told_as_it_is_now(store: Store) {
     let first = open(&store, 10).await;
     let second = open(&store, 11).await;
     let before = end(&changes(&store, 0, ALL).await);
@@ -125,7 +115,7 @@ pub(super) async fn what_changed_twice_is_told_as_it_is_now(store: Store) {
     assert_eq!(again, changes(&store, 0, ALL).await);
 }
 
-pub(super) async fn deleted_ones_are_told_of(store: Store) {
+pub(in crate::store::contract) async fn deleted_ones_are_told_of(store: Store) {
     let first = open(&store, 10).await;
     let second = open(&store, 11).await;
     store.record_turn(delivery(id(OWNER), first.id, 1, 1)).await.unwrap().unwrap();
@@ -146,7 +136,7 @@ pub(super) async fn deleted_ones_are_told_of(store: Store) {
     assert_eq!(seen, BTreeMap::from(expected));
 }
 
-pub(super) async fn changes_of_others_are_never_told(store: Store) {
+pub(in crate::store::contract) async fn changes_of_others_are_never_told(store: Store) {
     let own = open(&store, 10).await;
     for number in 20..23 {
         store.create_conversation(id(OTHER), conversation(number, at(1))).await.unwrap();
@@ -162,7 +152,7 @@ pub(super) async fn changes_of_others_are_never_told(store: Store) {
     assert!(store.changes(id(3), 0, ALL, at(0)).await.unwrap().is_empty());
 }
 
-pub(super) async fn pages_go_on_by_the_last_place(store: Store) {
+pub(in crate::store::contract) async fn pages_go_on_by_the_last_place(store: Store) {
     let mut expected = BTreeMap::new();
     for number in 10..33 {
         let conversation = open(&store, number).await;
@@ -188,7 +178,7 @@ pub(super) async fn pages_go_on_by_the_last_place(store: Store) {
     assert_eq!(seen[&changed].as_ref().unwrap().title.as_deref(), Some("Later"));
 }
 
-pub(super) async fn repeating_a_deletion_tells_of_nothing_else(store: Store) {
+pub(in crate::store::contract) async fn repeating_a_deletion_tells_of_nothing_else(store: Store) {
     let first = open(&store, 10).await;
     let turn = delivery(id(OWNER), first.id, 1, 1);
     store.record_turn(turn.clone()).await.unwrap().unwrap();
@@ -206,7 +196,7 @@ async fn rename_of_absent(store: &Store, conversation: Id) {
     assert_eq!(outcome, Updated::Absent);
 }
 
-pub(super) async fn a_follower_sees_what_many_writers_wrote(store: Store) {
+pub(in crate::store::contract) async fn a_follower_sees_what_many_writers_wrote(store: Store) {
     const WRITERS: usize = 8;
     const WRITES: u32 = 12;
     let is_done = Arc::new(AtomicBool::new(false));
@@ -262,7 +252,7 @@ pub(super) async fn a_follower_sees_what_many_writers_wrote(store: Store) {
     assert_eq!(from_the_start, seen);
 }
 
-pub(super) async fn followers_at_once_agree_on_the_order(store: Store) {
+pub(in crate::store::contract) async fn followers_at_once_agree_on_the_order(store: Store) {
     for number in 10..30 {
         open(&store, number).await;
     }

@@ -1,6 +1,4 @@
-//! The suite of how much a page of messages holds, a part of the chats port.
-
-use std::sync::Arc;
+//! The size of a page of messages.
 
 use shared::{
     api::{chat::Message, page::Order},
@@ -8,15 +6,12 @@ use shared::{
     id::Id,
 };
 
-use super::samples::{START, conversation, delivery, id, picture};
+use super::{OWNER, Store};
 use crate::store::{
-    Chats,
     chats::{CONTEXT_READ_BYTES, Messages, MessagesPage, PAGE_BYTES, Scope},
+    contract::samples::{START, conversation, delivery, id, picture},
 };
 
-type Store = Arc<dyn Chats>;
-
-const OWNER: u32 = 1;
 /// About what a client's message may have.
 const LARGE: usize = 1 << 20;
 
@@ -47,7 +42,7 @@ fn seqs(messages: &[Message]) -> Vec<u64> {
     messages.iter().map(|message| message.seq).collect()
 }
 
-pub(super) async fn a_page_tells_whether_there_is_more(store: Store) {
+pub(in crate::store::contract) async fn a_page_tells_whether_there_is_more(store: Store) {
     let conversation = pictures(&store, 3, 1).await;
     for order in [Order::Asc, Order::Desc] {
         for (limit, expected) in [(1, (1, true)), (5, (5, true)), (6, (6, false)), (7, (6, false))] {
@@ -59,7 +54,7 @@ pub(super) async fn a_page_tells_whether_there_is_more(store: Store) {
     assert_eq!(beyond, Messages::default());
 }
 
-pub(super) async fn large_messages_make_short_pages(store: Store) {
+pub(in crate::store::contract) async fn large_messages_make_short_pages(store: Store) {
     const TURNS: u32 = 6;
     let conversation = pictures(&store, TURNS, LARGE).await;
     for order in [Order::Asc, Order::Desc] {
@@ -81,7 +76,7 @@ pub(super) async fn large_messages_make_short_pages(store: Store) {
     }
 }
 
-pub(super) async fn one_message_is_a_page_however_large(store: Store) {
+pub(in crate::store::contract) async fn one_message_is_a_page_however_large(store: Store) {
     let conversation = pictures(&store, 1, PAGE_BYTES + 1).await;
     add(&store, conversation, 2..=2, 1).await;
     for (after, expected) in [(None, &[1][..]), (Some(1), &[2]), (Some(2), &[3, 4])] {
@@ -90,7 +85,7 @@ pub(super) async fn one_message_is_a_page_however_large(store: Store) {
     }
 }
 
-pub(super) async fn a_context_has_the_newest_that_fit(store: Store) {
+pub(in crate::store::contract) async fn a_context_has_the_newest_that_fit(store: Store) {
     let conversation = pictures(&store, 3, CONTEXT_BYTES + 1).await;
     let context = store.context(id(OWNER), conversation).await.unwrap().unwrap();
     // Pictures that are too large are left out, and what was said with them stays.
@@ -104,7 +99,7 @@ pub(super) async fn a_context_has_the_newest_that_fit(store: Store) {
     assert!(context.messages.iter().map(Message::content_bytes).sum::<usize>() <= CONTEXT_BYTES);
 }
 
-pub(super) async fn a_context_reads_no_more_than_its_bound(store: Store) {
+pub(in crate::store::contract) async fn a_context_reads_no_more_than_its_bound(store: Store) {
     const LARGE_ENOUGH: u32 = 4;
     let bytes = CONTEXT_READ_BYTES / 5;
     let conversation = pictures(&store, LARGE_ENOUGH, bytes).await;

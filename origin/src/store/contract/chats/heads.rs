@@ -1,4 +1,4 @@
-//! The suite of the head of a conversation, a part of the chats port.
+//! The head of a conversation.
 
 use std::sync::Arc;
 
@@ -8,16 +8,18 @@ use shared::{
 };
 
 use super::{
-    at_once,
-    samples::{START, at, conversation, delivery_after, id, updated},
-    trees::{
-        ALL, HERE, OWNER, Store, answer, choose, head, page, question, record, regenerated, shown, talk,
-        turn, words,
+    OWNER, Store,
+    trees::{ALL, HERE, answer, choose, head, page, question, record, regenerated, shown, talk, turn, words},
+};
+use crate::store::{
+    chats::{Scope, Updated},
+    contract::{
+        at_once,
+        samples::{START, at, conversation, delivery_after, id, updated},
     },
 };
-use crate::store::chats::{Scope, Updated};
 
-pub(super) async fn the_head_is_what_the_user_chose(store: Store) {
+pub(in crate::store::contract) async fn the_head_is_what_the_user_chose(store: Store) {
     talk(&store, 3).await;
     record(&store, &regenerated(4, 2, answer(3), 7)).await;
     assert_eq!(head(&store).await, Some(answer(4)));
@@ -46,7 +48,7 @@ pub(super) async fn the_head_is_what_the_user_chose(store: Store) {
     assert!(context.head.mark >= Some(user_mark(at(600))));
 }
 
-pub(super) async fn a_head_that_is_no_message_changes_nothing(store: Store) {
+pub(in crate::store::contract) async fn a_head_that_is_no_message_changes_nothing(store: Store) {
     talk(&store, 1).await;
     let elsewhere = conversation(11, START);
     store.create_conversation(id(OWNER), elsewhere.clone()).await.unwrap();
@@ -77,7 +79,9 @@ pub(super) async fn a_head_that_is_no_message_changes_nothing(store: Store) {
     assert_eq!((now.head_id, now.pinned, now.updated_at), (Some(question(1)), true, at(9_000)));
 }
 
-pub(super) async fn a_late_delivery_moves_no_head_that_was_chosen_meanwhile(store: Store) {
+pub(in crate::store::contract) async fn a_late_delivery_moves_no_head_that_was_chosen_meanwhile(
+    store: Store,
+) {
     talk(&store, 2).await;
     record(&store, &regenerated(3, 2, answer(2), 5)).await;
     // Turn 4 began on that branch; before it is delivered, another device shows the first answer.
@@ -96,7 +100,9 @@ pub(super) async fn a_late_delivery_moves_no_head_that_was_chosen_meanwhile(stor
     assert_eq!(page(&store, Scope::Arrived, Order::Asc, None, ALL).await.items.len(), 7);
 }
 
-pub(super) async fn a_delivery_to_the_head_that_was_chosen_goes_on_from_there(store: Store) {
+pub(in crate::store::contract) async fn a_delivery_to_the_head_that_was_chosen_goes_on_from_there(
+    store: Store,
+) {
     talk(&store, 2).await;
     record(&store, &regenerated(3, 2, answer(2), 5)).await;
     // By a clock that is behind: the user chose, and then asked.
@@ -111,7 +117,7 @@ pub(super) async fn a_delivery_to_the_head_that_was_chosen_goes_on_from_there(st
     assert_eq!(words(&shown(&store).await), ["question 1", "answer 1", "question 2", "answer 2"]);
 }
 
-pub(super) async fn turns_and_choices_at_once_end_with_the_newest(store: Store) {
+pub(in crate::store::contract) async fn turns_and_choices_at_once_end_with_the_newest(store: Store) {
     const TURNS: u32 = 8;
     talk(&store, 1).await;
     let last_choice = at(60_000 + i64::from(TURNS));

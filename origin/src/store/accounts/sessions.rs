@@ -1,26 +1,19 @@
-//! The accounts port: users, credentials, sessions, usage.
-//!
-//! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
-//! more. Ids and times come from the caller. No text that is to be stored has the character U+0000: requests with one are
-//! refused, because not every adapter can store it.
+//! Sessions and their chains of refresh tokens.
 
 use async_trait::async_trait;
 use shared::{
-    api::{
-        account::User,
-        usage::{Usage, UsageTotals},
-    },
+    api::account::User,
     auth::refresh::{ExchangeTerms, RefreshDecision},
     id::Id,
     time::Timestamp,
 };
 
-use super::error::StoreResult;
+use crate::store::error::StoreResult;
 
 /// The SHA-256 of a refresh token: all that is stored of one.
 pub type TokenHash = [u8; 32];
 
-/// The most sessions, whoever's, that [`Accounts::open_session`] forgets beside those of the user. More than one, so that
+/// The most sessions, whoever's, that [`Sessions::open_session`] forgets beside those of the user. More than one, so that
 /// less is left with every sign-in; few, because each has the refresh tokens of its last days.
 pub const FORGOTTEN_AT_ONCE: u32 = 10;
 
@@ -43,26 +36,6 @@ pub struct NewSession {
     pub refresh_hash: TokenHash,
     /// When that expires if it is not used.
     pub refresh_expires_at: Timestamp,
-}
-
-/// What became of a registration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Registration {
-    /// The account is there.
-    Created,
-    /// Another account has this e-mail.
-    EmailTaken,
-}
-
-/// What a password is checked against.
-#[derive(Clone, Debug)]
-pub struct Credential {
-    /// Whose it is.
-    pub user: User,
-    /// The password's hash in PHC form.
-    pub password_hash: String,
-    /// Whether a session of theirs that is on record, also one that is over, began from the network that was asked about.
-    pub is_known_network: bool,
 }
 
 /// A session with its user.
@@ -103,7 +76,7 @@ impl RefreshExchange {
     }
 }
 
-/// What became of an exchange.
+/// The outcome of an exchange.
 #[derive(Clone, Debug)]
 pub enum RefreshOutcome {
     /// The successor is valid; also when the presented token was the newest used one, within the grace.
@@ -130,7 +103,7 @@ pub enum RefreshOutcome {
 }
 
 impl RefreshOutcome {
-    /// What the decision on a token of this session comes to, once what it asks for is stored with this successor.
+    /// The outcome of the decision on a token of this session, once what it asks for is stored with this successor.
     pub fn of(decision: RefreshDecision, session: SessionOfUser, successor: TokenHash) -> Self {
         let user_id = session.user.id;
         match decision {
@@ -144,60 +117,9 @@ impl RefreshOutcome {
     }
 }
 
-/// What a turn used.
-#[derive(Clone, Debug)]
-pub struct UsageEntry {
-    /// The turn, which is counted once.
-    pub turn_id: Id,
-    /// Whose it is.
-    pub user_id: Id,
-    /// When it was taken on; its UTC day is the one it counts for.
-    pub at: Timestamp,
-    /// The model's alias.
-    pub model: String,
-    /// What it used.
-    pub usage: Usage,
-    /// Whether it failed.
-    pub failed: bool,
-}
-
-/// The usage of one day and model. `cost_usd` is zero: no prices are stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UsageRow {
-    /// The day in UTC, `YYYY-MM-DD`.
-    pub day: String,
-    /// The model's alias.
-    pub model: String,
-    /// Its sums.
-    pub totals: UsageTotals,
-}
-
-/// Users, credentials, sessions, usage.
+/// Sessions of users.
 #[async_trait]
-pub trait Accounts: Send + Sync + 'static {
-    /// The name of the product behind, such as `sqlite`.
-    fn backend(&self) -> &'static str;
-
-    /// Answers when the store does.
-    async fn ping(&self) -> StoreResult<()>;
-
-    /// Creates a user with a password and a first session: all three or nothing. E-mails are unique as they are
-    /// stored, in lower case. Repeated with the same user id, it is `Created` and changes nothing.
-    async fn register(
-        &self,
-        user: User,
-        password_hash: String,
-        session: NewSession,
-    ) -> StoreResult<Registration>;
-
-    /// The user with this e-mail (in lower case), their password's hash, and whether they know this network. No network is
-    /// known to nobody.
-    async fn credential(&self, email: String, network: Option<String>) -> StoreResult<Option<Credential>>;
-
-    /// Replaces the hash of a password by another one of the same password. False, and nothing happens, when the stored hash is
-    /// neither `old` nor, after a repetition, `new`.
-    async fn replace_password_hash(&self, user_id: Id, old: String, new: String) -> StoreResult<bool>;
-
+pub trait Sessions: Send + Sync + 'static {
     /// Begins a session. Forgets the sessions of the user that ended or expired before `forget_before`, and the oldest
     /// such ones of anybody, [`FORGOTTEN_AT_ONCE`] at most; without waiting for those that another call has in its hands.
     /// Repeated with the same session id, it changes nothing. False when there is no such user.
@@ -211,10 +133,4 @@ pub trait Accounts: Send + Sync + 'static {
     /// exchange's is replaced by its first, with the same end. What expired of the session's tokens is forgotten when one is
     /// used.
     async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome>;
-
-    /// Counts a turn, once, in its row and in the sums of its day. False when there is no such user.
-    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<bool>;
-
-    /// The sums of each day and model from `first_day` to `last_day`, both included, by day and model.
-    async fn usage(&self, user_id: Id, first_day: String, last_day: String) -> StoreResult<Vec<UsageRow>>;
 }
