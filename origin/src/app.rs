@@ -5,16 +5,15 @@ use std::{ops::Deref, sync::Arc};
 use tokio::sync::Semaphore;
 
 use crate::{
-    ambient::{Clock, Random},
-    auth::{
-        passwords::{HashError, Passwords},
-        throttle::Throttle,
-        tokens::TokenIssuer,
-    },
+    auth::{Auth, SetupError},
+    clock::Clock,
     config::Config,
-    http::{overload::MAX_IN_FLIGHT, probe::Probes},
-    store::Stores,
+    random::Random,
+    store::{Stores, probe::Probes},
 };
+
+/// Requests that may run at once.
+pub const MAX_IN_FLIGHT: usize = 1_024;
 
 /// The origin's parts, shared by all requests.
 #[derive(Clone)]
@@ -30,44 +29,31 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The randomness.
     pub random: Arc<dyn Random>,
-    /// Makes and checks tokens.
-    pub tokens: TokenIssuer,
-    /// Makes and checks hashes of passwords.
-    pub passwords: Passwords,
-    /// Limits of sign-up and sign-in.
-    pub throttle: Throttle,
+    /// Signs people up and in, and knows their sessions.
+    pub auth: Arc<Auth>,
     /// Requests that may run at once.
     pub in_flight: Semaphore,
     /// Checks of the stores.
     pub probes: Probes,
 }
 
-/// The cryptography refuses the parameters it is given here. Every test that makes an [`App`] rules it out.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// Of passwords.
-    #[error(transparent)]
-    Passwords(#[from] HashError),
-    /// Of refresh tokens.
-    #[error("deriving the key of refresh tokens failed: {0}")]
-    Tokens(hkdf::InvalidLength),
-}
-
 impl App {
     /// Puts the parts together. Blocks for as long as one password takes to hash.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the cryptography refuses its parameters.
     pub fn new(
         config: Config,
         stores: Stores,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SetupError> {
-        let passwords = Passwords::new(&*random)?;
+        let auth = Auth::new(&config, &stores, Arc::clone(&clock), Arc::clone(&random))?;
         Ok(Self(Arc::new(Parts {
-            tokens: TokenIssuer::new(&config).map_err(SetupError::Tokens)?,
-            throttle: Throttle::new(&config.limits),
+            auth: Arc::new(auth),
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
             probes: Probes::default(),
-            passwords,
             config,
             stores,
             clock,

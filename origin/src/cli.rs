@@ -6,10 +6,12 @@ use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 
 use crate::{
-    ambient::{Random, SystemClock, SystemRandom},
     app::App,
+    clock::SystemClock,
     config::{Config, Vars},
-    logging, routes, server,
+    logging,
+    random::{Random, SystemRandom},
+    routes, server,
     store::{OpenError, Stores},
 };
 
@@ -73,7 +75,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let command = cli.command.unwrap_or_default();
     if let Command::Keys { command: Some(KeysCommand::New) } = command {
-        say(&mut std::io::stdout(), &new_secrets(&SystemRandom));
+        print_line(&mut std::io::stdout(), &new_secrets(&SystemRandom));
         return ExitCode::SUCCESS;
     }
     let config = match Vars::from_process(&cli.env_file)
@@ -82,7 +84,7 @@ pub fn run() -> ExitCode {
     {
         Ok(config) => config,
         Err(problems) => {
-            say(&mut std::io::stderr(), &problems);
+            print_line(&mut std::io::stderr(), &problems);
             return ExitCode::from(EXIT_CONFIG);
         }
     };
@@ -90,15 +92,15 @@ pub fn run() -> ExitCode {
         Command::Serve => serve(config),
         Command::Migrate => migrate(&config),
         Command::CheckConfig => {
-            say(&mut std::io::stdout(), &summary(&config));
+            print_line(&mut std::io::stdout(), &summary(&config));
             Ok(())
         }
-        Command::Keys { .. } => key_set(&config).map(|keys| say(&mut std::io::stdout(), &keys)),
+        Command::Keys { .. } => key_set(&config).map(|keys| print_line(&mut std::io::stdout(), &keys)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            say(&mut std::io::stderr(), &reason);
+            print_line(&mut std::io::stderr(), &reason);
             ExitCode::FAILURE
         }
     }
@@ -111,7 +113,7 @@ fn serve(config: Config) -> Result<(), String> {
             server::shutdown_signal().map_err(|error| format!("signals cannot be received: {error}"))?;
         tokio::pin!(shutdown);
         let stores = tokio::select! {
-            opened = patiently(|| Stores::open(&config.stores)) => opened.map_err(|error| error.to_string())?,
+            opened = retry_transient(|| Stores::open(&config.stores)) => opened.map_err(|error| error.to_string())?,
             () = &mut shutdown => return Ok(()),
         };
         let listen_addr = config.process.listen_addr;
@@ -121,10 +123,10 @@ fn serve(config: Config) -> Result<(), String> {
         let listener =
             TcpListener::bind(listen_addr).await.map_err(|error| cannot_listen(listen_addr, &error))?;
         let bound = listener.local_addr().map_err(|error| cannot_listen(listen_addr, &error))?;
-        say(&mut std::io::stdout(), &format!(r#"{{"event":"listening","addr":"{bound}"}}"#));
+        print_line(&mut std::io::stdout(), &format!(r#"{{"event":"listening","addr":"{bound}"}}"#));
         tracing::info!(addr = %bound, environment = app.config.process.environment.as_str(), "listening");
         server::serve(listener, router, shutdown).await;
-        app.stores.ephemeral.settle().await;
+        app.stores.ephemeral.flush().await;
         Ok(())
     })
 }
@@ -137,13 +139,13 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
 }
 
 /// Tries until the stores can be reached, for a bounded time. What is wrong for another reason is told at once.
-async fn patiently<T, F>(mut reach: impl FnMut() -> F) -> Result<T, OpenError>
+async fn retry_transient<T, F>(mut reach: impl FnMut() -> F) -> Result<T, OpenError>
 where
     F: Future<Output = Result<T, OpenError>>,
 {
     for _ in 1..OPEN_ATTEMPTS {
         match reach().await {
-            Err(error) if error.may_pass() => {
+            Err(error) if error.is_transient() => {
                 tracing::warn!(%error, "a store cannot be reached yet");
                 tokio::time::sleep(OPEN_PAUSE).await;
             }
@@ -162,14 +164,14 @@ fn cannot_listen(addr: std::net::SocketAddr, error: &std::io::Error) -> String {
 fn migrate(config: &Config) -> Result<(), String> {
     logging::start(&config.process);
     let applied = runtime()?
-        .block_on(patiently(|| Stores::migrate(&config.stores)))
+        .block_on(retry_transient(|| Stores::migrate(&config.stores)))
         .map_err(|error| error.to_string())?;
     let mut stdout = std::io::stdout();
     for name in &applied {
-        say(&mut stdout, &format!("applied {name}"));
+        print_line(&mut stdout, &format!("applied {name}"));
     }
     if applied.is_empty() {
-        say(&mut stdout, "nothing to do");
+        print_line(&mut stdout, "nothing to do");
     }
     Ok(())
 }
@@ -229,7 +231,7 @@ fn summary(config: &Config) -> String {
 }
 
 /// Writes a line; whoever reads it may have gone, which is no reason to fail.
-fn say(to: &mut dyn std::io::Write, line: &str) {
+fn print_line(to: &mut dyn std::io::Write, line: &str) {
     let _ = writeln!(to, "{line}");
     let _ = to.flush();
 }

@@ -6,16 +6,19 @@
 //! - [`http`]: errors, extractors, middleware
 //! - [`routes`]: one file a resource
 //! - [`app`]: what every handler has at hand
-//! - [`ambient`]: time and randomness
+//! - [`clock`], [`random`]: time and randomness as arguments
+//! - [`detached`]: work that goes on when whoever waits for it has gone
 //! - [`server`], [`logging`], [`cli`]: the process
 
-pub mod ambient;
 pub mod app;
 pub mod auth;
 pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod detached;
 pub mod http;
 pub mod logging;
+pub mod random;
 pub mod routes;
 pub mod server;
 pub mod store;

@@ -3,9 +3,9 @@
 //! - [`vars`]: where variables come from
 //! - [`reader`]: how one is read, and what is said when it is wrong
 //! - [`process`], [`secrets`], [`stores`], [`limits`]: the sections
-//! - `elsewhere`: variables of other parts, checked only
+//! - `foreign_vars`: variables of other parts, checked only
 
-mod elsewhere;
+mod foreign_vars;
 pub mod limits;
 pub mod process;
 pub mod reader;
@@ -72,7 +72,7 @@ impl Config {
         let secrets = secrets::SecretsConfig::read(&mut reader, process.environment);
         let stores = StoresConfig::read(&mut reader, &process);
         let limits = LimitsConfig::read(&mut reader);
-        elsewhere::check(&mut reader, process.environment);
+        foreign_vars::check(&mut reader, process.environment);
         match (reader.into_problems(), secrets.signing_keys) {
             (problems, Some(signing_keys)) if problems.is_empty() => Ok(Self {
                 process,

@@ -24,7 +24,7 @@ use shared::{
 };
 use tokio::time::timeout;
 
-use super::Failure;
+use super::Error;
 use crate::app::App;
 
 /// How much more than the limit of a body is read and dropped, so that a client that is still sending gets to read why it was
@@ -42,9 +42,9 @@ impl<T> FromRequest<App> for Json<T>
 where
     T: DeserializeOwned + Validate<Context = ()>,
 {
-    type Rejection = Failure;
+    type Rejection = Error;
 
-    async fn from_request(request: Request, _: &App) -> Result<Self, Failure> {
+    async fn from_request(request: Request, _: &App) -> Result<Self, Error> {
         Ok(Self(parse(&json(request).await?)?))
     }
 }
@@ -56,16 +56,16 @@ impl<T> FromRequest<App> for OptionalJson<T>
 where
     T: Default + DeserializeOwned + Validate<Context = ()>,
 {
-    type Rejection = Failure;
+    type Rejection = Error;
 
-    async fn from_request(request: Request, _: &App) -> Result<Self, Failure> {
+    async fn from_request(request: Request, _: &App) -> Result<Self, Error> {
         let body = json(request).await?;
         Ok(Self(if body.is_empty() { T::default() } else { parse(&body)? }))
     }
 }
 
 /// The bytes of a JSON body. A media type is asked only of a body that is there.
-async fn json(request: Request) -> Result<Bytes, Failure> {
+async fn json(request: Request) -> Result<Bytes, Error> {
     let is_json = has_media_type(request.headers(), "application/json");
     let max_bytes = max_bytes(request.uri().path(), true);
     let body = read(request.into_body(), max_bytes).await?;

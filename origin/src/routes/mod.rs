@@ -6,12 +6,12 @@ mod auth;
 mod conversations;
 mod docs;
 mod health;
+mod idempotency;
 mod internal;
 mod keys;
 pub(crate) mod list_cache;
 mod messages;
 mod models;
-mod repeat;
 mod sync;
 mod usage;
 mod worker;
@@ -32,7 +32,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
-    http::{Failure, observe::observe, overload::shed, signature},
+    http::{Error, observe::observe, overload::shed, signature},
 };
 
 /// How long a request may take, its body included. Every store gives up long before.
@@ -57,7 +57,7 @@ pub fn router(app: App) -> Result<Router, serde_json::Error> {
 /// The layers of every route, the innermost first. Those that `always` answer do so however many requests there are.
 pub(crate) fn layered(app: App, always: Router<App>, routes: Router<App>) -> Router {
     routes
-        .fallback(|| async { Failure::from(ErrorCode::NotFound) })
+        .fallback(|| async { Error::from(ErrorCode::NotFound) })
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(from_fn_with_state(app.clone(), shed))
@@ -109,5 +109,5 @@ fn internal() -> Router<App> {
 }
 
 fn panicked() -> Response {
-    Failure::Internal("the handler panicked".to_owned()).into_response()
+    Error::Internal("the handler panicked".to_owned()).into_response()
 }

@@ -16,8 +16,7 @@ use shared::{
 
 use crate::{
     app::App,
-    auth::CurrentUser,
-    http::{Failure, Query},
+    http::{CurrentUser, Error, Query},
     store::accounts::usage::UsageRow,
 };
 
@@ -61,7 +60,7 @@ pub(super) async fn show(
     State(app): State<App>,
     current: CurrentUser,
     Query(span): Query<UsageSpan>,
-) -> Result<Reply<UsageReport>, Failure> {
+) -> Result<Reply<UsageReport>, Error> {
     let now = app.clock.now();
     let days = Days::read(&span, now)?;
     let user_id = current.user.id;

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::world::{Answer, Call, Member, World, problem};
-use crate::store::down;
+use crate::store::contract::down;
 
 const REGISTER: &str = "/api/v1/auth/register";
 const DAY_MS: i64 = 86_400_000;

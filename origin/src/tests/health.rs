@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::world::{Call, World};
-use crate::store::{Stores, down};
+use crate::store::{Stores, contract::down};
 
 async fn get(world: &World, name: &str) -> (u16, Value) {
     let answer = world.send(Call::get(format!("/api/v1/health{name}"))).await;

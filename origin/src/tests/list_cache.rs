@@ -14,9 +14,9 @@ use super::{
     world::{Answer, Call, Member, World, problem},
 };
 use crate::{
-    ambient::Clock as _,
-    routes::list_cache::changing,
-    store::{StoreError, StoreResult, down, ephemeral::CacheGroup},
+    clock::Clock as _,
+    routes::list_cache::write_and_invalidate,
+    store::{StoreError, StoreResult, contract::down, ephemeral::CacheGroup},
 };
 
 const LIST: &str = "/api/v1/chat/conversations";
@@ -148,7 +148,7 @@ async fn a_write_that_timed_out_and_happened_nevertheless_is_seen() {
     let conversation = world.open(&ada).await;
     list(&world, &ada, "").await;
     let id = ada.id;
-    let outcome = changing(&world.app, id, |chats| async move {
+    let outcome = write_and_invalidate(&world.app, id, |chats| async move {
         assert!(chats.delete_conversation(id, conversation).await.unwrap());
         StoreResult::<()>::Err(StoreError::Timeout)
     });
@@ -165,7 +165,7 @@ async fn a_write_whose_client_has_gone_clears_the_list_when_it_ends() {
     let (id, app) = (ada.id, world.app.clone());
     let (reaching, going_on) = (Arc::clone(&reached), Arc::clone(&go_on));
     let request = tokio::spawn(async move {
-        changing(&app, id, |chats| async move {
+        write_and_invalidate(&app, id, |chats| async move {
             reaching.notify_one();
             going_on.notified().await;
             chats.delete_conversation(id, conversation).await

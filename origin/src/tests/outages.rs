@@ -6,7 +6,7 @@ use super::{
     deliveries::delivery,
     world::{Answer, Call, World, problem},
 };
-use crate::store::down;
+use crate::store::contract::down;
 
 const LIST: &str = "/api/v1/chat/conversations";
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::time::DAY_MS;
 
 use super::world::{Answer, Call, Member, World, problem};
-use crate::store::down;
+use crate::store::contract::down;
 
 const LIST: &str = "/api/v1/chat/conversations";
 

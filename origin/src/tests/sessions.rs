@@ -10,11 +10,11 @@ use shared::{auth::refresh::ExchangeTerms, time::DAY_MS};
 
 use super::world::{Answer, Call, Member, World, problem};
 use crate::{
-    ambient::Clock as _,
     auth::tokens::RefreshToken,
+    clock::Clock as _,
     store::{
         accounts::sessions::{RefreshExchange, RefreshOutcome},
-        down,
+        contract::down,
         ephemeral::CacheGroup,
     },
 };
@@ -218,7 +218,7 @@ async fn an_unused_token_expires_and_a_session_ends_after_thirty_days() {
 /// The answer to an exchange that the accounts make and are not heard of, as a server that works off what it was sent before
 /// it was stopped.
 async fn refresh_unheard(world: &World, token: &str) -> Answer {
-    let (tokens, now) = (&world.app.tokens, world.clock.now());
+    let (tokens, now) = (&world.app.auth.tokens, world.clock.now());
     let presented = RefreshToken::decode(token).unwrap();
     let exchange = RefreshExchange {
         presented: presented.hash(),

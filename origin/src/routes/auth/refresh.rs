@@ -5,8 +5,7 @@ use shared::api::account::{RefreshRequest, Tokens};
 
 use crate::{
     app::App,
-    auth::sessions,
-    http::{Failure, Json},
+    http::{Error, Json},
 };
 
 /// Exchange a refresh token for the next pair
@@ -27,6 +26,6 @@ use crate::{
 pub(in crate::routes) async fn refresh(
     State(app): State<App>,
     Json(request): Json<RefreshRequest>,
-) -> Result<Reply<Tokens>, Failure> {
-    sessions::refresh(&app, &request.refresh_token, app.clock.now()).await.map(Reply)
+) -> Result<Reply<Tokens>, Error> {
+    Ok(Reply(app.auth.refresh(&request.refresh_token).await?))
 }

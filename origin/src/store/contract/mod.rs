@@ -4,6 +4,7 @@
 
 mod accounts;
 mod chats;
+pub(crate) mod down;
 mod ephemeral;
 pub(super) mod mongo;
 pub(super) mod postgres;

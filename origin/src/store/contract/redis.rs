@@ -8,13 +8,13 @@ use std::{
 use tokio::sync::Mutex;
 
 use super::{
-    Ephemeral, MemoryEphemeral,
+    Ephemeral, MemoryEphemeral, down,
     servers::{unique_name, url},
 };
 use crate::{
     config::stores::{RedisConfig, redis::RedisAddress},
     store::{
-        StoreResult, down,
+        StoreResult,
         redis::{PrivateRedis, RedisEphemeral, until},
     },
 };

@@ -32,25 +32,25 @@ pub(in crate::store::contract) async fn a_window_starts_with_its_first(store: St
     assert!(store.count("key", window, at(60_500)).await.unwrap().allowed);
 }
 
-pub(in crate::store::contract) async fn what_is_taken_back_makes_room_for_one(store: Store) {
+pub(in crate::store::contract) async fn undone_count_makes_room_for_one(store: Store) {
     let window = FixedWindow::new(2, 60_000);
-    store.take_back("key", window, START).await.unwrap();
+    store.undo_count("key", window, START).await.unwrap();
     for _ in 0..2 {
         assert!(store.count("key", window, START).await.unwrap().allowed);
     }
     assert!(!store.count("key", window, START).await.unwrap().allowed);
-    store.take_back("key", window, at(10_000)).await.unwrap();
+    store.undo_count("key", window, at(10_000)).await.unwrap();
     let again = store.count("key", window, at(20_000)).await.unwrap();
     assert_eq!((again.allowed, again.remaining, again.reset_s), (true, 0, 40));
     at_once(2, |_| {
         let store = Arc::clone(&store);
-        async move { store.take_back("key", window, at(30_000)).await.unwrap() }
+        async move { store.undo_count("key", window, at(30_000)).await.unwrap() }
     })
     .await;
     let anew = store.count("key", window, at(30_000)).await.unwrap();
     assert_eq!((anew.allowed, anew.remaining, anew.reset_s), (true, 1, 60));
     // A window that is closed has nothing to give back.
-    store.take_back("key", window, at(90_000)).await.unwrap();
+    store.undo_count("key", window, at(90_000)).await.unwrap();
     assert_eq!(store.count("key", window, at(90_000)).await.unwrap().remaining, 1);
 }
 

@@ -15,18 +15,18 @@ macro_rules! suite {
         $crate::store::contract::run_suite! { ephemeral::limits on $open;
             exactly_as_many_are_allowed_as_the_window_holds
             a_window_starts_with_its_first
-            what_is_taken_back_makes_room_for_one
+            undone_count_makes_room_for_one
             what_is_forgotten_starts_anew
             a_window_decides_as_the_arithmetic_does
             a_rate_decides_as_the_arithmetic_does
             of_many_at_once_as_many_are_admitted_as_the_burst_holds
         }
         $crate::store::contract::run_suite! { ephemeral::values on $open;
-            of_many_at_once_one_is_the_first
-            what_was_seen_is_remembered_for_its_time
-            of_many_that_remember_all_get_the_same
-            what_is_remembered_lasts_its_time
-            what_is_remembered_is_recalled_for_its_time
+            nonces_inserted_at_once_are_new_once
+            nonce_is_known_for_its_time
+            values_inserted_at_once_are_one
+            value_lasts_its_time
+            value_is_read_back_for_its_time
             names_of_any_kind_are_apart
         }
         $crate::store::contract::run_suite! { ephemeral::codes on $open;

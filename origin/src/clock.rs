@@ -1,11 +1,8 @@
-//! Time and randomness as arguments: the two traits, and the system's own, which `main` wires in once.
+//! The time as an argument: the trait, and the system's own clock, which `cli` wires in once.
 
 use std::time::Duration;
 
-use shared::{
-    id::{Id, RANDOM_BYTES},
-    time::Timestamp,
-};
+use shared::time::Timestamp;
 
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {
@@ -14,19 +11,6 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Time since some fixed moment, never set back: for durations.
     fn elapsed(&self) -> Duration;
-}
-
-/// Draws randomness fit for keys and tokens.
-pub trait Random: Send + Sync + 'static {
-    /// Fills the bytes.
-    fn fill(&self, bytes: &mut [u8]);
-
-    /// A new id of this time.
-    fn id(&self, now: Timestamp) -> Id {
-        let mut random = [0; RANDOM_BYTES];
-        self.fill(&mut random);
-        Id::new(now, random)
-    }
 }
 
 /// The system's clock.
@@ -52,18 +36,5 @@ impl Clock for SystemClock {
 
     fn elapsed(&self) -> Duration {
         self.started.elapsed()
-    }
-}
-
-/// The system's randomness.
-pub struct SystemRandom;
-
-impl Random for SystemRandom {
-    fn fill(&self, bytes: &mut [u8]) {
-        if let Err(error) = getrandom::fill(bytes) {
-            // Without randomness every token would be guessable. Nothing safe is left to do.
-            tracing::error!(%error, "the system gives no randomness");
-            std::process::abort();
-        }
     }
 }

@@ -10,10 +10,8 @@ use std::{
 use shared::api::health::{Check, HealthStatus};
 use tokio::sync::watch;
 
-use crate::{
-    ambient::Clock,
-    store::{StoreError, StoreResult},
-};
+use super::{StoreError, StoreResult};
+use crate::clock::Clock;
 
 /// How long a store may take to answer a check.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -116,7 +114,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::ambient::SystemClock;
+    use crate::clock::SystemClock;
 
     /// A clock that tests set, in milliseconds.
     struct Hand(AtomicUsize);

@@ -1,4 +1,4 @@
-//! The extractor of signed-in requests: the token is checked here, and its session must be alive.
+//! Extractors of bearer tokens. A signed-in request has a token that is valid now, of a session that is active.
 
 use std::convert::Infallible;
 
@@ -11,24 +11,24 @@ use shared::{
     auth::{Claims, token::bearer},
 };
 
-use super::live;
-use crate::{app::App, http::Failure};
+use super::Error;
+use crate::app::App;
 
-/// Who is asking.
+/// The signed-in user.
 pub struct CurrentUser {
     /// The user, as the accounts have them.
     pub user: User,
-    /// What their token says.
+    /// The claims of their token.
     pub claims: Claims,
 }
 
 impl FromRequestParts<App> for CurrentUser {
-    type Rejection = Failure;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let now = app.clock.now();
-        let claims = app.tokens.verify(bearer_of(parts)?, now)?;
-        let user = live::user(app, &claims, now).await?;
+        let claims = app.auth.tokens.verify(bearer_of(parts)?, now)?;
+        let user = app.auth.session_user(&claims, now).await?;
         Ok(Self { user, claims })
     }
 }
@@ -37,9 +37,9 @@ impl FromRequestParts<App> for CurrentUser {
 pub struct Bearer(pub String);
 
 impl FromRequestParts<App> for Bearer {
-    type Rejection = Failure;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
         Ok(Self(bearer_of(parts)?.to_owned()))
     }
 }
@@ -55,7 +55,7 @@ impl FromRequestParts<App> for ShownBearer {
     }
 }
 
-fn bearer_of(parts: &Parts) -> Result<&str, Failure> {
+fn bearer_of(parts: &Parts) -> Result<&str, Error> {
     let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     Ok(bearer(header)?)
 }

@@ -1,4 +1,4 @@
--- Takes one back from a window that is open. The value is the one of count.lua; one without any left is removed.
+-- Undoes one of a window that is open. The value is the one of count.lua; one without any left is removed.
 -- KEYS: the window. ARGV: now, length of the window.
 local before = redis.call('GET', KEYS[1])
 if not before then

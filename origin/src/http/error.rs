@@ -1,4 +1,4 @@
-//! What a handler may fail with. It becomes a response in [`super::observe`], which knows the request's id.
+//! The error of a handler. It becomes a response in [`super::observe`], which knows the request's id.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -12,17 +12,21 @@ use shared::{
     auth::{TokenError, edge::SignatureError},
 };
 
-use crate::store::StoreError;
+use crate::{
+    auth::{AuthError, error::RateLimited},
+    detached::DetachedError,
+    store::StoreError,
+};
 
 /// Seconds after which a client may try again when a store fails.
 const STORE_RETRY_S: u64 = 2;
 /// Seconds after which a client may try again when too much is going on.
 const OVERLOAD_RETRY_S: u64 = 1;
 
-/// Why a request is not answered as it wishes.
+/// The reason why a request is not answered as it wishes.
 #[derive(Debug)]
-pub enum Failure {
-    /// Something the client is told as it is.
+pub enum Error {
+    /// An error that the client is sent as it is.
     Client(ApiError),
     /// A token that lets nobody in; the reason is for the log.
     Token(TokenError),
@@ -34,8 +38,8 @@ pub enum Failure {
     Internal(String),
 }
 
-impl Failure {
-    /// What the client is told.
+impl Error {
+    /// Returns the client's error.
     pub fn to_api_error(&self) -> ApiError {
         match self {
             Self::Client(error) if error.code == ErrorCode::Overloaded => {
@@ -55,7 +59,7 @@ impl Failure {
         }
     }
 
-    /// What the log is told beside the code, where there is more to tell.
+    /// Returns the reason for the log, where it says more than the code.
     pub fn reason(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Client(_) | Self::Token(TokenError::Missing | TokenError::Expired) => None,
@@ -67,37 +71,66 @@ impl Failure {
     }
 }
 
-impl From<ErrorCode> for Failure {
+impl From<ErrorCode> for Error {
     fn from(code: ErrorCode) -> Self {
         Self::Client(code.into())
     }
 }
 
-impl From<ApiError> for Failure {
+impl From<ApiError> for Error {
     fn from(error: ApiError) -> Self {
         Self::Client(error)
     }
 }
 
-impl From<TokenError> for Failure {
+impl From<TokenError> for Error {
     fn from(error: TokenError) -> Self {
         Self::Token(error)
     }
 }
 
-impl From<SignatureError> for Failure {
+impl From<SignatureError> for Error {
     fn from(error: SignatureError) -> Self {
         Self::Signature(error)
     }
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
-impl IntoResponse for Failure {
+impl From<DetachedError> for Error {
+    fn from(error: DetachedError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<RateLimited> for Error {
+    fn from(limited: RateLimited) -> Self {
+        let error = ApiError::from(ErrorCode::RateLimited);
+        Self::Client(error.retry_after(limited.retry_after_s).limited_by(limited.limit))
+    }
+}
+
+impl From<AuthError> for Error {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::InvalidCredentials => ErrorCode::InvalidCredentials.into(),
+            AuthError::EmailTaken => ErrorCode::EmailTaken.into(),
+            AuthError::TokenInvalid => ErrorCode::TokenInvalid.into(),
+            AuthError::SessionEnded => ErrorCode::SessionEnded.into(),
+            AuthError::RateLimited(limited) => limited.into(),
+            AuthError::Overloaded => ErrorCode::Overloaded.into(),
+            AuthError::Store(error) => error.into(),
+            AuthError::Detached(error) => error.into(),
+            AuthError::Internal(reason) => Self::Internal(reason),
+        }
+    }
+}
+
+impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status(self.to_api_error().code);

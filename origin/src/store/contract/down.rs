@@ -13,7 +13,7 @@ use shared::{
     time::Timestamp,
 };
 
-use super::{
+use crate::store::{
     Accounts, Chats, Ephemeral, StoreError, StoreResult,
     ephemeral::{CacheGroup, Cached, CodeOutcome, OneTimeCode, WindowDecision},
     sqlite::{SqliteAccounts, SqliteChats},
@@ -61,16 +61,16 @@ failing! {
 
         async fn invalidate(&self, _: CacheGroup) {}
 
-        async fn settle(&self) {}
+        async fn flush(&self) {}
     }
     ping() -> ();
     count(&str, FixedWindow, Timestamp) -> WindowDecision;
-    take_back(&str, FixedWindow, Timestamp) -> ();
+    undo_count(&str, FixedWindow, Timestamp) -> ();
     forget(&str) -> ();
     admit(&str, Gcra, Timestamp) -> GcraDecision;
-    first_seen(&str, Timestamp, Timestamp) -> bool;
-    remember(&str, Vec<u8>, Timestamp, Timestamp) -> Vec<u8>;
-    recall(&str, Timestamp) -> Option<Vec<u8>>;
+    insert_nonce(&str, Timestamp, Timestamp) -> bool;
+    get_or_insert(&str, Vec<u8>, Timestamp, Timestamp) -> Vec<u8>;
+    get(&str, Timestamp) -> Option<Vec<u8>>;
     put_code(&str, OneTimeCode, Timestamp) -> ();
     try_code(&str, [u8; 32], Timestamp) -> CodeOutcome;
 }

@@ -1,6 +1,6 @@
--- Remembers a value unless another is. It is stored after the caller's time until which it is good: "until:value".
+-- Inserts a value unless another is there. It is stored after the caller's time until which it is good: "until:value".
 -- KEYS: the value. ARGV: now, until, the value, for how many milliseconds it is kept.
--- Returns what is remembered, in the stored form.
+-- Returns the value that is there, in the stored form.
 local known = redis.call('GET', KEYS[1])
 if known then
   local mark = string.find(known, ':', 1, true)
