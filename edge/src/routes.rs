@@ -14,10 +14,6 @@ pub enum UserRoute {
     TurnEvents(Id),
     /// `POST chat/turns/{id}/cancel`
     CancelTurn(Id),
-    /// From the front alone, on the internal path: a conversation changed at the origin.
-    ConversationChanged(Id),
-    /// From the front alone, on the internal path: a conversation was deleted at the origin.
-    ConversationDeleted(Id),
     /// Resets the user object, where fault injection is on.
     Reset,
 }
@@ -28,10 +24,9 @@ pub enum Route {
     /// To the user's object.
     User(UserRoute),
     /// To the origin.
-    Origin {
-        /// The conversation this request changes, if it does: the user object hears of it.
-        changes: Option<UserRoute>,
-    },
+    Origin,
+    /// The origin's events for user objects.
+    Events,
     /// The path is here, the method is not; the methods that are, as `Allow` lists them.
     MethodNotAllowed(&'static str),
     /// Nothing is here for clients.
@@ -47,15 +42,6 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 /// is then 404, or 405 with what the path allows.
 pub fn method_for_origin(method: &str) -> &str {
     if METHODS.contains(&method) { method } else { "OPTIONS" }
-}
-
-/// The path under which the front tells the user object what changed.
-pub fn internal_path(route: UserRoute) -> Option<String> {
-    match route {
-        UserRoute::ConversationChanged(id) => Some(format!("/internal/conversations/{id}/changed")),
-        UserRoute::ConversationDeleted(id) => Some(format!("/internal/conversations/{id}/deleted")),
-        _ => None,
-    }
 }
 
 /// Whether this path is served without a token whatever the `Authorization` header says: signing in must work with a
@@ -79,29 +65,26 @@ pub fn is_public(path: &str) -> bool {
 pub fn front(method: &str, path: &str) -> Route {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     match segments.as_slice() {
+        ["internal", "v1", "events"] if method == "POST" => Route::Events,
         ["internal" | "metrics", ..] => Route::Absent,
         ["__fault", "panic"] => Route::Panic,
         ["__fault", "reset"] => Route::User(UserRoute::Reset),
         ["api", "v1", "chat", "conversations", id, rest @ ..] => conversation(method, id, rest),
         ["api", "v1", "chat", "turns", id, rest @ ..] => turn(method, id, rest),
-        _ => Route::Origin { changes: None },
+        _ => Route::Origin,
     }
 }
 
 /// A conversation is the origin's; a message that is sent to it is the user object's.
 fn conversation(method: &str, id: &str, rest: &[&str]) -> Route {
-    let id = Id::parse(id);
-    let changes = match (method, rest) {
+    match (method, rest) {
         ("POST", ["messages"]) => {
-            return id.map_or(Route::Absent, |id| Route::User(UserRoute::SendMessage(id)));
+            Id::parse(id).map_or(Route::Absent, |id| Route::User(UserRoute::SendMessage(id)))
         }
-        ("GET" | "HEAD", ["messages"]) => None,
-        (_, ["messages"]) => return Route::MethodNotAllowed("GET, HEAD, POST"),
-        ("PATCH", []) => id.map(UserRoute::ConversationChanged),
-        ("DELETE", []) => id.map(UserRoute::ConversationDeleted),
-        _ => None,
-    };
-    Route::Origin { changes }
+        ("GET" | "HEAD", ["messages"]) => Route::Origin,
+        (_, ["messages"]) => Route::MethodNotAllowed("GET, HEAD, POST"),
+        _ => Route::Origin,
+    }
 }
 
 fn turn(method: &str, id: &str, rest: &[&str]) -> Route {
@@ -132,15 +115,6 @@ pub fn path_and_query(url: &str) -> &str {
 
 /// What the user object is asked.
 pub fn user(method: &str, path: &str) -> Option<UserRoute> {
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
-    if let ["internal", "conversations", id, what] = segments.as_slice() {
-        let id = Id::parse(id)?;
-        return match *what {
-            "changed" => Some(UserRoute::ConversationChanged(id)),
-            "deleted" => Some(UserRoute::ConversationDeleted(id)),
-            _ => None,
-        };
-    }
     match front(method, path) {
         Route::User(route) => Some(route),
         _ => None,

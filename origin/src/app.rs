@@ -5,9 +5,10 @@ use std::{ops::Deref, sync::Arc};
 use tokio::sync::Semaphore;
 
 use crate::{
-    auth::{Auth, SetupError},
+    auth::{Auth, SetupError as AuthSetupError},
     clock::Clock,
     config::Config,
+    events::{EventDelivery, edge::EdgeClient},
     random::Random,
     store::{Stores, probe::Probes},
 };
@@ -31,10 +32,23 @@ pub struct Parts {
     pub random: Arc<dyn Random>,
     /// Signs people up and in, and knows their sessions.
     pub auth: Arc<Auth>,
+    /// Delivers events to the Worker.
+    pub events: EventDelivery,
     /// Requests that may run at once.
     pub in_flight: Semaphore,
     /// Checks of the stores.
     pub probes: Probes,
+}
+
+/// A part cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// Of sign-ups, sign-ins and sessions.
+    #[error(transparent)]
+    Auth(#[from] AuthSetupError),
+    /// Of calls to the Worker.
+    #[error("the HTTP client for EDGE_URL cannot be made: {0}")]
+    Edge(#[from] reqwest::Error),
 }
 
 impl App {
@@ -42,7 +56,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// Fails when the cryptography refuses its parameters.
+    /// Fails when the cryptography refuses its parameters, or TLS for `EDGE_URL` cannot be set up.
     pub fn new(
         config: Config,
         stores: Stores,
@@ -50,7 +64,10 @@ impl App {
         random: Arc<dyn Random>,
     ) -> Result<Self, SetupError> {
         let auth = Auth::new(&config, &stores, Arc::clone(&clock), Arc::clone(&random))?;
+        let edge = config.edge_url.as_deref().zip(config.edge_keys.clone());
+        let edge = edge.map(|(url, keys)| EdgeClient::new(url, keys)).transpose()?;
         Ok(Self(Arc::new(Parts {
+            events: EventDelivery::new(edge, Arc::clone(&clock), Arc::clone(&random)),
             auth: Arc::new(auth),
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
             probes: Probes::default(),

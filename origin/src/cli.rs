@@ -1,10 +1,15 @@
-//! The command line: `edgechat serve | migrate | check-config | keys`.
+//! The command line: `edgechat serve | migrate | check-config | keys | sessions | users`.
+//!
+//! - `operator`: what an operator does to accounts
+
+mod operator;
 
 use std::{future::Future, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 
+use self::operator::{SessionsCommand, UsersCommand};
 use crate::{
     app::App,
     clock::SystemClock,
@@ -45,10 +50,11 @@ Examples:
   edgechat check-config         what the variables mean, or what is wrong with them
   edgechat migrate              bring the schema up before new replicas start
   edgechat serve                serve; ends on SIGTERM or Ctrl-C after running requests
+  edgechat sessions end a@b.c   sign somebody out everywhere
 
 It exits with 0 when all went well, 2 when the configuration is wrong, 1 when anything else is.";
 
-#[derive(Clone, Copy, Debug, Default, Subcommand)]
+#[derive(Clone, Debug, Default, Subcommand)]
 enum Command {
     /// Serve until told to end (the default); migrates the stores first
     #[default]
@@ -62,6 +68,12 @@ enum Command {
         #[command(subcommand)]
         command: Option<KeysCommand>,
     },
+    /// End sessions; safe while origins serve
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+    /// Change users; safe while origins serve
+    #[command(subcommand)]
+    Users(UsersCommand),
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -95,6 +107,10 @@ pub fn run() -> ExitCode {
             print_line(&mut std::io::stdout(), &summary(&config));
             Ok(())
         }
+        Command::Sessions(command) => {
+            operate(config, |app| async move { operator::sessions(&app, command).await })
+        }
+        Command::Users(command) => operate(config, |app| async move { operator::users(&app, command).await }),
         Command::Keys { .. } => key_set(&config).map(|keys| print_line(&mut std::io::stdout(), &keys)),
     };
     match outcome {
@@ -125,10 +141,29 @@ fn serve(config: Config) -> Result<(), String> {
         let bound = listener.local_addr().map_err(|error| cannot_listen(listen_addr, &error))?;
         print_line(&mut std::io::stdout(), &format!(r#"{{"event":"listening","addr":"{bound}"}}"#));
         tracing::info!(addr = %bound, environment = app.config.process.environment.as_str(), "listening");
-        server::serve(listener, router, shutdown).await;
+        tokio::select! {
+            () = server::serve(listener, router, shutdown) => (),
+            () = app.events.run(&app.stores) => (),
+        }
         app.stores.ephemeral.flush().await;
         Ok(())
     })
+}
+
+/// Changes accounts and prints the outcome.
+fn operate<F: Future<Output = Result<String, String>>>(
+    config: Config,
+    act: impl FnOnce(App) -> F,
+) -> Result<(), String> {
+    logging::start(&config.process);
+    let outcome = runtime()?.block_on(async {
+        let stores = Stores::open(&config.stores).await.map_err(|error| error.to_string())?;
+        let app = App::new(config, stores, Arc::new(SystemClock::start()), Arc::new(SystemRandom))
+            .map_err(|error| error.to_string())?;
+        act(app).await
+    })?;
+    print_line(&mut std::io::stdout(), &outcome);
+    Ok(())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, String> {
@@ -218,6 +253,7 @@ fn summary(config: &Config) -> String {
         format!("key of tokens    {}", config.signing_keys.signing().kid()),
         format!("older keys       {}", config.signing_keys.jwk_set().keys.len().saturating_sub(1)),
         format!("keys of Worker   {edge}"),
+        format!("Worker           {}", config.edge_url.as_deref().unwrap_or("EDGE_URL is not set")),
         format!("access tokens    {} minutes", limits.access_token_minutes),
         format!("refresh tokens   {} days", limits.refresh_token_days),
         format!(

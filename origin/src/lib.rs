@@ -3,6 +3,7 @@
 //! - [`config`]: variables, parsed once
 //! - [`store`]: ports and adapters
 //! - [`auth`]: passwords, sessions, tokens
+//! - [`events`]: what a change means for user objects at the edge
 //! - [`http`]: errors, extractors, middleware
 //! - [`routes`]: one file a resource
 //! - [`app`]: what every handler has at hand
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod detached;
+pub mod events;
 pub mod http;
 pub mod logging;
 pub mod random;

@@ -28,6 +28,11 @@ impl Timestamp {
         Self(millis)
     }
 
+    /// A time from whole seconds since the Unix epoch, saturating.
+    pub const fn from_secs(secs: i64) -> Self {
+        Self(secs.saturating_mul(SECOND_MS))
+    }
+
     /// Milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> i64 {
         self.0

@@ -3,11 +3,13 @@
 //! - [`sign_up`], [`sign_in`]: from an e-mail and a password to a session
 //! - [`sessions`]: from a session to tokens, from a refresh token to the next pair
 //! - [`session_cache`]: the check that a session is active
+//! - [`account_changes`]: ends of sessions, changes of plans
 //! - [`passwords`]: hashes of passwords
 //! - [`tokens`]: access and refresh tokens, made and checked
 //! - [`throttle`]: how often somebody may try
 //! - [`error`]: why somebody is not let in
 
+pub mod account_changes;
 pub mod error;
 pub mod passwords;
 pub mod session_cache;

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     detached::detached,
+    events::Announcements,
     store::{
         Ephemeral,
         accounts::sessions::{NewSession, RefreshExchange, RefreshOutcome},
@@ -92,7 +93,7 @@ impl Auth {
     ///
     /// Fails with [`AuthError::TokenInvalid`] when there is no such token or it has expired, [`AuthError::SessionEnded`] when
     /// its session has ended, or ends now because the token had been used before.
-    pub async fn refresh(&self, presented: &str) -> Result<Tokens, AuthError> {
+    pub async fn refresh(&self, presented: &str, announcements: &Announcements) -> Result<Tokens, AuthError> {
         let now = self.clock.now();
         let presented = RefreshToken::decode(presented).ok_or(AuthError::TokenInvalid)?;
         let mut successors = self.tokens.successors(&presented);
@@ -104,6 +105,7 @@ impl Auth {
                 now,
                 grace_ms: REFRESH_GRACE_MS,
             },
+            event_id: self.random.id(now),
         };
         match self.exchange(exchange).await? {
             RefreshOutcome::Exchanged { session, successor, refresh_expires_at } => {
@@ -115,7 +117,8 @@ impl Auth {
             }
             RefreshOutcome::Unknown => Err(AuthError::TokenInvalid),
             RefreshOutcome::Ended { .. } => Err(AuthError::SessionEnded),
-            RefreshOutcome::Reused { .. } => {
+            RefreshOutcome::Reused { event } => {
+                announcements.add_stored(event);
                 tracing::warn!("a refresh token was used twice; its session has been ended");
                 Err(AuthError::SessionEnded)
             }
@@ -136,8 +139,11 @@ impl Auth {
             }
             let outcome = accounts.exchange_refresh(exchange.clone()).await;
             match &outcome {
-                Ok(RefreshOutcome::Ended { user_id } | RefreshOutcome::Reused { user_id }) => {
+                Ok(RefreshOutcome::Ended { user_id }) => {
                     session_cache::invalidate(&*ephemeral, *user_id).await;
+                }
+                Ok(RefreshOutcome::Reused { event }) => {
+                    session_cache::invalidate(&*ephemeral, event.user_id).await;
                 }
                 Ok(RefreshOutcome::Exchanged { .. } | RefreshOutcome::Unknown) => (),
                 Err(_) => set_undecided(&*ephemeral, &exchange).await,

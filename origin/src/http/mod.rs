@@ -3,6 +3,7 @@
 //! - [`error`]: why a request is not answered as it wishes
 //! - [`observe`]: request ids, the one place that renders errors, the log line of a request
 //! - [`signature`]: requests of the Worker, and the client's address
+//! - [`user_events`]: what a request means for user objects at the edge
 //! - [`overload`]: more requests than can be served
 //! - [`auth`]: bearer tokens, and the signed-in user
 //! - [`body`], [`query`], [`path`], [`cursor`], [`idempotency`]: extractors
@@ -19,6 +20,7 @@ pub mod overload;
 pub mod path;
 pub mod query;
 pub mod signature;
+pub mod user_events;
 
 pub use auth::CurrentUser;
 pub use body::{Json, OptionalJson};

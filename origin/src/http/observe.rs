@@ -108,8 +108,10 @@ fn problem(error: &ApiError, failed: &Response, request_id: &str) -> Response {
             headers.insert(name, value);
         }
     }
-    if let Some(allow) = failed.headers().get(ALLOW) {
-        headers.insert(ALLOW, allow.clone());
+    for name in [ALLOW, HeaderName::from_static("x-edgechat-user-events")] {
+        if let Some(value) = failed.headers().get(&name) {
+            headers.insert(name, value.clone());
+        }
     }
     response
 }

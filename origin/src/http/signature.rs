@@ -17,7 +17,7 @@ use shared::{
     time::SECOND_MS,
 };
 
-use super::{Error, body};
+use super::{Error, body, user_events::FromWorker};
 use crate::{app::App, config::Environment};
 
 /// The largest body of the Worker's own requests, in bytes. A turn holds a client's message, whose text stands in it twice
@@ -77,6 +77,7 @@ async fn verify(app: &App, request: Request, body_limit: usize) -> Result<Reques
     }
     let client_ip = header(&parts.headers, CLIENT_IP).to_owned();
     parts.extensions.insert(ClientIp(client_ip));
+    parts.extensions.insert(FromWorker);
     Ok(Request::from_parts(parts, Body::from(body)))
 }
 

@@ -9,6 +9,7 @@ use shared::{
     api::{
         ApiError, ErrorCode,
         chat::{Conversation, CreateConversation, UpdateConversation},
+        internal::user_event::{AddressedEvent, UserEvent},
         page::{Page, PageQuery},
     },
     id::Id,
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::{
     app::App,
+    events::Announcements,
     http::{CurrentUser, Encoded, Error, IdempotencyKey, Json, OptionalJson, PathId, Query, cursor},
     store::{
         Chats,
@@ -203,14 +205,22 @@ pub(super) async fn show(
 pub(super) async fn update(
     State(app): State<App>,
     current: CurrentUser,
+    announcements: Announcements,
     PathId(id): PathId,
     Json(request): Json<UpdateConversation>,
 ) -> Result<Reply<Conversation>, Error> {
     let (user_id, now) = (current.user.id, app.clock.now());
+    let changes_context = request.model.is_some() || request.system.is_some() || request.head_id.is_some();
     let update =
         |chats: Arc<dyn Chats>| async move { chats.update_conversation(user_id, id, request, now).await };
     match write_and_invalidate(&app, user_id, update).await? {
-        Updated::Now(conversation) => Ok(Reply(*conversation)),
+        Updated::Now(conversation) => {
+            if changes_context {
+                let event = UserEvent::ConversationChanged { conversation_id: id };
+                announcements.add(AddressedEvent { id: app.random.id(now), user_id, at: now, event });
+            }
+            Ok(Reply(*conversation))
+        }
         Updated::Absent => Err(ErrorCode::NotFound.into()),
         Updated::UnknownHead => {
             Err(ApiError::invalid_field("head_id", "is no message of this conversation").into())
@@ -235,10 +245,16 @@ pub(super) async fn update(
 pub(super) async fn delete(
     State(app): State<App>,
     current: CurrentUser,
+    announcements: Announcements,
     PathId(id): PathId,
 ) -> Result<StatusCode, Error> {
-    let user_id = current.user.id;
+    let (user_id, now) = (current.user.id, app.clock.now());
     let deletion = |chats: Arc<dyn Chats>| async move { chats.delete_conversation(user_id, id).await };
     let deleted = write_and_invalidate(&app, user_id, deletion).await?;
-    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(ErrorCode::NotFound.into()) }
+    if !deleted {
+        return Err(ErrorCode::NotFound.into());
+    }
+    let event = UserEvent::ConversationDeleted { conversation_id: id };
+    announcements.add(AddressedEvent { id: app.random.id(now), user_id, at: now, event });
+    Ok(StatusCode::NO_CONTENT)
 }

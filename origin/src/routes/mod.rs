@@ -32,7 +32,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
-    http::{Error, observe::observe, overload::shed, signature},
+    http::{Error, observe::observe, overload::shed, signature, user_events},
 };
 
 /// How long a request may take, its body included. Every store gives up long before.
@@ -47,8 +47,11 @@ pub fn router(app: App) -> Result<Router, serde_json::Error> {
     let (public, public_document) = public().split_for_parts();
     let documents = [public_document, worker::WorkerRoutes::openapi(), open_document, always_document];
     let document = docs::document(&app.config.process.app_name, documents)?;
+    let public = public
+        .layer(from_fn_with_state(app.clone(), user_events::hand_over))
+        .layer(from_fn_with_state(app.clone(), signature::accept));
     let routes = open
-        .merge(public.layer(from_fn_with_state(app.clone(), signature::accept)))
+        .merge(public)
         .merge(internal().layer(from_fn_with_state(app.clone(), signature::require)))
         .merge(docs::router(&document)?);
     Ok(layered(app, always, routes))
@@ -89,6 +92,8 @@ fn public() -> OpenApiRouter<App> {
         .routes(routes!(auth::login::login))
         .routes(routes!(auth::token::token))
         .routes(routes!(auth::refresh::refresh))
+        .routes(routes!(auth::logout::logout))
+        .routes(routes!(auth::logout::logout_all))
         .routes(routes!(auth::verify::verify))
         .routes(routes!(account::auth_me))
         .routes(routes!(account::users_me))

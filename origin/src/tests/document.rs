@@ -16,7 +16,7 @@ const OF_THE_WORKER: [(&str, &str); 4] = [
     ("post", "/api/v1/chat/turns/{id}/cancel"),
 ];
 
-const ROUTES: [(&str, &str); 23] = [
+const ROUTES: [(&str, &str); 25] = [
     ("get", "/"),
     ("get", "/.well-known/jwks.json"),
     ("get", "/api/v1/health"),
@@ -29,6 +29,8 @@ const ROUTES: [(&str, &str); 23] = [
     ("post", "/api/v1/auth/token"),
     ("post", "/api/v1/auth/refresh"),
     ("get", "/api/v1/auth/me"),
+    ("post", "/api/v1/auth/logout"),
+    ("post", "/api/v1/auth/logout-all"),
     ("get", "/api/v1/auth/verify"),
     ("get", "/api/v1/users/me"),
     ("post", "/api/v1/chat/conversations"),

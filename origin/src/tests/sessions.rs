@@ -186,9 +186,10 @@ async fn a_repetition_makes_an_end_known_that_was_not_told() {
         presented: RefreshToken::decode(&first.refresh).unwrap().hash(),
         successors: vec![[7; 32]],
         terms: ExchangeTerms { successor_expires_at: world.clock.now(), now: world.clock.now(), grace_ms: 0 },
+        event_id: world.app.random.id(world.clock.now()),
     };
     let ended = world.app.stores.accounts.exchange_refresh(reuse).await.unwrap();
-    assert!(matches!(ended, RefreshOutcome::Reused { user_id } if user_id == first.id));
+    assert!(matches!(ended, RefreshOutcome::Reused { event } if event.user_id == first.id));
     assert_eq!(me(&world, &second.access).await.status, 200);
     assert_eq!(refresh(&world, &second.refresh).await.problem(), problem(401, "session_ended"));
     assert_eq!(me(&world, &second.access).await.problem(), problem(401, "session_ended"));
@@ -224,6 +225,7 @@ async fn refresh_unheard(world: &World, token: &str) -> Answer {
         presented: presented.hash(),
         successors: tokens.successors(&presented).iter().map(RefreshToken::hash).collect(),
         terms: ExchangeTerms { successor_expires_at: tokens.refresh_expiry(now), now, grace_ms: 10_000 },
+        event_id: world.app.random.id(now),
     };
     let exchanged = world.app.stores.accounts.exchange_refresh(exchange).await.unwrap();
     assert!(matches!(exchanged, RefreshOutcome::Exchanged { .. }));

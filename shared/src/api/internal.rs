@@ -5,6 +5,7 @@
 //! against the token's validity instead of the clock (see [`MAX_DELIVERY_AGE_MS`]).
 
 pub mod turn_messages;
+pub mod user_event;
 
 use std::collections::BTreeSet;
 

@@ -39,9 +39,8 @@ impl Client {
     /// # Panics
     /// When there is no HTTP client to be had.
     pub fn new(base: String) -> Self {
-        let http = reqwest::Client::builder()
+        let http = http_client()
             .http1_only()
-            .no_proxy()
             .tcp_nodelay(true)
             // A connection of a process that was killed must not be tried again.
             .pool_max_idle_per_host(0)
@@ -101,6 +100,13 @@ impl Client {
         let tokens: Tokens = reply.expect_status(201).json();
         Phone::new(self.with_token(&tokens.access_token), tokens)
     }
+}
+
+/// Returns a builder of HTTP clients that go to no proxy. The origin's `reqwest` has TLS without a provider, and so has this one.
+pub fn http_client() -> reqwest::ClientBuilder {
+    // Installed by the first of them.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
 }
 
 /// A request in the making.

@@ -70,3 +70,5 @@ mod streaming;
 mod surface;
 #[cfg(test)]
 mod turns;
+#[cfg(test)]
+mod user_events;

@@ -118,7 +118,7 @@ async fn world() -> (Origin, World) {
 async fn an_answer_of_the_origin_streams_through() {
     let (origin, world) = world().await;
     let url = world.client().url(STREAMED);
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = edgechat_tests::client::http_client().build().unwrap();
     // Public routes and the origin's own pages need no token; what the path means is the origin's business.
     let mut response =
         bounded("the head of the answer", http.get(url).bearer_auth(token()).send()).await.unwrap();
@@ -212,7 +212,7 @@ async fn a_large_body_passes_in_both_framings() {
 #[tokio::test]
 async fn answer_that_stands_still_is_broken_off() {
     let (origin, world) = world().await;
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = edgechat_tests::client::http_client().build().unwrap();
     let url = world.client().url(STREAMED);
     let mut response =
         bounded("the head of the answer", http.get(url).bearer_auth(token()).send()).await.unwrap();

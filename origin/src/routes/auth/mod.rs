@@ -1,6 +1,7 @@
 //! Sign-up, sign-in, and checks of tokens.
 
 pub(super) mod login;
+pub(super) mod logout;
 pub(super) mod refresh;
 pub(super) mod register;
 pub(super) mod token;

@@ -5,6 +5,7 @@ use shared::api::account::{RefreshRequest, Tokens};
 
 use crate::{
     app::App,
+    events::Announcements,
     http::{Error, Json},
 };
 
@@ -25,7 +26,8 @@ use crate::{
 )]
 pub(in crate::routes) async fn refresh(
     State(app): State<App>,
+    announcements: Announcements,
     Json(request): Json<RefreshRequest>,
 ) -> Result<Reply<Tokens>, Error> {
-    Ok(Reply(app.auth.refresh(&request.refresh_token).await?))
+    Ok(Reply(app.auth.refresh(&request.refresh_token, &announcements).await?))
 }

@@ -19,6 +19,7 @@ use shared::api::{
 use crate::{
     app::App,
     auth::sign_in::SignIn,
+    events::Announcements,
     http::{
         ClientIp, Error,
         auth::ShownBearer,
@@ -95,13 +96,14 @@ pub(in crate::routes) async fn token(
     State(app): State<App>,
     ClientIp(ip): ClientIp,
     ShownBearer(shown_token): ShownBearer,
+    announcements: Announcements,
     form: TokenForm,
 ) -> Result<Reply<TokenAnswer>, GrantError> {
     let tokens = match form.grant()? {
         Grant::Password { username: email, password } => {
             app.auth.sign_in(SignIn { ip, shown_token, email, password, device_name: None }).await
         }
-        Grant::Refresh { refresh_token } => app.auth.refresh(&refresh_token).await,
+        Grant::Refresh { refresh_token } => app.auth.refresh(&refresh_token, &announcements).await,
     };
     let tokens = tokens.map_err(Error::from)?;
     Ok(Reply(tokens.into()))

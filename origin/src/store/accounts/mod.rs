@@ -1,4 +1,4 @@
-//! The accounts port, one trait an entity: [`users`], [`credentials`], [`sessions`], [`usage`]. The types of a trait stand
+//! The accounts port, one trait an entity: [`users`], [`credentials`], [`sessions`], [`usage`], [`events`]. The types of a trait stand
 //! beside it.
 //!
 //! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
@@ -6,19 +6,20 @@
 //! refused, because not every adapter can store it.
 
 pub mod credentials;
+pub mod events;
 pub mod sessions;
 pub mod usage;
 pub mod users;
 
 use async_trait::async_trait;
 
-pub use self::{credentials::Credentials, sessions::Sessions, usage::Usage, users::Users};
+pub use self::{credentials::Credentials, events::Events, sessions::Sessions, usage::Usage, users::Users};
 use super::error::StoreResult;
 
 /// The accounts port: every entity in one store.
-pub trait Accounts: Backend + Users + Credentials + Sessions + Usage {}
+pub trait Accounts: Backend + Users + Credentials + Sessions + Usage + Events {}
 
-impl<T: Backend + Users + Credentials + Sessions + Usage> Accounts for T {}
+impl<T: Backend + Users + Credentials + Sessions + Usage + Events> Accounts for T {}
 
 /// The product behind a store.
 #[async_trait]

@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 use shared::{
-    api::account::User,
+    api::{
+        account::User,
+        internal::user_event::{AddressedEvent, UserEvent},
+    },
     auth::refresh::{ExchangeTerms, RefreshDecision},
     id::Id,
     time::Timestamp,
@@ -61,12 +64,20 @@ pub struct RefreshExchange {
     pub successors: Vec<TokenHash>,
     /// When, and on which terms.
     pub terms: ExchangeTerms,
+    /// The id of the event that tells of the session's end, should the exchange end it.
+    pub event_id: Id,
 }
 
 impl RefreshExchange {
     /// The token that follows when the presented one is used now.
     pub fn successor(&self) -> TokenHash {
         self.successors.first().copied().unwrap_or_default()
+    }
+
+    /// The event that tells that this session of this user ended by the exchange.
+    pub fn end_event(&self, user_id: Id, session_id: Id) -> AddressedEvent {
+        let event = UserEvent::SessionEnded { session_id };
+        AddressedEvent { id: self.event_id, user_id, at: self.terms.now, event }
     }
 
     /// The successor to put in the place of the unused one that is stored, when the caller could not make that one again:
@@ -97,19 +108,24 @@ pub enum RefreshOutcome {
     },
     /// The token had been used: somebody has a copy. The session has been ended.
     Reused {
-        /// Whose it was.
-        user_id: Id,
+        /// The event that tells of it, which is stored.
+        event: AddressedEvent,
     },
 }
 
 impl RefreshOutcome {
     /// The outcome of the decision on a token of this session, once what it asks for is stored with this successor.
-    pub fn of(decision: RefreshDecision, session: SessionOfUser, successor: TokenHash) -> Self {
+    pub fn of(
+        decision: RefreshDecision,
+        exchange: &RefreshExchange,
+        session: SessionOfUser,
+        successor: TokenHash,
+    ) -> Self {
         let user_id = session.user.id;
         match decision {
             RefreshDecision::Expired => Self::Unknown,
             RefreshDecision::Ended => Self::Ended { user_id },
-            RefreshDecision::Reused => Self::Reused { user_id },
+            RefreshDecision::Reused => Self::Reused { event: exchange.end_event(user_id, session.id) },
             RefreshDecision::Use(refresh_expires_at) | RefreshDecision::Again(refresh_expires_at) => {
                 Self::Exchanged { session: Box::new(session), successor, refresh_expires_at }
             }
@@ -129,8 +145,16 @@ pub trait Sessions: Send + Sync + 'static {
     async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>>;
 
     /// Exchanges a refresh token for its successor. Of any number of exchanges at once the first decides and the others
-    /// see what it did. Reuse of an older token ends the session in the same step. An unused successor that is none of the
+    /// see what it did. Reuse of an older token ends the session, with the event that tells of it, in the same step. An unused successor that is none of the
     /// exchange's is replaced by its first, with the same end. What expired of the session's tokens is forgotten when one is
     /// used.
     async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome>;
+
+    /// Ends a session of this user at the time of the event that tells of it, and stores that. False, and nothing happens, when it
+    /// is absent, somebody else's, or ended at another time.
+    async fn end_session(&self, user_id: Id, session_id: Id, event: AddressedEvent) -> StoreResult<bool>;
+
+    /// Ends the sessions of this user that began by the time of the event that tells of it, but for one, and stores that event
+    /// where any was open. Returns how many were.
+    async fn end_sessions(&self, user_id: Id, except: Option<Id>, event: AddressedEvent) -> StoreResult<u64>;
 }

@@ -1,7 +1,13 @@
 //! Users.
 
 use async_trait::async_trait;
-use shared::api::account::User;
+use shared::{
+    api::{
+        account::{Plan, User},
+        internal::user_event::AddressedEvent,
+    },
+    id::Id,
+};
 
 use super::sessions::NewSession;
 use crate::store::error::StoreResult;
@@ -26,4 +32,13 @@ pub trait Users: Send + Sync + 'static {
         password_hash: String,
         session: NewSession,
     ) -> StoreResult<Registration>;
+
+    /// Returns a user.
+    async fn user(&self, id: Id) -> StoreResult<Option<User>>;
+
+    /// Returns the user with this e-mail (in lower case).
+    async fn user_by_email(&self, email: String) -> StoreResult<Option<User>>;
+
+    /// Gives a user a plan, and stores the event that tells of it unless they have it already. False when there is no such user.
+    async fn set_plan(&self, id: Id, plan: Plan, event: AddressedEvent) -> StoreResult<bool>;
 }

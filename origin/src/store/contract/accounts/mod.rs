@@ -1,6 +1,7 @@
 //! The suite of the accounts port, an entity a file.
 
 pub(super) mod credentials;
+pub(super) mod events;
 pub(super) mod refresh;
 pub(super) mod sessions;
 pub(super) mod usage;
@@ -55,6 +56,15 @@ macro_rules! suite {
             exchanges_at_once_agree
             reuses_at_once_end_the_session_once
         }
+        $crate::store::contract::run_suite! { accounts::events on $open;
+            event_is_leased_as_appended_until_acknowledged
+            event_is_due_when_postponed_to_and_counts_its_attempts
+            event_goes_to_one_of_many_at_once
+            ended_session_is_ended_once_with_its_event
+            all_sessions_begun_by_then_end_but_for_one
+            reuse_of_refresh_token_leaves_one_event
+            plan_changes_with_its_event
+        }
         $crate::store::contract::run_suite! { accounts::usage on $open;
             a_turn_is_counted_once
             usage_is_summed_by_day_and_model
@@ -82,6 +92,7 @@ fn exchange(presented: u8, successor: u8, millis: i64) -> RefreshExchange {
             now: at(millis),
             grace_ms: 10_000,
         },
+        event_id: id(u32::from(presented) * 1_000 + u32::from(successor) + 70_000),
     }
 }
 
@@ -99,8 +110,8 @@ async fn outcome(store: &Store, exchange: RefreshExchange) -> (&'static str, i64
             assert_eq!(user_id, id(1));
             ("ended", 0)
         }
-        RefreshOutcome::Reused { user_id } => {
-            assert_eq!(user_id, id(1));
+        RefreshOutcome::Reused { event } => {
+            assert_eq!(event.user_id, id(1));
             ("reused", 0)
         }
     }

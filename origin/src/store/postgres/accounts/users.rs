@@ -1,7 +1,14 @@
 //! Users.
 
 use async_trait::async_trait;
-use shared::api::account::{Plan, User};
+use shared::{
+    api::{
+        account::{Plan, User},
+        internal::user_event::AddressedEvent,
+    },
+    id::Id,
+};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::PostgresAccounts;
@@ -13,6 +20,7 @@ use crate::store::{
         pool::Connection,
         row::{Columns, key},
     },
+    values::event_json,
 };
 
 #[async_trait]
@@ -25,6 +33,26 @@ impl Users for PostgresAccounts {
     ) -> StoreResult<Registration> {
         let (user, password_hash, session) = (&user, &password_hash, &session);
         self.0.run(|c| async move { insert(&c, user, password_hash, session).await }).await
+    }
+
+    async fn user(&self, id: Id) -> StoreResult<Option<User>> {
+        self.0.run(|c| async move { found(c.row(BY_ID, &[&key(id)]).await?) }).await
+    }
+
+    async fn user_by_email(&self, email: String) -> StoreResult<Option<User>> {
+        let email = &email;
+        self.0.run(|c| async move { found(c.row(BY_EMAIL, &[email]).await?) }).await
+    }
+
+    async fn set_plan(&self, id: Id, plan: Plan, event: AddressedEvent) -> StoreResult<bool> {
+        let (plan, event, body) = (&plan, &event, &event_json(&event));
+        self.0
+            .run(|c| async move {
+                let at = event.at.as_millis();
+                let known = c.row(SET_PLAN, &[&key(id), &plan.as_str(), &key(event.id), &at, body]).await?;
+                Ok(known.is_some())
+            })
+            .await
     }
 }
 
@@ -57,6 +85,22 @@ const REGISTER: &str = "\
 
 /// Who was there before: the same user rather than another one with the e-mail.
 const KNOWN: &str = "SELECT id FROM users WHERE id = $1 OR email = $2 ORDER BY id = $1 DESC LIMIT 1";
+
+const BY_ID: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1");
+const BY_EMAIL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.email = $1");
+
+fn found(row: Option<Row>) -> Step<Option<User>> {
+    Ok(row.map(|row| read(&mut Columns::of("users", &row))).transpose()?)
+}
+
+/// One statement: the event is stored where the plan is another one.
+const SET_PLAN: &str = "\
+    WITH changed AS ( \
+        UPDATE users SET plan = $2::text WHERE id = $1 AND plan <> $2::text RETURNING id \
+    ), told AS ( \
+        INSERT INTO user_events (id, user_id, at, event, due_at) \
+        SELECT $3::uuid, id, $4::bigint, $5::text, $4::bigint FROM changed ON CONFLICT (id) DO NOTHING \
+    ) SELECT id FROM users WHERE id = $1";
 
 /// Inserts a user with their password and first session, unless the account is there already: then that is the answer.
 async fn insert(

@@ -97,6 +97,7 @@ fn exchange() -> RefreshExchange {
         presented: hash(1),
         successors: vec![hash(2)],
         terms: ExchangeTerms { successor_expires_at: at(500_000), now: at(1_000), grace_ms: 10_000 },
+        event_id: id(9_000),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The accounts port on SQLite: a trait a file, with its statements.
 
 mod credentials;
+mod events;
 mod sessions;
 mod usage;
 mod users;

@@ -3,12 +3,13 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, named_params};
 use shared::{
+    api::internal::user_event::AddressedEvent,
     auth::refresh::{PresentedToken, RefreshDecision, UsedToken},
     id::Id,
     time::Timestamp,
 };
 
-use super::{SqliteAccounts, users};
+use super::{SqliteAccounts, events, users};
 use crate::store::{
     accounts::{
         Sessions,
@@ -17,7 +18,7 @@ use crate::store::{
         },
     },
     error::StoreResult,
-    sqlite::row::Columns,
+    sqlite::row::{Columns, bytes},
 };
 
 #[async_trait]
@@ -41,6 +42,23 @@ impl Sessions for SqliteAccounts {
 
     async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome> {
         self.0.write(move |c| exchange_token(c, &exchange)).await
+    }
+
+    async fn end_session(&self, user_id: Id, session_id: Id, event: AddressedEvent) -> StoreResult<bool> {
+        self.0
+            .write(move |c| {
+                let session = find(c, session_id)?.filter(|session| session.user.id == user_id);
+                match session.map(|session| session.ended_at) {
+                    Some(None) => end(c, session_id, &event).map(|()| true),
+                    Some(Some(ended_at)) => Ok(ended_at == event.at),
+                    None => Ok(false),
+                }
+            })
+            .await
+    }
+
+    async fn end_sessions(&self, user_id: Id, except: Option<Id>, event: AddressedEvent) -> StoreResult<u64> {
+        self.0.write(move |c| end_all(c, user_id, except, &event)).await
     }
 }
 
@@ -122,10 +140,12 @@ fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> StoreResult<Ref
                 successor = successor_again(c, exchange, &used.successor)?;
             }
         }
-        RefreshDecision::Reused => end(c, session.id, exchange.terms.now)?,
+        RefreshDecision::Reused => {
+            end(c, session.id, &exchange.end_event(session.user.id, session.id))?;
+        }
         RefreshDecision::Expired | RefreshDecision::Ended => (),
     }
-    Ok(RefreshOutcome::of(decision, session, successor))
+    Ok(RefreshOutcome::of(decision, exchange, session, successor))
 }
 
 fn presented(c: &Connection, token: &Token, session: &SessionOfUser) -> StoreResult<PresentedToken> {
@@ -205,10 +225,25 @@ fn successor_again(c: &Connection, exchange: &RefreshExchange, stored: &TokenHas
     Ok(successor)
 }
 
-fn end(c: &Connection, session_id: Id, now: Timestamp) -> StoreResult<()> {
-    c.prepare_cached("UPDATE sessions SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL")?
-        .execute((session_id.as_bytes(), now.as_millis()))?;
-    Ok(())
+/// Ends a session that is open.
+fn end(c: &Connection, session_id: Id, event: &AddressedEvent) -> StoreResult<()> {
+    c.prepare_cached("UPDATE sessions SET ended_at = ?2 WHERE id = ?1")?
+        .execute((session_id.as_bytes(), event.at.as_millis()))?;
+    events::append(c, event)
+}
+
+/// Ends the sessions of a user that had begun, but for one.
+fn end_all(c: &Connection, user_id: Id, except: Option<Id>, event: &AddressedEvent) -> StoreResult<u64> {
+    let ended = c
+        .prepare_cached(
+            "UPDATE sessions SET ended_at = ?2 \
+             WHERE user_id = ?1 AND ended_at IS NULL AND created_at <= ?2 AND id IS NOT ?3",
+        )?
+        .execute((user_id.as_bytes(), event.at.as_millis(), bytes(except.as_ref())))?;
+    if ended > 0 {
+        events::append(c, event)?;
+    }
+    Ok(ended as u64)
 }
 
 #[cfg(test)]

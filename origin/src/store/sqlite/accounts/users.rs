@@ -1,13 +1,16 @@
 //! Users.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension as _, named_params};
+use rusqlite::{Connection, OptionalExtension as _, ToSql, named_params};
 use shared::{
-    api::account::{Plan, User},
+    api::{
+        account::{Plan, User},
+        internal::user_event::AddressedEvent,
+    },
     id::Id,
 };
 
-use super::{SqliteAccounts, sessions};
+use super::{SqliteAccounts, events, sessions};
 use crate::store::{
     accounts::{Users, sessions::NewSession, users::Registration},
     error::StoreResult,
@@ -32,6 +35,28 @@ impl Users for SqliteAccounts {
             })
             .await
     }
+
+    async fn user(&self, id: Id) -> StoreResult<Option<User>> {
+        self.0.read(move |c| find(c, "u.id = ?1", &id.as_bytes().as_slice())).await
+    }
+
+    async fn user_by_email(&self, email: String) -> StoreResult<Option<User>> {
+        self.0.read(move |c| find(c, "u.email = ?1", &email)).await
+    }
+
+    async fn set_plan(&self, id: Id, plan: Plan, event: AddressedEvent) -> StoreResult<bool> {
+        self.0
+            .write(move |c| {
+                let changed = c
+                    .prepare_cached("UPDATE users SET plan = ?2 WHERE id = ?1 AND plan <> ?2")?
+                    .execute((id.as_bytes(), plan.as_str()))?;
+                if changed > 0 {
+                    events::append(c, &event)?;
+                }
+                Ok(changed > 0 || exists(c, id)?)
+            })
+            .await
+    }
 }
 
 /// The columns [`read`] reads, in its order, of the users as `u`.
@@ -42,6 +67,15 @@ macro_rules! user_columns {
     };
 }
 pub(super) use user_columns;
+
+/// The user of whom this is so.
+fn find(c: &Connection, is_so: &'static str, value: &dyn ToSql) -> StoreResult<Option<User>> {
+    let columns = user_columns!();
+    let mut statement = c.prepare_cached(&format!("SELECT {columns} FROM users u WHERE {is_so}"))?;
+    let mut rows = statement.query([value])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    read(&mut Columns::of("users", row)).map(Some)
+}
 
 /// Inserts a user with their password, unless the account is there already: then that is the answer.
 fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreResult<Option<Registration>> {
