@@ -60,10 +60,19 @@ impl Auth {
     /// # Errors
     ///
     /// Fails when the store does.
-    pub async fn set_plan(&self, user_id: Id, plan: Plan) -> Result<bool, AuthError> {
+    pub async fn set_plan(
+        &self,
+        user_id: Id,
+        plan: Plan,
+        announcements: &Announcements,
+    ) -> Result<bool, AuthError> {
         let event = self.event(user_id, UserEvent::PlanChanged { plan });
         let set = async move |accounts: Arc<dyn Accounts>| accounts.set_plan(user_id, plan, event).await;
-        self.change(user_id, set).await
+        let is_known = self.change(user_id, set).await?;
+        if is_known {
+            announcements.add_stored(event);
+        }
+        Ok(is_known)
     }
 
     fn event(&self, user_id: Id, event: UserEvent) -> AddressedEvent {

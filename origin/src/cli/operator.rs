@@ -39,7 +39,6 @@ pub(super) enum UsersCommand {
 pub(super) async fn sessions(app: &App, command: SessionsCommand) -> Result<String, String> {
     let SessionsCommand::End { user, session } = command;
     let user = find(app, &user).await?;
-    // They are stored, and nobody else is told of them here.
     let announcements = Announcements::default();
     let ended = match session {
         Some(session) => app.auth.end_session(user.id, session, &announcements).await.map(u64::from),
@@ -47,18 +46,19 @@ pub(super) async fn sessions(app: &App, command: SessionsCommand) -> Result<Stri
     };
     let ended = ended.map_err(|error| error.to_string())?;
     let what = if ended == 1 { "1 session ended".to_owned() } else { format!("{ended} sessions ended") };
-    Ok(format!("{what}; {}", told(app).await?))
+    Ok(format!("{what}; {}", tell(app, &announcements).await))
 }
 
 /// Changes a user, and returns what happened in words.
 pub(super) async fn users(app: &App, command: UsersCommand) -> Result<String, String> {
     let UsersCommand::SetPlan { user, plan } = command;
     let user = find(app, &user).await?;
-    let changed = app.auth.set_plan(user.id, plan).await;
+    let announcements = Announcements::default();
+    let changed = app.auth.set_plan(user.id, plan, &announcements).await;
     if !changed.map_err(|error| error.to_string())? {
         return Err(format!("the user {} is gone", user.id));
     }
-    Ok(format!("the plan is {} now; {}", plan.as_str(), told(app).await?))
+    Ok(format!("the plan is {} now; {}", plan.as_str(), tell(app, &announcements).await))
 }
 
 async fn find(app: &App, user: &str) -> Result<User, String> {
@@ -70,16 +70,17 @@ async fn find(app: &App, user: &str) -> Result<User, String> {
     found.map_err(|error| error.to_string())?.ok_or_else(|| format!("there is no user {user}"))
 }
 
-/// Tells the Worker, and returns whether it knows.
-async fn told(app: &App) -> Result<&'static str, String> {
-    if app.config.edge_url.is_none() {
-        return Ok("EDGE_URL is not set, so the Worker finds out by asking, within a minute");
+/// Tells the Worker, ahead of the origin that serves: that finds the events in the accounts, tells it again, and forgets what it
+/// has cached. Returns what the Worker knows in words.
+async fn tell(app: &App, announcements: &Announcements) -> &'static str {
+    let events: Vec<_> = announcements.take().into_iter().map(|announced| announced.event).collect();
+    if events.is_empty() || app.events.post_ahead(events).await {
+        "the Worker knows"
+    } else if app.config.edge_url.is_none() {
+        "EDGE_URL is not set, so the Worker finds out by asking, within a minute"
+    } else {
+        "the Worker cannot be reached; an origin that serves tells it when it is back"
     }
-    let delivered = app.events.deliver_due(&app.stores).await.map_err(|error| error.to_string())?;
-    Ok(match delivered.postponed {
-        0 => "the Worker knows",
-        _ => "the Worker cannot be reached; an origin that serves tells it when it is back",
-    })
 }
 
 fn known_plan(text: &str) -> Result<Plan, String> {

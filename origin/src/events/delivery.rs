@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use shared::{
-    api::internal::user_event::{EventBatch, MAX_BATCH_EVENTS, UserEvent},
+    api::internal::user_event::{AddressedEvent, EventBatch, MAX_BATCH_EVENTS, UserEvent},
     chat::delivery::next_event_attempt,
     id::Id,
     time::{DAY_MS, SECOND_MS, Timestamp},
@@ -56,6 +56,15 @@ impl EventDelivery {
         self.due.notify_one();
     }
 
+    /// Posts events once, ahead of the serving origin that will do so again and take note. Returns whether the Worker
+    /// acknowledged all of them.
+    pub async fn post_ahead(&self, events: Vec<AddressedEvent>) -> bool {
+        let Some(edge) = &self.edge else { return false };
+        let wanted: Vec<_> = events.iter().map(|event| event.id).collect();
+        let acknowledged = self.post(edge, events, self.clock.now()).await;
+        wanted.iter().all(|id| acknowledged.contains(id))
+    }
+
     /// Delivers whatever becomes due, until it is dropped.
     pub async fn run(&self, stores: &Stores) {
         loop {
@@ -96,7 +105,7 @@ impl EventDelivery {
             stores.ephemeral.invalidate(CacheGroup::SessionsOf(event.event.user_id)).await;
         }
         let acknowledged = match &self.edge {
-            Some(edge) => self.post(edge, &events, now).await,
+            Some(edge) => self.post(edge, events.iter().map(|event| event.event).collect(), now).await,
             None => events.iter().map(|event| event.event.id).collect(),
         };
         let (done, again): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| {
@@ -113,13 +122,13 @@ impl EventDelivery {
     }
 
     /// Posts events and returns those that were acknowledged. What does not arrive is logged.
-    async fn post(&self, edge: &EdgeClient, events: &[LeasedEvent], now: Timestamp) -> Vec<Id> {
-        let batch = EventBatch { events: events.iter().map(|event| event.event).collect() };
+    async fn post(&self, edge: &EdgeClient, events: Vec<AddressedEvent>, now: Timestamp) -> Vec<Id> {
+        let batch = EventBatch { events };
         let request_id = self.random.id(now);
         match edge.post(&batch, request_id, now, self.random.id(now)).await {
             Ok(receipt) => receipt.acknowledged,
             Err(error) => {
-                tracing::warn!(%request_id, %error, events = events.len(), "events did not reach the Worker");
+                tracing::warn!(%request_id, %error, events = batch.events.len(), "events did not reach the Worker");
                 Vec::new()
             }
         }

@@ -57,6 +57,11 @@ async fn refresh(world: &World, refresh_token: &str) -> edgechat_tests::client::
     world.client().post("/api/v1/auth/refresh").json(&body).send().await
 }
 
+/// Lets a front that was restarted fetch the origin's keys, for a user that no test is about.
+async fn fetch_keys(world: &World) {
+    let _ = world.phone().await.client.get("/api/v1/users/me").send().await.expect_status(200);
+}
+
 #[tokio::test]
 async fn logout_on_another_device_cuts_streams_and_refuses_tokens() {
     let mut world = World::start().await;
@@ -124,6 +129,7 @@ async fn session_that_ends_while_worker_is_away_is_refused_when_it_is_back() {
     let _ = at_origin.post("/api/v1/auth/logout").send().await.expect_status(204);
     world.start_workerd().await;
     world.stored_by_objects(&session.to_string()).await;
+    fetch_keys(&world).await;
     world.kill_origin().await;
     phone.client.get(&turn_path(turn)).send().await.problem(ErrorCode::SessionEnded);
 }
@@ -219,8 +225,9 @@ async fn deleted_account_stops_its_turns_and_leaves_nothing() {
     assert_eq!(receipt.acknowledged, [deleted.id]);
     call.gone().await;
     assert_eq!(stream.next().await, None);
-    world.kill_origin().await;
     world.kill_workerd().await;
     world.start_workerd().await;
+    fetch_keys(&world).await;
+    world.kill_origin().await;
     phone.client.get(&turn_path(turn)).send().await.problem(ErrorCode::SessionEnded);
 }

@@ -42,6 +42,7 @@ pub async fn send(
     let key = accept::idempotency_key(request.header(IDEMPOTENCY_KEY), message.client_message_id.as_deref())?;
     let respond_async = accept::prefer_respond_async(request.header("Prefer"));
 
+    // It may have ended while the body came.
     user.sessions.refuse_revoked(&identity)?;
     let session = identity.session_id;
     let request = TurnRequest {
