@@ -9,6 +9,7 @@
 //! - [`page`]: lists and their cursors
 //! - [`sync`]: what changed for a user
 //! - [`open`]: names from a set that grows
+//! - [`routes`]: every route, once
 //! - [`internal`]: what the Worker and the origin say to each other; no client sees it
 
 pub mod account;
@@ -19,6 +20,7 @@ pub mod health;
 pub mod internal;
 pub mod open;
 pub mod page;
+pub mod routes;
 pub mod sync;
 pub mod usage;
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use shared::api::{
     ErrorCode,
     account::{MAX_REFRESH_TOKEN_CHARS, Tokens, is_possible_email, is_possible_password},
-    body::{MAX_BODY_BYTES, parse_pairs},
+    body::parse_pairs,
 };
 
 use super::{Attempt, sign_in};
@@ -22,7 +22,7 @@ use crate::{
     auth::{current::ShownBearer, sessions},
     http::{
         ClientIp, Failure,
-        body::{has_media_type, read},
+        body::{has_media_type, read_request},
     },
 };
 
@@ -149,7 +149,7 @@ impl FromRequest<App> for TokenForm {
         if !has_media_type(request.headers(), "application/x-www-form-urlencoded") {
             return Err(invalid_request("the body must be application/x-www-form-urlencoded").into());
         }
-        let body = read(request.into_body(), MAX_BODY_BYTES).await.map_err(Failure::from)?;
+        let body = read_request(request).await.map_err(Failure::from)?;
         parse_pairs(form_urlencoded::parse(&body)).map_err(|error| invalid_request(error.detail).into())
     }
 }
