@@ -18,10 +18,10 @@ use serde::de::DeserializeOwned;
 use shared::{
     api::{
         ApiError, ErrorCode,
-        body::{MAX_BODY_BYTES, parse},
+        body::{MAX_BODY_BYTES, parse, too_large},
         routes::{Found, find, max_body_bytes},
     },
-    http::body::{BODY_SILENCE_MS, check_content_coding, cut_off, too_large, too_slow},
+    http::body::{BODY_SILENCE_MS, check_content_coding, cut_off, too_slow},
 };
 use tokio::time::timeout;
 

@@ -8,6 +8,7 @@
 //! - [`health`]: health checks
 //! - [`page`]: lists and their cursors
 //! - [`sync`]: what changed for a user
+//! - [`models`]: the models users can choose
 //! - [`open`]: names from a set that grows
 //! - [`routes`]: every route, once
 //! - [`internal`]: what the Worker and the origin say to each other; no client sees it
@@ -18,6 +19,7 @@ pub mod chat;
 pub mod error;
 pub mod health;
 pub mod internal;
+pub mod models;
 pub mod open;
 pub mod page;
 pub mod routes;

@@ -1,10 +1,7 @@
 //! Bodies of requests: how large they may be, how long they may take, how much of them one process holds, and what their
 //! headers say about them. Both sides read bodies by these rules.
 
-use crate::api::{
-    body::MAX_BODY_BYTES,
-    error::{ApiError, ErrorCode},
-};
+use crate::api::error::{ApiError, ErrorCode};
 
 /// A body of which nothing comes for so long is given up, in milliseconds.
 pub const BODY_SILENCE_MS: u64 = 10_000;
@@ -30,20 +27,6 @@ pub fn check_content_coding(content_encoding: Option<&str>) -> Result<(), ApiErr
 pub fn is_json(content_type: Option<&str>) -> bool {
     let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
-}
-
-/// The error of a body over its limit. It says how much is allowed and, where a picture may be the reason, what to do.
-pub fn too_large(max_bytes: usize) -> ApiError {
-    let kib = max_bytes / 1024;
-    let detail = if max_bytes == MAX_BODY_BYTES {
-        format!(
-            "The body is larger than the {kib} KiB allowed; shrink a picture before it is sent, for example to 1536 pixels \
-             on its longest side as JPEG of quality 80"
-        )
-    } else {
-        format!("The body is larger than the {kib} KiB allowed here")
-    };
-    ApiError::new(ErrorCode::PayloadTooLarge, detail)
 }
 
 /// The error of a body that did not arrive in time.
@@ -94,14 +77,6 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-
-    #[rstest]
-    #[case(16 * 1024, "16 KiB")]
-    #[case(MAX_BODY_BYTES, "1024 KiB")]
-    fn error_of_a_body_over_its_limit_names_the_limit(#[case] max_bytes: usize, #[case] expected: &str) {
-        let detail = too_large(max_bytes).detail;
-        assert!(detail.contains(expected), "{detail}");
-    }
 
     #[rstest]
     #[case(None, true)]
