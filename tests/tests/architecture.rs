@@ -37,6 +37,9 @@ mod tests {
     const NO_ADAPTERS: [&str; 2] = ["accounts", "contract"];
     /// Folders of the origin that hold domain code: they know no HTTP.
     const DOMAIN: [&str; 4] = ["auth", "events", "jobs", "notify"];
+    /// The modules of `shared`, each after those that it may use.
+    const MODULES: [&str; 10] =
+        ["time", "id", "sse", "text", "api", "limits", "auth", "http", "provider", "chat"];
 
     fn root() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -60,6 +63,32 @@ mod tests {
                 (name(package), all.filter(|dependency| dependency["kind"] != "dev").map(name).collect())
             })
             .collect()
+    }
+
+    /// The first names of paths that begin with `crate`, in lists as well as by themselves.
+    fn through_crate(code: &str) -> BTreeSet<&str> {
+        let mut names = BTreeSet::new();
+        for rest in code.split("crate::").skip(1) {
+            let Some(list) = rest.strip_prefix('{') else {
+                names.extend(words(rest).next());
+                continue;
+            };
+            let (mut depth, mut is_first) = (0, true);
+            for (at, c) in list.char_indices() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => is_first = true,
+                    c if is_first && c.is_alphabetic() => {
+                        names.extend(list.get(at..).and_then(|rest| words(rest).next()));
+                        is_first = false;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        names
     }
 
     /// Every Rust source below a folder, without its line comments.
@@ -204,6 +233,30 @@ mod tests {
         let shared = &dependencies()["edgechat-shared"];
         let impure: Vec<_> = IMPURE.iter().filter(|name| shared.contains(**name)).collect();
         assert!(impure.is_empty(), "shared depends on {impure:?}");
+    }
+
+    #[test]
+    fn modules_of_shared_use_only_those_before_them() {
+        let folder = root().join("shared/src");
+        for (path, code) in sources(&folder) {
+            let within = path.strip_prefix(&folder).unwrap().with_extension("");
+            let Some(at) = MODULES.iter().position(|module| within.starts_with(module)) else { continue };
+            for name in through_crate(&code) {
+                let place = MODULES.iter().position(|module| *module == name);
+                assert!(place.is_none_or(|place| place <= at), "{} uses {name}", path.display());
+            }
+        }
+        let modules = fs::read_to_string(folder.join("lib.rs")).unwrap();
+        let modules: BTreeSet<_> =
+            modules.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+        assert_eq!(modules, BTreeSet::from(MODULES));
+    }
+
+    #[test]
+    fn path_through_the_crate_is_found_however_it_is_written() {
+        let code =
+            "use crate::{api::{ErrorCode, auth::Claims}, chat, limits::{self}};\nfn f() { crate::http::g() }";
+        assert_eq!(through_crate(code), BTreeSet::from(["api", "chat", "limits", "http"]));
     }
 
     #[test]

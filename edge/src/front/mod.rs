@@ -18,11 +18,12 @@ mod token;
 use std::{borrow::Cow, rc::Rc};
 
 use shared::{
-    api::{ApiError, ErrorCode},
+    api::{
+        ApiError, ErrorCode,
+        routes::{max_body_bytes, takes_token},
+    },
     http::{
-        address,
-        body::max_bytes,
-        cors,
+        address, cors,
         headers::{IDEMPOTENCY_KEY, SIGNATURE, X_REQUEST_ID},
         request_id,
     },
@@ -149,13 +150,13 @@ impl Front {
                 let verified = token::verified(self, request).await?;
                 self.serve_user(route, request, &url, &verified).await
             }
-            Route::Origin => {
-                let claims = if request.header("Authorization").is_some() && !routes::is_public(path) {
+            Route::Origin(route) => {
+                let claims = if takes_token(route, path) && request.header("Authorization").is_some() {
                     Some(token::verified(self, request).await?)
                 } else {
                     None
                 };
-                let max_bytes = max_bytes(path, claims.is_some());
+                let max_bytes = max_body_bytes(route, claims.is_some());
                 let forwarded = proxy::to_origin(self, request, &url, max_bytes).await?;
                 if let Some(events) = forwarded.events {
                     events::deliver_from_answer(self, &events).await;
@@ -164,7 +165,7 @@ impl Front {
             }
             Route::MethodNotAllowed(allowed) => {
                 let response = reply::problem(&ErrorCode::MethodNotAllowed.into(), self.scope.request_id())?;
-                response.headers().set("Allow", allowed)?;
+                response.headers().set("Allow", &allowed.to_string())?;
                 Ok(response.into())
             }
             Route::Panic if self.config.fault_injection => provoke(),

@@ -2,11 +2,11 @@
 //! `edgechat check-config` finds a typing error wherever it would hurt; the origin keeps nothing of them.
 
 use shared::{
+    api::models,
     http::{
         base_url,
         cors::{self, CorsPolicy},
     },
-    provider::registry,
 };
 
 use super::{
@@ -27,9 +27,9 @@ pub(super) fn check(reader: &mut Reader<'_>, environment: Environment) {
         );
     }
     if let Some(name) = reader.text("DEFAULT_MODEL")
-        && registry::resolve(name).is_none()
+        && models::resolve(name).is_none()
     {
-        let known: Vec<_> = registry::MODELS.iter().map(|model| model.id).collect();
+        let known: Vec<_> = models::MODELS.iter().map(|model| model.id).collect();
         reader.wrong("DEFAULT_MODEL", quoted(name), format!("it should hold one of {}", known.join(", ")));
     }
     if let Some(text) = reader.text("CORS_ALLOWED_HEADERS")

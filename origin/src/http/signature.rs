@@ -11,7 +11,7 @@ use axum::{
     response::Response,
 };
 use shared::{
-    api::body::MAX_BODY_BYTES,
+    api::{body::MAX_BODY_BYTES, routes::MAX_INTERNAL_BODY_BYTES},
     auth::edge::{EdgeKeys, MAX_SKEW_S, RequestHead, SignatureError, Signed, sha256},
     http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
     time::SECOND_MS,
@@ -19,10 +19,6 @@ use shared::{
 
 use super::{Error, body, user_events::FromWorker};
 use crate::{app::App, config::Environment};
-
-/// The largest body of the Worker's own requests, in bytes. A turn holds a client's message, whose text stands in it twice
-/// and may need escaping, and the model's whole answer.
-pub const MAX_INTERNAL_BODY_BYTES: usize = 8 * MAX_BODY_BYTES;
 
 /// The address of the other end of the connection; the server puts it into every request.
 #[derive(Clone, Copy, Debug)]

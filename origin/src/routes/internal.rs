@@ -23,14 +23,14 @@ use crate::{
     http::{
         CurrentUser, Error, PathId,
         auth::Bearer,
-        body::{has_media_type, read},
-        signature::MAX_INTERNAL_BODY_BYTES,
+        body::{has_media_type, read_request},
     },
     store::{Chats, accounts::usage::UsageEntry},
 };
 
 /// `POST turns`: stores a turn and counts its usage, each once, however often it is delivered. Conversations come first:
 /// a crash between the two is completed by the next delivery.
+#[utoipa::path(post, path = "/internal/v1/turns")]
 pub(super) async fn deliver(
     State(app): State<App>,
     Bearer(token): Bearer,
@@ -47,6 +47,7 @@ pub(super) async fn deliver(
 }
 
 /// `GET turns/{id}`: a turn as it was stored.
+#[utoipa::path(get, path = "/internal/v1/turns/{id}")]
 pub(super) async fn turn(
     State(app): State<App>,
     current: CurrentUser,
@@ -57,6 +58,7 @@ pub(super) async fn turn(
 }
 
 /// `GET conversations/{id}/context`: what the next turn builds on.
+#[utoipa::path(get, path = "/internal/v1/conversations/{id}/context")]
 pub(super) async fn context(
     State(app): State<App>,
     current: CurrentUser,
@@ -104,7 +106,7 @@ impl FromRequest<App> for Delivery {
         if !has_media_type(request.headers(), "application/json") {
             return Err(ErrorCode::UnsupportedMediaType.into());
         }
-        let body = read(request.into_body(), MAX_INTERNAL_BODY_BYTES).await?;
+        let body = read_request(request).await?;
         let delivery: TurnDelivery = serde_json::from_slice(&body)
             .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("Not a delivery: {error}")))?;
         delivery.check()?;

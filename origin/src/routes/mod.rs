@@ -1,10 +1,12 @@
-//! The routes, and one list of them that reads like the table in the design. One file a resource.
+//! The routes of the origin, in groups by the layer that they stand behind. One file a resource. A test holds the groups to
+//! `shared::api::routes`: every route there that the origin serves, and no other, each behind the layer of its caller.
 
 mod about;
 mod account;
 mod auth;
 mod conversations;
 mod docs;
+mod edge_openapi;
 mod health;
 mod idempotency;
 mod internal;
@@ -14,7 +16,6 @@ mod messages;
 mod models;
 mod sync;
 mod usage;
-mod worker;
 
 use std::time::Duration;
 
@@ -23,11 +24,9 @@ use axum::{
     http::StatusCode,
     middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
-    routing::{get, post},
 };
 use shared::api::ErrorCode;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
-use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -45,14 +44,14 @@ pub fn router(app: App) -> Result<Router, serde_json::Error> {
     let (always, always_document) = always().split_for_parts();
     let (open, open_document) = open().split_for_parts();
     let (public, public_document) = public().split_for_parts();
-    let documents = [public_document, worker::WorkerRoutes::openapi(), open_document, always_document];
+    let documents = [public_document, edge_openapi::document(), open_document, always_document];
     let document = docs::document(&app.config.process.app_name, documents)?;
     let public = public
         .layer(from_fn_with_state(app.clone(), user_events::hand_over))
         .layer(from_fn_with_state(app.clone(), signature::accept));
     let routes = open
         .merge(public)
-        .merge(internal().layer(from_fn_with_state(app.clone(), signature::require)))
+        .merge(Router::from(internal()).layer(from_fn_with_state(app.clone(), signature::require)))
         .merge(docs::router(&document)?);
     Ok(layered(app, always, routes))
 }
@@ -106,13 +105,16 @@ fn public() -> OpenApiRouter<App> {
 }
 
 /// Routes that the Worker alone calls. They are in no document.
-fn internal() -> Router<App> {
-    Router::new()
-        .route("/internal/v1/turns", post(internal::deliver))
-        .route("/internal/v1/turns/{id}", get(internal::turn))
-        .route("/internal/v1/conversations/{id}/context", get(internal::context))
+fn internal() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(internal::deliver))
+        .routes(routes!(internal::turn))
+        .routes(routes!(internal::context))
 }
 
 fn panicked() -> Response {
     Error::Internal("the handler panicked".to_owned()).into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,10 +13,6 @@ use crate::{
     time::Timestamp,
 };
 
-/// Bytes of an answer's text at most, as JSON writes it: more than the most tokens of any model come to, and little enough
-/// that a row holds it beside the largest message of a user.
-pub const MAX_ANSWER_BYTES: usize = 512 * 1024;
-
 /// Bytes of a value in the user object's database at most. The platform takes 2 MB a row (Durable Objects, SQLite limits);
 /// the rest is for the row's other columns.
 pub const MAX_ROW_BYTES: usize = 1_900_000;

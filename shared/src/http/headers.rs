@@ -4,7 +4,7 @@
 pub const X_REQUEST_ID: &str = "X-Request-ID";
 /// The client's address, as the front saw it.
 pub const CLIENT_IP: &str = "X-EdgeChat-Client-IP";
-/// The front's signature: [`crate::auth::edge`].
+/// The front's signature: `auth::edge`.
 pub const SIGNATURE: &str = "X-EdgeChat-Signature";
 /// On the origin's refusal of a signature: the reason, for the Worker's log. Such a refusal is trouble between the parts and
 /// never the user's fault, so the Worker answers 503 in its place.

@@ -18,7 +18,7 @@
 //! - `deliveries`: the Worker's own way to the origin, walked by hand
 //! - `knowledge`: what the Worker knows of the origin's, and when it asks anew
 //! - `proxy`: what passes through to the origin
-//! - `surface`: health, documentation
+//! - `surface`: the routes of the table, health, documentation
 //! - `rotation`: the secret behind tokens is replaced
 //! - `scripted_provider`: the provider the others rely on
 //! - `platform`: what the user object leaves to the platform, and what the platform refuses

@@ -15,8 +15,8 @@ use shared::{
         body::MAX_BODY_BYTES,
         chat::{SentMessage, Turn, TurnStatus},
     },
-    chat::record::MAX_ANSWER_BYTES,
     id::Id,
+    provider::completion::MAX_ANSWER_BYTES,
 };
 
 /// A phone with a turn that runs and whose provider waits for the test. The world must be bound as well: it ends where it

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use shared::api::{
     ErrorCode,
     account::{MAX_REFRESH_TOKEN_CHARS, Tokens, is_possible_email, is_possible_password},
-    body::{MAX_BODY_BYTES, parse_pairs},
+    body::parse_pairs,
 };
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     http::{
         ClientIp, Error,
         auth::ShownBearer,
-        body::{has_media_type, read},
+        body::{has_media_type, read_request},
     },
 };
 
@@ -152,7 +152,7 @@ impl FromRequest<App> for TokenForm {
         if !has_media_type(request.headers(), "application/x-www-form-urlencoded") {
             return Err(invalid_request("the body must be application/x-www-form-urlencoded").into());
         }
-        let body = read(request.into_body(), MAX_BODY_BYTES).await.map_err(Error::from)?;
+        let body = read_request(request).await.map_err(Error::from)?;
         parse_pairs(form_urlencoded::parse(&body)).map_err(|error| invalid_request(error.detail).into())
     }
 }
