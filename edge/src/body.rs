@@ -6,10 +6,10 @@ use std::{cell::RefCell, ops::Deref};
 use futures_util::{Stream, StreamExt};
 use js_sys::Uint8Array;
 use shared::{
-    api::ApiError,
+    api::{ApiError, body::too_large},
     http::body::{
         BODY_SILENCE_MS, BODY_TIMEOUT_MS, ByteBudget, HELD_BODIES_BYTES, MAX_DRAINED_BYTES,
-        check_content_coding, cut_off, too_large, too_slow,
+        check_content_coding, cut_off, too_slow,
     },
 };
 use wasm_bindgen_futures::JsFuture;

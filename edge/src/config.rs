@@ -90,7 +90,7 @@ impl Config {
         let keys = variable("EDGE_KEYS")
             .ok_or("EDGE_KEYS is not set; it should hold one or two keys of at least 32 characters")?;
         let default_model = variable("DEFAULT_MODEL").unwrap_or_else(|| "fast".to_owned());
-        if shared::provider::registry::resolve(&default_model).is_none() {
+        if shared::api::models::resolve(&default_model).is_none() {
             return Err(format!(
                 "DEFAULT_MODEL is {default_model:?}; it should be a model of ai/models, such as fast"
             ));

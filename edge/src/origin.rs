@@ -11,7 +11,7 @@ use shared::{
         sessions::SessionReport,
     },
     http::{
-        headers::{CLIENT_IP, SIGNATURE, SIGNATURE_ERROR, X_REQUEST_ID},
+        headers::{CLIENT_IP, SIGNATURE, SIGNATURE_ERROR, USER_EVENTS, X_REQUEST_ID},
         origin_answer::OriginAnswer,
     },
 };
@@ -52,7 +52,15 @@ pub struct Call<'a> {
     pub timeout: Duration,
 }
 
-/// The reason why the origin gave no response for a client.
+/// An answer of the origin for a client.
+pub struct Forwarded {
+    /// The answer, without what is not for the client.
+    pub response: web_sys::Response,
+    /// The events for user objects that it came with, as JSON.
+    pub events: Option<String>,
+}
+
+/// Why the origin gave no answer for a client.
 #[derive(Debug)]
 pub enum OriginError {
     /// Nothing arrived for this time.
@@ -189,7 +197,7 @@ impl OriginClient {
         &self,
         call: &Call<'_>,
         headers: HeaderLines,
-    ) -> std::result::Result<web_sys::Response, OriginError> {
+    ) -> std::result::Result<Forwarded, OriginError> {
         let (url, headers) = self.signed(call, headers)?;
         let abort = AbortOnDrop::new()?;
         let signal = abort.signal();
@@ -197,28 +205,12 @@ impl OriginClient {
         let response = timeout(call.timeout, sent).await.ok_or(OriginError::Timeout(call.timeout))??;
         let head = platform::ResponseHead::of(&response, FORWARDED);
         judge(call.method, head.status, |name| head.get(name))?;
-        let length: Option<u64> = head.get("Content-Length").and_then(|length| length.parse().ok());
-        if call.method == "HEAD" || matches!(head.status, 204 | 304) || length == Some(0) {
-            abort.disarm();
-            return Ok(platform::own(&response)?);
+        let response = buffered(call, response, &head, abort).await?;
+        let events = head.get(USER_EVENTS).map(str::to_owned);
+        if events.is_some() {
+            response.headers().delete(USER_EVENTS).map_err(worker::Error::from)?;
         }
-        if length.is_some_and(|length| length <= MAX_BUFFERED_BYTES) {
-            let whole = JsFuture::from(response.array_buffer().map_err(worker::Error::from)?);
-            let body = timeout(call.timeout, whole).await.ok_or(OriginError::Timeout(call.timeout))?;
-            abort.disarm();
-            return Ok(platform::own_with_body(&response, &body.map_err(worker::Error::from)?)?);
-        }
-        let headers = response.headers();
-        let pieces = pieces(response, abort, call.timeout)?;
-        let builder = Response::builder().with_status(head.status).with_headers(worker::Headers(headers));
-        Ok(match length {
-            Some(length) => {
-                let sized: worker_sys::FixedLengthStream = FixedLengthStream::wrap(pieces, length).into();
-                builder.stream(sized.readable())
-            }
-            None => builder.from_stream(pieces)?,
-        }
-        .into())
+        Ok(Forwarded { response, events })
     }
 
     /// Returns the address of a call, and its headers with those that sign it.
@@ -240,8 +232,40 @@ impl OriginClient {
 
 /// The headers that show whether a response is the origin's own.
 const JUDGED: &[&str] = &[SIGNATURE_ERROR, "Content-Type"];
-/// The same for a response that is forwarded.
-const FORWARDED: &[&str] = &[SIGNATURE_ERROR, "Content-Type", "Content-Length"];
+/// The same, for one that is passed on.
+const FORWARDED: &[&str] = &[SIGNATURE_ERROR, USER_EVENTS, "Content-Type", "Content-Length"];
+
+/// Makes a response for a client of a fetched one. A short body is read first: if it breaks off, the client gets an error and
+/// not half of it.
+async fn buffered(
+    call: &Call<'_>,
+    response: web_sys::Response,
+    head: &platform::ResponseHead,
+    abort: AbortOnDrop,
+) -> std::result::Result<web_sys::Response, OriginError> {
+    let length: Option<u64> = head.get("Content-Length").and_then(|length| length.parse().ok());
+    if call.method == "HEAD" || matches!(head.status, 204 | 304) || length == Some(0) {
+        abort.disarm();
+        return Ok(platform::own(&response)?);
+    }
+    if length.is_some_and(|length| length <= MAX_BUFFERED_BYTES) {
+        let whole = JsFuture::from(response.array_buffer().map_err(worker::Error::from)?);
+        let body = timeout(call.timeout, whole).await.ok_or(OriginError::Timeout(call.timeout))?;
+        abort.disarm();
+        return Ok(platform::own_with_body(&response, &body.map_err(worker::Error::from)?)?);
+    }
+    let headers = response.headers();
+    let pieces = pieces(response, abort, call.timeout)?;
+    let builder = Response::builder().with_status(head.status).with_headers(worker::Headers(headers));
+    Ok(match length {
+        Some(length) => {
+            let sized: worker_sys::FixedLengthStream = FixedLengthStream::wrap(pieces, length).into();
+            builder.stream(sized.readable())
+        }
+        None => builder.from_stream(pieces)?,
+    }
+    .into())
+}
 
 /// Checks that a response is the origin's own.
 fn judge<'a>(

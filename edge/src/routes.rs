@@ -1,122 +1,80 @@
-//! Which part serves a path, and with which methods. Everything the user object does not serve belongs to the origin, which
-//! says itself which methods its paths have.
+//! The dispatch: where the Worker sends a request, from the route table of `shared`. Everything that the table has not
+//! belongs to the origin, which says itself what it has.
 
-use shared::id::Id;
+use shared::{
+    api::routes::{self, Found, Methods, Server, UserOperation},
+    id::Id,
+};
 
-/// A route the user object serves.
+/// A request that the user object serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserRoute {
-    /// `POST chat/conversations/{id}/messages`
+    /// Sends a message to a conversation.
     SendMessage(Id),
-    /// `GET chat/turns/{id}`
+    /// Shows a turn.
     Turn(Id),
-    /// `GET chat/turns/{id}/events`
+    /// Follows the events of a turn.
     TurnEvents(Id),
-    /// `POST chat/turns/{id}/cancel`
+    /// Stops a turn.
     CancelTurn(Id),
-    /// From the front alone, on the internal path: a conversation changed at the origin.
-    ConversationChanged(Id),
-    /// From the front alone, on the internal path: a conversation was deleted at the origin.
-    ConversationDeleted(Id),
     /// Resets the user object, where fault injection is on.
     Reset,
 }
 
-/// Where a request goes.
+impl UserRoute {
+    fn of(operation: UserOperation, id: Option<Id>) -> Option<Self> {
+        Some(match operation {
+            UserOperation::SendMessage => Self::SendMessage(id?),
+            UserOperation::Turn => Self::Turn(id?),
+            UserOperation::TurnEvents => Self::TurnEvents(id?),
+            UserOperation::CancelTurn => Self::CancelTurn(id?),
+        })
+    }
+}
+
+/// The destination of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// To the user's object.
     User(UserRoute),
-    /// To the origin.
-    Origin {
-        /// The conversation this request changes, if it does: the user object hears of it.
-        changes: Option<UserRoute>,
-    },
-    /// The path is here, the method is not; the methods that are, as `Allow` lists them.
-    MethodNotAllowed(&'static str),
+    /// To the origin, with the route, if the table has it.
+    Origin(Option<&'static routes::Route>),
+    /// The origin's events for user objects.
+    Events,
+    /// The path is here, the method is not.
+    MethodNotAllowed(Methods),
     /// Nothing is here for clients.
     Absent,
     /// Provokes a panic, where fault injection is on.
     Panic,
 }
 
-/// The methods that any route may have. Whatever else a client sends is 405 wherever there is a path.
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-
-/// The method the origin is asked with. One that no route has is asked as `OPTIONS`, which none has either: the origin's answer
-/// is then 404, or 405 with what the path allows.
-pub fn method_for_origin(method: &str) -> &str {
-    if METHODS.contains(&method) { method } else { "OPTIONS" }
-}
-
-/// The path under which the front tells the user object what changed.
-pub fn internal_path(route: UserRoute) -> Option<String> {
-    match route {
-        UserRoute::ConversationChanged(id) => Some(format!("/internal/conversations/{id}/changed")),
-        UserRoute::ConversationDeleted(id) => Some(format!("/internal/conversations/{id}/deleted")),
-        _ => None,
-    }
-}
-
-/// Whether this path is served without a token whatever the `Authorization` header says: signing in must work with a
-/// stale token at hand.
-pub fn is_public(path: &str) -> bool {
-    const PUBLIC: [&str; 9] = [
-        "/api/v1/auth/register",
-        "/api/v1/auth/login",
-        "/api/v1/auth/token",
-        "/api/v1/auth/refresh",
-        "/api/v1/auth/otp/send",
-        "/api/v1/auth/otp/verify",
-        "/api/v1/auth/forgot-password",
-        "/api/v1/auth/reset-password",
-        "/api/v1/webhook/stripe",
-    ];
-    PUBLIC.contains(&path) || path.starts_with("/api/v1/health") || !path.starts_with("/api/v1/")
-}
-
-/// Where the front sends a request.
+/// Returns the destination of a request.
 pub fn front(method: &str, path: &str) -> Route {
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
-    match segments.as_slice() {
-        ["internal" | "metrics", ..] => Route::Absent,
-        ["__fault", "panic"] => Route::Panic,
-        ["__fault", "reset"] => Route::User(UserRoute::Reset),
-        ["api", "v1", "chat", "conversations", id, rest @ ..] => conversation(method, id, rest),
-        ["api", "v1", "chat", "turns", id, rest @ ..] => turn(method, id, rest),
-        _ => Route::Origin { changes: None },
+    let found = routes::find(method, path);
+    if routes::is_private(path) && !matches!(found, Found::Route(route, _) if route.server == Server::Front) {
+        return Route::Absent;
+    }
+    match found {
+        Found::Route(route, id) => match route.server {
+            Server::Front => Route::Events,
+            // A segment that is no id names nothing.
+            Server::UserObject(operation) => UserRoute::of(operation, id).map_or(Route::Absent, Route::User),
+            Server::Origin => Route::Origin(Some(route)),
+        },
+        Found::OtherMethods { allowed, is_at_edge: true } => Route::MethodNotAllowed(allowed),
+        Found::OtherMethods { .. } | Found::Nothing => match path {
+            "/__fault/panic" => Route::Panic,
+            "/__fault/reset" => Route::User(UserRoute::Reset),
+            _ => Route::Origin(None),
+        },
     }
 }
 
-/// A conversation is the origin's; a message that is sent to it is the user object's.
-fn conversation(method: &str, id: &str, rest: &[&str]) -> Route {
-    let id = Id::parse(id);
-    let changes = match (method, rest) {
-        ("POST", ["messages"]) => {
-            return id.map_or(Route::Absent, |id| Route::User(UserRoute::SendMessage(id)));
-        }
-        ("GET" | "HEAD", ["messages"]) => None,
-        (_, ["messages"]) => return Route::MethodNotAllowed("GET, HEAD, POST"),
-        ("PATCH", []) => id.map(UserRoute::ConversationChanged),
-        ("DELETE", []) => id.map(UserRoute::ConversationDeleted),
-        _ => None,
-    };
-    Route::Origin { changes }
-}
-
-fn turn(method: &str, id: &str, rest: &[&str]) -> Route {
-    type Make = fn(Id) -> UserRoute;
-    let (allowed, make): (&'static str, Make) = match rest {
-        [] => ("GET, HEAD", UserRoute::Turn),
-        ["events"] => ("GET, HEAD", UserRoute::TurnEvents),
-        ["cancel"] => ("POST", UserRoute::CancelTurn),
-        _ => return Route::Absent,
-    };
-    match Id::parse(id) {
-        _ if !allowed.split(", ").any(|one| one == method) => Route::MethodNotAllowed(allowed),
-        Some(id) => Route::User(make(id)),
-        None => Route::Absent,
-    }
+/// Returns the method that the origin is asked with. One that no route has is asked as `OPTIONS`, which none has either: the
+/// origin's answer is then 404, or 405 with what the path allows.
+pub fn method_for_origin(method: &str) -> &str {
+    if routes::is_served(method) { method } else { "OPTIONS" }
 }
 
 /// Returns the path of an address that the platform has parsed.
@@ -130,17 +88,8 @@ pub fn path_and_query(url: &str) -> &str {
     url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..))).unwrap_or("/")
 }
 
-/// What the user object is asked.
+/// Returns what the user object is asked.
 pub fn user(method: &str, path: &str) -> Option<UserRoute> {
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
-    if let ["internal", "conversations", id, what] = segments.as_slice() {
-        let id = Id::parse(id)?;
-        return match *what {
-            "changed" => Some(UserRoute::ConversationChanged(id)),
-            "deleted" => Some(UserRoute::ConversationDeleted(id)),
-            _ => None,
-        };
-    }
     match front(method, path) {
         Route::User(route) => Some(route),
         _ => None,

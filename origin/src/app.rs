@@ -5,16 +5,16 @@ use std::{ops::Deref, sync::Arc};
 use tokio::sync::Semaphore;
 
 use crate::{
-    ambient::{Clock, Random},
-    auth::{
-        passwords::{HashError, Passwords},
-        throttle::Throttle,
-        tokens::TokenIssuer,
-    },
+    auth::{Auth, SetupError as AuthSetupError},
+    clock::Clock,
     config::Config,
-    http::{overload::MAX_IN_FLIGHT, probe::Probes},
-    store::Stores,
+    events::{EventDelivery, edge::EdgeClient},
+    random::Random,
+    store::{Stores, probe::Probes},
 };
+
+/// Requests that may run at once.
+pub const MAX_IN_FLIGHT: usize = 1_024;
 
 /// The origin's parts, shared by all requests.
 #[derive(Clone)]
@@ -30,44 +30,47 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The source of randomness.
     pub random: Arc<dyn Random>,
-    /// Issues and verifies tokens.
-    pub tokens: TokenIssuer,
-    /// Hashes and verifies passwords.
-    pub passwords: Passwords,
-    /// Limits of sign-up and sign-in.
-    pub throttle: Throttle,
-    /// The limit of concurrent requests.
+    /// Signs people up and in, and knows their sessions.
+    pub auth: Arc<Auth>,
+    /// Delivers events to the Worker.
+    pub events: EventDelivery,
+    /// Requests that may run at once.
     pub in_flight: Semaphore,
     /// The health checks of the stores.
     pub probes: Probes,
 }
 
-/// The error of cryptography that refuses the parameters given here. Every test that creates an [`App`] rules it out.
+/// A part cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The password hash refuses its parameters.
+    /// Of sign-ups, sign-ins and sessions.
     #[error(transparent)]
-    Passwords(#[from] HashError),
-    /// The key of refresh tokens cannot be derived.
-    #[error("deriving the key of refresh tokens failed: {0}")]
-    Tokens(hkdf::InvalidLength),
+    Auth(#[from] AuthSetupError),
+    /// Of calls to the Worker.
+    #[error("the HTTP client for EDGE_URL cannot be made: {0}")]
+    Edge(#[from] reqwest::Error),
 }
 
 impl App {
-    /// Builds the parts. Blocks for the time of one password hash.
+    /// Puts the parts together. Blocks for as long as one password takes to hash.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the cryptography refuses its parameters, or TLS for `EDGE_URL` cannot be set up.
     pub fn new(
         config: Config,
         stores: Stores,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SetupError> {
-        let passwords = Passwords::new(&*random)?;
+        let auth = Auth::new(&config, &stores, Arc::clone(&clock), Arc::clone(&random))?;
+        let edge = config.edge_url.as_deref().zip(config.edge_keys.clone());
+        let edge = edge.map(|(url, keys)| EdgeClient::new(url, keys)).transpose()?;
         Ok(Self(Arc::new(Parts {
-            tokens: TokenIssuer::new(&config).map_err(SetupError::Tokens)?,
-            throttle: Throttle::new(&config.limits),
+            events: EventDelivery::new(edge, Arc::clone(&clock), Arc::clone(&random)),
+            auth: Arc::new(auth),
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
             probes: Probes::default(),
-            passwords,
             config,
             stores,
             clock,

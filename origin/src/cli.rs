@@ -1,15 +1,22 @@
-//! The command line: `edgechat serve | migrate | check-config | keys`.
+//! The command line: `edgechat serve | migrate | check-config | keys | sessions | users`.
+//!
+//! - `operator`: what an operator does to accounts
+
+mod operator;
 
 use std::{future::Future, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 
+use self::operator::{SessionsCommand, UsersCommand};
 use crate::{
-    ambient::{Random, SystemClock, SystemRandom},
     app::App,
+    clock::SystemClock,
     config::{Config, Vars},
-    logging, routes, server,
+    logging,
+    random::{Random, SystemRandom},
+    routes, server,
     store::{OpenError, Stores},
 };
 
@@ -43,10 +50,11 @@ Examples:
   edgechat check-config         what the variables mean, or what is wrong with them
   edgechat migrate              bring the schema up before new replicas start
   edgechat serve                serve; ends on SIGTERM or Ctrl-C after running requests
+  edgechat sessions end a@b.c   sign somebody out everywhere
 
 It exits with 0 when all went well, 2 when the configuration is wrong, 1 when anything else is.";
 
-#[derive(Clone, Copy, Debug, Default, Subcommand)]
+#[derive(Clone, Debug, Default, Subcommand)]
 enum Command {
     /// Serve until told to end (the default); migrates the stores first
     #[default]
@@ -60,6 +68,12 @@ enum Command {
         #[command(subcommand)]
         command: Option<KeysCommand>,
     },
+    /// End sessions; safe while origins serve
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+    /// Change users; safe while origins serve
+    #[command(subcommand)]
+    Users(UsersCommand),
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -73,7 +87,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let command = cli.command.unwrap_or_default();
     if let Command::Keys { command: Some(KeysCommand::New) } = command {
-        say(&mut std::io::stdout(), &new_secrets(&SystemRandom));
+        print_line(&mut std::io::stdout(), &new_secrets(&SystemRandom));
         return ExitCode::SUCCESS;
     }
     let config = match Vars::from_process(&cli.env_file)
@@ -82,7 +96,7 @@ pub fn run() -> ExitCode {
     {
         Ok(config) => config,
         Err(problems) => {
-            say(&mut std::io::stderr(), &problems);
+            print_line(&mut std::io::stderr(), &problems);
             return ExitCode::from(EXIT_CONFIG);
         }
     };
@@ -90,15 +104,19 @@ pub fn run() -> ExitCode {
         Command::Serve => serve(config),
         Command::Migrate => migrate(&config),
         Command::CheckConfig => {
-            say(&mut std::io::stdout(), &summary(&config));
+            print_line(&mut std::io::stdout(), &summary(&config));
             Ok(())
         }
-        Command::Keys { .. } => key_set(&config).map(|keys| say(&mut std::io::stdout(), &keys)),
+        Command::Sessions(command) => {
+            operate(config, |app| async move { operator::sessions(&app, command).await })
+        }
+        Command::Users(command) => operate(config, |app| async move { operator::users(&app, command).await }),
+        Command::Keys { .. } => key_set(&config).map(|keys| print_line(&mut std::io::stdout(), &keys)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            say(&mut std::io::stderr(), &reason);
+            print_line(&mut std::io::stderr(), &reason);
             ExitCode::FAILURE
         }
     }
@@ -111,7 +129,7 @@ fn serve(config: Config) -> Result<(), String> {
             server::shutdown_signal().map_err(|error| format!("signals cannot be received: {error}"))?;
         tokio::pin!(shutdown);
         let stores = tokio::select! {
-            opened = patiently(|| Stores::open(&config.stores)) => opened.map_err(|error| error.to_string())?,
+            opened = retry_transient(|| Stores::open(&config.stores)) => opened.map_err(|error| error.to_string())?,
             () = &mut shutdown => return Ok(()),
         };
         let listen_addr = config.process.listen_addr;
@@ -121,12 +139,31 @@ fn serve(config: Config) -> Result<(), String> {
         let listener =
             TcpListener::bind(listen_addr).await.map_err(|error| cannot_listen(listen_addr, &error))?;
         let bound = listener.local_addr().map_err(|error| cannot_listen(listen_addr, &error))?;
-        say(&mut std::io::stdout(), &format!(r#"{{"event":"listening","addr":"{bound}"}}"#));
+        print_line(&mut std::io::stdout(), &format!(r#"{{"event":"listening","addr":"{bound}"}}"#));
         tracing::info!(addr = %bound, environment = app.config.process.environment.as_str(), "listening");
-        server::serve(listener, router, shutdown).await;
-        app.stores.ephemeral.settle().await;
+        tokio::select! {
+            () = server::serve(listener, router, shutdown) => (),
+            () = app.events.run(&app.stores) => (),
+        }
+        app.stores.ephemeral.flush().await;
         Ok(())
     })
+}
+
+/// Changes accounts and prints the outcome.
+fn operate<F: Future<Output = Result<String, String>>>(
+    config: Config,
+    act: impl FnOnce(App) -> F,
+) -> Result<(), String> {
+    logging::start(&config.process);
+    let outcome = runtime()?.block_on(async {
+        let stores = Stores::open(&config.stores).await.map_err(|error| error.to_string())?;
+        let app = App::new(config, stores, Arc::new(SystemClock::start()), Arc::new(SystemRandom))
+            .map_err(|error| error.to_string())?;
+        act(app).await
+    })?;
+    print_line(&mut std::io::stdout(), &outcome);
+    Ok(())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, String> {
@@ -136,14 +173,14 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .map_err(|error| format!("the runtime could not be started: {error}"))
 }
 
-/// Retries until the stores can be reached, a bounded number of times. Other errors are returned at once.
-async fn patiently<T, F>(mut reach: impl FnMut() -> F) -> Result<T, OpenError>
+/// Tries until the stores can be reached, for a bounded time. What is wrong for another reason is told at once.
+async fn retry_transient<T, F>(mut reach: impl FnMut() -> F) -> Result<T, OpenError>
 where
     F: Future<Output = Result<T, OpenError>>,
 {
     for _ in 1..OPEN_ATTEMPTS {
         match reach().await {
-            Err(error) if error.may_pass() => {
+            Err(error) if error.is_transient() => {
                 tracing::warn!(%error, "a store cannot be reached yet");
                 tokio::time::sleep(OPEN_PAUSE).await;
             }
@@ -162,14 +199,14 @@ fn cannot_listen(addr: std::net::SocketAddr, error: &std::io::Error) -> String {
 fn migrate(config: &Config) -> Result<(), String> {
     logging::start(&config.process);
     let applied = runtime()?
-        .block_on(patiently(|| Stores::migrate(&config.stores)))
+        .block_on(retry_transient(|| Stores::migrate(&config.stores)))
         .map_err(|error| error.to_string())?;
     let mut stdout = std::io::stdout();
     for name in &applied {
-        say(&mut stdout, &format!("applied {name}"));
+        print_line(&mut stdout, &format!("applied {name}"));
     }
     if applied.is_empty() {
-        say(&mut stdout, "nothing to do");
+        print_line(&mut stdout, "nothing to do");
     }
     Ok(())
 }
@@ -216,6 +253,7 @@ fn summary(config: &Config) -> String {
         format!("key of tokens    {}", config.signing_keys.signing().kid()),
         format!("older keys       {}", config.signing_keys.jwk_set().keys.len().saturating_sub(1)),
         format!("keys of Worker   {edge}"),
+        format!("Worker           {}", config.edge_url.as_deref().unwrap_or("EDGE_URL is not set")),
         format!("access tokens    {} minutes", limits.access_token_minutes),
         format!("refresh tokens   {} days", limits.refresh_token_days),
         format!(
@@ -228,8 +266,8 @@ fn summary(config: &Config) -> String {
     .join("\n")
 }
 
-/// Writes a line; a reader that has disconnected is no failure.
-fn say(to: &mut dyn std::io::Write, line: &str) {
+/// Writes a line; whoever reads it may have gone, which is no reason to fail.
+fn print_line(to: &mut dyn std::io::Write, line: &str) {
     let _ = writeln!(to, "{line}");
     let _ = to.flush();
 }

@@ -3,19 +3,24 @@
 //! - [`config`]: variables, parsed once
 //! - [`store`]: ports and adapters
 //! - [`auth`]: passwords, sessions, tokens
+//! - [`events`]: what a change means for user objects at the edge
 //! - [`http`]: errors, extractors, middleware
 //! - [`routes`]: one file a resource
-//! - [`app`]: the state shared by all handlers
-//! - [`ambient`]: time and randomness
+//! - [`app`]: what every handler has at hand
+//! - [`clock`], [`random`]: time and randomness as arguments
+//! - [`detached`]: work that goes on when whoever waits for it has gone
 //! - [`server`], [`logging`], [`cli`]: the process
 
-pub mod ambient;
 pub mod app;
 pub mod auth;
 pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod detached;
+pub mod events;
 pub mod http;
 pub mod logging;
+pub mod random;
 pub mod routes;
 pub mod server;
 pub mod store;

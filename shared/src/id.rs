@@ -37,7 +37,13 @@ impl Id {
         Self(Uuid::from_bytes(bytes))
     }
 
-    /// Returns the sixteen bytes of the id.
+    /// The time in the first 48 bits of the id, for one that [`Self::new`] made.
+    pub fn timestamp(&self) -> Timestamp {
+        let [a, b, c, d, e, f, ..] = *self.as_bytes();
+        Timestamp::from_millis(i64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    }
+
+    /// The sixteen bytes of the id.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
@@ -74,6 +80,7 @@ mod tests {
         assert!(earlier.to_string() < later.to_string());
         assert_eq!(earlier.to_string().as_bytes()[14], b'7');
         assert_eq!(Id::parse(&later.to_string()), Some(later));
+        assert_eq!(later.timestamp(), Timestamp::from_millis(1_001));
     }
 
     #[test]

@@ -28,7 +28,12 @@ impl Timestamp {
         Self(millis)
     }
 
-    /// Returns the milliseconds since the Unix epoch.
+    /// A time from whole seconds since the Unix epoch, saturating.
+    pub const fn from_secs(secs: i64) -> Self {
+        Self(secs.saturating_mul(SECOND_MS))
+    }
+
+    /// Milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
     }

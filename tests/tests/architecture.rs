@@ -1,5 +1,5 @@
-//! The dependency rule, checked against `cargo metadata` and the sources: `edge → shared ← origin`, and within the origin
-//! `routes → ports ← adapters`.
+//! The dependency rule, read from `cargo metadata` and from the sources: `edge → shared ← origin`, and within the origin
+//! `routes → domain → ports ← adapters`, without circles.
 
 #[cfg(test)]
 mod tests {
@@ -33,6 +33,14 @@ mod tests {
     const DATABASES: [&str; 6] =
         ["deadpool_postgres", "mongodb", "redis", "refinery", "rusqlite", "tokio_postgres"];
 
+    /// Folders of the origin's store that are no adapters: a port, and the contract suites.
+    const NO_ADAPTERS: [&str; 2] = ["accounts", "contract"];
+    /// Folders of the origin that hold domain code: they know no HTTP.
+    const DOMAIN: [&str; 4] = ["auth", "events", "jobs", "notify"];
+    /// The modules of `shared`, each after those that it may use.
+    const MODULES: [&str; 10] =
+        ["time", "id", "sse", "text", "api", "limits", "auth", "http", "provider", "chat"];
+
     fn root() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
     }
@@ -55,6 +63,32 @@ mod tests {
                 (name(package), all.filter(|dependency| dependency["kind"] != "dev").map(name).collect())
             })
             .collect()
+    }
+
+    /// The first names of paths that begin with `crate`, in lists as well as by themselves.
+    fn through_crate(code: &str) -> BTreeSet<&str> {
+        let mut names = BTreeSet::new();
+        for rest in code.split("crate::").skip(1) {
+            let Some(list) = rest.strip_prefix('{') else {
+                names.extend(words(rest).next());
+                continue;
+            };
+            let (mut depth, mut is_first) = (0, true);
+            for (at, c) in list.char_indices() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => is_first = true,
+                    c if is_first && c.is_alphabetic() => {
+                        names.extend(list.get(at..).and_then(|rest| words(rest).next()));
+                        is_first = false;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        names
     }
 
     /// Every Rust source below a folder, without its line comments.
@@ -91,13 +125,95 @@ mod tests {
         names
     }
 
+    /// The names that paths through `base`, such as `crate::`, go on with: in `use` lists as well as in expressions.
+    fn first_segments<'a>(code: &'a str, base: &str) -> BTreeSet<&'a str> {
+        let mut names = BTreeSet::new();
+        for rest in code.split(base).skip(1) {
+            let Some(list) = rest.strip_prefix('{') else {
+                names.extend(words(rest).next().filter(|word| rest.starts_with(word)));
+                continue;
+            };
+            let (mut depth, mut is_first) = (0, true);
+            for token in list.split_inclusive(|c: char| !c.is_alphanumeric() && c != '_') {
+                let (word, end) =
+                    token.split_at(token.len() - token.chars().last().map_or(0, char::len_utf8));
+                if is_first && depth == 0 && !word.is_empty() {
+                    names.insert(word);
+                    is_first = false;
+                }
+                match end {
+                    "{" => depth += 1,
+                    "}" if depth == 0 => break,
+                    "}" => depth -= 1,
+                    "," if depth == 0 => is_first = true,
+                    _ => {}
+                }
+            }
+        }
+        names
+    }
+
+    /// The modules of a crate's root, each with those that its code names. Tests do not count.
+    fn imports(crate_folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+        let src = root().join(crate_folder).join("src");
+        let mut imports = BTreeMap::<_, BTreeSet<_>>::new();
+        for (path, code) in sources(&src) {
+            let path = path.strip_prefix(&src).unwrap().with_extension("");
+            let parts: Vec<_> = path.iter().map(|part| part.to_str().unwrap()).collect();
+            if parts.iter().any(|part| ["contract", "down", "tests"].contains(part)) {
+                continue;
+            }
+            let code = code.split("#[cfg(test)]\nmod tests").next().unwrap();
+            let named = imports.entry(parts[0].to_owned()).or_default();
+            let mut add = |base| named.extend(first_segments(code, base).into_iter().map(str::to_owned));
+            add("crate::");
+            if matches!(parts[..], [_] | [_, "mod"]) {
+                add("super::");
+            }
+        }
+        imports
+    }
+
+    /// A way from a module back to itself, if there is one.
+    fn circle(imports: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+        fn follow<'a>(
+            imports: &'a BTreeMap<String, BTreeSet<String>>,
+            way: &mut Vec<&'a String>,
+            done: &mut BTreeSet<&'a String>,
+        ) -> bool {
+            let module = way[way.len() - 1];
+            for next in imports.get(module).into_iter().flatten().filter(|next| *next != module) {
+                if way.contains(&next) {
+                    way.push(next);
+                    return true;
+                }
+                if done.insert(next) {
+                    way.push(next);
+                    if follow(imports, way, done) {
+                        return true;
+                    }
+                    way.pop();
+                }
+            }
+            false
+        }
+        let mut done = BTreeSet::new();
+        imports.keys().find_map(|module| {
+            let mut way = vec![module];
+            follow(imports, &mut way, &mut done).then(|| {
+                let start = way.iter().position(|module| Some(module) == way.last()).unwrap();
+                way[start..].iter().map(|module| (*module).clone()).collect()
+            })
+        })
+    }
+
     /// The folders of the origin's store that are adapters.
     fn adapters() -> BTreeSet<String> {
         let folders = fs::read_dir(root().join("origin/src/store")).unwrap();
         let folders = folders.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
         let names: BTreeSet<_> =
             folders.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
-        names.into_iter().filter(|name| name != "contract").collect()
+        names.into_iter().filter(|name| !NO_ADAPTERS.contains(&name.as_str())).collect()
     }
 
     #[test]
@@ -117,6 +233,30 @@ mod tests {
         let shared = &dependencies()["edgechat-shared"];
         let impure: Vec<_> = IMPURE.iter().filter(|name| shared.contains(**name)).collect();
         assert!(impure.is_empty(), "shared depends on {impure:?}");
+    }
+
+    #[test]
+    fn modules_of_shared_use_only_those_before_them() {
+        let folder = root().join("shared/src");
+        for (path, code) in sources(&folder) {
+            let within = path.strip_prefix(&folder).unwrap().with_extension("");
+            let Some(at) = MODULES.iter().position(|module| within.starts_with(module)) else { continue };
+            for name in through_crate(&code) {
+                let place = MODULES.iter().position(|module| *module == name);
+                assert!(place.is_none_or(|place| place <= at), "{} uses {name}", path.display());
+            }
+        }
+        let modules = fs::read_to_string(folder.join("lib.rs")).unwrap();
+        let modules: BTreeSet<_> =
+            modules.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+        assert_eq!(modules, BTreeSet::from(MODULES));
+    }
+
+    #[test]
+    fn path_through_the_crate_is_found_however_it_is_written() {
+        let code =
+            "use crate::{api::{ErrorCode, auth::Claims}, chat, limits::{self}};\nfn f() { crate::http::g() }";
+        assert_eq!(through_crate(code), BTreeSet::from(["api", "chat", "limits", "http"]));
     }
 
     #[test]
@@ -206,7 +346,51 @@ mod tests {
     }
 
     #[test]
-    fn store_path_is_found_in_every_notation() {
+    fn domain_code_knows_no_http() {
+        let src = root().join("origin/src");
+        let folders: Vec<_> =
+            DOMAIN.iter().map(|folder| src.join(folder)).filter(|path| path.is_dir()).collect();
+        assert!(folders.contains(&src.join("auth")), "{folders:?}");
+        for (path, code) in folders.iter().flat_map(|folder| sources(folder)) {
+            assert!(words(&code).all(|word| word != "axum"), "{} names axum", path.display());
+            let named = first_segments(&code, "crate::");
+            for module in ["app", "http", "routes", "server"] {
+                assert!(!named.contains(module), "{} imports crate::{module}", path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn modules_of_a_crate_import_each_other_one_way() {
+        for crate_folder in ["edge", "origin"] {
+            let circle = circle(&imports(crate_folder));
+            assert!(circle.is_none(), "{crate_folder}: {}", circle.unwrap().join(" -> "));
+        }
+    }
+
+    #[test]
+    fn import_circle_is_named() {
+        let imports = |edges: &[(&str, &str)]| {
+            let mut imports = BTreeMap::<_, BTreeSet<_>>::new();
+            for (from, to) in edges {
+                imports.entry((*from).to_owned()).or_default().insert((*to).to_owned());
+            }
+            imports
+        };
+        assert_eq!(circle(&imports(&[("a", "b"), ("a", "c"), ("b", "c"), ("c", "c")])), None);
+        let found = circle(&imports(&[("a", "b"), ("b", "c"), ("c", "d"), ("d", "b")]));
+        assert_eq!(found.unwrap(), ["b", "c", "d", "b"]);
+    }
+
+    #[test]
+    fn first_segment_of_an_import_is_found_however_it_is_written() {
+        let code = "use crate::{app::App, http::{Error, body::{read, has}}, store,\n};\nuse crate::cli;\nfn f() { crate::a::b() }";
+        assert_eq!(first_segments(code, "crate::"), ["a", "app", "cli", "http", "store"].into());
+        assert_eq!(first_segments("use super::*;", "super::"), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_path_through_the_store_is_found_however_it_is_written() {
         for code in [
             "use crate::store::sqlite::SqliteChats;",
             "use crate::{config, store::{Chats, sqlite::{SqliteChats, engine}}};",

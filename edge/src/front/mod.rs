@@ -3,11 +3,13 @@
 //!
 //! - [`token`]: who asks
 //! - [`ended`]: readers that have everything
+//! - [`events`]: what the origin tells user objects
 //! - [`keys`]: the origin's public keys, cached
 //! - [`limit`]: how often an address may ask
 //! - [`proxy`]: on to the user object or the origin
 
 mod ended;
+mod events;
 mod keys;
 mod limit;
 mod proxy;
@@ -16,12 +18,13 @@ mod token;
 use std::{borrow::Cow, rc::Rc};
 
 use shared::{
-    api::{ApiError, ErrorCode},
+    api::{
+        ApiError, ErrorCode,
+        routes::{max_body_bytes, takes_token},
+    },
     http::{
-        address,
-        body::max_bytes,
-        cors,
-        headers::{IDEMPOTENCY_KEY, X_REQUEST_ID},
+        address, cors,
+        headers::{IDEMPOTENCY_KEY, SIGNATURE, X_REQUEST_ID},
         request_id,
     },
 };
@@ -85,6 +88,7 @@ const HEADERS: &[&str] = &[
     "If-Match",
     "If-None-Match",
     "Last-Event-ID",
+    SIGNATURE,
     "Stripe-Signature",
     "User-Agent",
 ];
@@ -132,37 +136,40 @@ pub async fn handle(request: web_sys::Request, env: Env) -> Result<web_sys::Resp
 
 impl Front {
     async fn serve(&self, request: &Incoming) -> Result<Served, Error> {
-        limit::check(self).await?;
         let url = normalized(&request.url)?;
         let path = routes::path(&url);
-        match routes::front(&request.method, path) {
+        let route = routes::front(&request.method, path);
+        // The origin may have much to tell from one address; who it is not is told so before anything costs.
+        if route == Route::Events {
+            return Ok(events::receive(self, request, &url).await?.into());
+        }
+        limit::check(self).await?;
+        match route {
             Route::User(UserRoute::Reset) if !self.config.fault_injection => Err(ErrorCode::NotFound.into()),
             Route::User(route) => {
                 let verified = token::verified(self, request).await?;
                 self.serve_user(route, request, &url, &verified).await
             }
-            Route::Origin { changes } => {
-                let claims = if request.header("Authorization").is_some() && !routes::is_public(path) {
+            Route::Origin(route) => {
+                let claims = if takes_token(route, path) && request.header("Authorization").is_some() {
                     Some(token::verified(self, request).await?)
                 } else {
                     None
                 };
-                let max_bytes = max_bytes(path, claims.is_some());
-                let response = proxy::to_origin(self, request, &url, max_bytes).await?;
-                if let (Some(route), Some(claims)) = (changes, claims)
-                    && response.ok()
-                {
-                    self.tell_user(&url, &claims, route).await;
+                let max_bytes = max_body_bytes(route, claims.is_some());
+                let forwarded = proxy::to_origin(self, request, &url, max_bytes).await?;
+                if let Some(events) = forwarded.events {
+                    events::deliver_from_answer(self, &events).await;
                 }
-                Ok(response.into())
+                Ok(forwarded.response.into())
             }
             Route::MethodNotAllowed(allowed) => {
                 let response = reply::problem(&ErrorCode::MethodNotAllowed.into(), self.scope.request_id())?;
-                response.headers().set("Allow", allowed)?;
+                response.headers().set("Allow", &allowed.to_string())?;
                 Ok(response.into())
             }
             Route::Panic if self.config.fault_injection => provoke(),
-            Route::Absent | Route::Panic => Err(ErrorCode::NotFound.into()),
+            Route::Absent | Route::Events | Route::Panic => Err(ErrorCode::NotFound.into()),
         }
     }
 
@@ -187,15 +194,6 @@ impl Front {
             ended::record(user, turn, cursor);
         }
         Ok(Served { response, is_dressed: true })
-    }
-
-    /// Tells the user object what changed at the origin. Should that fail, its cache corrects itself later; the client's
-    /// change is done either way.
-    async fn tell_user(&self, url: &str, claims: &token::Verified, route: UserRoute) {
-        if let Err(Error::Internal(error)) = proxy::tell_user(self, url, claims, route).await {
-            let scope = self.scope.with_user(claims.claims.sub);
-            scope.error("reporting a change to the user object", &error);
-        }
     }
 }
 

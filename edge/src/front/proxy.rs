@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use shared::{
-    api::{ApiError, ErrorCode, body::MAX_BODY_BYTES},
+    api::{ApiError, ErrorCode, body::MAX_BODY_BYTES, internal::user_event::AddressedEvent},
     http::{body::is_json, headers::IDEMPOTENCY_KEY},
+    id::Id,
+    time::Timestamp,
 };
 use wasm_bindgen::JsValue;
-use worker::Url;
 
 use super::{Front, token::Verified};
 use crate::{
     body,
-    origin::{self, Call},
+    origin::{self, Call, Forwarded},
     platform::{self, Handed, HeaderLines, Incoming},
     reply::Error,
-    routes::{UserRoute, internal_path, method_for_origin, path_and_query},
+    routes::{UserRoute, method_for_origin, path_and_query},
     user::{HANDOVER, Handover, Identity},
 };
 
@@ -37,6 +38,10 @@ const TO_ORIGIN: [&str; 9] = [
 const USER_TIMEOUT_MS: u64 = 15_000;
 /// The same for a message, whose answer may come in one piece after the ten minutes that a model may take.
 const ANSWER_TIMEOUT_MS: u64 = 660_000;
+/// The same for events: a client may wait for them.
+const EVENTS_TIMEOUT_MS: u64 = 5_000;
+/// The address of a request with events. A Durable Object looks at none.
+const EVENTS_URL: &str = "https://user/events";
 /// After how many seconds a client may try again when the user object's Worker was reset or is overloaded.
 const USER_RETRY_S: u64 = 1;
 /// How long the origin may be silent: longer than any of its stores' deadlines, and no longer than the phone's HTTP libraries
@@ -69,25 +74,21 @@ pub(super) async fn to_user(
     let handover = &handover(front, verified)?;
     let handed =
         Handed { method, url, request: Some(request.request()), has_body, header: (HANDOVER, handover) };
-    fetch_user(front, verified, handed, timeout_ms).await
+    fetch_user(front, verified.claims.sub, handed, timeout_ms).await
 }
 
-/// Tells the user's object what changed.
-pub(super) async fn tell_user(
+/// Delivers events to a user's object, and returns its answer.
+pub(super) async fn to_user_of_events(
     front: &Front,
-    url: &str,
-    verified: &Verified,
-    route: UserRoute,
-) -> Result<(), Error> {
-    let Some(path) = internal_path(route) else {
-        return Ok(());
-    };
-    let mut url = Url::parse(url).map_err(worker::Error::from)?;
-    url.set_path(&path);
-    let header = (HANDOVER, &*handover(front, verified)?);
-    let handed = Handed { method: "POST", url: url.as_str(), request: None, has_body: false, header };
-    fetch_user(front, verified, handed, USER_TIMEOUT_MS).await?;
-    Ok(())
+    user_id: Id,
+    events: Vec<AddressedEvent>,
+) -> Result<web_sys::Response, Error> {
+    let request_id = front.scope.request_id().to_owned();
+    let handover = Handover::Events { user_id, request_id, events };
+    let handover = serde_json::to_string(&handover).map_err(worker::Error::from)?;
+    let header = (HANDOVER, &*handover);
+    let handed = Handed { method: "POST", url: EVENTS_URL, request: None, has_body: false, header };
+    fetch_user(front, user_id, handed, EVENTS_TIMEOUT_MS).await
 }
 
 /// Returns what the user object is told with a request.
@@ -98,10 +99,11 @@ fn handover(front: &Front, verified: &Verified) -> Result<String, Error> {
         plan: verified.claims.plan,
         client_ip: front.client_ip.clone(),
         token: verified.token.clone(),
+        issued_at: Timestamp::from_secs(verified.claims.iat),
         verified_at: verified.at,
     };
     let request_id = front.scope.request_id().to_owned();
-    let handover = Handover { identity, request_id, dress: front.dress.as_str().to_owned() };
+    let handover = Handover::Request { identity, request_id, dress: front.dress.as_str().to_owned() };
     Ok(serde_json::to_string(&handover).map_err(worker::Error::from)?)
 }
 
@@ -109,11 +111,10 @@ fn handover(front: &Front, verified: &Verified) -> Result<String, Error> {
 /// client knows better than we whether to send it again.
 async fn fetch_user(
     front: &Front,
-    verified: &Verified,
+    user: Id,
     handed: Handed<'_>,
     timeout_ms: u64,
 ) -> Result<web_sys::Response, Error> {
-    let user = verified.claims.sub;
     let (users, name) = (front.env.durable_object(USERS)?, user.to_string());
     let scope = front.scope.with_user(user);
     let mut may_repeat = !handed.has_body;
@@ -138,13 +139,13 @@ async fn fetch_user(
     }
 }
 
-/// Hands a request to the origin, and its answer back as it comes.
+/// Hands a request to the origin, and its answer back as it comes, with the events it came with.
 pub(super) async fn to_origin(
     front: &Front,
     request: &Incoming,
     url: &str,
     max_bytes: usize,
-) -> Result<web_sys::Response, Error> {
+) -> Result<Forwarded, Error> {
     let body = body::read(request, max_bytes).await?;
     let mut headers = HeaderLines::default();
     for name in TO_ORIGIN {

@@ -5,9 +5,9 @@ use std::pin::pin;
 
 use futures_util::future::{Either, select};
 use shared::{
+    api::models::Model,
     provider::{
         Completion, ModelEvent, ModelRequest, Outcome, ProviderFailure, completion::MAX_RESPONSE_BYTES,
-        registry::Model,
     },
     time::Timestamp,
 };

@@ -1,8 +1,9 @@
 //! HTTP to Google Gemini.
 
 use shared::{
+    api::models::Model,
     http::retry_after::retry_after_s,
-    provider::{ModelRequest, ProviderFailure, gemini, registry::Model},
+    provider::{ModelRequest, ProviderFailure, gemini},
 };
 use worker::Result;
 

@@ -121,6 +121,11 @@ impl Contexts {
         self.store.forget_context(conversation)
     }
 
+    /// Forgets every context in memory.
+    pub fn forget_all(&self) {
+        self.change(|cache| *cache = ContextCache::default());
+    }
+
     /// Adds the turns that ended here and that the origin, asked at `asked`, did not have.
     fn complete(
         &self,

@@ -16,7 +16,7 @@ use shared::{
     sse,
 };
 
-use super::memory::HeldBytes;
+use super::{memory::HeldBytes, sessions::SessionGate};
 use crate::{platform::CallHandle, reply::Error};
 
 /// Readers that may follow one turn at once: a person's devices, and connections that are lost without a word.
@@ -223,16 +223,19 @@ impl LiveTurn {
         Poll::Pending
     }
 
-    fn wake(&self) {
+    /// Wakes whoever waits for it.
+    pub fn wake(&self) {
         for waker in self.wakers.take() {
             waker.wake();
         }
     }
 }
 
-/// Follows a turn from a cursor to its end.
+/// Follows a turn from a cursor to its end, or to the end of the reader's session.
 pub struct Reader {
     turn: Rc<LiveTurn>,
+    sessions: Rc<SessionGate>,
+    session: Id,
     first: Vec<u8>,
     offset: usize,
     pings: u64,
@@ -243,7 +246,12 @@ impl Reader {
     ///
     /// # Errors
     /// [`ErrorCode::RateLimited`] when too many follow the turn already; [`ErrorCode::NotFound`] when it has not started.
-    pub fn attach(turn: &Rc<LiveTurn>, cursor: u64) -> Result<Option<Self>, Error> {
+    pub fn attach(
+        turn: &Rc<LiveTurn>,
+        cursor: u64,
+        sessions: &Rc<SessionGate>,
+        session: Id,
+    ) -> Result<Option<Self>, Error> {
         let state = turn.state().ok_or(ErrorCode::NotFound)?;
         let Resume::From(rest, cursor) = state.resume(cursor) else {
             return Ok(None);
@@ -258,7 +266,8 @@ impl Reader {
         first.extend_from_slice(&rest);
         let offset = state.log().offset_after(cursor);
         drop(state);
-        Ok(Some(Self { turn: Rc::clone(turn), first, offset, pings: turn.pings.get() }))
+        let (turn, sessions, pings) = (Rc::clone(turn), Rc::clone(sessions), turn.pings.get());
+        Ok(Some(Self { turn, sessions, session, first, offset, pings }))
     }
 }
 
@@ -273,7 +282,8 @@ impl Stream for Reader {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let turn = Rc::clone(&self.turn);
-        let Some(state) = turn.state() else {
+        // Its client gets no word more; whoever comes back learns why.
+        let Some(state) = turn.state().filter(|_| !self.sessions.is_ended(self.session)) else {
             return Poll::Ready(None);
         };
         let mut bytes = std::mem::take(&mut self.first);

@@ -111,6 +111,18 @@ impl LiveTurns {
         self.turns.borrow_mut().remove(&turn);
     }
 
+    /// Wakes the readers of every open turn: a session may have ended.
+    pub fn wake(&self) {
+        for turn in self.turns.borrow().values().filter(|turn| turn.is_open()) {
+            turn.wake();
+        }
+    }
+
+    /// Lets all turns go, and returns those that are open.
+    pub fn forget_all(&self) -> Vec<Rc<LiveTurn>> {
+        self.turns.take().into_values().filter(|turn| turn.is_open()).collect()
+    }
+
     /// Lets the ended turns of a conversation go, and returns the others.
     pub fn forget_conversation(&self, conversation: Id) -> Vec<Rc<LiveTurn>> {
         let mut turns = self.turns.borrow_mut();

@@ -29,7 +29,11 @@ mod sessions;
 mod store;
 
 use serde::{Deserialize, Serialize};
-use shared::{api::account::Plan, id::Id, time::Timestamp};
+use shared::{
+    api::{account::Plan, internal::user_event::AddressedEvent},
+    id::Id,
+    time::Timestamp,
+};
 
 pub use self::handlers::turns::{event_cursor, nothing_follows};
 use crate::origin::OnBehalf;
@@ -40,13 +44,25 @@ pub const HANDOVER: &str = "X-EdgeChat-Handover";
 
 /// The words of the front that go with a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Handover {
-    /// The one who asks.
-    pub identity: Identity,
-    /// The id of the request.
-    pub request_id: String,
-    /// The headers that the answer carries, as [`crate::platform::HeaderLines`] has them.
-    pub dress: String,
+pub enum Handover {
+    /// A client asks.
+    Request {
+        /// The one who asks.
+        identity: Identity,
+        /// The id of the request.
+        request_id: String,
+        /// The headers that the answer carries, as [`crate::platform::HeaderLines`] has them.
+        dress: String,
+    },
+    /// The origin tells something, whatever the request is.
+    Events {
+        /// The user.
+        user_id: Id,
+        /// The id of the request.
+        request_id: String,
+        /// The events of this user.
+        events: Vec<AddressedEvent>,
+    },
 }
 
 /// Who asks, as the front verified it.
@@ -62,6 +78,8 @@ pub struct Identity {
     pub client_ip: String,
     /// The access token.
     pub token: String,
+    /// The time at which the token was issued, in whole seconds.
+    pub issued_at: Timestamp,
     /// The time at which the token was found valid. A turn of this request begins then: the origin holds a delivery to it.
     pub verified_at: Timestamp,
 }

@@ -7,7 +7,7 @@ use std::{
 
 use js_sys::{Function, Reflect};
 use shared::{
-    api::ErrorCode,
+    api::{ErrorCode, internal::user_event::AddressedEvent},
     chat::{
         delivery::{AlarmSchedule, HEARTBEAT_MS, RETENTION_MS, heartbeat},
         turn::TurnOutcome,
@@ -23,7 +23,7 @@ use super::{
     HANDOVER, Handover, Identity,
     alarm::Alarm,
     contexts::Contexts,
-    handlers::{conversations, messages, turns},
+    handlers::{events, messages, turns},
     journal::Journal,
     limits::Limits,
     live_turn::LiveTurn,
@@ -65,8 +65,8 @@ pub struct UserObject {
 pub struct User {
     state: Rc<State>,
     alarm: Rc<Alarm>,
-    outbox: Rc<Outbox>,
     is_recovered: Cell<bool>,
+    pub(super) outbox: Rc<Outbox>,
     pub(super) store: Rc<Store>,
     pub(super) sessions: Rc<SessionGate>,
     pub(super) contexts: Rc<Contexts>,
@@ -86,15 +86,20 @@ impl UserObject {
     /// Answers a request of the front's.
     pub async fn fetch(&self, request: web_sys::Request) -> std::result::Result<web_sys::Response, JsValue> {
         let request = Incoming::new(request, HEADERS);
-        let handover = request.header(HANDOVER).and_then(|json| serde_json::from_str(json).ok());
-        let Some(Handover { identity, request_id, dress }) = handover else {
-            return Ok(reply::problem(&ErrorCode::TokenMissing.into(), "")?.into());
-        };
-        let scope = Scope::new(&request_id).with_user(identity.user_id);
-        let served = self.serve(&request, identity, &scope).await;
-        let response = web_sys::Response::from(reply::answer(served, &scope)?);
-        platform::dress(&response, &HeaderLines::from_lines(dress));
-        Ok(response)
+        match request.header(HANDOVER).and_then(|json| serde_json::from_str(json).ok()) {
+            Some(Handover::Request { identity, request_id, dress }) => {
+                let scope = Scope::new(&request_id).with_user(identity.user_id);
+                let served = self.serve(&request, identity, &scope).await;
+                let response = web_sys::Response::from(reply::answer(served, &scope)?);
+                platform::dress(&response, &HeaderLines::from_lines(dress));
+                Ok(response)
+            }
+            Some(Handover::Events { user_id, request_id, events }) => {
+                let scope = Scope::new(&request_id).with_user(user_id);
+                Ok(reply::answer(self.apply(&events, &scope), &scope)?.into())
+            }
+            None => Ok(reply::problem(&ErrorCode::TokenMissing.into(), "")?.into()),
+        }
     }
 
     /// Serves the alarm.
@@ -113,16 +118,25 @@ impl UserObject {
 }
 
 impl UserObject {
+    /// Applies events of the origin.
+    fn apply(&self, events: &[AddressedEvent], scope: &Scope) -> std::result::Result<Response, Error> {
+        let user = self.user()?;
+        user.recover(scope)?;
+        Ok(reply::json(200, &events::apply(user, events, scope))?)
+    }
+
     async fn serve(
         &self,
         request: &Incoming,
-        identity: Identity,
+        mut identity: Identity,
         scope: &Scope,
     ) -> std::result::Result<Response, Error> {
         let user = self.user()?;
         let path = routes::path(&request.url);
         let route = routes::user(&request.method, path).ok_or(ErrorCode::NotFound)?;
         user.recover(scope)?;
+        user.sessions.refuse_revoked(&identity)?;
+        identity.plan = user.sessions.plan(&identity);
         match route {
             UserRoute::SendMessage(conversation) => {
                 messages::send(user, request, conversation, identity, scope).await
@@ -134,10 +148,6 @@ impl UserObject {
             }
             UserRoute::CancelTurn(turn) => {
                 Ok(reply::json(202, &turns::cancel(user, turn, &identity, scope).await?)?)
-            }
-            UserRoute::ConversationChanged(conversation) => Ok(conversations::changed(user, conversation)?),
-            UserRoute::ConversationDeleted(conversation) => {
-                Ok(conversations::deleted(user, conversation, scope)?)
             }
             UserRoute::Reset if Config::of_worker(&self.env)?.fault_injection => {
                 Err(self.reset(scope).await?)
@@ -172,7 +182,7 @@ impl User {
     fn wire(state: &Rc<State>, config: Rc<Config>) -> Result<Self> {
         let store = Rc::new(Store::open(state)?);
         let origin = OriginClient::new(Rc::clone(&config));
-        let sessions = Rc::new(SessionGate::new(origin.clone()));
+        let sessions = Rc::new(SessionGate::open(origin.clone(), Rc::clone(&store))?);
         let alarm = Rc::new(Alarm::new(Rc::clone(state)));
         let turns = Rc::new(LiveTurns::new(Rc::clone(&store)));
         let contexts = Rc::new(Contexts::new(Rc::clone(&store), Rc::clone(&sessions)));

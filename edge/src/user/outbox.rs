@@ -140,6 +140,11 @@ impl Outbox {
         self.outdated.take()
     }
 
+    /// Lets everything go that waits.
+    pub fn forget_all(&self) {
+        self.pending.borrow_mut().clear();
+    }
+
     fn due(&self, now: Timestamp) -> Vec<Id> {
         let pending = self.pending.borrow();
         let mut due: Vec<_> = pending

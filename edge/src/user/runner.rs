@@ -8,6 +8,7 @@ use shared::{
         ApiError, ErrorCode,
         chat::{Part, Role, SendMessage, TurnKind},
         internal::ConversationContext,
+        models::{self, Model},
     },
     chat::{
         admission::{self, Admission, AdmissionRequest},
@@ -17,10 +18,7 @@ use shared::{
     },
     id::Id,
     limits::memory,
-    provider::{
-        ModelRequest, Outcome, ProviderFailure,
-        registry::{self, Model},
-    },
+    provider::{ModelRequest, Outcome, ProviderFailure},
     time::Timestamp,
 };
 use worker::Result;
@@ -221,7 +219,7 @@ impl Runner {
         let prepared = self.contexts.read(conversation, |context| {
             let name = request.message.model.as_deref().or(context.model.as_deref());
             let name = name.unwrap_or(&self.config.default_model);
-            let model = registry::resolve(name).ok_or_else(|| unknown_model(name))?;
+            let model = models::resolve(name).ok_or_else(|| unknown_model(name))?;
             let prompt = prompt(&request.message, context, &parts, model);
             let before = (context.head.message_id, context.children.clone(), context.last_seq);
             Ok::<_, ApiError>((model, name.to_owned(), prompt, before))
@@ -365,7 +363,7 @@ fn prompt(
         max_output_tokens: message.max_output_tokens,
         response_format: message.response_format.clone().map(Into::into),
     };
-    model.fit(&mut request);
+    request.fit_to(model);
     request
 }
 

@@ -1,15 +1,20 @@
 //! The check that a session is active: a token says who somebody is, and not whether their session was ended meanwhile. The
-//! origin knows; here its word is remembered for a while.
+//! origin knows. What it tells by events is stored here; what it answers when it is asked is remembered for a while.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use shared::{
-    api::ErrorCode,
-    auth::sessions::{SessionReport, SessionStatus, Sessions},
+    api::{ErrorCode, account::Plan, internal::user_event::AddressedEvent},
+    auth::{
+        account_notices::AccountNotices,
+        sessions::{SessionReport, SessionStatus, Sessions},
+    },
+    id::Id,
 };
+use worker::Result as WorkerResult;
 
-use super::Identity;
+use super::{Identity, store::Store};
 use crate::{log::Scope, origin::OriginClient, platform, reply::Error};
 
 /// Asks the origin for nothing but whether a session is active.
@@ -20,13 +25,57 @@ const VERIFY_TIMEOUT_MS: u64 = 1_500;
 /// The sessions of this user, and the origin that knows them.
 pub struct SessionGate {
     origin: OriginClient,
+    store: Rc<Store>,
+    notices: RefCell<AccountNotices>,
     known: RefCell<Sessions>,
 }
 
 impl SessionGate {
-    /// Makes a gate that knows no session yet.
-    pub fn new(origin: OriginClient) -> Self {
-        Self { origin, known: RefCell::default() }
+    /// Makes a gate that knows what storage has of the account.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn open(origin: OriginClient, store: Rc<Store>) -> WorkerResult<Self> {
+        let notices = RefCell::new(store.notices()?);
+        Ok(Self { origin, store, notices, known: RefCell::default() })
+    }
+
+    /// Stores an event about sessions, the plan or the account.
+    ///
+    /// # Errors
+    /// Those of SQLite; nothing has changed then.
+    pub fn record_event(&self, event: &AddressedEvent) -> WorkerResult<()> {
+        let mut notices = self.notices.borrow().clone();
+        if notices.record(event.event, event.at, platform::now()) {
+            self.store.put_notices(&notices)?;
+            self.notices.replace(notices);
+        }
+        Ok(())
+    }
+
+    /// Returns the plan that counts for who asks.
+    pub fn plan(&self, identity: &Identity) -> Plan {
+        self.notices.borrow().plan(identity.plan, identity.issued_at)
+    }
+
+    /// Returns whether the origin told that this session has ended.
+    pub fn is_ended(&self, session: Id) -> bool {
+        self.notices.borrow().is_ended(session)
+    }
+
+    /// Waits for something on behalf of a session, until that ends.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionEnded`].
+    pub async fn while_active<F: Future>(&self, session: Id, waited: F) -> Result<F::Output, Error> {
+        let mut waited = pin!(waited);
+        poll_fn(|context| {
+            if self.is_ended(session) {
+                return Poll::Ready(Err(ErrorCode::SessionEnded.into()));
+            }
+            waited.as_mut().poll(context).map(Ok)
+        })
+        .await
     }
 
     /// Refuses a session that is known to have ended, without asking.
@@ -34,7 +83,7 @@ impl SessionGate {
     /// # Errors
     /// [`ErrorCode::SessionEnded`].
     pub fn refuse_revoked(&self, identity: &Identity) -> Result<(), Error> {
-        match self.status(identity) {
+        match self.status(identity.session_id) {
             SessionStatus::Revoked => Err(ErrorCode::SessionEnded.into()),
             SessionStatus::Active | SessionStatus::Unknown => Ok(()),
         }
@@ -45,7 +94,7 @@ impl SessionGate {
     /// # Errors
     /// [`ErrorCode::SessionEnded`], and another 401 that the origin answers.
     pub async fn check(&self, identity: &Identity, scope: &Scope) -> Result<(), Error> {
-        match self.status(identity) {
+        match self.status(identity.session_id) {
             SessionStatus::Revoked => return Err(ErrorCode::SessionEnded.into()),
             SessionStatus::Active => return Ok(()),
             SessionStatus::Unknown => {}
@@ -53,14 +102,15 @@ impl SessionGate {
         let asked = platform::now();
         let verified = self.get::<IgnoredAny>(VERIFY_PATH, identity, scope);
         match platform::timeout(VERIFY_TIMEOUT_MS, verified).await {
-            Some(Err(Error::Client(error))) if error.code.status() == 401 => Err(error.into()),
-            Some(_) => Ok(()),
+            Some(Err(Error::Client(error))) if error.code.status() == 401 => return Err(error.into()),
+            Some(_) => {}
             None => {
                 let unanswered = SessionReport::Unanswered;
                 self.known.borrow_mut().record(identity.session_id, unanswered, asked);
-                Ok(())
             }
         }
+        // An event may have come meanwhile.
+        self.refuse_revoked(identity)
     }
 
     /// Gets something of this user's from the origin, and records what its answer says of the session.
@@ -79,7 +129,10 @@ impl SessionGate {
         answer.answer
     }
 
-    fn status(&self, identity: &Identity) -> SessionStatus {
-        self.known.borrow().status(identity.session_id, platform::now())
+    fn status(&self, session: Id) -> SessionStatus {
+        if self.is_ended(session) {
+            return SessionStatus::Revoked;
+        }
+        self.known.borrow().status(session, platform::now())
     }
 }

@@ -1,17 +1,82 @@
-//! Who somebody is: passwords, sessions, tokens.
+//! Who somebody is: passwords, sessions, tokens. Nothing here knows HTTP.
 //!
+//! - [`sign_up`], [`sign_in`]: from an e-mail and a password to a session
+//! - [`sessions`]: from a session to tokens, from a refresh token to the next pair
+//! - [`session_cache`]: the check that a session is active
+//! - [`account_changes`]: ends of sessions, changes of plans
 //! - [`passwords`]: hashes of passwords
 //! - [`tokens`]: access and refresh tokens, made and checked
-//! - [`sessions`]: from a sign-in to tokens, from a refresh token to the next pair
-//! - [`live`]: whether a session is alive
 //! - [`throttle`]: how often somebody may try
-//! - [`current`]: the extractor of signed-in requests
+//! - [`error`]: why somebody is not let in
 
-pub mod current;
-pub mod live;
+pub mod account_changes;
+pub mod error;
 pub mod passwords;
+pub mod session_cache;
 pub mod sessions;
+pub mod sign_in;
+pub mod sign_up;
 pub mod throttle;
 pub mod tokens;
 
-pub use current::CurrentUser;
+use std::sync::Arc;
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    random::Random,
+    store::{Accounts, Ephemeral, Stores},
+};
+
+pub use error::AuthError;
+
+use passwords::{PasswordError, Passwords};
+use throttle::Throttle;
+use tokens::TokenIssuer;
+
+/// Signs people up and in, and knows their sessions.
+pub struct Auth {
+    /// Makes and checks tokens.
+    pub tokens: TokenIssuer,
+    passwords: Passwords,
+    throttle: Throttle,
+    accounts: Arc<dyn Accounts>,
+    ephemeral: Arc<dyn Ephemeral>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+/// The cryptography refuses the parameters it is given here. Every test that makes an [`Auth`] rules it out.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// Of passwords.
+    #[error(transparent)]
+    Passwords(#[from] PasswordError),
+    /// Of refresh tokens.
+    #[error("deriving the key of refresh tokens failed: {0}")]
+    Tokens(hkdf::InvalidLength),
+}
+
+impl Auth {
+    /// Puts the parts together. Blocks for as long as one password takes to hash.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the cryptography refuses its parameters.
+    pub fn new(
+        config: &Config,
+        stores: &Stores,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, SetupError> {
+        Ok(Self {
+            tokens: TokenIssuer::new(config).map_err(SetupError::Tokens)?,
+            passwords: Passwords::new(&*random)?,
+            throttle: Throttle::new(&config.limits),
+            accounts: Arc::clone(&stores.accounts),
+            ephemeral: Arc::clone(&stores.ephemeral),
+            clock,
+            random,
+        })
+    }
+}

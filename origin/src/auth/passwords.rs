@@ -7,10 +7,11 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher as _, PasswordVerifier as _},
 };
-use shared::{api::ErrorCode, text::opaque_string};
+use shared::text::opaque_string;
 use tokio::sync::Semaphore;
 
-use crate::{ambient::Random, http::Failure};
+use super::AuthError;
+use crate::random::Random;
 
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
@@ -19,10 +20,25 @@ const SALT_BYTES: usize = 16;
 /// Passwords that may wait for their turn. More are refused: each takes tens of milliseconds of a core.
 const MAX_WAITING: usize = 128;
 
-/// The hash function refused its input.
+/// The failure of a hash or a verification.
 #[derive(Debug, thiserror::Error)]
-#[error("hashing a password failed: {0}")]
-pub struct HashError(String);
+pub enum PasswordError {
+    /// Too many passwords wait for their turn.
+    #[error("too many passwords wait to be hashed")]
+    Overloaded,
+    /// The hash function refused its input, or panicked.
+    #[error("hashing a password failed: {0}")]
+    Failed(String),
+}
+
+impl From<PasswordError> for AuthError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Overloaded => Self::Overloaded,
+            PasswordError::Failed(_) => Self::Internal(error.to_string()),
+        }
+    }
+}
 
 /// The outcome of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +61,11 @@ pub struct Passwords {
 
 impl Passwords {
     /// Blocks for as long as one password takes.
-    pub fn new(random: &dyn Random) -> Result<Self, HashError> {
+    ///
+    /// # Errors
+    ///
+    /// Fails when the hash function refuses its parameters.
+    pub fn new(random: &dyn Random) -> Result<Self, PasswordError> {
         let mut secret = [0; 32];
         random.fill(&mut secret);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -56,16 +76,26 @@ impl Passwords {
         })
     }
 
-    /// The PHC string of a new password.
-    pub async fn hash(&self, password: String, random: &dyn Random) -> Result<String, Failure> {
+    /// Returns the PHC string of a new password.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`PasswordError::Overloaded`] when too many wait already.
+    pub async fn hash(&self, password: String, random: &dyn Random) -> Result<String, PasswordError> {
         let salt = salt(random);
-        self.run(move || hash(opaque_string(&password).as_bytes(), &salt))
-            .await?
-            .map_err(|error| Failure::Internal(error.to_string()))
+        self.run(move || hash(opaque_string(&password).as_bytes(), &salt)).await?
     }
 
     /// Verifies a password. Without a hash it is wrong, and takes as long.
-    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<PasswordMatch, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`PasswordError::Overloaded`] when too many wait already.
+    pub async fn verify(
+        &self,
+        password: String,
+        hash: Option<String>,
+    ) -> Result<PasswordMatch, PasswordError> {
         let known = hash.is_some();
         let hash = hash.map_or_else(|| Arc::clone(&self.decoy), Arc::from);
         let verify = move || {
@@ -86,12 +116,14 @@ impl Passwords {
     /// The PHC string that a password had before passwords were normalized.
     #[cfg(test)]
     pub(crate) fn hash_as_typed(password: &str) -> String {
-        hash(password.as_bytes(), &salt(&crate::ambient::SystemRandom)).unwrap()
+        hash(password.as_bytes(), &salt(&crate::random::SystemRandom)).unwrap()
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-        let overloaded = |_| Failure::from(ErrorCode::Overloaded);
-        let _place = self.waiting.try_acquire().map_err(overloaded)?;
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let _place = self.waiting.try_acquire().map_err(|_| PasswordError::Overloaded)?;
         let turn = Arc::clone(&self.running).acquire_owned().await;
         tokio::task::spawn_blocking(move || {
             // Held by the work itself: a client that goes away does not make room before its work is done.
@@ -99,7 +131,7 @@ impl Passwords {
             work()
         })
         .await
-        .map_err(|error| Failure::Internal(error.to_string()))
+        .map_err(|error| PasswordError::Failed(error.to_string()))
     }
 }
 
@@ -109,19 +141,19 @@ fn salt(random: &dyn Random) -> [u8; SALT_BYTES] {
     salt
 }
 
-fn hash(password: &[u8], salt: &[u8]) -> Result<String, HashError> {
-    let params =
-        Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| HashError(error.to_string()))?;
+fn hash(password: &[u8], salt: &[u8]) -> Result<String, PasswordError> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
+        .map_err(|error| PasswordError::Failed(error.to_string()))?;
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_with_salt(password, salt)
         .map(|hash| hash.to_string())
-        .map_err(|error| HashError(error.to_string()))
+        .map_err(|error| PasswordError::Failed(error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ambient::SystemRandom;
+    use crate::random::SystemRandom;
 
     #[tokio::test]
     async fn a_password_is_known_by_its_hash() {
@@ -163,6 +195,6 @@ mod tests {
         let passwords = Passwords::new(&SystemRandom).unwrap();
         let _all = passwords.waiting.try_acquire_many(u32::try_from(MAX_WAITING).unwrap()).unwrap();
         let refused = passwords.verify("p".to_owned(), None).await.unwrap_err();
-        assert!(matches!(refused, Failure::Client(error) if error.code == ErrorCode::Overloaded));
+        assert!(matches!(refused, PasswordError::Overloaded));
     }
 }

@@ -7,7 +7,6 @@
 //!   to the account before does not share that count, so that nobody locks somebody out: it has one of its own, as large.
 
 use shared::{
-    api::{ApiError, ErrorCode},
     id::Id,
     limits::{
         ip::{client_key, network},
@@ -16,9 +15,9 @@ use shared::{
     time::Timestamp,
 };
 
+use super::error::RateLimited;
 use crate::{
     config::LimitsConfig,
-    http::ClientIp,
     store::{Ephemeral, StoreResult},
 };
 
@@ -69,22 +68,17 @@ impl Throttle {
     }
 
     /// Counts a sign-up from this address and its network.
-    pub async fn sign_up(
-        &self,
-        store: &dyn Ephemeral,
-        ip: &ClientIp,
-        now: Timestamp,
-    ) -> Result<(), ApiError> {
-        let key = format!("sign-up:{}", client_key(&ip.0));
+    pub async fn sign_up(&self, store: &dyn Ephemeral, ip: &str, now: Timestamp) -> Result<(), RateLimited> {
+        let key = format!("sign-up:{}", client_key(ip));
         count(store, &key, self.by_address, "sign_up", now).await?;
         let Some(sign_ups) = self.sign_ups else { return Ok(()) };
         count(store, &sign_ups_key(ip), sign_ups, "sign_ups_of_a_day", now).await
     }
 
     /// Tells that a sign-up came to no decision, such as in an outage: it is none of the day's.
-    pub async fn sign_up_undecided(&self, store: &dyn Ephemeral, ip: &ClientIp, now: Timestamp) {
+    pub async fn sign_up_undecided(&self, store: &dyn Ephemeral, ip: &str, now: Timestamp) {
         if let Some(sign_ups) = self.sign_ups {
-            tolerate(store.take_back(&sign_ups_key(ip), sign_ups, now).await);
+            tolerate(store.undo_count(&sign_ups_key(ip), sign_ups, now).await);
         }
     }
 
@@ -92,22 +86,22 @@ impl Throttle {
     pub async fn sign_in(
         &self,
         store: &dyn Ephemeral,
-        ip: &ClientIp,
+        ip: &str,
         email: &str,
         now: Timestamp,
-    ) -> Result<(), ApiError> {
-        let key = format!("sign-in:{}", client_key(&ip.0));
+    ) -> Result<(), RateLimited> {
+        let key = format!("sign-in:{}", client_key(ip));
         count(store, &key, self.by_address, "sign_in", now).await?;
         count(store, &failures_key(ip, email), self.by_email, "sign_in_failures", now).await
     }
 
     /// Tells that a sign-in came to no decision, such as in an outage: it has not failed.
-    pub async fn undecided(&self, store: &dyn Ephemeral, ip: &ClientIp, email: &str, now: Timestamp) {
-        tolerate(store.take_back(&failures_key(ip, email), self.by_email, now).await);
+    pub async fn undecided(&self, store: &dyn Ephemeral, ip: &str, email: &str, now: Timestamp) {
+        tolerate(store.undo_count(&failures_key(ip, email), self.by_email, now).await);
     }
 
     /// Tells that the last sign-in succeeded.
-    pub async fn signed_in(&self, store: &dyn Ephemeral, ip: &ClientIp, email: &str) {
+    pub async fn signed_in(&self, store: &dyn Ephemeral, ip: &str, email: &str) {
         tolerate(store.forget(&failures_key(ip, email)).await);
     }
 
@@ -117,24 +111,24 @@ impl Throttle {
         store: &dyn Ephemeral,
         guesser: &Guesser,
         now: Timestamp,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), RateLimited> {
         count(store, &guesser.0, self.guesses, "sign_in_failures_of_a_day", now).await
     }
 
     /// Tells that a guess was right, or was not looked at.
     pub async fn not_wrong(&self, store: &dyn Ephemeral, guesser: &Guesser, now: Timestamp) {
-        tolerate(store.take_back(&guesser.0, self.guesses, now).await);
+        tolerate(store.undo_count(&guesser.0, self.guesses, now).await);
     }
 }
 
 /// Addresses that cannot be read are one network.
-fn sign_ups_key(ip: &ClientIp) -> String {
-    let network = network(&ip.0).map_or_else(|| "unknown".to_owned(), |network| network.to_string());
+fn sign_ups_key(ip: &str) -> String {
+    let network = network(ip).map_or_else(|| "unknown".to_owned(), |network| network.to_string());
     format!("sign-ups:{network}")
 }
 
-fn failures_key(ip: &ClientIp, email: &str) -> String {
-    format!("sign-in-failures:{}:{email}", client_key(&ip.0))
+fn failures_key(ip: &str, email: &str) -> String {
+    format!("sign-in-failures:{}:{email}", client_key(ip))
 }
 
 async fn count(
@@ -143,11 +137,11 @@ async fn count(
     window: FixedWindow,
     policy: &'static str,
     now: Timestamp,
-) -> Result<(), ApiError> {
+) -> Result<(), RateLimited> {
     match tolerate(store.count(key, window, now).await) {
-        Some(decision) if !decision.allowed => Err(ApiError::from(ErrorCode::RateLimited)
-            .retry_after(decision.reset_s)
-            .limited_by(window.limit_state(policy, &decision))),
+        Some(decision) if !decision.allowed => {
+            Err(RateLimited { retry_after_s: decision.reset_s, limit: window.limit_state(policy, &decision) })
+        }
         _ => Ok(()),
     }
 }

@@ -17,7 +17,7 @@ use shared::{
     time::{DAY_MS, SECOND_MS, Timestamp},
 };
 
-use crate::{ambient::Random, config::Config, store::accounts::TokenHash};
+use crate::{config::Config, random::Random, store::accounts::sessions::TokenHash};
 
 const REFRESH_BYTES: usize = 32;
 /// How long a session lasts whatever happens, in days, unless its refresh tokens live longer.

@@ -3,9 +3,9 @@
 //! - [`vars`]: the sources of variables
 //! - [`reader`]: parsing of one variable, and its problem when it is wrong
 //! - [`process`], [`secrets`], [`stores`], [`limits`]: the sections
-//! - `elsewhere`: variables of other parts, checked only
+//! - `foreign_vars`: variables of other parts, checked only
 
-mod elsewhere;
+mod foreign_vars;
 pub mod limits;
 pub mod process;
 pub mod reader;
@@ -18,7 +18,10 @@ mod tests;
 
 use std::fmt;
 
-use shared::auth::{edge::EdgeKeys, native::SigningKeys};
+use shared::{
+    auth::{edge::EdgeKeys, native::SigningKeys},
+    http::base_url,
+};
 
 pub use limits::LimitsConfig;
 pub use process::{Environment, LogFormat, ProcessConfig};
@@ -40,7 +43,10 @@ pub struct Config {
     pub signing_keys: SigningKeys,
     /// The keys shared with the Worker; `None` in a development set-up without one.
     pub edge_keys: Option<EdgeKeys>,
-    /// The store of each port.
+    /// `EDGE_URL`: the Worker, without a slash at the end; where unset, it finds out by asking within a minute that a session has
+    /// ended.
+    pub edge_url: Option<String>,
+    /// What serves each port.
     pub stores: StoresConfig,
     /// Lifetimes and limits.
     pub limits: LimitsConfig,
@@ -73,17 +79,30 @@ impl Config {
         let secrets = secrets::SecretsConfig::read(&mut reader, process.environment);
         let stores = StoresConfig::read(&mut reader, &process);
         let limits = LimitsConfig::read(&mut reader);
-        elsewhere::check(&mut reader, process.environment);
+        let edge_url = edge_url(&mut reader, process.environment);
+        foreign_vars::check(&mut reader, process.environment);
         match (reader.into_problems(), secrets.signing_keys) {
             (problems, Some(signing_keys)) if problems.is_empty() => Ok(Self {
                 process,
                 jwt_secrets: secrets.jwt_secrets,
                 signing_keys,
                 edge_keys: secrets.edge_keys,
+                edge_url,
                 stores,
                 limits,
             }),
             (problems, _) => Err(ConfigError(problems)),
+        }
+    }
+}
+
+fn edge_url(reader: &mut Reader<'_>, environment: Environment) -> Option<String> {
+    let text = reader.text("EDGE_URL")?;
+    match base_url::parse(text, environment == Environment::Production) {
+        Ok(url) => Some(url),
+        Err(reason) => {
+            reader.wrong("EDGE_URL", reader::quoted(text), reason);
+            None
         }
     }
 }

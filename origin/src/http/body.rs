@@ -18,13 +18,14 @@ use serde::de::DeserializeOwned;
 use shared::{
     api::{
         ApiError, ErrorCode,
-        body::{MAX_BODY_BYTES, parse},
+        body::{MAX_BODY_BYTES, parse, too_large},
+        routes::{Found, find, max_body_bytes},
     },
-    http::body::{BODY_SILENCE_MS, check_content_coding, cut_off, max_bytes, too_large, too_slow},
+    http::body::{BODY_SILENCE_MS, check_content_coding, cut_off, too_slow},
 };
 use tokio::time::timeout;
 
-use super::Failure;
+use super::Error;
 use crate::app::App;
 
 /// How much more than the limit of a body is read and dropped, so that a client that is still sending gets to read why it was
@@ -42,9 +43,9 @@ impl<T> FromRequest<App> for Json<T>
 where
     T: DeserializeOwned + Validate<Context = ()>,
 {
-    type Rejection = Failure;
+    type Rejection = Error;
 
-    async fn from_request(request: Request, _: &App) -> Result<Self, Failure> {
+    async fn from_request(request: Request, _: &App) -> Result<Self, Error> {
         Ok(Self(parse(&json(request).await?)?))
     }
 }
@@ -56,19 +57,18 @@ impl<T> FromRequest<App> for OptionalJson<T>
 where
     T: Default + DeserializeOwned + Validate<Context = ()>,
 {
-    type Rejection = Failure;
+    type Rejection = Error;
 
-    async fn from_request(request: Request, _: &App) -> Result<Self, Failure> {
+    async fn from_request(request: Request, _: &App) -> Result<Self, Error> {
         let body = json(request).await?;
         Ok(Self(if body.is_empty() { T::default() } else { parse(&body)? }))
     }
 }
 
 /// The bytes of a JSON body. A media type is asked only of a body that is there.
-async fn json(request: Request) -> Result<Bytes, Failure> {
+async fn json(request: Request) -> Result<Bytes, Error> {
     let is_json = has_media_type(request.headers(), "application/json");
-    let max_bytes = max_bytes(request.uri().path(), true);
-    let body = read(request.into_body(), max_bytes).await?;
+    let body = read_request(request).await?;
     if body.is_empty() || is_json { Ok(body) } else { Err(ErrorCode::UnsupportedMediaType.into()) }
 }
 
@@ -84,6 +84,17 @@ pub fn check_coding(headers: &HeaderMap) -> Result<(), ApiError> {
 pub fn has_media_type(headers: &HeaderMap, media_type: &str) -> bool {
     let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     declared.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(media_type))
+}
+
+/// Reads the body of a request, of at most as many bytes as its route takes.
+///
+/// Errors: as [`read`].
+pub async fn read_request(request: Request) -> Result<Bytes, ApiError> {
+    let route = match find(request.method().as_str(), request.uri().path()) {
+        Found::Route(route, _) => Some(route),
+        Found::OtherMethods { .. } | Found::Nothing => None,
+    };
+    read(request.into_body(), max_body_bytes(route, true)).await
 }
 
 /// Reads a body of at most `limit` bytes.

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::Failure;
+use super::Error;
 
 /// JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub struct Encoded(pub Vec<u8>);
 
 impl Encoded {
     /// The encoded value.
-    pub fn of(value: &impl Serialize) -> Result<Self, Failure> {
-        serde_json::to_vec(value).map(Self).map_err(|error| Failure::Internal(error.to_string()))
+    pub fn of(value: &impl Serialize) -> Result<Self, Error> {
+        serde_json::to_vec(value).map(Self).map_err(|error| Error::Internal(error.to_string()))
     }
 }
 

@@ -3,16 +3,16 @@
 use axum::{extract::FromRequestParts, http::request::Parts};
 use shared::http::{accept, headers::IDEMPOTENCY_KEY};
 
-use super::Failure;
+use super::Error;
 use crate::app::App;
 
 /// The `Idempotency-Key` of a request, where there is one. One of a wrong form is refused, and so are two.
 pub struct IdempotencyKey(pub Option<String>);
 
 impl FromRequestParts<App> for IdempotencyKey {
-    type Rejection = Failure;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
         let sent: Vec<_> = parts
             .headers
             .get_all(IDEMPOTENCY_KEY)

@@ -1,31 +1,31 @@
 //! What every route shares: errors, extractors, middleware.
 //!
-//! - [`failure`]: what a handler may fail with
+//! - [`error`]: why a request is not answered as it wishes
 //! - [`observe`]: request ids, the one place that renders errors, the log line of a request
 //! - [`signature`]: requests of the Worker, and the client's address
+//! - [`user_events`]: what a request means for user objects at the edge
 //! - [`overload`]: more requests than can be served
-//! - [`detached`]: writes that no client cuts off
-//! - [`probe`]: checks of stores
+//! - [`auth`]: bearer tokens, and the signed-in user
 //! - [`body`], [`query`], [`path`], [`cursor`], [`idempotency`]: extractors
 //! - [`encoded`]: answers that are encoded already
 
+pub mod auth;
 pub mod body;
 pub mod cursor;
-pub mod detached;
 pub mod encoded;
-pub mod failure;
+pub mod error;
 pub mod idempotency;
 pub mod observe;
 pub mod overload;
 pub mod path;
-pub mod probe;
 pub mod query;
 pub mod signature;
+pub mod user_events;
 
+pub use auth::CurrentUser;
 pub use body::{Json, OptionalJson};
-pub use detached::detached;
 pub use encoded::Encoded;
-pub use failure::Failure;
+pub use error::Error;
 pub use idempotency::IdempotencyKey;
 pub use path::PathId;
 pub use query::Query;

@@ -23,7 +23,7 @@ use shared::{
 };
 use tracing::Instrument as _;
 
-use super::Failure;
+use super::Error;
 use crate::app::App;
 
 /// The layer.
@@ -57,13 +57,13 @@ fn render(response: Response, request_id: &str) -> (Response, Option<ErrorCode>,
     if response.status().as_u16() < 400 {
         return (response, None, None);
     }
-    let (error, reason) = match response.extensions().get::<Arc<Failure>>() {
-        Some(failure) => (failure.to_api_error(), failure.reason().map(Cow::into_owned)),
+    let (error, reason) = match response.extensions().get::<Arc<Error>>() {
+        Some(error) => (error.to_api_error(), error.reason().map(Cow::into_owned)),
         None if has_json_body(&response) => return (response, None, None),
-        None => (Failure::from(of_status(response.status())).to_api_error(), None),
+        None => (Error::from(of_status(response.status())).to_api_error(), None),
     };
-    let signature_error = match response.extensions().get::<Arc<Failure>>().map(AsRef::as_ref) {
-        Some(Failure::Signature(error)) => HeaderValue::try_from(error.to_string()).ok(),
+    let signature_error = match response.extensions().get::<Arc<Error>>().map(AsRef::as_ref) {
+        Some(Error::Signature(error)) => HeaderValue::try_from(error.to_string()).ok(),
         _ => None,
     };
     let code = error.code;
@@ -98,7 +98,7 @@ fn problem(error: &ApiError, failed: &Response, request_id: &str) -> Response {
     // Only numbers, codes and sentences go in, so this cannot fail.
     let body = serde_json::to_vec(&error.problem(request_id)).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() = super::failure::status(error.code);
+    *response.status_mut() = super::error::status(error.code);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_CONTENT_TYPE));
     for (name, value) in error.headers() {
@@ -108,8 +108,10 @@ fn problem(error: &ApiError, failed: &Response, request_id: &str) -> Response {
             headers.insert(name, value);
         }
     }
-    if let Some(allow) = failed.headers().get(ALLOW) {
-        headers.insert(ALLOW, allow.clone());
+    for name in [ALLOW, HeaderName::from_static("x-edgechat-user-events")] {
+        if let Some(value) = failed.headers().get(&name) {
+            headers.insert(name, value.clone());
+        }
     }
     response
 }

@@ -6,16 +6,16 @@ use axum::{
 };
 use shared::{api::ErrorCode, id::Id};
 
-use super::Failure;
+use super::Error;
 use crate::app::App;
 
 /// The one id of a path. What is no id names nothing: it is not found, like an id that nothing has.
 pub struct PathId(pub Id);
 
 impl FromRequestParts<App> for PathId {
-    type Rejection = Failure;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let text = Path::<String>::from_request_parts(parts, app).await.ok();
         let id = text.and_then(|Path(text)| Id::parse(&text));
         id.map(Self).ok_or_else(|| ErrorCode::NotFound.into())

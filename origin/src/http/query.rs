@@ -5,7 +5,7 @@ use garde::Validate;
 use serde::de::DeserializeOwned;
 use shared::api::body::parse_pairs;
 
-use super::Failure;
+use super::Error;
 use crate::app::App;
 
 /// The parameters of the query string.
@@ -15,9 +15,9 @@ impl<T> FromRequestParts<App> for Query<T>
 where
     T: DeserializeOwned + Validate<Context = ()>,
 {
-    type Rejection = Failure;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
         Ok(Self(parse_pairs(form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()))?))
     }
 }

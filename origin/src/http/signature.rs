@@ -11,18 +11,14 @@ use axum::{
     response::Response,
 };
 use shared::{
-    api::body::MAX_BODY_BYTES,
+    api::{body::MAX_BODY_BYTES, routes::MAX_INTERNAL_BODY_BYTES},
     auth::edge::{EdgeKeys, MAX_SKEW_S, RequestHead, SignatureError, Signed, sha256},
     http::headers::{CLIENT_IP, SIGNATURE, X_REQUEST_ID},
     time::SECOND_MS,
 };
 
-use super::{Failure, body};
+use super::{Error, body, user_events::FromWorker};
 use crate::{app::App, config::Environment};
-
-/// The largest body of the Worker's own requests, in bytes. A turn holds a client's message, whose text stands in it twice
-/// and may need escaping, and the model's whole answer.
-pub const MAX_INTERNAL_BODY_BYTES: usize = 8 * MAX_BODY_BYTES;
 
 /// The address of the other end of the connection; the server puts it into every request.
 #[derive(Clone, Copy, Debug)]
@@ -33,16 +29,16 @@ pub struct Peer(pub SocketAddr);
 pub struct ClientIp(pub String);
 
 impl FromRequestParts<App> for ClientIp {
-    type Rejection = Failure;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
-        let missing = || Failure::Internal("the route is not behind the signature layer".to_owned());
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
+        let missing = || Error::Internal("the route is not behind the signature layer".to_owned());
         parts.extensions.get::<Self>().cloned().ok_or_else(missing)
     }
 }
 
 /// The layer of routes that only the Worker may call.
-pub async fn require(State(app): State<App>, request: Request, next: Next) -> Result<Response, Failure> {
+pub async fn require(State(app): State<App>, request: Request, next: Next) -> Result<Response, Error> {
     if !request.headers().contains_key(SIGNATURE) {
         return Err(SignatureError::Missing.into());
     }
@@ -50,7 +46,7 @@ pub async fn require(State(app): State<App>, request: Request, next: Next) -> Re
 }
 
 /// The layer of all other routes: a signature must be right where there is one, and in production there must be one.
-pub async fn accept(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Failure> {
+pub async fn accept(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Error> {
     if request.headers().contains_key(SIGNATURE) {
         return Ok(next.run(verify(&app, request, MAX_BODY_BYTES).await?).await);
     }
@@ -64,7 +60,7 @@ pub async fn accept(State(app): State<App>, mut request: Request, next: Next) ->
 }
 
 /// Checks the signature over the head, the digest of the body and that the nonce is new.
-async fn verify(app: &App, request: Request, body_limit: usize) -> Result<Request, Failure> {
+async fn verify(app: &App, request: Request, body_limit: usize) -> Result<Request, Error> {
     body::check_coding(request.headers())?;
     let (mut parts, body) = request.into_parts();
     let signed = verify_head(app, &parts)?;
@@ -77,10 +73,11 @@ async fn verify(app: &App, request: Request, body_limit: usize) -> Result<Reques
     }
     let client_ip = header(&parts.headers, CLIENT_IP).to_owned();
     parts.extensions.insert(ClientIp(client_ip));
+    parts.extensions.insert(FromWorker);
     Ok(Request::from_parts(parts, Body::from(body)))
 }
 
-fn verify_head(app: &App, parts: &Parts) -> Result<Signed, Failure> {
+fn verify_head(app: &App, parts: &Parts) -> Result<Signed, Error> {
     let keys: &EdgeKeys = app.config.edge_keys.as_ref().ok_or(SignatureError::NoKeys)?;
     let head = RequestHead {
         method: parts.method.as_str(),
@@ -96,7 +93,7 @@ fn verify_head(app: &App, parts: &Parts) -> Result<Signed, Failure> {
 async fn is_first(app: &App, signed: &Signed) -> bool {
     let key = format!("nonce:{}", signed.nonce);
     let until = signed.created.plus_millis((MAX_SKEW_S + 1) * SECOND_MS);
-    app.stores.ephemeral.first_seen(&key, until, app.clock.now()).await.unwrap_or_else(|error| {
+    app.stores.ephemeral.insert_nonce(&key, until, app.clock.now()).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "nonces cannot be checked");
         true
     })

@@ -3,7 +3,7 @@
 use axum::Json;
 use shared::api::account::User;
 
-use crate::auth::CurrentUser;
+use crate::http::CurrentUser;
 
 /// Show who is signed in
 ///

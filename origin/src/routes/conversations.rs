@@ -9,6 +9,7 @@ use shared::{
     api::{
         ApiError, ErrorCode,
         chat::{Conversation, CreateConversation, UpdateConversation},
+        internal::user_event::{AddressedEvent, UserEvent},
         page::{Page, PageQuery},
     },
     id::Id,
@@ -16,13 +17,13 @@ use shared::{
 };
 
 use super::{
-    list_cache::{changing, first_page},
-    repeat,
+    idempotency,
+    list_cache::{first_page, write_and_invalidate},
 };
 use crate::{
     app::App,
-    auth::CurrentUser,
-    http::{Encoded, Failure, IdempotencyKey, Json, OptionalJson, PathId, Query, cursor},
+    events::Announcements,
+    http::{CurrentUser, Encoded, Error, IdempotencyKey, Json, OptionalJson, PathId, Query, cursor},
     store::{
         Chats,
         chats::{ActivityPosition, ConversationsPage, Updated},
@@ -60,18 +61,18 @@ pub(super) async fn create(
     current: CurrentUser,
     IdempotencyKey(key): IdempotencyKey,
     OptionalJson(request): OptionalJson<CreateConversation>,
-) -> Result<(StatusCode, Reply<Conversation>), Failure> {
+) -> Result<(StatusCode, Reply<Conversation>), Error> {
     let user_id = current.user.id;
-    for generation in 0..repeat::GENERATIONS {
+    for generation in 0..idempotency::GENERATIONS {
         let (what, key) = ("create-conversation", key.clone());
-        let making = repeat::making(&app, what, generation, user_id, key, &request).await?;
-        let conversation = new_conversation(making.id, request.clone(), making.at);
+        let reserved = idempotency::reserve(&app, what, generation, user_id, key, &request).await?;
+        let conversation = new_conversation(reserved.id, request.clone(), reserved.at);
         let stored = conversation.clone();
         let creation =
             |chats: Arc<dyn Chats>| async move { chats.create_conversation(user_id, stored).await };
-        changing(&app, user_id, creation).await?;
+        write_and_invalidate(&app, user_id, creation).await?;
         // The store keeps what was deleted deleted, so a repetition may have made nothing.
-        if !making.repeated || app.stores.chats.conversation(user_id, making.id).await?.is_some() {
+        if !reserved.repeated || app.stores.chats.conversation(user_id, reserved.id).await?.is_some() {
             return Ok((StatusCode::CREATED, Reply(conversation)));
         }
     }
@@ -135,7 +136,7 @@ pub(super) async fn list(
     current: CurrentUser,
     Query(page): Query<PageQuery>,
     Query(filter): Query<ConversationsFilter>,
-) -> Result<Encoded, Failure> {
+) -> Result<Encoded, Error> {
     let after = cursor::decode(filter.list(), page.cursor.as_deref())?;
     let read = read_page(&app, current.user.id, &filter, page.limit(), after);
     if after.is_some() {
@@ -152,7 +153,7 @@ async fn read_page(
     filter: &ConversationsFilter,
     limit: u32,
     after: Option<ActivityPosition>,
-) -> Result<Encoded, Failure> {
+) -> Result<Encoded, Error> {
     let wanted = ConversationsPage { archived: filter.archived, after, limit: cursor::one_more(limit) };
     let found = app.stores.chats.conversations(user_id, wanted).await?;
     Encoded::of(&cursor::page(found, limit, filter.list(), ActivityPosition::of))
@@ -176,7 +177,7 @@ pub(super) async fn show(
     State(app): State<App>,
     current: CurrentUser,
     PathId(id): PathId,
-) -> Result<Reply<Conversation>, Failure> {
+) -> Result<Reply<Conversation>, Error> {
     let found = app.stores.chats.conversation(current.user.id, id).await?;
     found.map(Reply).ok_or_else(|| ErrorCode::NotFound.into())
 }
@@ -204,14 +205,22 @@ pub(super) async fn show(
 pub(super) async fn update(
     State(app): State<App>,
     current: CurrentUser,
+    announcements: Announcements,
     PathId(id): PathId,
     Json(request): Json<UpdateConversation>,
-) -> Result<Reply<Conversation>, Failure> {
+) -> Result<Reply<Conversation>, Error> {
     let (user_id, now) = (current.user.id, app.clock.now());
+    let changes_context = request.model.is_some() || request.system.is_some() || request.head_id.is_some();
     let update =
         |chats: Arc<dyn Chats>| async move { chats.update_conversation(user_id, id, request, now).await };
-    match changing(&app, user_id, update).await? {
-        Updated::Now(conversation) => Ok(Reply(*conversation)),
+    match write_and_invalidate(&app, user_id, update).await? {
+        Updated::Now(conversation) => {
+            if changes_context {
+                let event = UserEvent::ConversationChanged { conversation_id: id };
+                announcements.add(AddressedEvent { id: app.random.id(now), user_id, at: now, event });
+            }
+            Ok(Reply(*conversation))
+        }
         Updated::Absent => Err(ErrorCode::NotFound.into()),
         Updated::UnknownHead => {
             Err(ApiError::invalid_field("head_id", "is no message of this conversation").into())
@@ -236,10 +245,16 @@ pub(super) async fn update(
 pub(super) async fn delete(
     State(app): State<App>,
     current: CurrentUser,
+    announcements: Announcements,
     PathId(id): PathId,
-) -> Result<StatusCode, Failure> {
-    let user_id = current.user.id;
+) -> Result<StatusCode, Error> {
+    let (user_id, now) = (current.user.id, app.clock.now());
     let deletion = |chats: Arc<dyn Chats>| async move { chats.delete_conversation(user_id, id).await };
-    let deleted = changing(&app, user_id, deletion).await?;
-    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(ErrorCode::NotFound.into()) }
+    let deleted = write_and_invalidate(&app, user_id, deletion).await?;
+    if !deleted {
+        return Err(ErrorCode::NotFound.into());
+    }
+    let event = UserEvent::ConversationDeleted { conversation_id: id };
+    announcements.add(AddressedEvent { id: app.random.id(now), user_id, at: now, event });
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -17,29 +17,29 @@ use shared::{
     time::SECOND_MS,
 };
 
-use super::list_cache::changing;
+use super::list_cache::write_and_invalidate;
 use crate::{
     app::App,
-    auth::{CurrentUser, current::Bearer},
     http::{
-        Failure, PathId,
-        body::{has_media_type, read},
-        signature::MAX_INTERNAL_BODY_BYTES,
+        CurrentUser, Error, PathId,
+        auth::Bearer,
+        body::{has_media_type, read_request},
     },
-    store::{Chats, accounts::UsageEntry},
+    store::{Chats, accounts::usage::UsageEntry},
 };
 
 /// `POST turns`: stores a turn and counts its usage, each once, however often it is delivered. Conversations come first:
 /// a crash between the two is completed by the next delivery.
+#[utoipa::path(post, path = "/internal/v1/turns")]
 pub(super) async fn deliver(
     State(app): State<App>,
     Bearer(token): Bearer,
     Delivery(delivery): Delivery,
-) -> Result<Reply<DeliveryReceipt>, Failure> {
+) -> Result<Reply<DeliveryReceipt>, Error> {
     authorize(&app, &token, &delivery)?;
     let usage = usage_of(&delivery);
     let recording = |chats: Arc<dyn Chats>| async move { chats.record_turn(delivery).await };
-    let last_seq = changing(&app, usage.user_id, recording).await?;
+    let last_seq = write_and_invalidate(&app, usage.user_id, recording).await?;
     if !app.stores.accounts.record_usage(usage).await? {
         tracing::info!("a delivery came for a user who is gone");
     }
@@ -47,29 +47,31 @@ pub(super) async fn deliver(
 }
 
 /// `GET turns/{id}`: a turn as it was stored.
+#[utoipa::path(get, path = "/internal/v1/turns/{id}")]
 pub(super) async fn turn(
     State(app): State<App>,
     current: CurrentUser,
     PathId(id): PathId,
-) -> Result<Reply<StoredTurn>, Failure> {
+) -> Result<Reply<StoredTurn>, Error> {
     let found = app.stores.chats.turn(current.user.id, id).await?;
     found.map(Reply).ok_or_else(|| ErrorCode::NotFound.into())
 }
 
 /// `GET conversations/{id}/context`: what the next turn builds on.
+#[utoipa::path(get, path = "/internal/v1/conversations/{id}/context")]
 pub(super) async fn context(
     State(app): State<App>,
     current: CurrentUser,
     PathId(id): PathId,
-) -> Result<Reply<ConversationContext>, Failure> {
+) -> Result<Reply<ConversationContext>, Error> {
     let found = app.stores.chats.context(current.user.id, id).await?;
     found.map(Reply).ok_or_else(|| ErrorCode::NotFound.into())
 }
 
 /// A delivery may come long after the token that began the turn has expired, or after its session has ended: what counts
 /// is that the token was valid when the turn began, and that this is not too long ago.
-fn authorize(app: &App, token: &str, delivery: &TurnDelivery) -> Result<(), Failure> {
-    let claims = app.tokens.verify(token, delivery.created_at)?;
+fn authorize(app: &App, token: &str, delivery: &TurnDelivery) -> Result<(), Error> {
+    let claims = app.auth.tokens.verify(token, delivery.created_at)?;
     if claims.sub != delivery.user_id {
         return Err(ErrorCode::Forbidden.into());
     }
@@ -98,13 +100,13 @@ fn usage_of(delivery: &TurnDelivery) -> UsageEntry {
 pub(super) struct Delivery(TurnDelivery);
 
 impl FromRequest<App> for Delivery {
-    type Rejection = Failure;
+    type Rejection = Error;
 
-    async fn from_request(request: Request, _: &App) -> Result<Self, Failure> {
+    async fn from_request(request: Request, _: &App) -> Result<Self, Error> {
         if !has_media_type(request.headers(), "application/json") {
             return Err(ErrorCode::UnsupportedMediaType.into());
         }
-        let body = read(request.into_body(), MAX_INTERNAL_BODY_BYTES).await?;
+        let body = read_request(request).await?;
         let delivery: TurnDelivery = serde_json::from_slice(&body)
             .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("Not a delivery: {error}")))?;
         delivery.check()?;

@@ -1,5 +1,5 @@
 //! The first page of a user's list of conversations, cached as it is sent. A list that is read after a write was
-//! acknowledged shows the write: every write to the list goes through [`changing`].
+//! acknowledged shows the write: every write to the list goes through [`write_and_invalidate`].
 
 use std::{future::Future, sync::Arc};
 
@@ -10,7 +10,8 @@ use shared::{
 
 use crate::{
     app::App,
-    http::{Encoded, Failure, detached},
+    detached::detached,
+    http::{Encoded, Error},
     store::{Chats, StoreResult, ephemeral::CacheGroup},
 };
 
@@ -20,8 +21,8 @@ pub(crate) async fn first_page(
     user_id: Id,
     entry: &str,
     now: Timestamp,
-    read: impl Future<Output = Result<Encoded, Failure>>,
-) -> Result<Encoded, Failure> {
+    read: impl Future<Output = Result<Encoded, Error>>,
+) -> Result<Encoded, Error> {
     let ttl_s = app.config.limits.cache_ttl_s;
     if ttl_s == 0 {
         return read.await;
@@ -39,11 +40,11 @@ pub(crate) async fn first_page(
 
 /// Runs a write that the user's list shows, and forgets the cached pages before anybody hears of it. Also when the write
 /// failed, which may have happened nevertheless; and to the end, also when the client has gone.
-pub(crate) async fn changing<T, W>(
+pub(crate) async fn write_and_invalidate<T, W>(
     app: &App,
     user_id: Id,
     write: impl FnOnce(Arc<dyn Chats>) -> W,
-) -> Result<T, Failure>
+) -> Result<T, Error>
 where
     T: Send + 'static,
     W: Future<Output = StoreResult<T>> + Send + 'static,

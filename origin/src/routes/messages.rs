@@ -14,8 +14,7 @@ use shared::{
 
 use crate::{
     app::App,
-    auth::CurrentUser,
-    http::{Failure, PathId, Query, cursor},
+    http::{CurrentUser, Error, PathId, Query, cursor},
     store::chats::{Messages, MessagesPage, Scope},
 };
 
@@ -100,7 +99,7 @@ pub(super) async fn list(
     PathId(id): PathId,
     Query(page): Query<PageQuery>,
     Query(filter): Query<MessagesFilter>,
-) -> Result<Reply<Page<Message>>, Failure> {
+) -> Result<Reply<Page<Message>>, Error> {
     let (list, after) = filter.place(id, page.cursor.as_deref())?;
     let wanted = MessagesPage { scope: list.scope, order: filter.order, after, limit: page.limit() };
     let found = app.stores.chats.messages(current.user.id, id, wanted).await?;

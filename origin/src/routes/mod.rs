@@ -1,20 +1,21 @@
-//! The routes, and one list of them that reads like the table in the design. One file a resource.
+//! The routes of the origin, in groups by the layer that they stand behind. One file a resource. A test holds the groups to
+//! `shared::api::routes`: every route there that the origin serves, and no other, each behind the layer of its caller.
 
 mod about;
 mod account;
 mod auth;
 mod conversations;
 mod docs;
+mod edge_openapi;
 mod health;
+mod idempotency;
 mod internal;
 mod keys;
 pub(crate) mod list_cache;
 mod messages;
 mod models;
-mod repeat;
 mod sync;
 mod usage;
-mod worker;
 
 use std::time::Duration;
 
@@ -23,16 +24,14 @@ use axum::{
     http::StatusCode,
     middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
-    routing::{get, post},
 };
 use shared::api::ErrorCode;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
-use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
-    http::{Failure, observe::observe, overload::shed, signature},
+    http::{Error, observe::observe, overload::shed, signature, user_events},
 };
 
 /// How long a request may take, its body included. Every store gives up long before.
@@ -45,11 +44,14 @@ pub fn router(app: App) -> Result<Router, serde_json::Error> {
     let (always, always_document) = always().split_for_parts();
     let (open, open_document) = open().split_for_parts();
     let (public, public_document) = public().split_for_parts();
-    let documents = [public_document, worker::WorkerRoutes::openapi(), open_document, always_document];
+    let documents = [public_document, edge_openapi::document(), open_document, always_document];
     let document = docs::document(&app.config.process.app_name, documents)?;
+    let public = public
+        .layer(from_fn_with_state(app.clone(), user_events::hand_over))
+        .layer(from_fn_with_state(app.clone(), signature::accept));
     let routes = open
-        .merge(public.layer(from_fn_with_state(app.clone(), signature::accept)))
-        .merge(internal().layer(from_fn_with_state(app.clone(), signature::require)))
+        .merge(public)
+        .merge(Router::from(internal()).layer(from_fn_with_state(app.clone(), signature::require)))
         .merge(docs::router(&document)?);
     Ok(layered(app, always, routes))
 }
@@ -57,7 +59,7 @@ pub fn router(app: App) -> Result<Router, serde_json::Error> {
 /// The layers of every route, the innermost first. Those that `always` answer do so however many requests there are.
 pub(crate) fn layered(app: App, always: Router<App>, routes: Router<App>) -> Router {
     routes
-        .fallback(|| async { Failure::from(ErrorCode::NotFound) })
+        .fallback(|| async { Error::from(ErrorCode::NotFound) })
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(from_fn_with_state(app.clone(), shed))
@@ -89,6 +91,8 @@ fn public() -> OpenApiRouter<App> {
         .routes(routes!(auth::login::login))
         .routes(routes!(auth::token::token))
         .routes(routes!(auth::refresh::refresh))
+        .routes(routes!(auth::logout::logout))
+        .routes(routes!(auth::logout::logout_all))
         .routes(routes!(auth::verify::verify))
         .routes(routes!(account::auth_me))
         .routes(routes!(account::users_me))
@@ -101,13 +105,16 @@ fn public() -> OpenApiRouter<App> {
 }
 
 /// Routes that the Worker alone calls. They are in no document.
-fn internal() -> Router<App> {
-    Router::new()
-        .route("/internal/v1/turns", post(internal::deliver))
-        .route("/internal/v1/turns/{id}", get(internal::turn))
-        .route("/internal/v1/conversations/{id}/context", get(internal::context))
+fn internal() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(internal::deliver))
+        .routes(routes!(internal::turn))
+        .routes(routes!(internal::context))
 }
 
 fn panicked() -> Response {
-    Failure::Internal("the handler panicked".to_owned()).into_response()
+    Error::Internal("the handler panicked".to_owned()).into_response()
 }
+
+#[cfg(test)]
+mod tests;

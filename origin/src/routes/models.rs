@@ -2,9 +2,9 @@
 
 use axum::Json;
 use serde::Serialize;
-use shared::provider::registry::{MODELS, Model};
+use shared::api::models::{MODELS, Model};
 
-/// A model, as the documentation describes it; what is sent is the registry's own entry.
+/// A model, as the documentation describes it; what is sent is `shared`'s own entry.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "it stands for its fields' description only")]
 struct ModelInfo {

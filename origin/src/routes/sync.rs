@@ -8,8 +8,7 @@ use shared::api::{
 
 use crate::{
     app::App,
-    auth::CurrentUser,
-    http::{Failure, Query, cursor},
+    http::{CurrentUser, Error, Query, cursor},
     store::chats::Change,
 };
 
@@ -44,7 +43,7 @@ pub(super) async fn follow(
     State(app): State<App>,
     current: CurrentUser,
     Query(page): Query<PageQuery>,
-) -> Result<Reply<SyncPage>, Failure> {
+) -> Result<Reply<SyncPage>, Error> {
     let after = cursor::decode(LIST, page.cursor.as_deref())?.unwrap_or(0);
     let (limit, now) = (cursor::one_more(page.limit()), app.clock.now());
     let changes = app.stores.chats.changes(current.user.id, after, limit, now).await?;

@@ -16,9 +16,8 @@ use shared::{
 
 use crate::{
     app::App,
-    auth::CurrentUser,
-    http::{Failure, Query},
-    store::accounts::UsageRow,
+    http::{CurrentUser, Error, Query},
+    store::accounts::usage::UsageRow,
 };
 
 /// The days a report covers when nothing is said.
@@ -61,7 +60,7 @@ pub(super) async fn show(
     State(app): State<App>,
     current: CurrentUser,
     Query(span): Query<UsageSpan>,
-) -> Result<Reply<UsageReport>, Failure> {
+) -> Result<Reply<UsageReport>, Error> {
     let now = app.clock.now();
     let days = Days::read(&span, now)?;
     let user_id = current.user.id;

@@ -1,5 +1,5 @@
-//! The ephemeral port: what may be lost at any moment. Throttles, nonces that were seen, one-time codes, idempotency
-//! records, and caches of what the other ports hold.
+//! The ephemeral port: what may be lost at any moment. Throttles, nonces, one-time codes, idempotency records, and caches of
+//! what the other ports hold.
 //!
 //! Keys are the caller's words; an adapter shares a server with others by a prefix of its own. Times come from the
 //! caller, so that every replica that asks decides by one rule.
@@ -69,8 +69,8 @@ pub struct Cached {
 
 /// Short-lived state.
 ///
-/// Limits, nonces and remembered values are answered by the process itself while a server does not answer. Limits and
-/// nonces fail only when the process is overloaded, too; of remembered values it forgets the oldest instead.
+/// Limits, nonces and values are answered by the process itself while a server does not answer. Limits and nonces fail only
+/// when the process is overloaded, too; of values it forgets the oldest instead.
 #[async_trait]
 pub trait Ephemeral: Send + Sync + 'static {
     /// The name of the product behind, such as `memory`.
@@ -83,8 +83,8 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// allowed as the window holds. A key is always used with the same window.
     async fn count(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<WindowDecision>;
 
-    /// Takes back one that [`Self::count`] allowed under this key, in one step, if its window is still open.
-    async fn take_back(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<()>;
+    /// Undoes one that [`Self::count`] allowed under this key, in one step, if its window is still open.
+    async fn undo_count(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<()>;
 
     /// Forgets what was counted under this key.
     async fn forget(&self, key: &str) -> StoreResult<()>;
@@ -93,13 +93,11 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// same rate, and never with [`Self::count`].
     async fn admit(&self, key: &str, rate: Gcra, now: Timestamp) -> StoreResult<GcraDecision>;
 
-    /// Whether this key is seen for the first time; it is remembered until `until`. Of any number at once one is the
-    /// first.
-    async fn first_seen(&self, key: &str, until: Timestamp, now: Timestamp) -> StoreResult<bool>;
+    /// Inserts this key until `until`. True when it was absent: of any number at once, for one of them.
+    async fn insert_nonce(&self, key: &str, until: Timestamp, now: Timestamp) -> StoreResult<bool>;
 
-    /// Remembers `value` under this key until `until`, unless another is remembered there. Returns the one that is: of
-    /// any number at once all get the same.
-    async fn remember(
+    /// Returns the value under this key, inserted until `until` when there was none: any number at once get the same.
+    async fn get_or_insert(
         &self,
         key: &str,
         value: Vec<u8>,
@@ -107,8 +105,8 @@ pub trait Ephemeral: Send + Sync + 'static {
         now: Timestamp,
     ) -> StoreResult<Vec<u8>>;
 
-    /// What [`Self::remember`] would return under this key, if anything is remembered there.
-    async fn recall(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>>;
+    /// Returns the value that [`Self::get_or_insert`] put under this key, until its time.
+    async fn get(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>>;
 
     /// Puts a code under this key, in place of any before it. Fails when it would not be there to be found.
     async fn put_code(&self, key: &str, code: OneTimeCode, now: Timestamp) -> StoreResult<()>;
@@ -139,7 +137,6 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// expires.
     async fn invalidate(&self, group: CacheGroup);
 
-    /// Tells a server of the invalidations that it could not be told of yet, as far as that is done within a second. For a
-    /// process that ends.
-    async fn settle(&self);
+    /// Sends a server the invalidations that it could not be sent yet, within a second. For a process that ends.
+    async fn flush(&self);
 }

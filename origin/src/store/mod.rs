@@ -4,9 +4,10 @@
 //! - [`error`]: how a promise is not kept
 //! - [`sqlite`], [`memory`]: the embedded adapters
 //! - [`postgres`], [`mongo`], [`redis`]: the adapters for servers
+//! - [`probe`]: checks of stores
 //! - `migrations`: what their histories have in common
 //! - `values`: what several adapters write alike
-//! - `contract`: one suite a port, run on every adapter; `down`: what tests put in the place of a store
+//! - `contract`: one suite a port, run on every adapter; and stores that do not answer, for tests
 //!
 //! Routes know the ports alone.
 
@@ -18,14 +19,13 @@ pub mod memory;
 mod migrations;
 pub mod mongo;
 pub mod postgres;
+pub mod probe;
 pub mod redis;
 pub mod sqlite;
 mod values;
 
 #[cfg(test)]
-mod contract;
-#[cfg(test)]
-pub(crate) mod down;
+pub(crate) mod contract;
 
 use std::sync::Arc;
 
@@ -63,8 +63,8 @@ impl OpenError {
         move |error| Self { variable, error }
     }
 
-    /// Whether waiting may help: a server that does not answer yet.
-    pub const fn may_pass(&self) -> bool {
+    /// Returns whether waiting may help: a server that does not answer yet.
+    pub const fn is_transient(&self) -> bool {
         matches!(self.error, StoreError::Unavailable(_) | StoreError::Timeout | StoreError::Overloaded)
     }
 }

@@ -16,7 +16,7 @@ use shared::{
 };
 
 use super::world::{Answer, Call, Member, World, problem};
-use crate::ambient::Clock as _;
+use crate::clock::Clock as _;
 
 /// The id of the message with this `seq` of a conversation.
 pub(super) fn message_id(conversation_id: Id, seq: u64) -> Id {

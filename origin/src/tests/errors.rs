@@ -80,7 +80,7 @@ async fn timed_out_request_is_503_with_retry_after() {
 #[tokio::test]
 async fn overload_is_refused_at_once() {
     let world = World::new().await;
-    let all = u32::try_from(crate::http::overload::MAX_IN_FLIGHT).unwrap();
+    let all = u32::try_from(crate::app::MAX_IN_FLIGHT).unwrap();
     let places = world.app.in_flight.try_acquire_many(all).unwrap();
     let refused = world.send(Call::get("/api/v1/health/ready")).await;
     assert_eq!(refused.problem(), problem(503, "overloaded"));

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::world::{Answer, Call, Member, World, problem};
-use crate::store::down::Down;
+use crate::store::contract::down;
 
 const REGISTER: &str = "/api/v1/auth/register";
 const DAY_MS: i64 = 86_400_000;
@@ -92,7 +92,7 @@ async fn guesses_from_known_network_have_separate_limit() {
 async fn sign_in_with_success_or_outage_is_no_wrong_guess() {
     let world = World::new().await;
     registered(&world, "ada", "203.0.113.7").await;
-    let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
+    let cut_off = world.on_stores(|stores| stores.accounts = down::accounts());
     for network in 0..A_DAY - 1 {
         let ip = format!("198.51.{network}.9");
         assert_eq!(try_from(&world, login("ada", "wrong horse"), &ip).await.status, 401);
@@ -128,8 +128,8 @@ async fn network_sign_ups_are_limited_per_day() {
         let body = json!({"email": format!("{name}@example.com"), "password": "correct horse"});
         try_from(world, Call::post(REGISTER).json(&body), ip).await
     };
-    // A guess without a decision does not count, and neither does a malformed one.
-    let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
+    // What comes to no decision does not count, and neither does what is malformed.
+    let cut_off = world.on_stores(|stores| stores.accounts = down::accounts());
     for _ in 0..3 {
         assert_eq!(sign_up(&cut_off, "a", "203.0.113.1").await.status, 503);
         let malformed = Call::post(REGISTER).json(&json!({"email": "a"}));

@@ -1,11 +1,9 @@
 //! Tests of the health of the stores as reported to load balancers and people.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::world::{Call, World};
-use crate::store::{Stores, down::Down};
+use crate::store::{Stores, contract::down};
 
 async fn get(world: &World, name: &str) -> (u16, Value) {
     let answer = world.send(Call::get(format!("/api/v1/health{name}"))).await;
@@ -16,13 +14,13 @@ async fn get(world: &World, name: &str) -> (u16, Value) {
 async fn readiness_without_required_store_is_503_and_names_it() {
     let sound = World::new().await;
     let cases: [(fn(&mut Stores), _, _, _); 2] = [
-        (|stores| stores.accounts = Arc::new(Down), "accounts", "/db", "database"),
-        (|stores| stores.chats = Arc::new(Down), "chats", "/mongo", "mongo"),
+        (|stores| stores.accounts = down::accounts(), "accounts", "/db", "database"),
+        (|stores| stores.chats = down::chats(), "chats", "/mongo", "mongo"),
     ];
     for (cut, port, name, field) in cases {
         let world = sound.on_stores(cut);
         let mut down =
-            json!({"status": "unavailable", "backend": "down", "latency_ms": 0.0, "error": "unavailable"});
+            json!({"status": "unavailable", "backend": "sqlite", "latency_ms": 0.0, "error": "unavailable"});
         let (status, ready) = get(&world, "/ready").await;
         assert_eq!((status, &ready["status"], &ready["checks"][port]), (503, &json!("unavailable"), &down));
         down[field] = json!("unavailable");
@@ -36,8 +34,8 @@ async fn readiness_without_required_store_is_503_and_names_it() {
 }
 
 #[tokio::test]
-async fn readiness_without_ephemeral_store_is_200_and_names_it() {
-    let world = World::new().await.on_stores(|stores| stores.ephemeral = Arc::new(Down));
+async fn short_lived_state_is_told_about_and_not_needed() {
+    let world = World::new().await.on_stores(|stores| stores.ephemeral = down::ephemeral());
     let (status, ready) = get(&world, "/ready").await;
     assert_eq!((status, &ready["status"]), (200, &json!("ok")));
     let down = json!({"status": "unavailable", "backend": "down", "latency_ms": 0.0, "error": "unavailable"});

@@ -14,9 +14,9 @@ use super::{
     world::{Answer, Call, Member, World, problem},
 };
 use crate::{
-    ambient::Clock as _,
-    routes::list_cache::changing,
-    store::{StoreError, StoreResult, down::Down, ephemeral::CacheGroup},
+    clock::Clock as _,
+    routes::list_cache::write_and_invalidate,
+    store::{StoreError, StoreResult, contract::down, ephemeral::CacheGroup},
 };
 
 const LIST: &str = "/api/v1/chat/conversations";
@@ -134,7 +134,7 @@ async fn failed_usage_count_leaves_no_stale_list() {
     let conversation = world.open(&ada).await;
     let before = list(&world, &ada, "").await;
     assert_eq!(before.json()["items"][0]["message_count"], 0);
-    let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
+    let cut_off = world.on_stores(|stores| stores.accounts = down::accounts());
     let call = deliveries::call(&ada, &delivery(&world, &ada, conversation, 0));
     let failed = cut_off.send(world.sign(call, "203.0.113.7")).await;
     assert_eq!(failed.problem(), problem(503, "store_unavailable"));
@@ -148,7 +148,7 @@ async fn timed_out_write_that_succeeded_is_listed() {
     let conversation = world.open(&ada).await;
     list(&world, &ada, "").await;
     let id = ada.id;
-    let outcome = changing(&world.app, id, |chats| async move {
+    let outcome = write_and_invalidate(&world.app, id, |chats| async move {
         assert!(chats.delete_conversation(id, conversation).await.unwrap());
         StoreResult::<()>::Err(StoreError::Timeout)
     });
@@ -165,7 +165,7 @@ async fn write_of_disconnected_client_clears_list() {
     let (id, app) = (ada.id, world.app.clone());
     let (reaching, going_on) = (Arc::clone(&reached), Arc::clone(&go_on));
     let request = tokio::spawn(async move {
-        changing(&app, id, |chats| async move {
+        write_and_invalidate(&app, id, |chats| async move {
             reaching.notify_one();
             going_on.notified().await;
             chats.delete_conversation(id, conversation).await

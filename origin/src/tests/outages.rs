@@ -1,19 +1,17 @@
 //! Tests of outages of the stores: requests that fail, requests that are served nevertheless, and no access without a check.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use super::{
     deliveries::delivery,
     world::{Answer, Call, World, problem},
 };
-use crate::store::down::Down;
+use crate::store::contract::down;
 
 const LIST: &str = "/api/v1/chat/conversations";
 
 async fn without_ephemeral() -> World {
-    World::new().await.on_stores(|stores| stores.ephemeral = Arc::new(Down))
+    World::new().await.on_stores(|stores| stores.ephemeral = down::ephemeral())
 }
 
 /// Asserts the response to a store's outage: retry soon, without internals.
@@ -21,7 +19,7 @@ fn assert_unavailable(answer: &Answer, what: &str) {
     assert_eq!(answer.problem(), problem(503, "store_unavailable"), "{what}");
     assert_eq!(answer.header("retry-after"), "2", "{what}");
     let body = answer.json()["detail"].to_string().to_lowercase();
-    for inside in ["secret", "inside", "store", "down"] {
+    for inside in ["secret", "inside", "store", "down", "thread"] {
         assert!(!body.contains(inside), "{what}: {body}");
     }
 }
@@ -30,7 +28,7 @@ fn assert_unavailable(answer: &Answer, what: &str) {
 async fn accounts_outage_admits_cached_sessions_only() {
     let world = World::new().await;
     let (ada, bob) = (world.register("ada").await, world.register("bob").await);
-    let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
+    let cut_off = world.on_stores(|stores| stores.accounts = down::accounts());
     let me = async |world: &World, token: &str| world.send(Call::get("/api/v1/auth/me").token(token)).await;
     assert_eq!(me(&world, &ada.access).await.status, 200);
     assert_eq!(me(&cut_off, &ada.access).await.status, 200, "remembered");
@@ -66,7 +64,7 @@ async fn sign_in_during_outage_is_no_failure() {
         let body = json!({"email": "ada@example.com", "password": password});
         world.sign(Call::post("/api/v1/auth/login").json(&body), "203.0.113.7")
     };
-    let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
+    let cut_off = world.on_stores(|stores| stores.accounts = down::accounts());
     for _ in 0..9 {
         assert_eq!(world.send(login("wrong horse")).await.status, 401);
     }
@@ -83,7 +81,7 @@ async fn chats_outage_is_503_on_every_chat_route() {
     let ada = world.register("ada").await;
     let conversation = world.open(&ada).await;
     let turn = delivery(&world, &ada, conversation, 0);
-    let world = world.on_stores(|stores| stores.chats = Arc::new(Down));
+    let world = world.on_stores(|stores| stores.chats = down::chats());
     let one = format!("{LIST}/{conversation}");
     for call in [
         Call::get(LIST).token(&ada.access),

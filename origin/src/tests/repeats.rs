@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::time::DAY_MS;
 
 use super::world::{Answer, Call, Member, World, problem};
-use crate::store::down::Down;
+use crate::store::contract::down;
 
 const LIST: &str = "/api/v1/chat/conversations";
 
@@ -92,7 +92,7 @@ async fn repetition_gets_first_response() {
 async fn crash_after_key_was_stored_is_completed_by_repetition() {
     let world = World::new().await;
     let ada = world.register("ada").await;
-    let cut_off = world.on_stores(|stores| stores.chats = Arc::new(Down));
+    let cut_off = world.on_stores(|stores| stores.chats = down::chats());
     let failed = open(&cut_off, &ada, "k1", json!({"title": "Rust"})).await;
     assert_eq!(failed.problem(), problem(503, "store_unavailable"));
     world.clock.advance(5_000);

@@ -5,26 +5,16 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use async_trait::async_trait;
 use serde_json::json;
-use shared::{
-    api::account::User,
-    auth::refresh::ExchangeTerms,
-    id::Id,
-    time::{DAY_MS, Timestamp},
-};
+use shared::{auth::refresh::ExchangeTerms, time::DAY_MS};
 
 use super::world::{Answer, Call, Member, World, problem};
 use crate::{
-    ambient::Clock as _,
     auth::tokens::RefreshToken,
+    clock::Clock as _,
     store::{
-        Accounts, StoreError, StoreResult,
-        accounts::{
-            Credential, NewSession, RefreshExchange, RefreshOutcome, Registration, SessionOfUser, UsageEntry,
-            UsageRow,
-        },
-        down::Down,
+        accounts::sessions::{RefreshExchange, RefreshOutcome},
+        contract::down,
         ephemeral::CacheGroup,
     },
 };
@@ -108,8 +98,8 @@ async fn concurrent_refreshes_get_same_successor() {
 async fn session_is_cached_for_one_minute_and_not_beyond_its_end() {
     let world = World::new().await;
     let ada = world.register("ada").await;
-    // Without the accounts store only a cached session is admitted.
-    let cut_off = world.on_stores(|stores| stores.accounts = Arc::new(Down));
+    // Without the accounts only what is remembered lets a session in.
+    let cut_off = without_accounts(&world);
     assert_eq!(me(&world, &ada.access).await.status, 200);
     world.clock.advance(59_999);
     let remembered = me(&cut_off, &ada.access).await;
@@ -196,9 +186,10 @@ async fn repeated_reuse_records_end_missing_in_cache() {
         presented: RefreshToken::decode(&first.refresh).unwrap().hash(),
         successors: vec![[7; 32]],
         terms: ExchangeTerms { successor_expires_at: world.clock.now(), now: world.clock.now(), grace_ms: 0 },
+        event_id: world.app.random.id(world.clock.now()),
     };
     let ended = world.app.stores.accounts.exchange_refresh(reuse).await.unwrap();
-    assert!(matches!(ended, RefreshOutcome::Reused { user_id } if user_id == first.id));
+    assert!(matches!(ended, RefreshOutcome::Reused { event } if event.user_id == first.id));
     assert_eq!(me(&world, &second.access).await.status, 200);
     assert_eq!(refresh(&world, &second.refresh).await.problem(), problem(401, "session_ended"));
     assert_eq!(me(&world, &second.access).await.problem(), problem(401, "session_ended"));
@@ -225,68 +216,36 @@ async fn unused_token_expires_and_session_ends_after_thirty_days() {
     assert_eq!(over.problem(), problem(401, "token_invalid"));
 }
 
-/// Accounts that exchange a token and lose the response, like a server that runs its queue before it stops.
-struct Unheard(Arc<dyn Accounts>);
-
-#[async_trait]
-impl Accounts for Unheard {
-    fn backend(&self) -> &'static str {
-        self.0.backend()
-    }
-
-    async fn ping(&self) -> StoreResult<()> {
-        self.0.ping().await
-    }
-
-    async fn register(&self, user: User, hash: String, session: NewSession) -> StoreResult<Registration> {
-        self.0.register(user, hash, session).await
-    }
-
-    async fn credential(&self, email: String, network: Option<String>) -> StoreResult<Option<Credential>> {
-        self.0.credential(email, network).await
-    }
-
-    async fn replace_password_hash(&self, user_id: Id, old: String, new: String) -> StoreResult<bool> {
-        self.0.replace_password_hash(user_id, old, new).await
-    }
-
-    async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool> {
-        self.0.open_session(session, forget_before).await
-    }
-
-    async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>> {
-        self.0.session(user_id, session_id).await
-    }
-
-    async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome> {
-        self.0.exchange_refresh(exchange).await?;
-        Err(StoreError::Timeout)
-    }
-
-    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<bool> {
-        self.0.record_usage(entry).await
-    }
-
-    async fn usage(&self, user_id: Id, first_day: String, last_day: String) -> StoreResult<Vec<UsageRow>> {
-        self.0.usage(user_id, first_day, last_day).await
-    }
+/// The answer to an exchange that the accounts make and are not heard of, as a server that works off what it was sent before
+/// it was stopped.
+async fn refresh_unheard(world: &World, token: &str) -> Answer {
+    let (tokens, now) = (&world.app.auth.tokens, world.clock.now());
+    let presented = RefreshToken::decode(token).unwrap();
+    let exchange = RefreshExchange {
+        presented: presented.hash(),
+        successors: tokens.successors(&presented).iter().map(RefreshToken::hash).collect(),
+        terms: ExchangeTerms { successor_expires_at: tokens.refresh_expiry(now), now, grace_ms: 10_000 },
+        event_id: world.app.random.id(now),
+    };
+    let exchanged = world.app.stores.accounts.exchange_refresh(exchange).await.unwrap();
+    assert!(matches!(exchanged, RefreshOutcome::Exchanged { .. }));
+    refresh(&without_accounts(world), token).await
 }
 
-/// A world, and another process on its stores whose accounts lose the response to an exchange.
-async fn with_unheard() -> (World, World) {
-    let world = World::new().await;
-    let unheard = world.on_stores(|stores| stores.accounts = Arc::new(Unheard(Arc::clone(&stores.accounts))));
-    (world, unheard)
+fn without_accounts(world: &World) -> World {
+    world.on_stores(|stores| stores.accounts = down::accounts())
 }
 
 #[tokio::test]
-async fn undecided_exchange_during_outage_keeps_session() {
-    let (world, unheard) = with_unheard().await;
+async fn nobody_is_signed_out_by_an_exchange_that_an_outage_left_undecided() {
+    let world = World::new().await;
     let first = world.register("ada").await;
-    assert_eq!(refresh(&unheard, &first.refresh).await.problem(), problem(503, "store_unavailable"));
-    // The client retries after each `Retry-After`, until the store is back.
+    let undecided = refresh_unheard(&world, &first.refresh).await;
+    assert_eq!(undecided.problem(), problem(503, "store_unavailable"));
+    // The client comes back as it was told to, again and again, until the store is back.
     world.clock.advance(30_000);
-    assert_eq!(refresh(&unheard, &first.refresh).await.problem(), problem(503, "store_unavailable"));
+    let again = refresh(&without_accounts(&world), &first.refresh).await;
+    assert_eq!(again.problem(), problem(503, "store_unavailable"));
     world.clock.advance(10 * 60_000 - 30_001);
     let second = Member::of(&refresh(&world, &first.refresh).await.json());
     assert_eq!((second.id, second.session), (first.id, first.session));
@@ -296,31 +255,31 @@ async fn undecided_exchange_during_outage_keeps_session() {
 }
 
 #[tokio::test]
-async fn undecided_exchange_may_be_repeated_for_ten_minutes() {
-    let (world, unheard) = with_unheard().await;
+async fn what_an_outage_left_undecided_is_forgiven_for_ten_minutes() {
+    let world = World::new().await;
     let first = world.register("ada").await;
-    assert_eq!(refresh(&unheard, &first.refresh).await.status, 503);
+    assert_eq!(refresh_unheard(&world, &first.refresh).await.status, 503);
     world.clock.advance(10 * 60_000 + 1);
     assert_eq!(refresh(&world, &first.refresh).await.problem(), problem(401, "session_ended"));
 }
 
 #[tokio::test]
-async fn undecided_exchange_with_used_successor_ends_session() {
-    let (world, unheard) = with_unheard().await;
+async fn an_outage_forgives_no_token_whose_successor_is_in_use() {
+    let world = World::new().await;
     let first = world.register("ada").await;
-    assert_eq!(refresh(&unheard, &first.refresh).await.status, 503);
+    assert_eq!(refresh_unheard(&world, &first.refresh).await.status, 503);
     let second = Member::of(&refresh(&world, &first.refresh).await.json());
     assert_eq!(refresh(&world, &second.refresh).await.status, 200);
     assert_eq!(refresh(&world, &first.refresh).await.problem(), problem(401, "session_ended"));
 }
 
 #[tokio::test]
-async fn undecided_exchange_without_record_ends_session() {
-    let (world, unheard) = with_unheard().await;
+async fn what_cannot_be_recalled_was_not_undecided() {
+    let world = World::new().await;
     let first = world.register("ada").await;
-    assert_eq!(refresh(&unheard, &first.refresh).await.status, 503);
+    assert_eq!(refresh_unheard(&world, &first.refresh).await.status, 503);
     world.clock.advance(30_000);
-    let forgetful = world.on_stores(|stores| stores.ephemeral = Arc::new(Down));
+    let forgetful = world.on_stores(|stores| stores.ephemeral = down::ephemeral());
     assert_eq!(refresh(&forgetful, &first.refresh).await.problem(), problem(401, "session_ended"));
 }
 

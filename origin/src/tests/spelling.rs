@@ -3,10 +3,7 @@
 use serde_json::json;
 
 use super::world::{Answer, Call, World, problem};
-use crate::{
-    auth::{passwords::Passwords, sessions::Opening},
-    http::ClientIp,
-};
+use crate::auth::passwords::Passwords;
 
 async fn register(world: &World, email: &str, password: &str) -> Answer {
     let body = json!({"email": email, "password": password});
@@ -84,8 +81,7 @@ async fn unnormalized_stored_email_is_found() {
     earlier.id = world.app.random.id(earlier.created_at);
     earlier.email = Some("jose\u{301}@example.com".to_owned());
     let hash = Passwords::hash_as_typed("correct horse");
-    let nowhere = ClientIp(String::new());
-    let session = Opening::prepare(&world.app, earlier.id, &nowhere, None, earlier.created_at).session;
+    let session = world.app.auth.prepare_session(earlier.id, "", None, earlier.created_at).session;
     world.app.stores.accounts.register(earlier, hash, session).await.unwrap();
     assert_eq!(sign_in(&world, "Jose\u{301}@example.com ", "correct horse").await, 200);
     let again = register(&world, "jose\u{301}@example.com", "correct horse").await;

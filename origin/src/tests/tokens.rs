@@ -4,7 +4,7 @@ use serde_json::json;
 use shared::auth::{cases::token_cases, native::Verifier};
 
 use super::world::{Call, START, World, problem};
-use crate::ambient::Clock as _;
+use crate::clock::Clock as _;
 
 const ME: &str = "/api/v1/auth/me";
 
@@ -12,7 +12,7 @@ const ME: &str = "/api/v1/auth/me";
 async fn token_table_has_expected_verdicts() {
     let world = World::new().await;
     let member = world.register("ada").await;
-    let claims = world.app.tokens.verify(&member.access, START).unwrap();
+    let claims = world.app.auth.tokens.verify(&member.access, START).unwrap();
     for case in token_cases(world.app.config.signing_keys.signing(), &claims, START) {
         let answer = world.send(Call::get(ME).token(&case.token)).await;
         match case.expected {

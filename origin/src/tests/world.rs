@@ -27,11 +27,7 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use crate::{
-    ambient::{Clock, SystemRandom},
-    app::App,
-    config::Config,
-    http::signature::Peer,
-    routes,
+    app::App, clock::Clock, config::Config, http::signature::Peer, random::SystemRandom, routes,
     store::Stores,
 };
 

@@ -16,7 +16,6 @@ use serde::de::DeserializeOwned;
 pub use self::json::MAX_DEPTH;
 use self::json::{Json, is_too_deep};
 use super::error::{ApiError, ErrorCode, FieldError};
-use crate::http::body::too_large;
 
 /// The largest JSON body that is read, in bytes. Larger ones are 413.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -38,6 +37,20 @@ where
     }
     let json: Json<'_> = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
     read(json, "body")
+}
+
+/// The error of a body over its limit. It says how much is allowed and, where a picture may be the reason, what to do.
+pub fn too_large(max_bytes: usize) -> ApiError {
+    let kib = max_bytes / 1024;
+    let detail = if max_bytes == MAX_BODY_BYTES {
+        format!(
+            "The body is larger than the {kib} KiB allowed; shrink a picture before it is sent, for example to 1536 pixels \
+             on its longest side as JPEG of quality 80"
+        )
+    } else {
+        format!("The body is larger than the {kib} KiB allowed here")
+    };
+    ApiError::new(ErrorCode::PayloadTooLarge, detail)
 }
 
 /// Reads and validates the decoded pairs of a query string or a form.
@@ -276,6 +289,14 @@ mod tests {
         }
         let twice = parameters(&[("limit", "1"), ("limit", "2")]).unwrap_err();
         assert_eq!(twice.detail, "limit: is given more than once");
+    }
+
+    #[rstest]
+    #[case(16 * 1024, "16 KiB")]
+    #[case(MAX_BODY_BYTES, "1024 KiB")]
+    fn error_of_a_body_over_its_limit_names_the_limit(#[case] max_bytes: usize, #[case] expected: &str) {
+        let detail = too_large(max_bytes).detail;
+        assert!(detail.contains(expected), "{detail}");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What the Worker and the origin say to each other under `/internal/v1`. No client sees it.
 //!
-//! Every such request is signed ([`crate::auth::edge`]) and carries the user's own access token as a bearer, so that a
+//! Every such request is signed (`auth::edge`) and carries the user's own access token as a bearer, so that a
 //! leaked edge key alone impersonates nobody. A delivery may come long after that token expired: its `created_at` is held
 //! against the token's validity instead of the clock (see [`MAX_DELIVERY_AGE_MS`]).
 
 pub mod turn_messages;
+pub mod user_event;
 
 use std::collections::BTreeSet;
 
@@ -160,7 +161,7 @@ pub struct ConversationContext {
     /// The messages that follow the head already, [`MAX_SIBLINGS`] of them at most: those of another branch, once the user has
     /// gone back to a message in the middle.
     pub children: Vec<Id>,
-    /// The newest messages of the branch that fit a context ([`crate::chat::context::Room::take_in_context`]), oldest first.
+    /// The newest messages of the branch that fit a context (`chat::context`), oldest first.
     pub messages: Vec<Message>,
 }
 

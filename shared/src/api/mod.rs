@@ -8,7 +8,9 @@
 //! - [`health`]: health checks
 //! - [`page`]: lists and their cursors
 //! - [`sync`]: what changed for a user
+//! - [`models`]: the models users can choose
 //! - [`open`]: names from a set that grows
+//! - [`routes`]: every route, once
 //! - [`internal`]: what the Worker and the origin say to each other; no client sees it
 
 pub mod account;
@@ -17,8 +19,10 @@ pub mod chat;
 pub mod error;
 pub mod health;
 pub mod internal;
+pub mod models;
 pub mod open;
 pub mod page;
+pub mod routes;
 pub mod sync;
 pub mod usage;
 

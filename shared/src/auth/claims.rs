@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::token::TokenError;
 use crate::{
     api::account::Plan,
     id::Id,
@@ -51,27 +50,5 @@ impl Claims {
     /// When the token ceases to be valid, without leeway.
     pub const fn expires_at(&self) -> Timestamp {
         Timestamp::from_millis(self.exp.saturating_mul(SECOND_MS))
-    }
-
-    /// Checks issuer, audience, plan and times, these with [`LEEWAY_S`].
-    pub(super) fn check(self, now: Timestamp) -> Result<Self, TokenError> {
-        if self.iss != ISSUER {
-            return Err(TokenError::Invalid("issuer"));
-        }
-        if self.aud != AUDIENCE {
-            return Err(TokenError::Invalid("audience"));
-        }
-        // Whoever issues a token writes what it is served as ([`Plan::served_as`]).
-        if matches!(self.plan, Plan::Unknown(_)) {
-            return Err(TokenError::Invalid("plan"));
-        }
-        let now_s = now.as_secs();
-        if self.nbf.saturating_sub(LEEWAY_S) > now_s {
-            return Err(TokenError::Invalid("not yet valid"));
-        }
-        if self.exp.saturating_add(LEEWAY_S) <= now_s {
-            return Err(TokenError::Expired);
-        }
-        Ok(self)
     }
 }

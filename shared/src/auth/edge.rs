@@ -86,9 +86,7 @@ pub struct Signed {
     pub body_sha256: [u8; 32],
 }
 
-/// Why a signature is refused. Each text is plain ASCII: it goes back to the Worker in [`SIGNATURE_ERROR`] and into both logs.
-///
-/// [`SIGNATURE_ERROR`]: crate::http::headers::SIGNATURE_ERROR
+/// Why a signature is refused. Each text is plain ASCII: it goes back to the Worker in a header and into both logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// There is none.

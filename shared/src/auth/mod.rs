@@ -6,11 +6,13 @@
 //! - [`key_cache`]: when a verifier that remembers public keys asks for them anew
 //! - [`refresh`]: what becomes of a refresh token that is presented
 //! - [`sessions`]: which sessions are alive, as far as the edge knows
+//! - [`account_notices`]: what the edge was told of an account
 //! - [`edge`]: the HMAC between Worker and origin
 //!
 //! Natively also `native`, which signs and verifies, and `cases`, the table of tokens that every verifier is tested
 //! with. The Worker verifies signatures with the platform's WebCrypto and takes all other rules from [`token`].
 
+pub mod account_notices;
 pub mod claims;
 pub mod edge;
 pub mod key_cache;

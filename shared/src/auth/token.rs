@@ -10,11 +10,14 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
 use super::{
-    claims::{ALGORITHM, Claims, MAX_TOKEN_BYTES, TOKEN_TYPE},
+    claims::{ALGORITHM, AUDIENCE, Claims, ISSUER, LEEWAY_S, MAX_TOKEN_BYTES, TOKEN_TYPE},
     keys::is_thumbprint,
 };
 use crate::{
-    api::error::{ApiError, ErrorCode},
+    api::{
+        account::Plan,
+        error::{ApiError, ErrorCode},
+    },
     time::{SECOND_MS, Timestamp},
 };
 
@@ -132,7 +135,7 @@ impl UnverifiedToken<'_> {
     pub fn into_claims_once_verified(self, now: Timestamp) -> Result<Claims, TokenError> {
         let payload = decode(self.payload, "payload encoding")?;
         let claims: Claims = object(&payload).ok_or(TokenError::Invalid("claims"))?;
-        claims.check(now)
+        check(claims, now)
     }
 }
 
@@ -145,8 +148,30 @@ impl UnverifiedToken<'_> {
         let payload = decode(self.payload, "payload encoding")?;
         let claims: Claims = object(&payload).ok_or(TokenError::Invalid("claims"))?;
         let valid_from = Timestamp::from_millis(claims.nbf.saturating_mul(SECOND_MS));
-        claims.check(valid_from)
+        check(claims, valid_from)
     }
+}
+
+/// Checks issuer, audience, plan and times, these with [`LEEWAY_S`].
+fn check(claims: Claims, now: Timestamp) -> Result<Claims, TokenError> {
+    if claims.iss != ISSUER {
+        return Err(TokenError::Invalid("issuer"));
+    }
+    if claims.aud != AUDIENCE {
+        return Err(TokenError::Invalid("audience"));
+    }
+    // Whoever issues a token writes what it is served as ([`Plan::served_as`]).
+    if matches!(claims.plan, Plan::Unknown(_)) {
+        return Err(TokenError::Invalid("plan"));
+    }
+    let now_s = now.as_secs();
+    if claims.nbf.saturating_sub(LEEWAY_S) > now_s {
+        return Err(TokenError::Invalid("not yet valid"));
+    }
+    if claims.exp.saturating_add(LEEWAY_S) <= now_s {
+        return Err(TokenError::Expired);
+    }
+    Ok(claims)
 }
 
 /// Unpadded base64url with zero trailing bits: one text for one value.

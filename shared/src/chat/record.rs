@@ -13,11 +13,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// The most bytes of an answer's text in JSON: more than any model's token limit gives, and small enough to fit in a row with
-/// the largest message of a user.
-pub const MAX_ANSWER_BYTES: usize = 512 * 1024;
-
-/// The most bytes of a value in the user object's database. The platform allows 2 MB a row (Durable Objects, SQLite limits);
+/// Bytes of a value in the user object's database at most. The platform takes 2 MB a row (Durable Objects, SQLite limits);
 /// the rest is for the row's other columns.
 pub const MAX_ROW_BYTES: usize = 1_900_000;
 

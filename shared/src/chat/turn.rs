@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use super::{
     event::{self, Delta, Event, Reset},
     log::{EventLog, Restored},
-    record::{self, MAX_ANSWER_BYTES, TurnRecord},
+    record::{self, TurnRecord},
 };
 use crate::{
     api::{
@@ -24,7 +24,7 @@ use crate::{
         usage::Usage,
     },
     id::Id,
-    provider::{ModelEvent, ProviderFailure, StreamEnd},
+    provider::{ModelEvent, ProviderFailure, StreamEnd, completion::MAX_ANSWER_BYTES},
     time::Timestamp,
 };
 

@@ -1,13 +1,8 @@
 //! Bodies of requests: how large they may be, how long they may take, how much of them one process holds, and what their
 //! headers say about them. Both sides read bodies by these rules.
 
-use crate::api::{
-    body::MAX_BODY_BYTES,
-    error::{ApiError, ErrorCode},
-};
+use crate::api::error::{ApiError, ErrorCode};
 
-/// The largest body of somebody who is not signed in, and of `auth/…`, in bytes: the longest password takes a twentieth of it.
-pub const MAX_STRANGER_BODY_BYTES: usize = 16 * 1024;
 /// A body of which nothing comes for so long is given up, in milliseconds.
 pub const BODY_SILENCE_MS: u64 = 10_000;
 /// A body that takes longer than this at the edge is given up, in milliseconds: 1 MiB at 18 KB/s, a phone's slowest network.
@@ -17,11 +12,6 @@ pub const BODY_TIMEOUT_MS: u64 = 60_000;
 pub const MAX_DRAINED_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of bodies that one isolate of the Worker holds at once.
 pub const HELD_BODIES_BYTES: usize = 32 * 1024 * 1024;
-
-/// The largest body of a request in bytes, by its path and by whether its token was verified.
-pub fn max_bytes(path: &str, is_signed_in: bool) -> usize {
-    if is_signed_in && !path.starts_with("/api/v1/auth/") { MAX_BODY_BYTES } else { MAX_STRANGER_BODY_BYTES }
-}
 
 /// Checks the headers of a request with a body: a content coding, which nobody here decodes, is a 415.
 pub fn check_content_coding(content_encoding: Option<&str>) -> Result<(), ApiError> {
@@ -37,20 +27,6 @@ pub fn check_content_coding(content_encoding: Option<&str>) -> Result<(), ApiErr
 pub fn is_json(content_type: Option<&str>) -> bool {
     let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
-}
-
-/// The error of a body over its limit. It says how much is allowed and, where a picture may be the reason, what to do.
-pub fn too_large(max_bytes: usize) -> ApiError {
-    let kib = max_bytes / 1024;
-    let detail = if max_bytes == MAX_BODY_BYTES {
-        format!(
-            "The body is larger than the {kib} KiB allowed; shrink a picture before it is sent, for example to 1536 pixels \
-             on its longest side as JPEG of quality 80"
-        )
-    } else {
-        format!("The body is larger than the {kib} KiB allowed here")
-    };
-    ApiError::new(ErrorCode::PayloadTooLarge, detail)
 }
 
 /// The error of a body that did not arrive in time.
@@ -101,17 +77,6 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-
-    #[rstest]
-    #[case("/api/v1/auth/login", true, MAX_STRANGER_BODY_BYTES)]
-    #[case("/api/v1/auth/login", false, MAX_STRANGER_BODY_BYTES)]
-    #[case("/api/v1/chat/conversations", false, MAX_STRANGER_BODY_BYTES)]
-    #[case("/api/v1/chat/conversations", true, MAX_BODY_BYTES)]
-    fn limit_by_path_and_token(#[case] path: &str, #[case] is_signed_in: bool, #[case] expected: usize) {
-        assert_eq!(max_bytes(path, is_signed_in), expected);
-        let detail = too_large(expected).detail;
-        assert!(detail.contains(&format!("{} KiB", expected / 1024)), "{detail}");
-    }
 
     #[rstest]
     #[case(None, true)]

@@ -66,8 +66,8 @@ impl FixedWindow {
         }
     }
 
-    /// Takes back one that was allowed: the state without it, if the window is still open and holds another.
-    pub fn take_back(&self, state: WindowState, now: Timestamp) -> Option<WindowState> {
+    /// Undoes one that was allowed. Returns the state without it, if the window is still open and holds another.
+    pub fn undo_count(&self, state: WindowState, now: Timestamp) -> Option<WindowState> {
         let count = state.count.checked_sub(1).filter(|left| *left > 0)?;
         self.is_open(state.started_at, now).then_some(WindowState { count, ..state })
     }
@@ -120,10 +120,10 @@ mod tests {
         let window = FixedWindow::new(2, 60_000);
         let first = window.check(None, START).state;
         let second = window.check(Some(first), START.plus_millis(1)).state;
-        assert_eq!(window.take_back(second, START.plus_millis(59_999)), Some(first));
-        assert_eq!(window.take_back(second, START.plus_millis(60_000)), None);
-        assert_eq!(window.take_back(first, START), None);
-        assert_eq!(window.take_back(WindowState { count: 0, ..first }, START), None);
+        assert_eq!(window.undo_count(second, START.plus_millis(59_999)), Some(first));
+        assert_eq!(window.undo_count(second, START.plus_millis(60_000)), None);
+        assert_eq!(window.undo_count(first, START), None);
+        assert_eq!(window.undo_count(WindowState { count: 0, ..first }, START), None);
     }
 
     #[test]

@@ -5,8 +5,11 @@ use super::{
     ModelEvent, ProviderFailure, ProviderTimeouts, StreamEnd,
     gemini::{StreamDecoder, decode_response},
 };
-use crate::{chat::record::MAX_ANSWER_BYTES, time::Timestamp};
+use crate::time::Timestamp;
 
+/// Bytes of an answer's text at most, as JSON writes it: more than the most tokens of any model come to, and little enough
+/// that a row of the user object's database holds it beside the largest message of a user.
+pub const MAX_ANSWER_BYTES: usize = 512 * 1024;
 /// Bytes of a whole answer at most, when it is not streamed: what the longest text takes, and room around it.
 pub const MAX_RESPONSE_BYTES: usize = 2 * MAX_ANSWER_BYTES;
 

@@ -3,12 +3,11 @@
 //!
 //! No HTTP happens here. A provider's module turns a [`ModelRequest`] into the bytes to send and the bytes that come
 //! back into [`ModelEvent`]s; [`completion`] follows one answer from its first byte to its outcome; [`failure`] says what a
-//! failed call means for a client; [`timeouts`] bounds the time an answer may take; [`registry`] lists the models.
+//! failed call means for a client; [`timeouts`] bounds the time an answer may take.
 
 pub mod completion;
 pub mod failure;
 pub mod gemini;
-pub mod registry;
 pub mod timeouts;
 
 pub use completion::{Completion, Outcome};
@@ -16,6 +15,7 @@ pub use failure::ProviderFailure;
 pub use timeouts::ProviderTimeouts;
 
 pub use crate::api::chat::{FinishReason, ResponseFormat};
+use crate::api::models::Model;
 pub use crate::api::usage::Usage;
 
 /// What is asked of a model. Every provider can be asked this.
@@ -25,12 +25,22 @@ pub struct ModelRequest {
     pub system: Option<String>,
     /// The conversation, oldest message first. Current models answer only when the last one is the user's.
     pub messages: Vec<ChatMessage>,
-    /// Sampling temperature, 0 to 2; not every model honours it ([`registry::Model::fit`]).
+    /// Sampling temperature, 0 to 2; not every model honours it ([`Self::fit_to`]).
     pub temperature: Option<f64>,
     /// The most tokens the answer may have, thinking included.
     pub max_output_tokens: Option<u32>,
     /// The shape of the answer; the provider's default (text) when absent.
     pub response_format: Option<ResponseFormat>,
+}
+
+impl ModelRequest {
+    /// Takes out what this model does not honour, and lowers what is over its limits.
+    pub fn fit_to(&mut self, model: &Model) {
+        if !model.temperature {
+            self.temperature = None;
+        }
+        self.max_output_tokens = self.max_output_tokens.map(|tokens| tokens.min(model.max_output_tokens));
+    }
 }
 
 /// One message of the conversation.
@@ -116,4 +126,32 @@ pub enum StreamEnd {
     Refused,
     /// The bytes ended before the model said why: the answer is cut off.
     Incomplete,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::models::{MODELS, resolve};
+
+    #[test]
+    fn every_model_can_be_called() {
+        for model in &MODELS {
+            assert!(gemini::path(model.model, true).is_some(), "{}", model.model);
+        }
+    }
+
+    #[test]
+    fn request_is_fitted_to_its_model() {
+        let asked = ModelRequest {
+            temperature: Some(0.5),
+            max_output_tokens: Some(1_000_000),
+            ..ModelRequest::default()
+        };
+        let mut fitted = asked.clone();
+        fitted.fit_to(resolve("fast").unwrap());
+        assert_eq!((fitted.temperature, fitted.max_output_tokens), (None, Some(65_536)));
+        let mut fitted = ModelRequest { max_output_tokens: Some(7), ..asked };
+        fitted.fit_to(resolve("gemini-2.5-flash-lite").unwrap());
+        assert_eq!((fitted.temperature, fitted.max_output_tokens), (Some(0.5), Some(7)));
+    }
 }

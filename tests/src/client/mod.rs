@@ -39,9 +39,8 @@ impl Client {
     /// # Panics
     /// Panics when no HTTP client can be created.
     pub fn new(base: String) -> Self {
-        let http = reqwest::Client::builder()
+        let http = http_client()
             .http1_only()
-            .no_proxy()
             .tcp_nodelay(true)
             // A connection to a process that was killed must not be reused.
             .pool_max_idle_per_host(0)
@@ -103,7 +102,14 @@ impl Client {
     }
 }
 
-/// A request that is not sent yet.
+/// Returns a builder of HTTP clients that go to no proxy. The origin's `reqwest` has TLS without a provider, and so has this one.
+pub fn http_client() -> reqwest::ClientBuilder {
+    // Installed by the first of them.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
+}
+
+/// A request in the making.
 #[derive(Debug)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct Ask {

@@ -13,7 +13,7 @@ use shared::{
     id::Id,
 };
 
-use super::{Ask, Client, Event, EventStream};
+use super::{Ask, Client, Event, EventStream, PASSWORD};
 use crate::wait::{BOUND, until};
 
 /// A user with an access token.
@@ -33,6 +33,25 @@ pub fn content(text: &str) -> Value {
 impl Phone {
     pub(super) fn new(client: Client, tokens: Tokens) -> Self {
         Self { client, tokens }
+    }
+
+    /// Signs in again: another session of the same user.
+    ///
+    /// # Panics
+    /// Panics when that fails.
+    pub async fn sign_in_again(&self) -> Self {
+        let body = json!({ "email": self.email(), "password": PASSWORD });
+        let reply = self.client.anonymous().post("/api/v1/auth/login").json(&body).send().await;
+        let tokens: Tokens = reply.expect_status(200).json();
+        Self::new(self.client.with_token(&tokens.access_token), tokens)
+    }
+
+    /// The user's e-mail address.
+    ///
+    /// # Panics
+    /// Panics when there is none.
+    pub fn email(&self) -> &str {
+        self.tokens.user.email.as_deref().expect("a user who registered by e-mail")
     }
 
     /// Opens a conversation.

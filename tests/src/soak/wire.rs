@@ -65,9 +65,8 @@ impl Answer {
 
 impl Wire {
     pub(super) fn new(base: &str, token: &str) -> Self {
-        let http = reqwest::Client::builder()
+        let http = crate::client::http_client()
             .http1_only()
-            .no_proxy()
             .tcp_nodelay(true)
             .pool_max_idle_per_host(0)
             .build()

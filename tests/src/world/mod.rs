@@ -112,13 +112,15 @@ impl Setup {
         let dir = tempfile::Builder::new().prefix("edgechat-test-").tempdir().expect("a temporary folder");
         let provider = ScriptedGemini::start().await;
         vars.entry("GEMINI_API_BASE").or_insert_with(|| provider.base());
+        let edge_port = Port::reserve();
+        vars.entry("EDGE_URL").or_insert_with(|| edge_port.url());
         let origin = (!vars.contains_key("ORIGIN_URL")).then(|| {
             let port = Port::reserve();
             vars.insert("ORIGIN_URL", port.url());
             origin::part(dir.path(), port, &vars)
         });
         let measured = measured.then(Measured::reserve);
-        let edge = workerd::part(dir.path(), Port::reserve(), &vars, measured.as_ref());
+        let edge = workerd::part(dir.path(), edge_port, &vars, measured.as_ref());
         let mut world = World { origin, edge, measured, provider, dir, _lease: lease };
         match &mut world.origin {
             Some(origin) => drop(tokio::join!(origin.start(), world.edge.start())),
@@ -201,6 +203,14 @@ impl World {
     pub async fn start_origin_with(&mut self, name: &str, value: &str) {
         self.origin_part_mut().set_var(name, value);
         self.start_origin().await;
+    }
+
+    /// Runs a command of the origin's program, as an operator does beside the origin that serves, and returns what it printed.
+    ///
+    /// # Panics
+    /// Panics when it fails.
+    pub async fn edgechat(&self, args: &[&str]) -> String {
+        self.origin_part().run_beside(args).await
     }
 
     /// Keeps the origin from running without ending it: connections are accepted and nobody answers.

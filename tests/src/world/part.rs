@@ -72,7 +72,18 @@ impl Part {
         self.launch.args = args;
     }
 
-    /// The process id.
+    /// Runs the program once more beside, in the same folder with the same variables, and returns what it printed.
+    pub(crate) async fn run_beside(&self, args: &[&str]) -> String {
+        let Launch { program, vars, folder, .. } = &self.launch;
+        let mut command = Command::new(program);
+        command.args(args).env_clear().envs(vars.iter().cloned()).current_dir(folder).kill_on_drop(true);
+        let output = bounded("a command to end", command.output()).await.expect("a program that starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{args:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// The process's id.
     pub(crate) fn pid(&self) -> u32 {
         let running = self.child.as_ref().and_then(Child::id);
         running.unwrap_or_else(|| panic!("{} does not run", self.launch.name))

@@ -20,9 +20,13 @@ use shared::{
     api::{
         ApiError, ErrorCode,
         chat::SentMessage,
-        internal::{ConversationContext, DeliveryReceipt, Head, TURNS_PATH, TurnDelivery, context_path},
+        internal::{
+            ConversationContext, DeliveryReceipt, Head, TURNS_PATH, TurnDelivery, context_path,
+            user_event::{AddressedEvent, UserEvent},
+        },
     },
     chat::context::CONTEXT_BYTES,
+    http::headers::USER_EVENTS,
     id::Id,
     provider::ContentPart,
 };
@@ -101,6 +105,7 @@ async fn by_hand(
     receipts: Receipts,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let what = format!("{} {}", request.method(), request.uri());
+    let events = events_of(&request);
     let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
     let turn = serde_json::from_slice::<TurnDelivery>(&body).ok();
     let receipt = turn.and_then(|turn| receipts.lock().unwrap().get(&turn.turn_id).cloned());
@@ -116,7 +121,23 @@ async fn by_hand(
     };
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status.try_into().unwrap();
+    if let Some(events) = events {
+        response.headers_mut().insert(USER_EVENTS, events.try_into().unwrap());
+    }
     Ok(response)
+}
+
+/// The events of a request that changes a conversation.
+fn events_of(request: &Request<Incoming>) -> Option<String> {
+    if request.method() != Method::PATCH {
+        return None;
+    }
+    let conversation_id = Id::parse(request.uri().path().rsplit('/').next()?)?;
+    let token = request.headers().get("authorization")?.to_str().ok()?.strip_prefix("Bearer ")?;
+    let event = UserEvent::ConversationChanged { conversation_id };
+    let user_id = tokens::claims(token).sub;
+    let event = AddressedEvent { id: Id::new(now(), [9; 10]), user_id, at: now(), event };
+    Some(serde_json::to_string(&[event]).unwrap())
 }
 
 fn context(conversation_id: Id, system: &str) -> ConversationContext {

@@ -12,17 +12,17 @@
 //! - `kill_drills`: workerd is killed at each step of a turn
 //! - `store_chaos`: private databases of the production stores are killed, suspended and restarted
 //! - `provider_failures`: every way a provider fails
-//! - `identity`: authentication, and access to other users' resources
-//! - `requests`: malformed, too large and invalid requests; request ids; CORS
-//! - `limits`: rate limits, quotas and concurrency limits
-//! - `deliveries`: the origin's internal routes, called directly
-//! - `knowledge`: the Worker's caches of contexts and sessions
-//! - `proxy`: requests that are forwarded to the origin
-//! - `surface`: health, documentation
-//! - `rotation`: replacement of the token secret
-//! - `scripted_provider`: the provider that the other tests use
-//! - `platform`: the user object's use of the platform, and the platform's refusals
-//! - `baseline`: the reference that the benchmark uses
+//! - `identity`: tokens, and what is not yours
+//! - `requests`: malformed, too large, wrong; request ids; CORS
+//! - `limits`: too much
+//! - `deliveries`: the Worker's own way to the origin, walked by hand
+//! - `knowledge`: what the Worker knows of the origin's, and when it asks anew
+//! - `proxy`: what passes through to the origin
+//! - `surface`: the routes of the table, health, documentation
+//! - `rotation`: the secret behind tokens is replaced
+//! - `scripted_provider`: the provider the others rely on
+//! - `platform`: what the user object leaves to the platform, and what the platform refuses
+//! - `baseline`: the reference that the benchmark relies on
 
 #[cfg(test)]
 mod baseline;
@@ -70,3 +70,5 @@ mod streaming;
 mod surface;
 #[cfg(test)]
 mod turns;
+#[cfg(test)]
+mod user_events;

@@ -12,9 +12,10 @@ use shared::{
         ErrorCode,
         account::Tokens,
         chat::{Conversation, FinishReason, Message, Role, SentMessage, TurnStatus},
+        models,
         page::Page,
     },
-    provider::{ChatMessage, Role as Speaker, registry},
+    provider::{ChatMessage, Role as Speaker},
 };
 
 #[tokio::test]
@@ -59,7 +60,7 @@ async fn message_is_answered_stored_and_counted() {
 
     let received = world.provider.received();
     assert_eq!(received.len(), 1);
-    assert_eq!(received[0].model, registry::resolve("fast").unwrap().model);
+    assert_eq!(received[0].model, models::resolve("fast").unwrap().model);
     assert_eq!(received[0].api_key, GEMINI_API_KEY);
     assert_eq!(received[0].request.messages, [ChatMessage::text(Speaker::User, "Hello there")]);
     assert!(
@@ -155,7 +156,7 @@ async fn conversation_history_is_sent_to_model() {
         .collect();
     expected.push(ChatMessage::text(Speaker::User, "Third"));
     assert_eq!(request.messages, expected);
-    let model = registry::resolve("lite").unwrap().model;
+    let model = models::resolve("lite").unwrap().model;
     assert!(world.provider.received().iter().all(|received| received.model == model));
 }
 
@@ -224,7 +225,7 @@ async fn changed_conversation_applies_to_next_message() {
     phone.say(conversation, "Second").await;
     let second = &world.provider.received()[1];
     assert_eq!(second.request.system.as_deref(), Some("Rhyme."));
-    assert_eq!(second.model, registry::resolve("smart").unwrap().model);
+    assert_eq!(second.model, models::resolve("smart").unwrap().model);
     assert_eq!(second.request.messages.len(), 3);
 }
 

@@ -12,8 +12,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use shared::{
     api::{ErrorCode, chat::TurnStatus},
-    chat::record::MAX_ANSWER_BYTES,
     id::Id,
+    provider::completion::MAX_ANSWER_BYTES,
 };
 use tokio::net::TcpSocket;
 

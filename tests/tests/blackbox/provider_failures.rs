@@ -202,7 +202,7 @@ async fn answer_over_one_minute_is_delivered() {
     let world = World::start().await;
     let phone = world.phone().await;
     let url = |conversation| phone.client.url(&messages_path(conversation));
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = edgechat_tests::client::http_client().build().unwrap();
     let ask = |conversation| {
         http.post(url(conversation)).bearer_auth(&phone.tokens.access_token).json(&content("Think hard"))
     };

@@ -118,8 +118,8 @@ async fn world() -> (Origin, World) {
 async fn origin_response_is_streamed() {
     let (origin, world) = world().await;
     let url = world.client().url(STREAMED);
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    // Public routes and the origin's pages need no token; the Worker does not interpret the path.
+    let http = edgechat_tests::client::http_client().build().unwrap();
+    // Public routes and the origin's own pages need no token; what the path means is the origin's business.
     let mut response =
         bounded("the head of the answer", http.get(url).bearer_auth(token()).send()).await.unwrap();
     assert_eq!(response.status(), 200);
@@ -212,7 +212,7 @@ async fn large_body_passes_in_both_framings() {
 #[tokio::test]
 async fn stalled_response_is_aborted() {
     let (origin, world) = world().await;
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = edgechat_tests::client::http_client().build().unwrap();
     let url = world.client().url(STREAMED);
     let mut response =
         bounded("the head of the answer", http.get(url).bearer_auth(token()).send()).await.unwrap();

@@ -1,15 +1,18 @@
-//! Health, keys and documentation, through the Worker as everybody sees them.
+//! The routes of the table, health, keys and documentation, through the Worker as everybody sees them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use edgechat_tests::{
-    client::Client,
+    client::{Ask, Client},
     wait::{BOUND, until},
     world::World,
 };
 use serde_json::{Value, json};
 use shared::{
-    api::ErrorCode,
+    api::{
+        ErrorCode,
+        routes::{Body, Caller, Method, ROUTES, Route},
+    },
     auth::{keys::JwkSet, native::SigningKey},
 };
 
@@ -121,28 +124,111 @@ async fn the_openapi_document_is_whole() {
             assert_eq!(named, declared, "{method} {path} declares its path parameters");
         }
     }
-    let expected = [
-        "POST /api/v1/auth/register",
-        "POST /api/v1/auth/login",
-        "POST /api/v1/auth/refresh",
-        "GET /api/v1/auth/me",
-        "GET /api/v1/users/me",
-        "POST /api/v1/chat/conversations",
-        "GET /api/v1/chat/conversations",
-        "GET /api/v1/chat/conversations/{id}",
-        "PATCH /api/v1/chat/conversations/{id}",
-        "DELETE /api/v1/chat/conversations/{id}",
-        "GET /api/v1/chat/conversations/{id}/messages",
-        "POST /api/v1/chat/conversations/{id}/messages",
-        "GET /api/v1/chat/turns/{id}",
-        "GET /api/v1/chat/turns/{id}/events",
-        "POST /api/v1/chat/turns/{id}/cancel",
-        "GET /api/v1/usage/me",
-        "GET /api/v1/health",
-        "GET /api/v1/health/ready",
-    ];
-    for call in expected {
-        assert!(calls.contains(call), "{call} is not documented: {calls:?}");
+    let expected = routes().map(|route| format!("{} {}", route.method.as_str(), route.path));
+    assert_eq!(calls, expected.collect());
+}
+
+/// The routes that clients know.
+fn routes() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().filter(|route| !route.caller.is_internal())
+}
+
+/// A request to a route, about nothing that is there: all that is looked at here is refused before that.
+fn ask(client: &Client, method: &str, route: &Route) -> Ask {
+    let path = route.path.replace("{id}", "019aa5d2-8c00-7000-8000-3f6d2b1c9e77");
+    client.ask(method.parse().unwrap(), &path)
+}
+
+/// A request with a body of one kind of space, said to be what the route takes, and the most bytes that it may have.
+fn ask_with_body(
+    client: &Client,
+    route: &Route,
+    media_type: Option<&str>,
+    bytes: impl Fn(usize) -> usize,
+) -> Option<Ask> {
+    let (own, max_bytes) = match route.body {
+        Body::Nothing => return None,
+        Body::Json { max_bytes } => ("application/json", max_bytes),
+        Body::Form { max_bytes } => ("application/x-www-form-urlencoded", max_bytes),
+    };
+    let ask = ask(client, route.method.as_str(), route).header("Content-Type", media_type.unwrap_or(own));
+    Some(ask.body(vec![b' '; bytes(max_bytes)]))
+}
+
+#[tokio::test]
+async fn route_of_users_without_a_token_is_401_and_no_other() {
+    let world = World::start().await;
+    for route in routes() {
+        let reply = ask(&world.client(), route.method.as_str(), route).send().await;
+        if route.caller == Caller::User {
+            reply.problem(ErrorCode::TokenMissing);
+        } else {
+            assert_ne!(reply.status, 401, "{reply:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn method_that_a_path_has_not_is_405_with_those_it_has() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    let mut paths: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for route in routes() {
+        let methods = paths.entry(route.path).or_default();
+        methods.insert(route.method.as_str());
+        methods.extend((route.method == Method::Get).then_some("HEAD"));
+    }
+    for route in routes() {
+        let methods = &paths[route.path];
+        let others = ["GET", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"];
+        for method in others.iter().filter(|method| !methods.contains(*method)) {
+            let reply = ask(&phone.client, method, route).send().await;
+            reply.problem(ErrorCode::MethodNotAllowed);
+            let allowed = reply.header("allow").unwrap().split(',').map(str::trim);
+            assert_eq!(allowed.collect::<BTreeSet<_>>(), *methods, "{reply:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn body_of_another_media_type_than_its_route_takes_is_refused() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    for route in routes() {
+        let Some(ask) = ask_with_body(&phone.client, route, Some("text/plain"), |_| 1) else { continue };
+        let reply = ask.send().await;
+        if let Body::Form { .. } = route.body {
+            // The errors of this route are those of RFC 6749.
+            assert_eq!(reply.expect_status(400).value()["error"], "invalid_request");
+        } else {
+            reply.problem(ErrorCode::UnsupportedMediaType);
+        }
+    }
+}
+
+#[tokio::test]
+async fn body_over_the_limit_of_its_route_is_413() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    for route in routes() {
+        let Some(over) = ask_with_body(&phone.client, route, None, |max_bytes| max_bytes + 1) else {
+            continue;
+        };
+        over.send().await.problem(ErrorCode::PayloadTooLarge);
+        let largest = ask_with_body(&phone.client, route, None, |max_bytes| max_bytes).unwrap();
+        let reply = largest.send().await;
+        assert_eq!(reply.status, 400, "nothing but spaces: {reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn route_of_the_worker_alone_is_absent_for_clients() {
+    let world = World::start().await;
+    let phone = world.phone().await;
+    for route in ROUTES.iter().filter(|route| route.caller.is_internal()) {
+        for method in [route.method.as_str(), "PUT"] {
+            ask(&phone.client, method, route).send().await.problem(ErrorCode::NotFound);
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use shared::{
         body::MAX_BODY_BYTES,
         chat::{SentMessage, Turn, TurnStatus},
     },
-    chat::record::MAX_ANSWER_BYTES,
     id::Id,
+    provider::completion::MAX_ANSWER_BYTES,
 };
 
 /// A phone with a running turn whose provider waits for the test. The world must be bound as well: dropping it ends its
@@ -217,7 +217,7 @@ async fn stream_opens_at_once_and_is_pinged() {
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
     let url = phone.client.url(&format!("{}/events?after=1", turn_path(turn)));
-    let ask = reqwest::Client::builder().no_proxy().build().unwrap().get(url);
+    let ask = edgechat_tests::client::http_client().build().unwrap().get(url);
     let mut response = ask.bearer_auth(&phone.tokens.access_token).send().await.unwrap();
     let cache_control = response.headers()["cache-control"].to_str().unwrap();
     assert!(cache_control.contains("no-store") && cache_control.contains("no-transform"), "{cache_control}");

@@ -42,7 +42,9 @@ pub async fn send(
     let key = accept::idempotency_key(request.header(IDEMPOTENCY_KEY), message.client_message_id.as_deref())?;
     let respond_async = accept::prefer_respond_async(request.header("Prefer"));
 
+    // It may have ended while the body came.
     user.sessions.refuse_revoked(&identity)?;
+    let session = identity.session_id;
     let request = TurnRequest {
         identity,
         conversation,
@@ -63,14 +65,14 @@ pub async fn send(
             turn
         }
     };
-    turn.wait_started().await?;
+    user.sessions.while_active(session, turn.wait_started()).await??;
     if respond_async && let Some(turn) = turn.state().map(|state| state.view()) {
         return Ok(accepted(&turn)?);
     }
-    if is_streamed && let Some(reader) = Reader::attach(&turn, 0)? {
+    if is_streamed && let Some(reader) = Reader::attach(&turn, 0, &user.sessions, session)? {
         return Ok(turns::stream(reader, turn.id())?);
     }
-    turn.wait_finished().await;
+    user.sessions.while_active(session, turn.wait_finished()).await?;
     let answer = turn.state().map(|state| state.answer()).ok_or(ErrorCode::Internal)?;
     Ok(reply::json(201, &answer?)?)
 }

@@ -1,5 +1,5 @@
-//! Requests of clients and of the front, one file a resource: decode, call the runner, reply.
+//! Requests of clients, one file a resource, and events of the origin: decode, call the runner, reply.
 
-pub mod conversations;
+pub mod events;
 pub mod messages;
 pub mod turns;

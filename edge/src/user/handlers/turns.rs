@@ -25,7 +25,7 @@ use crate::{
 pub async fn show(user: &User, turn: Id, identity: &Identity, scope: &Scope) -> Result<Turn, Error> {
     if let Some(turn) = user.find_turn(turn, scope).await? {
         user.sessions.check(identity, scope).await?;
-        turn.wait_started().await?;
+        user.sessions.while_active(identity.session_id, turn.wait_started()).await??;
         return turn.state().map(|state| state.view()).ok_or(ErrorCode::NotFound.into());
     }
     Ok(replay::stored_view(stored(user, turn, identity, scope).await?))
@@ -41,8 +41,9 @@ pub async fn events(
 ) -> Result<Response, Error> {
     if let Some(live) = user.find_turn(turn, scope).await? {
         user.sessions.check(identity, scope).await?;
-        live.wait_started().await?;
-        return match Reader::attach(&live, cursor)? {
+        let session = identity.session_id;
+        user.sessions.while_active(session, live.wait_started()).await??;
+        return match Reader::attach(&live, cursor, &user.sessions, session)? {
             Some(reader) => Ok(stream(reader, turn)?),
             None => Ok(nothing_follows()),
         };
@@ -61,7 +62,7 @@ pub async fn events(
 pub async fn cancel(user: &User, turn: Id, identity: &Identity, scope: &Scope) -> Result<Turn, Error> {
     if let Some(turn) = user.turns.find(turn)? {
         user.sessions.check(identity, scope).await?;
-        turn.wait_started().await?;
+        user.sessions.while_active(identity.session_id, turn.wait_started()).await??;
         if turn.is_running() {
             user.runner.end(&turn, TurnOutcome::Cancelled, &scope.with_turn(turn.id()));
             turn.cut_off();

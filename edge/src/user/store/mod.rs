@@ -1,4 +1,4 @@
-//! The user object's SQLite: turns with their outbox, checkpoints, conversation contexts.
+//! The user object's SQLite: turns with their outbox, checkpoints, conversation contexts, notices of the account.
 //!
 //! Statements that follow each other without an await are one transaction on this platform, and a response is held back
 //! until what was written before it is durable. Rows written are the largest item of a turn's price, so a turn is one row that
@@ -6,9 +6,11 @@
 //! messages of the day, and a short context that it was the first to need. What few turns a user has in two days is scanned where
 //! an index would cost a row a turn; idempotency keys are read once.
 //!
+//! - [`account`]: what the object was told of its account
 //! - [`schema`]: the tables, and how they came to be
 //! - [`values`]: values of columns
 
+mod account;
 mod schema;
 mod values;
 

@@ -5,7 +5,8 @@ use worker::{Error, Result, SqlStorage, SqlStorageValue as Value};
 use super::values::unsigned;
 
 /// The steps, in order. One that was released is never changed: another is added.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE turns (
         id TEXT PRIMARY KEY,
         conversation_id TEXT NOT NULL,
@@ -35,7 +36,9 @@ const STEPS: [&str; 1] = ["
         fetched_ms INTEGER NOT NULL,
         context TEXT NOT NULL
     ) WITHOUT ROWID;
-"];
+",
+    "CREATE TABLE account (id INTEGER PRIMARY KEY CHECK (id = 1), notices TEXT NOT NULL);",
+];
 
 /// Applies the steps that these tables lack, in one transaction.
 pub(super) fn migrate(sql: &SqlStorage) -> Result<()> {

@@ -3,11 +3,10 @@
 use axum::{Json as Reply, extract::State};
 use shared::api::account::{LoginRequest, Tokens};
 
-use super::{Attempt, sign_in};
 use crate::{
     app::App,
-    auth::current::ShownBearer,
-    http::{ClientIp, Failure, Json},
+    auth::sign_in::SignIn,
+    http::{ClientIp, Error, Json, auth::ShownBearer},
 };
 
 /// Sign in with e-mail and password
@@ -31,10 +30,10 @@ use crate::{
 )]
 pub(in crate::routes) async fn login(
     State(app): State<App>,
-    ip: ClientIp,
-    ShownBearer(shown): ShownBearer,
+    ClientIp(ip): ClientIp,
+    ShownBearer(shown_token): ShownBearer,
     Json(request): Json<LoginRequest>,
-) -> Result<Reply<Tokens>, Failure> {
-    let attempt = Attempt { ip, shown, email: request.email, password: request.password };
-    sign_in(&app, attempt, request.device_name).await.map(Reply)
+) -> Result<Reply<Tokens>, Error> {
+    let LoginRequest { email, password, device_name } = request;
+    Ok(Reply(app.auth.sign_in(SignIn { ip, shown_token, email, password, device_name }).await?))
 }

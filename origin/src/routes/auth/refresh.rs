@@ -5,8 +5,8 @@ use shared::api::account::{RefreshRequest, Tokens};
 
 use crate::{
     app::App,
-    auth::sessions,
-    http::{Failure, Json},
+    events::Announcements,
+    http::{Error, Json},
 };
 
 /// Exchange a refresh token for the next pair
@@ -26,7 +26,8 @@ use crate::{
 )]
 pub(in crate::routes) async fn refresh(
     State(app): State<App>,
+    announcements: Announcements,
     Json(request): Json<RefreshRequest>,
-) -> Result<Reply<Tokens>, Failure> {
-    sessions::refresh(&app, &request.refresh_token, app.clock.now()).await.map(Reply)
+) -> Result<Reply<Tokens>, Error> {
+    Ok(Reply(app.auth.refresh(&request.refresh_token, &announcements).await?))
 }

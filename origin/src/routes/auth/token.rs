@@ -13,16 +13,17 @@ use serde::{Deserialize, Serialize};
 use shared::api::{
     ErrorCode,
     account::{MAX_REFRESH_TOKEN_CHARS, Tokens, is_possible_email, is_possible_password},
-    body::{MAX_BODY_BYTES, parse_pairs},
+    body::parse_pairs,
 };
 
-use super::{Attempt, sign_in};
 use crate::{
     app::App,
-    auth::{current::ShownBearer, sessions},
+    auth::sign_in::SignIn,
+    events::Announcements,
     http::{
-        ClientIp, Failure,
-        body::{has_media_type, read},
+        ClientIp, Error,
+        auth::ShownBearer,
+        body::{has_media_type, read_request},
     },
 };
 
@@ -93,16 +94,18 @@ pub(in crate::routes) struct TokenProblem {
 )]
 pub(in crate::routes) async fn token(
     State(app): State<App>,
-    ip: ClientIp,
-    ShownBearer(shown): ShownBearer,
+    ClientIp(ip): ClientIp,
+    ShownBearer(shown_token): ShownBearer,
+    announcements: Announcements,
     form: TokenForm,
-) -> Result<Reply<TokenAnswer>, TokenFailure> {
+) -> Result<Reply<TokenAnswer>, GrantError> {
     let tokens = match form.grant()? {
-        Grant::Password { username, password } => {
-            sign_in(&app, Attempt { ip, shown, email: username, password }, None).await?
+        Grant::Password { username: email, password } => {
+            app.auth.sign_in(SignIn { ip, shown_token, email, password, device_name: None }).await
         }
-        Grant::Refresh { refresh_token } => sessions::refresh(&app, &refresh_token, app.clock.now()).await?,
+        Grant::Refresh { refresh_token } => app.auth.refresh(&refresh_token, &announcements).await,
     };
+    let tokens = tokens.map_err(Error::from)?;
     Ok(Reply(tokens.into()))
 }
 
@@ -143,13 +146,13 @@ impl TokenForm {
 }
 
 impl FromRequest<App> for TokenForm {
-    type Rejection = TokenFailure;
+    type Rejection = GrantError;
 
-    async fn from_request(request: Request, _: &App) -> Result<Self, TokenFailure> {
+    async fn from_request(request: Request, _: &App) -> Result<Self, GrantError> {
         if !has_media_type(request.headers(), "application/x-www-form-urlencoded") {
             return Err(invalid_request("the body must be application/x-www-form-urlencoded").into());
         }
-        let body = read(request.into_body(), MAX_BODY_BYTES).await.map_err(Failure::from)?;
+        let body = read_request(request).await.map_err(Error::from)?;
         parse_pairs(form_urlencoded::parse(&body)).map_err(|error| invalid_request(error.detail).into())
     }
 }
@@ -166,35 +169,35 @@ impl From<Tokens> for TokenAnswer {
     }
 }
 
-/// What this route fails with: RFC 6749's errors where it has one, else ours.
-pub(in crate::routes) enum TokenFailure {
+/// The error of this route: RFC 6749's where it has one, else ours.
+pub(in crate::routes) enum GrantError {
     OAuth(TokenProblem),
-    Other(Failure),
+    Other(Error),
 }
 
-impl From<TokenProblem> for TokenFailure {
+impl From<TokenProblem> for GrantError {
     fn from(problem: TokenProblem) -> Self {
         Self::OAuth(problem)
     }
 }
 
-impl From<Failure> for TokenFailure {
-    fn from(failure: Failure) -> Self {
-        let description = match failure.to_api_error().code {
+impl From<Error> for GrantError {
+    fn from(error: Error) -> Self {
+        let description = match error.to_api_error().code {
             ErrorCode::InvalidCredentials => ErrorCode::InvalidCredentials.default_detail(),
             ErrorCode::TokenInvalid => "The refresh token is not valid",
             ErrorCode::SessionEnded => ErrorCode::SessionEnded.default_detail(),
-            _ => return Self::Other(failure),
+            _ => return Self::Other(error),
         };
         Self::OAuth(TokenProblem { error: "invalid_grant", error_description: description.into() })
     }
 }
 
-impl IntoResponse for TokenFailure {
+impl IntoResponse for GrantError {
     fn into_response(self) -> Response {
         match self {
             Self::OAuth(problem) => (StatusCode::BAD_REQUEST, Reply(problem)).into_response(),
-            Self::Other(failure) => failure.into_response(),
+            Self::Other(error) => error.into_response(),
         }
     }
 }

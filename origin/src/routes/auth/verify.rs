@@ -4,7 +4,7 @@ use axum::Json;
 use serde::Serialize;
 use shared::{api::account::Plan, id::Id, time::Timestamp};
 
-use crate::auth::CurrentUser;
+use crate::http::CurrentUser;
 
 /// A token that lets its holder in.
 #[derive(Serialize, utoipa::ToSchema)]

@@ -12,10 +12,10 @@ use shared::{
             IMAGE_TYPES, MAX_OUTPUT_TOKENS, MAX_PARTS, MAX_SYSTEM_CHARS, MAX_TEMPERATURE, MAX_TEXT_CHARS,
             MAX_TITLE_CHARS,
         },
+        models,
         page::{DEFAULT_LIMIT, MAX_CURSOR_CHARS, MAX_LIMIT},
     },
     http::accept::MAX_IDEMPOTENCY_KEY_CHARS,
-    provider::registry,
 };
 
 use super::document::operations;
@@ -76,7 +76,7 @@ fn for_each_reference(value: &mut Value, act: &mut impl FnMut(&mut String)) {
 fn bounds() -> Vec<(&'static str, &'static str, Value)> {
     // The control characters of Unicode, as `char::is_control` knows them.
     const NO_CONTROLS: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
-    let names: Vec<_> = registry::names().map(|name| name.replace('.', "\\.")).collect();
+    let names: Vec<_> = models::names().map(|name| name.replace('.', "\\.")).collect();
     let model = json!({"pattern": format!("^({})$", names.join("|"))});
     let title = json!({"maxLength": MAX_TITLE_CHARS});
     let system = json!({"maxLength": MAX_SYSTEM_CHARS});

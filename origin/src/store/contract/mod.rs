@@ -3,17 +3,14 @@
 //! A suite opens a store of its own for each case. A backend that is asked for and absent fails its cases.
 
 mod accounts;
-mod changes;
 mod chats;
+pub(crate) mod down;
 mod ephemeral;
-mod heads;
 pub(super) mod mongo;
-mod pages;
 pub(super) mod postgres;
 pub(super) mod redis;
 pub(super) mod samples;
 mod servers;
-mod trees;
 
 use std::{future::Future, sync::Arc};
 
@@ -27,12 +24,12 @@ use super::{
 
 /// Runs each case of a suite on a fresh store.
 macro_rules! run_suite {
-    ($suite:ident on $open:expr; $($case:ident)+) => {
+    ($port:ident::$entity:ident on $open:expr; $($case:ident)+) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn $case() {
                 let (store, _guard) = $open;
-                $crate::store::contract::$suite::$case(store).await;
+                $crate::store::contract::$port::$entity::$case(store).await;
             }
         )+
     };

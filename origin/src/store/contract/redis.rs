@@ -8,14 +8,13 @@ use std::{
 use tokio::sync::Mutex;
 
 use super::{
-    Ephemeral, MemoryEphemeral,
+    Ephemeral, MemoryEphemeral, down,
     servers::{unique_name, url},
 };
 use crate::{
     config::stores::{RedisConfig, redis::RedisAddress},
     store::{
         StoreResult,
-        down::Down,
         redis::{PrivateRedis, RedisEphemeral, until},
     },
 };
@@ -46,7 +45,7 @@ pub(super) async fn cluster() -> (Arc<dyn Ephemeral>, Arc<PrivateRedis>) {
 /// A store that Redis alone answers for.
 pub(in crate::store) async fn open_alone(url: &str, key_prefix: &str) -> RedisEphemeral {
     let store =
-        RedisEphemeral::open_within(&config(url, key_prefix), Arc::new(Down), PATIENCE).await.unwrap();
+        RedisEphemeral::open_within(&config(url, key_prefix), down::ephemeral(), PATIENCE).await.unwrap();
     // Where the first attempt is late, a later one serves.
     until(async || store.ping().await.is_ok()).await;
     store

@@ -12,7 +12,7 @@ use shared::{
 };
 
 use crate::store::{
-    accounts::{NewSession, TokenHash},
+    accounts::sessions::{NewSession, TokenHash},
     chats::Updated,
 };
 

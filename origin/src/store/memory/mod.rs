@@ -1,7 +1,7 @@
 //! The ephemeral port in the process's own memory: bounded, lost with the process, not shared with another.
 
 mod cache;
-mod remembered;
+mod values;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -25,9 +25,9 @@ use super::{
     values::digest,
 };
 use cache::Cache;
-use remembered::Remembered;
+use values::Values;
 
-/// The most windows, rates, marks or codes. Beyond it the store says that it is overloaded: limits and marks fail open,
+/// The most windows, rates, nonces or codes. Beyond it the store says that it is overloaded: limits and nonces fail open,
 /// and a code is not sent.
 const MAX_ENTRIES: usize = 500_000;
 /// The fewest entries worth a search for those that have expired.
@@ -39,8 +39,8 @@ const FULL_SWEEP_MS: i64 = 1_000;
 pub struct MemoryEphemeral {
     windows: Mutex<Expiring<(FixedWindow, WindowState)>>,
     rates: Mutex<Expiring<(Tat, Timestamp)>>,
-    seen: Mutex<Expiring<Timestamp>>,
-    remembered: Mutex<Remembered>,
+    nonces: Mutex<Expiring<Timestamp>>,
+    values: Mutex<Values>,
     codes: Mutex<Expiring<OneTimeCode>>,
     cache: Mutex<Cache>,
 }
@@ -50,8 +50,8 @@ impl Default for MemoryEphemeral {
         Self {
             windows: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
             rates: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
-            seen: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
-            remembered: Mutex::default(),
+            nonces: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
+            values: Mutex::default(),
             codes: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
             cache: Mutex::default(),
         }
@@ -79,10 +79,10 @@ impl Ephemeral for MemoryEphemeral {
         Ok(decision)
     }
 
-    async fn take_back(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<()> {
+    async fn undo_count(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<()> {
         let mut windows = lock(&self.windows);
         if let Entry::Occupied(mut known) = windows.entries.entry(Key::of(key)) {
-            match window.take_back(known.get().1, now) {
+            match window.undo_count(known.get().1, now) {
                 Some(left) => known.get_mut().1 = left,
                 None => drop(known.remove()),
             }
@@ -104,34 +104,34 @@ impl Ephemeral for MemoryEphemeral {
         Ok(decision)
     }
 
-    async fn first_seen(&self, key: &str, until: Timestamp, now: Timestamp) -> StoreResult<bool> {
-        let mut seen = lock(&self.seen);
+    async fn insert_nonce(&self, key: &str, until: Timestamp, now: Timestamp) -> StoreResult<bool> {
+        let mut nonces = lock(&self.nonces);
         let key = Key::of(key);
-        if seen.entries.get(&key).is_some_and(|known_until| *known_until > now) {
+        if nonces.entries.get(&key).is_some_and(|known_until| *known_until > now) {
             return Ok(false);
         }
-        seen.insert(key, until, now, |known_until| *known_until > now)?;
+        nonces.insert(key, until, now, |known_until| *known_until > now)?;
         Ok(true)
     }
 
-    async fn remember(
+    async fn get_or_insert(
         &self,
         key: &str,
         value: Vec<u8>,
         until: Timestamp,
         now: Timestamp,
     ) -> StoreResult<Vec<u8>> {
-        let mut remembered = lock(&self.remembered);
+        let mut values = lock(&self.values);
         let key = Key::of(key);
-        if let Some(known) = remembered.get(key, now) {
+        if let Some(known) = values.get(key, now) {
             return Ok(known.to_vec());
         }
-        remembered.insert(key, value.clone(), until, now);
+        values.insert(key, value.clone(), until, now);
         Ok(value)
     }
 
-    async fn recall(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>> {
-        Ok(lock(&self.remembered).get(Key::of(key), now).map(<[u8]>::to_vec))
+    async fn get(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>> {
+        Ok(lock(&self.values).get(Key::of(key), now).map(<[u8]>::to_vec))
     }
 
     async fn put_code(&self, key: &str, code: OneTimeCode, now: Timestamp) -> StoreResult<()> {
@@ -173,7 +173,7 @@ impl Ephemeral for MemoryEphemeral {
         lock(&self.cache).invalidate(group);
     }
 
-    async fn settle(&self) {}
+    async fn flush(&self) {}
 }
 
 /// A key of any length as its digest.
@@ -230,7 +230,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{remembered::MAX_REMEMBERED, *};
+    use super::{values::MAX_VALUES, *};
 
     const START: Timestamp = Timestamp::from_millis(1_795_253_400_000);
 
@@ -238,24 +238,24 @@ mod tests {
     async fn what_has_expired_makes_room() {
         let store = MemoryEphemeral::default();
         for index in 0..MIN_SWEEP {
-            assert!(store.first_seen(&index.to_string(), START.plus_millis(10), START).await.unwrap());
+            assert!(store.insert_nonce(&index.to_string(), START.plus_millis(10), START).await.unwrap());
         }
-        assert!(store.first_seen("later", START.plus_millis(20), START.plus_millis(10)).await.unwrap());
-        assert_eq!(lock(&store.seen).entries.len(), 1);
+        assert!(store.insert_nonce("later", START.plus_millis(20), START.plus_millis(10)).await.unwrap());
+        assert_eq!(lock(&store.nonces).entries.len(), 1);
     }
 
     /// A day's idempotency keys are more than there is room for: that must stop no new one.
     #[tokio::test]
-    async fn what_is_remembered_makes_room_for_what_is_newer() {
+    async fn values_make_room_for_newer_ones() {
         let store = MemoryEphemeral::default();
-        for index in 0..=MAX_REMEMBERED {
+        for index in 0..=MAX_VALUES {
             let (key, value) = (index.to_string(), index.to_be_bytes().to_vec());
-            let remembered = store.remember(&key, value.clone(), START.plus_millis(10), START).await;
+            let remembered = store.get_or_insert(&key, value.clone(), START.plus_millis(10), START).await;
             assert_eq!(remembered.unwrap(), value);
         }
-        assert_eq!(store.recall("0", START).await.unwrap(), None);
-        for index in [1, MAX_REMEMBERED] {
-            let known = store.recall(&index.to_string(), START).await.unwrap();
+        assert_eq!(store.get("0", START).await.unwrap(), None);
+        for index in [1, MAX_VALUES] {
+            let known = store.get(&index.to_string(), START).await.unwrap();
             assert_eq!(known, Some(index.to_be_bytes().to_vec()));
         }
     }
@@ -265,11 +265,11 @@ mod tests {
         let store = MemoryEphemeral::default();
         for index in 0..MAX_ENTRIES {
             let key = Key(u128::try_from(index).unwrap().to_be_bytes());
-            lock(&store.seen).entries.insert(key, START.plus_millis(10));
+            lock(&store.nonces).entries.insert(key, START.plus_millis(10));
         }
-        lock(&store.seen).entries.insert(Key::of("known"), START.plus_millis(10));
-        let error = store.first_seen("one more", START.plus_millis(10), START).await.unwrap_err();
+        lock(&store.nonces).entries.insert(Key::of("known"), START.plus_millis(10));
+        let error = store.insert_nonce("one more", START.plus_millis(10), START).await.unwrap_err();
         assert_eq!(error.kind(), "overloaded");
-        assert!(!store.first_seen("known", START.plus_millis(10), START).await.unwrap());
+        assert!(!store.insert_nonce("known", START.plus_millis(10), START).await.unwrap());
     }
 }

@@ -102,7 +102,7 @@ impl Engine {
             let mut attempt = 0;
             loop {
                 match work(attempt).await {
-                    Err(fault) if fault.is_passing && attempt + 1 < ATTEMPTS => attempt += 1,
+                    Err(fault) if fault.is_transient && attempt + 1 < ATTEMPTS => attempt += 1,
                     done => return done.map_err(|fault| fault.error),
                 }
             }

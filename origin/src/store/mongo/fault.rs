@@ -25,8 +25,8 @@ const DETAIL_CHARS: usize = 400;
 pub(super) struct Fault {
     /// The error for the caller.
     pub(super) error: StoreError,
-    /// True when a connection broke or the server changed its role: the attempt is repeated at once.
-    pub(super) is_passing: bool,
+    /// A connection broke, or the server changed its role: repeat it at once.
+    pub(super) is_transient: bool,
 }
 
 /// The result of an operation.
@@ -34,20 +34,20 @@ pub(super) type Attempt<T> = Result<T, Fault>;
 
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
-        Self { error, is_passing: false }
+        Self { error, is_transient: false }
     }
 }
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        let is_passing = match error.kind.as_ref() {
+        let is_transient = match error.kind.as_ref() {
             ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => true,
             _ => {
                 code(&error).is_some_and(|code| ELSEWHERE.contains(&code))
                     || error.contains_label(RETRYABLE_WRITE_ERROR)
             }
         };
-        Self { error: meaning(&error), is_passing }
+        Self { error: meaning(&error), is_transient }
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
         };
         assert!(has_no_majority(&refusal(123, "NotAReplicaSet")));
         let deposed = refusal(10_107, "NotWritablePrimary");
-        assert!(!has_no_majority(&deposed) && Fault::from(deposed).is_passing);
+        assert!(!has_no_majority(&deposed) && Fault::from(deposed).is_transient);
         let unconfirmed = refusal(50, "MaxTimeMSExpired");
         assert!(!has_no_majority(&unconfirmed));
         assert_eq!(Fault::from(unconfirmed).error.kind(), "timeout");

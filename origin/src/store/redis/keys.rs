@@ -12,8 +12,8 @@ use crate::store::{ephemeral::CacheGroup, values::digest};
 pub(super) enum Kind {
     Window,
     Rate,
-    Seen,
-    Remembered,
+    Nonce,
+    Value,
     Code,
 }
 
@@ -22,8 +22,8 @@ impl Kind {
         match self {
             Self::Window => "window",
             Self::Rate => "rate",
-            Self::Seen => "seen",
-            Self::Remembered => "remembered",
+            Self::Nonce => "nonce",
+            Self::Value => "value",
             Self::Code => "code",
         }
     }
@@ -96,7 +96,7 @@ mod tests {
         assert_ne!(keys.of(Kind::Window, "{x}1"), keys.of(Kind::Window, "{x}2"));
         assert_ne!(keys.of(Kind::Window, "x"), keys.of(Kind::Rate, "x"));
         let slots: std::collections::BTreeSet<_> = (0..100)
-            .map(|n| format!("{:?}", Slot::for_key(keys.of(Kind::Seen, &format!("{{x}}{n}")))))
+            .map(|n| format!("{:?}", Slot::for_key(keys.of(Kind::Nonce, &format!("{{x}}{n}")))))
             .collect();
         assert!(slots.len() > 90, "{}", slots.len());
     }

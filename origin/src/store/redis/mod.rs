@@ -145,13 +145,13 @@ impl Ephemeral for RedisEphemeral {
         Ok(decision)
     }
 
-    async fn take_back(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<()> {
-        let mut call = self.call(&scripts::TAKE_BACK, Kind::Window, key);
+    async fn undo_count(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<()> {
+        let mut call = self.call(&scripts::UNDO_COUNT, Kind::Window, key);
         call.arg(now.as_millis()).arg(window.window_ms());
         // While Redis is away, what was counted there stays until its window closes.
-        let taken_back = self.run::<()>(&call).await.map_err(|Unanswered| self.server.unavailable());
-        let taken_back_here = self.local.take_back(key, window, now).await;
-        taken_back.or(taken_back_here)
+        let undone = self.run::<()>(&call).await.map_err(|Unanswered| self.server.unavailable());
+        let undone_here = self.local.undo_count(key, window, now).await;
+        undone.or(undone_here)
     }
 
     async fn forget(&self, key: &str) -> StoreResult<()> {
@@ -176,44 +176,44 @@ impl Ephemeral for RedisEphemeral {
         Ok(decision)
     }
 
-    async fn first_seen(&self, key: &str, until: Timestamp, now: Timestamp) -> StoreResult<bool> {
-        // What this process has seen is not new, whatever Redis knows.
-        let is_first_here = self.local.first_seen(key, until, now).await;
-        if matches!(is_first_here, Ok(false)) {
+    async fn insert_nonce(&self, key: &str, until: Timestamp, now: Timestamp) -> StoreResult<bool> {
+        // A nonce that this process knows is not new, whatever Redis says.
+        let is_new_here = self.local.insert_nonce(key, until, now).await;
+        if matches!(is_new_here, Ok(false)) {
             return Ok(false);
         }
-        let mut call = self.call(&scripts::FIRST_SEEN, Kind::Seen, key);
+        let mut call = self.call(&scripts::INSERT_NONCE, Kind::Nonce, key);
         call.arg(now.as_millis()).arg(until.as_millis()).arg(kept_ms(until, now));
-        self.run::<bool>(&call).await.or(is_first_here)
+        self.run::<bool>(&call).await.or(is_new_here)
     }
 
-    async fn remember(
+    async fn get_or_insert(
         &self,
         key: &str,
         value: Vec<u8>,
         until: Timestamp,
         now: Timestamp,
     ) -> StoreResult<Vec<u8>> {
-        let mut call = self.call(&scripts::REMEMBER, Kind::Remembered, key);
+        let mut call = self.call(&scripts::GET_OR_INSERT, Kind::Value, key);
         call.arg(now.as_millis()).arg(until.as_millis()).arg(&value[..]).arg(kept_ms(until, now));
-        let stored = self.run::<Vec<u8>>(&call).await.ok().and_then(scripts::remembered);
+        let stored = self.run::<Vec<u8>>(&call).await.ok().and_then(scripts::value);
         let Some((until, value)) = stored else {
-            return self.local.remember(key, value, until, now).await;
+            return self.local.get_or_insert(key, value, until, now).await;
         };
         // Whatever this process has answered while Redis was away, it goes on to answer.
-        Ok(self.local.remember(key, value.clone(), until, now).await.unwrap_or(value))
+        Ok(self.local.get_or_insert(key, value.clone(), until, now).await.unwrap_or(value))
     }
 
-    async fn recall(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>> {
+    async fn get(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>> {
         // Whatever this process has answered while Redis was away, it goes on to answer.
-        let here = self.local.recall(key, now).await;
+        let here = self.local.get(key, now).await;
         if matches!(here, Ok(Some(_))) {
             return here;
         }
-        let get = Cmd::get(self.server.keys.of(Kind::Remembered, key));
+        let get = Cmd::get(self.server.keys.of(Kind::Value, key));
         let question = |mut connection| async move { get.query_async(&mut connection).await };
         let Ok(stored) = self.server.ask::<Option<Vec<u8>>, _>(question).await else { return here };
-        let live = stored.and_then(scripts::remembered).filter(|(until, _)| *until > now);
+        let live = stored.and_then(scripts::value).filter(|(until, _)| *until > now);
         Ok(live.map(|(_, value)| value))
     }
 
@@ -291,8 +291,8 @@ impl Ephemeral for RedisEphemeral {
         }
     }
 
-    async fn settle(&self) {
-        self.server.settle().await;
+    async fn flush(&self) {
+        self.server.flush().await;
     }
 }
 

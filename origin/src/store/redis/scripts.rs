@@ -24,10 +24,10 @@ macro_rules! scripts {
 
 scripts! {
     COUNT = "scripts/count.lua";
-    TAKE_BACK = "scripts/take_back.lua";
+    UNDO_COUNT = "scripts/undo_count.lua";
     ADMIT = "scripts/admit.lua";
-    FIRST_SEEN = "scripts/first_seen.lua";
-    REMEMBER = "scripts/remember.lua";
+    INSERT_NONCE = "scripts/insert_nonce.lua";
+    GET_OR_INSERT = "scripts/get_or_insert.lua";
     PUT_CODE = "scripts/put_code.lua";
     TRY_CODE = "scripts/try_code.lua";
     CACHED = "scripts/cached.lua";
@@ -49,8 +49,8 @@ pub(super) fn tat(text: &str) -> Option<Tat> {
     text.parse().ok().map(Tat::from_micros)
 }
 
-/// What `remember.lua` stores: until when, and the value.
-pub(super) fn remembered(mut stored: Vec<u8>) -> Option<(Timestamp, Vec<u8>)> {
+/// What `get_or_insert.lua` stores: until when, and the value.
+pub(super) fn value(mut stored: Vec<u8>) -> Option<(Timestamp, Vec<u8>)> {
     let mark = stored.iter().position(|byte| *byte == b':')?;
     let value = stored.split_off(mark + 1);
     stored.truncate(mark);
@@ -83,11 +83,11 @@ mod tests {
         let state = WindowState { started_at: START, count: 3 };
         assert_eq!(window("1795253400007:3"), Some(state));
         assert_eq!(tat("1795253400007000"), Some(Tat::from_micros(1_795_253_400_007_000)));
-        assert_eq!(remembered(b"1795253400007:a:b".to_vec()), Some((START, b"a:b".to_vec())));
+        assert_eq!(value(b"1795253400007:a:b".to_vec()), Some((START, b"a:b".to_vec())));
         for text in ["", ":", "1", "x:1", "1:x", "1:-1"] {
             assert_eq!(window(text), None, "{text}");
         }
-        assert_eq!(remembered(b"value".to_vec()), None);
+        assert_eq!(value(b"value".to_vec()), None);
     }
 
     #[test]

@@ -53,7 +53,7 @@ const PROBE_MS: i64 = 1_000;
 const FLUSH_AT_ONCE: usize = 256;
 
 /// How long a process that ends tries to tell Redis what it owes.
-const SETTLE: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What Redis 6 and 7.0, and later ones, say of a command that the user may not run, where a script runs it. Its code is
 /// then that of any error.
@@ -182,22 +182,22 @@ impl Server {
     }
 
     /// Tries, for a bounded time, to confirm what is pending.
-    pub(super) async fn settle(&self) {
-        let settling = async {
-            while !self.is_settled() {
+    pub(super) async fn flush(&self) {
+        let flushing = async {
+            while !self.is_flushed() {
                 if self.restore().await.is_err() {
                     sleep(PAUSE).await;
                 }
             }
         };
-        if timeout(SETTLE, settling).await.is_err() {
+        if timeout(FLUSH_TIMEOUT, flushing).await.is_err() {
             tracing::warn!(
                 "Redis could not be told of all that has changed; other processes may show lists from before"
             );
         }
     }
 
-    fn is_settled(&self) -> bool {
+    fn is_flushed(&self) -> bool {
         self.state().pending.some(1).is_empty()
     }
 

@@ -51,6 +51,12 @@ impl Engine {
         Ok(Self { writes: Some(writes), reads: Some(reads), writer: Some(writer), readers })
     }
 
+    /// An engine whose threads have ended.
+    #[cfg(test)]
+    pub(super) fn stopped() -> Self {
+        Self { writes: None, reads: None, writer: None, readers: Vec::new() }
+    }
+
     /// Fails when a thread is gone: nothing would be written, or read, until the process starts anew.
     pub(super) fn check_threads(&self) -> StoreResult<()> {
         let mut threads = self.writer.iter().chain(&self.readers);

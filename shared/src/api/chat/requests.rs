@@ -317,7 +317,7 @@ where
 )]
 fn known_model(model: &Option<String>, _context: &()) -> garde::Result {
     match model {
-        Some(name) if crate::provider::registry::resolve(name).is_none() => {
+        Some(name) if crate::api::models::resolve(name).is_none() => {
             Err(garde::Error::new("is not a model of this server; ai/models lists them"))
         }
         _ => Ok(()),

@@ -1,22 +1,68 @@
 //! Sessions and their chains of refresh tokens.
 
+use async_trait::async_trait;
 use shared::{
+    api::internal::user_event::AddressedEvent,
     auth::refresh::{PresentedToken, RefreshDecision, UsedToken},
     id::Id,
     time::Timestamp,
 };
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
+use uuid::Uuid;
 
-use super::users;
+use super::{PostgresAccounts, users};
 use crate::store::{
-    accounts::{FORGOTTEN_AT_ONCE, NewSession, RefreshExchange, RefreshOutcome, SessionOfUser},
+    accounts::{
+        Sessions,
+        sessions::{FORGOTTEN_AT_ONCE, NewSession, RefreshExchange, RefreshOutcome, SessionOfUser},
+    },
     error::StoreResult,
     postgres::{
         failure::Step,
         pool::Connection,
         row::{Columns, key},
     },
+    values::event_json,
 };
+
+#[async_trait]
+impl Sessions for PostgresAccounts {
+    async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool> {
+        let session = &session;
+        self.0.run(|c| async move { open(&c, session, forget_before).await }).await
+    }
+
+    async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>> {
+        let (user_id, session_id) = (&key(user_id), &key(session_id));
+        self.0
+            .run(|c| async move {
+                let row = c.row(FIND, &[session_id, user_id]).await?;
+                Ok(row.map(|row| read(&row).map(|(session, _)| session)).transpose()?)
+            })
+            .await
+    }
+
+    async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome> {
+        let exchange = &exchange;
+        self.0.run(|c| async move { exchange_token(&c, exchange).await }).await
+    }
+
+    async fn end_session(&self, user_id: Id, session_id: Id, event: AddressedEvent) -> StoreResult<bool> {
+        let ending = &Ending::new(user_id, session_id, &event);
+        self.0.run(|c| async move { Ok(c.row(END, &ending.values()).await?.is_some()) }).await
+    }
+
+    async fn end_sessions(&self, user_id: Id, except: Option<Id>, event: AddressedEvent) -> StoreResult<u64> {
+        let (except, event, body) = (&except.map(key), &event, &event_json(&event));
+        self.0
+            .run(|c| async move {
+                let at = event.at.as_millis();
+                let ended = c.row(END_ALL, &[&key(user_id), except, &at, &key(event.id), body]).await?;
+                Ok(ended.map_or(Ok(0), |row| Columns::of("sessions", &row).count("count"))?)
+            })
+            .await
+    }
+}
 
 /// The columns [`read`] reads, in its order, of the sessions as `s` and the users as `u`.
 macro_rules! columns {
@@ -48,7 +94,7 @@ const OPEN: &str = "\
 
 /// Begins a session with its first refresh token, unless it is there, and deletes sessions that were over before this time,
 /// with their tokens. False when there is no such user.
-pub(super) async fn open(c: &Connection, session: &NewSession, forget_before: Timestamp) -> Step<bool> {
+async fn open(c: &Connection, session: &NewSession, forget_before: Timestamp) -> Step<bool> {
     let known = c
         .row(
             OPEN,
@@ -69,17 +115,12 @@ pub(super) async fn open(c: &Connection, session: &NewSession, forget_before: Ti
     Ok(known.is_some())
 }
 
-/// A session of this user, with them.
-pub(super) async fn find(c: &Connection, user_id: Id, id: Id) -> Step<Option<SessionOfUser>> {
-    let sql = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2"
-    );
-    let row = c.row(sql, &[&key(id), &key(user_id)]).await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(read(&row)?.0))
-}
+/// A session of a user, with them.
+const FIND: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2"
+);
 
 /// Reads the columns of `columns`, and returns what follows them.
 fn read(row: &Row) -> StoreResult<(SessionOfUser, Columns<'_>)> {
@@ -126,7 +167,51 @@ const REPLACE: &str = "\
         UPDATE refresh_tokens SET hash = $3 WHERE hash = $2 RETURNING session_id \
     ) UPDATE refresh_tokens t SET successor = $3 FROM replaced WHERE t.hash = $1";
 
-const END: &str = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";
+/// Ends a session with the event that tells of it; a row when it ended at that time, also by an earlier try.
+const END: &str = "\
+    WITH ended AS ( \
+        UPDATE sessions SET ended_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL RETURNING user_id \
+    ), told AS ( \
+        INSERT INTO user_events (id, user_id, at, event, due_at) \
+        SELECT $4::uuid, user_id, $3::bigint, $5::text, $3::bigint FROM ended ON CONFLICT (id) DO NOTHING \
+    ) SELECT user_id FROM ended \
+    UNION ALL SELECT user_id FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at = $3";
+
+/// Ends a user's sessions with one event.
+const END_ALL: &str = "\
+    WITH ended AS ( \
+        UPDATE sessions SET ended_at = $3 \
+        WHERE user_id = $1 AND ended_at IS NULL AND created_at <= $3 AND id IS DISTINCT FROM $2::uuid RETURNING id \
+    ), told AS ( \
+        INSERT INTO user_events (id, user_id, at, event, due_at) \
+        SELECT $4::uuid, $1, $3::bigint, $5::text, $3::bigint WHERE EXISTS (SELECT FROM ended) \
+        ON CONFLICT (id) DO NOTHING \
+    ) SELECT count(*) FROM ended";
+
+/// The values of [`END`].
+struct Ending {
+    session_id: Uuid,
+    user_id: Uuid,
+    at: i64,
+    event_id: Uuid,
+    body: String,
+}
+
+impl Ending {
+    fn new(user_id: Id, session_id: Id, event: &AddressedEvent) -> Self {
+        Self {
+            session_id: key(session_id),
+            user_id: key(user_id),
+            at: event.at.as_millis(),
+            event_id: key(event.id),
+            body: event_json(event),
+        }
+    }
+
+    fn values(&self) -> [&(dyn ToSql + Sync); 5] {
+        [&self.session_id, &self.user_id, &self.at, &self.event_id, &self.body]
+    }
+}
 
 /// A token as it was presented, with the session it belongs to and the successor that is stored.
 fn read_presented(row: &Row) -> StoreResult<(SessionOfUser, PresentedToken, Option<Vec<u8>>)> {
@@ -148,8 +233,8 @@ fn read_presented(row: &Row) -> StoreResult<(SessionOfUser, PresentedToken, Opti
     Ok((session, token, successor))
 }
 
-/// The promise of [`crate::store::accounts::Accounts::exchange_refresh`], in two round trips.
-pub(super) async fn exchange_refresh(c: &Connection, exchange: &RefreshExchange) -> Step<RefreshOutcome> {
+/// Exchanges a token in two round trips.
+async fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> Step<RefreshOutcome> {
     let row = c.begin_locked(LOCK, PRESENTED, &[&exchange.presented.as_slice()]).await?;
     let Some((session, token, stored)) = row.map(|row| read_presented(&row)).transpose()? else {
         c.commit(None).await?;
@@ -174,8 +259,11 @@ pub(super) async fn exchange_refresh(c: &Connection, exchange: &RefreshExchange)
                 successor = stored;
             }
         }
-        RefreshDecision::Reused => c.commit(Some((END, &[&key(session.id), &now]))).await?,
+        RefreshDecision::Reused => {
+            let event = exchange.end_event(session.user.id, session.id);
+            c.commit(Some((END, &Ending::new(session.user.id, session.id, &event).values()))).await?;
+        }
         RefreshDecision::Expired | RefreshDecision::Ended => c.commit(None).await?,
     }
-    Ok(RefreshOutcome::of(decision, session, successor))
+    Ok(RefreshOutcome::of(decision, exchange, session, successor))
 }

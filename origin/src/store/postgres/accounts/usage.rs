@@ -1,11 +1,16 @@
-//! What turns used: a row each, and the sums of their days.
+//! Usage: a row a turn, and the sums of days.
 
+use async_trait::async_trait;
 use shared::{api::usage::UsageTotals, id::Id};
 use uuid::Uuid;
 
+use super::PostgresAccounts;
 use crate::store::{
-    accounts::{UsageEntry, UsageRow},
-    error::StoreError,
+    accounts::{
+        Usage,
+        usage::{UsageEntry, UsageRow},
+    },
+    error::{StoreError, StoreResult},
     postgres::{
         failure::Step,
         pool::Connection,
@@ -13,6 +18,19 @@ use crate::store::{
     },
     values::signed,
 };
+
+#[async_trait]
+impl Usage for PostgresAccounts {
+    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<bool> {
+        let entry = &entry;
+        self.0.run(|c| async move { record(&c, entry).await }).await
+    }
+
+    async fn usage(&self, user_id: Id, first_day: String, last_day: String) -> StoreResult<Vec<UsageRow>> {
+        let (first_day, last_day) = (&first_day, &last_day);
+        self.0.run(|c| async move { by_day_and_model(&c, user_id, first_day, last_day).await }).await
+    }
+}
 
 /// One statement: only a turn whose row is new is added to its day.
 const RECORD: &str = "\
@@ -40,7 +58,7 @@ const RECORD: &str = "\
     ) SELECT id, EXISTS (SELECT FROM turn) FROM known";
 
 /// Counts a turn, unless it has been counted. False when there is no such user.
-pub(super) async fn record(c: &Connection, entry: &UsageEntry) -> Step<bool> {
+async fn record(c: &Connection, entry: &UsageEntry) -> Step<bool> {
     let known = c
         .row(
             RECORD,
@@ -80,7 +98,7 @@ async fn same_user(c: &Connection, entry: &UsageEntry) -> Step<()> {
 }
 
 /// The sums of the days, by day and model.
-pub(super) async fn by_day_and_model(
+async fn by_day_and_model(
     c: &Connection,
     user_id: Id,
     first_day: &str,

@@ -1,20 +1,60 @@
-//! Users and their passwords.
+//! Users.
 
+use async_trait::async_trait;
 use shared::{
-    api::account::{Plan, User},
+    api::{
+        account::{Plan, User},
+        internal::user_event::AddressedEvent,
+    },
     id::Id,
 };
+use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::PostgresAccounts;
 use crate::store::{
-    accounts::{Credential, NewSession, Registration},
+    accounts::{Users, sessions::NewSession, users::Registration},
     error::{StoreError, StoreResult},
     postgres::{
         failure::Step,
         pool::Connection,
         row::{Columns, key},
     },
+    values::event_json,
 };
+
+#[async_trait]
+impl Users for PostgresAccounts {
+    async fn register(
+        &self,
+        user: User,
+        password_hash: String,
+        session: NewSession,
+    ) -> StoreResult<Registration> {
+        let (user, password_hash, session) = (&user, &password_hash, &session);
+        self.0.run(|c| async move { insert(&c, user, password_hash, session).await }).await
+    }
+
+    async fn user(&self, id: Id) -> StoreResult<Option<User>> {
+        self.0.run(|c| async move { found(c.row(BY_ID, &[&key(id)]).await?) }).await
+    }
+
+    async fn user_by_email(&self, email: String) -> StoreResult<Option<User>> {
+        let email = &email;
+        self.0.run(|c| async move { found(c.row(BY_EMAIL, &[email]).await?) }).await
+    }
+
+    async fn set_plan(&self, id: Id, plan: Plan, event: AddressedEvent) -> StoreResult<bool> {
+        let (plan, event, body) = (&plan, &event, &event_json(&event));
+        self.0
+            .run(|c| async move {
+                let at = event.at.as_millis();
+                let known = c.row(SET_PLAN, &[&key(id), &plan.as_str(), &key(event.id), &at, body]).await?;
+                Ok(known.is_some())
+            })
+            .await
+    }
+}
 
 /// The columns [`read`] reads, in its order, of the users as `u`.
 macro_rules! user_columns {
@@ -24,12 +64,6 @@ macro_rules! user_columns {
     };
 }
 pub(super) use user_columns;
-
-/// Reads next to nothing of a table.
-pub(super) async fn answer(c: &Connection) -> Step<()> {
-    c.rows("SELECT FROM users LIMIT 1", &[]).await?;
-    Ok(())
-}
 
 /// One statement, so all of it or nothing. A conflicting registration that is under way is waited for.
 const REGISTER: &str = "\
@@ -52,8 +86,24 @@ const REGISTER: &str = "\
 /// Who was there before: the same user rather than another one with the e-mail.
 const KNOWN: &str = "SELECT id FROM users WHERE id = $1 OR email = $2 ORDER BY id = $1 DESC LIMIT 1";
 
+const BY_ID: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1");
+const BY_EMAIL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.email = $1");
+
+fn found(row: Option<Row>) -> Step<Option<User>> {
+    Ok(row.map(|row| read(&mut Columns::of("users", &row))).transpose()?)
+}
+
+/// One statement: the event is stored where the plan is another one.
+const SET_PLAN: &str = "\
+    WITH changed AS ( \
+        UPDATE users SET plan = $2::text WHERE id = $1 AND plan <> $2::text RETURNING id \
+    ), told AS ( \
+        INSERT INTO user_events (id, user_id, at, event, due_at) \
+        SELECT $3::uuid, id, $4::bigint, $5::text, $4::bigint FROM changed ON CONFLICT (id) DO NOTHING \
+    ) SELECT id FROM users WHERE id = $1";
+
 /// Inserts a user with their password and first session, unless the account is there already: then that is the answer.
-pub(super) async fn register(
+async fn insert(
     c: &Connection,
     user: &User,
     password_hash: &str,
@@ -97,38 +147,6 @@ pub(super) async fn register(
         }
         None => Err(StoreError::Conflict("another account has this phone number").into()),
     }
-}
-
-/// The user with this e-mail, their password's hash, and whether they know this network.
-pub(super) async fn credential(
-    c: &Connection,
-    email: &str,
-    network: Option<&str>,
-) -> Step<Option<Credential>> {
-    if email.contains('\0') {
-        // No stored text has this character, and PostgreSQL does not even compare with it.
-        return Ok(None);
-    }
-    let sql = concat!(
-        "SELECT ",
-        user_columns!(),
-        ", k.password_hash, EXISTS (SELECT FROM sessions s WHERE s.user_id = u.id AND s.network = $2) \
-         FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = $1"
-    );
-    let Some(row) = c.row(sql, &[&email, &network]).await? else { return Ok(None) };
-    let mut columns = Columns::of("users", &row);
-    let user = read(&mut columns)?;
-    let password_hash = columns.get("password_hash")?;
-    Ok(Some(Credential { user, password_hash, is_known_network: columns.get("network")? }))
-}
-
-/// Replaces the hash of a user's password. Once it is done, doing it again is the same answer.
-const REPLACE_HASH: &str = "UPDATE credentials SET password_hash = $3 WHERE user_id = $1 AND password_hash IN ($2, $3) \
-                            RETURNING user_id";
-
-/// Replaces the hash of a user's password, unless it is another than this.
-pub(super) async fn replace_password_hash(c: &Connection, user_id: Id, old: &str, new: &str) -> Step<bool> {
-    Ok(c.row(REPLACE_HASH, &[&key(user_id), &old, &new]).await?.is_some())
 }
 
 /// Reads the columns of `user_columns`.

@@ -22,8 +22,12 @@ use super::{
 use crate::{
     config::stores::PostgresConfig,
     store::{
-        Accounts as _, StoreError,
-        accounts::{RefreshExchange, RefreshOutcome, Registration},
+        StoreError,
+        accounts::{
+            Backend as _, Sessions as _, Users as _,
+            sessions::{RefreshExchange, RefreshOutcome},
+            users::Registration,
+        },
         contract::{
             postgres::{Database, client, command},
             samples::{at, hash, id, session, user},
@@ -93,6 +97,7 @@ fn exchange() -> RefreshExchange {
         presented: hash(1),
         successors: vec![hash(2)],
         terms: ExchangeTerms { successor_expires_at: at(500_000), now: at(1_000), grace_ms: 10_000 },
+        event_id: id(9_000),
     }
 }
 

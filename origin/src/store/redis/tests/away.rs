@@ -48,11 +48,11 @@ async fn ask_everything(store: &RedisEphemeral) {
         admitted += usize::from(store.admit("fresh", rate, START).await.unwrap().allowed);
     }
     assert_eq!(admitted, 2);
-    assert!(store.first_seen("fresh", at(1_000), START).await.unwrap());
-    assert!(!store.first_seen("fresh", at(1_000), START).await.unwrap());
-    assert_eq!(store.remember("fresh", vec![1], at(1_000), START).await.unwrap(), [1]);
-    assert_eq!(store.remember("fresh", vec![2], at(1_000), START).await.unwrap(), [1]);
-    assert_eq!(store.recall("fresh", START).await.unwrap(), Some(vec![1]));
+    assert!(store.insert_nonce("fresh", at(1_000), START).await.unwrap());
+    assert!(!store.insert_nonce("fresh", at(1_000), START).await.unwrap());
+    assert_eq!(store.get_or_insert("fresh", vec![1], at(1_000), START).await.unwrap(), [1]);
+    assert_eq!(store.get_or_insert("fresh", vec![2], at(1_000), START).await.unwrap(), [1]);
+    assert_eq!(store.get("fresh", START).await.unwrap(), Some(vec![1]));
     assert_eq!(store.put_code("fresh", CODE, START).await.unwrap_err().kind(), "unavailable");
     assert_eq!(store.try_code("fresh", [1; 32], START).await.unwrap_err().kind(), "unavailable");
     for entry in ["a", "b"] {
@@ -72,8 +72,8 @@ async fn what_swallows_everything_is_waited_for_once_and_limits_go_on() {
     until(async || store.ping().await.is_ok()).await;
     // Seen by this process before: two of three are used up.
     assert_eq!(allowed(&store, "known", 2).await, 2);
-    assert!(store.first_seen("known", at(60_000), START).await.unwrap());
-    let remembered = store.remember("known", vec![1], at(60_000), START).await.unwrap();
+    assert!(store.insert_nonce("known", at(60_000), START).await.unwrap());
+    let value = store.get_or_insert("known", vec![1], at(60_000), START).await.unwrap();
 
     way.close().await;
     let asking = async {
@@ -88,8 +88,8 @@ async fn what_swallows_everything_is_waited_for_once_and_limits_go_on() {
     };
     tokio::time::timeout(BOUND, asking).await.expect("each call waited");
     assert_eq!(allowed(&store, "known", 10).await, 1);
-    assert!(!store.first_seen("known", at(60_000), START).await.unwrap());
-    assert_eq!(store.remember("known", vec![2], at(60_000), START).await.unwrap(), remembered);
+    assert!(!store.insert_nonce("known", at(60_000), START).await.unwrap());
+    assert_eq!(store.get_or_insert("known", vec![2], at(60_000), START).await.unwrap(), value);
 
     way.open();
     until(async || store.ping().await.is_ok()).await;
@@ -139,9 +139,9 @@ async fn a_server_that_is_restarted_is_used_again() {
     store.put_code("key", CODE, START).await.unwrap();
     assert_eq!(store.try_code("key", [1; 32], START).await.unwrap(), CodeOutcome::Accepted);
     assert_eq!(allowed(&store, "key", 9).await, 3);
-    // What this process has seen meanwhile is not new, and what it has remembered is there.
-    assert!(!store.first_seen("fresh", at(1_000), START).await.unwrap());
-    assert_eq!(store.recall("fresh", START).await.unwrap(), Some(vec![1]));
+    // What this process was given meanwhile is not new.
+    assert!(!store.insert_nonce("fresh", at(1_000), START).await.unwrap());
+    assert_eq!(store.get("fresh", START).await.unwrap(), Some(vec![1]));
 }
 
 /// Puts one page into the cache and sees that it is there.
@@ -215,9 +215,9 @@ async fn an_invalidation_that_died_with_its_process_is_not_missed_by_the_next() 
 async fn an_invalidation_that_is_owed_is_made_before_the_process_ends() {
     let server = PrivateRedis::start(&[]).await;
     let (way, store, other) = owing(&server).await;
-    tokio::time::timeout(BOUND, store.settle()).await.expect("waits for Redis without a bound");
+    tokio::time::timeout(BOUND, store.flush()).await.expect("waits for Redis without a bound");
     way.open();
-    store.settle().await;
+    store.flush().await;
     drop(store);
     assert_eq!(other.cached(PAGES, "a", id(15), START).await.value, None);
 }

@@ -119,12 +119,12 @@ async fn a_user_with_the_rights_of_the_documentation_may_do_everything() {
         store.ping().await.unwrap();
         let (window, rate) = (FixedWindow::new(3, 1_000), Gcra::new(3, 1_000, 2));
         store.count("key", window, START).await.unwrap();
-        store.take_back("key", window, START).await.unwrap();
+        store.undo_count("key", window, START).await.unwrap();
         store.forget("key").await.unwrap();
         store.admit("key", rate, START).await.unwrap();
-        assert!(store.first_seen("key", at(1_000), START).await.unwrap());
-        store.remember("key", vec![1], at(1_000), START).await.unwrap();
-        assert_eq!(store.recall("key", START).await.unwrap(), Some(vec![1]));
+        assert!(store.insert_nonce("key", at(1_000), START).await.unwrap());
+        store.get_or_insert("key", vec![1], at(1_000), START).await.unwrap();
+        assert_eq!(store.get("key", START).await.unwrap(), Some(vec![1]));
         let code = OneTimeCode { hash: [1; 32], tries: 3, expires_at: at(1_000) };
         store.put_code("key", code, START).await.unwrap();
         assert_eq!(store.try_code("key", [1; 32], START).await.unwrap(), CodeOutcome::Accepted);

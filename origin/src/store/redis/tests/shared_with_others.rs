@@ -25,7 +25,7 @@ async fn a_limit_holds_across_processes() {
             let store = Arc::clone(&store);
             running.spawn(async move {
                 let counted = store.count("key", FixedWindow::new(7, 60_000), START).await.unwrap().allowed;
-                (counted, store.first_seen("nonce", at(60_000), START).await.unwrap())
+                (counted, store.insert_nonce("nonce", at(60_000), START).await.unwrap())
             });
         }
     }
@@ -48,9 +48,9 @@ async fn what_one_process_caches_another_finds_and_forgets() {
     one.put_code("key", OneTimeCode { hash: [1; 32], tries: 3, expires_at: at(1_000) }, START).await.unwrap();
     assert_eq!(other.try_code("key", [1; 32], START).await.unwrap(), CodeOutcome::Accepted);
 
-    assert_eq!(one.remember("key", vec![1], at(1_000), START).await.unwrap(), [1]);
-    assert_eq!(other.recall("key", START).await.unwrap(), Some(vec![1]));
-    assert_eq!(other.remember("key", vec![2], at(1_000), START).await.unwrap(), [1]);
+    assert_eq!(one.get_or_insert("key", vec![1], at(1_000), START).await.unwrap(), [1]);
+    assert_eq!(other.get("key", START).await.unwrap(), Some(vec![1]));
+    assert_eq!(other.get_or_insert("key", vec![2], at(1_000), START).await.unwrap(), [1]);
 }
 
 /// Every key is gone some time after what it holds has ended.
@@ -60,8 +60,8 @@ async fn every_key_expires() {
     let store = patient(&url, &prefix).await;
     store.count("a", FixedWindow::new(1, 60_000), START).await.unwrap();
     store.admit("a", shared::limits::gcra::Gcra::new(1, 60_000, 1), START).await.unwrap();
-    store.first_seen("a", at(60_000), START).await.unwrap();
-    store.remember("a", vec![1], at(60_000), START).await.unwrap();
+    store.insert_nonce("a", at(60_000), START).await.unwrap();
+    store.get_or_insert("a", vec![1], at(60_000), START).await.unwrap();
     store
         .put_code("a", OneTimeCode { hash: [1; 32], tries: 3, expires_at: at(60_000) }, START)
         .await
@@ -106,11 +106,11 @@ async fn answers_belong_to_their_questions_after_calls_are_dropped() {
         let key = format!("key{index}");
         dropped.push(tokio::spawn({
             let key = key.clone();
-            async move { one.remember(&key, value(index), at(60_000), START).await.map(drop) }
+            async move { one.get_or_insert(&key, value(index), at(60_000), START).await.map(drop) }
         }));
-        kept.spawn(
-            async move { (index, other.remember(&key, value(index), at(60_000), START).await.unwrap()) },
-        );
+        kept.spawn(async move {
+            (index, other.get_or_insert(&key, value(index), at(60_000), START).await.unwrap())
+        });
         // Some are dropped before they are sent, some while the answer is on its way, some after it.
         if let Some(task) = dropped.get(index.saturating_sub(index % 7)) {
             task.abort();
@@ -128,7 +128,7 @@ async fn answers_belong_to_their_questions_after_calls_are_dropped() {
         assert_eq!(got, value(index));
     }
     for index in 0..CALLERS {
-        let got = store.remember(&format!("key{index}"), vec![], at(60_000), START).await.unwrap();
+        let got = store.get_or_insert(&format!("key{index}"), vec![], at(60_000), START).await.unwrap();
         assert_eq!(got, value(index));
     }
     store.ping().await.unwrap();
@@ -149,23 +149,23 @@ async fn a_full_server_forgets_no_limit_that_is_in_use() {
         ["--maxmemory", "12mb", "--maxmemory-samples", "64", "--maxmemory-policy", documented_policy()];
     let server = PrivateRedis::start(&arguments).await;
     let store = patient(&server.url(), "test").await;
-    let remember = async |index: usize| {
-        store.remember(&format!("filler {index}"), vec![7; 100_000], at(DAY_MS), START).await.unwrap();
+    let get_or_insert = async |index: usize| {
+        store.get_or_insert(&format!("filler {index}"), vec![7; 100_000], at(DAY_MS), START).await.unwrap();
     };
     let is_full = async || {
         let window = FixedWindow::new(3, 60_000);
         !store.count("key", window, START).await.unwrap().allowed
     };
     for index in 0..FILLERS {
-        remember(index).await;
+        get_or_insert(index).await;
     }
     // The server tells what is older by whole seconds.
-    until(async || server.idle_s("test:remembered:*").await >= 2).await;
+    until(async || server.idle_s("test:value:*").await >= 2).await;
     for _ in 0..3 {
         assert!(!is_full().await);
     }
     for index in FILLERS..FILLERS * 3 / 2 {
-        remember(index).await;
+        get_or_insert(index).await;
         assert!(is_full().await, "after {index}");
     }
     assert!(server.evicted().await >= FILLERS / 4, "there was room for all");

@@ -1,5 +1,7 @@
-//! The accounts port on SQLite. Statements are in [`users`], [`sessions`] and [`usage`].
+//! The accounts port on SQLite: a trait a file, with its statements.
 
+mod credentials;
+mod events;
 mod sessions;
 mod usage;
 mod users;
@@ -7,16 +9,9 @@ mod users;
 use std::path::Path;
 
 use async_trait::async_trait;
-use shared::{api::account::User, id::Id, time::Timestamp};
 
 use super::{engine::Engine, migrate};
-use crate::store::{
-    accounts::{
-        Accounts, Credential, NewSession, RefreshExchange, RefreshOutcome, Registration, SessionOfUser,
-        UsageEntry, UsageRow,
-    },
-    error::StoreResult,
-};
+use crate::store::{accounts::Backend, error::StoreResult};
 
 /// Users, credentials, sessions and usage in one SQLite file.
 pub struct SqliteAccounts(Engine);
@@ -27,10 +22,16 @@ impl SqliteAccounts {
         migrate::accounts(path).await?;
         Engine::open(path).map(Self)
     }
+
+    /// A store whose threads have ended.
+    #[cfg(test)]
+    pub(in crate::store) fn stopped() -> Self {
+        Self(Engine::stopped())
+    }
 }
 
 #[async_trait]
-impl Accounts for SqliteAccounts {
+impl Backend for SqliteAccounts {
     fn backend(&self) -> &'static str {
         "sqlite"
     }
@@ -42,69 +43,5 @@ impl Accounts for SqliteAccounts {
                 Ok(c.query_one("SELECT count(*) FROM (SELECT 1 FROM users LIMIT 1)", [], |_| Ok(()))?)
             })
             .await
-    }
-
-    async fn register(
-        &self,
-        user: User,
-        password_hash: String,
-        session: NewSession,
-    ) -> StoreResult<Registration> {
-        self.0
-            .write(move |c| {
-                if let Some(refused) = users::insert(c, &user, &password_hash)? {
-                    return Ok(refused);
-                }
-                sessions::insert(c, &session)?;
-                Ok(Registration::Created)
-            })
-            .await
-    }
-
-    async fn credential(&self, email: String, network: Option<String>) -> StoreResult<Option<Credential>> {
-        self.0.read(move |c| users::credential(c, &email, network.as_deref())).await
-    }
-
-    async fn replace_password_hash(&self, user_id: Id, old: String, new: String) -> StoreResult<bool> {
-        self.0.write(move |c| users::replace_password_hash(c, user_id, &old, &new)).await
-    }
-
-    async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool> {
-        self.0
-            .write(move |c| {
-                if !users::exists(c, session.user_id)? {
-                    return Ok(false);
-                }
-                sessions::forget(c, session.user_id, forget_before)?;
-                sessions::insert(c, &session)?;
-                Ok(true)
-            })
-            .await
-    }
-
-    async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>> {
-        self.0
-            .read(move |c| Ok(sessions::find(c, session_id)?.filter(|session| session.user.id == user_id)))
-            .await
-    }
-
-    async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome> {
-        self.0.write(move |c| sessions::exchange_refresh(c, &exchange)).await
-    }
-
-    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<bool> {
-        self.0
-            .write(move |c| {
-                if !users::exists(c, entry.user_id)? {
-                    return Ok(false);
-                }
-                usage::record(c, &entry)?;
-                Ok(true)
-            })
-            .await
-    }
-
-    async fn usage(&self, user_id: Id, first_day: String, last_day: String) -> StoreResult<Vec<UsageRow>> {
-        self.0.read(move |c| usage::by_day_and_model(c, user_id, &first_day, &last_day)).await
     }
 }

@@ -1,18 +1,66 @@
 //! Sessions and their chains of refresh tokens.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, named_params};
 use shared::{
+    api::internal::user_event::AddressedEvent,
     auth::refresh::{PresentedToken, RefreshDecision, UsedToken},
     id::Id,
     time::Timestamp,
 };
 
-use super::users;
+use super::{SqliteAccounts, events, users};
 use crate::store::{
-    accounts::{FORGOTTEN_AT_ONCE, NewSession, RefreshExchange, RefreshOutcome, SessionOfUser, TokenHash},
+    accounts::{
+        Sessions,
+        sessions::{
+            FORGOTTEN_AT_ONCE, NewSession, RefreshExchange, RefreshOutcome, SessionOfUser, TokenHash,
+        },
+    },
     error::StoreResult,
-    sqlite::row::Columns,
+    sqlite::row::{Columns, bytes},
 };
+
+#[async_trait]
+impl Sessions for SqliteAccounts {
+    async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool> {
+        self.0
+            .write(move |c| {
+                if !users::exists(c, session.user_id)? {
+                    return Ok(false);
+                }
+                forget(c, session.user_id, forget_before)?;
+                insert(c, &session)?;
+                Ok(true)
+            })
+            .await
+    }
+
+    async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>> {
+        self.0.read(move |c| Ok(find(c, session_id)?.filter(|session| session.user.id == user_id))).await
+    }
+
+    async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome> {
+        self.0.write(move |c| exchange_token(c, &exchange)).await
+    }
+
+    async fn end_session(&self, user_id: Id, session_id: Id, event: AddressedEvent) -> StoreResult<bool> {
+        self.0
+            .write(move |c| {
+                let session = find(c, session_id)?.filter(|session| session.user.id == user_id);
+                match session.map(|session| session.ended_at) {
+                    Some(None) => end(c, session_id, &event).map(|()| true),
+                    Some(Some(ended_at)) => Ok(ended_at == event.at),
+                    None => Ok(false),
+                }
+            })
+            .await
+    }
+
+    async fn end_sessions(&self, user_id: Id, except: Option<Id>, event: AddressedEvent) -> StoreResult<u64> {
+        self.0.write(move |c| end_all(c, user_id, except, &event)).await
+    }
+}
 
 /// Inserts a session with its first refresh token; nothing when the session is there.
 pub(super) fn insert(c: &Connection, session: &NewSession) -> StoreResult<()> {
@@ -37,7 +85,7 @@ pub(super) fn insert(c: &Connection, session: &NewSession) -> StoreResult<()> {
 }
 
 /// Deletes the sessions of a user that were over before this time, and the oldest such ones of anybody, with their tokens.
-pub(super) fn forget(c: &Connection, user_id: Id, before: Timestamp) -> StoreResult<()> {
+fn forget(c: &Connection, user_id: Id, before: Timestamp) -> StoreResult<()> {
     let before = before.as_millis();
     c.prepare_cached(FORGET_OWN)?.execute((user_id.as_bytes(), before))?;
     c.prepare_cached(FORGET_OLDEST)?.execute((before, FORGOTTEN_AT_ONCE))?;
@@ -61,7 +109,7 @@ const FORGET_OLDEST: &str = concat!(
 );
 
 /// A session with its user.
-pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<SessionOfUser>> {
+fn find(c: &Connection, id: Id) -> StoreResult<Option<SessionOfUser>> {
     let mut statement = c.prepare_cached(concat!(
         "SELECT ",
         users::user_columns!(),
@@ -79,8 +127,8 @@ pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<SessionOfUser>>
     }))
 }
 
-/// The promise of [`crate::store::accounts::Accounts::exchange_refresh`]; the caller holds the write transaction.
-pub(super) fn exchange_refresh(c: &Connection, exchange: &RefreshExchange) -> StoreResult<RefreshOutcome> {
+/// Exchanges a token within a write transaction.
+fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> StoreResult<RefreshOutcome> {
     let Some(token) = find_token(c, &exchange.presented)? else { return Ok(RefreshOutcome::Unknown) };
     let Some(session) = find(c, token.session_id)? else { return Ok(RefreshOutcome::Unknown) };
     let decision = presented(c, &token, &session)?.decide(&exchange.terms);
@@ -92,10 +140,12 @@ pub(super) fn exchange_refresh(c: &Connection, exchange: &RefreshExchange) -> St
                 successor = successor_again(c, exchange, &used.successor)?;
             }
         }
-        RefreshDecision::Reused => end(c, session.id, exchange.terms.now)?,
+        RefreshDecision::Reused => {
+            end(c, session.id, &exchange.end_event(session.user.id, session.id))?;
+        }
         RefreshDecision::Expired | RefreshDecision::Ended => (),
     }
-    Ok(RefreshOutcome::of(decision, session, successor))
+    Ok(RefreshOutcome::of(decision, exchange, session, successor))
 }
 
 fn presented(c: &Connection, token: &Token, session: &SessionOfUser) -> StoreResult<PresentedToken> {
@@ -175,10 +225,25 @@ fn successor_again(c: &Connection, exchange: &RefreshExchange, stored: &TokenHas
     Ok(successor)
 }
 
-fn end(c: &Connection, session_id: Id, now: Timestamp) -> StoreResult<()> {
-    c.prepare_cached("UPDATE sessions SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL")?
-        .execute((session_id.as_bytes(), now.as_millis()))?;
-    Ok(())
+/// Ends a session that is open.
+fn end(c: &Connection, session_id: Id, event: &AddressedEvent) -> StoreResult<()> {
+    c.prepare_cached("UPDATE sessions SET ended_at = ?2 WHERE id = ?1")?
+        .execute((session_id.as_bytes(), event.at.as_millis()))?;
+    events::append(c, event)
+}
+
+/// Ends the sessions of a user that had begun, but for one.
+fn end_all(c: &Connection, user_id: Id, except: Option<Id>, event: &AddressedEvent) -> StoreResult<u64> {
+    let ended = c
+        .prepare_cached(
+            "UPDATE sessions SET ended_at = ?2 \
+             WHERE user_id = ?1 AND ended_at IS NULL AND created_at <= ?2 AND id IS NOT ?3",
+        )?
+        .execute((user_id.as_bytes(), event.at.as_millis(), bytes(except.as_ref())))?;
+    if ended > 0 {
+        events::append(c, event)?;
+    }
+    Ok(ended as u64)
 }
 
 #[cfg(test)]

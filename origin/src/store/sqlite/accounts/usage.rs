@@ -1,17 +1,41 @@
-//! What turns used: a row each, and the sums of their days.
+//! Usage: a row a turn, and the sums of days.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, named_params};
 use shared::{api::usage::UsageTotals, id::Id};
 
+use super::{SqliteAccounts, users};
 use crate::store::{
-    accounts::{UsageEntry, UsageRow},
+    accounts::{
+        Usage,
+        usage::{UsageEntry, UsageRow},
+    },
     error::{StoreError, StoreResult},
     sqlite::row::Columns,
     values::signed,
 };
 
+#[async_trait]
+impl Usage for SqliteAccounts {
+    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<bool> {
+        self.0
+            .write(move |c| {
+                if !users::exists(c, entry.user_id)? {
+                    return Ok(false);
+                }
+                record(c, &entry)?;
+                Ok(true)
+            })
+            .await
+    }
+
+    async fn usage(&self, user_id: Id, first_day: String, last_day: String) -> StoreResult<Vec<UsageRow>> {
+        self.0.read(move |c| by_day_and_model(c, user_id, &first_day, &last_day)).await
+    }
+}
+
 /// Counts a turn, unless it has been counted.
-pub(super) fn record(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
+fn record(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
     let inserted = c
         .prepare_cached(
             "INSERT INTO usage_turns (turn_id, user_id, at, model, input_tokens, output_tokens, cached_tokens, \
@@ -64,7 +88,7 @@ fn same_user(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
 }
 
 /// The sums of the days, by day and model.
-pub(super) fn by_day_and_model(
+fn by_day_and_model(
     c: &Connection,
     user_id: Id,
     first_day: &str,

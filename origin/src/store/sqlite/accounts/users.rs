@@ -1,16 +1,63 @@
-//! Users and their passwords.
+//! Users.
 
-use rusqlite::{Connection, OptionalExtension as _, named_params};
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension as _, ToSql, named_params};
 use shared::{
-    api::account::{Plan, User},
+    api::{
+        account::{Plan, User},
+        internal::user_event::AddressedEvent,
+    },
     id::Id,
 };
 
+use super::{SqliteAccounts, events, sessions};
 use crate::store::{
-    accounts::{Credential, Registration},
+    accounts::{Users, sessions::NewSession, users::Registration},
     error::StoreResult,
     sqlite::row::Columns,
 };
+
+#[async_trait]
+impl Users for SqliteAccounts {
+    async fn register(
+        &self,
+        user: User,
+        password_hash: String,
+        session: NewSession,
+    ) -> StoreResult<Registration> {
+        self.0
+            .write(move |c| {
+                if let Some(refused) = insert(c, &user, &password_hash)? {
+                    return Ok(refused);
+                }
+                sessions::insert(c, &session)?;
+                Ok(Registration::Created)
+            })
+            .await
+    }
+
+    async fn user(&self, id: Id) -> StoreResult<Option<User>> {
+        self.0.read(move |c| find(c, "u.id = ?1", &id.as_bytes().as_slice())).await
+    }
+
+    async fn user_by_email(&self, email: String) -> StoreResult<Option<User>> {
+        self.0.read(move |c| find(c, "u.email = ?1", &email)).await
+    }
+
+    async fn set_plan(&self, id: Id, plan: Plan, event: AddressedEvent) -> StoreResult<bool> {
+        self.0
+            .write(move |c| {
+                let changed = c
+                    .prepare_cached("UPDATE users SET plan = ?2 WHERE id = ?1 AND plan <> ?2")?
+                    .execute((id.as_bytes(), plan.as_str()))?;
+                if changed > 0 {
+                    events::append(c, &event)?;
+                }
+                Ok(changed > 0 || exists(c, id)?)
+            })
+            .await
+    }
+}
 
 /// The columns [`read`] reads, in its order, of the users as `u`.
 macro_rules! user_columns {
@@ -21,8 +68,17 @@ macro_rules! user_columns {
 }
 pub(super) use user_columns;
 
+/// The user of whom this is so.
+fn find(c: &Connection, is_so: &'static str, value: &dyn ToSql) -> StoreResult<Option<User>> {
+    let columns = user_columns!();
+    let mut statement = c.prepare_cached(&format!("SELECT {columns} FROM users u WHERE {is_so}"))?;
+    let mut rows = statement.query([value])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    read(&mut Columns::of("users", row)).map(Some)
+}
+
 /// Inserts a user with their password, unless the account is there already: then that is the answer.
-pub(super) fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreResult<Option<Registration>> {
+fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreResult<Option<Registration>> {
     let known: Option<[u8; 16]> = c
         .prepare_cached("SELECT id FROM users WHERE id = :id OR email = :email")?
         .query_row(named_params! {":id": user.id.as_bytes(), ":email": user.email}, |row| row.get(0))
@@ -52,32 +108,6 @@ pub(super) fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreR
     c.prepare_cached("INSERT INTO credentials (user_id, password_hash, changed_at) VALUES (?1, ?2, ?3)")?
         .execute((user.id.as_bytes(), password_hash, user.created_at.as_millis()))?;
     Ok(None)
-}
-
-/// The user with this e-mail, their password's hash, and whether they know this network.
-pub(super) fn credential(
-    c: &Connection,
-    email: &str,
-    network: Option<&str>,
-) -> StoreResult<Option<Credential>> {
-    let mut statement = c.prepare_cached(concat!(
-        "SELECT ",
-        user_columns!(),
-        ", k.password_hash, EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.network = ?2) \
-         FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = ?1"
-    ))?;
-    let mut rows = statement.query((email, network))?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let mut columns = Columns::of("users", row);
-    let user = read(&mut columns)?;
-    let password_hash = columns.get("password_hash")?;
-    Ok(Some(Credential { user, password_hash, is_known_network: columns.get("network")? }))
-}
-
-/// Replaces the hash of a user's password, unless it is another than this.
-pub(super) fn replace_password_hash(c: &Connection, user_id: Id, old: &str, new: &str) -> StoreResult<bool> {
-    let sql = "UPDATE credentials SET password_hash = ?3 WHERE user_id = ?1 AND password_hash IN (?2, ?3)";
-    Ok(c.prepare_cached(sql)?.execute((user_id.as_bytes(), old, new))? == 1)
 }
 
 /// Whether there is such a user.

@@ -36,6 +36,12 @@ impl SqliteChats {
         migrate::chats(path).await?;
         Engine::open(path).map(Self)
     }
+
+    /// A store whose threads have ended.
+    #[cfg(test)]
+    pub(in crate::store) fn stopped() -> Self {
+        Self(Engine::stopped())
+    }
 }
 
 #[async_trait]

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{SqliteChats, changes, conversations, messages, migrate, tree};
 use crate::{
-    ambient::{Clock as _, SystemClock},
+    clock::{Clock as _, SystemClock},
     store::{
         chats::{Change, Chats as _, MessagesPage, Scope},
         contract::samples::{START, at, conversation, delivery, delivery_after, id, updated},

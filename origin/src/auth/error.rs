@@ -1,0 +1,47 @@
+//! Reasons why somebody is not let in.
+
+use shared::api::error::LimitState;
+
+use crate::{detached::DetachedError, store::StoreError};
+
+/// The failure of a sign-up, a sign-in, a refresh, or of the check of a session.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// E-mail and password do not belong together.
+    #[error("e-mail and password do not belong together")]
+    InvalidCredentials,
+    /// Another account has the e-mail.
+    #[error("another account has this e-mail")]
+    EmailTaken,
+    /// The refresh token is none of ours, or has expired.
+    #[error("the refresh token is not valid")]
+    TokenInvalid,
+    /// The session has ended.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// Somebody tried too often.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
+    /// Too many passwords wait to be hashed.
+    #[error("too many passwords wait to be hashed")]
+    Overloaded,
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Work that must not be cut off panicked.
+    #[error(transparent)]
+    Detached(#[from] DetachedError),
+    /// The cryptography refused its input, or what is stored cannot be.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// A limit that is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the limit {} is used up", limit.policy)]
+pub struct RateLimited {
+    /// Seconds until it is not.
+    pub retry_after_s: u64,
+    /// The limit.
+    pub limit: LimitState,
+}

@@ -1,0 +1,78 @@
+//! Signing up: an account with its first session.
+
+use std::sync::Arc;
+
+use shared::{
+    api::account::{Plan, RegisterRequest, Tokens, User},
+    text::{earlier_email, normalize_email},
+    time::Timestamp,
+};
+
+use super::{Auth, AuthError};
+use crate::{detached::detached, store::accounts::users::Registration};
+
+impl Auth {
+    /// Makes an account of somebody at this address, and begins its first session.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`AuthError::EmailTaken`] or [`AuthError::RateLimited`].
+    pub async fn sign_up(
+        self: &Arc<Self>,
+        ip: String,
+        request: RegisterRequest,
+    ) -> Result<Tokens, AuthError> {
+        let now = self.clock.now();
+        self.throttle.sign_up(&*self.ephemeral, &ip, now).await?;
+        let auth = Arc::clone(self);
+        detached(async move { auth.register_counted(&ip, request, now).await }).await?
+    }
+
+    /// Registers like [`Self::register`], and takes the sign-up out of the day's count when it came to no decision, such as in
+    /// an outage. A taken address is a decision: how many addresses somebody may try is limited as well.
+    async fn register_counted(
+        &self,
+        ip: &str,
+        request: RegisterRequest,
+        now: Timestamp,
+    ) -> Result<Tokens, AuthError> {
+        let outcome = self.register(ip, request, now).await;
+        if matches!(&outcome, Err(error) if !matches!(error, AuthError::EmailTaken)) {
+            self.throttle.sign_up_undecided(&*self.ephemeral, ip, self.clock.now()).await;
+        }
+        outcome
+    }
+
+    async fn register(
+        &self,
+        ip: &str,
+        request: RegisterRequest,
+        now: Timestamp,
+    ) -> Result<Tokens, AuthError> {
+        if let Some(earlier) = earlier_email(&request.email)
+            && self.accounts.credential(earlier, None).await?.is_some()
+        {
+            // Stored as it was typed, at a time when addresses were compared more strictly.
+            return Err(AuthError::EmailTaken);
+        }
+        let password_hash = self.passwords.hash(request.password, &*self.random).await?;
+        let user = User {
+            id: self.random.id(now),
+            email: Some(normalize_email(&request.email)),
+            email_verified: false,
+            phone: None,
+            phone_verified: false,
+            display_name: request.display_name,
+            avatar_url: None,
+            locale: None,
+            timezone: None,
+            plan: Plan::Basic,
+            created_at: now,
+        };
+        let opening = self.prepare_session(user.id, ip, request.device_name, now);
+        match self.accounts.register(user.clone(), password_hash, opening.session.clone()).await? {
+            Registration::Created => Ok(self.tokens_of(opening, user)),
+            Registration::EmailTaken => Err(AuthError::EmailTaken),
+        }
+    }
+}

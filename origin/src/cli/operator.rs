@@ -1,0 +1,89 @@
+//! What an operator does to accounts, beside the origins that serve: `edgechat sessions` and `edgechat users`.
+
+use clap::Subcommand;
+use shared::{
+    api::account::{Plan, User},
+    id::Id,
+    text::normalize_email,
+};
+
+use crate::{app::App, events::Announcements};
+
+/// Commands about sessions.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum SessionsCommand {
+    /// End sessions of a user: their tokens are refused and their streams cut, at the Worker too
+    End {
+        /// The user's e-mail address or id
+        user: String,
+        /// End this session alone
+        #[arg(long, value_name = "ID")]
+        session: Option<Id>,
+    },
+}
+
+/// Commands about users.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum UsersCommand {
+    /// Give a user another plan, which counts at once
+    SetPlan {
+        /// The user's e-mail address or id
+        user: String,
+        /// basic or pro
+        #[arg(value_parser = known_plan)]
+        plan: Plan,
+    },
+}
+
+/// Ends sessions, and returns what happened in words.
+pub(super) async fn sessions(app: &App, command: SessionsCommand) -> Result<String, String> {
+    let SessionsCommand::End { user, session } = command;
+    let user = find(app, &user).await?;
+    let announcements = Announcements::default();
+    let ended = match session {
+        Some(session) => app.auth.end_session(user.id, session, &announcements).await.map(u64::from),
+        None => app.auth.end_sessions(user.id, &announcements).await,
+    };
+    let ended = ended.map_err(|error| error.to_string())?;
+    let what = if ended == 1 { "1 session ended".to_owned() } else { format!("{ended} sessions ended") };
+    Ok(format!("{what}; {}", tell(app, &announcements).await))
+}
+
+/// Changes a user, and returns what happened in words.
+pub(super) async fn users(app: &App, command: UsersCommand) -> Result<String, String> {
+    let UsersCommand::SetPlan { user, plan } = command;
+    let user = find(app, &user).await?;
+    let announcements = Announcements::default();
+    let changed = app.auth.set_plan(user.id, plan, &announcements).await;
+    if !changed.map_err(|error| error.to_string())? {
+        return Err(format!("the user {} is gone", user.id));
+    }
+    Ok(format!("the plan is {} now; {}", plan.as_str(), tell(app, &announcements).await))
+}
+
+async fn find(app: &App, user: &str) -> Result<User, String> {
+    let accounts = &app.stores.accounts;
+    let found = match Id::parse(user) {
+        Some(id) => accounts.user(id).await,
+        None => accounts.user_by_email(normalize_email(user)).await,
+    };
+    found.map_err(|error| error.to_string())?.ok_or_else(|| format!("there is no user {user}"))
+}
+
+/// Tells the Worker, ahead of the origin that serves: that finds the events in the accounts, tells it again, and forgets what it
+/// has cached. Returns what the Worker knows in words.
+async fn tell(app: &App, announcements: &Announcements) -> &'static str {
+    let events: Vec<_> = announcements.take().into_iter().map(|announced| announced.event).collect();
+    if events.is_empty() || app.events.post_ahead(events).await {
+        "the Worker knows"
+    } else if app.config.edge_url.is_none() {
+        "EDGE_URL is not set, so the Worker finds out by asking, within a minute"
+    } else {
+        "the Worker cannot be reached; an origin that serves tells it when it is back"
+    }
+}
+
+fn known_plan(text: &str) -> Result<Plan, String> {
+    let plan = Plan::parse(text).filter(|plan| !matches!(plan, Plan::Unknown(_)));
+    plan.ok_or_else(|| format!("it should be one of {}", Plan::NAMES.join(", ")))
+}

@@ -1,0 +1,61 @@
+//! Extractors of bearer tokens. A signed-in request has a token that is valid now, of a session that is active.
+
+use std::convert::Infallible;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{header::AUTHORIZATION, request::Parts},
+};
+use shared::{
+    api::account::User,
+    auth::{Claims, token::bearer},
+};
+
+use super::Error;
+use crate::app::App;
+
+/// The signed-in user.
+pub struct CurrentUser {
+    /// The user, as the accounts have them.
+    pub user: User,
+    /// The claims of their token.
+    pub claims: Claims,
+}
+
+impl FromRequestParts<App> for CurrentUser {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let now = app.clock.now();
+        let claims = app.auth.tokens.verify(bearer_of(parts)?, now)?;
+        let user = app.auth.session_user(&claims, now).await?;
+        Ok(Self { user, claims })
+    }
+}
+
+/// The bearer token of a request, unchecked, for the one route that has its own rule about when it must be valid.
+pub struct Bearer(pub String);
+
+impl FromRequestParts<App> for Bearer {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
+        Ok(Self(bearer_of(parts)?.to_owned()))
+    }
+}
+
+/// The bearer token that somebody shows who need not have one, unchecked.
+pub struct ShownBearer(pub Option<String>);
+
+impl FromRequestParts<App> for ShownBearer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+        Ok(Self(bearer_of(parts).ok().map(str::to_owned)))
+    }
+}
+
+fn bearer_of(parts: &Parts) -> Result<&str, Error> {
+    let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    Ok(bearer(header)?)
+}

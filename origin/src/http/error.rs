@@ -1,0 +1,145 @@
+//! The error of a handler. It becomes a response in [`super::observe`], which knows the request's id.
+
+use std::{borrow::Cow, sync::Arc};
+
+use axum::{
+    body::Body,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use shared::{
+    api::{ApiError, ErrorCode},
+    auth::{TokenError, edge::SignatureError},
+};
+
+use crate::{
+    auth::{AuthError, error::RateLimited},
+    detached::DetachedError,
+    store::StoreError,
+};
+
+/// Seconds after which a client may try again when a store fails.
+const STORE_RETRY_S: u64 = 2;
+/// Seconds after which a client may try again when too much is going on.
+const OVERLOAD_RETRY_S: u64 = 1;
+
+/// The reason why a request is not answered as it wishes.
+#[derive(Debug)]
+pub enum Error {
+    /// An error that the client is sent as it is.
+    Client(ApiError),
+    /// A token that lets nobody in; the reason is for the log.
+    Token(TokenError),
+    /// A signature that is not the Worker's. The caller is told 403 and, in a header for the Worker, the reason.
+    Signature(SignatureError),
+    /// A store's failure; the client learns that there is one, the log which.
+    Store(StoreError),
+    /// A mistake of ours; for the log alone.
+    Internal(String),
+}
+
+impl Error {
+    /// Returns the client's error.
+    pub fn to_api_error(&self) -> ApiError {
+        match self {
+            Self::Client(error) if error.code == ErrorCode::Overloaded => {
+                error.clone().retry_after(OVERLOAD_RETRY_S)
+            }
+            Self::Client(error) => error.clone(),
+            Self::Token(error) => (*error).into(),
+            Self::Signature(_) => ErrorCode::Forbidden.into(),
+            Self::Store(StoreError::Unavailable(_) | StoreError::Refused(_) | StoreError::Timeout) => {
+                ApiError::from(ErrorCode::StoreUnavailable).retry_after(STORE_RETRY_S)
+            }
+            Self::Store(StoreError::Overloaded) => {
+                ApiError::from(ErrorCode::Overloaded).retry_after(OVERLOAD_RETRY_S)
+            }
+            Self::Store(StoreError::Conflict(_)) => ErrorCode::Conflict.into(),
+            Self::Store(StoreError::Corrupt { .. }) | Self::Internal(_) => ErrorCode::Internal.into(),
+        }
+    }
+
+    /// Returns the reason for the log, where it says more than the code.
+    pub fn reason(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Client(_) | Self::Token(TokenError::Missing | TokenError::Expired) => None,
+            Self::Token(error) => Some(error.to_string().into()),
+            Self::Signature(error) => Some(error.to_string().into()),
+            Self::Store(error) => Some(error.to_string().into()),
+            Self::Internal(reason) => Some(reason.into()),
+        }
+    }
+}
+
+impl From<ErrorCode> for Error {
+    fn from(code: ErrorCode) -> Self {
+        Self::Client(code.into())
+    }
+}
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<TokenError> for Error {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl From<SignatureError> for Error {
+    fn from(error: SignatureError) -> Self {
+        Self::Signature(error)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<DetachedError> for Error {
+    fn from(error: DetachedError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<RateLimited> for Error {
+    fn from(limited: RateLimited) -> Self {
+        let error = ApiError::from(ErrorCode::RateLimited);
+        Self::Client(error.retry_after(limited.retry_after_s).limited_by(limited.limit))
+    }
+}
+
+impl From<AuthError> for Error {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::InvalidCredentials => ErrorCode::InvalidCredentials.into(),
+            AuthError::EmailTaken => ErrorCode::EmailTaken.into(),
+            AuthError::TokenInvalid => ErrorCode::TokenInvalid.into(),
+            AuthError::SessionEnded => ErrorCode::SessionEnded.into(),
+            AuthError::RateLimited(limited) => limited.into(),
+            AuthError::Overloaded => ErrorCode::Overloaded.into(),
+            AuthError::Store(error) => error.into(),
+            AuthError::Detached(error) => error.into(),
+            AuthError::Internal(reason) => Self::Internal(reason),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status(self.to_api_error().code);
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// The status of a code.
+pub fn status(code: ErrorCode) -> StatusCode {
+    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}

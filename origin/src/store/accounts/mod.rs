@@ -1,0 +1,32 @@
+//! The accounts port, one trait an entity: [`users`], [`credentials`], [`sessions`], [`usage`], [`events`]. The types of a trait stand
+//! beside it.
+//!
+//! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
+//! more. Ids and times come from the caller. No text that is to be stored has the character U+0000: requests with one are
+//! refused, because not every adapter can store it.
+
+pub mod credentials;
+pub mod events;
+pub mod sessions;
+pub mod usage;
+pub mod users;
+
+use async_trait::async_trait;
+
+pub use self::{credentials::Credentials, events::Events, sessions::Sessions, usage::Usage, users::Users};
+use super::error::StoreResult;
+
+/// The accounts port: every entity in one store.
+pub trait Accounts: Backend + Users + Credentials + Sessions + Usage + Events {}
+
+impl<T: Backend + Users + Credentials + Sessions + Usage + Events> Accounts for T {}
+
+/// The product behind a store.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// Returns its name, such as `sqlite`.
+    fn backend(&self) -> &'static str;
+
+    /// Answers when the store does.
+    async fn ping(&self) -> StoreResult<()>;
+}

@@ -1,0 +1,44 @@
+//! Users.
+
+use async_trait::async_trait;
+use shared::{
+    api::{
+        account::{Plan, User},
+        internal::user_event::AddressedEvent,
+    },
+    id::Id,
+};
+
+use super::sessions::NewSession;
+use crate::store::error::StoreResult;
+
+/// The outcome of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// The account is there.
+    Created,
+    /// Another account has this e-mail.
+    EmailTaken,
+}
+
+/// Users.
+#[async_trait]
+pub trait Users: Send + Sync + 'static {
+    /// Creates a user with a password and a first session: all three or nothing. E-mails are unique as they are
+    /// stored, in lower case. Repeated with the same user id, it is `Created` and changes nothing.
+    async fn register(
+        &self,
+        user: User,
+        password_hash: String,
+        session: NewSession,
+    ) -> StoreResult<Registration>;
+
+    /// Returns a user.
+    async fn user(&self, id: Id) -> StoreResult<Option<User>>;
+
+    /// Returns the user with this e-mail (in lower case).
+    async fn user_by_email(&self, email: String) -> StoreResult<Option<User>>;
+
+    /// Gives a user a plan, and stores the event that tells of it unless they have it already. False when there is no such user.
+    async fn set_plan(&self, id: Id, plan: Plan, event: AddressedEvent) -> StoreResult<bool>;
+}

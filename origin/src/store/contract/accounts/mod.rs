@@ -1,0 +1,118 @@
+//! The suite of the accounts port, an entity a file.
+
+pub(super) mod credentials;
+pub(super) mod events;
+pub(super) mod refresh;
+pub(super) mod sessions;
+pub(super) mod usage;
+pub(super) mod users;
+
+use std::sync::Arc;
+
+use shared::auth::refresh::ExchangeTerms;
+
+use super::samples::{START, at, hash, id, session, user};
+use crate::store::{
+    Accounts,
+    accounts::{
+        sessions::{RefreshExchange, RefreshOutcome},
+        users::Registration,
+    },
+};
+
+/// The cases; `$open` is a fresh store and what keeps it alive.
+macro_rules! suite {
+    ($open:expr) => {
+        $crate::store::contract::run_suite! { accounts::users on $open;
+            a_user_is_read_back_as_written
+            plan_of_a_newer_version_is_kept
+            an_email_is_taken_once_and_compared_as_it_is_stored
+            registering_again_changes_nothing
+            of_registrations_at_once_one_wins
+            one_registration_sent_many_times_at_once_is_one
+            letters_beyond_ascii_are_kept_as_they_are
+            an_email_with_a_nul_character_is_nobodys
+            times_are_exact_to_the_millisecond_however_far
+        }
+        $crate::store::contract::run_suite! { accounts::credentials on $open;
+            network_of_any_session_on_record_is_known
+            hash_of_a_password_is_replaced_once
+        }
+        $crate::store::contract::run_suite! { accounts::sessions on $open;
+            a_session_belongs_to_its_user
+            opening_a_session_again_changes_nothing
+            sessions_that_expired_long_ago_are_forgotten
+            sessions_that_ended_long_ago_are_forgotten_too
+            long_gone_sessions_of_others_are_forgotten_a_few_at_a_time
+            sessions_opened_at_once_are_all_there
+        }
+        $crate::store::contract::run_suite! { accounts::refresh on $open;
+            a_refresh_token_is_exchanged_until_it_expires
+            the_last_used_token_gets_the_same_successor_within_the_grace
+            successor_of_an_earlier_secret_is_returned_again
+            successor_of_a_secret_that_is_gone_is_replaced
+            an_older_token_ends_its_session
+            a_used_token_that_has_expired_is_forgotten
+            exchanges_at_once_agree
+            reuses_at_once_end_the_session_once
+        }
+        $crate::store::contract::run_suite! { accounts::events on $open;
+            event_is_leased_as_appended_until_acknowledged
+            event_is_due_when_postponed_to_and_counts_its_attempts
+            event_goes_to_one_of_many_at_once
+            ended_session_is_ended_once_with_its_event
+            all_sessions_begun_by_then_end_but_for_one
+            reuse_of_refresh_token_leaves_one_event
+            plan_changes_with_its_event
+        }
+        $crate::store::contract::run_suite! { accounts::usage on $open;
+            a_turn_is_counted_once
+            usage_is_summed_by_day_and_model
+            models_are_sorted_by_their_bytes
+            turns_at_once_are_summed_exactly
+        }
+    };
+}
+pub(super) use suite;
+
+type Store = Arc<dyn Accounts>;
+
+async fn register(store: &Store, number: u32) {
+    let user = user(number);
+    let session = session(u8::try_from(number).unwrap(), &user);
+    assert_eq!(store.register(user, "phc".to_owned(), session).await.unwrap(), Registration::Created);
+}
+
+fn exchange(presented: u8, successor: u8, millis: i64) -> RefreshExchange {
+    RefreshExchange {
+        presented: hash(presented),
+        successors: vec![hash(successor)],
+        terms: ExchangeTerms {
+            successor_expires_at: at(millis + 500_000),
+            now: at(millis),
+            grace_ms: 10_000,
+        },
+        event_id: id(u32::from(presented) * 1_000 + u32::from(successor) + 70_000),
+    }
+}
+
+/// What became of an exchange, in one word, and when the successor expires.
+async fn outcome(store: &Store, exchange: RefreshExchange) -> (&'static str, i64) {
+    let known = exchange.successors.clone();
+    match store.exchange_refresh(exchange).await.unwrap() {
+        RefreshOutcome::Exchanged { session, successor, refresh_expires_at } => {
+            assert_eq!(session.user, user(1));
+            assert!(known.contains(&successor));
+            ("exchanged", refresh_expires_at.millis_since(START))
+        }
+        RefreshOutcome::Unknown => ("unknown", 0),
+        RefreshOutcome::Ended { user_id } => {
+            assert_eq!(user_id, id(1));
+            ("ended", 0)
+        }
+        RefreshOutcome::Reused { event } => {
+            assert_eq!(event.user_id, id(1));
+            ("reused", 0)
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Chains of refresh tokens.
+
+use std::sync::Arc;
+
+use super::{Store, exchange, outcome, register};
+use crate::store::{
+    accounts::sessions::{RefreshExchange, RefreshOutcome},
+    contract::{
+        at_once,
+        samples::{at, hash, id},
+    },
+};
+
+pub(in crate::store::contract) async fn a_refresh_token_is_exchanged_until_it_expires(store: Store) {
+    register(&store, 1).await;
+    assert_eq!(outcome(&store, exchange(99, 98, 1)).await.0, "unknown");
+    assert_eq!(outcome(&store, exchange(1, 2, 499_999)).await, ("exchanged", 999_999));
+    // The successor cannot outlive the session.
+    assert_eq!(outcome(&store, exchange(2, 3, 900_000)).await, ("exchanged", 1_000_000));
+    assert_eq!(outcome(&store, exchange(3, 4, 1_000_000)).await.0, "unknown");
+    register(&store, 5).await;
+    assert_eq!(outcome(&store, exchange(5, 6, 500_000)).await.0, "unknown");
+    assert!(store.session(id(5), id(1_005)).await.unwrap().unwrap().ended_at.is_none());
+}
+
+pub(in crate::store::contract) async fn the_last_used_token_gets_the_same_successor_within_the_grace(
+    store: Store,
+) {
+    register(&store, 1).await;
+    assert_eq!(outcome(&store, exchange(1, 2, 1_000)).await, ("exchanged", 501_000));
+    assert_eq!(outcome(&store, exchange(1, 2, 11_000)).await, ("exchanged", 501_000));
+    assert_eq!(outcome(&store, exchange(1, 2, 11_001)).await.0, "reused");
+    assert_eq!(store.session(id(1), id(1_001)).await.unwrap().unwrap().ended_at, Some(at(11_001)));
+    for token in [1, 2] {
+        assert_eq!(outcome(&store, exchange(token, 7, 11_002)).await.0, "ended");
+    }
+}
+
+/// The successor that an exchange ends with.
+async fn successor(store: &Store, exchange: RefreshExchange) -> u8 {
+    match store.exchange_refresh(exchange).await.unwrap() {
+        RefreshOutcome::Exchanged { successor, .. } => successor[0],
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(in crate::store::contract) async fn successor_of_an_earlier_secret_is_returned_again(store: Store) {
+    register(&store, 1).await;
+    assert_eq!(successor(&store, exchange(1, 2, 1_000)).await, 2);
+    let with_both = |millis| RefreshExchange { successors: vec![hash(9), hash(2)], ..exchange(1, 9, millis) };
+    assert_eq!(successor(&store, with_both(1_001)).await, 2);
+    assert_eq!(successor(&store, exchange(2, 3, 1_002)).await, 3);
+    assert_eq!(outcome(&store, exchange(9, 4, 1_003)).await.0, "unknown");
+    assert_eq!(outcome(&store, with_both(1_004)).await.0, "reused");
+}
+
+pub(in crate::store::contract) async fn successor_of_a_secret_that_is_gone_is_replaced(store: Store) {
+    register(&store, 1).await;
+    assert_eq!(outcome(&store, exchange(1, 2, 1_000)).await, ("exchanged", 501_000));
+    for millis in [1_001, 1_002] {
+        assert_eq!(outcome(&store, exchange(1, 9, millis)).await, ("exchanged", 501_000));
+    }
+    // There is one successor at any time, and it goes on.
+    assert_eq!(outcome(&store, exchange(2, 3, 1_003)).await.0, "unknown");
+    assert_eq!(outcome(&store, exchange(9, 4, 1_004)).await, ("exchanged", 501_004));
+    assert_eq!(outcome(&store, exchange(1, 9, 1_005)).await.0, "reused");
+}
+
+pub(in crate::store::contract) async fn an_older_token_ends_its_session(store: Store) {
+    register(&store, 1).await;
+    assert_eq!(outcome(&store, exchange(1, 2, 1_000)).await.0, "exchanged");
+    assert_eq!(outcome(&store, exchange(2, 3, 1_001)).await.0, "exchanged");
+    assert_eq!(outcome(&store, exchange(1, 2, 1_002)).await.0, "reused");
+    assert_eq!(outcome(&store, exchange(3, 4, 1_003)).await.0, "ended");
+    assert_eq!(store.session(id(1), id(1_001)).await.unwrap().unwrap().ended_at, Some(at(1_002)));
+}
+
+/// A session that is used for long does not grow: what is said of an expired token is the same as of none.
+pub(in crate::store::contract) async fn a_used_token_that_has_expired_is_forgotten(store: Store) {
+    register(&store, 1).await;
+    assert_eq!(outcome(&store, exchange(1, 2, 400_000)).await, ("exchanged", 900_000));
+    assert_eq!(outcome(&store, exchange(2, 3, 500_000)).await, ("exchanged", 1_000_000));
+    // The first expires at 500,000, so it was there a moment ago.
+    assert_eq!(outcome(&store, exchange(3, 4, 500_001)).await.0, "exchanged");
+    assert_eq!(outcome(&store, exchange(1, 9, 500_002)).await.0, "unknown");
+    assert_eq!(outcome(&store, exchange(3, 4, 500_003)).await.0, "exchanged");
+    // The second has not expired and still ends the session.
+    assert_eq!(outcome(&store, exchange(2, 9, 500_004)).await.0, "reused");
+    assert_eq!(outcome(&store, exchange(4, 5, 500_005)).await.0, "ended");
+}
+
+pub(in crate::store::contract) async fn exchanges_at_once_agree(store: Store) {
+    register(&store, 1).await;
+    let outcomes = at_once(16, |_| {
+        let store = Arc::clone(&store);
+        async move { outcome(&store, exchange(1, 2, 1_000)).await }
+    })
+    .await;
+    assert!(outcomes.iter().all(|outcome| *outcome == ("exchanged", 501_000)), "{outcomes:?}");
+    assert_eq!(outcome(&store, exchange(2, 3, 1_001)).await.0, "exchanged");
+}
+
+pub(in crate::store::contract) async fn reuses_at_once_end_the_session_once(store: Store) {
+    register(&store, 1).await;
+    assert_eq!(outcome(&store, exchange(1, 2, 1_000)).await.0, "exchanged");
+    assert_eq!(outcome(&store, exchange(2, 3, 1_001)).await.0, "exchanged");
+    let outcomes = at_once(16, |index| {
+        let store = Arc::clone(&store);
+        async move { outcome(&store, exchange(1, 2, 1_002 + i64::try_from(index).unwrap())).await.0 }
+    })
+    .await;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == "reused").count(), 1, "{outcomes:?}");
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == "ended").count(), 15, "{outcomes:?}");
+}

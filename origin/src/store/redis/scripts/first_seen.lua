@@ -1,9 +1,0 @@
--- Marks a key as seen. The value is the caller's time until which it is remembered, in milliseconds.
--- KEYS: the mark. ARGV: now, until, for how many milliseconds it is kept.
--- Returns 1 for the first, else 0.
-local known = redis.call('GET', KEYS[1])
-if known and tonumber(known) > tonumber(ARGV[1]) then
-  return 0
-end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-return 1
