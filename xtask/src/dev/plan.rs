@@ -43,6 +43,7 @@ impl Plan {
         };
         settings.set("LISTEN_ADDR", origin.to_string());
         settings.set("ORIGIN_URL", format!("http://{}", reachable(origin)));
+        settings.set("EDGE_URL", format!("http://{worker}"));
         settings.set_default("DATABASE_URL", "sqlite://.edgechat/edgechat.db");
         settings.set_default("EDGECHAT_ENV", "development");
         settings.alias("JWT_SECRET", "SECRET_KEY");
