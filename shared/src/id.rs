@@ -49,7 +49,7 @@ impl fmt::Display for Id {
     }
 }
 
-/// Why a text is not an id.
+/// The error of a text that is no id.
 #[derive(Debug, thiserror::Error)]
 #[error("not a UUID")]
 pub struct NotAnId;

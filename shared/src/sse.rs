@@ -1,7 +1,7 @@
 //! Server-Sent Events, both ways, as WHATWG HTML section 9.2 ("Server-sent events") defines the wire: an incremental
 //! decoder that takes bytes as the network happened to cut them, and an encoder.
 //!
-//! What events mean (which JSON, which order) is not known here; `retry:` fields are read past, because nothing in
+//! The meaning of events (which JSON, which order) is not known here; `retry:` fields are read past, because nothing in
 //! EdgeChat reconnects on the word of a provider.
 
 use std::borrow::Cow;
@@ -26,7 +26,7 @@ pub fn opening() -> Vec<u8> {
 
 /// Bytes of text that is no part of an event, which a decoder keeps at most.
 const MAX_BESIDE_BYTES: usize = 64 * 1024;
-/// How lines of the fields that the standard knows begin, and comments.
+/// The beginnings of lines of the fields that the standard knows, and of comments.
 const FIELDS: [&[u8]; 5] = [b":", b"data:", b"event:", b"id:", b"retry:"];
 
 /// Appends one event to `out`. Line ends inside `data` (`\n`, `\r\n`, `\r`) become further `data:` lines, which a reader

@@ -3,7 +3,7 @@
 //! - [`conversation`]: conversations, and what opens and changes them
 //! - [`message`]: messages, and what sends one
 //! - [`part`]: the pieces of a message
-//! - [`turn`]: what turns do, and how they end
+//! - [`turn`]: turns, their kinds and ends
 
 pub mod conversation;
 pub mod message;

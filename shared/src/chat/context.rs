@@ -1,5 +1,5 @@
-//! What of a conversation goes to the model: its newest messages that fit, beginning with one of the user's. Of a message
-//! whose pictures have no room the words go.
+//! The context of a conversation, which goes to the model: its newest messages that fit, beginning with one of the user's. Of a
+//! message whose pictures do not fit, the words go.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,29 +16,29 @@ use crate::{
 /// Bytes of messages a context holds at most; the newest are kept. Bounds what crosses from the origin to the edge and
 /// what goes to the model with every message.
 pub const CONTEXT_BYTES: usize = 512 * 1024;
-/// What an image counts in tokens (Gemini: 258 a tile; a phone's picture is about four).
+/// Tokens that an image counts (Gemini: 258 a tile; a phone's picture is about four).
 const IMAGE_TOKENS: usize = 1_032;
-/// What stands for a picture that has no room, or that is not at hand.
+/// The text for a picture that does not fit, or that is not at hand.
 const IMAGE_LEFT_OUT: &str = "[image]";
 /// Bytes a token stands for at least, over the languages people write: a cautious estimate, never a bill.
 const BYTES_PER_TOKEN: usize = 3;
 
-/// Room for messages: for so many, and for so many bytes of content.
+/// A budget of messages and of bytes of their content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
-    /// How many messages fit.
+pub struct Budget {
+    /// The number of messages that fit.
     pub messages: usize,
-    /// How many bytes of content fit.
+    /// The bytes of content that fit.
     pub bytes: usize,
 }
 
-impl Room {
-    /// The room of a context, which its newest messages fill.
+impl Budget {
+    /// The budget of a context, which its newest messages use up.
     pub const CONTEXT: Self = Self { messages: CONTEXT_MESSAGES, bytes: CONTEXT_BYTES };
 
-    /// Takes the room of one message in a context. A picture that has no room does not take its words along, nor what was
-    /// said before: the message then stays without the data of its pictures. False, and nothing is taken, when even that does
-    /// not fit.
+    /// Takes one message of a context out of the budget. A picture that does not fit does not take its words along, nor what was
+    /// said before: the message then stays without the data of its pictures. Returns false, and takes nothing, when even that
+    /// does not fit.
     pub fn take_in_context(&mut self, message: &mut Message) -> bool {
         if self.take(message) {
             return true;
@@ -47,7 +47,7 @@ impl Room {
         self.take(message)
     }
 
-    /// Takes the room of one message. False, and nothing is taken, when it does not fit.
+    /// Takes one message out of the budget. Returns false, and takes nothing, when it does not fit.
     pub fn take(&mut self, message: &Message) -> bool {
         let left = (self.messages.checked_sub(1), self.bytes.checked_sub(message.content_bytes()));
         let (Some(messages), Some(bytes)) = left else { return false };
@@ -58,8 +58,8 @@ impl Room {
 
 /// Takes the newest messages that fit the bounds of a context, oldest first.
 pub fn newest(mut messages: Vec<Message>) -> Vec<Message> {
-    let mut room = Room::CONTEXT;
-    let left_over = messages.iter_mut().rposition(|message| !room.take_in_context(message));
+    let mut budget = Budget::CONTEXT;
+    let left_over = messages.iter_mut().rposition(|message| !budget.take_in_context(message));
     messages.drain(..left_over.map_or(0, |at| at + 1));
     messages
 }

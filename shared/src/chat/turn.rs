@@ -42,9 +42,9 @@ pub struct TurnState {
     flushed: usize,
     /// Bytes the answer may still take.
     room: usize,
-    /// Whether the answer went on when there was no room left.
+    /// True when the answer went on after there was no room left.
     too_long: bool,
-    /// How the provider failed, for whoever waits for the answer. Not stored.
+    /// The provider's failure, for whoever waits for the answer. Not stored.
     failure: Option<ProviderFailure>,
 }
 
@@ -65,7 +65,7 @@ impl TurnState {
         }
     }
 
-    /// A turn as storage has it after a restart. One that was running is over: it ends as interrupted, with the text that
+    /// Restores a turn from storage after a restart. One that was running is over: it ends as interrupted, with the text that
     /// was checkpointed, and must be stored and delivered like any that ends. From then on its words end where that
     /// checkpoint did, however often it is restored, and behind all ids that may have been given out a `reset` to them and
     /// the end follow.
@@ -108,7 +108,7 @@ impl TurnState {
         }
     }
 
-    /// What is stored of it.
+    /// Returns the record to store of it.
     pub const fn record(&self) -> &TurnRecord {
         &self.record
     }
@@ -118,7 +118,7 @@ impl TurnState {
         self.record.without_answer(self.log.reserved_end() + 1)
     }
 
-    /// Its events.
+    /// Returns its events.
     pub const fn log(&self) -> &EventLog {
         &self.log
     }
@@ -130,12 +130,12 @@ impl TurnState {
         messages.saturating_add(self.log.memory_bytes())
     }
 
-    /// Storage has its events up to this id.
+    /// Notes that storage has its events up to this id.
     pub fn mark_saved(&mut self, last_id: u64) {
         self.log.mark_saved(last_id);
     }
 
-    /// Whether the model may still speak.
+    /// Returns whether the model may still speak.
     pub const fn is_running(&self) -> bool {
         self.record.finished_at.is_none()
     }
@@ -145,13 +145,13 @@ impl TurnState {
         self.record.messages.answer().status == TurnStatus::Failed
     }
 
-    /// Whether the answer is longer than [`MAX_ANSWER_BYTES`]: what is over was dropped, and the turn ends as one whose
+    /// Returns whether the answer is longer than [`MAX_ANSWER_BYTES`]: what is over was dropped, and the turn ends as one whose
     /// provider failed.
     pub const fn is_too_long(&self) -> bool {
         self.too_long
     }
 
-    /// Whether its terminal event is out: readers are done.
+    /// Returns whether its terminal event is out: readers are done.
     pub const fn is_closed(&self) -> bool {
         self.closed
     }
@@ -189,7 +189,7 @@ impl TurnState {
         }
     }
 
-    /// The text that its events have.
+    /// Returns the text that its events have.
     pub fn flushed_text(&self) -> &str {
         self.record.messages.answer().content.get(..self.flushed).unwrap_or_default()
     }
@@ -229,7 +229,7 @@ impl TurnState {
         }
     }
 
-    /// The origin has it.
+    /// Notes that the origin has it.
     pub fn mark_persisted(&mut self) {
         self.record.persisted = true;
     }

@@ -24,9 +24,9 @@ pub struct Conversation {
     pub model: Option<String>,
     /// Instructions the model gets before every message.
     pub system: Option<String>,
-    /// Whether the user pinned it.
+    /// True when the user pinned it.
     pub pinned: bool,
-    /// Whether the user put it away.
+    /// True when the user put it away.
     pub archived: bool,
     /// The last message of the branch that is shown; `null` while it has none.
     pub head_id: Option<Id>,
@@ -34,11 +34,11 @@ pub struct Conversation {
     pub message_count: u64,
     /// The first characters of the last message.
     pub last_message_preview: Option<String>,
-    /// When the last message came.
+    /// The time at which the last message came.
     pub last_message_at: Option<Timestamp>,
-    /// When it was opened.
+    /// The time at which it was opened.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// The time of its last change.
     pub updated_at: Timestamp,
 }
 
@@ -75,11 +75,11 @@ pub struct UpdateConversation {
     #[garde(inner(inner(length(chars, max = MAX_TITLE_CHARS))))]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub title: Option<Option<String>>,
-    /// Whether it is pinned.
+    /// True to pin it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub pinned: Option<bool>,
-    /// Whether it is put away.
+    /// True to put it away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub archived: Option<bool>,

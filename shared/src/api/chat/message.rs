@@ -21,7 +21,7 @@ pub const MAX_TEMPERATURE: f64 = 2.0;
 pub const MAX_OUTPUT_TOKENS: u32 = 65_536;
 
 open_names! {
-    /// Who speaks.
+    /// The one who speaks.
     pub enum Role {
         /// The person.
         User = "user",
@@ -40,17 +40,17 @@ pub struct ToolCall {
     pub id: String,
     /// The tool's name.
     pub name: String,
-    /// What the model called it with.
+    /// The arguments of the model's call.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub arguments: serde_json::Value,
-    /// What it answered.
+    /// Its result.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub result: Option<serde_json::Value>,
-    /// Why it failed.
+    /// The reason for which it failed.
     pub error: Option<String>,
-    /// When it was called.
+    /// The time at which it was called.
     pub started_at: Timestamp,
-    /// How long it took, in milliseconds; `null` while it runs.
+    /// Its duration in milliseconds; `null` while it runs.
     pub duration_ms: Option<u64>,
 }
 
@@ -71,26 +71,26 @@ pub struct Message {
     pub siblings: Vec<Id>,
     /// Its place in the order of arrival of the conversation's messages, those of all branches, counted from 1.
     pub seq: u64,
-    /// Who speaks.
+    /// The one who speaks.
     pub role: Role,
     /// All text of the parts, joined.
     pub content: String,
     /// The pieces.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<PartRequest>))]
     pub parts: Vec<Part>,
-    /// How far it came; a user's message is `completed` from the start.
+    /// Its status; a user's message is `completed` from the start.
     pub status: TurnStatus,
-    /// Why the model stopped.
+    /// The reason for which the model stopped.
     pub finish_reason: Option<FinishReason>,
     /// The model that spoke.
     pub model: Option<String>,
-    /// What it used.
+    /// Its usage.
     pub usage: Option<Usage>,
     /// The tools it called.
     pub tool_calls: Vec<ToolCall>,
-    /// When it was begun.
+    /// The time at which it was begun.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// The time of its last change.
     pub updated_at: Timestamp,
 }
 
@@ -113,7 +113,7 @@ impl Message {
         }
     }
 
-    /// Whether its one part is its text, so that whoever keeps the text need not keep the parts.
+    /// Returns whether its one part is its text, so that whoever keeps the text need not keep the parts.
     pub fn is_plain(&self) -> bool {
         matches!(self.parts.as_slice(), [Part::Text { text }] if *text == self.content)
     }
@@ -125,12 +125,12 @@ impl Message {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"content": "Hello", "stream": false})))]
 pub struct SendMessage {
-    /// What the user says, in words.
+    /// The user's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(custom(one_of_two(self.parts.is_some())), dive)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub content: Option<Content>,
-    /// What the user says, in words and pictures, instead of `content`: 1 to 16 parts.
+    /// The user's words and pictures, instead of `content`: 1 to 16 parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(custom(validate_given_parts), dive)]
     pub parts: Option<Vec<PartRequest>>,
@@ -139,11 +139,11 @@ pub struct SendMessage {
     #[garde(custom(known_model))]
     #[cfg_attr(feature = "openapi", schema(example = "fast"))]
     pub model: Option<String>,
-    /// Whether to answer as a stream of events. Without it the `Accept` header decides.
+    /// True for an answer as a stream of events. Without it the `Accept` header decides.
     #[serde(default)]
     #[garde(skip)]
     pub stream: Option<bool>,
-    /// How freely the model speaks, 0 to 2.
+    /// Sampling temperature, 0 to 2: the higher, the more freely the model speaks.
     #[serde(default)]
     #[garde(inner(range(min = 0.0, max = MAX_TEMPERATURE)))]
     pub temperature: Option<f64>,
@@ -167,7 +167,7 @@ pub struct SendMessage {
 }
 
 impl SendMessage {
-    /// What the user says, as parts, whichever field it stands in.
+    /// Returns the user's words and pictures as parts, whichever field they stand in.
     pub fn to_parts(&self) -> Vec<Part> {
         let parts = match (&self.content, &self.parts) {
             (Some(Content::Text(text)), _) => return vec![Part::Text { text: text.clone() }],
@@ -184,15 +184,15 @@ impl SendMessage {
 pub struct SentMessage {
     /// The turn.
     pub turn_id: Id,
-    /// How it ended.
+    /// Its status at the end.
     pub status: TurnStatus,
     /// The user's message; `null` for a turn that added none.
     pub user_message: Option<Message>,
     /// The answer.
     pub assistant_message: Message,
-    /// What it used.
+    /// Its usage.
     pub usage: Option<Usage>,
-    /// Whether the origin has stored it.
+    /// True once the origin has stored it.
     pub persisted: bool,
 }
 

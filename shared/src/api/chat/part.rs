@@ -44,7 +44,7 @@ pub fn joined_text(parts: &[Part]) -> String {
     text
 }
 
-/// What kind of piece a part is.
+/// The kind of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -13,7 +13,7 @@ use crate::{
 };
 
 open_names! {
-    /// What a turn does to its conversation.
+    /// The kind of a turn: what it does to its conversation.
     pub enum TurnKind {
         /// Answers a new message of the user's.
         Reply = "reply",
@@ -29,7 +29,7 @@ open_names! {
 }
 
 open_names! {
-    /// How far a turn, or the answer it makes, has come.
+    /// The status of a turn, or of the answer it makes.
     pub enum TurnStatus {
         /// Taken on, not yet sent to the model. Only a turn has it, never a message.
         Queued = "queued",
@@ -56,7 +56,7 @@ impl TurnStatus {
 }
 
 open_names! {
-    /// Why the model stopped.
+    /// The reason for which the model stopped.
     pub enum FinishReason {
         /// It had said everything.
         Stop = "stop",
@@ -68,14 +68,14 @@ open_names! {
         Recitation = "recitation",
         /// It wants a tool to be called.
         ToolCalls = "tool_calls",
-        /// What it wanted to say has no valid form.
+        /// Its output has no valid form.
         InvalidOutput = "invalid_output",
         /// Something else the provider names.
         Other = "other",
     }
 }
 
-/// Why a turn did not complete: an error's code, or why an answer that has begun is not whole.
+/// The reason for which a turn did not complete: an error's code, or why an answer that has begun is not whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TurnCode {
     /// An error, as a request would be answered with it.
@@ -86,7 +86,7 @@ pub enum TurnCode {
     Safety,
     /// The answer repeated somebody's text too closely.
     Recitation,
-    /// What the model wanted to say has no valid form.
+    /// The model's output has no valid form.
     InvalidOutput,
     /// The connection to the provider broke in the middle of the answer.
     ProviderDisconnected,
@@ -162,7 +162,7 @@ serde_as_name!(
     TurnCode::NAMES.iter().copied().chain(ErrorCode::ALL.iter().map(|code| code.as_str()))
 );
 
-/// Why a turn did not complete.
+/// The reason for which a turn did not complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TurnError {
@@ -187,7 +187,7 @@ pub struct Turn {
     pub id: Id,
     /// The conversation it belongs to.
     pub conversation_id: Id,
-    /// How far it has come.
+    /// Its status.
     pub status: TurnStatus,
     /// The model's alias.
     pub model: String,
@@ -199,14 +199,14 @@ pub struct Turn {
     pub user_message_id: Option<Id>,
     /// The answer's message.
     pub assistant_message_id: Id,
-    /// What it used; `null` until it has ended.
+    /// Its usage; `null` until it has ended.
     pub usage: Option<Usage>,
-    /// Why it did not complete.
+    /// The reason for which it did not complete.
     pub error: Option<TurnError>,
-    /// Whether the origin has stored it.
+    /// True once the origin has stored it.
     pub persisted: bool,
-    /// When it was taken on.
+    /// The time at which it was taken on.
     pub created_at: Timestamp,
-    /// When it ended.
+    /// The time at which it ended.
     pub finished_at: Option<Timestamp>,
 }

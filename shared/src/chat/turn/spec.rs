@@ -16,27 +16,27 @@ use crate::{
 pub struct TurnSpec {
     /// The turn's id.
     pub turn_id: Id,
-    /// Whose it is.
+    /// Its user.
     pub user_id: Id,
     /// The conversation it belongs to.
     pub conversation_id: Id,
-    /// What it does to the conversation.
+    /// Its kind: what it does to the conversation.
     pub kind: TurnKind,
     /// The conversation's head before this turn.
     pub head_before: Option<Id>,
     /// The message that the first of this turn follows.
     pub parent_id: Option<Id>,
-    /// What follows that message already, in order.
+    /// The messages that follow that one already, in order.
     pub siblings: Vec<Id>,
     /// The highest `seq` of the conversation before this turn.
     pub last_seq: u64,
-    /// What comes before the answer, in order.
+    /// The messages before the answer, in order.
     pub input: Vec<Input>,
     /// The id of the answer.
     pub answer_id: Id,
     /// The model's alias.
     pub model: String,
-    /// When it was taken on.
+    /// The time at which it was taken on.
     pub created_at: Timestamp,
 }
 
@@ -45,9 +45,9 @@ pub struct TurnSpec {
 pub struct Input {
     /// Its id.
     pub id: Id,
-    /// Who speaks.
+    /// The one who speaks.
     pub role: Role,
-    /// What is said.
+    /// Its content.
     pub parts: Vec<Part>,
     /// The tool calls that it has the results of.
     pub tool_calls: Vec<ToolCall>,

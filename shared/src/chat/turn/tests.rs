@@ -81,7 +81,7 @@ fn all(turn: &TurnState) -> &[u8] {
     turn.log().read(0, usize::MAX)
 }
 
-/// What a reader gets that held every event up to `after` when the turn was cut off.
+/// Returns what a reader gets that held every event up to `after` when the turn was cut off.
 fn resumed(turn: &TurnState, after: u64) -> Vec<u8> {
     match turn.resume(after) {
         Resume::From(mut bytes, cursor) => {

@@ -8,7 +8,7 @@ use crate::api::{
 };
 
 impl TurnState {
-    /// The turn as clients see it: its text is that of its events.
+    /// Returns the turn as clients see it: its text is that of its events.
     pub fn view(&self) -> Turn {
         let record = &self.record;
         let message = record.messages.answer();
@@ -49,7 +49,7 @@ impl TurnState {
         }
     }
 
-    /// What the origin gets. `None` while the turn runs. The terminal event is counted as if it were out already.
+    /// Returns the delivery to the origin; `None` while the turn runs. The terminal event is counted as if it were out already.
     pub fn delivery(&self) -> Option<TurnDelivery> {
         let record = &self.record;
         let finished_at = record.finished_at?;

@@ -39,7 +39,7 @@ fn the_longest_answer_is_whole() {
     assert_eq!(turn.view().status, TurnStatus::Completed);
 }
 
-/// What Cloudflare's documentation of Durable Objects allows a string and a table row of their SQLite.
+/// The most bytes of a string and a table row of SQLite, by Cloudflare's documentation of Durable Objects.
 const MOST_BYTES: usize = 2_000_000;
 /// A row's other columns: the access token, the idempotency key (one byte a character), ids and numbers.
 const OTHER_COLUMNS: usize = MAX_TOKEN_BYTES + MAX_IDEMPOTENCY_KEY_CHARS + 256;
