@@ -55,7 +55,7 @@ impl fmt::Display for Id {
     }
 }
 
-/// The error of a text that is not an id.
+/// The error of a text that is no id.
 #[derive(Debug, thiserror::Error)]
 #[error("not a UUID")]
 pub struct NotAnId;

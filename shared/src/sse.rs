@@ -1,8 +1,8 @@
 //! Server-Sent Events in the format of WHATWG HTML section 9.2 ("Server-sent events"): an incremental decoder of bytes split
 //! anywhere by the network, and an encoder.
 //!
-//! The meaning of events (their JSON, their order) is not known here; `retry:` fields are ignored, because EdgeChat never
-//! reconnects to a provider.
+//! The meaning of events (which JSON, which order) is not known here; `retry:` fields are read past, because nothing in
+//! EdgeChat reconnects on the word of a provider.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ pub fn opening() -> Vec<u8> {
 
 /// The most bytes of text outside events that a decoder keeps.
 const MAX_BESIDE_BYTES: usize = 64 * 1024;
-/// The prefixes of the standard's field lines and of comments.
+/// The beginnings of lines of the fields that the standard knows, and of comments.
 const FIELDS: [&[u8]; 5] = [b":", b"data:", b"event:", b"id:", b"retry:"];
 
 /// Appends one event to `out`. Line ends inside `data` (`\n`, `\r\n`, `\r`) become further `data:` lines, which a reader

@@ -3,7 +3,7 @@
 //! - [`opaque_string`]: a password (RFC 8265, section 4.2)
 //! - [`normalize_email`]: the address of a user
 //!
-//! Identifiers from programs (idempotency keys, cursors, ids, model aliases, tokens) are compared byte by byte.
+//! A name that a program makes (idempotency keys, cursors, ids, model aliases, tokens) is compared byte by byte.
 
 use std::borrow::Cow;
 

@@ -11,7 +11,7 @@ use shared::{
         internal::{CONTEXT_MESSAGES, ConversationContext, Head, StoredTurn, TurnDelivery},
         page::Order,
     },
-    chat::{context::Room, tree::Position},
+    chat::{context::Budget, tree::Position},
     id::Id,
     time::Timestamp,
 };
@@ -88,31 +88,31 @@ pub struct Messages {
 /// A page of messages while it is read: adapters offer one message after the other until it accepts no more. So at most one
 /// message too many is in memory, and the content of a page is decided here.
 #[derive(Debug)]
-pub struct Filling {
-    /// The page that adapters read.
+pub struct PageBuilder {
+    /// What adapters read.
     pub page: MessagesPage,
-    room: Room,
-    /// The bytes that may still be read for a context.
+    budget: Budget,
+    /// For a context, how many bytes may still be read.
     context: Option<usize>,
     /// The number of messages that are taken even when they do not fit.
     at_least: usize,
     found: Messages,
 }
 
-impl Filling {
-    /// Builds a page of a list.
+impl PageBuilder {
+    /// A page of a list.
     pub fn of(page: MessagesPage) -> Self {
         let messages = usize::try_from(page.limit).unwrap_or(usize::MAX);
-        let room = Room { messages, bytes: PAGE_BYTES };
+        let budget = Budget { messages, bytes: PAGE_BYTES };
         let (at_least, found) = (messages.min(1), Messages::default());
-        Self { page, room, context: None, at_least, found }
+        Self { page, budget, context: None, at_least, found }
     }
 
-    /// Builds the newest messages of a context ([`Room::take_in_context`]).
+    /// The newest messages, as a context takes them ([`Budget::take_in_context`]).
     pub fn of_context() -> Self {
         let limit = u32::try_from(CONTEXT_MESSAGES).unwrap_or(u32::MAX);
         let page = MessagesPage { scope: Scope::Shown, order: Order::Desc, after: None, limit };
-        Self { room: Room::CONTEXT, context: Some(CONTEXT_READ_BYTES), at_least: 0, ..Self::of(page) }
+        Self { budget: Budget::CONTEXT, context: Some(CONTEXT_READ_BYTES), at_least: 0, ..Self::of(page) }
     }
 
     /// The most messages to read: one more than the limit shows that others follow.
@@ -123,12 +123,12 @@ impl Filling {
     /// Takes the next message. Returns false when it does not fit: then no other one is needed.
     pub fn take(&mut self, mut message: Message) -> bool {
         let fits = match &mut self.context {
-            None => self.room.take(&message),
+            None => self.budget.take(&message),
             Some(unread) => match unread.checked_sub(message.content_bytes()) {
                 None => false,
                 Some(rest) => {
                     *unread = rest;
-                    self.room.take_in_context(&mut message)
+                    self.budget.take_in_context(&mut message)
                 }
             },
         };
@@ -137,7 +137,7 @@ impl Filling {
                 self.found.has_more = true;
                 return false;
             }
-            self.room.bytes = 0;
+            self.budget.bytes = 0;
         }
         self.found.items.push(message);
         true
@@ -260,10 +260,10 @@ pub trait Chats: Send + Sync + 'static {
     /// [`Self::changes`]. Returns false when it is absent or another user's; a repetition completes the deletion.
     async fn delete_conversation(&self, user_id: Id, id: Id) -> StoreResult<bool>;
 
-    /// Returns a page of a conversation's messages by `seq`, as many as [`Filling`] takes: the path to the head, or all messages.
-    /// A page costs the same wherever it is, however long the path; on a path with many forks, a bounded number of look-ups more.
-    /// Each message has its siblings, the newest [`shared::api::internal::MAX_SIBLINGS`] of them. `None` when the conversation is
-    /// absent or another user's.
+    /// A page of a conversation's messages by `seq`, as many of them as [`PageBuilder`] takes: the path to the head, or what arrived.
+    /// A page costs the same wherever it is, however long the path: of a path with many forks, a bounded number of look-ups more.
+    /// Each message has its siblings, the newest [`shared::api::internal::MAX_SIBLINGS`] of them. `None` when the conversation is absent or somebody
+    /// else's.
     async fn messages(
         &self,
         user_id: Id,

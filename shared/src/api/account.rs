@@ -23,7 +23,7 @@ pub const MAX_NAME_CHARS: usize = 100;
 pub const MAX_REFRESH_TOKEN_CHARS: usize = 256;
 
 open_names! {
-    /// What a user has paid for.
+    /// The plan that a user has paid for.
     #[derive(Default)]
     pub enum Plan {
         /// Free, with a daily limit.
@@ -53,13 +53,13 @@ pub struct User {
     pub id: Id,
     /// The address they sign in with, in lower case.
     pub email: Option<String>,
-    /// Whether they showed that they read mail there.
+    /// True once they showed that they read mail there.
     pub email_verified: bool,
     /// The number they sign in with (E.164).
     pub phone: Option<String>,
-    /// Whether they showed that they get messages there.
+    /// True once they showed that they get messages there.
     pub phone_verified: bool,
-    /// How they want to be called.
+    /// The name by which they want to be called.
     pub display_name: Option<String>,
     /// A picture.
     pub avatar_url: Option<String>,
@@ -67,9 +67,9 @@ pub struct User {
     pub locale: Option<String>,
     /// An IANA time zone name.
     pub timezone: Option<String>,
-    /// What they have paid for.
+    /// The plan that they have paid for.
     pub plan: Plan,
-    /// When they registered.
+    /// The time at which they registered.
     pub created_at: Timestamp,
 }
 
@@ -90,7 +90,7 @@ pub struct Tokens {
     pub refresh_expires_in: u64,
     /// The session both belong to.
     pub session_id: Id,
-    /// Who signed in.
+    /// The user who signed in.
     pub user: User,
 }
 
@@ -106,7 +106,7 @@ pub struct RegisterRequest {
     #[garde(custom(new_password))]
     #[cfg_attr(feature = "openapi", schema(example = "correct horse battery"))]
     pub password: String,
-    /// How the user wants to be called: 1 to 100 characters, no control characters.
+    /// The name by which the user wants to be called: 1 to 100 characters, no control characters.
     #[serde(default)]
     #[garde(inner(length(chars, min = 1, max = MAX_NAME_CHARS), custom(no_controls)))]
     pub display_name: Option<String>,

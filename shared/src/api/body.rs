@@ -2,7 +2,7 @@
 //!
 //! - [`json`]: JSON before a type is read from it
 //! - [`reader`]: from JSON, a query string or a form to a type of the API
-//! - [`words`]: what the rules of a type say
+//! - [`words`]: the messages of a type's rules
 
 mod json;
 mod reader;

@@ -139,7 +139,7 @@ pub const fn status_title(status: u16) -> &'static str {
 pub struct FieldError {
     /// The path of the field within the body, such as `parts[0].mime_type`.
     pub field: String,
-    /// What is wrong with it, for a developer.
+    /// One phrase for a developer about what is wrong with it.
     pub message: String,
 }
 
@@ -165,7 +165,7 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
 }
 
-/// How much of a limit is left, for the `RateLimit` and `RateLimit-Policy` headers
+/// The state of a limit, for the `RateLimit` and `RateLimit-Policy` headers
 /// (draft-ietf-httpapi-ratelimit-headers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitState {
@@ -196,7 +196,7 @@ impl LimitState {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {detail}", code.as_str())]
 pub struct ApiError {
-    /// What went wrong.
+    /// The code of the error.
     pub code: ErrorCode,
     /// One sentence for a person; nothing internal.
     pub detail: Cow<'static, str>,

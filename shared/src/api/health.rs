@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a part works.
+/// The state of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -27,11 +27,11 @@ pub struct Health {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Check {
-    /// Whether it answered in time.
+    /// True when it answered in time.
     pub status: HealthStatus,
-    /// What serves the port, such as `postgres` or `sqlite`.
+    /// The store behind the port, such as `postgres` or `sqlite`.
     pub backend: Cow<'static, str>,
-    /// How long the check took, in milliseconds.
+    /// Duration of the check, in milliseconds.
     pub latency_ms: f64,
     /// The kind of error, such as `timeout`; `null` when all is well.
     pub error: Option<Cow<'static, str>>,
@@ -69,6 +69,6 @@ pub struct About {
     pub version: Cow<'static, str>,
     /// Always `ok`.
     pub status: HealthStatus,
-    /// Where the documentation is.
+    /// The path of the documentation.
     pub docs: Cow<'static, str>,
 }

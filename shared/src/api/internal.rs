@@ -1,4 +1,4 @@
-//! What the Worker and the origin say to each other under `/internal/v1`. No client sees it.
+//! Requests and answers between Worker and origin, under `/internal/v1`. No client sees them.
 //!
 //! Every such request is signed (`auth::edge`) and carries the user's own access token as a bearer, so that a
 //! leaked edge key alone impersonates nobody. A delivery may come long after that token expired: its `created_at` is held
@@ -42,31 +42,31 @@ pub fn turn_path(turn: Id) -> String {
 pub struct TurnDelivery {
     /// The turn.
     pub turn_id: Id,
-    /// Whose it is; must be the token's subject.
+    /// Its user; must be the token's subject.
     pub user_id: Id,
     /// The conversation it belongs to.
     pub conversation_id: Id,
-    /// What it did to the conversation.
+    /// Its kind: what it did to the conversation.
     pub kind: TurnKind,
-    /// How it ended.
+    /// Its status at the end.
     pub status: TurnStatus,
     /// The model's alias, as the request named it.
     pub model: String,
-    /// Why it did not complete.
+    /// The reason for which it did not complete.
     pub error: Option<TurnError>,
     /// The conversation's head as it was known when the turn began.
     pub head_before: Option<Id>,
     /// The head that it makes: its last message.
     pub head_id: Id,
-    /// What it added.
+    /// The messages that it added.
     pub messages: TurnMessages,
-    /// What it used; counted once a turn.
+    /// Its usage; counted once a turn.
     pub usage: Usage,
     /// The id of its newest event.
     pub last_event_id: u64,
-    /// When it was taken on.
+    /// The time at which it was taken on.
     pub created_at: Timestamp,
-    /// When it ended.
+    /// The time at which it ended.
     pub finished_at: Timestamp,
 }
 
@@ -156,7 +156,7 @@ pub struct ConversationContext {
     pub system: Option<String>,
     /// The highest `seq` of its messages, those of all branches; 0 when it has none.
     pub last_seq: u64,
-    /// Where the branch that is shown ends.
+    /// The end of the branch that is shown.
     pub head: Head,
     /// The messages that follow the head already, [`MAX_SIBLINGS`] of them at most: those of another branch, once the user has
     /// gone back to a message in the middle.
@@ -168,25 +168,25 @@ pub struct ConversationContext {
 /// The most siblings that a message tells of; the newest ones are kept.
 pub const MAX_SIBLINGS: u32 = 100;
 
-/// How many of a conversation's newest messages make its context.
+/// The most messages of a context, the newest ones of the conversation.
 pub const CONTEXT_MESSAGES: usize = 50;
 
 /// `GET turns/{id}`: a turn as the origin stored it, for readers that come after the event log has aged out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredTurn {
-    /// What it did to the conversation.
+    /// Its kind: what it did to the conversation.
     pub kind: TurnKind,
     /// The id of its newest event.
     pub last_event_id: u64,
-    /// Why it did not complete.
+    /// The reason for which it did not complete.
     pub error: Option<TurnError>,
-    /// What it added.
+    /// The messages that it added.
     pub messages: TurnMessages,
-    /// What it used.
+    /// Its usage.
     pub usage: Usage,
-    /// When it was taken on.
+    /// The time at which it was taken on.
     pub created_at: Timestamp,
-    /// When it ended.
+    /// The time at which it ended.
     pub finished_at: Timestamp,
 }
 

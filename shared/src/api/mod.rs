@@ -1,17 +1,17 @@
-//! What a client sees: objects, requests, answers, error codes. The origin derives OpenAPI from these types.
+//! The API that clients see: objects, requests, answers, error codes, routes. The origin derives OpenAPI from these types.
 //!
 //! - [`error`]: error codes and the problem body every error is rendered as
 //! - [`body`]: from bytes to a validated request
 //! - [`account`]: users, sessions and tokens
 //! - [`chat`]: conversations, messages, turns
-//! - [`usage`]: what was used
+//! - [`usage`]: usage of a user
 //! - [`health`]: health checks
 //! - [`page`]: lists and their cursors
-//! - [`sync`]: what changed for a user
+//! - [`sync`]: changes for a user
 //! - [`models`]: the models users can choose
 //! - [`open`]: names from a set that grows
 //! - [`routes`]: every route, once
-//! - [`internal`]: what the Worker and the origin say to each other; no client sees it
+//! - [`internal`]: requests and answers between Worker and origin; no client sees them
 
 pub mod account;
 pub mod body;

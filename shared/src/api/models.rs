@@ -12,7 +12,7 @@ use super::account::Plan;
 pub struct Model {
     /// The name clients use; an alias outlives the model behind it.
     pub id: &'static str,
-    /// Who serves it.
+    /// Its provider.
     pub provider: Provider,
     /// The provider's id of the model.
     pub model: &'static str,
@@ -20,16 +20,16 @@ pub struct Model {
     pub context_window: u32,
     /// Tokens it can answer, thinking included.
     pub max_output_tokens: u32,
-    /// What it can do.
+    /// Its abilities.
     pub abilities: &'static [Ability],
     /// The least plan that may use it.
     pub plan: Plan,
-    /// Whether it honours a temperature. Where it does not, sending one is deprecated and will become an error.
+    /// True when it honours a temperature. Where it does not, sending one is deprecated and will become an error.
     #[serde(skip)]
     pub temperature: bool,
 }
 
-/// Who serves a model.
+/// The provider of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
@@ -51,7 +51,7 @@ pub enum Ability {
     Reasoning,
 }
 
-/// What is served of them: a model's tools are not, so that it does not list them.
+/// All that are served: a model's tools are not, so that it does not list them.
 const ALL_ABILITIES: &[Ability] = &[Ability::Text, Ability::Vision, Ability::Json, Ability::Reasoning];
 
 const FAST: Model = Model {
@@ -101,7 +101,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 impl Model {
-    /// Whether the model can do this.
+    /// Returns whether the model can do this.
     pub fn can(&self, ability: Ability) -> bool {
         self.abilities.contains(&ability)
     }

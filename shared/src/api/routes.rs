@@ -180,7 +180,7 @@ pub enum Found {
     OtherMethods {
         /// All of them.
         allowed: Methods,
-        /// Whether the Worker serves one of them, so that it knows them all.
+        /// True when the user object serves one of them, so that the Worker knows them all.
         is_at_edge: bool,
     },
     /// The table has no such path.

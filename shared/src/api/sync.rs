@@ -1,4 +1,4 @@
-//! What changed for a user: how a client that keeps a copy of conversations keeps it right.
+//! Changes for a user, by which a client that keeps a copy of conversations keeps it right.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::id::Id;
 pub struct SyncItem {
     /// The conversation's id.
     pub id: Id,
-    /// Whether it was deleted, with all its messages.
+    /// True when it was deleted, with all its messages.
     pub deleted: bool,
     /// The conversation as it is now; `null` when it was deleted.
     pub conversation: Option<Conversation>,
@@ -50,6 +50,6 @@ pub struct SyncPage {
     pub items: Vec<SyncItem>,
     /// Send it as `cursor` to hear of what changes after this page. Always there, also when nothing is new.
     pub next_cursor: String,
-    /// Whether more is there already; ask again at once.
+    /// True when more is there already; ask again at once.
     pub has_more: bool,
 }

@@ -1,4 +1,4 @@
-//! What a user has used.
+//! Usage of a user.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ pub struct UsageTotals {
     pub output_tokens: u64,
     /// Tokens of the prompts that were cached.
     pub cached_tokens: u64,
-    /// What it cost, in US dollars.
+    /// Its cost, in US dollars.
     pub cost_usd: f64,
     /// Model calls that failed.
     pub errors: u64,
@@ -71,7 +71,7 @@ pub struct TodayUsage {
     pub messages: u64,
     /// Messages the plan allows in a day; `null` when there is no limit.
     pub messages_limit: Option<u64>,
-    /// When the count starts anew.
+    /// The time at which the count starts anew.
     pub resets_at: Timestamp,
 }
 

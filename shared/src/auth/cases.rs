@@ -25,11 +25,11 @@ const WITHIN_LEEWAY_S: i64 = LEEWAY_S / 3;
 /// One token and what a verifier must say to it.
 #[derive(Clone, Debug)]
 pub struct TokenCase {
-    /// What is special about it.
+    /// Its name: what is special about it.
     pub name: &'static str,
     /// The token, to be sent as `Authorization: Bearer <token>`.
     pub token: String,
-    /// Whether it lets its user in, or the code of the error.
+    /// Success where it lets its user in, else the code of the error.
     pub expected: Result<(), ErrorCode>,
 }
 

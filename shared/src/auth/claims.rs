@@ -1,4 +1,4 @@
-//! What an access token says (RFC 7519, RFC 9068).
+//! Claims of an access token (RFC 7519, RFC 9068).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,15 +8,15 @@ use crate::{
     time::{SECOND_MS, Timestamp},
 };
 
-/// Who issues access tokens.
+/// The issuer of access tokens.
 pub const ISSUER: &str = "edgechat";
-/// Whom access tokens are meant for.
+/// The audience of access tokens.
 pub const AUDIENCE: &str = "edgechat-api";
 /// The `typ` of an access token (RFC 9068, section 2.1).
 pub const TOKEN_TYPE: &str = "at+jwt";
 /// The one algorithm that is accepted: Ed25519 (RFC 8037).
 pub const ALGORITHM: &str = "EdDSA";
-/// How far two clocks may be apart, in seconds.
+/// The most seconds that two clocks may be apart.
 pub const LEEWAY_S: i64 = 30;
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -36,18 +36,18 @@ pub struct Claims {
     pub sid: Id,
     /// The token itself.
     pub jti: Id,
-    /// When it was issued.
+    /// The time at which it was issued.
     pub iat: i64,
-    /// When it begins to be valid.
+    /// The time from which it is valid.
     pub nbf: i64,
-    /// When it ceases to be valid.
+    /// The time at which it expires.
     pub exp: i64,
-    /// What the user had paid for when it was issued.
+    /// The plan of the user when it was issued.
     pub plan: Plan,
 }
 
 impl Claims {
-    /// When the token ceases to be valid, without leeway.
+    /// Returns the time at which the token expires, without leeway.
     pub const fn expires_at(&self) -> Timestamp {
         Timestamp::from_millis(self.exp.saturating_mul(SECOND_MS))
     }

@@ -10,7 +10,7 @@ use crate::time::{SECOND_MS, Timestamp};
 
 /// The fewest characters of a key.
 pub const MIN_KEY_CHARS: usize = 32;
-/// How far the clocks of Worker and origin may be apart, in seconds.
+/// The most seconds that the clocks of Worker and origin may be apart.
 pub const MAX_SKEW_S: i64 = 30;
 
 const VERSION: &str = "v1";
@@ -24,13 +24,13 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// Why a list of keys is refused. It tells the place of the key, never the key.
+/// The error of a list of keys. It tells the place of the key, never the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("key {position} has {chars} characters, at least {MIN_KEY_CHARS} are needed")]
 pub struct EdgeKeysError {
     /// The key's place in the list, from 1.
     pub position: usize,
-    /// How long it is.
+    /// Its length in characters.
     pub chars: usize,
 }
 
@@ -75,18 +75,18 @@ pub struct RequestHead<'a> {
     pub client_ip: &'a str,
 }
 
-/// What a good signature tells. The caller still checks that the body has this digest and that the nonce is new.
+/// The content of a good signature. The caller still checks that the body has this digest and that the nonce is new.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
     /// Unique to the request.
     pub nonce: String,
-    /// When it was signed, in whole seconds.
+    /// The time at which it was signed, in whole seconds.
     pub created: Timestamp,
     /// The SHA-256 of the body that was signed.
     pub body_sha256: [u8; 32],
 }
 
-/// Why a signature is refused. Each text is plain ASCII: it goes back to the Worker in a header and into both logs.
+/// The error of a signature. Each text is plain ASCII: it goes back to the Worker in a header and into both logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// There is none.

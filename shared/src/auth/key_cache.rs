@@ -17,9 +17,9 @@ use crate::{
 pub const FRESH_MS: i64 = 300 * SECOND_MS;
 /// While the origin does not answer, a set that is no longer fresh is asked for at most this often, in milliseconds.
 pub const REFRESH_EVERY_MS: i64 = 30 * SECOND_MS;
-/// How long an id that the origin did not know is refused without another fetch, in milliseconds.
+/// Milliseconds for which an id that the origin did not know is refused without another fetch.
 pub const ABSENT_MS: i64 = 5 * SECOND_MS;
-/// How long others wait for a fetch that has begun, in milliseconds; after that they begin one of their own.
+/// Milliseconds for which others wait for a fetch that has begun; after that they begin one of their own.
 pub const SHARED_FETCH_MS: i64 = SECOND_MS;
 /// The most ids that are remembered as unknown to the origin.
 pub const MAX_ABSENT: usize = 256;
@@ -27,7 +27,7 @@ pub const MAX_ABSENT: usize = 256;
 /// Fetches for unknown ids: one a second, and so many at once.
 const LOOK_UPS_AT_ONCE: u32 = 5;
 
-/// What is done about the key that a token names.
+/// The decision about the key that a token names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyLookup {
     /// Use the key that is remembered.
@@ -53,11 +53,11 @@ pub struct KeyCachePolicy {
     look_ups: Gcra,
     tat: Option<Tat>,
     known: Vec<String>,
-    /// When the fetch began that brought the ids.
+    /// The beginning of the fetch that brought the ids.
     fetched_at: Option<Timestamp>,
-    /// When the last fetch began, whatever came of it.
+    /// The beginning of the last fetch, whatever came of it.
     asked_at: Option<Timestamp>,
-    /// When the fetch began that has not ended.
+    /// The beginning of the fetch that has not ended.
     in_flight: Option<Timestamp>,
     /// Ids that the origin did not know, and since when, the oldest first.
     absent: VecDeque<(String, Timestamp)>,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{claims::ALGORITHM, edge::sha256};
 
-/// Where the public keys are served.
+/// The path of the public keys.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
 
 /// An Ed25519 public key.

@@ -1,12 +1,11 @@
-//! Who is asking: access tokens (JWT, Ed25519) and the signature of the Worker's requests to the origin.
+//! Authentication: access tokens (JWT, Ed25519) and the signature of the Worker's requests to the origin.
 //!
-//! - [`claims`]: what an access token says
+//! - [`claims`]: claims of an access token
 //! - [`token`]: from the `Authorization` header to claims, all rules but the signature itself
 //! - [`keys`]: public keys (JWK, RFC 7517)
-//! - [`key_cache`]: when a verifier that remembers public keys asks for them anew
-//! - [`refresh`]: what becomes of a refresh token that is presented
-//! - [`sessions`]: which sessions are alive, as far as the edge knows
-//! - [`account_notices`]: what the edge was told of an account
+//! - [`key_cache`]: the policy of a verifier that remembers public keys
+//! - [`refresh`]: decisions about refresh tokens that are presented
+//! - [`sessions`]: sessions that are active as far as the edge knows
 //! - [`edge`]: the HMAC between Worker and origin
 //!
 //! Natively also `native`, which signs and verifies, and `cases`, the table of tokens that every verifier is tested

@@ -127,7 +127,7 @@ impl SigningKey {
         &self.public
     }
 
-    /// What verifiers need.
+    /// Returns the key set that verifiers need.
     pub fn jwk_set(&self) -> JwkSet {
         JwkSet { keys: vec![self.public.clone()] }
     }

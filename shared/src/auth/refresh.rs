@@ -1,4 +1,4 @@
-//! What becomes of a refresh token that is presented: rotation with a grace for a client whose answer was lost, and the end
+//! Decisions about refresh tokens that are presented: rotation with a grace for a client whose answer was lost, and the end
 //! of the session when somebody has a copy (RFC 9700, section 4.14.2).
 
 use crate::time::Timestamp;
@@ -6,11 +6,11 @@ use crate::time::Timestamp;
 /// A refresh token as it stands, with its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PresentedToken {
-    /// Whether the session has been ended.
+    /// True when the session has been ended.
     pub is_session_ended: bool,
-    /// When the session ends whatever happens.
+    /// The time at which the session ends whatever happens.
     pub session_expires_at: Timestamp,
-    /// When the token expires if it is not used.
+    /// The time at which the token expires if it is not used.
     pub expires_at: Timestamp,
     /// Its use, if it was used.
     pub used: Option<UsedToken>,
@@ -19,24 +19,25 @@ pub struct PresentedToken {
 /// The use of a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsedToken {
-    /// When it was exchanged.
+    /// The time at which it was exchanged.
     pub at: Timestamp,
-    /// When its successor expires, as long as that is not used itself.
+    /// The time at which its successor expires, as long as that is not used itself.
     pub unused_successor_expires_at: Option<Timestamp>,
 }
 
-/// How tokens are exchanged now.
+/// The terms of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExchangeTerms {
     /// The time.
     pub now: Timestamp,
-    /// When a successor that is made now expires if it is not used; the session's own end comes first where it is earlier.
+    /// The time at which a successor that is made now expires if it is not used. The session's own end comes first where it is
+    /// earlier.
     pub successor_expires_at: Timestamp,
     /// Until so many milliseconds after its exchange the newest used token still gets its successor again.
     pub grace_ms: i64,
 }
 
-/// What becomes of it.
+/// The decision about a token that is presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshDecision {
     /// It, or its session, has expired: as if it were not there.

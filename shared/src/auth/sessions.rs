@@ -1,4 +1,4 @@
-//! Which sessions are active, as far as the edge knows: the origin says so, and for a while its word is enough.
+//! Sessions that are active as far as the edge knows: the origin says so, and for a while its word is enough.
 
 use std::collections::HashMap;
 
@@ -38,14 +38,14 @@ pub enum SessionReport {
     None,
 }
 
-/// What the origin said about the sessions of one user.
+/// The origin's word about the sessions of one user.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     known: HashMap<Id, Word>,
     unanswered: Option<Timestamp>,
 }
 
-/// What the origin said, and when it was asked.
+/// The origin's word about a session, with the time at which it was asked.
 #[derive(Clone, Copy, Debug)]
 struct Word {
     asked: Timestamp,
@@ -93,7 +93,7 @@ impl Sessions {
     }
 }
 
-/// Whether `then` is at most so long ago. What lies in the future is of a clock that was set back meanwhile.
+/// Returns whether `then` is at most so long ago. A time in the future is of a clock that was set back meanwhile.
 fn is_within(millis: i64, then: Timestamp, now: Timestamp) -> bool {
     (0..millis).contains(&now.millis_since(then))
 }

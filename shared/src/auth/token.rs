@@ -24,7 +24,7 @@ use crate::{
 /// Bytes of an Ed25519 signature.
 pub const SIGNATURE_BYTES: usize = 64;
 
-/// Why a token does not let anybody in.
+/// The error of a token that lets nobody in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// There is none.
@@ -73,7 +73,7 @@ pub fn bearer(authorization: Option<&str>) -> Result<&str, TokenError> {
 pub struct UnverifiedToken<'a> {
     /// Names the key that must have signed it.
     pub kid: String,
-    /// What was signed: header and payload as they came.
+    /// The bytes that were signed: header and payload as they came.
     pub signing_input: &'a str,
     /// The signature.
     pub signature: [u8; SIGNATURE_BYTES],

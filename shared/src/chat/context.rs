@@ -1,5 +1,5 @@
-//! The context of a conversation: its newest messages that fit, beginning with one of the user's. A message whose images do
-//! not fit keeps its text.
+//! The context of a conversation, which goes to the model: its newest messages that fit, beginning with one of the user's. Of a
+//! message whose pictures do not fit, the words go.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,28 +16,29 @@ use crate::{
 /// The most bytes of messages in a context; the newest are kept. Bounds the transfer from the origin to the edge and the
 /// prompt of every message.
 pub const CONTEXT_BYTES: usize = 512 * 1024;
-/// The tokens of an image (Gemini: 258 a tile; a phone's photo is about four).
+/// Tokens that an image counts (Gemini: 258 a tile; a phone's picture is about four).
 const IMAGE_TOKENS: usize = 1_032;
-/// The text in place of an image that does not fit or is not stored.
+/// The text for a picture that does not fit, or that is not at hand.
 const IMAGE_LEFT_OUT: &str = "[image]";
 /// The least bytes of a token over all languages: a cautious estimate, not used for billing.
 const BYTES_PER_TOKEN: usize = 3;
 
-/// A budget for messages: their number and the bytes of their content.
+/// A budget of messages and of bytes of their content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct Budget {
     /// The number of messages that fit.
     pub messages: usize,
     /// The bytes of content that fit.
     pub bytes: usize,
 }
 
-impl Room {
-    /// The budget of a context.
+impl Budget {
+    /// The budget of a context, which its newest messages use up.
     pub const CONTEXT: Self = Self { messages: CONTEXT_MESSAGES, bytes: CONTEXT_BYTES };
 
-    /// Takes the bytes of one message from the budget of a context. A message whose images do not fit stays without their data,
-    /// so that its text and the messages before it are kept. Returns false and takes nothing when even that does not fit.
+    /// Takes one message of a context out of the budget. A picture that does not fit does not take its words along, nor what was
+    /// said before: the message then stays without the data of its pictures. Returns false, and takes nothing, when even that
+    /// does not fit.
     pub fn take_in_context(&mut self, message: &mut Message) -> bool {
         if self.take(message) {
             return true;
@@ -46,7 +47,7 @@ impl Room {
         self.take(message)
     }
 
-    /// Takes the bytes of one message. Returns false and takes nothing when it does not fit.
+    /// Takes one message out of the budget. Returns false, and takes nothing, when it does not fit.
     pub fn take(&mut self, message: &Message) -> bool {
         let left = (self.messages.checked_sub(1), self.bytes.checked_sub(message.content_bytes()));
         let (Some(messages), Some(bytes)) = left else { return false };
@@ -57,8 +58,8 @@ impl Room {
 
 /// Returns the newest messages that fit the budget of a context, oldest first.
 pub fn newest(mut messages: Vec<Message>) -> Vec<Message> {
-    let mut room = Room::CONTEXT;
-    let left_over = messages.iter_mut().rposition(|message| !room.take_in_context(message));
+    let mut budget = Budget::CONTEXT;
+    let left_over = messages.iter_mut().rposition(|message| !budget.take_in_context(message));
     messages.drain(..left_over.map_or(0, |at| at + 1));
     messages
 }

@@ -5,8 +5,21 @@
 //! ```
 //! `end` fixes what the turn says and cost; the record is then stored and delivered to the origin; `close` appends the
 //! one terminal event, which tells whether the origin has it. Whatever comes after `end` changes nothing.
+//!
+//! - `spec`: a turn that is taken on
+//! - `outcome`: the end of a turn
+//! - `views`: a turn as clients and the origin see it
+
+mod outcome;
+mod spec;
+mod views;
 
 use std::borrow::Cow;
+
+pub use self::{
+    outcome::TurnOutcome,
+    spec::{Input, TurnSpec},
+};
 
 use super::{
     event::{self, Delta, Event, Reset},
@@ -14,61 +27,10 @@ use super::{
     record::{self, TurnRecord},
 };
 use crate::{
-    api::{
-        chat::{
-            FinishReason, Message, Part, Role, SentMessage, ToolCall, Turn, TurnCode, TurnError, TurnKind,
-            TurnStatus, joined_text,
-        },
-        error::{ApiError, ErrorCode},
-        internal::{TurnDelivery, TurnMessages},
-        usage::Usage,
-    },
-    id::Id,
+    api::chat::{Message, Part, TurnStatus},
     provider::{ModelEvent, ProviderFailure, StreamEnd, completion::MAX_ANSWER_BYTES},
     time::Timestamp,
 };
-
-/// What a turn is about, fixed when it is taken on.
-#[derive(Clone, Debug)]
-pub struct TurnSpec {
-    /// The turn's id.
-    pub turn_id: Id,
-    /// Whose it is.
-    pub user_id: Id,
-    /// The conversation it belongs to.
-    pub conversation_id: Id,
-    /// What it does to the conversation.
-    pub kind: TurnKind,
-    /// The conversation's head before this turn.
-    pub head_before: Option<Id>,
-    /// The message that the first of this turn follows.
-    pub parent_id: Option<Id>,
-    /// What follows that message already, in order.
-    pub siblings: Vec<Id>,
-    /// The highest `seq` of the conversation before this turn.
-    pub last_seq: u64,
-    /// What comes before the answer, in order.
-    pub input: Vec<Input>,
-    /// The id of the answer.
-    pub answer_id: Id,
-    /// The model's alias.
-    pub model: String,
-    /// When it was taken on.
-    pub created_at: Timestamp,
-}
-
-/// A message that is whole when its turn begins.
-#[derive(Clone, Debug)]
-pub struct Input {
-    /// Its id.
-    pub id: Id,
-    /// Who speaks.
-    pub role: Role,
-    /// What is said.
-    pub parts: Vec<Part>,
-    /// The tool calls that it has the results of.
-    pub tool_calls: Vec<ToolCall>,
-}
 
 /// A turn in memory: its record and its events.
 #[derive(Clone, Debug)]
@@ -80,80 +42,18 @@ pub struct TurnState {
     flushed: usize,
     /// Bytes the answer may still take.
     room: usize,
-    /// Whether the answer went on when there was no room left.
+    /// True when the answer went on after there was no room left.
     too_long: bool,
-    /// How the provider failed, for whoever waits for the answer. Not stored.
+    /// The provider's failure, for whoever waits for the answer. Not stored.
     failure: Option<ProviderFailure>,
-}
-
-/// How a turn comes to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TurnOutcome {
-    /// The provider's answer is over.
-    Answered(StreamEnd),
-    /// The provider failed.
-    Failed(ProviderFailure),
-    /// The user stopped it.
-    Cancelled,
-    /// Our side was restarted.
-    Interrupted,
 }
 
 impl TurnState {
     /// Takes a turn on: it is running, and `turn.started` is its first event.
     pub fn begin(spec: TurnSpec) -> Self {
-        let TurnSpec { turn_id, user_id, conversation_id, kind, head_before, model, created_at, .. } = spec;
-        let mut parent_id = spec.parent_id;
-        let mut others = spec.siblings;
-        let mut seq = spec.last_seq;
-        let mut next = |id: Id, role: Role, parts: Vec<Part>, tool_calls: Vec<ToolCall>| {
-            seq += 1;
-            let mut siblings = std::mem::take(&mut others);
-            siblings.push(id);
-            Message {
-                id,
-                conversation_id,
-                turn_id,
-                parent_id: parent_id.replace(id),
-                siblings,
-                seq,
-                role,
-                content: joined_text(&parts),
-                parts,
-                status: TurnStatus::Completed,
-                finish_reason: None,
-                model: None,
-                usage: None,
-                tool_calls,
-                created_at,
-                updated_at: created_at,
-            }
-        };
-        let mut before = Vec::new();
-        for Input { id, role, parts, tool_calls } in spec.input {
-            before.push(next(id, role, parts, tool_calls));
-        }
-        let mut answer = next(spec.answer_id, Role::Assistant, Vec::new(), Vec::new());
-        answer.status = TurnStatus::Running;
-        answer.model = Some(model.clone());
-        let messages = TurnMessages::with_answer(before, answer);
+        let record = spec.into_record();
         let mut log = EventLog::default();
-        log.push(&event::started(&messages, &model));
-        let record = TurnRecord {
-            turn_id,
-            user_id,
-            conversation_id,
-            kind,
-            head_before,
-            messages,
-            model,
-            usage: Usage::default(),
-            error: None,
-            persisted: false,
-            created_at,
-            finished_at: None,
-            reset_id: None,
-        };
+        log.push(&event::started(&record.messages, &record.model));
         Self {
             record,
             log,
@@ -165,7 +65,7 @@ impl TurnState {
         }
     }
 
-    /// A turn as storage has it after a restart. One that was running is over: it ends as interrupted, with the text that
+    /// Restores a turn from storage after a restart. One that was running is over: it ends as interrupted, with the text that
     /// was checkpointed, and must be stored and delivered like any that ends. From then on its words end where that
     /// checkpoint did, however often it is restored, and behind all ids that may have been given out a `reset` to them and
     /// the end follow.
@@ -208,7 +108,7 @@ impl TurnState {
         }
     }
 
-    /// What is stored of it.
+    /// Returns the record to store of it.
     pub const fn record(&self) -> &TurnRecord {
         &self.record
     }
@@ -218,7 +118,7 @@ impl TurnState {
         self.record.without_answer(self.log.reserved_end() + 1)
     }
 
-    /// Its events.
+    /// Returns its events.
     pub const fn log(&self) -> &EventLog {
         &self.log
     }
@@ -230,12 +130,12 @@ impl TurnState {
         messages.saturating_add(self.log.memory_bytes())
     }
 
-    /// Storage has its events up to this id.
+    /// Notes that storage has its events up to this id.
     pub fn mark_saved(&mut self, last_id: u64) {
         self.log.mark_saved(last_id);
     }
 
-    /// Whether the model may still speak.
+    /// Returns whether the model may still speak.
     pub const fn is_running(&self) -> bool {
         self.record.finished_at.is_none()
     }
@@ -245,13 +145,13 @@ impl TurnState {
         self.record.messages.answer().status == TurnStatus::Failed
     }
 
-    /// Whether the answer is longer than [`MAX_ANSWER_BYTES`]: what is over was dropped, and the turn ends as one whose
+    /// Returns whether the answer is longer than [`MAX_ANSWER_BYTES`]: what is over was dropped, and the turn ends as one whose
     /// provider failed.
     pub const fn is_too_long(&self) -> bool {
         self.too_long
     }
 
-    /// Whether its terminal event is out: readers are done.
+    /// Returns whether its terminal event is out: readers are done.
     pub const fn is_closed(&self) -> bool {
         self.closed
     }
@@ -289,7 +189,7 @@ impl TurnState {
         }
     }
 
-    /// The text that its events have.
+    /// Returns the text that its events have.
     pub fn flushed_text(&self) -> &str {
         self.record.messages.answer().content.get(..self.flushed).unwrap_or_default()
     }
@@ -305,7 +205,8 @@ impl TurnState {
             TurnOutcome::Answered(_) if self.too_long => TurnOutcome::Failed(ProviderFailure::TooLarge),
             outcome => outcome,
         };
-        let (status, error) = self.status_of(outcome);
+        let spoke = !self.record.messages.answer().content.is_empty();
+        let (status, error) = outcome.status(spoke);
         if let TurnOutcome::Failed(failure) = outcome {
             self.failure = Some(failure);
         }
@@ -328,40 +229,7 @@ impl TurnState {
         }
     }
 
-    /// The status of a turn with this outcome. One that failed has no answer; one that is incomplete has the words that came.
-    fn status_of(&self, outcome: TurnOutcome) -> (TurnStatus, Option<TurnError>) {
-        let error = |status, code| (status, Some(TurnError::new(code, None)));
-        let failed = |code: ErrorCode| error(TurnStatus::Failed, code.into());
-        let incomplete = |code| error(TurnStatus::Incomplete, code);
-        let spoke = !self.record.messages.answer().content.is_empty();
-        match outcome {
-            TurnOutcome::Answered(StreamEnd::Completed(reason)) => match reason {
-                FinishReason::ToolCalls => (TurnStatus::Completed, None),
-                FinishReason::Stop if spoke => (TurnStatus::Completed, None),
-                FinishReason::Length => incomplete(TurnCode::Length),
-                FinishReason::ContentFilter if spoke => incomplete(TurnCode::Safety),
-                FinishReason::Recitation if spoke => incomplete(TurnCode::Recitation),
-                FinishReason::InvalidOutput if spoke => incomplete(TurnCode::InvalidOutput),
-                FinishReason::ContentFilter | FinishReason::Recitation => failed(ErrorCode::ProviderRefused),
-                _ if spoke => incomplete(ErrorCode::ProviderError.into()),
-                _ => failed(ErrorCode::ProviderError),
-            },
-            TurnOutcome::Answered(StreamEnd::Refused) => failed(ErrorCode::ProviderRefused),
-            TurnOutcome::Answered(StreamEnd::Incomplete)
-            | TurnOutcome::Failed(ProviderFailure::Disconnected)
-                if spoke =>
-            {
-                incomplete(TurnCode::ProviderDisconnected)
-            }
-            TurnOutcome::Answered(StreamEnd::Incomplete) => failed(ErrorCode::ProviderError),
-            TurnOutcome::Failed(failure) if spoke => incomplete(failure.code().into()),
-            TurnOutcome::Failed(failure) => failed(failure.code()),
-            TurnOutcome::Cancelled => (TurnStatus::Cancelled, None),
-            TurnOutcome::Interrupted => (TurnStatus::Interrupted, None),
-        }
-    }
-
-    /// The origin has it.
+    /// Notes that the origin has it.
     pub fn mark_persisted(&mut self) {
         self.record.persisted = true;
     }
@@ -381,69 +249,6 @@ impl TurnState {
             record.persisted,
         ));
         self.closed = true;
-    }
-
-    /// The turn as clients see it: its text is that of its events.
-    pub fn view(&self) -> Turn {
-        let record = &self.record;
-        let message = record.messages.answer();
-        Turn {
-            id: record.turn_id,
-            conversation_id: record.conversation_id,
-            status: message.status,
-            model: record.model.clone(),
-            text: self.flushed_text().to_owned(),
-            last_event_id: self.log.last_id(),
-            user_message_id: record.messages.question().map(|question| question.id),
-            assistant_message_id: message.id,
-            usage: message.usage,
-            error: record.error.clone(),
-            persisted: record.persisted,
-            created_at: record.created_at,
-            finished_at: record.finished_at,
-        }
-    }
-
-    /// The answer to a client that did not ask for a stream: both messages, or the error of a turn that failed before its
-    /// first word, with the wait that the provider asked for.
-    pub fn answer(&self) -> Result<SentMessage, ApiError> {
-        let record = &self.record;
-        match (&record.error, record.messages.answer().status) {
-            (Some(error), TurnStatus::Failed) => Err(match self.failure {
-                Some(failure) => failure.into(),
-                None => ApiError::new(error.code.as_error(), error.detail.clone()),
-            }),
-            (_, status) => Ok(SentMessage {
-                turn_id: record.turn_id,
-                status,
-                user_message: record.messages.question().cloned(),
-                assistant_message: record.messages.answer().clone(),
-                usage: record.messages.answer().usage,
-                persisted: record.persisted,
-            }),
-        }
-    }
-
-    /// What the origin gets. `None` while the turn runs. The terminal event is counted as if it were out already.
-    pub fn delivery(&self) -> Option<TurnDelivery> {
-        let record = &self.record;
-        let finished_at = record.finished_at?;
-        Some(TurnDelivery {
-            turn_id: record.turn_id,
-            user_id: record.user_id,
-            conversation_id: record.conversation_id,
-            kind: record.kind,
-            status: record.messages.answer().status,
-            model: record.model.clone(),
-            error: record.error.clone(),
-            head_before: record.head_before,
-            head_id: record.messages.answer().id,
-            messages: record.messages.clone(),
-            usage: record.usage,
-            last_event_id: self.log.last_id() + u64::from(!self.closed),
-            created_at: record.created_at,
-            finished_at,
-        })
     }
 }
 

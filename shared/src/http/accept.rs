@@ -1,13 +1,13 @@
-//! What the headers of a request ask for: a stream or JSON, to wait or not, the same request again, the rest of a stream.
+//! Wishes in the headers of a request: a stream or JSON, to wait or not, the same request again, the rest of a stream.
 
 use crate::api::error::{ApiError, ErrorCode};
 
 /// The longest idempotency key, in characters.
 pub const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
 
-/// Whether the answer is a stream of events (true) or JSON (false), from the `Accept` header and the body's `stream`.
+/// Returns whether the answer is a stream of events, from the `Accept` header and the body's `stream`; else it is JSON.
 ///
-/// Where the client accepts both, `stream` decides; without it, a client that names `text/event-stream` and does not
+/// If the client accepts both, `stream` decides; without it, a client that names `text/event-stream` and does not
 /// prefer JSON gets the stream. Where it accepts one, it gets that one; only `stream: true` is stronger than an `Accept`
 /// that names JSON alone, because many client libraries always send such a header.
 ///
@@ -24,7 +24,7 @@ pub fn wants_event_stream(accept: Option<&str>, stream: Option<bool>) -> Result<
     }
 }
 
-/// Whether the client rather takes a 202 now than the answer later (`Prefer: respond-async`, RFC 7240).
+/// Returns whether the client rather takes a 202 now than the answer later (`Prefer: respond-async`, RFC 7240).
 pub fn prefer_respond_async(prefer: Option<&str>) -> bool {
     prefer.is_some_and(|value| {
         split_unquoted(value, b',').any(|preference| {
@@ -84,16 +84,16 @@ fn is_key(key: &str) -> bool {
     (1..=MAX_IDEMPOTENCY_KEY_CHARS).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// How much a client wants a media type.
+/// The preference of a client for a media type.
 #[derive(Clone, Copy, Default)]
 struct Quality {
     /// The `q` value in thousandths; 0 when it does not accept the type.
     weight: u16,
-    /// Whether it names the type itself, not only a range around it.
+    /// True when it names the type itself, not only a range around it.
     named: bool,
 }
 
-/// What an `Accept` header says of a media type: the most specific range that fits it counts (RFC 9110, 12.5.1).
+/// Reads the preference for a media type in an `Accept` header: the most specific range that fits counts (RFC 9110, 12.5.1).
 fn quality(accept: &str, kind: &str, subtype: &str) -> Quality {
     let mut best = (0, Quality::default());
     for range in split_unquoted(accept, b',') {

@@ -1,4 +1,4 @@
-//! Who may call from a browser: CORS as the Fetch standard defines it (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
+//! CORS, access from browsers, as the Fetch standard defines it (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
 //!
 //! Credentials (cookies) are only ever allowed to origins that are named, never together with `*`. Whatever depends on
 //! the request's origin says so by `Vary: Origin`, also where no access is given, so that no cache mixes answers.
@@ -12,13 +12,13 @@ const REQUEST_HEADERS: &str = "Authorization, Content-Type, Accept, Accept-Langu
 /// Response headers a script may read beside the few that it always may.
 const EXPOSED_HEADERS: &str = "X-Request-ID, Retry-After, RateLimit, RateLimit-Policy, Location, Preference-Applied, Allow, ETag, Deprecation, Link, \
      Date, WWW-Authenticate";
-/// How long a browser may remember a preflight answer, in seconds; browsers cap it themselves.
+/// Seconds for which a browser may remember a preflight answer; browsers cap it themselves.
 const MAX_AGE_S: &str = "86400";
 
 /// A header and its value.
 pub type HeaderPair<'a> = (&'static str, &'a str);
 
-/// Which origins may call from a browser.
+/// The origins that may call from a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CorsPolicy {
     /// All of them, without credentials.
@@ -32,7 +32,7 @@ pub enum CorsPolicy {
 pub struct AllowOrigin<'a> {
     /// The value of `Access-Control-Allow-Origin`.
     pub origin: &'a str,
-    /// Whether cookies may be sent along.
+    /// True when cookies may be sent along.
     pub credentials: bool,
 }
 
@@ -53,7 +53,7 @@ pub fn request_headers(more: &str) -> Result<String, String> {
     )
 }
 
-/// Whether a request is a CORS preflight, which is answered with [`CorsPolicy::preflight_headers`] and goes no further.
+/// Returns whether a request is a CORS preflight, which is answered with [`CorsPolicy::preflight_headers`] and goes no further.
 /// `request_method` is the header `Access-Control-Request-Method`.
 pub fn is_preflight(method: &str, origin: Option<&str>, request_method: Option<&str>) -> bool {
     method == "OPTIONS" && origin.is_some() && request_method.is_some()
@@ -87,7 +87,7 @@ impl CorsPolicy {
         origins.map(Self::Listed)
     }
 
-    /// What this origin, the value of the `Origin` header, may do; `None` when it may not call.
+    /// Returns the access of this origin, the value of the `Origin` header; `None` when it may not call.
     pub fn allow_origin<'a>(&self, origin: &'a str) -> Option<AllowOrigin<'a>> {
         match self {
             Self::Any => Some(AllowOrigin { origin: "*", credentials: false }),

@@ -1,15 +1,15 @@
-//! What HTTP asks of both sides, over plain strings: header names and their values' meaning. No HTTP types here; each
+//! HTTP for both sides, over plain strings: header names and their values' meaning. No HTTP types here; each
 //! side has its own.
 //!
 //! - [`address`]: addresses of requests
 //! - [`headers`]: names, and what the front drops
-//! - [`request_id`]: which request ids of clients are taken over
-//! - [`cors`]: who may call from a browser
-//! - [`retry_after`]: how long others ask to be left alone
-//! - [`accept`]: what the request headers of a message ask for
+//! - [`request_id`]: request ids of clients that are taken over
+//! - [`cors`]: access from browsers
+//! - [`retry_after`]: delays that other servers ask for
+//! - [`accept`]: wishes in the headers of a request
 //! - [`body`]: sizes, times and codings of bodies
 //! - [`base_url`]: addresses of other servers
-//! - [`origin_answer`]: what the origin's answers mean at the edge
+//! - [`origin_answer`]: the meaning of the origin's answers at the edge
 
 pub mod accept;
 pub mod address;

@@ -1,4 +1,4 @@
-//! Which request ids of clients are taken over. Others get a new id from the front.
+//! Request ids of clients that are taken over. Other requests get a new id from the front.
 
 /// The longest id that is taken over.
 const MAX_CHARS: usize = 64;

@@ -9,7 +9,7 @@ use crate::{
 /// The name of the limit in headers.
 pub const POLICY: &str = "daily";
 
-/// How many messages a user sent on a day.
+/// The number of messages that a user sent on a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DailyCount {
     /// Midnight UTC, when the day began.
@@ -18,14 +18,14 @@ pub struct DailyCount {
     pub used: u64,
 }
 
-/// What becomes of a message.
+/// The decision about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DailyDecision {
-    /// Whether it may be sent.
+    /// True when it may be sent.
     pub allowed: bool,
     /// The new count; a message that is denied is not counted.
     pub count: DailyCount,
-    /// How many more may be sent today; `None` without a limit.
+    /// The number of messages that may still be sent today; `None` without a limit.
     pub remaining: Option<u64>,
 }
 
@@ -60,12 +60,12 @@ impl DailyCount {
         Self { used: self.used.saturating_add(waiting), ..self }
     }
 
-    /// When the count starts anew.
+    /// Returns the time at which the count starts anew.
     pub const fn resets_at(self) -> Timestamp {
         self.day.plus_millis(DAY_MS)
     }
 
-    /// What the headers tell of a limit.
+    /// Returns what the headers tell of a limit.
     pub fn limit_state(self, limit: u64, now: Timestamp) -> LimitState {
         let reset_ms = u64::try_from(self.resets_at().millis_since(now)).unwrap_or(0);
         LimitState {

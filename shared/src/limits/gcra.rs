@@ -32,14 +32,14 @@ pub struct Gcra {
     interval_us: i64,
 }
 
-/// What becomes of a request.
+/// The decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GcraDecision {
-    /// Whether it may run.
+    /// True when it may run.
     pub allowed: bool,
     /// The new state; a request that is denied does not change it.
     pub tat: Tat,
-    /// How many more may come at this moment.
+    /// The number of requests that may still come at this moment.
     pub remaining: u64,
     /// Milliseconds until the next may come; 0 when it was allowed.
     pub retry_after_ms: u64,
@@ -83,7 +83,7 @@ impl Gcra {
         self.decision(true, after_us, now_us, full_us, 0)
     }
 
-    /// What the headers tell of a decision: the burst is what can be used up, `window_s` the time in which it comes back.
+    /// Returns what the headers tell of a decision: the burst can be used up, and comes back within `window_s`.
     pub fn limit_state(&self, policy: &'static str, decision: &GcraDecision) -> LimitState {
         LimitState {
             policy,

@@ -24,7 +24,7 @@ const SITE_MASK: u128 = !0 << 80;
 /// The first 24 bits of an IPv4 address.
 const BLOCK_MASK: u32 = !0 << 8;
 
-/// Whom a request is counted for. It is written as `203.0.113.7`, `2001:db8:1:2::/64` or `unknown`.
+/// The subject that a request is counted for. It is written as `203.0.113.7`, `2001:db8:1:2::/64` or `unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientKey(Kind);
 
@@ -35,7 +35,7 @@ enum Kind {
     Unknown,
 }
 
-/// Whom a request from this address is counted for. An IPv4 address within IPv6 is the IPv4 address.
+/// Returns the subject that a request from this address is counted for. An IPv4 address within IPv6 is the IPv4 address.
 pub fn client_key(address: &str) -> ClientKey {
     ClientKey(match address.trim().parse::<IpAddr>().map(|address| address.to_canonical()) {
         Ok(IpAddr::V4(address)) => Kind::V4(address),
@@ -77,17 +77,17 @@ impl fmt::Display for ClientKey {
     }
 }
 
-/// What becomes of a request.
+/// The decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IpDecision {
-    /// Whether it may run.
+    /// True when it may run.
     pub allowed: bool,
-    /// What is left, for the headers.
+    /// The state of the limit, for the headers.
     pub limit: LimitState,
 }
 
 impl IpDecision {
-    /// What is left, or the 429 for a request that may not run.
+    /// Returns the state of the limit. Fails with a 429 for a request that may not run.
     pub fn into_result(self) -> Result<LimitState, ApiError> {
         if self.allowed {
             return Ok(self.limit);

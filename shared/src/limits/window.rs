@@ -13,20 +13,20 @@ pub struct FixedWindow {
 /// A window that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowState {
-    /// When its first request came.
+    /// The time of its first request.
     pub started_at: Timestamp,
-    /// How many were allowed in it.
+    /// The number of requests that were allowed in it.
     pub count: u32,
 }
 
-/// What becomes of a request.
+/// The decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowDecision {
-    /// Whether it may run.
+    /// True when it may run.
     pub allowed: bool,
     /// The new state; a request that is denied does not change an open window.
     pub state: WindowState,
-    /// How many more may come in this window.
+    /// The number of requests that may still come in this window.
     pub remaining: u64,
     /// Seconds until the window closes, rounded up, at least 1.
     pub reset_s: u64,
@@ -38,7 +38,7 @@ impl FixedWindow {
         Self { limit, window_ms: window_ms.max(1) }
     }
 
-    /// How many requests a window holds.
+    /// Returns the number of requests that a window holds.
     pub const fn limit(&self) -> u32 {
         self.limit
     }
@@ -72,13 +72,13 @@ impl FixedWindow {
         self.is_open(state.started_at, now).then_some(WindowState { count, ..state })
     }
 
-    /// Whether a window that started then is still open. One that starts more than a window ahead of `now` comes of a
+    /// Returns whether a window that started then is still open. One that starts more than a window ahead of `now` comes of a
     /// clock that was set back, and is not.
     pub fn is_open(&self, started_at: Timestamp, now: Timestamp) -> bool {
         now.millis_since(started_at).unsigned_abs() < u64::from(self.window_ms)
     }
 
-    /// What the headers tell of a decision.
+    /// Returns what the headers tell of a decision.
     pub fn limit_state(&self, policy: &'static str, decision: &WindowDecision) -> LimitState {
         LimitState {
             policy,

@@ -3,7 +3,7 @@
 
 use crate::api::error::{ApiError, ErrorCode};
 
-/// Why a model call failed.
+/// The failure of a model call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderFailure {
     /// The provider does not take the request: an invalid argument, an unknown model, too large a prompt.
@@ -30,7 +30,7 @@ pub enum ProviderFailure {
     /// The provider, or our patience with it, ran out of time.
     #[error("the provider did not answer in time")]
     Timeout,
-    /// What came back is not the provider's format: HTML, broken JSON, another protocol.
+    /// The answer is not in the provider's format: HTML, broken JSON, another protocol.
     #[error("the provider's answer cannot be read")]
     Malformed,
     /// One piece of the answer is larger than we hold in memory.

@@ -18,7 +18,7 @@ pub use crate::api::chat::{FinishReason, ResponseFormat};
 use crate::api::models::Model;
 pub use crate::api::usage::Usage;
 
-/// What is asked of a model. Every provider can be asked this.
+/// A request to a model. Every provider can be asked this.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ModelRequest {
     /// Instructions that stand above the conversation.
@@ -46,9 +46,9 @@ impl ModelRequest {
 /// One message of the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatMessage {
-    /// Who said it.
+    /// The one who said it.
     pub role: Role,
-    /// What was said, in order.
+    /// The content, in order.
     pub parts: Vec<ContentPart>,
 }
 
@@ -59,7 +59,7 @@ impl ChatMessage {
     }
 }
 
-/// Who said a message.
+/// The one who said a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The person.
@@ -98,13 +98,14 @@ pub enum ModelEvent {
     },
     /// The prompt was blocked; no answer comes.
     Refused(RefusalReason),
-    /// What the answer has used so far; replaces every earlier one.
+    /// The usage of the answer so far; replaces every earlier one.
     Usage(Usage),
-    /// Why the model stopped. The last one counts; nothing of the same chunk follows it, though a later chunk may.
+    /// The reason for which the model stopped. The last one counts; nothing of the same chunk follows
+    /// it, though a later chunk may.
     Finish(FinishReason),
 }
 
-/// Why a prompt was blocked.
+/// The reason for which a prompt was blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalReason {
     /// The provider's safety rules.
@@ -117,7 +118,7 @@ pub enum RefusalReason {
     Other,
 }
 
-/// How an answer ended.
+/// The end of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamEnd {
     /// The model said why it stopped.

@@ -3,28 +3,29 @@
 use super::ProviderFailure;
 use crate::time::{SECOND_MS, Timestamp};
 
-/// How long an answer may take in all. What comes in one piece is silent until it is there, so this alone bounds it.
+/// The most milliseconds of an answer in all. One that comes in one piece is silent until it is there, so this alone bounds it.
 const ANSWER_MS: i64 = 600 * SECOND_MS;
-/// How long a stream may take to its first byte: models think before they speak, and some tell nothing of it.
+/// The most milliseconds of a stream to its first byte: models think before they speak, and some tell nothing of it.
 const FIRST_MS: i64 = 180 * SECOND_MS;
-/// How long a stream that has begun may be silent.
+/// The most milliseconds for which a stream that has begun may be silent.
 const SILENCE_MS: i64 = 60 * SECOND_MS;
 
-/// How long a peer may keep the connection after the finish reason and the usage have come: a moment for what may follow.
+/// The most milliseconds for which a peer may keep the connection after the finish reason and the usage have come.
 const GRACE_MS: i64 = 1_500;
-/// How long when no usage has come yet.
+/// The same when no usage has come yet.
 const UNCOUNTED_GRACE_MS: i64 = 10 * SECOND_MS;
 
 /// The time of a call whose answer is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProviderTimeouts {
-    /// When the call went out.
+    /// The time at which the call went out.
     began: Timestamp,
-    /// When the newest byte of its answer came; `None` before the first.
+    /// The time of the newest byte of its answer; `None` before the first.
     heard: Option<Timestamp>,
-    /// Whether the answer comes in pieces, as the model says it.
+    /// True when the answer comes in pieces, as the model says it.
     streamed: bool,
-    /// When the answer counts as whole, whether or not its connection is closed; `None` while the model has not finished.
+    /// The time at which the answer counts as whole, whether or not its connection is closed; `None` while the model has
+    /// not finished.
     over_at: Option<Timestamp>,
 }
 

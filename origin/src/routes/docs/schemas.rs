@@ -8,7 +8,7 @@ use shared::{
         account::{
             MAX_EMAIL_CHARS, MAX_NAME_CHARS, MAX_PASSWORD_CHARS, MAX_REFRESH_TOKEN_CHARS, MIN_PASSWORD_CHARS,
         },
-        chat::requests::{
+        chat::{
             IMAGE_TYPES, MAX_OUTPUT_TOKENS, MAX_PARTS, MAX_SYSTEM_CHARS, MAX_TEMPERATURE, MAX_TEXT_CHARS,
             MAX_TITLE_CHARS,
         },

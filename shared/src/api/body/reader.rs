@@ -10,7 +10,7 @@ use serde::{
 
 use super::json::Json;
 
-/// What is wrong with a value, and where.
+/// A value that is wrong: its place and the reason.
 #[derive(Debug)]
 pub(super) struct Mismatch {
     /// The path within the body; empty for the body itself.
@@ -88,7 +88,7 @@ impl de::Error for Mismatch {
     }
 }
 
-/// What a client must send where the type's code expects this.
+/// Returns the demand on a client where the type's code expects this.
 fn demand(expected: &str) -> String {
     let integer = |from: &str, to: &str| format!("must be an integer from {from} to {to}");
     match expected {

@@ -1,14 +1,20 @@
-//! A turn from its beginning to its end, over restarts, and its size.
+//! A turn from its beginning to its end.
+
+mod restart;
+mod size;
 
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{body, chat::SendMessage},
-    auth::claims::MAX_TOKEN_BYTES,
+    api::{
+        ErrorCode,
+        chat::{FinishReason, Role, ToolCall, TurnKind},
+        usage::Usage,
+    },
     chat::replay::Resume,
-    http::accept::MAX_IDEMPOTENCY_KEY_CHARS,
+    id::Id,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
@@ -75,7 +81,7 @@ fn all(turn: &TurnState) -> &[u8] {
     turn.log().read(0, usize::MAX)
 }
 
-/// What a reader gets that held every event up to `after` when the turn was cut off.
+/// Returns what a reader gets that held every event up to `after` when the turn was cut off.
 fn resumed(turn: &TurnState, after: u64) -> Vec<u8> {
     match turn.resume(after) {
         Resume::From(mut bytes, cursor) => {
@@ -207,205 +213,6 @@ fn words_are_one_event_from_flush_to_flush() {
     let expected = ["turn.started", "message.delta", "message.delta", "message.completed", "turn.completed"];
     assert_eq!(names(all(&turn)), expected);
     assert_eq!(turn.view().text, "Hi you!");
-}
-
-#[test]
-fn a_restart_ends_a_running_turn_with_its_checkpoint() {
-    let mut turn = spoken();
-    let record = turn.record().clone();
-    let checkpoint = turn.log().unsaved().unwrap();
-    turn.apply(ModelEvent::TextDelta(" lost".to_owned()));
-    turn.flush();
-
-    let mut record = record;
-    record.messages.answer_mut().content.clear();
-    let mut back = TurnState::restore(record, [(checkpoint.first_id, checkpoint.frames.as_str())], NOW);
-    assert!(!back.is_running() && !back.is_closed());
-    assert_eq!(back.view().status, TurnStatus::Interrupted);
-    assert_eq!(back.delivery().unwrap().messages.answer().content, "Hi you");
-    back.close();
-    assert_eq!(names(&resumed(&back, 4)), ["reset", "turn.interrupted"]);
-    // Nor does anybody else take the end for the lost word: its id is another one.
-    assert_eq!(names(&resumed(&back, 3)), ["reset", "turn.interrupted"]);
-    assert_eq!(names(&resumed(&back, back.log().last_id() - 1)), ["turn.interrupted"]);
-}
-
-#[test]
-fn every_start_after_the_restart_resets_who_holds_lost_words() {
-    let turn = spoken();
-    let frames = turn.log().unsaved().unwrap().frames;
-    let first = TurnState::restore(turn.record().clone(), [(1, frames.as_str())], NOW);
-    let mut back = TurnState::restore(first.record().clone(), [(1, frames.as_str())], NOW.plus_millis(9));
-    back.close();
-    assert_eq!(back.record(), first.record());
-    let end = back.log().last_id();
-    assert!(end > 500, "the lost words' ids come before it: {end}");
-    for after in [3, 4, 5, end - 2, 100_000] {
-        let bytes = resumed(&back, after);
-        assert_eq!(names(&bytes), ["reset", "turn.interrupted"]);
-        assert_eq!(ids(&bytes), [end - 1, end]);
-        assert!(String::from_utf8_lossy(&bytes).contains("\"text\":\"Hi you\""));
-    }
-    assert_eq!(names(&resumed(&back, end - 1)), ["turn.interrupted"]);
-    assert!(resumed(&back, end).is_empty());
-}
-
-#[test]
-fn a_restart_between_end_and_close_closes_once() {
-    let mut turn = spoken();
-    turn.end(TurnOutcome::Cancelled, NOW);
-    let (record, before) = (turn.record().clone(), turn.log().unsaved().unwrap().frames);
-    turn.close();
-    // No version stored the terminal event; should it be there, it is not told twice.
-    let after = String::from_utf8(all(&turn).to_vec()).unwrap();
-    for (frames, closed) in [(before, false), (after, true)] {
-        let mut back = TurnState::restore(record.clone(), [(1, frames.as_str())], NOW);
-        assert_eq!(back.is_closed(), closed);
-        back.close();
-        assert_eq!(all(&back), all(&turn));
-    }
-}
-
-#[test]
-fn the_whole_message_is_made_anew_from_the_record() {
-    let mut turn = spoken();
-    turn.apply(ModelEvent::Finish(FinishReason::Stop));
-    turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
-    let stored = turn.log().unsaved().unwrap().frames;
-    assert_eq!(names(stored.as_bytes()), ["turn.started", "message.delta", "message.delta"]);
-    // An earlier version stored it.
-    let earlier = String::from_utf8(all(&turn).to_vec()).unwrap();
-    assert!(names(earlier.as_bytes()).contains(&"message.completed".to_owned()));
-    let record = serde_json::to_string(turn.record()).unwrap();
-    turn.close();
-    for frames in [stored, earlier] {
-        let record = serde_json::from_str(&record).unwrap();
-        let mut back = TurnState::restore(record, [(1, frames.as_str())], NOW);
-        assert_eq!((back.log().unsaved(), back.delivery()), (None, turn.delivery()));
-        back.close();
-        assert_eq!(all(&back), all(&turn));
-    }
-}
-
-#[rstest]
-#[case::ended("paused_by_the_model", true)]
-#[case::running("waiting_for_a_friend", false)]
-fn record_of_a_newer_version_is_read_and_written_back(#[case] name: &str, #[case] ended: bool) {
-    let mut turn = spoken();
-    if ended {
-        turn.end(TurnOutcome::Cancelled, NOW);
-    }
-    let frames = turn.log().unsaved().unwrap().frames;
-    let mut stored = serde_json::to_value(turn.record()).unwrap();
-    stored["messages"][1]["status"] = json!(name);
-    stored["messages"][1]["finish_reason"] = json!("had_enough");
-    stored["error"] = json!({ "code": "out_of_patience", "detail": "Enough" });
-    let record: TurnRecord = serde_json::from_value(stored.clone()).unwrap();
-    assert_eq!(serde_json::to_value(&record).unwrap(), stored);
-
-    let mut back = TurnState::restore(record, [(1, frames.as_str())], NOW);
-    back.close();
-    let delivery = back.delivery().unwrap();
-    let status = if ended { name } else { "interrupted" };
-    assert_eq!((delivery.status.as_str(), delivery.messages.answer().content.as_str()), (status, "Hi you"));
-    assert_eq!(names(back.log().read(0, usize::MAX)).last().unwrap(), "turn.interrupted");
-    if ended {
-        let view = serde_json::to_value(back.view()).unwrap();
-        assert_eq!((&view["status"], &view["error"]), (&json!(name), &stored["error"]));
-        let delivered = serde_json::to_value(&delivery).unwrap();
-        assert_eq!(delivered["messages"][1]["finish_reason"], "had_enough");
-    }
-}
-
-#[test]
-fn a_turn_whose_end_storage_does_not_take_was_interrupted() {
-    let mut turn = spoken();
-    let frames = turn.log().unsaved().unwrap().frames;
-    turn.apply(ModelEvent::TextDelta(" and more".to_owned()));
-    turn.apply(ModelEvent::Finish(FinishReason::Stop));
-    turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
-    let stored = serde_json::to_string(&turn.record_without_answer()).unwrap();
-    assert!(!stored.contains("Hi you"));
-    let mut back = TurnState::restore(serde_json::from_str(&stored).unwrap(), [(1, frames.as_str())], NOW);
-    back.close();
-    assert_eq!((back.view().status, back.view().text.as_str()), (TurnStatus::Interrupted, "Hi you"));
-    let delivery = back.delivery().unwrap();
-    assert!(delivery.messages.answer().is_plain());
-    assert_eq!((delivery.status, delivery.finished_at), (TurnStatus::Interrupted, NOW));
-    assert_eq!(names(&resumed(&back, 5)), ["reset", "turn.interrupted"]);
-}
-
-#[rstest]
-#[case::streamed(1_024)]
-#[case::whole(MAX_ANSWER_BYTES + 1)]
-fn an_answer_that_is_too_long_is_cut(#[case] piece: usize) {
-    let mut turn = begun();
-    for _ in 0..=MAX_ANSWER_BYTES / piece {
-        turn.apply(ModelEvent::TextDelta("x".repeat(piece)));
-    }
-    assert!(turn.is_too_long());
-    turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
-    let view = turn.view();
-    assert_eq!((view.status, view.text.len()), (TurnStatus::Incomplete, MAX_ANSWER_BYTES));
-    assert_eq!(view.error.unwrap().code, ErrorCode::ProviderError.into());
-}
-
-#[test]
-fn the_longest_answer_is_whole() {
-    let mut turn = begun();
-    turn.apply(ModelEvent::TextDelta("x".repeat(MAX_ANSWER_BYTES)));
-    assert!(!turn.is_too_long());
-    turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
-    assert_eq!(turn.view().status, TurnStatus::Completed);
-}
-
-/// What Cloudflare's documentation of Durable Objects allows a string and a table row of their SQLite.
-const MOST_BYTES: usize = 2_000_000;
-/// A row's other columns: the access token, the idempotency key (one byte a character), ids and numbers.
-const OTHER_COLUMNS: usize = MAX_TOKEN_BYTES + MAX_IDEMPOTENCY_KEY_CHARS + 256;
-
-/// The largest answer to this, and the bytes of every row that is stored of the turn.
-fn large_turn(content: &Value, said: &str, streamed: bool) -> (TurnState, Vec<usize>) {
-    let body = serde_json::to_vec(&json!({ "content": content })).unwrap();
-    let message: SendMessage = body::parse(&body).unwrap();
-    let parts = message.to_parts();
-    let mut turn = TurnState::begin(TurnSpec { input: question(parts), ..spec() });
-    if streamed {
-        while !turn.is_too_long() {
-            turn.apply(ModelEvent::TextDelta(said.repeat(20)));
-        }
-    } else {
-        turn.apply(ModelEvent::TextDelta(said.repeat(1024 * 1024 / said.len() + 1)));
-    }
-    turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
-    let mut sizes = vec![serde_json::to_string(turn.record()).unwrap().len() + OTHER_COLUMNS];
-    while let Some(segment) = turn.log().unsaved() {
-        sizes.push(segment.frames.len() + 256);
-        turn.mark_saved(segment.last_id);
-    }
-    (turn, sizes)
-}
-
-#[rstest]
-fn the_largest_turn_fits_in_storage(
-    #[values("one text", "all texts", "picture and text")] asked: &str,
-    #[values("x", "\n", "\u{1}", "é", "😀", "\"some words, \\ and so on\"\n")] said: &str,
-    #[values(true, false)] streamed: bool,
-) {
-    let content = match asked {
-        "one text" => json!("\u{1}".repeat(100_000)),
-        "all texts" => {
-            let part = json!({ "type": "text", "text": "\u{1}".repeat(100_000 / 16) });
-            json!(vec![part; 16])
-        }
-        _ => json!([
-            { "type": "text", "text": "\u{1}".repeat(100_000) },
-            { "type": "image", "mime_type": "image/png", "data": "A".repeat((body::MAX_BODY_BYTES - 600_200) / 4 * 4) },
-        ]),
-    };
-    let (turn, sizes) = large_turn(&content, said, streamed);
-    assert!(sizes.iter().all(|size| *size < MOST_BYTES), "{sizes:?}");
-    assert_eq!(turn.view().status, TurnStatus::Incomplete);
 }
 
 #[test]

@@ -67,8 +67,8 @@ pub(super) struct UsageMetadata {
 }
 
 impl Chunk {
-    /// What can be read of a chunk that is not as documented. ProtoJSON takes `null` for absent and lets numbers be strings;
-    /// whatever else is of another kind than documented is taken for absent as well.
+    /// Reads what can be read of a chunk that is not as documented. ProtoJSON takes `null` for absent and lets numbers be
+    /// strings; whatever else is of another kind than documented is taken for absent as well.
     pub(super) fn lenient(mut chunk: Map<String, Value>) -> Self {
         let candidates = list(chunk.remove("candidates")).into_iter().filter_map(Candidate::lenient);
         Self {
@@ -185,7 +185,7 @@ impl<'de> Deserialize<'de> for FinishWord {
     }
 }
 
-/// Why a prompt was blocked; the enumeration's zero says that it was not. A reason that is not known is
+/// The reason for which a prompt was blocked; the enumeration's zero says that it was not. A reason that is not known is
 /// [`RefusalReason::Other`].
 pub(super) struct BlockWord(pub(super) Option<RefusalReason>);
 

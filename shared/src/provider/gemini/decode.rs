@@ -14,13 +14,13 @@ use crate::{
 
 /// The bound on one event of a stream that fits every answer in words, in bytes.
 pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
-/// What other providers send as the last event, and proxies with them.
+/// The last event of other providers, and of proxies with them.
 const DONE: &[u8] = b"[DONE]";
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Reads the body of a `streamGenerateContent` call with status 200, in whatever pieces it comes.
 ///
-/// Where Gemini breaks its own protocol and answers JSON instead of events (it does so with errors), or has text beside
+/// If Gemini breaks its own protocol and answers JSON instead of events (it does so with errors), or has text beside
 /// its events, that is read at the end. An event that cannot be read is passed over; where nothing said how the answer
 /// ended, that is then the failure. A failure is final: every later call returns it again.
 #[derive(Debug, Clone)]
@@ -124,7 +124,7 @@ impl StreamDecoder {
 /// An answer whose model has said why it stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finished {
-    /// Whether the usage came as well.
+    /// True when the usage came as well.
     pub counted: bool,
 }
 
@@ -154,13 +154,13 @@ const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF)
 }
 
-/// What must be remembered from chunk to chunk.
+/// The state from chunk to chunk.
 #[derive(Debug, Clone, Default)]
 struct Progress {
     refused: Option<RefusalReason>,
     called_tool: bool,
     counted: bool,
-    /// Whether something could not be read.
+    /// True when something could not be read.
     unreadable: bool,
     finish: Option<FinishReason>,
     words: Joiner,
@@ -180,7 +180,7 @@ impl Progress {
         }
     }
 
-    /// What one event says: a chunk, several, or a list of them.
+    /// Reads one event: a chunk, several, or a list of them.
     fn event(&mut self, json: &[u8], out: &mut Vec<ModelEvent>) -> Result<(), ProviderFailure> {
         let json = json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json).trim_ascii();
         if json.is_empty() || json == DONE {
@@ -216,8 +216,8 @@ impl Progress {
         Ok(())
     }
 
-    /// What the body held beside its events, and the event that its end cut off. Of that an error counts; an answer may lack
-    /// its last words.
+    /// Reads the text beside the events, and the event that the end of the body cut off. Of that an error counts;
+    /// an answer may lack its last words.
     fn rest(
         &mut self,
         beside: &[u8],

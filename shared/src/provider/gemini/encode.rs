@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::error::status_of;
 use crate::provider::{FinishReason, ModelEvent, RefusalReason, Usage};
 
-/// What Gemini repeats in every chunk of one answer.
+/// The fields that Gemini repeats in every chunk of one answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity<'a> {
     /// The provider's id of the model that answers.

@@ -11,7 +11,7 @@ use crate::{http::retry_after::MAX_RETRY_AFTER_S, provider::ProviderFailure};
 /// Error bodies over this size are not looked into; Google's are far smaller.
 const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 
-/// What an answer means whose status is not 200. `retry_after_s` is its `Retry-After` header in seconds; without it the
+/// Classifies an answer whose status is not 200. `retry_after_s` is its `Retry-After` header in seconds; without it the
 /// body's own delay counts. A body that is not Gemini's (HTML of a proxy, nothing) leaves the status to speak.
 pub fn classify(status: u16, retry_after_s: Option<u64>, body: &[u8]) -> ProviderFailure {
     let error = if body.len() > MAX_ERROR_BODY_BYTES { None } else { read(body) };
@@ -53,7 +53,7 @@ impl WireError {
         Value::deserialize(deserializer).map(Self::lenient)
     }
 
-    /// What can be read of an error. One that is no object is an error all the same; `null` and `false` say that there is
+    /// Reads what can be read of an error. One that is no object is an error all the same; `null` and `false` say that there is
     /// none.
     pub(super) fn lenient(error: Value) -> Option<Self> {
         let mut error = match error {
@@ -75,7 +75,7 @@ impl WireError {
         Some(Self { code, status, details })
     }
 
-    /// What this error means when it came within a stream, where no status goes with it.
+    /// Classifies this error when it came within a stream, where no status goes with it.
     pub(super) fn in_stream(&self) -> ProviderFailure {
         let status = self.code.or_else(|| self.status.as_deref().and_then(code_of)).unwrap_or(500);
         self.failure(status, None)

@@ -43,7 +43,7 @@ pub use request::{RequestError, parse_request, request};
 
 /// The header that carries the API key.
 pub const API_KEY_HEADER: &str = "x-goog-api-key";
-/// Where Google serves the API; [`path`] follows it.
+/// The address at which Google serves the API; [`path`] follows it.
 pub const DEFAULT_BASE: &str = "https://generativelanguage.googleapis.com";
 
 const PREFIX: &str = "/v1beta/models/";

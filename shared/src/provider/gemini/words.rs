@@ -8,7 +8,7 @@ use serde::{
     de::{Error, Visitor},
 };
 
-/// What stands for a half whose other half never comes.
+/// The character for a half whose other half never comes.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
 /// A string of JSON as WTF-8: UTF-8 in which a half of a surrogate pair may stand alone.
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    /// What these strings of JSON join to.
+    /// Joins strings of JSON.
     fn joined(strings: &[&str]) -> String {
         let mut joiner = Joiner::default();
         let mut text = String::new();

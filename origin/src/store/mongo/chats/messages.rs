@@ -16,7 +16,7 @@ use shared::{
 
 use super::tree;
 use crate::store::{
-    chats::{Filling, MessagesPage, with_itself},
+    chats::{MessagesPage, PageBuilder, with_itself},
     error::StoreError,
     mongo::{
         document::{Fields, count, date, set, uuid},
@@ -44,16 +44,16 @@ pub(super) async fn find_all(db: &Db, ids: &[Id]) -> Attempt<Vec<Message>> {
     found.iter().map(read).collect()
 }
 
-/// Fills a page with messages of any branch, served by the unique index in either direction.
-pub(super) async fn fill_arrived(db: &Db, conversation_id: Id, filling: &mut Filling) -> Attempt<()> {
+/// Fills a page with what arrived, whatever its branch, served by the unique index in either direction.
+pub(super) async fn fill_arrived(db: &Db, conversation_id: Id, builder: &mut PageBuilder) -> Attempt<()> {
     let mut messages = queries::MESSAGES_OF.of([uuid(conversation_id)]);
-    if filling.page.order == Order::Desc {
+    if builder.page.order == Order::Desc {
         messages = messages.descending();
     }
-    if let Some(seq) = filling.page.after {
+    if let Some(seq) = builder.page.after {
         messages = messages.after(count(seq));
     }
-    take_all(db, messages, filling).await?;
+    take_all(db, messages, builder).await?;
     Ok(())
 }
 
@@ -62,9 +62,9 @@ pub(super) async fn fill_path(
     db: &Db,
     conversation_id: Id,
     head: Position,
-    filling: &mut Filling,
+    builder: &mut PageBuilder,
 ) -> Attempt<()> {
-    let MessagesPage { order, mut after, .. } = filling.page;
+    let MessagesPage { order, mut after, .. } = builder.page;
     let mut forks = Forks::new();
     loop {
         let spans =
@@ -75,7 +75,7 @@ pub(super) async fn fill_path(
             let run = queries::BRANCH.of([uuid(conversation_id), branch]);
             let run = run.within(count(span.after), count(span.to));
             let run = if order == Order::Desc { run.descending() } else { run };
-            if !take_all(db, run, filling).await? {
+            if !take_all(db, run, builder).await? {
                 return Ok(());
             }
         }
@@ -84,11 +84,11 @@ pub(super) async fn fill_path(
     }
 }
 
-/// Offers the results of a query to a page. Returns false when it takes no more.
-async fn take_all(db: &Db, messages: Filter, filling: &mut Filling) -> Attempt<bool> {
-    let mut reading = db.read(messages, filling.most(), &[], AT_ONCE).await?;
+/// Offers what a query finds to a page. False when that takes no more.
+async fn take_all(db: &Db, messages: Filter, builder: &mut PageBuilder) -> Attempt<bool> {
+    let mut reading = db.read(messages, builder.most(), &[], AT_ONCE).await?;
     while let Some(document) = reading.next().await? {
-        if !filling.take(read(&document)?) {
+        if !builder.take(read(&document)?) {
             return Ok(false);
         }
     }

@@ -25,7 +25,9 @@ use super::{
 use crate::{
     config::stores::MongoConfig,
     store::{
-        chats::{Change, Chats, ConversationsPage, Filling, Messages, MessagesPage, Scope, Shown, Updated},
+        chats::{
+            Change, Chats, ConversationsPage, Messages, MessagesPage, PageBuilder, Scope, Shown, Updated,
+        },
         error::StoreResult,
     },
 };
@@ -105,7 +107,7 @@ impl Chats for MongoChats {
     ) -> StoreResult<Option<Messages>> {
         self.0
             .run(|_| async move {
-                let fill = || Filling::of(page);
+                let fill = || PageBuilder::of(page);
                 let Some((filled, _, shown)) = page_of(self.0.db(), user_id, conversation_id, fill).await?
                 else {
                     return Ok(None);
@@ -129,7 +131,7 @@ impl Chats for MongoChats {
     async fn context(&self, user_id: Id, conversation_id: Id) -> StoreResult<Option<ConversationContext>> {
         self.0
             .run(|_| async move {
-                let (db, fill) = (self.0.db(), Filling::of_context);
+                let (db, fill) = (self.0.db(), PageBuilder::of_context);
                 let Some((filled, conversation, shown)) = page_of(db, user_id, conversation_id, fill).await?
                 else {
                     return Ok(None);
@@ -158,18 +160,18 @@ async fn page_of(
     db: &Db,
     user_id: Id,
     conversation_id: Id,
-    fill: impl Fn() -> Filling,
-) -> Attempt<Option<(Filling, Conversation, Shown)>> {
-    let mut filling = fill();
-    messages::fill_arrived(db, conversation_id, &mut filling).await?;
+    fill: impl Fn() -> PageBuilder,
+) -> Attempt<Option<(PageBuilder, Conversation, Shown)>> {
+    let mut builder = fill();
+    messages::fill_arrived(db, conversation_id, &mut builder).await?;
     let Some((conversation, shown)) = conversations::find_shown(db, user_id, conversation_id).await? else {
         return Ok(None);
     };
-    if filling.page.scope == Scope::Arrived || (shown.is_plain() && filling.is_up_to(shown.last_seq)) {
-        return Ok(Some((filling, conversation, shown)));
+    if builder.page.scope == Scope::Arrived || (shown.is_plain() && builder.is_up_to(shown.last_seq)) {
+        return Ok(Some((builder, conversation, shown)));
     }
-    filling = fill();
-    messages::fill_path(db, conversation_id, shown.position, &mut filling).await?;
+    builder = fill();
+    messages::fill_path(db, conversation_id, shown.position, &mut builder).await?;
     let is_there = conversations::find(db, user_id, conversation_id).await?.is_some();
-    Ok(is_there.then_some((filling, conversation, shown)))
+    Ok(is_there.then_some((builder, conversation, shown)))
 }

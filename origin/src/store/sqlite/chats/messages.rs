@@ -15,7 +15,7 @@ use shared::{
 
 use super::tree;
 use crate::store::{
-    chats::{Filling, MessagesPage, with_itself},
+    chats::{MessagesPage, PageBuilder, with_itself},
     error::{StoreError, StoreResult},
     sqlite::row::{Columns, bytes},
     values::signed,
@@ -66,13 +66,17 @@ pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<Message>> {
 }
 
 /// Fills a page with what arrived, whatever its branch.
-pub(super) fn fill_arrived(c: &Connection, conversation_id: Id, filling: &mut Filling) -> StoreResult<()> {
-    let MessagesPage { order, after, .. } = filling.page;
+pub(super) fn fill_arrived(
+    c: &Connection,
+    conversation_id: Id,
+    builder: &mut PageBuilder,
+) -> StoreResult<()> {
+    let MessagesPage { order, after, .. } = builder.page;
     let (sql, after) = match order {
         Order::Asc => (ARRIVED_UP, after.map_or(0, signed)),
         Order::Desc => (ARRIVED_DOWN, after.map_or(i64::MAX, signed)),
     };
-    take_all(c, sql, (conversation_id.as_bytes(), after, filling.most()), filling)?;
+    take_all(c, sql, (conversation_id.as_bytes(), after, builder.most()), builder)?;
     Ok(())
 }
 
@@ -81,9 +85,9 @@ pub(super) fn fill_path(
     c: &Connection,
     conversation_id: Id,
     head: Position,
-    filling: &mut Filling,
+    builder: &mut PageBuilder,
 ) -> StoreResult<()> {
-    let MessagesPage { order, mut after, .. } = filling.page;
+    let MessagesPage { order, mut after, .. } = builder.page;
     let mut forks = Forks::new();
     let sql = match order {
         Order::Asc => SPAN_UP,
@@ -93,10 +97,10 @@ pub(super) fn fill_path(
         let spans =
             tree::with_forks(c, &mut forks, |forks| shared::chat::tree::spans(head, order, after, forks))?;
         for span in spans.items {
-            let bounds = (signed(span.after), signed(span.to), filling.most());
+            let bounds = (signed(span.after), signed(span.to), builder.most());
             let params =
                 (conversation_id.as_bytes(), bytes(span.branch.as_ref()), bounds.0, bounds.1, bounds.2);
-            if !take_all(c, sql, params, filling)? {
+            if !take_all(c, sql, params, builder)? {
                 return Ok(());
             }
         }
@@ -106,11 +110,11 @@ pub(super) fn fill_path(
 }
 
 /// Offers what a statement finds to a page. False when that takes no more.
-fn take_all(c: &Connection, sql: &str, params: impl Params, filling: &mut Filling) -> StoreResult<bool> {
+fn take_all(c: &Connection, sql: &str, params: impl Params, builder: &mut PageBuilder) -> StoreResult<bool> {
     let mut statement = c.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     while let Some(row) = rows.next()? {
-        if !filling.take(read(row)?) {
+        if !builder.take(read(row)?) {
             return Ok(false);
         }
     }

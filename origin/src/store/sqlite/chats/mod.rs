@@ -23,7 +23,7 @@ use shared::{
 
 use super::{engine::Engine, migrate};
 use crate::store::{
-    chats::{Change, Chats, ConversationsPage, Filling, Messages, MessagesPage, Scope, Updated},
+    chats::{Change, Chats, ConversationsPage, Messages, MessagesPage, PageBuilder, Scope, Updated},
     error::StoreResult,
 };
 
@@ -92,12 +92,12 @@ impl Chats for SqliteChats {
             .read(move |c| {
                 let _snapshot = c.unchecked_transaction()?;
                 let Some(shown) = conversations::shown(c, user_id, conversation_id)? else { return Ok(None) };
-                let mut filling = Filling::of(page);
+                let mut builder = PageBuilder::of(page);
                 match page.scope {
-                    Scope::Shown => messages::fill_path(c, conversation_id, shown.position, &mut filling)?,
-                    Scope::Arrived => messages::fill_arrived(c, conversation_id, &mut filling)?,
+                    Scope::Shown => messages::fill_path(c, conversation_id, shown.position, &mut builder)?,
+                    Scope::Arrived => messages::fill_arrived(c, conversation_id, &mut builder)?,
                 }
-                let mut found = filling.into_messages();
+                let mut found = builder.into_messages();
                 messages::find_siblings(c, shown.is_branched, &mut found.items)?;
                 Ok(Some(found))
             })
@@ -125,14 +125,14 @@ impl Chats for SqliteChats {
                     return Ok(None);
                 };
                 let Some(shown) = conversations::shown(c, user_id, conversation_id)? else { return Ok(None) };
-                let mut filling = Filling::of_context();
-                messages::fill_path(c, conversation_id, shown.position, &mut filling)?;
+                let mut builder = PageBuilder::of_context();
+                messages::fill_path(c, conversation_id, shown.position, &mut builder)?;
                 let children = if shown.is_plain() {
                     Vec::new()
                 } else {
                     messages::children(c, conversation_id, shown.head.message_id)?
                 };
-                let mut context = filling.into_context(conversation, &shown, children);
+                let mut context = builder.into_context(conversation, &shown, children);
                 messages::find_siblings(c, shown.is_branched, &mut context.messages)?;
                 Ok(Some(context))
             })

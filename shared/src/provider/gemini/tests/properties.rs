@@ -1,4 +1,4 @@
-//! What holds for every request and every stream.
+//! Properties of every request and every stream.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Where a call goes, and its body.
+//! The path of a call, and its body.
 
 use rstest::rstest;
 use serde_json::json;
