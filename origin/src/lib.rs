@@ -5,6 +5,7 @@
 //! - [`auth`]: passwords, sessions, tokens
 //! - [`http`]: errors, extractors, middleware
 //! - [`routes`]: one file a resource
+//! - [`jobs`]: due work with leases
 //! - [`app`]: what every handler has at hand
 //! - [`clock`], [`random`]: time and randomness as arguments
 //! - [`detached`]: work that goes on when whoever waits for it has gone
@@ -17,6 +18,7 @@ pub mod clock;
 pub mod config;
 pub mod detached;
 pub mod http;
+pub mod jobs;
 pub mod logging;
 pub mod random;
 pub mod routes;

@@ -8,6 +8,7 @@ mod document;
 mod errors;
 mod guesses;
 mod health;
+mod jobs;
 mod list_cache;
 mod outages;
 mod repeats;

@@ -1,12 +1,13 @@
 //! When a finished turn that the origin has not confirmed is delivered again, and when whoever looks after turns looks
 //! again.
 
-use crate::time::{DAY_MS, SECOND_MS, Timestamp};
+use crate::{
+    backoff::Backoff,
+    time::{DAY_MS, SECOND_MS, Timestamp},
+};
 
-/// The first retry comes after this long.
-const FIRST_MS: i64 = SECOND_MS;
-/// No retry waits longer than this: when the origin is back, nothing is missing for more than half a minute.
-const LONGEST_MS: i64 = 30 * SECOND_MS;
+/// The waits between deliveries: when the origin is back, nothing is missing for more than half a minute.
+const BACKOFF: Backoff = Backoff { first_ms: SECOND_MS, longest_ms: 30 * SECOND_MS };
 
 /// How long the closing event waits for the origin before it says `persisted: false`.
 pub const CLOSING_TIMEOUT_MS: i64 = 2 * SECOND_MS;
@@ -46,13 +47,10 @@ pub const fn heartbeat(now: Timestamp) -> Timestamp {
     now.plus_millis(HEARTBEAT_MS)
 }
 
-/// When to try again after `attempts` failed deliveries: doubling from one second to thirty, with up to a quarter taken
-/// off by `jitter` (any number) so that a fleet does not come back in one beat.
+/// Returns the time of the next delivery after `attempts` that failed: doubling from one second to thirty, less up to a quarter
+/// by `jitter`.
 pub fn next_attempt(attempts: u32, now: Timestamp, jitter: u32) -> Timestamp {
-    let doubled = FIRST_MS.checked_shl(attempts.saturating_sub(1).min(16)).unwrap_or(LONGEST_MS);
-    let delay_ms = doubled.min(LONGEST_MS);
-    let off_ms = i64::from(jitter) % (delay_ms / 4);
-    now.plus_millis(delay_ms - off_ms)
+    now.plus_millis(BACKOFF.wait_ms(attempts, jitter))
 }
 
 /// Returns whether an answer of this status says nothing about the turn: something on the way, or a store behind it, does not
@@ -109,15 +107,6 @@ mod tests {
             let next = schedule.next(NOW);
             prop_assert_eq!(next.is_some(), schedule != AlarmSchedule::default());
             prop_assert!(next.is_none_or(|at| at.millis_since(NOW) >= SECOND_MS));
-        }
-
-        #[test]
-        fn the_wait_grows_and_is_bounded(attempts in 0u32..10_000, jitter: u32) {
-            let now = Timestamp::from_millis(1_000_000);
-            let wait = next_attempt(attempts, now, jitter).millis_since(now);
-            prop_assert!((FIRST_MS * 3 / 4..=LONGEST_MS).contains(&wait));
-            let later = next_attempt(attempts + 1, now, 0).millis_since(now);
-            prop_assert!(later >= wait);
         }
     }
 }

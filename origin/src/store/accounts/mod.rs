@@ -1,24 +1,25 @@
-//! The accounts port, one trait an entity: [`users`], [`credentials`], [`sessions`], [`usage`]. The types of a trait stand
-//! beside it.
+//! The accounts port, one trait an entity: [`users`], [`credentials`], [`sessions`], [`usage`], [`jobs`]. The types of a trait
+//! stand beside it.
 //!
 //! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
 //! more. Ids and times come from the caller. No text that is to be stored has the character U+0000: requests with one are
 //! refused, because not every adapter can store it.
 
 pub mod credentials;
+pub mod jobs;
 pub mod sessions;
 pub mod usage;
 pub mod users;
 
 use async_trait::async_trait;
 
-pub use self::{credentials::Credentials, sessions::Sessions, usage::Usage, users::Users};
+pub use self::{credentials::Credentials, jobs::Jobs, sessions::Sessions, usage::Usage, users::Users};
 use super::error::StoreResult;
 
 /// The accounts port: every entity in one store.
-pub trait Accounts: Backend + Users + Credentials + Sessions + Usage {}
+pub trait Accounts: Backend + Users + Credentials + Sessions + Usage + Jobs {}
 
-impl<T: Backend + Users + Credentials + Sessions + Usage> Accounts for T {}
+impl<T: Backend + Users + Credentials + Sessions + Usage + Jobs> Accounts for T {}
 
 /// The product behind a store.
 #[async_trait]

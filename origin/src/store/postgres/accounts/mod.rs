@@ -1,6 +1,7 @@
 //! The accounts port on PostgreSQL: a trait a file, with its statements.
 
 mod credentials;
+mod jobs;
 mod sessions;
 mod usage;
 mod users;
@@ -16,7 +17,7 @@ use crate::{
     store::{accounts::Backend, error::StoreResult},
 };
 
-/// Users, credentials, sessions and usage in a PostgreSQL database.
+/// Users, credentials, sessions, usage and jobs in a PostgreSQL database.
 pub struct PostgresAccounts(Pool);
 
 impl PostgresAccounts {

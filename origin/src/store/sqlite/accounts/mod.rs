@@ -1,6 +1,7 @@
 //! The accounts port on SQLite: a trait a file, with its statements.
 
 mod credentials;
+mod jobs;
 mod sessions;
 mod usage;
 mod users;
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use super::{engine::Engine, migrate};
 use crate::store::{accounts::Backend, error::StoreResult};
 
-/// Users, credentials, sessions and usage in one SQLite file.
+/// Users, credentials, sessions, usage and jobs in one SQLite file.
 pub struct SqliteAccounts(Engine);
 
 impl SqliteAccounts {
