@@ -9,6 +9,7 @@ use crate::{
     clock::Clock,
     config::Config,
     events::{EventDelivery, edge::EdgeClient},
+    jobs::{Job, Runner, forget::Forget, runner::Limits},
     random::Random,
     store::{Stores, probe::Probes},
 };
@@ -76,6 +77,14 @@ impl App {
             clock,
             random,
         })))
+    }
+
+    /// Returns the runner of every kind of job.
+    pub fn job_runner(&self) -> Arc<Runner> {
+        let accounts = || Arc::clone(&self.stores.accounts);
+        let clock = || Arc::clone(&self.clock);
+        let jobs: [Arc<dyn Job>; 1] = [Arc::new(Forget::new(accounts(), clock()))];
+        Runner::new(accounts(), jobs, clock(), Arc::clone(&self.random), Limits::DEFAULT)
     }
 }
 

@@ -7,7 +7,7 @@ mod operator;
 use std::{future::Future, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Parser, Subcommand};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::oneshot};
 
 use self::operator::{SessionsCommand, UsersCommand};
 use crate::{
@@ -141,10 +141,17 @@ fn serve(config: Config) -> Result<(), String> {
         let bound = listener.local_addr().map_err(|error| cannot_listen(listen_addr, &error))?;
         print_line(&mut std::io::stdout(), &format!(r#"{{"event":"listening","addr":"{bound}"}}"#));
         tracing::info!(addr = %bound, environment = app.config.process.environment.as_str(), "listening");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let jobs = tokio::spawn(app.job_runner().run(async { drop(stopped.await) }));
+        let shutdown = async {
+            shutdown.await;
+            drop(stop);
+        };
         tokio::select! {
             () = server::serve(listener, router, shutdown) => (),
             () = app.events.run(&app.stores) => (),
         }
+        jobs.await.map_err(|error| format!("the runner of jobs failed: {error}"))?;
         app.stores.ephemeral.flush().await;
         Ok(())
     })

@@ -38,3 +38,32 @@ impl Clock for SystemClock {
         self.started.elapsed()
     }
 }
+
+/// A clock that stands still until a test moves it.
+#[cfg(test)]
+pub(crate) struct TestClock {
+    start: Timestamp,
+    advanced_ms: std::sync::atomic::AtomicI64,
+}
+
+#[cfg(test)]
+impl TestClock {
+    pub(crate) fn at(start: Timestamp) -> Self {
+        Self { start, advanced_ms: 0.into() }
+    }
+
+    pub(crate) fn advance(&self, millis: i64) {
+        self.advanced_ms.fetch_add(millis, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        self.start.plus_millis(self.advanced_ms.load(std::sync::atomic::Ordering::SeqCst))
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.now().millis_since(self.start)).unwrap())
+    }
+}

@@ -6,6 +6,7 @@
 //! - [`events`]: what a change means for user objects at the edge
 //! - [`http`]: errors, extractors, middleware
 //! - [`routes`]: one file a resource
+//! - [`jobs`]: due work with leases
 //! - [`app`]: what every handler has at hand
 //! - [`clock`], [`random`]: time and randomness as arguments
 //! - [`detached`]: work that goes on when whoever waits for it has gone
@@ -19,6 +20,7 @@ pub mod config;
 pub mod detached;
 pub mod events;
 pub mod http;
+pub mod jobs;
 pub mod logging;
 pub mod random;
 pub mod routes;

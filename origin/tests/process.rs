@@ -120,7 +120,7 @@ fn migrate_says_what_it_did() {
         || text(&edgechat(folder.path(), &[("JWT_SECRET", SECRET)], &["migrate"]).output().unwrap().stdout);
     assert_eq!(
         run(),
-        "applied V1__accounts\napplied V2__session_ends\napplied V3__session_networks\napplied V1__chats\napplied V2__changes\n\
+        "applied V1__accounts\napplied V2__session_ends\napplied V3__session_networks\napplied V4__jobs\napplied V1__chats\napplied V2__changes\n\
          applied V3__tree\n"
     );
     assert_eq!(run(), "nothing to do\n");

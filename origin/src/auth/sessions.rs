@@ -8,7 +8,7 @@ use shared::{
     auth::refresh::ExchangeTerms,
     id::Id,
     limits::ip::network,
-    time::{DAY_MS, SECOND_MS, Timestamp},
+    time::{SECOND_MS, Timestamp},
 };
 
 use super::{
@@ -28,8 +28,6 @@ use crate::{
 const REFRESH_GRACE_MS: i64 = 10_000;
 /// The same after an exchange that a store's failure left undecided, and for so long that is remembered.
 const UNDECIDED_MS: i64 = 10 * 60 * SECOND_MS;
-/// How long a session stays on record after its end, at least, in days.
-const KEEP_EXPIRED_DAYS: i64 = 30;
 
 /// A session that is about to begin, with the token its client will hold.
 pub(crate) struct Opening {
@@ -80,8 +78,7 @@ impl Auth {
         now: Timestamp,
     ) -> Result<Tokens, AuthError> {
         let opening = self.prepare_session(user.id, ip, device_name, now);
-        let forget_before = now.plus_millis(-KEEP_EXPIRED_DAYS * DAY_MS);
-        if !self.accounts.open_session(opening.session.clone(), forget_before).await? {
+        if !self.accounts.open_session(opening.session.clone()).await? {
             return Err(AuthError::InvalidCredentials);
         }
         Ok(self.tokens_of(opening, user))

@@ -39,7 +39,7 @@ use crate::config::stores::{AccountsStore, ChatsStore, EphemeralStore, StoresCon
 /// The three ports, opened.
 #[derive(Clone)]
 pub struct Stores {
-    /// Users, sessions, usage.
+    /// Users, credentials, sessions, usage, jobs.
     pub accounts: Arc<dyn Accounts>,
     /// Conversations and messages.
     pub chats: Arc<dyn Chats>,

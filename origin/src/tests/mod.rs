@@ -8,6 +8,7 @@ mod document;
 mod errors;
 mod guesses;
 mod health;
+mod jobs;
 mod layers;
 mod list_cache;
 mod outages;

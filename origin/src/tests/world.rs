@@ -1,13 +1,6 @@
 //! A router on fresh stores, a clock that tests set, and short forms of requests.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -27,32 +20,18 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use crate::{
-    app::App, clock::Clock, config::Config, http::signature::Peer, random::SystemRandom, routes,
+    app::App,
+    clock::{Clock, TestClock},
+    config::Config,
+    http::signature::Peer,
+    random::SystemRandom,
+    routes,
     store::Stores,
 };
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_795_253_400_007);
 pub(super) const JWT_SECRET: &str = "0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c";
 const EDGE_KEY: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
-
-/// A clock that stands still until a test moves it.
-pub(super) struct TestClock(AtomicI64);
-
-impl TestClock {
-    pub(super) fn advance(&self, millis: i64) {
-        self.0.fetch_add(millis, Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
-    }
-
-    fn elapsed(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.now().millis_since(START)).unwrap())
-    }
-}
 
 pub(super) struct World {
     pub(super) app: App,
@@ -80,7 +59,7 @@ impl World {
         ];
         let config = Config::read(&base.iter().chain(vars).copied().collect()).unwrap();
         let stores = Stores::open(&config.stores).await.unwrap();
-        let clock = Arc::new(TestClock(AtomicI64::new(START.as_millis())));
+        let clock = Arc::new(TestClock::at(START));
         Self::of(config, stores, clock, Arc::new(folder))
     }
 

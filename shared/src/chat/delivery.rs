@@ -1,11 +1,12 @@
 //! The schedule of deliveries to the origin, and of the alarm that runs them.
 
-use crate::time::{DAY_MS, SECOND_MS, Timestamp};
+use crate::{
+    backoff::Backoff,
+    time::{DAY_MS, SECOND_MS, Timestamp},
+};
 
-/// The delay of the first retry.
-const FIRST_MS: i64 = SECOND_MS;
-/// The longest delay of a retry: once the origin is back, every turn is delivered within half a minute.
-const LONGEST_MS: i64 = 30 * SECOND_MS;
+/// The waits between deliveries: when the origin is back, nothing is missing for more than half a minute.
+const BACKOFF: Backoff = Backoff { first_ms: SECOND_MS, longest_ms: 30 * SECOND_MS };
 
 /// The time that the terminal event waits for the origin before it reports `persisted: false`.
 pub const CLOSING_TIMEOUT_MS: i64 = 2 * SECOND_MS;
@@ -45,13 +46,10 @@ pub const fn heartbeat(now: Timestamp) -> Timestamp {
     now.plus_millis(HEARTBEAT_MS)
 }
 
-/// Returns the time of the next attempt after `attempts` failed deliveries: the delay doubles from one second to thirty, and
-/// `jitter` (any number) shortens it by up to a quarter so that objects do not retry at the same time.
+/// Returns the time of the next delivery after `attempts` that failed: doubling from one second to thirty, less up to a quarter
+/// by `jitter`.
 pub fn next_attempt(attempts: u32, now: Timestamp, jitter: u32) -> Timestamp {
-    let doubled = FIRST_MS.checked_shl(attempts.saturating_sub(1).min(16)).unwrap_or(LONGEST_MS);
-    let delay_ms = doubled.min(LONGEST_MS);
-    let off_ms = i64::from(jitter) % (delay_ms / 4);
-    now.plus_millis(delay_ms - off_ms)
+    now.plus_millis(BACKOFF.wait_ms(attempts, jitter))
 }
 
 /// The attempts for which an event of the origin is sent again each second: a Worker that is back knows it within two.
@@ -117,15 +115,6 @@ mod tests {
             let next = schedule.next(NOW);
             prop_assert_eq!(next.is_some(), schedule != AlarmSchedule::default());
             prop_assert!(next.is_none_or(|at| at.millis_since(NOW) >= SECOND_MS));
-        }
-
-        #[test]
-        fn retry_delay_grows_and_is_bounded(attempts in 0u32..10_000, jitter: u32) {
-            let now = Timestamp::from_millis(1_000_000);
-            let wait = next_attempt(attempts, now, jitter).millis_since(now);
-            prop_assert!((FIRST_MS * 3 / 4..=LONGEST_MS).contains(&wait));
-            let later = next_attempt(attempts + 1, now, 0).millis_since(now);
-            prop_assert!(later >= wait);
         }
     }
 }

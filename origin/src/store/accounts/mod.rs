@@ -1,5 +1,5 @@
-//! The accounts port, one trait an entity: [`users`], [`credentials`], [`sessions`], [`usage`], [`events`]. The types of a trait stand
-//! beside it.
+//! The accounts port, one trait an entity: [`users`], [`credentials`], [`sessions`], [`usage`], [`events`], [`jobs`]. The types of
+//! a trait stand beside it.
 //!
 //! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
 //! more. Ids and times come from the caller. No text that is to be stored has the character U+0000: requests with one are
@@ -7,19 +7,22 @@
 
 pub mod credentials;
 pub mod events;
+pub mod jobs;
 pub mod sessions;
 pub mod usage;
 pub mod users;
 
 use async_trait::async_trait;
 
-pub use self::{credentials::Credentials, events::Events, sessions::Sessions, usage::Usage, users::Users};
+pub use self::{
+    credentials::Credentials, events::Events, jobs::Jobs, sessions::Sessions, usage::Usage, users::Users,
+};
 use super::error::StoreResult;
 
 /// The accounts port: every entity in one store.
-pub trait Accounts: Backend + Users + Credentials + Sessions + Usage + Events {}
+pub trait Accounts: Backend + Users + Credentials + Sessions + Usage + Events + Jobs {}
 
-impl<T: Backend + Users + Credentials + Sessions + Usage + Events> Accounts for T {}
+impl<T: Backend + Users + Credentials + Sessions + Usage + Events + Jobs> Accounts for T {}
 
 /// The product behind a store.
 #[async_trait]

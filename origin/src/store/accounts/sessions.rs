@@ -16,10 +16,6 @@ use crate::store::error::StoreResult;
 /// The SHA-256 of a refresh token: all that is stored of one.
 pub type TokenHash = [u8; 32];
 
-/// The most sessions, whoever's, that [`Sessions::open_session`] forgets beside those of the user. More than one, so that
-/// less is left with every sign-in; few, because each has the refresh tokens of its last days.
-pub const FORGOTTEN_AT_ONCE: u32 = 10;
-
 /// A session that is about to begin, with its first refresh token.
 #[derive(Clone, Debug)]
 pub struct NewSession {
@@ -136,10 +132,8 @@ impl RefreshOutcome {
 /// Sessions of users.
 #[async_trait]
 pub trait Sessions: Send + Sync + 'static {
-    /// Begins a session. Forgets the sessions of the user that ended or expired before `forget_before`, and the oldest
-    /// such ones of anybody, [`FORGOTTEN_AT_ONCE`] at most; without waiting for those that another call has in its hands.
-    /// Repeated with the same session id, it changes nothing. False when there is no such user.
-    async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool>;
+    /// Begins a session. Repeated with the same session id, it changes nothing. False when there is no such user.
+    async fn open_session(&self, session: NewSession) -> StoreResult<bool>;
 
     /// A session of this user; `None` when it is absent or somebody else's.
     async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>>;
@@ -157,4 +151,8 @@ pub trait Sessions: Send + Sync + 'static {
     /// Ends the sessions of this user that began by the time of the event that tells of it, but for one, and stores that event
     /// where any was open. Returns how many were.
     async fn end_sessions(&self, user_id: Id, except: Option<Id>, event: AddressedEvent) -> StoreResult<u64>;
+
+    /// Forgets the sessions that ended or expired before this time, with their refresh tokens, the oldest `limit` of them;
+    /// without waiting for those that another call has in its hands. Returns how many went.
+    async fn forget_sessions(&self, over_before: Timestamp, limit: u32) -> StoreResult<u64>;
 }

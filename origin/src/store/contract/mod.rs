@@ -44,6 +44,18 @@ mod accounts_on_postgres {
     super::accounts::suite!(super::postgres::accounts().await);
 }
 
+mod runners_on_sqlite {
+    super::run_suite! { accounts::runners on super::two_sqlite_accounts().await;
+        two_origins_run_each_job_once
+    }
+}
+
+mod runners_on_postgres {
+    super::run_suite! { accounts::runners on super::postgres::two_accounts().await;
+        two_origins_run_each_job_once
+    }
+}
+
 mod chats_on_sqlite {
     super::chats::suite!(super::sqlite_chats().await);
 }
@@ -69,10 +81,19 @@ mod ephemeral_on_redis_cluster {
     super::ephemeral::suite!(super::redis::cluster().await);
 }
 
-async fn sqlite_accounts() -> (Arc<dyn Accounts>, TempDir) {
+pub(crate) async fn sqlite_accounts() -> (Arc<dyn Accounts>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteAccounts::open(&folder.path().join("accounts.db")).await.unwrap();
     (Arc::new(store), folder)
+}
+
+/// The accounts of two processes on one file.
+async fn two_sqlite_accounts() -> ([Arc<dyn Accounts>; 2], TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("accounts.db");
+    let (one, other) =
+        (SqliteAccounts::open(&path).await.unwrap(), SqliteAccounts::open(&path).await.unwrap());
+    ([Arc::new(one), Arc::new(other)], folder)
 }
 
 async fn sqlite_chats() -> (Arc<dyn Chats>, TempDir) {

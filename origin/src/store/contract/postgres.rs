@@ -95,3 +95,11 @@ pub(super) async fn accounts() -> (Arc<dyn Accounts>, Database) {
     let database = Database::create().await;
     (Arc::new(PostgresAccounts::open(&database.config).await.unwrap()), database)
 }
+
+/// The stores of two processes on a database of their own.
+pub(super) async fn two_accounts() -> ([Arc<dyn Accounts>; 2], Database) {
+    let database = Database::create().await;
+    let one = PostgresAccounts::open(&database.config).await.unwrap();
+    let other = PostgresAccounts::open(&database.config).await.unwrap();
+    ([Arc::new(one), Arc::new(other)], database)
+}

@@ -36,7 +36,8 @@ const ACCOUNTS: &[(&str, &str)] = &[
         "V2__session_networks",
         include_str!("../../../../migrations/postgres/accounts/V2__session_networks.sql"),
     ),
-    ("V3__user_events", include_str!("../../../../migrations/postgres/accounts/V3__user_events.sql")),
+    ("V3__jobs", include_str!("../../../../migrations/postgres/accounts/V3__jobs.sql")),
+    ("V4__user_events", include_str!("../../../../migrations/postgres/accounts/V4__user_events.sql")),
 ];
 
 /// The lock of those who migrate: an arbitrary number that no other program on the same database is likely to use.

@@ -154,6 +154,12 @@ impl Connection {
         Ok(self.client()?.query(&statement, values).await?)
     }
 
+    /// Runs a statement that returns no rows. Returns how many rows it changed.
+    pub(super) async fn count(&self, sql: &'static str, values: Values<'_>) -> Step<u64> {
+        let statement = self.prepared(sql).await?;
+        Ok(self.client()?.execute(&statement, values).await?)
+    }
+
     /// Begins a transaction, runs a statement that locks and then one that reads: one round trip, and what is read is
     /// newer than the lock.
     pub(super) async fn begin_locked(

@@ -18,7 +18,8 @@ const ACCOUNTS: &[(&str, &str)] = &[
     ("V1__accounts", include_str!("../../../../migrations/sqlite/accounts/V1__accounts.sql")),
     ("V2__session_ends", include_str!("../../../../migrations/sqlite/accounts/V2__session_ends.sql")),
     ("V3__session_networks", include_str!("../../../../migrations/sqlite/accounts/V3__session_networks.sql")),
-    ("V4__user_events", include_str!("../../../../migrations/sqlite/accounts/V4__user_events.sql")),
+    ("V4__jobs", include_str!("../../../../migrations/sqlite/accounts/V4__jobs.sql")),
+    ("V5__user_events", include_str!("../../../../migrations/sqlite/accounts/V5__user_events.sql")),
 ];
 const CHATS: &[(&str, &str)] = &[
     ("V1__chats", include_str!("../../../../migrations/sqlite/chats/V1__chats.sql")),

@@ -3,7 +3,7 @@
 use super::{Store, exchange, outcome, register};
 use crate::store::{
     accounts::sessions::NewSession,
-    contract::samples::{START, at, id, session, user},
+    contract::samples::{at, id, session, user},
 };
 
 async fn knows(store: &Store, number: u32, network: Option<&str>) -> bool {
@@ -18,9 +18,9 @@ pub(in crate::store::contract) async fn network_of_any_session_on_record_is_know
         register(&store, number).await;
     }
     let opening = NewSession { network: Some(office.to_owned()), ..session(3, &user(1)) };
-    assert!(store.open_session(opening, START).await.unwrap());
+    assert!(store.open_session(opening).await.unwrap());
     let nowhere = NewSession { network: None, ..session(4, &user(1)) };
-    assert!(store.open_session(nowhere, START).await.unwrap());
+    assert!(store.open_session(nowhere).await.unwrap());
     for (network, known) in [(home, true), (office, true), (elsewhere, false), ("", false), ("%", false)] {
         assert_eq!(knows(&store, 1, Some(network)).await, known, "{network}");
     }
@@ -30,8 +30,7 @@ pub(in crate::store::contract) async fn network_of_any_session_on_record_is_know
     assert_eq!(outcome(&store, exchange(1, 20, 1_000)).await.0, "exchanged");
     assert_eq!(outcome(&store, exchange(1, 20, 20_000)).await.0, "reused");
     assert!(knows(&store, 1, Some(home)).await);
-    let later = NewSession { expires_at: at(3_000_000), network: None, ..session(5, &user(1)) };
-    assert!(store.open_session(later, at(1_000_001)).await.unwrap());
+    assert_eq!(store.forget_sessions(at(20_001), 10).await.unwrap(), 1);
     assert!(!knows(&store, 1, Some(home)).await);
 }
 

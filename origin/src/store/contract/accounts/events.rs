@@ -87,7 +87,7 @@ pub(in crate::store::contract) async fn all_sessions_begun_by_then_end_but_for_o
     for (number, millis) in [(2, 0), (3, 5), (4, 11)] {
         let mut other = session(number, &user(1));
         other.created_at = at(millis);
-        assert!(store.open_session(other, at(-1)).await.unwrap());
+        assert!(store.open_session(other).await.unwrap());
     }
     let all = event(1, 10, UserEvent::UserSessionsEnded { except: Some(id(1_003)) });
     assert_eq!(store.end_sessions(id(1), Some(id(1_003)), all).await.unwrap(), 2);

@@ -2,7 +2,9 @@
 
 pub(super) mod credentials;
 pub(super) mod events;
+pub(super) mod jobs;
 pub(super) mod refresh;
+pub(super) mod runners;
 pub(super) mod sessions;
 pub(super) mod usage;
 pub(super) mod users;
@@ -41,10 +43,9 @@ macro_rules! suite {
         $crate::store::contract::run_suite! { accounts::sessions on $open;
             a_session_belongs_to_its_user
             opening_a_session_again_changes_nothing
-            sessions_that_expired_long_ago_are_forgotten
-            sessions_that_ended_long_ago_are_forgotten_too
-            long_gone_sessions_of_others_are_forgotten_a_few_at_a_time
-            sessions_opened_at_once_are_all_there
+            sessions_over_before_a_time_are_forgotten
+            forgetting_takes_the_oldest_sessions_of_anybody
+            sessions_are_opened_and_forgotten_at_once
         }
         $crate::store::contract::run_suite! { accounts::refresh on $open;
             a_refresh_token_is_exchanged_until_it_expires
@@ -64,6 +65,18 @@ macro_rules! suite {
             all_sessions_begun_by_then_end_but_for_one
             reuse_of_refresh_token_leaves_one_event
             plan_changes_with_its_event
+        }
+        $crate::store::contract::run_suite! { accounts::jobs on $open;
+            due_jobs_are_claimed_in_the_order_they_are_due
+            job_of_a_kind_and_key_is_scheduled_once
+            job_is_claimed_again_only_after_its_lease
+            claim_repeated_by_its_owner_returns_its_jobs
+            only_kinds_of_the_claim_are_claimed
+            completed_job_is_due_again_or_finished
+            failed_job_is_due_again_with_its_attempts
+            owner_that_lost_its_job_changes_nothing
+            jobs_claimed_at_once_are_claimed_once
+            finished_jobs_are_forgotten_and_no_others
         }
         $crate::store::contract::run_suite! { accounts::usage on $open;
             a_turn_is_counted_once

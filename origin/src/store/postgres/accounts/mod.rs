@@ -2,6 +2,7 @@
 
 mod credentials;
 mod events;
+mod jobs;
 mod sessions;
 mod usage;
 mod users;
@@ -17,7 +18,7 @@ use crate::{
     store::{accounts::Backend, error::StoreResult},
 };
 
-/// Users, credentials, sessions and usage in a PostgreSQL database.
+/// Users, credentials, sessions, usage and jobs in a PostgreSQL database.
 pub struct PostgresAccounts(Pool);
 
 impl PostgresAccounts {

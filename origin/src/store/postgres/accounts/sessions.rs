@@ -14,7 +14,7 @@ use super::{PostgresAccounts, users};
 use crate::store::{
     accounts::{
         Sessions,
-        sessions::{FORGOTTEN_AT_ONCE, NewSession, RefreshExchange, RefreshOutcome, SessionOfUser},
+        sessions::{NewSession, RefreshExchange, RefreshOutcome, SessionOfUser},
     },
     error::StoreResult,
     postgres::{
@@ -27,9 +27,9 @@ use crate::store::{
 
 #[async_trait]
 impl Sessions for PostgresAccounts {
-    async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool> {
+    async fn open_session(&self, session: NewSession) -> StoreResult<bool> {
         let session = &session;
-        self.0.run(|c| async move { open(&c, session, forget_before).await }).await
+        self.0.run(|c| async move { open(&c, session).await }).await
     }
 
     async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>> {
@@ -62,6 +62,11 @@ impl Sessions for PostgresAccounts {
             })
             .await
     }
+
+    async fn forget_sessions(&self, over_before: Timestamp, limit: u32) -> StoreResult<u64> {
+        let (before, limit) = (over_before.as_millis(), i64::from(limit));
+        self.0.run(|c| async move { c.count(FORGET, &[&before, &limit]).await }).await
+    }
 }
 
 /// The columns [`read`] reads, in its order, of the sessions as `s` and the users as `u`.
@@ -71,30 +76,20 @@ macro_rules! columns {
     };
 }
 
-/// Forgets, and opens unless the session is there. What somebody else has in their hands is passed over, so that sign-ins at
-/// once never wait for each other.
+/// Opens unless the session is there.
 const OPEN: &str = "\
     WITH known AS ( \
         SELECT id FROM users WHERE id = $2 FOR KEY SHARE \
-    ), own AS ( \
-        SELECT id FROM sessions WHERE user_id = $2 AND least(expires_at, ended_at) < $7 AND id <> $1 \
-        FOR UPDATE SKIP LOCKED \
-    ), oldest AS ( \
-        SELECT id FROM sessions WHERE least(expires_at, ended_at) < $7 AND id <> $1 \
-        ORDER BY least(expires_at, ended_at) LIMIT $9::bigint FOR UPDATE SKIP LOCKED \
-    ), forgotten AS ( \
-        DELETE FROM sessions WHERE id IN (SELECT id FROM own UNION ALL SELECT id FROM oldest) \
     ), opened AS ( \
         INSERT INTO sessions (id, user_id, device_name, network, created_at, last_used_at, expires_at) \
-        SELECT $1, id, $3::text, $10::text, $4::bigint, $4::bigint, $5::bigint FROM known \
+        SELECT $1, id, $3::text, $4::text, $5::bigint, $5::bigint, $6::bigint FROM known \
         ON CONFLICT (id) DO NOTHING RETURNING id \
     ), token AS ( \
-        INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $6::bytea, id, $8::bigint FROM opened \
+        INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $7::bytea, id, $8::bigint FROM opened \
     ) SELECT id FROM known";
 
-/// Begins a session with its first refresh token, unless it is there, and deletes sessions that were over before this time,
-/// with their tokens. False when there is no such user.
-async fn open(c: &Connection, session: &NewSession, forget_before: Timestamp) -> Step<bool> {
+/// Begins a session with its first refresh token, unless it is there. False when there is no such user.
+async fn open(c: &Connection, session: &NewSession) -> Step<bool> {
     let known = c
         .row(
             OPEN,
@@ -102,13 +97,11 @@ async fn open(c: &Connection, session: &NewSession, forget_before: Timestamp) ->
                 &key(session.id),
                 &key(session.user_id),
                 &session.device_name,
+                &session.network,
                 &session.created_at.as_millis(),
                 &session.expires_at.as_millis(),
                 &session.refresh_hash.as_slice(),
-                &forget_before.as_millis(),
                 &session.refresh_expires_at.as_millis(),
-                &i64::from(FORGOTTEN_AT_ONCE),
-                &session.network,
             ],
         )
         .await?;
@@ -267,3 +260,10 @@ async fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> Step<Refr
     }
     Ok(RefreshOutcome::of(decision, exchange, session, successor))
 }
+
+/// What somebody else has in their hands is passed over: it is forgotten the next time.
+const FORGET: &str = "\
+    WITH oldest AS MATERIALIZED ( \
+        SELECT id FROM sessions WHERE least(expires_at, ended_at) < $1 \
+        ORDER BY least(expires_at, ended_at) LIMIT $2::bigint FOR UPDATE SKIP LOCKED \
+    ) DELETE FROM sessions USING oldest WHERE sessions.id = oldest.id";

@@ -349,15 +349,14 @@ async fn what_is_long_past_is_found_by_an_index() {
 }
 
 #[tokio::test]
-async fn a_sign_in_waits_for_nobody_who_has_an_old_session() {
+async fn forgetting_waits_for_nobody_who_has_an_old_session() {
     let database = database().await;
     let other = client(&database.config).await;
     other.batch_execute("BEGIN; SELECT FROM sessions FOR UPDATE").await.unwrap();
     let store = store(&database.config, 1, SHORT);
-    assert!(store.open_session(session(2, &user(1)), at(1_000_001)).await.unwrap());
+    assert_eq!(store.forget_sessions(at(1_000_001), 10).await.unwrap(), 0);
     other.batch_execute("COMMIT").await.unwrap();
-    assert!(store.session(id(1), id(1_001)).await.unwrap().is_some());
-    assert!(store.open_session(session(3, &user(1)), at(1_000_001)).await.unwrap());
+    assert_eq!(store.forget_sessions(at(1_000_001), 10).await.unwrap(), 1);
     assert!(store.session(id(1), id(1_001)).await.unwrap().is_none());
 }
 
@@ -379,7 +378,7 @@ async fn a_text_with_a_nul_character_is_refused_by_that_name() {
     let store = store(&database.config, 1, SHORT);
     let mut opening = session(2, &user(1));
     opening.device_name = Some("a\0b".to_owned());
-    let error = store.open_session(opening, at(0)).await.unwrap_err();
+    let error = store.open_session(opening).await.unwrap_err();
     assert_eq!(error.kind(), "conflict");
     assert!(error.to_string().contains("U+0000"), "{error}");
 }

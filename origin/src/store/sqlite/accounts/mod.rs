@@ -2,6 +2,7 @@
 
 mod credentials;
 mod events;
+mod jobs;
 mod sessions;
 mod usage;
 mod users;
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use super::{engine::Engine, migrate};
 use crate::store::{accounts::Backend, error::StoreResult};
 
-/// Users, credentials, sessions and usage in one SQLite file.
+/// Users, credentials, sessions, usage and jobs in one SQLite file.
 pub struct SqliteAccounts(Engine);
 
 impl SqliteAccounts {

@@ -13,9 +13,7 @@ use super::{SqliteAccounts, events, users};
 use crate::store::{
     accounts::{
         Sessions,
-        sessions::{
-            FORGOTTEN_AT_ONCE, NewSession, RefreshExchange, RefreshOutcome, SessionOfUser, TokenHash,
-        },
+        sessions::{NewSession, RefreshExchange, RefreshOutcome, SessionOfUser, TokenHash},
     },
     error::StoreResult,
     sqlite::row::{Columns, bytes},
@@ -23,13 +21,12 @@ use crate::store::{
 
 #[async_trait]
 impl Sessions for SqliteAccounts {
-    async fn open_session(&self, session: NewSession, forget_before: Timestamp) -> StoreResult<bool> {
+    async fn open_session(&self, session: NewSession) -> StoreResult<bool> {
         self.0
             .write(move |c| {
                 if !users::exists(c, session.user_id)? {
                     return Ok(false);
                 }
-                forget(c, session.user_id, forget_before)?;
                 insert(c, &session)?;
                 Ok(true)
             })
@@ -60,6 +57,15 @@ impl Sessions for SqliteAccounts {
     async fn end_sessions(&self, user_id: Id, except: Option<Id>, event: AddressedEvent) -> StoreResult<u64> {
         self.0.write(move |c| end_all(c, user_id, except, &event)).await
     }
+
+    async fn forget_sessions(&self, over_before: Timestamp, limit: u32) -> StoreResult<u64> {
+        self.0
+            .write(move |c| {
+                let gone = c.prepare_cached(FORGET)?.execute((over_before.as_millis(), limit))?;
+                Ok(u64::try_from(gone).unwrap_or(u64::MAX))
+            })
+            .await
+    }
 }
 
 /// Inserts a session with its first refresh token; nothing when the session is there.
@@ -84,14 +90,6 @@ pub(super) fn insert(c: &Connection, session: &NewSession) -> StoreResult<()> {
     Ok(())
 }
 
-/// Deletes the sessions of a user that were over before this time, and the oldest such ones of anybody, with their tokens.
-fn forget(c: &Connection, user_id: Id, before: Timestamp) -> StoreResult<()> {
-    let before = before.as_millis();
-    c.prepare_cached(FORGET_OWN)?.execute((user_id.as_bytes(), before))?;
-    c.prepare_cached(FORGET_OLDEST)?.execute((before, FORGOTTEN_AT_ONCE))?;
-    Ok(())
-}
-
 /// When a session was over, as the index `sessions_by_end` has it.
 macro_rules! end {
     () => {
@@ -99,8 +97,7 @@ macro_rules! end {
     };
 }
 
-const FORGET_OWN: &str = concat!("DELETE FROM sessions WHERE user_id = ?1 AND ", end!(), " < ?2");
-const FORGET_OLDEST: &str = concat!(
+const FORGET: &str = concat!(
     "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ",
     end!(),
     " < ?1 ORDER BY ",
@@ -260,12 +257,8 @@ mod tests {
         let path = folder.path().join("accounts.db");
         migrate::accounts(&path).await.unwrap();
         let file = connect(&path).unwrap();
-        for (sql, index) in [(FORGET_OWN, "sessions_by_user"), (FORGET_OLDEST, "sessions_by_end")] {
-            let plan = plan(&file, sql);
-            assert!(
-                plan.contains(index) && !plan.contains("SCAN sessions") && !plan.contains("B-TREE"),
-                "{plan}"
-            );
-        }
+        let plan = plan(&file, FORGET);
+        let is_by_index = plan.contains("sessions_by_end") && !plan.contains("SCAN sessions");
+        assert!(is_by_index && !plan.contains("B-TREE"), "{plan}");
     }
 }
