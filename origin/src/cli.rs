@@ -1,6 +1,6 @@
 //! The command line: `edgechat serve | migrate | check-config | keys`.
 
-use std::{future::Future, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
@@ -11,6 +11,7 @@ use crate::{
     config::{Config, Vars},
     logging, routes, server,
     store::{OpenError, Stores},
+    telemetry,
 };
 
 /// What a wrong configuration exits with, so that a supervisor can tell it from a crash.
@@ -118,9 +119,8 @@ fn serve(config: Config) -> Result<(), String> {
         let app = App::new(config, stores, Arc::new(SystemClock::start()), Arc::new(SystemRandom))
             .map_err(|error| error.to_string())?;
         let router = routes::router(app.clone()).map_err(|error| error.to_string())?;
-        let listener =
-            TcpListener::bind(listen_addr).await.map_err(|error| cannot_listen(listen_addr, &error))?;
-        let bound = listener.local_addr().map_err(|error| cannot_listen(listen_addr, &error))?;
+        serve_metrics(app.config.telemetry.metrics_addr).await?;
+        let (listener, bound) = listen("LISTEN_ADDR", listen_addr).await?;
         say(&mut std::io::stdout(), &format!(r#"{{"event":"listening","addr":"{bound}"}}"#));
         tracing::info!(addr = %bound, environment = app.config.process.environment.as_str(), "listening");
         server::serve(listener, router, shutdown).await;
@@ -153,10 +153,26 @@ where
     reach().await
 }
 
-fn cannot_listen(addr: std::net::SocketAddr, error: &std::io::Error) -> String {
-    format!(
-        "LISTEN_ADDR: {addr} cannot be listened on ({error}); choose a free address, or port 0 for any free port"
-    )
+/// Serves the figures from now on, where an address is set for them. They are there until the process ends, also while the last
+/// requests finish.
+async fn serve_metrics(addr: Option<SocketAddr>) -> Result<(), String> {
+    let Some(addr) = addr else { return Ok(()) };
+    let (listener, bound) = listen("METRICS_ADDR", addr).await?;
+    say(&mut std::io::stdout(), &format!(r#"{{"event":"serving metrics","addr":"{bound}"}}"#));
+    tokio::spawn(server::serve(listener, telemetry::private::router(), std::future::pending()));
+    Ok(())
+}
+
+/// Listens on an address; returns the one that it came to be, where the port was left open.
+async fn listen(variable: &str, addr: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let listening = async {
+        let listener = TcpListener::bind(addr).await?;
+        let bound = listener.local_addr()?;
+        Ok::<_, std::io::Error>((listener, bound))
+    };
+    listening.await.map_err(|error| {
+        format!("{variable}: {addr} cannot be listened on ({error}); choose a free address, or port 0 for any free port")
+    })
 }
 
 fn migrate(config: &Config) -> Result<(), String> {
@@ -196,6 +212,7 @@ fn secret(random: &dyn Random) -> String {
 fn summary(config: &Config) -> String {
     let stores = &config.stores;
     let edge = if config.edge_keys.is_some() { "set" } else { "not set: only unsigned requests are served" };
+    let metrics = config.telemetry.metrics_addr.map_or_else(|| "off".to_owned(), |addr| addr.to_string());
     let limits = &config.limits;
     let daily = match limits.basic_tier_daily_limit {
         Some(limit) => format!("{limit} messages a day"),
@@ -209,6 +226,7 @@ fn summary(config: &Config) -> String {
         "the configuration is right".to_owned(),
         format!("environment      {}", config.process.environment.as_str()),
         format!("listens on       {}", config.process.listen_addr),
+        format!("metrics          {metrics}"),
         format!("logs             {}", config.process.log_format.as_str()),
         format!("accounts         {}", stores.accounts),
         format!("conversations    {}", stores.chats),

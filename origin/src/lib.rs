@@ -7,6 +7,7 @@
 //! - [`routes`]: one file a resource
 //! - [`app`]: what every handler has at hand
 //! - [`ambient`]: time and randomness
+//! - [`telemetry`]: figures for an operator
 //! - [`server`], [`logging`], [`cli`]: the process
 
 pub mod ambient;
@@ -19,6 +20,7 @@ pub mod logging;
 pub mod routes;
 pub mod server;
 pub mod store;
+pub mod telemetry;
 
 #[cfg(test)]
 mod tests;

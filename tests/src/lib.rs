@@ -7,6 +7,7 @@
 //! - [`program`]: programs of others, run within a time
 //! - [`provider`]: a scripted model provider that speaks Gemini's REST API; also the binary `scripted-gemini`, which
 //!   answers in development where no API key is set
+//! - [`scrape`]: the figures of an origin
 //! - [`servers`]: PostgreSQL, MongoDB (or a stand-in) and Redis for the tests, to share and to kill; also the binary
 //!   `edgechat-servers`
 //! - [`stand_in`]: a server of the test's own in the place of the origin
@@ -31,6 +32,7 @@ pub mod clock;
 pub mod delivery;
 pub mod program;
 pub mod provider;
+pub mod scrape;
 pub mod servers;
 pub mod soak;
 pub mod stand_in;

@@ -2,7 +2,7 @@
 //!
 //! - [`vars`]: where variables come from
 //! - [`reader`]: how one is read, and what is said when it is wrong
-//! - [`process`], [`secrets`], [`stores`], [`limits`]: the sections
+//! - [`process`], [`secrets`], [`stores`], [`limits`], [`telemetry`]: the sections
 //! - `elsewhere`: variables of other parts, checked only
 
 mod elsewhere;
@@ -11,6 +11,7 @@ pub mod process;
 pub mod reader;
 pub mod secrets;
 pub mod stores;
+pub mod telemetry;
 pub mod vars;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use process::{Environment, LogFormat, ProcessConfig};
 pub use reader::Problem;
 pub use secrets::Secret;
 pub use stores::StoresConfig;
+pub use telemetry::TelemetryConfig;
 pub use vars::Vars;
 
 use reader::Reader;
@@ -44,6 +46,8 @@ pub struct Config {
     pub stores: StoresConfig,
     /// Lifetimes and limits.
     pub limits: LimitsConfig,
+    /// Figures and traces.
+    pub telemetry: TelemetryConfig,
 }
 
 /// Everything that is wrong, one variable a line.
@@ -72,6 +76,7 @@ impl Config {
         let secrets = secrets::SecretsConfig::read(&mut reader, process.environment);
         let stores = StoresConfig::read(&mut reader, &process);
         let limits = LimitsConfig::read(&mut reader);
+        let telemetry = TelemetryConfig::read(&mut reader);
         elsewhere::check(&mut reader, process.environment);
         match (reader.into_problems(), secrets.signing_keys) {
             (problems, Some(signing_keys)) if problems.is_empty() => Ok(Self {
@@ -81,6 +86,7 @@ impl Config {
                 edge_keys: secrets.edge_keys,
                 stores,
                 limits,
+                telemetry,
             }),
             (problems, _) => Err(ConfigError(problems)),
         }

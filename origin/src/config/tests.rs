@@ -82,6 +82,7 @@ fn a_production_start_needs_secrets_and_logs_json() {
 #[case(&[("SECRET_KEY", "short")], "SECRET_KEY: held a secret of 5 characters; it should hold a random text")]
 #[case(&[SECRET, ("EDGECHAT_ENV", "prod")], "EDGECHAT_ENV: held \"prod\"; it should hold development or production")]
 #[case(&[SECRET, ("LISTEN_ADDR", "8080")], "LISTEN_ADDR: held \"8080\"; it should hold an address and a port")]
+#[case(&[SECRET, ("METRICS_ADDR", "9464")], "METRICS_ADDR: held \"9464\"; it should hold an address and a port, such as 127.0.0.1:9464")]
 #[case(&[SECRET, ("LOG_FORMAT", "xml")], "LOG_FORMAT: held \"xml\"; it should hold text or json")]
 #[case(&[SECRET, ("DEBUG", "maybe")], "DEBUG: held \"maybe\"; it should hold true or false")]
 #[case(&[SECRET, ("EDGE_KEYS", "abc")], "EDGE_KEYS: held a list in which key 1 has 3 characters; it should hold one or two")]

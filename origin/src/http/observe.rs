@@ -1,4 +1,4 @@
-//! The outermost layer: gives a request its id, renders every error in the one form, and logs one line.
+//! The outermost layer: gives a request its id, renders every error in the one form, counts it and logs one line.
 //!
 //! The line has allow-listed fields only: no query, no header, no body, no address, no e-mail.
 
@@ -24,7 +24,7 @@ use shared::{
 use tracing::Instrument as _;
 
 use super::Failure;
-use crate::app::App;
+use crate::{app::App, telemetry::metrics::metrics};
 
 /// The layer.
 pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -41,7 +41,9 @@ pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Re
     set_defaults(&mut response, &id);
 
     let status = response.status().as_u16();
-    let latency_ms = app.clock.elapsed().saturating_sub(started).as_secs_f64() * 1_000.0;
+    let latency = app.clock.elapsed().saturating_sub(started);
+    metrics().count_request(&method, route, status, latency);
+    let latency_ms = latency.as_secs_f64() * 1_000.0;
     let code = code.map(ErrorCode::as_str);
     // A wrong signature is our own parts' trouble, whatever the caller is told.
     if status >= 500 || response.headers().contains_key(SIGNATURE_ERROR) {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json as Reply,
+    Extension, Json as Reply,
     extract::{FromRequest, Request, State},
 };
 use shared::{
@@ -26,7 +26,11 @@ use crate::{
         body::{has_media_type, read},
         signature::MAX_INTERNAL_BODY_BYTES,
     },
-    store::{Chats, accounts::UsageEntry},
+    store::{
+        Chats,
+        accounts::{UsageEntry, UsageOutcome},
+    },
+    telemetry::deliveries::DeliveryOutcome,
 };
 
 /// `POST turns`: stores a turn and counts its usage, each once, however often it is delivered. Conversations come first:
@@ -35,15 +39,22 @@ pub(super) async fn deliver(
     State(app): State<App>,
     Bearer(token): Bearer,
     Delivery(delivery): Delivery,
-) -> Result<Reply<DeliveryReceipt>, Failure> {
+) -> Result<(Extension<DeliveryOutcome>, Reply<DeliveryReceipt>), Failure> {
     authorize(&app, &token, &delivery)?;
     let usage = usage_of(&delivery);
     let recording = |chats: Arc<dyn Chats>| async move { chats.record_turn(delivery).await };
     let last_seq = changing(&app, usage.user_id, recording).await?;
-    if !app.stores.accounts.record_usage(usage).await? {
-        tracing::info!("a delivery came for a user who is gone");
-    }
-    Ok(Reply(DeliveryReceipt { conversation_exists: last_seq.is_some(), last_seq: last_seq.unwrap_or(0) }))
+    let outcome = match app.stores.accounts.record_usage(usage).await? {
+        UsageOutcome::Counted => DeliveryOutcome::Accepted,
+        UsageOutcome::Repeated => DeliveryOutcome::Repeated,
+        UsageOutcome::NoUser => {
+            tracing::info!("a delivery came for a user who is gone");
+            DeliveryOutcome::Accepted
+        }
+    };
+    let receipt =
+        DeliveryReceipt { conversation_exists: last_seq.is_some(), last_seq: last_seq.unwrap_or(0) };
+    Ok((Extension(outcome), Reply(receipt)))
 }
 
 /// `GET turns/{id}`: a turn as it was stored.

@@ -21,7 +21,7 @@ use std::time::Duration;
 use axum::{
     Router,
     http::StatusCode,
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -33,6 +33,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     http::{Failure, observe::observe, overload::shed, signature},
+    telemetry::deliveries,
 };
 
 /// How long a request may take, its body included. Every store gives up long before.
@@ -103,7 +104,7 @@ fn public() -> OpenApiRouter<App> {
 /// Routes that the Worker alone calls. They are in no document.
 fn internal() -> Router<App> {
     Router::new()
-        .route("/internal/v1/turns", post(internal::deliver))
+        .route("/internal/v1/turns", post(internal::deliver).layer(from_fn(deliveries::count)))
         .route("/internal/v1/turns/{id}", get(internal::turn))
         .route("/internal/v1/conversations/{id}/context", get(internal::context))
 }

@@ -20,7 +20,7 @@ use crate::store::{
     Accounts, Chats, Ephemeral, StoreError, StoreResult,
     accounts::{
         Credential, NewSession, RefreshExchange, RefreshOutcome, Registration, SessionOfUser, UsageEntry,
-        UsageRow,
+        UsageOutcome, UsageRow,
     },
     chats::{Change, ConversationsPage, Messages, MessagesPage, Updated},
     ephemeral::{CacheGroup, Cached, CodeOutcome, OneTimeCode, WindowDecision},
@@ -123,7 +123,7 @@ impl Accounts for Down {
         down()
     }
 
-    async fn record_usage(&self, _: UsageEntry) -> StoreResult<bool> {
+    async fn record_usage(&self, _: UsageEntry) -> StoreResult<UsageOutcome> {
         down()
     }
 

@@ -22,7 +22,7 @@ use crate::{
         Accounts, StoreError, StoreResult,
         accounts::{
             Credential, NewSession, RefreshExchange, RefreshOutcome, Registration, SessionOfUser, UsageEntry,
-            UsageRow,
+            UsageOutcome, UsageRow,
         },
         down::Down,
         ephemeral::CacheGroup,
@@ -264,7 +264,7 @@ impl Accounts for Unheard {
         Err(StoreError::Timeout)
     }
 
-    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<bool> {
+    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<UsageOutcome> {
         self.0.record_usage(entry).await
     }
 

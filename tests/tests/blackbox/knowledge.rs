@@ -100,7 +100,7 @@ async fn by_hand(
     sender: mpsc::UnboundedSender<Asked>,
     receipts: Receipts,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let what = format!("{} {}", request.method(), request.uri());
+    let what = format!("{} {}", request.method(), request.uri().path());
     let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
     let turn = serde_json::from_slice::<TurnDelivery>(&body).ok();
     let receipt = turn.and_then(|turn| receipts.lock().unwrap().get(&turn.turn_id).cloned());

@@ -22,6 +22,7 @@
 //! - `rotation`: the secret behind tokens is replaced
 //! - `scripted_provider`: the provider the others rely on
 //! - `platform`: what the user object leaves to the platform, and what the platform refuses
+//! - `metrics`: the figures on the origin's private port
 //! - `baseline`: the reference that the benchmark relies on
 
 #[cfg(test)]
@@ -46,6 +47,8 @@ mod knowledge;
 mod limits;
 #[cfg(test)]
 mod main_job;
+#[cfg(test)]
+mod metrics;
 #[cfg(test)]
 mod model_endings;
 #[cfg(test)]

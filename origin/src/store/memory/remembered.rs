@@ -37,6 +37,11 @@ impl Remembered {
         Self { values: HashMap::new(), oldest_first: VecDeque::new(), last_number: 0, max_values }
     }
 
+    /// Returns the number of values.
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
     /// The value under this key that has not ended.
     pub(super) fn get(&self, key: Key, now: Timestamp) -> Option<&[u8]> {
         self.values.get(&key).filter(|value| value.until > now).map(|value| &*value.bytes)

@@ -42,6 +42,7 @@ use shared::{
     time::{DAY_MS, Timestamp},
 };
 use tokio::{sync::Semaphore, task::JoinHandle};
+use tracing::Instrument as _;
 
 use super::{
     ephemeral::{
@@ -100,8 +101,7 @@ impl RedisEphemeral {
             Connector::new(&config.address).map_err(|error| StoreError::Refused(error.to_string()))?;
         let server = Arc::new(Server::new(connector, Keys::new(&config.key_prefix), command));
         server.start().await?;
-        let kept = Arc::clone(&server);
-        let keeper = tokio::spawn(async move { kept.keep().await });
+        let keeper = tokio::spawn(Arc::clone(&server).keep());
         Ok(Self { server, local, keeper, fills: Arc::new(Semaphore::new(MAX_FILLS)) })
     }
 
@@ -110,8 +110,13 @@ impl RedisEphemeral {
         script.key(self.server.keys.of(kind, name))
     }
 
-    async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'static>) -> Result<T, Unanswered> {
-        self.server.ask(|mut connection| async move { call.invoke_async(&mut connection).await }).await
+    async fn run<T: FromRedisValue>(
+        &self,
+        operation: &'static str,
+        call: &ScriptInvocation<'static>,
+    ) -> Result<T, Unanswered> {
+        let question = |mut connection| async move { call.invoke_async(&mut connection).await };
+        self.server.ask_for(operation, question).await
     }
 }
 
@@ -134,7 +139,7 @@ impl Ephemeral for RedisEphemeral {
     async fn count(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<WindowDecision> {
         let mut call = self.call(&scripts::COUNT, Kind::Window, key);
         call.arg(now.as_millis()).arg(window.window_ms()).arg(window.limit()).arg(SLACK_MS);
-        let Ok(before) = self.run::<Option<String>>(&call).await else {
+        let Ok(before) = self.run::<Option<String>>("count", &call).await else {
             return self.local.count(key, window, now).await;
         };
         let decision = window.check(before.as_deref().and_then(scripts::window), now);
@@ -149,7 +154,8 @@ impl Ephemeral for RedisEphemeral {
         let mut call = self.call(&scripts::TAKE_BACK, Kind::Window, key);
         call.arg(now.as_millis()).arg(window.window_ms());
         // While Redis is away, what was counted there stays until its window closes.
-        let taken_back = self.run::<()>(&call).await.map_err(|Unanswered| self.server.unavailable());
+        let taken_back =
+            self.run::<()>("take_back", &call).await.map_err(|Unanswered| self.server.unavailable());
         let taken_back_here = self.local.take_back(key, window, now).await;
         taken_back.or(taken_back_here)
     }
@@ -166,7 +172,7 @@ impl Ephemeral for RedisEphemeral {
         let mut call = self.call(&scripts::ADMIT, Kind::Rate, key);
         let now_us = now.as_millis().saturating_mul(MICROS_A_MILLI);
         call.arg(now_us).arg(rate.interval_us()).arg(rate.capacity_us()).arg(SLACK_MS);
-        let Ok(before) = self.run::<Option<String>>(&call).await else {
+        let Ok(before) = self.run::<Option<String>>("admit", &call).await else {
             return self.local.admit(key, rate, now).await;
         };
         let decision = rate.check(before.as_deref().and_then(scripts::tat), now);
@@ -184,7 +190,7 @@ impl Ephemeral for RedisEphemeral {
         }
         let mut call = self.call(&scripts::FIRST_SEEN, Kind::Seen, key);
         call.arg(now.as_millis()).arg(until.as_millis()).arg(kept_ms(until, now));
-        self.run::<bool>(&call).await.or(is_first_here)
+        self.run::<bool>("first_seen", &call).await.or(is_first_here)
     }
 
     async fn remember(
@@ -196,7 +202,7 @@ impl Ephemeral for RedisEphemeral {
     ) -> StoreResult<Vec<u8>> {
         let mut call = self.call(&scripts::REMEMBER, Kind::Remembered, key);
         call.arg(now.as_millis()).arg(until.as_millis()).arg(&value[..]).arg(kept_ms(until, now));
-        let stored = self.run::<Vec<u8>>(&call).await.ok().and_then(scripts::remembered);
+        let stored = self.run::<Vec<u8>>("remember", &call).await.ok().and_then(scripts::remembered);
         let Some((until, value)) = stored else {
             return self.local.remember(key, value, until, now).await;
         };
@@ -221,13 +227,14 @@ impl Ephemeral for RedisEphemeral {
         let mut call = self.call(&scripts::PUT_CODE, Kind::Code, key);
         let until = code.expires_at;
         call.arg(&code.hash[..]).arg(code.tries).arg(until.as_millis()).arg(kept_ms(until, now));
-        self.run::<()>(&call).await.map_err(|Unanswered| self.server.unavailable())
+        self.run::<()>("put_code", &call).await.map_err(|Unanswered| self.server.unavailable())
     }
 
     async fn try_code(&self, key: &str, hash: [u8; 32], now: Timestamp) -> StoreResult<CodeOutcome> {
         let mut call = self.call(&scripts::TRY_CODE, Kind::Code, key);
         call.arg(&hash[..]).arg(now.as_millis());
-        let outcome = self.run::<i64>(&call).await.map_err(|Unanswered| self.server.unavailable())?;
+        let outcome =
+            self.run::<i64>("try_code", &call).await.map_err(|Unanswered| self.server.unavailable())?;
         Ok(match u32::try_from(outcome) {
             Ok(tries_left) => CodeOutcome::Wrong { tries_left },
             Err(_) if outcome == scripts::RIGHT => CodeOutcome::Accepted,
@@ -279,14 +286,16 @@ impl Ephemeral for RedisEphemeral {
         });
         // It is on its way before anything is that is asked later.
         if poll_fn(|context| Poll::Ready(filling.as_mut().poll(context))).await.is_pending() {
-            tokio::spawn(filling);
+            tokio::spawn(filling.in_current_span());
         }
     }
 
     async fn invalidate(&self, group: CacheGroup) {
         let server = Arc::clone(&self.server);
         // To its end, also when the request that waits for it is given up.
-        if let Err(error) = tokio::spawn(async move { server.invalidate(group).await }).await {
+        if let Err(error) =
+            tokio::spawn(async move { server.invalidate(group).await }.in_current_span()).await
+        {
             tracing::error!(%error, "an invalidation did not end");
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     store::{
         accounts::{
             Accounts, Credential, NewSession, RefreshExchange, RefreshOutcome, Registration, SessionOfUser,
-            UsageEntry, UsageRow,
+            UsageEntry, UsageOutcome, UsageRow,
         },
         error::StoreResult,
     },
@@ -82,7 +82,7 @@ impl Accounts for PostgresAccounts {
         self.0.run(|c| async move { sessions::exchange_refresh(&c, exchange).await }).await
     }
 
-    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<bool> {
+    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<UsageOutcome> {
         let entry = &entry;
         self.0.run(|c| async move { usage::record(&c, entry).await }).await
     }

@@ -4,7 +4,7 @@ use shared::{api::usage::UsageTotals, id::Id};
 use uuid::Uuid;
 
 use crate::store::{
-    accounts::{UsageEntry, UsageRow},
+    accounts::{UsageEntry, UsageOutcome, UsageRow},
     error::StoreError,
     postgres::{
         failure::Step,
@@ -39,8 +39,8 @@ const RECORD: &str = "\
             errors = d.errors + excluded.errors \
     ) SELECT id, EXISTS (SELECT FROM turn) FROM known";
 
-/// Counts a turn, unless it has been counted. False when there is no such user.
-pub(super) async fn record(c: &Connection, entry: &UsageEntry) -> Step<bool> {
+/// Counts a turn, unless it has been counted.
+pub(super) async fn record(c: &Connection, entry: &UsageEntry) -> Step<UsageOutcome> {
     let known = c
         .row(
             RECORD,
@@ -59,14 +59,15 @@ pub(super) async fn record(c: &Connection, entry: &UsageEntry) -> Step<bool> {
             ],
         )
         .await?;
-    let Some(row) = known else { return Ok(false) };
+    let Some(row) = known else { return Ok(UsageOutcome::NoUser) };
     let mut columns = Columns::of("users", &row);
     columns.id("id")?;
     let is_new: bool = columns.get("is_new")?;
-    if !is_new {
-        same_user(c, entry).await?;
+    if is_new {
+        return Ok(UsageOutcome::Counted);
     }
-    Ok(true)
+    same_user(c, entry).await?;
+    Ok(UsageOutcome::Repeated)
 }
 
 /// A turn that was counted for somebody else is no repetition.

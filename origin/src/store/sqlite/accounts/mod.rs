@@ -13,7 +13,7 @@ use super::{engine::Engine, migrate};
 use crate::store::{
     accounts::{
         Accounts, Credential, NewSession, RefreshExchange, RefreshOutcome, Registration, SessionOfUser,
-        UsageEntry, UsageRow,
+        UsageEntry, UsageOutcome, UsageRow,
     },
     error::StoreResult,
 };
@@ -25,7 +25,7 @@ impl SqliteAccounts {
     /// Opens the file, made and migrated where needed.
     pub async fn open(path: &Path) -> StoreResult<Self> {
         migrate::accounts(path).await?;
-        Engine::open(path).map(Self)
+        Engine::open("accounts", path).map(Self)
     }
 }
 
@@ -92,14 +92,13 @@ impl Accounts for SqliteAccounts {
         self.0.write(move |c| sessions::exchange_refresh(c, &exchange)).await
     }
 
-    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<bool> {
+    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<UsageOutcome> {
         self.0
             .write(move |c| {
                 if !users::exists(c, entry.user_id)? {
-                    return Ok(false);
+                    return Ok(UsageOutcome::NoUser);
                 }
-                usage::record(c, &entry)?;
-                Ok(true)
+                usage::record(c, &entry)
             })
             .await
     }

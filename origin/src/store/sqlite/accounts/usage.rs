@@ -4,14 +4,14 @@ use rusqlite::{Connection, named_params};
 use shared::{api::usage::UsageTotals, id::Id};
 
 use crate::store::{
-    accounts::{UsageEntry, UsageRow},
+    accounts::{UsageEntry, UsageOutcome, UsageRow},
     error::{StoreError, StoreResult},
     sqlite::row::Columns,
     values::signed,
 };
 
-/// Counts a turn, unless it has been counted.
-pub(super) fn record(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
+/// Counts a turn of a user who is there, unless it has been counted.
+pub(super) fn record(c: &Connection, entry: &UsageEntry) -> StoreResult<UsageOutcome> {
     let inserted = c
         .prepare_cached(
             "INSERT INTO usage_turns (turn_id, user_id, at, model, input_tokens, output_tokens, cached_tokens, \
@@ -30,7 +30,12 @@ pub(super) fn record(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
             ":total": signed(entry.usage.total_tokens),
             ":failed": entry.failed,
         })?;
-    if inserted == 1 { add_to_day(c, entry) } else { same_user(c, entry) }
+    if inserted == 0 {
+        same_user(c, entry)?;
+        return Ok(UsageOutcome::Repeated);
+    }
+    add_to_day(c, entry)?;
+    Ok(UsageOutcome::Counted)
 }
 
 fn add_to_day(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {

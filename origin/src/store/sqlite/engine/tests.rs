@@ -6,7 +6,7 @@ fn engine() -> (Engine, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.db");
     connect(&path).unwrap().execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT").unwrap();
-    (Engine::open(&path).unwrap(), folder)
+    (Engine::open("a test", &path).unwrap(), folder)
 }
 
 fn insert(connection: &Connection, n: i64) -> StoreResult<()> {
@@ -24,7 +24,7 @@ async fn however_often_it_is_closed_the_journal_is_folded_in() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file.db");
     for _ in 0..500 {
-        let engine = Engine::open(&path).unwrap();
+        let engine = Engine::open("a test", &path).unwrap();
         engine
             .write(|c| Ok(c.execute_batch("CREATE TABLE IF NOT EXISTS t (n); INSERT INTO t VALUES (1)")?))
             .await
