@@ -11,7 +11,7 @@ use crate::{
     config::{Config, Vars},
     logging, routes, server,
     store::{OpenError, Stores},
-    telemetry,
+    telemetry::{self, traces::Traces},
 };
 
 /// What a wrong configuration exits with, so that a supervisor can tell it from a crash.
@@ -107,26 +107,36 @@ pub fn run() -> ExitCode {
 
 fn serve(config: Config) -> Result<(), String> {
     logging::start(&config.process);
-    runtime()?.block_on(async {
-        let shutdown =
-            server::shutdown_signal().map_err(|error| format!("signals cannot be received: {error}"))?;
-        tokio::pin!(shutdown);
-        let stores = tokio::select! {
-            opened = patiently(|| Stores::open(&config.stores)) => opened.map_err(|error| error.to_string())?,
-            () = &mut shutdown => return Ok(()),
-        };
-        let listen_addr = config.process.listen_addr;
-        let app = App::new(config, stores, Arc::new(SystemClock::start()), Arc::new(SystemRandom))
-            .map_err(|error| error.to_string())?;
-        let router = routes::router(app.clone()).map_err(|error| error.to_string())?;
-        serve_metrics(app.config.telemetry.metrics_addr).await?;
-        let (listener, bound) = listen("LISTEN_ADDR", listen_addr).await?;
-        say(&mut std::io::stdout(), &format!(r#"{{"event":"listening","addr":"{bound}"}}"#));
-        tracing::info!(addr = %bound, environment = app.config.process.environment.as_str(), "listening");
-        server::serve(listener, router, shutdown).await;
-        app.stores.ephemeral.settle().await;
-        Ok(())
-    })
+    let runtime = runtime()?;
+    let traces =
+        config.telemetry.traces.as_ref().map(|traces| Traces::start(traces, runtime.handle().clone()));
+    let traces = traces.transpose().map_err(|error| error.to_string())?;
+    let outcome = runtime.block_on(serve_requests(config));
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    outcome
+}
+
+async fn serve_requests(config: Config) -> Result<(), String> {
+    let shutdown =
+        server::shutdown_signal().map_err(|error| format!("signals cannot be received: {error}"))?;
+    tokio::pin!(shutdown);
+    let stores = tokio::select! {
+        opened = patiently(|| Stores::open(&config.stores)) => opened.map_err(|error| error.to_string())?,
+        () = &mut shutdown => return Ok(()),
+    };
+    let listen_addr = config.process.listen_addr;
+    let app = App::new(config, stores, Arc::new(SystemClock::start()), Arc::new(SystemRandom))
+        .map_err(|error| error.to_string())?;
+    let router = routes::router(app.clone()).map_err(|error| error.to_string())?;
+    serve_metrics(app.config.telemetry.metrics_addr).await?;
+    let (listener, bound) = listen("LISTEN_ADDR", listen_addr).await?;
+    say(&mut std::io::stdout(), &format!(r#"{{"event":"listening","addr":"{bound}"}}"#));
+    tracing::info!(addr = %bound, environment = app.config.process.environment.as_str(), "listening");
+    server::serve(listener, router, shutdown).await;
+    app.stores.ephemeral.settle().await;
+    Ok(())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, String> {
@@ -213,6 +223,7 @@ fn summary(config: &Config) -> String {
     let stores = &config.stores;
     let edge = if config.edge_keys.is_some() { "set" } else { "not set: only unsigned requests are served" };
     let metrics = config.telemetry.metrics_addr.map_or_else(|| "off".to_owned(), |addr| addr.to_string());
+    let traces = config.telemetry.traces.as_ref().map_or("off", |traces| &traces.url);
     let limits = &config.limits;
     let daily = match limits.basic_tier_daily_limit {
         Some(limit) => format!("{limit} messages a day"),
@@ -227,6 +238,7 @@ fn summary(config: &Config) -> String {
         format!("environment      {}", config.process.environment.as_str()),
         format!("listens on       {}", config.process.listen_addr),
         format!("metrics          {metrics}"),
+        format!("traces           {traces}"),
         format!("logs             {}", config.process.log_format.as_str()),
         format!("accounts         {}", stores.accounts),
         format!("conversations    {}", stores.chats),

@@ -3,6 +3,7 @@
 //! - [`world`]: origin, Worker and provider of one test, which end with it
 //! - [`client`]: a phone: registers, sends messages, reads streams
 //! - [`clock`]: the time
+//! - [`collector`]: a collector of traces
 //! - [`delivery`]: finished turns as the Worker delivers them
 //! - [`program`]: programs of others, run within a time
 //! - [`provider`]: a scripted model provider that speaks Gemini's REST API; also the binary `scripted-gemini`, which
@@ -29,6 +30,7 @@
 pub mod bench;
 pub mod client;
 pub mod clock;
+pub mod collector;
 pub mod delivery;
 pub mod program;
 pub mod provider;

@@ -26,7 +26,7 @@ pub use process::{Environment, LogFormat, ProcessConfig};
 pub use reader::Problem;
 pub use secrets::Secret;
 pub use stores::StoresConfig;
-pub use telemetry::TelemetryConfig;
+pub use telemetry::{TelemetryConfig, TracesConfig};
 pub use vars::Vars;
 
 use reader::Reader;
@@ -76,7 +76,7 @@ impl Config {
         let secrets = secrets::SecretsConfig::read(&mut reader, process.environment);
         let stores = StoresConfig::read(&mut reader, &process);
         let limits = LimitsConfig::read(&mut reader);
-        let telemetry = TelemetryConfig::read(&mut reader);
+        let telemetry = TelemetryConfig::read(&mut reader, process.environment);
         elsewhere::check(&mut reader, process.environment);
         match (reader.into_problems(), secrets.signing_keys) {
             (problems, Some(signing_keys)) if problems.is_empty() => Ok(Self {

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use opentelemetry::context::FutureExt as _;
 use tracing::Instrument as _;
 
 use super::Failure;
@@ -10,5 +11,7 @@ use super::Failure;
 pub async fn detached<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Failure> {
-    tokio::spawn(work.in_current_span()).await.map_err(|error| Failure::Internal(error.to_string()))
+    tokio::spawn(work.with_current_context().in_current_span())
+        .await
+        .map_err(|error| Failure::Internal(error.to_string()))
 }

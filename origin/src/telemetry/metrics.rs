@@ -28,6 +28,21 @@ pub struct Metrics {
     pub(super) deliveries: Family<DeliveryLabels, Counter>,
     pub(super) outbox: OutboxFigures,
     pub(super) gauges: Gauges,
+    spans: Family<SpanLabels, Counter>,
+}
+
+/// The outcome of a recorded span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SpanOutcome {
+    /// The collector has it.
+    Sent,
+    /// The collector did not take it.
+    Dropped,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SpanLabels {
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -61,6 +76,7 @@ impl Metrics {
             deliveries: Family::default(),
             outbox: OutboxFigures::default(),
             gauges: Gauges::default(),
+            spans: Family::default(),
         };
         metrics.registered()
     }
@@ -80,6 +96,7 @@ impl Metrics {
         );
         ours.register("deliveries", "Turns that the Worker delivered", self.deliveries.clone());
         self.outbox.register(ours);
+        ours.register("spans", "Recorded spans of traces", self.spans.clone());
         let build = ours.sub_registry_with_label(("version".into(), env!("CARGO_PKG_VERSION").into()));
         build.register("build_info", "The version of the program", ConstGauge::new(1_i64));
         ours.register_collector(Box::new(self.gauges.clone()));
@@ -90,6 +107,15 @@ impl Metrics {
     pub fn count_request(&self, method: &Method, route: &str, status: u16, latency: Duration) {
         let labels = RequestLabels { method: method_label(method), route: route.to_owned(), status };
         self.requests.get_or_create(&labels).observe(latency.as_secs_f64());
+    }
+
+    /// Counts spans that a batch had.
+    pub(super) fn count_spans(&self, outcome: SpanOutcome, count: u64) {
+        let outcome = match outcome {
+            SpanOutcome::Sent => "sent",
+            SpanOutcome::Dropped => "dropped",
+        };
+        self.spans.get_or_create(&SpanLabels { outcome }).inc_by(count);
     }
 
     /// Writes all figures in Prometheus's text format, version 0.0.4.
@@ -104,7 +130,7 @@ impl Metrics {
 }
 
 /// Returns the method as a label: a client may send any word as one.
-const fn method_label(method: &Method) -> &'static str {
+pub(super) const fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

@@ -1,4 +1,4 @@
-//! What an operator sees of this process: figures for Prometheus, on a port of their own.
+//! What an operator sees of this process: figures for Prometheus, on a port of their own, and traces for a collector.
 //!
 //! A process has one set of figures, as it has one log. Labels are words of the program: routes, methods of ports, kinds of
 //! errors. So there are as many series as the program has such words, whatever clients send.
@@ -9,12 +9,15 @@
 //! - [`deliveries`]: turns that the Worker delivers, and its outbox
 //! - [`process`]: memory, descriptors and processor time
 //! - [`private`]: the private port
+//! - [`traces`], [`exporter`]: spans, and their way to a collector
 
 pub mod deliveries;
+pub mod exporter;
 pub mod gauges;
 pub mod metrics;
 pub mod private;
 pub mod process;
 pub mod store_calls;
+pub mod traces;
 
 pub use store_calls::{Backend, observed, operation_of};

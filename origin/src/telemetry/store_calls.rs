@@ -1,12 +1,20 @@
-//! Calls of stores: an adapter sends each through [`observed`], in the one place where it runs its operations.
+//! Calls of stores: an adapter sends each through [`observed`], in the one place where it runs its operations. There it is counted,
+//! and traced where its request is.
 
 use std::future::Future;
 
+use opentelemetry::{
+    KeyValue,
+    trace::{Span as _, Status},
+};
+use opentelemetry_sdk::trace::Span;
 use prometheus_client::encoding::EncodeLabelSet;
 use tokio::time::Instant;
 
-use super::metrics::metrics;
+use super::{metrics::metrics, traces::begin_store_call};
 
+/// The outcome of a call that did what it promises.
+const OK: &str = "ok";
 /// The outcome of a call whose caller did not wait for the end.
 const ABANDONED: &str = "abandoned";
 
@@ -40,9 +48,10 @@ pub async fn observed<T, E>(
 ) -> Result<T, E> {
     let labels =
         StoreCallLabels { store: backend.store, backend: backend.product, operation, outcome: ABANDONED };
-    let mut timer = Timer { labels, started: Instant::now() };
+    let span = begin_store_call(backend, operation);
+    let mut timer = Timer { labels, started: Instant::now(), span };
     let outcome = call.await;
-    timer.labels.outcome = outcome.as_ref().map_or_else(kind, |_| "ok");
+    timer.labels.outcome = outcome.as_ref().map_or_else(kind, |_| OK);
     outcome
 }
 
@@ -71,16 +80,24 @@ fn without_parameters(path: &str) -> &str {
     path
 }
 
-/// Counts a call when it ends, or when its caller goes.
+/// Counts a call and ends its span when it ends, or when its caller goes.
 struct Timer {
     labels: StoreCallLabels,
     started: Instant,
+    span: Option<Span>,
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
         let calls = &metrics().store_calls;
         calls.get_or_create(&self.labels).observe(self.started.elapsed().as_secs_f64());
+        if let Some(span) = &mut self.span {
+            if self.labels.outcome != OK {
+                span.set_attribute(KeyValue::new("error.type", self.labels.outcome));
+                span.set_status(Status::error(self.labels.outcome));
+            }
+            span.end();
+        }
     }
 }
 

@@ -45,6 +45,11 @@ impl TraceId {
         }
     }
 
+    /// Returns its bytes.
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.get().to_be_bytes()
+    }
+
     /// Returns the lower half, in which ids are random whoever makes them.
     #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
     pub const fn low_bits(self) -> u64 {
@@ -59,6 +64,11 @@ impl SpanId {
             Some(id) => Self(id),
             None => Self(NonZeroU64::MIN),
         }
+    }
+
+    /// Returns its bytes.
+    pub const fn to_bytes(self) -> [u8; 8] {
+        self.0.get().to_be_bytes()
     }
 }
 

@@ -1,23 +1,18 @@
 //! The variables of traces, as the OpenTelemetry specification names them ("Environment Variable Specification", "OpenTelemetry
 //! Protocol Exporter"): the Worker and the origin read the same ones.
 
+use super::span::Attribute;
 use crate::http::base_url;
 
-/// Where spans go; unset, nothing is traced.
-pub const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-/// Headers of each request to that place.
-pub const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
-/// The name of the service.
-pub const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
-/// The share of the traces that begin here and are recorded.
-pub const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
+/// The name of the service where nobody names it. Each part adds a word of its own: `edgechat-origin`.
+pub const SERVICE_NAME: &str = "edgechat";
 
-/// The form of [`HEADERS`], for a message about a wrong one.
+/// The form of `OTEL_EXPORTER_OTLP_HEADERS`, for a message about a wrong one.
 pub const HEADERS_FORM: &str = "it should hold name=value pairs with commas between, values percent-encoded";
-/// The form of [`SAMPLER_ARG`], likewise.
+/// The form of `OTEL_TRACES_SAMPLER_ARG`, likewise.
 pub const SAMPLER_FORM: &str = "it should hold a number from 0 to 1 (default 1)";
 
-/// Reads the value of [`ENDPOINT`], and returns the address to which spans are posted.
+/// Reads the value of `OTEL_EXPORTER_OTLP_ENDPOINT`, and returns the address to which spans are posted.
 ///
 /// # Errors
 /// A sentence of what it should be.
@@ -25,7 +20,17 @@ pub fn traces_url(endpoint: &str, is_production: bool) -> Result<String, String>
     Ok(format!("{}/v1/traces", base_url::parse(endpoint, is_production)?))
 }
 
-/// Reads the value of [`HEADERS`]; none when it is malformed.
+/// Returns what a collector is told of the part that made spans. `service` is the value of `OTEL_SERVICE_NAME`, where it is set.
+pub fn resource(service: Option<&str>, part: &str, version: &'static str) -> Vec<Attribute> {
+    let service = service.unwrap_or(SERVICE_NAME);
+    vec![
+        Attribute::new("service.name", format!("{service}-{part}")),
+        Attribute::new("service.namespace", service.to_owned()),
+        Attribute::new("service.version", version),
+    ]
+}
+
+/// Reads the value of `OTEL_EXPORTER_OTLP_HEADERS`; none when it is malformed.
 pub fn headers(text: &str) -> Option<Vec<(String, String)>> {
     let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
     pairs
@@ -83,5 +88,19 @@ mod tests {
         let url = traces_url("http://collector:4318/", true);
         assert_eq!(url.as_deref(), Ok("http://collector:4318/v1/traces"));
         assert!(traces_url("collector:4318", true).is_err());
+    }
+
+    #[rstest]
+    #[case(None, "edgechat-origin", "edgechat")]
+    #[case(Some("chat"), "chat-origin", "chat")]
+    fn part_of_a_service_is_named_after_it(
+        #[case] service: Option<&str>,
+        #[case] name: &str,
+        #[case] namespace: &str,
+    ) {
+        let expected =
+            [("service.name", name), ("service.namespace", namespace), ("service.version", "1.2.3")];
+        let expected = expected.map(|(key, value)| Attribute::new(key.to_owned(), value.to_owned()));
+        assert_eq!(resource(service, "origin", "1.2.3"), expected);
     }
 }

@@ -23,6 +23,7 @@
 //! - `scripted_provider`: the provider the others rely on
 //! - `platform`: what the user object leaves to the platform, and what the platform refuses
 //! - `metrics`: the figures on the origin's private port
+//! - `traces`: spans of all parts in one tree
 //! - `baseline`: the reference that the benchmark relies on
 
 #[cfg(test)]
@@ -71,5 +72,7 @@ mod store_chaos;
 mod streaming;
 #[cfg(test)]
 mod surface;
+#[cfg(test)]
+mod traces;
 #[cfg(test)]
 mod turns;

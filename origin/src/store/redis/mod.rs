@@ -32,6 +32,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use opentelemetry::context::FutureExt as _;
 use redis::{Cmd, FromRedisValue, Script, ScriptInvocation};
 use shared::{
     id::Id,
@@ -292,10 +293,9 @@ impl Ephemeral for RedisEphemeral {
 
     async fn invalidate(&self, group: CacheGroup) {
         let server = Arc::clone(&self.server);
+        let invalidating = async move { server.invalidate(group).await };
         // To its end, also when the request that waits for it is given up.
-        if let Err(error) =
-            tokio::spawn(async move { server.invalidate(group).await }.in_current_span()).await
-        {
+        if let Err(error) = tokio::spawn(invalidating.with_current_context().in_current_span()).await {
             tracing::error!(%error, "an invalidation did not end");
         }
     }

@@ -1,5 +1,7 @@
 use std::sync::mpsc;
 
+use tracing::Instrument as _;
+
 use super::*;
 
 fn engine() -> (Engine, tempfile::TempDir) {
@@ -163,4 +165,17 @@ async fn thread_that_is_gone_is_told() {
 async fn readers_cannot_write() {
     let (engine, _folder) = engine();
     assert_eq!(engine.read(|c| insert(c, 1)).await.unwrap_err().kind(), "refused");
+}
+
+#[tokio::test]
+async fn job_is_logged_as_its_callers() {
+    // Other threads than this one log to the process's own.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+    let (engine, _folder) = engine();
+    let span = tracing::info_span!("request");
+    let within = |_: &Connection| Ok(Span::current().id());
+    let (read, written) =
+        async { tokio::join!(engine.read(within), engine.write(within)) }.instrument(span.clone()).await;
+    assert!(span.id().is_some());
+    assert_eq!((read.unwrap(), written.unwrap()), (span.id(), span.id()));
 }
