@@ -4,7 +4,7 @@
 
 mod operator;
 
-use std::{future::Future, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Parser, Subcommand};
 use tokio::{net::TcpListener, sync::oneshot};
@@ -18,6 +18,7 @@ use crate::{
     random::{Random, SystemRandom},
     routes, server,
     store::{OpenError, Stores},
+    telemetry::{self, traces::Traces},
 };
 
 /// The exit code of a wrong configuration, which a supervisor can distinguish from a crash.
@@ -124,37 +125,46 @@ pub fn run() -> ExitCode {
 
 fn serve(config: Config) -> Result<(), String> {
     logging::start(&config.process);
-    runtime()?.block_on(async {
-        let shutdown =
-            server::shutdown_signal().map_err(|error| format!("signals cannot be received: {error}"))?;
-        tokio::pin!(shutdown);
-        let stores = tokio::select! {
-            opened = retry_transient(|| Stores::open(&config.stores)) => opened.map_err(|error| error.to_string())?,
-            () = &mut shutdown => return Ok(()),
-        };
-        let listen_addr = config.process.listen_addr;
-        let app = App::new(config, stores, Arc::new(SystemClock::start()), Arc::new(SystemRandom))
-            .map_err(|error| error.to_string())?;
-        let router = routes::router(app.clone()).map_err(|error| error.to_string())?;
-        let listener =
-            TcpListener::bind(listen_addr).await.map_err(|error| cannot_listen(listen_addr, &error))?;
-        let bound = listener.local_addr().map_err(|error| cannot_listen(listen_addr, &error))?;
-        print_line(&mut std::io::stdout(), &format!(r#"{{"event":"listening","addr":"{bound}"}}"#));
-        tracing::info!(addr = %bound, environment = app.config.process.environment.as_str(), "listening");
-        let (stop, stopped) = oneshot::channel::<()>();
-        let jobs = tokio::spawn(app.job_runner().run(async { drop(stopped.await) }));
-        let shutdown = async {
-            shutdown.await;
-            drop(stop);
-        };
-        tokio::select! {
-            () = server::serve(listener, router, shutdown) => (),
-            () = app.events.run(&app.stores) => (),
-        }
-        jobs.await.map_err(|error| format!("the runner of jobs failed: {error}"))?;
-        app.stores.ephemeral.flush().await;
-        Ok(())
-    })
+    let runtime = runtime()?;
+    let traces =
+        config.telemetry.traces.as_ref().map(|traces| Traces::start(traces, runtime.handle().clone()));
+    let traces = traces.transpose().map_err(|error| error.to_string())?;
+    let outcome = runtime.block_on(serve_requests(config));
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    outcome
+}
+
+async fn serve_requests(config: Config) -> Result<(), String> {
+    let shutdown =
+        server::shutdown_signal().map_err(|error| format!("signals cannot be received: {error}"))?;
+    tokio::pin!(shutdown);
+    let stores = tokio::select! {
+        opened = retry_transient(|| Stores::open(&config.stores)) => opened.map_err(|error| error.to_string())?,
+        () = &mut shutdown => return Ok(()),
+    };
+    let listen_addr = config.process.listen_addr;
+    let app = App::new(config, stores, Arc::new(SystemClock::start()), Arc::new(SystemRandom))
+        .map_err(|error| error.to_string())?;
+    let router = routes::router(app.clone()).map_err(|error| error.to_string())?;
+    serve_metrics(app.config.telemetry.metrics_addr).await?;
+    let (listener, bound) = listen("LISTEN_ADDR", listen_addr).await?;
+    print_line(&mut std::io::stdout(), &format!(r#"{{"event":"listening","addr":"{bound}"}}"#));
+    tracing::info!(addr = %bound, environment = app.config.process.environment.as_str(), "listening");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let jobs = tokio::spawn(app.job_runner().run(async { drop(stopped.await) }));
+    let shutdown = async {
+        shutdown.await;
+        drop(stop);
+    };
+    tokio::select! {
+        () = server::serve(listener, router, shutdown) => (),
+        () = app.events.run(&app.stores) => (),
+    }
+    jobs.await.map_err(|error| format!("the runner of jobs failed: {error}"))?;
+    app.stores.ephemeral.flush().await;
+    Ok(())
 }
 
 /// Changes accounts and prints the outcome.
@@ -197,10 +207,26 @@ where
     reach().await
 }
 
-fn cannot_listen(addr: std::net::SocketAddr, error: &std::io::Error) -> String {
-    format!(
-        "LISTEN_ADDR: {addr} cannot be listened on ({error}); choose a free address, or port 0 for any free port"
-    )
+/// Serves the figures from now on, where an address is set for them. They are there until the process ends, also while the last
+/// requests finish.
+async fn serve_metrics(addr: Option<SocketAddr>) -> Result<(), String> {
+    let Some(addr) = addr else { return Ok(()) };
+    let (listener, bound) = listen("METRICS_ADDR", addr).await?;
+    print_line(&mut std::io::stdout(), &format!(r#"{{"event":"serving metrics","addr":"{bound}"}}"#));
+    tokio::spawn(server::serve(listener, telemetry::private::router(), std::future::pending()));
+    Ok(())
+}
+
+/// Listens on an address; returns the one that it came to be, where the port was left open.
+async fn listen(variable: &str, addr: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let listening = async {
+        let listener = TcpListener::bind(addr).await?;
+        let bound = listener.local_addr()?;
+        Ok::<_, std::io::Error>((listener, bound))
+    };
+    listening.await.map_err(|error| {
+        format!("{variable}: {addr} cannot be listened on ({error}); choose a free address, or port 0 for any free port")
+    })
 }
 
 fn migrate(config: &Config) -> Result<(), String> {
@@ -240,6 +266,8 @@ fn secret(random: &dyn Random) -> String {
 fn summary(config: &Config) -> String {
     let stores = &config.stores;
     let edge = if config.edge_keys.is_some() { "set" } else { "not set: only unsigned requests are served" };
+    let metrics = config.telemetry.metrics_addr.map_or_else(|| "off".to_owned(), |addr| addr.to_string());
+    let traces = config.telemetry.traces.as_ref().map_or("off", |traces| &traces.url);
     let limits = &config.limits;
     let daily = match limits.basic_tier_daily_limit {
         Some(limit) => format!("{limit} messages a day"),
@@ -253,6 +281,8 @@ fn summary(config: &Config) -> String {
         "the configuration is right".to_owned(),
         format!("environment      {}", config.process.environment.as_str()),
         format!("listens on       {}", config.process.listen_addr),
+        format!("metrics          {metrics}"),
+        format!("traces           {traces}"),
         format!("logs             {}", config.process.log_format.as_str()),
         format!("accounts         {}", stores.accounts),
         format!("conversations    {}", stores.chats),

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use opentelemetry::context::FutureExt as _;
 use tracing::Instrument as _;
 
 /// The work did not come to its end: it panicked.
@@ -17,5 +18,5 @@ pub struct DetachedError(#[from] tokio::task::JoinError);
 pub async fn detached<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, DetachedError> {
-    Ok(tokio::spawn(work.in_current_span()).await?)
+    Ok(tokio::spawn(work.with_current_context().in_current_span()).await?)
 }

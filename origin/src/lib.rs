@@ -10,6 +10,7 @@
 //! - [`app`]: what every handler has at hand
 //! - [`clock`], [`random`]: time and randomness as arguments
 //! - [`detached`]: work that goes on when whoever waits for it has gone
+//! - [`telemetry`]: metrics and traces
 //! - [`server`], [`logging`], [`cli`]: the process
 
 pub mod app;
@@ -26,6 +27,7 @@ pub mod random;
 pub mod routes;
 pub mod server;
 pub mod store;
+pub mod telemetry;
 
 #[cfg(test)]
 mod tests;

@@ -14,9 +14,9 @@ pub fn start(config: &ProcessConfig) {
         LogFormat::Text => {
             registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
         }
-        LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
-        }
+        LogFormat::Json => registry
+            .with(fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(std::io::stderr))
+            .try_init(),
     };
     if started.is_err() {
         tracing::debug!("logging was started before");

@@ -35,6 +35,7 @@ struct Origin {
     child: Child,
     stdout: BufReader<ChildStdout>,
     addr: String,
+    metrics_addr: Option<String>,
 }
 
 impl Origin {
@@ -47,21 +48,33 @@ impl Origin {
             .spawn()
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(ready["event"], "listening");
-        let addr = ready["addr"].as_str().unwrap().to_owned();
-        Self { child, stdout, addr }
+        let mut told = || {
+            let mut line = String::new();
+            stdout.read_line(&mut line).unwrap();
+            serde_json::from_str::<serde_json::Value>(&line).unwrap()
+        };
+        let addr = |line: &serde_json::Value| line["addr"].as_str().unwrap().to_owned();
+        let mut line = told();
+        let metrics_addr = (line["event"] == "serving metrics").then(|| addr(&line));
+        if metrics_addr.is_some() {
+            line = told();
+        }
+        assert_eq!(line["event"], "listening");
+        Self { addr: addr(&line), child, stdout, metrics_addr }
     }
 
     fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.addr).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: origin\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        get(&self.addr, path)
     }
+}
+
+/// What is answered at this address.
+fn get(addr: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: origin\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 impl Drop for Origin {
@@ -244,11 +257,65 @@ fn a_taken_address_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
-    let vars = [("JWT_SECRET", SECRET), ("LISTEN_ADDR", addr.as_str())];
-    let output = edgechat(folder.path(), &vars, &["serve"]).output().unwrap();
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr.contains(&format!("LISTEN_ADDR: {addr} cannot be listened on")), "{stderr}");
+    for variable in ["LISTEN_ADDR", "METRICS_ADDR"] {
+        let vars = [("JWT_SECRET", SECRET), ("LISTEN_ADDR", "127.0.0.1:0"), (variable, addr.as_str())];
+        let output = edgechat(folder.path(), &vars, &["serve"]).output().unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr.contains(&format!("{variable}: {addr} cannot be listened on")), "{stderr}");
+    }
+}
+
+#[test]
+fn metrics_are_served_on_their_own_port_and_count_exactly_what_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let vars = [("JWT_SECRET", SECRET), ("METRICS_ADDR", "127.0.0.1:0")];
+    let origin = Origin::start(folder.path(), &vars);
+    for (path, status) in [
+        ("/api/v1/health", "200"),
+        ("/api/v1/health", "200"),
+        ("/api/v1/chat/conversations/019aa5d2-8c00-7000-8000-3f6d2b1c9e77", "401"),
+        ("/metrics", "404"),
+        ("/nowhere", "404"),
+        ("/api/v1/health/db", "200"),
+    ] {
+        let answer = origin.get(path);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+    }
+    let addr = origin.metrics_addr.as_deref().unwrap();
+    let scraped = get(addr, "/metrics");
+    let lower = scraped.to_lowercase();
+    assert!(lower.starts_with("http/1.1 200 ok"), "{scraped}");
+    assert!(lower.contains("\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{scraped}");
+    let requests = |route: &str, status: u16| {
+        let labels = format!("method=\"GET\",route=\"{route}\",status=\"{status}\"");
+        value(&scraped, &format!("edgechat_http_request_duration_seconds_count{{{labels}}}"))
+    };
+    assert_eq!(requests("/api/v1/health", 200), Some(2.0));
+    assert_eq!(requests("/api/v1/chat/conversations/{id}", 401), Some(1.0));
+    assert_eq!(requests("(none)", 404), Some(2.0));
+    assert!(!scraped.contains("019aa5d2"), "{scraped}");
+    let call = "store=\"accounts\",backend=\"sqlite\",operation=\"ping\",outcome=\"ok\"";
+    assert_eq!(value(&scraped, &format!("edgechat_store_call_duration_seconds_count{{{call}}}")), Some(1.0));
+    for queue in ["reads", "writes"] {
+        let labels = format!("store=\"chats\",backend=\"sqlite\",queue=\"{queue}\"");
+        assert_eq!(value(&scraped, &format!("edgechat_store_waiting{{{labels}}}")), Some(0.0));
+    }
+    let build = format!("edgechat_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(value(&scraped, &build), Some(1.0));
+    if cfg!(target_os = "linux") {
+        assert!(value(&scraped, "process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6));
+        assert!(value(&scraped, "process_open_fds").is_some_and(|open| open > 3.0));
+    }
+    for path in ["/", "/api/v1/health", "/metrics/"] {
+        assert!(get(addr, path).starts_with("HTTP/1.1 404"), "{path}");
+    }
+}
+
+/// The value of a series.
+fn value(scraped: &str, series: &str) -> Option<f64> {
+    let line = scraped.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.map(|value| value.parse().unwrap())
 }
 
 #[cfg(unix)]

@@ -13,5 +13,6 @@ pub mod id;
 pub mod limits;
 pub mod provider;
 pub mod sse;
+pub mod telemetry;
 pub mod text;
 pub mod time;

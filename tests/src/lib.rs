@@ -3,10 +3,12 @@
 //! - [`world`]: origin, Worker and provider of one test, which end with it
 //! - [`client`]: a phone: registers, sends messages, reads streams
 //! - [`clock`]: the current time
+//! - [`collector`]: a collector of traces
 //! - [`delivery`]: finished turns as the Worker delivers them
 //! - [`program`]: external programs, run with a time limit
 //! - [`provider`]: a scripted model provider that speaks Gemini's REST API; also the binary `scripted-gemini`, which
 //!   answers in development where no API key is set
+//! - [`scrape`]: the metrics of an origin
 //! - [`servers`]: PostgreSQL, MongoDB (or a substitute) and Redis for the tests, shared or private; also the binary
 //!   `edgechat-servers`
 //! - [`stand_in`]: a mock server in place of the origin
@@ -28,9 +30,11 @@
 pub mod bench;
 pub mod client;
 pub mod clock;
+pub mod collector;
 pub mod delivery;
 pub mod program;
 pub mod provider;
+pub mod scrape;
 pub mod servers;
 pub mod soak;
 pub mod stand_in;

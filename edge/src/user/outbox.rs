@@ -6,9 +6,10 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use shared::{
-    api::internal::{DeliveryReceipt, MAX_DELIVERY_AGE_MS, TURNS_PATH, TurnDelivery},
+    api::internal::{DeliveryReceipt, MAX_DELIVERY_AGE_MS, TurnDelivery},
     chat::{delivery, turn::TurnState},
     id::Id,
+    telemetry::OutboxReport,
     time::{SECOND_MS, Timestamp},
 };
 use worker::{Error, Result};
@@ -204,10 +205,12 @@ impl Outbox {
             self.pending.borrow_mut().remove(&turn.id());
             return Delivered::Answered;
         };
-        let left_ms = u64::try_from(until.millis_since(platform::now())).unwrap_or_default();
+        let now = platform::now();
+        let left_ms = u64::try_from(until.millis_since(now)).unwrap_or_default();
+        let report = self.report(delivery.finished_at, now);
         let scope = scope.with_turn(turn.id());
         let token = &turn.origin().token;
-        match self.post(&delivery, token, Duration::from_millis(left_ms), &scope).await {
+        match self.post(&delivery, report, token, Duration::from_millis(left_ms), &scope).await {
             Ok(receipt) => {
                 turn.change(TurnState::mark_persisted);
                 self.delivered(turn, receipt);
@@ -218,6 +221,15 @@ impl Outbox {
                 self.deliver_again(turn.id(), delivery.created_at, &scope).await;
                 outcome
             }
+        }
+    }
+
+    /// Returns what the origin is told of this outbox with a turn that ended then.
+    fn report(&self, finished_at: Timestamp, now: Timestamp) -> OutboxReport {
+        let others = self.pending.borrow().len().saturating_sub(1);
+        OutboxReport {
+            waited_ms: u64::try_from(now.millis_since(finished_at)).unwrap_or_default(),
+            behind: u64::try_from(others).unwrap_or(u64::MAX),
         }
     }
 
@@ -254,6 +266,7 @@ impl Outbox {
     async fn post(
         &self,
         delivery: &TurnDelivery,
+        report: OutboxReport,
         token: &str,
         timeout: Duration,
         scope: &Scope,
@@ -261,7 +274,7 @@ impl Outbox {
         let body = serde_json::to_vec(delivery).map_err(Error::from)?;
         let call = Call {
             method: "POST",
-            path_and_query: TURNS_PATH,
+            path_and_query: &report.path(),
             body: &body,
             request_id: scope.request_id(),
             client_ip: "",

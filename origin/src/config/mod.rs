@@ -2,7 +2,7 @@
 //!
 //! - [`vars`]: the sources of variables
 //! - [`reader`]: parsing of one variable, and its problem when it is wrong
-//! - [`process`], [`secrets`], [`stores`], [`limits`]: the sections
+//! - [`process`], [`secrets`], [`stores`], [`limits`], [`telemetry`]: the sections
 //! - `foreign_vars`: variables of other parts, checked only
 
 mod foreign_vars;
@@ -11,6 +11,7 @@ pub mod process;
 pub mod reader;
 pub mod secrets;
 pub mod stores;
+pub mod telemetry;
 pub mod vars;
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use process::{Environment, LogFormat, ProcessConfig};
 pub use reader::Problem;
 pub use secrets::Secret;
 pub use stores::StoresConfig;
+pub use telemetry::{TelemetryConfig, TracesConfig};
 pub use vars::Vars;
 
 use reader::Reader;
@@ -50,6 +52,8 @@ pub struct Config {
     pub stores: StoresConfig,
     /// Lifetimes and limits.
     pub limits: LimitsConfig,
+    /// Figures and traces.
+    pub telemetry: TelemetryConfig,
 }
 
 /// All problems, one variable a line.
@@ -80,6 +84,7 @@ impl Config {
         let stores = StoresConfig::read(&mut reader, &process);
         let limits = LimitsConfig::read(&mut reader);
         let edge_url = edge_url(&mut reader, process.environment);
+        let telemetry = TelemetryConfig::read(&mut reader, process.environment);
         foreign_vars::check(&mut reader, process.environment);
         match (reader.into_problems(), secrets.signing_keys) {
             (problems, Some(signing_keys)) if problems.is_empty() => Ok(Self {
@@ -90,6 +95,7 @@ impl Config {
                 edge_url,
                 stores,
                 limits,
+                telemetry,
             }),
             (problems, _) => Err(ConfigError(problems)),
         }

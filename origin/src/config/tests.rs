@@ -82,6 +82,11 @@ fn production_needs_secrets_and_logs_json() {
 #[case(&[("SECRET_KEY", "short")], "SECRET_KEY: held a secret of 5 characters; it should hold a random text")]
 #[case(&[SECRET, ("EDGECHAT_ENV", "prod")], "EDGECHAT_ENV: held \"prod\"; it should hold development or production")]
 #[case(&[SECRET, ("LISTEN_ADDR", "8080")], "LISTEN_ADDR: held \"8080\"; it should hold an address and a port")]
+#[case(&[SECRET, ("METRICS_ADDR", "9464")], "METRICS_ADDR: held \"9464\"; it should hold an address and a port, such as 127.0.0.1:9464")]
+#[case(&[SECRET, ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318")], "OTEL_EXPORTER_OTLP_ENDPOINT: held \"collector:4318\"; it should be a URL such as https://")]
+#[case(&[PRODUCTION, SECRET, KEYS, ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otlp.example.com")], "OTEL_EXPORTER_OTLP_ENDPOINT: held \"http://otlp.example.com\"; it should begin with https://")]
+#[case(&[SECRET, ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2")], "OTEL_EXPORTER_OTLP_HEADERS: held a secret of 7 characters; it should hold name=value pairs")]
+#[case(&[SECRET, ("OTEL_TRACES_SAMPLER_ARG", "2")], "OTEL_TRACES_SAMPLER_ARG: held \"2\"; it should hold a number from 0 to 1")]
 #[case(&[SECRET, ("LOG_FORMAT", "xml")], "LOG_FORMAT: held \"xml\"; it should hold text or json")]
 #[case(&[SECRET, ("DEBUG", "maybe")], "DEBUG: held \"maybe\"; it should hold true or false")]
 #[case(&[SECRET, ("EDGE_KEYS", "abc")], "EDGE_KEYS: held a list in which key 1 has 3 characters; it should hold one or two")]
@@ -126,4 +131,21 @@ fn wrong_variables_are_all_named_at_once() {
     let named: Vec<_> = error.0.iter().map(|problem| problem.variable).collect();
     assert_eq!(named, ["DEBUG", "LISTEN_ADDR", "JWT_SECRET", "REDIS_URL"]);
     assert_eq!(error.to_string().lines().count(), 4);
+}
+
+#[test]
+fn traces_are_off_until_a_collector_is_named() {
+    assert!(read(&[SECRET, ("OTEL_SERVICE_NAME", "chat")]).unwrap().telemetry.traces.is_none());
+    let traces = read(&[
+        SECRET,
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otlp.example.com/base/"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=hunter2"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+    ]);
+    let traces = traces.unwrap().telemetry.traces.unwrap();
+    assert_eq!(traces.url, "https://otlp.example.com/base/v1/traces");
+    assert_eq!((traces.sampler.ratio().to_string().as_str(), traces.service_name.as_deref()), ("0.25", None));
+    let [(name, value)] = traces.headers.as_slice() else { panic!("{traces:?}") };
+    assert_eq!((name.as_str(), value.expose()), ("api-key", "hunter2"));
+    assert!(!format!("{traces:?}").contains("hunter2"), "{traces:?}");
 }

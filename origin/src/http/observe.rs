@@ -1,4 +1,4 @@
-//! The outermost layer: gives a request its id, renders every error in the one form, and logs one line.
+//! The outermost layer: gives a request its id, renders every error in the one form, counts it, ends its span and logs one line.
 //!
 //! The line has allow-listed fields only: no query, no header, no body, no address, no e-mail.
 
@@ -14,6 +14,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use opentelemetry::context::FutureExt as _;
 use shared::{
     api::{ApiError, ErrorCode, error::PROBLEM_CONTENT_TYPE},
     http::{
@@ -24,7 +25,10 @@ use shared::{
 use tracing::Instrument as _;
 
 use super::Error;
-use crate::app::App;
+use crate::{
+    app::App,
+    telemetry::{metrics::metrics, traces},
+};
 
 /// The layer.
 pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -34,20 +38,25 @@ pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Re
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("(none)", MatchedPath::as_str);
-    let span = tracing::info_span!("request", request_id = id);
+    let trace = traces::begin_request(request.headers(), &method, route);
+    let trace_id = traces::recorded_trace(&trace);
+    let span = tracing::info_span!("request", request_id = id, trace_id);
 
-    let response = next.run(request).instrument(span).await;
+    let response = next.run(request).with_context(trace.clone()).instrument(span).await;
     let (mut response, code, reason) = render(response, &id);
     set_defaults(&mut response, &id);
 
     let status = response.status().as_u16();
-    let latency_ms = app.clock.elapsed().saturating_sub(started).as_secs_f64() * 1_000.0;
+    let latency = app.clock.elapsed().saturating_sub(started);
     let code = code.map(ErrorCode::as_str);
+    metrics().count_request(&method, route, status, latency);
+    traces::end_request(&trace, status, code);
+    let latency_ms = latency.as_secs_f64() * 1_000.0;
     // A wrong signature is our own parts' trouble, whatever the caller is told.
     if status >= 500 || response.headers().contains_key(SIGNATURE_ERROR) {
-        tracing::error!(request_id = id, %method, route, status, latency_ms, code, reason, "request");
+        tracing::error!(request_id = id, trace_id, %method, route, status, latency_ms, code, reason, "request");
     } else {
-        tracing::info!(request_id = id, %method, route, status, latency_ms, code, reason, "request");
+        tracing::info!(request_id = id, trace_id, %method, route, status, latency_ms, code, reason, "request");
     }
     response
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json as Reply,
+    Extension, Json as Reply,
     extract::{FromRequest, Request, State},
 };
 use shared::{
@@ -25,7 +25,11 @@ use crate::{
         auth::Bearer,
         body::{has_media_type, read_request},
     },
-    store::{Chats, accounts::usage::UsageEntry},
+    store::{
+        Chats,
+        accounts::usage::{UsageEntry, UsageOutcome},
+    },
+    telemetry::deliveries::DeliveryOutcome,
 };
 
 /// `POST turns`: stores a turn and counts its usage, each once, however often it is delivered. Conversations come first:
@@ -35,15 +39,22 @@ pub(super) async fn deliver(
     State(app): State<App>,
     Bearer(token): Bearer,
     Delivery(delivery): Delivery,
-) -> Result<Reply<DeliveryReceipt>, Error> {
+) -> Result<(Extension<DeliveryOutcome>, Reply<DeliveryReceipt>), Error> {
     authorize(&app, &token, &delivery)?;
     let usage = usage_of(&delivery);
     let recording = |chats: Arc<dyn Chats>| async move { chats.record_turn(delivery).await };
     let last_seq = write_and_invalidate(&app, usage.user_id, recording).await?;
-    if !app.stores.accounts.record_usage(usage).await? {
-        tracing::info!("a delivery came for a user who is gone");
-    }
-    Ok(Reply(DeliveryReceipt { conversation_exists: last_seq.is_some(), last_seq: last_seq.unwrap_or(0) }))
+    let outcome = match app.stores.accounts.record_usage(usage).await? {
+        UsageOutcome::Counted => DeliveryOutcome::Accepted,
+        UsageOutcome::Repeated => DeliveryOutcome::Repeated,
+        UsageOutcome::NoUser => {
+            tracing::info!("a delivery came for a user who is gone");
+            DeliveryOutcome::Accepted
+        }
+    };
+    let receipt =
+        DeliveryReceipt { conversation_exists: last_seq.is_some(), last_seq: last_seq.unwrap_or(0) };
+    Ok((Extension(outcome), Reply(receipt)))
 }
 
 /// `GET turns/{id}`: a turn as it was stored.

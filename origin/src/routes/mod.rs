@@ -22,7 +22,7 @@ use std::time::Duration;
 use axum::{
     Router,
     http::StatusCode,
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
 use shared::api::ErrorCode;
@@ -32,6 +32,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     http::{Error, observe::observe, overload::shed, signature, user_events},
+    telemetry::deliveries,
 };
 
 /// How long a request may take, its body included. Every store gives up long before.
@@ -106,10 +107,8 @@ fn public() -> OpenApiRouter<App> {
 
 /// Routes that the Worker alone calls. They are in no document.
 fn internal() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(internal::deliver))
-        .routes(routes!(internal::turn))
-        .routes(routes!(internal::context))
+    let deliver = OpenApiRouter::new().routes(routes!(internal::deliver)).layer(from_fn(deliveries::count));
+    OpenApiRouter::new().merge(deliver).routes(routes!(internal::turn)).routes(routes!(internal::context))
 }
 
 fn panicked() -> Response {

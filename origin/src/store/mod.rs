@@ -111,9 +111,9 @@ async fn chats(config: &ChatsStore) -> StoreResult<Arc<dyn Chats>> {
 
 async fn ephemeral(config: &EphemeralStore) -> StoreResult<Arc<dyn Ephemeral>> {
     Ok(match config {
-        EphemeralStore::Memory => Arc::new(memory::MemoryEphemeral::default()),
+        EphemeralStore::Memory => memory::MemoryEphemeral::watched(),
         EphemeralStore::Redis(config) => {
-            let local = Arc::new(memory::MemoryEphemeral::default());
+            let local = memory::MemoryEphemeral::watched();
             Arc::new(redis::RedisEphemeral::open(config, local).await?)
         }
     })

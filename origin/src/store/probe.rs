@@ -7,8 +7,10 @@ use std::{
     time::Duration,
 };
 
+use opentelemetry::context::FutureExt as _;
 use shared::api::health::{Check, HealthStatus};
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::{StoreError, StoreResult};
 use crate::clock::Clock;
@@ -74,14 +76,15 @@ impl Probe {
         let (tell, finding) = watch::channel(None);
         *known = Some(finding.clone());
         let clock = Arc::clone(clock);
-        // On its own: whoever asked first may leave while others wait.
-        tokio::spawn(async move {
+        let checking = async move {
             let started = clock.elapsed();
             let outcome = tokio::time::timeout(TIMEOUT, ping).await.unwrap_or(Err(StoreError::Timeout));
             let at = clock.elapsed();
             let check = judge(backend, &outcome, at.saturating_sub(started));
             tell.send_replace(Some(Finding { check, at }));
-        });
+        };
+        // On its own: whoever asked first may leave while others wait. In the log it is of that request.
+        tokio::spawn(checking.with_current_context().in_current_span());
         finding
     }
 }

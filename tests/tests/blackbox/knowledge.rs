@@ -104,7 +104,7 @@ async fn by_hand(
     sender: mpsc::UnboundedSender<Asked>,
     receipts: Receipts,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let what = format!("{} {}", request.method(), request.uri());
+    let what = format!("{} {}", request.method(), request.uri().path());
     let events = events_of(&request);
     let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
     let turn = serde_json::from_slice::<TurnDelivery>(&body).ok();

@@ -22,6 +22,8 @@
 //! - `rotation`: the secret behind tokens is replaced
 //! - `scripted_provider`: the provider the others rely on
 //! - `platform`: what the user object leaves to the platform, and what the platform refuses
+//! - `metrics`: the figures on the origin's private port
+//! - `traces`: spans of all parts in one tree
 //! - `baseline`: the reference that the benchmark relies on
 
 #[cfg(test)]
@@ -47,6 +49,8 @@ mod limits;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod model_endings;
 #[cfg(test)]
 mod outages;
@@ -68,6 +72,8 @@ mod store_chaos;
 mod streaming;
 #[cfg(test)]
 mod surface;
+#[cfg(test)]
+mod traces;
 #[cfg(test)]
 mod turns;
 #[cfg(test)]

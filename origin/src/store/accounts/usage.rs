@@ -26,6 +26,17 @@ pub struct UsageEntry {
     pub failed: bool,
 }
 
+/// The outcome of counting a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageOutcome {
+    /// It is counted now.
+    Counted,
+    /// It was counted before, and nothing changed.
+    Repeated,
+    /// There is no such user, and nothing changed.
+    NoUser,
+}
+
 /// The usage of one day and model. `cost_usd` is zero: no prices are stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UsageRow {
@@ -40,8 +51,8 @@ pub struct UsageRow {
 /// Usage of users.
 #[async_trait]
 pub trait Usage: Send + Sync + 'static {
-    /// Counts a turn, once, in its row and in the sums of its day. False when there is no such user.
-    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<bool>;
+    /// Counts a turn, once, in its row and in the sums of its day.
+    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<UsageOutcome>;
 
     /// Returns the sums of each day and model from `first_day` to `last_day`, both included, by day and model.
     async fn usage(&self, user_id: Id, first_day: String, last_day: String) -> StoreResult<Vec<UsageRow>>;

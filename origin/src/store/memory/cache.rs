@@ -27,6 +27,11 @@ struct Group {
 }
 
 impl Cache {
+    /// Returns the number of groups.
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
+    }
+
     pub(super) fn get(&mut self, group: CacheGroup, entry: &str, lease: Id, now: Timestamp) -> Cached {
         if let Some(found) = self.groups.get(&group) {
             let live = found.entries.get(entry).filter(|(_, until)| *until > now);

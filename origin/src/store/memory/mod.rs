@@ -5,7 +5,7 @@ mod values;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -23,6 +23,10 @@ use super::{
     ephemeral::{CacheGroup, Cached, CodeOutcome, Ephemeral, OneTimeCode, WindowDecision},
     error::{StoreError, StoreResult},
     values::digest,
+};
+use crate::telemetry::{
+    Backend,
+    gauges::{Figure, watch},
 };
 use cache::Cache;
 use values::Values;
@@ -55,6 +59,25 @@ impl Default for MemoryEphemeral {
             codes: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
             cache: Mutex::default(),
         }
+    }
+}
+
+impl MemoryEphemeral {
+    /// Makes an empty store, whose entries the figures count.
+    pub fn watched() -> Arc<Self> {
+        const BACKEND: Backend = Backend { store: "ephemeral", product: "memory" };
+        let store = Arc::new(Self::default());
+        let count = |table: &'static str, read: fn(&Self) -> usize| {
+            let store = Arc::downgrade(&store);
+            watch(Figure::Entries, BACKEND, table, move || store.upgrade().map(|store| read(&store)));
+        };
+        count("windows", |store| lock(&store.windows).entries.len());
+        count("rates", |store| lock(&store.rates).entries.len());
+        count("nonces", |store| lock(&store.nonces).entries.len());
+        count("values", |store| lock(&store.values).len());
+        count("codes", |store| lock(&store.codes).entries.len());
+        count("cache", |store| lock(&store.cache).len());
+        store
     }
 }
 

@@ -42,6 +42,11 @@ impl Values {
         self.by_key.get(&key).filter(|value| value.until > now).map(|value| &*value.bytes)
     }
 
+    /// Returns the number of values.
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
     /// Puts a value in place of any that is there. Constant time, amortised: what is removed was inserted once.
     pub(super) fn insert(&mut self, key: Key, bytes: Vec<u8>, until: Timestamp, now: Timestamp) {
         self.last_number += 1;

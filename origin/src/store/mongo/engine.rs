@@ -1,6 +1,6 @@
 //! Connections, deadlines, retries, and the operations the adapter sends.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use mongodb::{
     Client, Collection, Cursor, Database,
@@ -22,7 +22,14 @@ use super::{
 use crate::{
     config::stores::MongoConfig,
     store::error::{StoreError, StoreResult},
+    telemetry::{
+        Backend,
+        gauges::{Figure, watch},
+        observed, operation_of,
+    },
 };
+
+const BACKEND: Backend = Backend { store: "chats", product: "mongodb" };
 
 /// The timeout of a connection, and of the selection of a server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,7 +55,7 @@ const ATTEMPTS: u32 = 2;
 pub(super) struct Engine {
     db: Db,
     /// One permit per connection: a method uses one connection at a time.
-    free: Semaphore,
+    free: Arc<Semaphore>,
 }
 
 /// A stream of found documents.
@@ -81,7 +88,10 @@ impl Engine {
                 .build(),
         );
         let client = Client::with_options(options).map_err(|error| Fault::from(error).error)?;
-        let free = Semaphore::new(usize::try_from(pool_size).unwrap_or(Semaphore::MAX_PERMITS));
+        let free = Arc::new(Semaphore::new(usize::try_from(pool_size).unwrap_or(Semaphore::MAX_PERMITS)));
+        let watched = Arc::downgrade(&free);
+        let unused = move || watched.upgrade().map(|free| free.available_permits());
+        watch(Figure::Connections, BACKEND, "unused", unused);
         Ok(Self { db: Db(client.database(&config.database)), free })
     }
 
@@ -93,6 +103,13 @@ impl Engine {
     /// Runs the work of one method within its deadline. When a connection breaks or a server changes its role, the work is
     /// repeated once from its beginning; its argument is the number of attempts before.
     pub(super) async fn run<T, F>(&self, work: impl Fn(u32) -> F) -> StoreResult<T>
+    where
+        F: Future<Output = Attempt<T>>,
+    {
+        observed(BACKEND, operation_of(&work), StoreError::kind, self.run_attempts(work)).await
+    }
+
+    async fn run_attempts<T, F>(&self, work: impl Fn(u32) -> F) -> StoreResult<T>
     where
         F: Future<Output = Attempt<T>>,
     {

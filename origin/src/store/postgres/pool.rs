@@ -27,7 +27,14 @@ use super::{
 use crate::{
     config::stores::PostgresConfig,
     store::error::{StoreError, StoreResult},
+    telemetry::{
+        Backend,
+        gauges::{Figure, watch},
+        observed, operation_of,
+    },
 };
+
+const BACKEND: Backend = Backend { store: "accounts", product: "postgresql" };
 
 /// How long what may take.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +83,7 @@ impl Pool {
             .recycle_timeout(Some(limits.connect))
             .build()
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        watch_connections(&idle);
         Ok(Self { idle, limits })
     }
 
@@ -85,12 +93,15 @@ impl Pool {
         F: Future<Output = Step<T>>,
     {
         let deadline = self.limits.operation;
-        if let Ok(outcome) = tokio::time::timeout(deadline, self.tries(operation)).await {
-            outcome
-        } else {
-            self.close_idle();
-            Err(StoreError::Timeout)
-        }
+        observed(BACKEND, operation_of(&operation), StoreError::kind, async {
+            if let Ok(outcome) = tokio::time::timeout(deadline, self.tries(operation)).await {
+                outcome
+            } else {
+                self.close_idle();
+                Err(StoreError::Timeout)
+            }
+        })
+        .await
     }
 
     async fn tries<T, F>(&self, operation: impl Fn(Arc<Connection>) -> F) -> StoreResult<T>
@@ -123,6 +134,17 @@ impl Pool {
     fn close_idle(&self) {
         self.idle.retain(|_, _| false);
     }
+}
+
+/// Lets the pool's use be seen, without keeping it.
+fn watch_connections(pool: &deadpool_postgres::Pool) {
+    let status = |read: fn(deadpool_postgres::Status) -> usize| {
+        let pool = pool.weak();
+        move || pool.upgrade().map(|pool| read(pool.status()))
+    };
+    watch(Figure::Connections, BACKEND, "open", status(|status| status.size));
+    watch(Figure::Connections, BACKEND, "idle", status(|status| status.available));
+    watch(Figure::Waiting, BACKEND, "connection", status(|status| status.waiting));
 }
 
 /// A connection while an operation has it.

@@ -32,6 +32,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use opentelemetry::context::FutureExt as _;
 use redis::{Cmd, FromRedisValue, Script, ScriptInvocation};
 use shared::{
     id::Id,
@@ -42,6 +43,7 @@ use shared::{
     time::{DAY_MS, Timestamp},
 };
 use tokio::{sync::Semaphore, task::JoinHandle};
+use tracing::Instrument as _;
 
 use super::{
     ephemeral::{
@@ -100,8 +102,7 @@ impl RedisEphemeral {
             Connector::new(&config.address).map_err(|error| StoreError::Refused(error.to_string()))?;
         let server = Arc::new(Server::new(connector, Keys::new(&config.key_prefix), command));
         server.start().await?;
-        let kept = Arc::clone(&server);
-        let keeper = tokio::spawn(async move { kept.keep().await });
+        let keeper = tokio::spawn(Arc::clone(&server).keep());
         Ok(Self { server, local, keeper, fills: Arc::new(Semaphore::new(MAX_FILLS)) })
     }
 
@@ -110,8 +111,13 @@ impl RedisEphemeral {
         script.key(self.server.keys.of(kind, name))
     }
 
-    async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'static>) -> Result<T, Unanswered> {
-        self.server.ask(|mut connection| async move { call.invoke_async(&mut connection).await }).await
+    async fn run<T: FromRedisValue>(
+        &self,
+        operation: &'static str,
+        call: &ScriptInvocation<'static>,
+    ) -> Result<T, Unanswered> {
+        let question = |mut connection| async move { call.invoke_async(&mut connection).await };
+        self.server.ask_for(operation, question).await
     }
 }
 
@@ -134,7 +140,7 @@ impl Ephemeral for RedisEphemeral {
     async fn count(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<WindowDecision> {
         let mut call = self.call(&scripts::COUNT, Kind::Window, key);
         call.arg(now.as_millis()).arg(window.window_ms()).arg(window.limit()).arg(SLACK_MS);
-        let Ok(before) = self.run::<Option<String>>(&call).await else {
+        let Ok(before) = self.run::<Option<String>>("count", &call).await else {
             return self.local.count(key, window, now).await;
         };
         let decision = window.check(before.as_deref().and_then(scripts::window), now);
@@ -149,7 +155,8 @@ impl Ephemeral for RedisEphemeral {
         let mut call = self.call(&scripts::UNDO_COUNT, Kind::Window, key);
         call.arg(now.as_millis()).arg(window.window_ms());
         // While Redis is away, what was counted there stays until its window closes.
-        let undone = self.run::<()>(&call).await.map_err(|Unanswered| self.server.unavailable());
+        let undone =
+            self.run::<()>("undo_count", &call).await.map_err(|Unanswered| self.server.unavailable());
         let undone_here = self.local.undo_count(key, window, now).await;
         undone.or(undone_here)
     }
@@ -166,7 +173,7 @@ impl Ephemeral for RedisEphemeral {
         let mut call = self.call(&scripts::ADMIT, Kind::Rate, key);
         let now_us = now.as_millis().saturating_mul(MICROS_A_MILLI);
         call.arg(now_us).arg(rate.interval_us()).arg(rate.capacity_us()).arg(SLACK_MS);
-        let Ok(before) = self.run::<Option<String>>(&call).await else {
+        let Ok(before) = self.run::<Option<String>>("admit", &call).await else {
             return self.local.admit(key, rate, now).await;
         };
         let decision = rate.check(before.as_deref().and_then(scripts::tat), now);
@@ -184,7 +191,7 @@ impl Ephemeral for RedisEphemeral {
         }
         let mut call = self.call(&scripts::INSERT_NONCE, Kind::Nonce, key);
         call.arg(now.as_millis()).arg(until.as_millis()).arg(kept_ms(until, now));
-        self.run::<bool>(&call).await.or(is_new_here)
+        self.run::<bool>("insert_nonce", &call).await.or(is_new_here)
     }
 
     async fn get_or_insert(
@@ -196,7 +203,7 @@ impl Ephemeral for RedisEphemeral {
     ) -> StoreResult<Vec<u8>> {
         let mut call = self.call(&scripts::GET_OR_INSERT, Kind::Value, key);
         call.arg(now.as_millis()).arg(until.as_millis()).arg(&value[..]).arg(kept_ms(until, now));
-        let stored = self.run::<Vec<u8>>(&call).await.ok().and_then(scripts::value);
+        let stored = self.run::<Vec<u8>>("get_or_insert", &call).await.ok().and_then(scripts::value);
         let Some((until, value)) = stored else {
             return self.local.get_or_insert(key, value, until, now).await;
         };
@@ -221,13 +228,14 @@ impl Ephemeral for RedisEphemeral {
         let mut call = self.call(&scripts::PUT_CODE, Kind::Code, key);
         let until = code.expires_at;
         call.arg(&code.hash[..]).arg(code.tries).arg(until.as_millis()).arg(kept_ms(until, now));
-        self.run::<()>(&call).await.map_err(|Unanswered| self.server.unavailable())
+        self.run::<()>("put_code", &call).await.map_err(|Unanswered| self.server.unavailable())
     }
 
     async fn try_code(&self, key: &str, hash: [u8; 32], now: Timestamp) -> StoreResult<CodeOutcome> {
         let mut call = self.call(&scripts::TRY_CODE, Kind::Code, key);
         call.arg(&hash[..]).arg(now.as_millis());
-        let outcome = self.run::<i64>(&call).await.map_err(|Unanswered| self.server.unavailable())?;
+        let outcome =
+            self.run::<i64>("try_code", &call).await.map_err(|Unanswered| self.server.unavailable())?;
         Ok(match u32::try_from(outcome) {
             Ok(tries_left) => CodeOutcome::Wrong { tries_left },
             Err(_) if outcome == scripts::RIGHT => CodeOutcome::Accepted,
@@ -279,14 +287,15 @@ impl Ephemeral for RedisEphemeral {
         });
         // It is on its way before anything is that is asked later.
         if poll_fn(|context| Poll::Ready(filling.as_mut().poll(context))).await.is_pending() {
-            tokio::spawn(filling);
+            tokio::spawn(filling.in_current_span());
         }
     }
 
     async fn invalidate(&self, group: CacheGroup) {
         let server = Arc::clone(&self.server);
+        let invalidating = async move { server.invalidate(group).await };
         // To its end, also when the request that waits for it is given up.
-        if let Err(error) = tokio::spawn(async move { server.invalidate(group).await }).await {
+        if let Err(error) = tokio::spawn(invalidating.with_current_context().in_current_span()).await {
             tracing::error!(%error, "an invalidation did not end");
         }
     }

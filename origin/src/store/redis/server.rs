@@ -31,10 +31,21 @@ use super::{
     pending::Pending,
     scripts,
 };
-use crate::store::{
-    ephemeral::CacheGroup,
-    error::{StoreError, StoreResult},
+use crate::{
+    store::{
+        ephemeral::CacheGroup,
+        error::{StoreError, StoreResult},
+    },
+    telemetry::{
+        Backend,
+        gauges::{Figure, watch},
+        observed, operation_of,
+    },
 };
+
+const BACKEND: Backend = Backend { store: "ephemeral", product: "redis" };
+/// How the figures name what Redis has not answered.
+const UNANSWERED: &str = "unanswered";
 
 /// How long it may take until a new connection can be used.
 const ATTEMPT: Duration = Duration::from_secs(1);
@@ -117,7 +128,10 @@ impl Server {
     }
 
     /// Keeps a connection for as long as this runs.
-    pub(super) async fn keep(&self) {
+    pub(super) async fn keep(self: Arc<Self>) {
+        let watched = Arc::downgrade(&self);
+        let open = move || watched.upgrade().map(|server| usize::from(server.link().is_some()));
+        watch(Figure::Connections, BACKEND, "open", open);
         loop {
             let Some(link) = self.link() else {
                 if self.restore().await.is_ok() {
@@ -143,8 +157,23 @@ impl Server {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let link = self.link().ok_or(Unanswered)?;
-        self.ask_over(&link, question).await
+        self.ask_for(operation_of(&question), question).await
+    }
+
+    /// Like [`Self::ask`], for an operation that the question's own name does not tell.
+    pub(super) async fn ask_for<T, F>(
+        &self,
+        operation: &'static str,
+        question: impl FnOnce(Connection) -> F,
+    ) -> Result<T, Unanswered>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        observed(BACKEND, operation, |_| UNANSWERED, async {
+            let link = self.link().ok_or(Unanswered)?;
+            self.ask_over(&link, question).await
+        })
+        .await
     }
 
     /// Like [`Self::ask`], for what is cached: not while entries may be there whose invalidation Redis has not heard of.
@@ -156,14 +185,17 @@ impl Server {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let link = {
-            let mut state = self.state();
-            if !state.pending.may_serve(now) {
-                return Err(Unanswered);
-            }
-            state.link.clone().ok_or(Unanswered)?
-        };
-        self.ask_over(&link, question).await
+        observed(BACKEND, operation_of(&question), |_| UNANSWERED, async {
+            let link = {
+                let mut state = self.state();
+                if !state.pending.may_serve(now) {
+                    return Err(Unanswered);
+                }
+                state.link.clone().ok_or(Unanswered)?
+            };
+            self.ask_over(&link, question).await
+        })
+        .await
     }
 
     /// Forgets what is cached of the group: now, or else before anything of a cache is used again. To be run to its end.
@@ -174,7 +206,8 @@ impl Server {
         };
         let Some(link) = link else { return };
         let key = self.keys.group(group);
-        match self.ask_over(&link, |connection| unlink(connection, key)).await {
+        let asking = self.ask_over(&link, |connection| unlink(connection, key));
+        match observed(BACKEND, "invalidate", |_| UNANSWERED, asking).await {
             Ok(()) => self.state().pending.done(group, ticket),
             // Whatever it was: only a new connection confirms what is pending.
             Err(Unanswered) => self.give_up(&link, "an invalidation was not answered"),

@@ -5,6 +5,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::Arc,
     thread::JoinHandle,
     time::Duration,
 };
@@ -12,8 +13,16 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::oneshot;
+use tracing::Span;
 
-use crate::store::error::{StoreError, StoreResult};
+use crate::{
+    store::error::{StoreError, StoreResult},
+    telemetry::{
+        Backend,
+        gauges::{Figure, watch},
+        observed, operation_of,
+    },
+};
 
 /// How long a caller waits for its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,6 +38,7 @@ const STATEMENTS: usize = 64;
 
 /// An open SQLite file.
 pub(super) struct Engine {
+    backend: Backend,
     writes: Option<Sender<Box<dyn WriteJob>>>,
     reads: Option<Sender<ReadJob>>,
     writer: Option<JoinHandle<()>>,
@@ -36,25 +46,27 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Opens a file that has its tables already, and starts the threads.
-    pub(super) fn open(path: &Path) -> StoreResult<Self> {
-        let (writes, write_queue) = bounded(QUEUE_LEN);
-        let (reads, read_queue) = bounded::<ReadJob>(QUEUE_LEN);
+    /// Opens the file of this store, which has its tables already, and starts the threads.
+    pub(super) fn open(store: &'static str, path: &Path) -> StoreResult<Self> {
+        let backend = Backend { store, product: "sqlite" };
+        let (writes, write_queue) = queue(backend, "writes");
+        let (reads, read_queue) = queue::<ReadJob>(backend, "reads");
         let writer = Handle::open(path, connect)?;
         let writer = spawn("sqlite-writer", move || run_writes(writer, &write_queue))?;
         let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
             let reader = Handle::open(path, connect_reader)?;
-            let queue = read_queue.clone();
+            let queue = Arc::clone(&read_queue);
             readers.push(spawn("sqlite-reader", move || run_reads(reader, &queue))?);
         }
-        Ok(Self { writes: Some(writes), reads: Some(reads), writer: Some(writer), readers })
+        Ok(Self { backend, writes: Some(writes), reads: Some(reads), writer: Some(writer), readers })
     }
 
     /// An engine whose threads have ended.
     #[cfg(test)]
     pub(super) fn stopped() -> Self {
-        Self { writes: None, reads: None, writer: None, readers: Vec::new() }
+        let backend = Backend { store: "stopped", product: "sqlite" };
+        Self { backend, writes: None, reads: None, writer: None, readers: Vec::new() }
     }
 
     /// Fails when a thread is gone: nothing would be written, or read, until the process starts anew.
@@ -72,15 +84,19 @@ impl Engine {
         T: Send + 'static,
         F: FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let job: ReadJob = Box::new(move |connection| {
-            if !answer.is_closed() {
-                // A caller that has gone needs no answer.
-                let _ = answer.send(caught(|| job(connection)));
-            }
-        });
-        enqueue(self.reads.as_ref(), job)?;
-        wait(answered).await
+        observed(self.backend, operation_of(&job), StoreError::kind, async {
+            let (answer, answered) = oneshot::channel();
+            let span = Span::current();
+            let job: ReadJob = Box::new(move |connection| {
+                if !answer.is_closed() {
+                    // A caller that has gone needs no answer.
+                    let _ = answer.send(span.in_scope(|| caught(|| job(connection))));
+                }
+            });
+            enqueue(self.reads.as_ref(), job)?;
+            wait(answered).await
+        })
+        .await
     }
 
     /// Runs a job that writes, in a transaction: `Ok` means that all of it is on the disk, an error that none of it is.
@@ -89,9 +105,13 @@ impl Engine {
         T: Send + 'static,
         F: FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        enqueue(self.writes.as_ref(), Box::new(Write { job: Some(job), outcome: None, answer }))?;
-        wait(answered).await
+        observed(self.backend, operation_of(&job), StoreError::kind, async {
+            let (answer, answered) = oneshot::channel();
+            let write = Write { job: Some(job), outcome: None, answer, span: Span::current() };
+            enqueue(self.writes.as_ref(), Box::new(write))?;
+            wait(answered).await
+        })
+        .await
     }
 }
 
@@ -213,6 +233,8 @@ struct Write<T, F> {
     job: Option<F>,
     outcome: Option<StoreResult<T>>,
     answer: oneshot::Sender<StoreResult<T>>,
+    /// The caller's: what the job logs is of that request.
+    span: Span,
 }
 
 impl<T, F> WriteJob for Write<T, F>
@@ -226,7 +248,7 @@ where
 
     fn run(&mut self, connection: &Connection) -> bool {
         // A panic is the failure of this job alone: its changes are undone as those of any that fails.
-        self.outcome = self.job.take().map(|job| caught(|| job(connection)));
+        self.outcome = self.job.take().map(|job| self.span.in_scope(|| caught(|| job(connection))));
         matches!(self.outcome, Some(Ok(_)))
     }
 
@@ -296,6 +318,16 @@ fn clone_failure(error: &StoreError) -> StoreError {
         StoreError::Refused(why) => StoreError::Refused(why.clone()),
         other => StoreError::Unavailable(other.to_string()),
     }
+}
+
+/// Makes a queue whose length can be seen.
+fn queue<J: Send + 'static>(backend: Backend, name: &'static str) -> (Sender<J>, Arc<Receiver<J>>) {
+    let (sender, receiver) = bounded(QUEUE_LEN);
+    let receiver = Arc::new(receiver);
+    let watched = Arc::downgrade(&receiver);
+    // The threads alone keep it: a queue that nobody works on any more must refuse what comes.
+    watch(Figure::Waiting, backend, name, move || watched.upgrade().map(|queue| queue.len()));
+    (sender, receiver)
 }
 
 fn enqueue<J>(queue: Option<&Sender<J>>, job: J) -> StoreResult<()> {

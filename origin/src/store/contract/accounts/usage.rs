@@ -6,7 +6,7 @@ use shared::{api::usage::Usage, time::DAY_MS};
 
 use super::{Store, register};
 use crate::store::{
-    accounts::usage::UsageEntry,
+    accounts::usage::{UsageEntry, UsageOutcome},
     contract::{
         at_once,
         samples::{START, id},
@@ -38,20 +38,26 @@ pub(in crate::store::contract) async fn a_turn_is_counted_once(store: Store) {
         async move { store.record_usage(usage(7, 1, 0, "fast")).await.unwrap() }
     })
     .await;
-    assert!(recorded.iter().all(|known_user| *known_user));
+    assert_eq!(counts(&recorded), (1, 15));
     let rows = store.usage(id(1), START.day(), START.day()).await.unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!((rows[0].totals.requests, rows[0].totals.messages, rows[0].totals.input_tokens), (1, 1, 10));
     assert_eq!(store.record_usage(usage(7, 2, 0, "fast")).await.unwrap_err().kind(), "conflict");
     assert!(store.usage(id(2), START.day(), START.day()).await.unwrap().is_empty());
-    assert!(!store.record_usage(usage(8, 9, 0, "fast")).await.unwrap());
+    assert_eq!(store.record_usage(usage(8, 9, 0, "fast")).await.unwrap(), UsageOutcome::NoUser);
+}
+
+/// Returns the number of turns that were counted, and of those that had been before.
+fn counts(outcomes: &[UsageOutcome]) -> (usize, usize) {
+    let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+    (count(UsageOutcome::Counted), count(UsageOutcome::Repeated))
 }
 
 pub(in crate::store::contract) async fn usage_is_summed_by_day_and_model(store: Store) {
     register(&store, 1).await;
     for (turn, day, model) in [(1, 0, "fast"), (2, 0, "fast"), (3, 0, "lite"), (4, 1, "fast"), (5, 2, "fast")]
     {
-        assert!(store.record_usage(usage(turn, 1, day, model)).await.unwrap());
+        assert_eq!(store.record_usage(usage(turn, 1, day, model)).await.unwrap(), UsageOutcome::Counted);
     }
     let rows = store.usage(id(1), START.day(), START.plus_millis(DAY_MS).day()).await.unwrap();
     let found: Vec<_> = rows
@@ -81,7 +87,7 @@ pub(in crate::store::contract) async fn models_are_sorted_by_their_bytes(store: 
     register(&store, 1).await;
     let sorted = ["", "B", "Z", "_", "a", "a b", "a-b", "a_b", "ab", "b", "zz", "\u{e4}", "\u{fffd}", "🦀"];
     for (turn, model) in (1..).zip(sorted.iter().rev()) {
-        assert!(store.record_usage(usage(turn, 1, 0, model)).await.unwrap());
+        assert_eq!(store.record_usage(usage(turn, 1, 0, model)).await.unwrap(), UsageOutcome::Counted);
     }
     let rows = store.usage(id(1), START.day(), START.day()).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.model.as_str()).collect::<Vec<_>>(), sorted);
@@ -101,7 +107,8 @@ pub(in crate::store::contract) async fn turns_at_once_are_summed_exactly(store: 
         async move { store.record_usage(entry).await.unwrap() }
     })
     .await;
-    assert!(recorded.iter().all(|known_user| *known_user));
+    let turns = usize::try_from(TURNS).unwrap();
+    assert_eq!(counts(&recorded), (turns, turns));
     let rows = store.usage(id(1), START.day(), START.day()).await.unwrap();
     let totals = rows[0].totals;
     assert_eq!((rows.len(), totals.requests, totals.messages), (1, TURNS.into(), TURNS.into()));

@@ -6,7 +6,10 @@ use shared::time::Timestamp;
 
 use super::{Store, exchange, outcome, register, usage::usage};
 use crate::store::{
-    accounts::{usage::UsageEntry, users::Registration},
+    accounts::{
+        usage::{UsageEntry, UsageOutcome},
+        users::Registration,
+    },
     contract::{
         at_once,
         samples::{at, id, session, user},
@@ -126,7 +129,7 @@ pub(in crate::store::contract) async fn times_are_exact_to_the_millisecond_howev
         assert_eq!((found.user.created_at, found.expires_at), (at, at));
         let entry = UsageEntry { at, ..usage(number, number, 0, "fast") };
         let day = at.day();
-        assert!(store.record_usage(entry).await.unwrap());
+        assert_eq!(store.record_usage(entry).await.unwrap(), UsageOutcome::Counted);
         let rows = store.usage(id(number), day.clone(), day.clone()).await.unwrap();
         assert_eq!((rows.len(), rows[0].day.as_str()), (1, day.as_str()));
     }

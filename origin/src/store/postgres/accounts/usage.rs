@@ -8,7 +8,7 @@ use super::PostgresAccounts;
 use crate::store::{
     accounts::{
         Usage,
-        usage::{UsageEntry, UsageRow},
+        usage::{UsageEntry, UsageOutcome, UsageRow},
     },
     error::{StoreError, StoreResult},
     postgres::{
@@ -21,7 +21,7 @@ use crate::store::{
 
 #[async_trait]
 impl Usage for PostgresAccounts {
-    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<bool> {
+    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<UsageOutcome> {
         let entry = &entry;
         self.0.run(|c| async move { record(&c, entry).await }).await
     }
@@ -57,8 +57,8 @@ const RECORD: &str = "\
             errors = d.errors + excluded.errors \
     ) SELECT id, EXISTS (SELECT FROM turn) FROM known";
 
-/// Counts a turn, unless it has been counted. False when there is no such user.
-async fn record(c: &Connection, entry: &UsageEntry) -> Step<bool> {
+/// Counts a turn, unless it has been counted.
+async fn record(c: &Connection, entry: &UsageEntry) -> Step<UsageOutcome> {
     let known = c
         .row(
             RECORD,
@@ -77,14 +77,15 @@ async fn record(c: &Connection, entry: &UsageEntry) -> Step<bool> {
             ],
         )
         .await?;
-    let Some(row) = known else { return Ok(false) };
+    let Some(row) = known else { return Ok(UsageOutcome::NoUser) };
     let mut columns = Columns::of("users", &row);
     columns.id("id")?;
     let is_new: bool = columns.get("is_new")?;
-    if !is_new {
-        same_user(c, entry).await?;
+    if is_new {
+        return Ok(UsageOutcome::Counted);
     }
-    Ok(true)
+    same_user(c, entry).await?;
+    Ok(UsageOutcome::Repeated)
 }
 
 /// A turn that was counted for somebody else is no repetition.

@@ -21,7 +21,7 @@ impl SqliteAccounts {
     /// Opens the file, made and migrated where needed.
     pub async fn open(path: &Path) -> StoreResult<Self> {
         migrate::accounts(path).await?;
-        Engine::open(path).map(Self)
+        Engine::open("accounts", path).map(Self)
     }
 
     /// A store whose threads have ended.

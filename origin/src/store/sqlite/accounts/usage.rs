@@ -8,7 +8,7 @@ use super::{SqliteAccounts, users};
 use crate::store::{
     accounts::{
         Usage,
-        usage::{UsageEntry, UsageRow},
+        usage::{UsageEntry, UsageOutcome, UsageRow},
     },
     error::{StoreError, StoreResult},
     sqlite::row::Columns,
@@ -17,14 +17,13 @@ use crate::store::{
 
 #[async_trait]
 impl Usage for SqliteAccounts {
-    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<bool> {
+    async fn record_usage(&self, entry: UsageEntry) -> StoreResult<UsageOutcome> {
         self.0
             .write(move |c| {
                 if !users::exists(c, entry.user_id)? {
-                    return Ok(false);
+                    return Ok(UsageOutcome::NoUser);
                 }
-                record(c, &entry)?;
-                Ok(true)
+                record(c, &entry)
             })
             .await
     }
@@ -34,8 +33,8 @@ impl Usage for SqliteAccounts {
     }
 }
 
-/// Counts a turn, unless it has been counted.
-fn record(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
+/// Counts a turn of a user who is there, unless it has been counted.
+fn record(c: &Connection, entry: &UsageEntry) -> StoreResult<UsageOutcome> {
     let inserted = c
         .prepare_cached(
             "INSERT INTO usage_turns (turn_id, user_id, at, model, input_tokens, output_tokens, cached_tokens, \
@@ -54,7 +53,12 @@ fn record(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
             ":total": signed(entry.usage.total_tokens),
             ":failed": entry.failed,
         })?;
-    if inserted == 1 { add_to_day(c, entry) } else { same_user(c, entry) }
+    if inserted == 0 {
+        same_user(c, entry)?;
+        return Ok(UsageOutcome::Repeated);
+    }
+    add_to_day(c, entry)?;
+    Ok(UsageOutcome::Counted)
 }
 
 fn add_to_day(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {

@@ -34,7 +34,7 @@ impl SqliteChats {
     /// Opens the file, made and migrated where needed.
     pub async fn open(path: &Path) -> StoreResult<Self> {
         migrate::chats(path).await?;
-        Engine::open(path).map(Self)
+        Engine::open("chats", path).map(Self)
     }
 
     /// A store whose threads have ended.

@@ -1,12 +1,14 @@
 use std::sync::mpsc;
 
+use tracing::Instrument as _;
+
 use super::*;
 
 fn engine() -> (Engine, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.db");
     connect(&path).unwrap().execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT").unwrap();
-    (Engine::open(&path).unwrap(), folder)
+    (Engine::open("a test", &path).unwrap(), folder)
 }
 
 fn insert(connection: &Connection, n: i64) -> StoreResult<()> {
@@ -24,7 +26,7 @@ async fn however_often_it_is_closed_the_journal_is_folded_in() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file.db");
     for _ in 0..500 {
-        let engine = Engine::open(&path).unwrap();
+        let engine = Engine::open("a test", &path).unwrap();
         engine
             .write(|c| Ok(c.execute_batch("CREATE TABLE IF NOT EXISTS t (n); INSERT INTO t VALUES (1)")?))
             .await
@@ -163,4 +165,17 @@ async fn thread_that_is_gone_is_told() {
 async fn readers_cannot_write() {
     let (engine, _folder) = engine();
     assert_eq!(engine.read(|c| insert(c, 1)).await.unwrap_err().kind(), "refused");
+}
+
+#[tokio::test]
+async fn job_is_logged_as_its_callers() {
+    // Other threads than this one log to the process's own.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+    let (engine, _folder) = engine();
+    let span = tracing::info_span!("request");
+    let within = |_: &Connection| Ok(Span::current().id());
+    let (read, written) =
+        async { tokio::join!(engine.read(within), engine.write(within)) }.instrument(span.clone()).await;
+    assert!(span.id().is_some());
+    assert_eq!((read.unwrap(), written.unwrap()), (span.id(), span.id()));
 }

@@ -1,0 +1,47 @@
+//! The figures of an origin, as Prometheus reads them on its private port.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::{client::Client, world::World};
+
+/// What a scrape has found.
+#[derive(Debug)]
+pub struct Scrape(String);
+
+impl Scrape {
+    /// Reads the figures of the origin of a world that has `METRICS_ADDR` set to a port of its choice.
+    ///
+    /// # Panics
+    /// Panics when the origin serves none.
+    pub async fn of(world: &World) -> Self {
+        let lines = world.origin_log().lines();
+        let mut told = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let last = told.rfind(|line| line["event"] == "serving metrics");
+        let addr = last.and_then(|line| line["addr"].as_str().map(str::to_owned));
+        let addr = addr.expect("the origin says where it serves metrics");
+        let reply = Client::new(format!("http://{addr}")).get("/metrics").send().await;
+        Self(reply.expect_status(200).text())
+    }
+
+    /// The value of a series that counts, such as `edgechat_deliveries_total{outcome="accepted"}`; zero when there is none yet.
+    ///
+    /// # Panics
+    /// Panics when the value is no whole number.
+    pub fn count(&self, series: &str) -> u64 {
+        let line = self.0.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().expect("a whole number"))
+    }
+
+    /// The names of all series.
+    pub fn names(&self) -> BTreeSet<&str> {
+        let lines = self.0.lines().filter(|line| !line.starts_with('#'));
+        lines.filter_map(|line| line.split(['{', ' ']).next()).collect()
+    }
+
+    /// All of it.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}

@@ -1,0 +1,96 @@
+//! The figures on the origin's private port count exactly what came, and nobody reads them anywhere else.
+
+use edgechat_tests::{scrape::Scrape, world::World};
+use shared::api::ErrorCode;
+
+async fn measured_world() -> World {
+    World::setup().var("METRICS_ADDR", "127.0.1:0").start().await
+}
+
+#[tokio::test]
+async fn metrics_after_turns_count_requests_store_calls_and_deliveries() {
+    let world = measured_world().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    for text in ["One", "Two", "Three"] {
+        phone.say_and_persist(conversation, text).await;
+    }
+    let scrape = Scrape::of(&world).await;
+    let requests = |method: &str, route: &str, status: u16| {
+        let labels = format!("method=\"{method}\",route=\"{route}\",status=\"{status}\"");
+        scrape.count(&format!("edgechat_http_request_duration_seconds_count{{{labels}}}"))
+    };
+    assert_eq!(requests("POST", "/api/v1/auth/register", 201), 1);
+    assert_eq!(requests("POST", "/api/v1/chat/conversations", 201), 1);
+    assert_eq!(requests("POST", "/internal/v1/turns", 200), 3);
+    assert_eq!(requests("GET", "/internal/v1/conversations/{id}/context", 200), 1);
+    assert_eq!(scrape.count("edgechat_deliveries_total{outcome=\"accepted\"}"), 3);
+    assert_eq!(scrape.count("edgechat_deliveries_total{outcome=\"repeated\"}"), 0);
+    assert_eq!(scrape.count("edgechat_delivery_wait_seconds_count"), 3);
+    assert_eq!(scrape.count("edgechat_outbox_depth_bucket{le=\"0\"}"), 3);
+    let calls = |store: &str, operation: &str| {
+        let start = format!("edgechat_store_call_duration_seconds_count{{store=\"{store}\",backend=");
+        let end = format!("operation=\"{operation}\",outcome=\"ok\"}}");
+        let line = scrape.text().lines().find(|line| line.starts_with(&start) && line.contains(&end));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u32>().ok())
+    };
+    assert_eq!(calls("accounts", "register"), Some(1));
+    assert_eq!(calls("accounts", "record_usage"), Some(3));
+    assert_eq!(calls("chats", "create_conversation"), Some(1));
+    assert_eq!(calls("chats", "record_turn"), Some(3));
+    let text = scrape.text();
+    assert!(!text.contains(&conversation.to_string()), "{text}");
+}
+
+#[tokio::test]
+async fn metrics_are_nowhere_but_on_the_private_port() {
+    let world = measured_world().await;
+    let phone = world.phone().await;
+    let (edge, origin) = (world.client(), world.client_of_origin());
+    for path in ["/metrics", "/metrics/", "/api/v1/metrics"] {
+        for client in [&edge, &phone.client, &origin] {
+            client.get(path).send().await.problem(ErrorCode::NotFound);
+        }
+    }
+}
+
+#[tokio::test]
+async fn delivery_after_an_outage_tells_its_wait_and_what_waits_behind_it() {
+    let mut world = measured_world().await;
+    let phone = world.phone().await;
+    let (one, two) = (phone.conversation().await, phone.conversation().await);
+    for conversation in [one, two] {
+        phone.say_and_persist(conversation, "Before").await;
+    }
+    let first = world.say_without_origin(&phone, one, "One").await;
+    let second = phone.say(two, "Two").await;
+    assert!(!second.persisted);
+    world.start_origin().await;
+    for turn in [first.turn_id, second.turn_id] {
+        phone.persisted(turn).await;
+    }
+    let scrape = Scrape::of(&world).await;
+    assert_eq!(scrape.count("edgechat_deliveries_total{outcome=\"accepted\"}"), 2);
+    assert_eq!(scrape.count("edgechat_delivery_wait_seconds_count"), 2);
+    // Each waited for its second attempt, three quarters of a second at least.
+    assert_eq!(scrape.count("edgechat_delivery_wait_seconds_bucket{le=\"0.2\"}"), 0);
+    assert_eq!(scrape.count("edgechat_outbox_depth_bucket{le=\"0\"}"), 1);
+    assert_eq!(scrape.count("edgechat_outbox_depth_bucket{le=\"1\"}"), 2);
+}
+
+#[tokio::test]
+async fn delivery_that_the_origin_has_already_is_counted_as_repeated() {
+    let mut world = measured_world().await;
+    let phone = world.phone().await;
+    let conversation = phone.conversation().await;
+    let sent = phone.say_and_persist(conversation, "Hello").await;
+    // The note of a delivery is written with the next turn: a process that dies before delivers again.
+    world.kill_workerd().await;
+    world.start_workerd().await;
+    phone.persisted(sent.turn_id).await;
+    let scrape = Scrape::of(&world).await;
+    assert_eq!(scrape.count("edgechat_deliveries_total{outcome=\"accepted\"}"), 1);
+    // The object's alarm and whoever asks for the turn may both have found it undelivered.
+    let repeated = scrape.count("edgechat_deliveries_total{outcome=\"repeated\"}");
+    assert!((1..=2).contains(&repeated), "{repeated}");
+}
