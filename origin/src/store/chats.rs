@@ -89,7 +89,7 @@ pub struct Messages {
 /// message too many is in memory, and the content of a page is decided here.
 #[derive(Debug)]
 pub struct PageBuilder {
-    /// What adapters read.
+    /// The requested page.
     pub page: MessagesPage,
     budget: Budget,
     /// For a context, how many bytes may still be read.

@@ -18,7 +18,7 @@ pub(super) async fn chats(variable: &str) -> (Arc<dyn Chats>, Dropped) {
     (store, dropped)
 }
 
-/// A store on the server that keeps what it was told when it is killed: the same one, where that is a real one.
+/// Opens a store on the server that keeps acknowledged writes when it is killed: the same one, where that is a real one.
 pub(super) async fn durable_chats() -> (Arc<dyn Chats>, Dropped) {
     let is_named = std::env::var_os("EDGECHAT_TEST_MONGO_DURABLE").is_some();
     chats(if is_named { "EDGECHAT_TEST_MONGO_DURABLE" } else { "EDGECHAT_TEST_MONGO" }).await

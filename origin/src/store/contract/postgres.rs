@@ -21,7 +21,7 @@ const SERVER: &str = "EDGECHAT_TEST_POSTGRES";
 
 /// A database of a case; it goes with it.
 pub(in crate::store) struct Database {
-    /// How to reach it.
+    /// The configuration to connect with.
     pub(in crate::store) config: PostgresConfig,
     name: String,
 }
@@ -64,7 +64,7 @@ pub(in crate::store) async fn command(config: &PostgresConfig, sql: &str) {
 pub(in crate::store) async fn client(config: &PostgresConfig) -> Client {
     let connector = tls::connector(config.tls.as_ref()).unwrap();
     let (client, connection) = config.server.connect(connector).await.unwrap();
-    // What goes wrong with the connection, the client tells.
+    // Errors of the connection are returned by the client.
     tokio::spawn(connection);
     client.batch_execute("SET search_path = edgechat").await.unwrap();
     client
@@ -75,7 +75,7 @@ fn server() -> PostgresConfig {
     config(&servers::url(SERVER))
 }
 
-/// What the origin makes of an address.
+/// Parses an address as the origin does.
 pub(in crate::store) fn config(url: &str) -> PostgresConfig {
     let vars: Vars = [
         ("DATABASE_URL", url),

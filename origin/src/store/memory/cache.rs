@@ -8,7 +8,7 @@ use crate::store::ephemeral::{CacheGroup, Cached, MAX_ENTRIES_A_GROUP, MAX_ENTRY
 
 /// The most bytes of entries, about.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
-/// What an entry or a group costs beside its bytes, about.
+/// The approximate overhead of an entry or a group, in bytes.
 const OVERHEAD_BYTES: usize = 160;
 
 /// Entries by group. The group that has been there longest goes first when there is no room.

@@ -8,7 +8,7 @@ use super::Key;
 
 /// The most values. They are larger, and last longer, than what is counted.
 pub(super) const MAX_VALUES: usize = 100_000;
-/// The fewest names worth a search for those whose values are gone.
+/// The fewest keys worth a sweep for those whose values are gone.
 const MIN_SWEEP: usize = 1_024;
 
 /// Values by key. The one that was inserted first goes first when there is no room.

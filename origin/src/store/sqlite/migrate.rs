@@ -26,7 +26,7 @@ const CHATS: &[(&str, &str)] = &[
     ("V3__tree", include_str!("../../../../migrations/sqlite/chats/V3__tree.sql")),
 ];
 
-/// How long to wait before trying again to get a lock that another process has.
+/// The pause between attempts to get a lock that another process has.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Brings the accounts file to the newest schema. Returns the names of the migrations that were applied.
@@ -42,7 +42,7 @@ pub async fn chats(path: &Path) -> StoreResult<Vec<String>> {
 async fn migrate(path: &Path, migrations: &'static [(&str, &str)]) -> StoreResult<Vec<String>> {
     let lock = lock(path).await?;
     let path = path.to_owned();
-    // Once begun it comes to its end, also when nobody waits for it any more. The lock is released when its file is closed.
+    // Once begun it runs to completion, also when no caller waits any more. The lock is released when its file is closed.
     let migrating = tokio::task::spawn_blocking(move || {
         let applied = apply(&path, migrations);
         drop(lock);
@@ -51,7 +51,7 @@ async fn migrate(path: &Path, migrations: &'static [(&str, &str)]) -> StoreResul
     migrating.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
 }
 
-/// Gets the lock beside the file, as soon as no other process has it. The waiting can be given up.
+/// Gets the lock beside the file, as soon as no other process has it. The wait can be cancelled.
 async fn lock(path: &Path) -> StoreResult<File> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(|error| of_folder("creating the folder of", path, &error))?;
@@ -77,7 +77,7 @@ async fn lock(path: &Path) -> StoreResult<File> {
     Ok(lock)
 }
 
-/// What an error about the folder means.
+/// Classifies an error about the folder.
 fn of_folder(what: &str, path: &Path, error: &io::Error) -> StoreError {
     use io::ErrorKind::{
         AlreadyExists, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, PermissionDenied,
@@ -91,7 +91,7 @@ fn of_folder(what: &str, path: &Path, error: &io::Error) -> StoreError {
     }
 }
 
-/// Applies what is not there. Each migration is a transaction of its own. Blocks.
+/// Applies the missing migrations, each in a transaction of its own. Blocks.
 fn apply(path: &Path, migrations: &[(&str, &str)]) -> StoreResult<Vec<String>> {
     let told = |what: &str, error: &dyn std::fmt::Display| format!("{what} {}: {error}", path.display());
     let migrations = migrations::read(migrations)?;

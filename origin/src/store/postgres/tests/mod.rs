@@ -1,4 +1,4 @@
-//! What the contract suite cannot see: starts at once, a server that is silent, connections that break.
+//! Tests beyond the contract suite: concurrent starts, a silent server, broken connections.
 
 mod tls;
 mod wire;
@@ -54,7 +54,7 @@ async fn database() -> Database {
     database
 }
 
-/// What a case of the suite cannot have: tables of the same names that were there before.
+/// Not part of the suite: it needs older tables of the same names.
 #[tokio::test]
 async fn the_tables_of_an_earlier_backend_are_left_alone() {
     let database = Database::create().await;

@@ -32,7 +32,7 @@ fn pem_file(authority: &Authority) -> NamedTempFile {
     file
 }
 
-/// What speaks TLS with a certificate for this name.
+/// Makes a TLS acceptor with a certificate for this name.
 fn acceptor(authority: &Authority, name: &str) -> TlsAcceptor {
     let key = KeyPair::generate().unwrap();
     let certificate =

@@ -58,7 +58,7 @@ impl Wire {
         PostgresConfig { server, ..config.clone() }
     }
 
-    /// How many connections were made.
+    /// Returns the number of connections made.
     pub(super) fn connections(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
@@ -79,7 +79,7 @@ impl Wire {
     }
 }
 
-/// Where the first host of a configuration listens.
+/// Returns the address of a configuration's first host.
 pub(super) fn address(config: &PostgresConfig) -> String {
     match config.server.get_hosts() {
         [Host::Tcp(host), ..] => format!("{host}:{}", config.server.get_ports().first().unwrap()),

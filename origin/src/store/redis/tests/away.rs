@@ -1,4 +1,4 @@
-//! What happens without Redis, and when it is back.
+//! Behaviour while Redis is away, and when it is back.
 
 use std::{sync::Arc, time::Duration};
 
@@ -108,7 +108,7 @@ async fn a_server_that_stands_still_and_goes_on_is_used_again() {
     until(async || store.put_code("key", CODE, START).await.is_ok()).await;
 }
 
-/// What is put into a cache is waited for by nobody.
+/// No caller waits for a cache write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn filling_takes_no_time() {
     let server = PrivateRedis::start(&[]).await;
@@ -259,7 +259,7 @@ async fn a_server_that_comes_back_with_an_old_state_serves_nothing_old() {
     assert_eq!((cached.value, cached.lease), (None, id(20)));
 }
 
-/// What a server was told while it was the master is gone when it has followed another and is the master again.
+/// A server's writes as the master are lost when it has followed another one and is the master again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_followed_another_meanwhile_serves_nothing_old() {
     let at_once = ["--repl-diskless-sync-delay", "0"];

@@ -1,8 +1,8 @@
-//! What the suites cannot see: Redis that is away, late, replaced or not there.
+//! Tests beyond the contract suites: Redis that is away, late, replaced or absent.
 //!
-//! - `away`: what happens without it, and when it is back
+//! - `away`: behaviour while it is away, and when it is back
 //! - `opening`: addresses that serve, that may serve later, and that never will
-//! - `shared_with_others`: what processes on one server see of each other, and what dropped calls leave behind
+//! - `shared_with_others`: visibility between processes on one server, and the effects of dropped calls
 //! - `arithmetic`: the scripts against the arithmetic in `shared`
 //! - `private`: a server of a test's own; `way`: a bad way to one
 

@@ -21,7 +21,7 @@ use crate::store::{
 
 /// Long enough for a start on a busy machine; far less than waiting for each command would take.
 const BOUND: Duration = Duration::from_secs(5);
-/// How often a start is tried that is to be refused.
+/// The attempts of a start that must be refused.
 const ATTEMPTS: u32 = 5;
 
 /// A listener that answers every connection with these bytes, or accepts it and is silent.

@@ -12,7 +12,7 @@ use tokio::net::TcpSocket;
 
 use super::PATIENT;
 
-/// How long a server may take to start.
+/// The attempts to reach a server that starts.
 const START_ATTEMPTS: u32 = 400;
 const START_PAUSE: Duration = Duration::from_millis(25);
 /// The bus of a cluster has the port that is so much higher.
@@ -67,7 +67,7 @@ impl PrivateRedis {
         connect(&self.url()).await
     }
 
-    /// Whether it has a key of this pattern.
+    /// Returns true when it has a key of this pattern.
     pub(super) async fn has(&self, pattern: &str) -> bool {
         !self.keys(pattern).await.is_empty()
     }
@@ -84,7 +84,7 @@ impl PrivateRedis {
         idle_s
     }
 
-    /// How many keys it has dropped to make room.
+    /// Returns the number of keys that it has evicted.
     pub(super) async fn evicted(&self) -> usize {
         let mut connection = self.connect().await.unwrap();
         let info: String = redis::cmd("INFO").arg("stats").query_async(&mut connection).await.unwrap();

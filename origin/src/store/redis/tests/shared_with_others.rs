@@ -1,4 +1,4 @@
-//! What processes on one server see of each other, what calls that are given up leave behind, and what a full server keeps.
+//! Visibility between processes on one server, effects of dropped calls, and evictions of a full server.
 
 use std::sync::Arc;
 
@@ -134,14 +134,14 @@ async fn answers_belong_to_their_questions_after_calls_are_dropped() {
     store.ping().await.unwrap();
 }
 
-/// How docker-compose.yml says that a full server makes room.
+/// Returns the eviction policy in docker-compose.yml.
 fn documented_policy() -> &'static str {
     let text = include_str!("../../../../../docker-compose.yml");
     let (_, rest) = text.split_once("- --maxmemory-policy\n").unwrap();
     rest.lines().next().unwrap().trim_start_matches([' ', '-'])
 }
 
-/// What others put into Redis, however much, opens no window that is full and asked.
+/// Other keys in Redis, however many, evict no full window that is in use.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_full_server_forgets_no_limit_that_is_in_use() {
     const FILLERS: usize = 100;

@@ -1,4 +1,4 @@
-//! What is SQLite's own: its triggers, and that no page costs more the further it is.
+//! Tests of SQLite's own parts: its triggers, and that the cost of a page does not grow with its position.
 
 use rusqlite::StatementStatus;
 use shared::{
