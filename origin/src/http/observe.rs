@@ -43,7 +43,7 @@ pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Re
     let status = response.status().as_u16();
     let latency_ms = app.clock.elapsed().saturating_sub(started).as_secs_f64() * 1_000.0;
     let code = code.map(ErrorCode::as_str);
-    // A wrong signature is our own parts' trouble, whatever the caller is told.
+    // A wrong signature is an error between our own services, whatever the response says.
     if status >= 500 || response.headers().contains_key(SIGNATURE_ERROR) {
         tracing::error!(request_id = id, %method, route, status, latency_ms, code, reason, "request");
     } else {
@@ -52,7 +52,7 @@ pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Re
     response
 }
 
-/// Turns whatever failed into a problem body. A response that has a JSON body of its own is left as it is.
+/// Turns errors into a problem body. A response that has a JSON body of its own is left as it is.
 fn render(response: Response, request_id: &str) -> (Response, Option<ErrorCode>, Option<String>) {
     if response.status().as_u16() < 400 {
         return (response, None, None);
@@ -74,7 +74,7 @@ fn render(response: Response, request_id: &str) -> (Response, Option<ErrorCode>,
     (rendered, Some(code), reason)
 }
 
-/// The error that the framework's own refusals mean: an unknown path, a wrong method, a timeout.
+/// Returns the error of a rejection by the framework: an unknown path, a wrong method, a timeout.
 fn of_status(status: StatusCode) -> ErrorCode {
     match status {
         StatusCode::NOT_FOUND => ErrorCode::NotFound,

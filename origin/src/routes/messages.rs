@@ -1,4 +1,4 @@
-//! The messages of a conversation, as they are stored. Sending one is the Worker's.
+//! The messages of a conversation, as they are stored. The Worker serves sending one.
 
 use axum::{Json as Reply, extract::State};
 use garde::Validate;
@@ -18,7 +18,7 @@ use crate::{
     store::chats::{Messages, MessagesPage, Scope},
 };
 
-/// Which messages a list holds, and in which order.
+/// The filter and the order of a list of messages.
 #[derive(Deserialize, Validate, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MessagesFilter {
