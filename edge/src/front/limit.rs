@@ -15,11 +15,11 @@ use shared::{
 use super::Front;
 use crate::{platform, reply::Error};
 
-/// Addresses remembered at once, a few megabytes at most.
+/// The most addresses in memory, a few megabytes.
 const MAX_ADDRESSES: usize = 50_000;
 /// The platform's rate limiter, where it is bound.
 const BINDING: &str = "RATE_LIMITER";
-/// The limit of the binding, as it stands in `wrangler.toml`.
+/// The limit of the binding, the same as in `wrangler.toml`.
 const BINDING_LIMIT: FixedLimiter = FixedLimiter { limit: 100, span_ms: 60_000 };
 
 /// The timeout of the platform's limiter; a later result is ignored.

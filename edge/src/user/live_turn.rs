@@ -81,7 +81,7 @@ impl LiveTurn {
         })
     }
 
-    /// Makes a turn from storage. `is_end_stored` tells whether storage has its end.
+    /// Makes a turn from storage. `is_end_stored` is true when storage has its end.
     pub fn restored(state: TurnState, origin: TurnOrigin, is_end_stored: bool) -> Rc<Self> {
         let turn = Self::starting(state.record().turn_id, origin);
         turn.is_end_stored.set(is_end_stored);

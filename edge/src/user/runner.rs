@@ -174,7 +174,7 @@ impl Runner {
         Ok(cut_off)
     }
 
-    /// Ends a turn: storage first, then the origin, then the closing event that tells whether the origin has it.
+    /// Ends a turn: storage first, then the origin, then the closing event that says whether the origin has it.
     pub async fn finish(&self, turn: &Rc<LiveTurn>, outcome: TurnOutcome, scope: &Scope) {
         self.end(turn, outcome, scope);
         if let Some(state) = turn.state() {
@@ -318,7 +318,7 @@ impl Runner {
         }
         // Before anything is awaited: until then no reader gets what was flushed.
         if due.checkpoint || turn.state().is_some_and(|state| state.log().is_checkpoint_due()) {
-            // When that fails the turn goes on; the next checkpoint has these events too.
+            // When that fails the turn continues; the next checkpoint has these events too.
             scope.logged("a checkpoint", self.journal.checkpoint(turn));
         }
         if due.ping {

@@ -22,7 +22,7 @@ use crate::{config::Config, random::Random, store::accounts::sessions::TokenHash
 const REFRESH_BYTES: usize = 32;
 /// The longest life of a session, in days, unless its refresh tokens live longer.
 const SESSION_DAYS: i64 = 30;
-/// Separates this key from whatever else is derived from the same secret (RFC 5869, section 3.2).
+/// Separates this key from others derived from the same secret (RFC 5869, section 3.2).
 const REFRESH_KEY_INFO: &[u8] = b"edgechat refresh token successor v1";
 
 /// Makes and checks tokens.

@@ -1,4 +1,4 @@
-//! Conversations. Somebody else's is answered exactly like one that does not exist.
+//! Conversations. Another user's gets the same response as one that does not exist.
 
 use std::sync::Arc;
 

@@ -26,7 +26,7 @@ pub(super) struct Reservation {
     pub(super) repeated: bool,
 }
 
-/// A reservation, with the fingerprint that tells its request from another under the same key.
+/// A reservation, with the fingerprint that distinguishes its request from another under the same key.
 #[derive(Serialize, Deserialize)]
 struct KeyRecord {
     /// The SHA-256 of the request as JSON, in base64url.

@@ -55,8 +55,8 @@ impl List {
 }
 
 impl MessagesFilter {
-    /// The list that is asked for, and the `seq` after which, in its order, its first message stands. A cursor goes on in the
-    /// list that it comes from.
+    /// Returns the requested list, and the `seq` after which, in its order, it starts. A cursor continues the list that it comes
+    /// from.
     fn place(&self, conversation_id: Id, cursor: Option<&str>) -> Result<(List, Option<u64>), ApiError> {
         let list = |scope| List::of(scope, conversation_id, self.order);
         if self.after_seq.is_some() {

@@ -24,7 +24,7 @@ pub const MAX_ENTRIES_A_GROUP: usize = 16;
 /// of a cache that all share, about a megabyte.
 pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
 
-/// A one-time code that somebody was sent.
+/// A one-time code that was sent to a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OneTimeCode {
     /// Its keyed hash: all that is stored of one.
@@ -119,9 +119,9 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// returned lease may be an older one that is still valid.
     async fn cached(&self, group: CacheGroup, entry: &str, lease: Id, now: Timestamp) -> Cached;
 
-    /// Puts into the cache, until `until`, what was read from a store after [`Self::cached`] returned this lease. Nothing
-    /// happens when the group was invalidated since, or the cache is full or does not answer. Nobody waits for a server:
-    /// it may happen after the return.
+    /// Caches, until `until`, a value that was read from a store after [`Self::cached`] returned this lease. Nothing happens
+    /// when the group was invalidated since, or the cache is full or does not answer. It does not wait for a server: the write
+    /// may happen after the return.
     async fn fill(
         &self,
         group: CacheGroup,

@@ -53,7 +53,7 @@ mod chats_on_mongo {
 }
 
 mod chats_on_durable_mongo {
-    // FerretDB, which may stand here, has no atomic updates.
+    // FerretDB, which may be this server, has no atomic updates.
     super::chats::suite!(but races: super::mongo::durable_chats().await);
 }
 

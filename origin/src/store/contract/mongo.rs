@@ -49,7 +49,7 @@ pub(in crate::store) struct Dropped(Database);
 impl Drop for Dropped {
     fn drop(&mut self) {
         let dropping = tokio::time::timeout(DROP_TIMEOUT, self.0.drop());
-        // Where it fails the case has its result nevertheless, and the name is nobody else's.
+        // Should it fail, the case has its result nevertheless, and the name is unique.
         let _ = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(dropping));
     }
 }

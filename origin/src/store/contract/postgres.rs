@@ -43,7 +43,7 @@ impl Database {
 }
 
 impl Drop for Database {
-    /// Drops the database, whoever is still connected to it, on a thread of its own: a destructor cannot wait.
+    /// Drops the database, with any remaining connections, on a thread of its own: a destructor cannot wait.
     fn drop(&mut self) {
         let sql = format!("DROP DATABASE {} WITH (FORCE)", self.name);
         let dropping = std::thread::spawn(move || {

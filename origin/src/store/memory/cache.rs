@@ -15,7 +15,7 @@ const OVERHEAD_BYTES: usize = 160;
 #[derive(Default)]
 pub(super) struct Cache {
     groups: HashMap<CacheGroup, Group>,
-    /// The groups by age, with the lease that tells a group from a later one of the same name.
+    /// The groups by age, with the lease that distinguishes a group from a later one of the same name.
     oldest_first: VecDeque<(CacheGroup, Id)>,
     bytes: usize,
 }

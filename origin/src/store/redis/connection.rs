@@ -125,10 +125,10 @@ impl ConnectionLike for Connection {
 /// the roots of public authorities.
 fn tls_roots(address: &ConnectionAddr) -> Option<TlsCertificates> {
     let ConnectionAddr::TcpTls { .. } = address else { return None };
-    // The library takes the process's provider. Whoever set one before has set this one.
+    // The library uses the process's provider. Any provider set before is this one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let found = rustls_native_certs::load_native_certs().certs;
-    // One that cannot be read must not refuse the others.
+    // An unreadable one must not exclude the others.
     let readable = found.into_iter().filter(|cert| RootCertStore::empty().add(cert.clone()).is_ok());
     let mut pem = String::new();
     for cert in readable {

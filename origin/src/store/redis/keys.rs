@@ -85,7 +85,7 @@ mod tests {
             assert_eq!(head, "edgechat:window:");
             assert!(tag.len() == 32 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()), "{key}");
             assert_eq!(Slot::for_key(&key), Slot::for_key(tag));
-            // One name is in one slot, whatever is held of it.
+            // One name is in one slot, for all kinds of values.
             assert_eq!(Slot::for_key(&key), Slot::for_key(keys.of(Kind::Code, name)));
         }
     }

@@ -178,7 +178,7 @@ impl Ephemeral for RedisEphemeral {
     }
 
     async fn insert_nonce(&self, key: &str, until: Timestamp, now: Timestamp) -> StoreResult<bool> {
-        // A nonce that this process knows is not new, whatever Redis says.
+        // A nonce that this process knows is not new, also when Redis does not have it.
         let is_new_here = self.local.insert_nonce(key, until, now).await;
         if matches!(is_new_here, Ok(false)) {
             return Ok(false);
@@ -201,12 +201,12 @@ impl Ephemeral for RedisEphemeral {
         let Some((until, value)) = stored else {
             return self.local.get_or_insert(key, value, until, now).await;
         };
-        // Whatever this process has answered while Redis was away, it goes on to answer.
+        // An answer that this process gave while Redis was away stays the same.
         Ok(self.local.get_or_insert(key, value.clone(), until, now).await.unwrap_or(value))
     }
 
     async fn get(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>> {
-        // Whatever this process has answered while Redis was away, it goes on to answer.
+        // An answer that this process gave while Redis was away stays the same.
         let here = self.local.get(key, now).await;
         if matches!(here, Ok(Some(_))) {
             return here;

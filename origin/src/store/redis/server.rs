@@ -103,7 +103,7 @@ impl Server {
         self.began_us.get().copied().unwrap_or(u64::MAX)
     }
 
-    /// Tries once to connect. A server that is away is no error, it may come; one that can never be used is.
+    /// Tries once to connect. A server that is away is no error, as it may return; one that can never be used is.
     pub(super) async fn start(&self) -> StoreResult<()> {
         match self.restore().await {
             Ok(()) => Ok(()),
@@ -175,7 +175,7 @@ impl Server {
         let key = self.keys.group(group);
         match self.ask_over(&link, |connection| unlink(connection, key)).await {
             Ok(()) => self.state().pending.done(group, ticket),
-            // Whatever it was: only a new connection confirms what is pending.
+            // For any error: only a new connection confirms the pending invalidations.
             Err(Unanswered) => self.give_up(&link, "an invalidation was not answered"),
         }
     }
@@ -278,7 +278,7 @@ impl Server {
     /// Checks that the scripts may run and that writes are accepted.
     async fn probe(&self, mut connection: Connection) -> RedisResult<()> {
         let mut call = scripts::CACHED.key(self.keys.probe());
-        // Whatever is there was made before this: it is made anew.
+        // An existing group is older than this check: it is created again.
         call.arg("entry").arg("lease").arg(PROBE_MS).arg(u64::MAX);
         call.invoke_async(&mut connection).await
     }

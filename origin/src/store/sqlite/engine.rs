@@ -75,7 +75,7 @@ impl Engine {
         let (answer, answered) = oneshot::channel();
         let job: ReadJob = Box::new(move |connection| {
             if !answer.is_closed() {
-                // A caller that has gone needs no answer.
+                // A dropped caller needs no answer.
                 let _ = answer.send(caught(|| job(connection)));
             }
         });
@@ -96,9 +96,9 @@ impl Engine {
 }
 
 impl Drop for Engine {
-    /// Lets the threads finish what waits, so that the file is closed when this returns. The writer is the last: of two
-    /// connections that close at the same moment, each may take the other for one that stays, and nobody would fold the
-    /// journal in.
+    /// Lets the threads finish the waiting jobs, so that the file is closed when this returns. The writer is the last: of two
+    /// connections that close at the same moment, each may take the other for one that stays open, and neither would checkpoint
+    /// the WAL.
     fn drop(&mut self) {
         self.reads = None;
         self.readers.drain(..).for_each(end);
@@ -236,7 +236,7 @@ where
             (Ok(()), None) => Err(StoreError::Timeout),
             (Err(error), _) => Err(error),
         };
-        // A caller that has gone needs no answer.
+        // A dropped caller needs no answer.
         let _ = self.answer.send(outcome);
     }
 }

@@ -162,13 +162,13 @@ mod tests {
         assert_eq!(rows(kept), text(&[(2, 70, "two hello"), (3, 60, "three hello"), (4, 50, "four hello")]));
         let told = "SELECT conversation_id, position, hex(substr(user_id, 1, 1)) FROM changes ORDER BY user_id, position";
         assert_eq!(rows(told), text(&[(3, 1, "01"), (2, 2, "01"), (4, 1, "09")]));
-        // The last message is the one that the conversation shows last, and nobody is told of that.
+        // The last message is the one that the conversation shows last, and that logs no change.
         let heads = "SELECT head_id, head_seq, iif(branch_id IS NULL, 'trunk', 'branch') FROM conversations \
                      JOIN messages ON messages.id = head_id ORDER BY 1";
         assert_eq!(rows(heads), text(&[(102, 1, "trunk"), (103, 1, "trunk"), (104, 1, "trunk")]));
         let turns = "SELECT id, last_event_id, kind || ' ' || iif(message_ids IS NULL, 'two', 'more') FROM turns ORDER BY id";
         assert_eq!(rows(turns), text(&[(102, 7, "reply two"), (103, 7, "reply two"), (104, 7, "reply two")]));
-        // The next change stands after all of them.
+        // The next change has a position after all of them.
         file.execute("UPDATE conversations SET pinned = 1 WHERE id = ?1", ([3_u8; 16],)).unwrap();
         assert_eq!(rows(told), text(&[(2, 2, "01"), (3, 3, "01"), (4, 1, "09")]));
     }

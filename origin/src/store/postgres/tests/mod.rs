@@ -42,7 +42,7 @@ const SHORT: Limits = Limits {
     wait: Duration::from_millis(500),
     connect: Duration::from_secs(1),
 };
-/// No test waits longer than this for what must happen.
+/// The timeout of waits in tests.
 const BOUND: Duration = Duration::from_secs(20);
 
 /// A migrated database with user 1 in it.
@@ -260,7 +260,7 @@ async fn a_server_that_is_not_there_is_unavailable_at_once() {
     let database = database().await;
     let mut config = Wire::to(&database.config).await.lead(&database.config);
     config.server = tokio_postgres::Config::new();
-    // A port of ours that nobody listens on.
+    // A port of this machine without a listener.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     config.server.host("127.0.0.1").port(port).user("nobody");
     let error = store(&config, 1, Limits::DEFAULT).ping().await.unwrap_err();

@@ -72,7 +72,7 @@ impl PrivateRedis {
         !self.keys(pattern).await.is_empty()
     }
 
-    /// For how many seconds nobody has used any key of this pattern.
+    /// Returns the seconds since any key of this pattern was used.
     pub(super) async fn idle_s(&self, pattern: &str) -> u64 {
         let mut connection = self.connect().await.unwrap();
         let mut idle_s = u64::MAX;
@@ -128,7 +128,7 @@ impl PrivateRedis {
             if let Some(status) = self.process.try_wait().unwrap() {
                 panic!("redis-server ended at once: {status}");
             }
-            // One that wants a password answers so.
+            // A server with a password answers so.
             if let Ok(mut connection) = self.connect().await
                 && redis::cmd("PING").exec_async(&mut connection).await.is_ok_or_refused()
             {
@@ -193,10 +193,10 @@ fn spawn(port: &Port, arguments: &[String], folder: &TempDir) -> Child {
         })
 }
 
-/// A port of the loopback address, and the one of its bus, which nobody else gets while the value lives.
+/// A port of the loopback address, and the one of its bus, reserved while the value lives.
 pub(super) struct Port {
     number: u16,
-    /// Bound, never listening: nobody is there until a server comes.
+    /// Bound, never listening: connections are refused until a server starts.
     _held: Option<[TcpSocket; 2]>,
 }
 
