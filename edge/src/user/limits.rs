@@ -69,7 +69,7 @@ impl Limits {
         })
     }
 
-    /// Removes an admitted message from the rate.
+    /// Counts an admitted message in the rate.
     pub fn admit(&self, tat: Tat) {
         self.rate.set(Some(tat));
     }

@@ -260,8 +260,9 @@ pub trait Chats: Send + Sync + 'static {
     /// [`Self::changes`]. Returns false when it is absent or another user's; a repetition completes the deletion.
     async fn delete_conversation(&self, user_id: Id, id: Id) -> StoreResult<bool>;
 
-    /// Returns a page of a conversation's messages by `seq`, as many as [`PageBuilder`] takes: the path to the head, or all messages.
-    /// The cost of a page depends neither on its position nor on the path's length; many forks add a bounded number of look-ups.
+    /// Returns a page of a conversation's messages by `seq`, as many as [`PageBuilder`] takes: the path to the head, or all of
+    /// them. The cost of a page depends neither on its position nor on the path's length; many forks add a bounded number of
+    /// look-ups.
     /// Each message has its siblings, the newest [`shared::api::internal::MAX_SIBLINGS`] of them. `None` when the conversation is
     /// absent or another user's.
     async fn messages(
