@@ -1,6 +1,6 @@
-// The gate of an edge without Cloudflare in front: does what the Worker relies on Cloudflare for. Whatever a client says
-// about its address ends here; `CF-Connecting-IP` is the address that its connection comes from. Behind a proxy that one
-// is the proxy's, so CLIENT_IP_HEADER may name the header in which the proxy puts the client's.
+// The proxy before an edge without Cloudflare: does what the Worker relies on Cloudflare for. A client's own claims about its
+// address are dropped; `CF-Connecting-IP` is the address of its connection. Behind a proxy that one is the proxy's, so
+// CLIENT_IP_HEADER may name the header in which the proxy puts the client's.
 export default {
   fetch(request, env) {
     const headers = new Headers(request.headers);
@@ -11,7 +11,7 @@ export default {
   },
 };
 
-// The last of a list: the proxy nearest to us wrote it, all before may be the client's own invention.
+// The last of a list: the nearest proxy wrote it, all before may be forged by the client.
 function told(request, header) {
   return request.headers.get(header)?.split(",").pop().trim();
 }

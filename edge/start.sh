@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts the Worker in its image. Beside the variables of README.md:
 #   EDGE_KEYS_FILE       a file with EDGE_KEYS, where those are not set
-#   SCRIPTED_GEMINI_URL  who answers in development, as long as there is no GEMINI_API_KEY
+#   SCRIPTED_GEMINI_URL  the scripted provider in development, as long as there is no GEMINI_API_KEY
 #   CLIENT_IP_HEADER     see gate.js
 #   OBJECTS_DIR          where the user objects are stored
 # Arguments go to workerd.

@@ -1,6 +1,6 @@
 # The Worker on plain workerd: both deployments of the one build, as wrangler.toml and wrangler.user.toml have them on
-# Cloudflare, with a gate before them. Every variable that is named here must be set, if only to nothing: an unset one is
-# `null` to the Worker, which it does not expect. start.sh sees to that.
+# Cloudflare, with a proxy (gate.js) before them. Every variable that is named here must be set, if only to the empty string: an
+# unset one is `null` to the Worker, which it does not expect. start.sh ensures that.
 using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (

@@ -1,11 +1,11 @@
-//! Readers that have everything of a turn that has ended: one that comes back again and again, as an EventSource may, gets
-//! its 204 here, and the user's object sleeps on.
+//! Readers that have all events of an ended turn: one that reconnects repeatedly, as an EventSource may, gets its 204 here,
+//! and the user's object is not woken.
 
 use std::{cell::RefCell, collections::HashMap};
 
 use shared::id::Id;
 
-/// Turns remembered at once, some hundred kilobytes at most.
+/// The most turns in memory, some hundred kilobytes.
 const MAX_TURNS: usize = 4_096;
 
 thread_local! {
@@ -13,7 +13,7 @@ thread_local! {
     static LAST_IDS: RefCell<HashMap<(Id, Id), u64>> = RefCell::default();
 }
 
-/// Notes that the user's object said that nothing follows this event. The ids of an ended turn never change.
+/// Records that nothing follows this event, as the user's object answered. The ids of an ended turn never change.
 pub(super) fn record(user: Id, turn: Id, cursor: u64) {
     LAST_IDS.with_borrow_mut(|last_ids| {
         if last_ids.len() >= MAX_TURNS {

@@ -1,4 +1,4 @@
-//! Events for user objects: those that an answer of the origin came with, and those that it posts.
+//! Events for user objects: those in the origin's responses, and those that it posts.
 
 use shared::{
     api::{
@@ -20,7 +20,7 @@ use crate::{
     routes,
 };
 
-/// Delivers the events of an answer. Should that fail, the origin posts those that matter longer than a cache lives; the client's
+/// Delivers the events of a response. Should that fail, the origin posts those that matter longer than a cache lives; the client's
 /// change is done either way.
 pub(super) async fn deliver_from_answer(front: &Front, events: &str) {
     match serde_json::from_str::<Vec<AddressedEvent>>(events) {
@@ -31,11 +31,12 @@ pub(super) async fn deliver_from_answer(front: &Front, events: &str) {
     }
 }
 
-/// Takes the events that the origin posts. Their signature says that they are the origin's; one that comes twice does nothing
-/// more, so its nonce is not remembered.
+/// Accepts the events that the origin posts. Their signature authenticates the origin; a repeated one changes nothing more, so
+/// its nonce is not stored.
 ///
 /// # Errors
-/// 404 without a signature, as for any client; 403 with one that is not the origin's; 413 and 400 for what is no batch.
+/// Fails with 404 without a signature, as for any client; with 403 when it is not the origin's; with 413 or 400 when the body is
+/// not a batch.
 pub(super) async fn receive(front: &Front, request: &Incoming, url: &str) -> Result<Response, Error> {
     let Some(signature) = request.header(SIGNATURE) else {
         return Err(ErrorCode::NotFound.into());
@@ -79,7 +80,7 @@ async fn deliver(front: &Front, events: Vec<AddressedEvent>) -> EventReceipt {
     receipt
 }
 
-/// The answer to a signature that is not good, with its reason for the origin's log.
+/// Makes the response to an invalid signature, with its reason for the origin's log.
 fn refused(front: &Front, error: SignatureError) -> Result<Response, Error> {
     front.scope.warn("the signature of events", &error);
     let response = reply::problem(&ErrorCode::Forbidden.into(), front.scope.request_id())?;

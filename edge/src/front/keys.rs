@@ -1,5 +1,5 @@
-//! The origin's public keys, cached in the isolate. An origin that is down does not sign anybody out: keys go on being
-//! used until the origin is back to say otherwise. When they are fetched decides [`shared::auth::key_cache`].
+//! The origin's public keys, cached in the isolate. An outage of the origin does not sign anybody out: keys are used until the
+//! origin answers again. [`shared::auth::key_cache`] decides when they are fetched.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -19,13 +19,13 @@ use crate::{
     reply::Error,
 };
 
-/// How long the origin may take.
+/// The timeout of the origin.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The same while there is a key to go on with.
+/// The same while there is a cached key.
 const REFRESH_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// How often a request looks whether somebody else's fetch has ended.
+/// The interval at which a request checks whether another request's fetch has ended.
 const WAIT_MS: u64 = 20;
-/// After how many seconds a client may try again when no keys can be had.
+/// Seconds after which a client may try again when no keys are available.
 const RETRY_S: u64 = 2;
 
 #[derive(Default)]
@@ -44,9 +44,10 @@ thread_local! {
     static KEYS: RefCell<Keys> = RefCell::default();
 }
 
-/// The key of this id; `None` when the origin knows no such key.
+/// Returns the key of this id; `None` when the origin knows no such key.
 ///
-/// Errors: 503 `origin_unavailable` when nobody can tell now.
+/// # Errors
+/// Fails with 503 `origin_unavailable` when the key is not cached and the origin does not answer.
 pub(super) async fn find(front: &Front, kid: &str) -> Result<Option<VerifyingKey>, Error> {
     loop {
         let now = platform::now();
@@ -63,7 +64,7 @@ pub(super) async fn find(front: &Front, kid: &str) -> Result<Option<VerifyingKey
     }
 }
 
-/// Fetches the set for this key. Should that fail, the key that is known is returned.
+/// Fetches the set for this key. Should that fail, the cached key is returned.
 async fn fetch_key(
     front: &Front,
     kid: &str,

@@ -1,5 +1,5 @@
-//! How often an address may ask: exactly within this isolate, and across a location where the platform's rate limiter is
-//! bound. Both let through when they cannot tell.
+//! The rate limit of an address: exact within this isolate, and across a location where the platform's rate limiter is bound.
+//! Both fail open.
 
 use std::cell::RefCell;
 
@@ -15,25 +15,25 @@ use shared::{
 use super::Front;
 use crate::{platform, reply::Error};
 
-/// Addresses remembered at once, a few megabytes at most.
+/// The most addresses in memory, a few megabytes.
 const MAX_ADDRESSES: usize = 50_000;
 /// The platform's rate limiter, where it is bound.
 const BINDING: &str = "RATE_LIMITER";
-/// The limit of the binding, as it stands in `wrangler.toml`.
+/// The limit of the binding, the same as in `wrangler.toml`.
 const BINDING_LIMIT: FixedLimiter = FixedLimiter { limit: 100, span_ms: 60_000 };
 
-/// How long the platform's limiter may take; later than that, it does not count.
+/// The timeout of the platform's limiter; a later result is ignored.
 const BINDING_TIMEOUT_MS: u64 = 500;
 
 thread_local! {
     static LIMITER: RefCell<Option<IpLimiter>> = const { RefCell::new(None) };
-    /// Where this isolate begins among the binding's keys of a client: many isolates with one request each do not all
-    /// begin at the same.
+    /// The first of a client's keys in the binding that this isolate uses: many isolates with one request each do not all
+    /// use the same one.
     static FIRST_SHARE: u32 = u32::from_le_bytes(platform::random());
 }
 
-/// Counts a request of the client's address. The platform's limiter never refuses what this isolate's count allows: it is
-/// asked for one of as many keys of the client as that takes.
+/// Counts a request of the client's address. The platform's limiter never refuses a request that this isolate's count allows:
+/// each client has as many keys there as that takes.
 pub(super) async fn check(front: &Front) -> Result<(), Error> {
     let key = client_key(&front.client_ip);
     let config = &front.config;

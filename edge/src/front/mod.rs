@@ -1,12 +1,12 @@
 //! The front: stateless, one request at a time. Request id, CORS, address limit, token; then to the user object or to the
 //! origin.
 //!
-//! - [`token`]: who asks
-//! - [`ended`]: readers that have everything
-//! - [`events`]: what the origin tells user objects
+//! - [`token`]: access tokens
+//! - [`ended`]: readers that have all events
+//! - [`events`]: the origin's events for user objects
 //! - [`keys`]: the origin's public keys, cached
-//! - [`limit`]: how often an address may ask
-//! - [`proxy`]: on to the user object or the origin
+//! - [`limit`]: the rate limit of an address
+//! - [`proxy`]: forwarding to the user object or the origin
 
 mod ended;
 mod events;
@@ -42,7 +42,7 @@ use crate::{
     user,
 };
 
-/// What every step of a request knows.
+/// The state that every step of a request uses.
 struct Front {
     env: Env,
     config: Rc<Config>,
@@ -72,7 +72,7 @@ impl From<worker::Response> for Served {
     }
 }
 
-/// The headers of a request that mean something here or at the origin.
+/// The headers of a request that are used here or by the origin.
 const HEADERS: &[&str] = &[
     X_REQUEST_ID,
     "Origin",
@@ -139,7 +139,7 @@ impl Front {
         let url = normalized(&request.url)?;
         let path = routes::path(&url);
         let route = routes::front(&request.method, path);
-        // The origin may have much to tell from one address; who it is not is told so before anything costs.
+        // The origin may post many events from one address; any other sender is refused before that costs anything.
         if route == Route::Events {
             return Ok(events::receive(self, request, &url).await?.into());
         }
@@ -173,7 +173,7 @@ impl Front {
         }
     }
 
-    /// Hands a request to the user's object, but for a reader of events that is known to have them all.
+    /// Forwards a request to the user's object, except for a reader of events that is known to have them all.
     async fn serve_user(
         &self,
         route: UserRoute,
@@ -197,7 +197,7 @@ impl Front {
     }
 }
 
-/// Returns an address in the form that `fetch` would give it: what is routed and signed is what the origin sees.
+/// Returns an address in the form that `fetch` would give it: the routed and signed address is the one that the origin sees.
 fn normalized(url: &str) -> Result<Cow<'_, str>, ApiError> {
     if address::is_normalized(url) {
         return Ok(Cow::Borrowed(url));
@@ -207,17 +207,17 @@ fn normalized(url: &str) -> Result<Cow<'_, str>, ApiError> {
     Ok(Cow::Owned(parsed.into()))
 }
 
-/// The answer to HEAD: that to GET without its body, of which nothing is read.
+/// Makes the response to HEAD: that to GET without its body, of which nothing is read.
 fn head_of(response: &web_sys::Response) -> Result<web_sys::Response> {
     let head = platform::own_with_body(response, &JsValue::NULL)?;
     if let Some(body) = response.body() {
-        // Nobody waits for it, and a body that is neither read nor cancelled keeps its connection.
+        // Not awaited; a body that is neither read nor cancelled keeps its connection.
         let _ = body.cancel();
     }
     Ok(head)
 }
 
-/// Returns what every response carries.
+/// Returns the headers that every response carries.
 fn dress(request_id: &str, cors: &[(&'static str, &str)]) -> Result<HeaderLines> {
     let mut headers = HeaderLines::default();
     headers.set(X_REQUEST_ID, request_id)?;

@@ -1,4 +1,4 @@
-//! On to the user object or the origin. Bodies stream through; only what is named here passes.
+//! Forwarding to the user object or the origin. Bodies are streamed; only the headers listed here pass.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{
 
 /// The Durable Object namespace of the users.
 const USERS: &str = "USERS";
-/// Headers of a client that the origin sees. All others end here: what a client says about its address or identity too.
+/// Headers of a client that the origin sees. All others are dropped, including a client's claims about its address or identity.
 const TO_ORIGIN: [&str; 9] = [
     "Authorization",
     "Accept",
@@ -34,22 +34,22 @@ const TO_ORIGIN: [&str; 9] = [
     "Stripe-Signature",
     "User-Agent",
 ];
-/// How long the user object may take to the head of an answer: it may ask the origin twice before it has one.
+/// The timeout of the user object until the head of a response: it may call the origin twice before.
 const USER_TIMEOUT_MS: u64 = 15_000;
-/// The same for a message, whose answer may come in one piece after the ten minutes that a model may take.
+/// The same for a message, whose response may be complete only after the ten minutes that a model may take.
 const ANSWER_TIMEOUT_MS: u64 = 660_000;
 /// The same for events: a client may wait for them.
 const EVENTS_TIMEOUT_MS: u64 = 5_000;
-/// The address of a request with events. A Durable Object looks at none.
+/// The address of a request with events. A Durable Object ignores it.
 const EVENTS_URL: &str = "https://user/events";
-/// After how many seconds a client may try again when the user object's Worker was reset or is overloaded.
+/// Seconds after which a client may try again when the user object's Worker was reset or is overloaded.
 const USER_RETRY_S: u64 = 1;
-/// How long the origin may be silent: longer than any of its stores' deadlines, and no longer than the phone's HTTP libraries
-/// with the least patience wait.
+/// The timeout of a silent origin: longer than any deadline of its stores, and no longer than the shortest default timeout of
+/// mobile HTTP libraries.
 const ORIGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Hands a request to the user's object, and its answer back as it comes. What the client says of itself stays in its headers,
-/// where the object does not look: who asks is in the one that is put over them.
+/// Forwards a request to the user's object and streams its response back. The object ignores the client's own claims in the
+/// headers: the verified identity is in the header that is set over them.
 pub(super) async fn to_user(
     front: &Front,
     request: &Incoming,
@@ -57,7 +57,7 @@ pub(super) async fn to_user(
     verified: &Verified,
     route: UserRoute,
 ) -> Result<web_sys::Response, Error> {
-    // Nothing else has a body there: one that comes all the same is not asked what it is.
+    // No other route has a body there; an unexpected one is not validated.
     let has_body = matches!(route, UserRoute::SendMessage(_) | UserRoute::Reset) && body::is_present(request);
     if has_body {
         body::check_head(request, MAX_BODY_BYTES)?;
@@ -69,7 +69,7 @@ pub(super) async fn to_user(
         UserRoute::SendMessage(_) => ANSWER_TIMEOUT_MS,
         _ => USER_TIMEOUT_MS,
     };
-    // The head of an answer to HEAD is that to GET.
+    // The head of a response to HEAD is that to GET.
     let method = if request.method == "HEAD" { "GET" } else { &request.method };
     let handover = &handover(front, verified)?;
     let handed =
@@ -91,7 +91,7 @@ pub(super) async fn to_user_of_events(
     fetch_user(front, user_id, handed, EVENTS_TIMEOUT_MS).await
 }
 
-/// Returns what the user object is told with a request.
+/// Returns the [`Handover`] of a request to the user object, as JSON.
 fn handover(front: &Front, verified: &Verified) -> Result<String, Error> {
     let identity = Identity {
         user_id: verified.claims.sub,
@@ -107,8 +107,8 @@ fn handover(front: &Front, verified: &Verified) -> Result<String, Error> {
     Ok(serde_json::to_string(&handover).map_err(worker::Error::from)?)
 }
 
-/// Calls the user's object. A call without a body is repeated once when the object's Worker was reset under it; with one, the
-/// client knows better than we whether to send it again.
+/// Calls the user's object. A call without a body is retried once when the object's Worker was reset meanwhile; with one, the
+/// client decides whether to retry.
 async fn fetch_user(
     front: &Front,
     user: Id,
@@ -119,7 +119,7 @@ async fn fetch_user(
     let scope = front.scope.with_user(user);
     let mut may_repeat = !handed.has_body;
     loop {
-        // A stub whose object was reset goes on failing: each call gets its own.
+        // A stub whose object was reset keeps failing: each call gets its own.
         let object: JsValue = users.get_by_name(&name)?.into_rpc();
         let why = match platform::timeout(timeout_ms, platform::hand_over(&object, handed)).await {
             Some(Ok(response)) => return Ok(response),
@@ -139,7 +139,7 @@ async fn fetch_user(
     }
 }
 
-/// Hands a request to the origin, and its answer back as it comes, with the events it came with.
+/// Forwards a request to the origin and streams its response back; returns the events of the response, too.
 pub(super) async fn to_origin(
     front: &Front,
     request: &Incoming,

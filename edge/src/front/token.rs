@@ -1,4 +1,4 @@
-//! Who asks: the rules of `shared::auth`, the signature by the platform.
+//! Verification of access tokens: the rules of `shared::auth`, the signature by the platform.
 
 use std::{cell::RefCell, collections::HashMap};
 
@@ -17,10 +17,10 @@ use crate::{
     reply::Error,
 };
 
-/// Tokens whose signature was verified lately, at most this many.
+/// The number of recently verified tokens in memory.
 const REMEMBERED: usize = 1_024;
 
-/// A token that was verified, and what it says.
+/// A verified token and its claims.
 pub(super) struct Verified {
     pub(super) token: String,
     pub(super) claims: Claims,
@@ -33,7 +33,7 @@ thread_local! {
     static SEEN: RefCell<HashMap<String, String>> = RefCell::default();
 }
 
-/// The verified claims of the request's bearer token.
+/// Returns the verified claims of the request's bearer token.
 pub(super) async fn verified(front: &Front, request: &Incoming) -> Result<Verified, Error> {
     let bearer = token::bearer(request.header("Authorization")).map_err(ApiError::from)?;
     let unverified = token::parse(bearer).map_err(ApiError::from)?;

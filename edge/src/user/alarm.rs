@@ -7,7 +7,7 @@ use worker::State;
 
 use crate::{log::Scope, platform};
 
-/// The alarm, and when it comes as far as this process knows.
+/// The alarm, and its time as far as this process knows.
 pub struct Alarm {
     state: Rc<State>,
     at: Cell<Option<Timestamp>>,
@@ -19,7 +19,7 @@ impl Alarm {
         Self { state, at: Cell::new(None) }
     }
 
-    /// Makes sure that it comes by then. Called without an await after a write, it is part of the same transaction.
+    /// Ensures that it fires by this time. Called without an await after a write, it is part of the same transaction.
     pub async fn schedule(&self, at: Timestamp, scope: &Scope) {
         if self.at.get().is_some_and(|set| set <= at) {
             return;
@@ -32,7 +32,7 @@ impl Alarm {
         }
     }
 
-    /// Forgets its time: it came.
+    /// Clears its time: it fired.
     pub fn clear(&self) {
         self.at.set(None);
     }

@@ -1,5 +1,5 @@
 //! The contexts of conversations: their newest messages, cached from the origin and grown by the turns that ran here.
-//! While the origin is down, what is cached goes on being used.
+//! While the origin is down, cached contexts are used.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -35,7 +35,7 @@ pub struct Contexts {
     held: RefCell<HeldBytes>,
 }
 
-/// A context that the origin gave, and the state of the cache in which it was asked for.
+/// A context from the origin, and the state of the cache at its request.
 pub struct Fetched {
     generation: Generation,
     context: FetchedContext,
@@ -47,12 +47,12 @@ impl Contexts {
         Self { store, sessions, cache: RefCell::default(), held: RefCell::default() }
     }
 
-    /// Loads the context of a conversation, from memory, then SQLite, then the origin. Returns what the origin gave, for whoever
-    /// stores it.
+    /// Loads the context of a conversation, from memory, then SQLite, then the origin. Returns the origin's response for the caller
+    /// to store.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`] when the origin says that there is no such conversation; [`ErrorCode::OriginUnavailable`] when it
-    /// says nothing and nothing is cached.
+    /// Fails with [`ErrorCode::NotFound`] when the origin answers that there is no such conversation; with
+    /// [`ErrorCode::OriginUnavailable`] when it does not answer and nothing is cached.
     pub async fn load(
         &self,
         conversation: Id,
@@ -82,7 +82,7 @@ impl Contexts {
                 self.change(|cache| cache.insert_fetched(context, now, generation, max_bytes));
                 Ok(Some(Fetched { generation, context: FetchedContext { at: now, row } }))
             }
-            // Only the origin's own word that it is gone lets go of it.
+            // Only the origin's own 404 drops it.
             Err(Error::Client(error)) if error.code == ErrorCode::NotFound => {
                 self.forget(conversation)?;
                 Err(error.into())
@@ -100,7 +100,7 @@ impl Contexts {
         self.cache.borrow().get(conversation).map(read)
     }
 
-    /// Returns a context to be stored, unless one was forgotten since it was asked for.
+    /// Returns a context to be stored, unless one was dropped since its request.
     pub fn current(&self, fetched: Option<Fetched>) -> Option<FetchedContext> {
         fetched
             .filter(|fetched| self.cache.borrow().is_current(fetched.generation))
@@ -115,7 +115,7 @@ impl Contexts {
     /// Forgets the context of a conversation that changed.
     ///
     /// # Errors
-    /// Those of SQLite; memory has forgotten it then.
+    /// Fails with the errors of SQLite; it is dropped from memory then.
     pub fn forget(&self, conversation: Id) -> Result<()> {
         self.change(|cache| cache.forget(conversation));
         self.store.forget_context(conversation)

@@ -1,4 +1,4 @@
-//! The way of a running turn to storage: its events, checkpoint by checkpoint, and its end.
+//! Storage of running turns: their events, checkpoint by checkpoint, and their end.
 
 use std::rc::Rc;
 
@@ -21,7 +21,7 @@ impl Journal {
     /// Stores the events that storage lacks.
     ///
     /// # Errors
-    /// Those of SQLite; the next checkpoint has the events that this one could not store.
+    /// Fails with the errors of SQLite; the next checkpoint includes the events that this one could not store.
     pub fn checkpoint(&self, turn: &LiveTurn) -> Result<()> {
         match self.checkpoint_but_last(turn)? {
             Some(last) => self.store_segment(turn, last),
@@ -29,11 +29,11 @@ impl Journal {
         }
     }
 
-    /// Stores the last events and the end, without an await between them. Where that cannot be, storage at least learns that
-    /// the turn runs no more.
+    /// Stores the last events and the end, without an await between them. Should that fail, storage at least records that the
+    /// turn no longer runs.
     ///
     /// # Errors
-    /// Those of SQLite.
+    /// Fails with the errors of SQLite.
     pub fn end(&self, turn: &LiveTurn) -> Result<()> {
         let stored = self.end_whole(turn);
         if stored.is_err()
@@ -56,7 +56,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Stores the events that storage lacks but the last segment of them, and returns that.
+    /// Stores the missing events except their last segment, and returns that.
     fn checkpoint_but_last(&self, turn: &LiveTurn) -> Result<Option<Segment>> {
         loop {
             let next = turn.state().and_then(|state| {

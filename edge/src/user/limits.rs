@@ -51,7 +51,7 @@ impl Limits {
     /// Checks one more message beside those that were admitted and have not begun.
     ///
     /// # Errors
-    /// Those of SQLite.
+    /// Fails with the errors of SQLite.
     pub fn check(&self, plan: Plan, starting: u64, now: Timestamp) -> Result<LimitCheck> {
         let config = &self.config;
         let gcra =
@@ -69,7 +69,7 @@ impl Limits {
         })
     }
 
-    /// Takes an admitted message off the rate.
+    /// Counts an admitted message in the rate.
     pub fn admit(&self, tat: Tat) {
         self.rate.set(Some(tat));
     }
@@ -77,7 +77,7 @@ impl Limits {
     /// Returns the state that includes a turn which begins now. It holds once [`Self::charge`] is called, after it is stored.
     ///
     /// # Errors
-    /// Those of SQLite.
+    /// Fails with the errors of SQLite.
     pub fn next_charge(&self, now: Timestamp) -> Result<Charge> {
         let rate = self.rate()?.unwrap_or(Tat::from_micros(0));
         Ok(Charge { day: self.day(now)?.with(1), rate })
@@ -88,10 +88,10 @@ impl Limits {
         self.day.set(Some(charge.day));
     }
 
-    /// Takes a turn that failed back from the messages of its day. Returns the count to be stored, when it changes.
+    /// Undoes the count of a failed turn in the messages of its day. Returns the count to be stored, when it changes.
     ///
     /// # Errors
-    /// Those of SQLite.
+    /// Fails with the errors of SQLite.
     pub fn refund(&self, began: Timestamp, now: Timestamp) -> Result<Option<DailyCount>> {
         let day = self.day(now)?;
         if day.day != began.start_of_day() || day.used == 0 {

@@ -23,7 +23,7 @@ use crate::{platform::CallHandle, reply::Error};
 const MAX_READERS: usize = 16;
 /// Seconds after which one more reader may try again.
 const READERS_RETRY_S: u64 = 5;
-/// Bytes that a reader gets at once: what waits for a slow one is held here once, and not in its connection.
+/// Bytes that a reader gets at once: events for a slow one are held here once, and not in its connection.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The phase of a turn in this process.
@@ -81,7 +81,7 @@ impl LiveTurn {
         })
     }
 
-    /// Makes a turn from storage. `is_end_stored` tells whether storage has its end.
+    /// Makes a turn from storage. `is_end_stored` is true when storage has its end.
     pub fn restored(state: TurnState, origin: TurnOrigin, is_end_stored: bool) -> Rc<Self> {
         let turn = Self::starting(state.record().turn_id, origin);
         turn.is_end_stored.set(is_end_stored);
@@ -105,13 +105,13 @@ impl LiveTurn {
         &self.origin
     }
 
-    /// Returns what its idempotency key names, when the key is this one.
+    /// Returns the turn's id and request fingerprint, when its idempotency key is this one.
     pub fn known_by(&self, key: &str) -> Option<KnownKey> {
         (self.origin.key.as_deref() == Some(key))
             .then_some(KnownKey { turn_id: self.id, fingerprint: self.origin.fingerprint })
     }
 
-    /// Starts the turn, with what cuts the provider's call off.
+    /// Starts the turn, with the handle that cancels the provider's call.
     pub fn start(&self, state: TurnState, call: Option<CallHandle>) {
         self.held.borrow_mut().set(state.memory_bytes());
         self.call.replace(call);
@@ -174,7 +174,7 @@ impl LiveTurn {
         matches!(&*self.phase.borrow(), Phase::Starting)
     }
 
-    /// Returns whether the model may still speak.
+    /// Returns true while the model may still send output.
     pub fn is_running(&self) -> bool {
         self.state().is_some_and(|state| state.is_running())
     }
@@ -184,7 +184,7 @@ impl LiveTurn {
         !self.is_end_stored.replace(true)
     }
 
-    /// Cuts the provider's call off.
+    /// Cancels the provider's call.
     pub fn cut_off(&self) {
         if let Some(call) = self.call.take() {
             call.abort();
@@ -200,7 +200,7 @@ impl LiveTurn {
     /// Waits until the turn has started.
     ///
     /// # Errors
-    /// The reason why it could not.
+    /// Fails with the reason why it could not.
     pub async fn wait_started(&self) -> Result<(), ApiError> {
         poll_fn(|context| match &*self.phase.borrow() {
             Phase::Starting => self.wait(context),
@@ -223,7 +223,7 @@ impl LiveTurn {
         Poll::Pending
     }
 
-    /// Wakes whoever waits for it.
+    /// Wakes its waiters.
     pub fn wake(&self) {
         for waker in self.wakers.take() {
             waker.wake();
@@ -245,7 +245,8 @@ impl Reader {
     /// Attaches a reader that holds every event up to `cursor`; none when it holds everything and nothing follows.
     ///
     /// # Errors
-    /// [`ErrorCode::RateLimited`] when too many follow the turn already; [`ErrorCode::NotFound`] when it has not started.
+    /// Fails with [`ErrorCode::RateLimited`] when too many follow the turn already; with [`ErrorCode::NotFound`] when it has not
+    /// started.
     pub fn attach(
         turn: &Rc<LiveTurn>,
         cursor: u64,
@@ -282,7 +283,7 @@ impl Stream for Reader {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let turn = Rc::clone(&self.turn);
-        // Its client gets no word more; whoever comes back learns why.
+        // Its client gets no further event; a new request gets the reason.
         let Some(state) = turn.state().filter(|_| !self.sessions.is_ended(self.session)) else {
             return Poll::Ready(None);
         };

@@ -1,4 +1,4 @@
-//! The turns in memory: those that are open, and ended ones for readers that come late.
+//! The turns in memory: open ones, and ended ones for late readers.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
@@ -32,7 +32,7 @@ pub struct OpenTurns {
     pub open: usize,
     /// The number of those that have not started.
     pub starting: u64,
-    /// True when one is of the conversation that was asked for.
+    /// True when one is of the given conversation.
     pub is_conversation_busy: bool,
 }
 
@@ -45,7 +45,7 @@ impl LiveTurns {
     /// Finds a turn in memory or storage.
     ///
     /// # Errors
-    /// Those of SQLite.
+    /// Fails with the errors of SQLite.
     pub fn find(&self, turn: Id) -> Result<Option<Rc<LiveTurn>>> {
         if let Some(turn) = self.turns.borrow().get(&turn) {
             return Ok(Some(Rc::clone(turn)));
@@ -56,7 +56,7 @@ impl LiveTurns {
     /// Finds the turn that a client's key names.
     ///
     /// # Errors
-    /// Those of SQLite.
+    /// Fails with the errors of SQLite.
     pub fn find_key(&self, key: &str) -> Result<Option<KnownKey>> {
         let in_memory = self.turns.borrow().values().find_map(|turn| turn.known_by(key));
         match in_memory {
@@ -92,7 +92,7 @@ impl LiveTurns {
         turn
     }
 
-    /// Keeps a turn in memory, and lets those go that have ended and for which there is no room: storage has them.
+    /// Keeps a turn in memory, and evicts ended ones beyond the capacity: storage has them.
     pub fn track(&self, turn: &Rc<LiveTurn>) {
         let mut turns = self.turns.borrow_mut();
         turns.insert(turn.id(), Rc::clone(turn));
@@ -106,7 +106,7 @@ impl LiveTurns {
         }
     }
 
-    /// Lets a turn go that never began.
+    /// Removes a turn that never began.
     pub fn remove(&self, turn: Id) {
         self.turns.borrow_mut().remove(&turn);
     }
@@ -118,12 +118,12 @@ impl LiveTurns {
         }
     }
 
-    /// Lets all turns go, and returns those that are open.
+    /// Removes all turns, and returns the open ones.
     pub fn forget_all(&self) -> Vec<Rc<LiveTurn>> {
         self.turns.take().into_values().filter(|turn| turn.is_open()).collect()
     }
 
-    /// Lets the ended turns of a conversation go, and returns the others.
+    /// Removes the ended turns of a conversation, and returns the others.
     pub fn forget_conversation(&self, conversation: Id) -> Vec<Rc<LiveTurn>> {
         let mut turns = self.turns.borrow_mut();
         turns.retain(|_, turn| turn.conversation_id() != conversation || turn.is_open());
@@ -131,7 +131,7 @@ impl LiveTurns {
     }
 }
 
-/// Makes a turn in memory of what storage has of it.
+/// Makes a turn in memory from its stored form.
 pub fn restore(row: StoredTurnRow) -> Rc<LiveTurn> {
     let segments = row.segments.iter().map(|(first_id, frames)| (*first_id, frames.as_str()));
     let is_end_stored = row.record.messages.answer().status.is_terminal();

@@ -6,12 +6,12 @@ thread_local! {
     static HELD: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Returns how many bytes the user objects of this isolate hold.
+/// Returns the number of bytes that the user objects of this isolate hold.
 pub fn held_bytes() -> usize {
     HELD.get()
 }
 
-/// Bytes that somebody holds, counted as long as this value lives.
+/// A number of held bytes, counted as long as this value lives.
 #[derive(Debug, Default)]
 pub struct HeldBytes(usize);
 
@@ -22,7 +22,7 @@ impl HeldBytes {
         self.0 = bytes;
     }
 
-    /// Returns how many bytes are counted.
+    /// Returns the number of counted bytes.
     pub const fn bytes(&self) -> usize {
         self.0
     }

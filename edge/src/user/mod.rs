@@ -4,13 +4,13 @@
 //! Calls go one way, and each component owns its state:
 //!
 //! - [`object`]: the Durable Object, which wires the components
-//! - [`handlers`]: what clients and the front ask for, one file a resource
+//! - [`handlers`]: requests of clients and the front, one file a resource
 //! - [`runner`]: a turn from its admission to its end
-//! - [`contexts`], [`sessions`], [`limits`]: what a turn needs to know
+//! - [`contexts`], [`sessions`], [`limits`]: the inputs of a turn
 //! - [`live_turn`], [`live_turns`]: turns in memory and their readers
-//! - [`journal`]: the events of a turn that runs, on their way to storage
-//! - [`store`]: what of it is in SQLite
-//! - [`outbox`]: from the end of a turn to the origin, until the origin has it
+//! - [`journal`]: storage of the events of a running turn
+//! - [`store`]: the object's SQLite tables
+//! - [`outbox`]: delivery of ended turns to the origin
 //! - [`alarm`]: the object's one alarm
 //! - [`memory`]: bytes that the objects of an isolate hold
 
@@ -38,23 +38,23 @@ use shared::{
 pub use self::handlers::turns::{event_cursor, nothing_follows};
 use crate::origin::OnBehalf;
 
-/// The header in which the front hands over what it found: a [`Handover`]. It never leaves the platform; the front puts its own
-/// over one that a client sent, and nobody but the front reaches the object.
+/// The header with the front's results: a [`Handover`]. It never leaves the platform; the front overwrites a client's header of
+/// this name, and only the front reaches the object.
 pub const HANDOVER: &str = "X-EdgeChat-Handover";
 
-/// The words of the front that go with a request.
+/// The front's data that accompanies a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Handover {
-    /// A client asks.
+    /// A request of a client.
     Request {
-        /// The one who asks.
+        /// The caller.
         identity: Identity,
         /// The id of the request.
         request_id: String,
         /// The headers that the answer carries, as [`crate::platform::HeaderLines`] has them.
         dress: String,
     },
-    /// The origin tells something, whatever the request is.
+    /// Events of the origin; the rest of the request is ignored.
     Events {
         /// The user.
         user_id: Id,
@@ -65,7 +65,7 @@ pub enum Handover {
     },
 }
 
-/// Who asks, as the front verified it.
+/// The caller, as the front verified it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Identity {
     /// The user.
@@ -80,12 +80,12 @@ pub struct Identity {
     pub token: String,
     /// The time at which the token was issued, in whole seconds.
     pub issued_at: Timestamp,
-    /// The time at which the token was found valid. A turn of this request begins then: the origin holds a delivery to it.
+    /// The time at which the token was found valid. A turn of this request begins then: the origin checks a delivery against it.
     pub verified_at: Timestamp,
 }
 
 impl Identity {
-    /// Returns what a request to the origin carries of it.
+    /// Returns the part of it that a request to the origin carries.
     pub fn on_behalf(&self) -> OnBehalf<'_> {
         OnBehalf { token: &self.token, client_ip: &self.client_ip }
     }

@@ -43,19 +43,19 @@ use crate::{
     routes::{self, UserRoute},
 };
 
-/// The time between two looks of running turns at the clock, in milliseconds.
+/// The interval between ticks of running turns, in milliseconds.
 const TICK_MS: u32 = 1_000;
 
-/// The headers of a request that mean something here.
+/// The headers of a request that are used here.
 const HEADERS: &[&str] =
     &[HANDOVER, "Accept", "Prefer", IDEMPOTENCY_KEY, "Last-Event-ID", CONTENT_LENGTH, CONTENT_ENCODING];
 
-/// The Durable Object class. It is exported without the macro of `worker`, which reads and makes more of each request and
-/// response than is looked at here.
+/// The Durable Object class. It is exported without the macro of `worker`, which reads and builds more of each request and
+/// response than is used here.
 #[wasm_bindgen]
 pub struct UserObject {
     state: Rc<State>,
-    /// The same as the platform has it, for what `State` does not offer.
+    /// The same as the platform's object, for methods that `State` lacks.
     handle: JsValue,
     env: Env,
     user: OnceCell<Rc<User>>,
@@ -107,7 +107,7 @@ impl UserObject {
         let scope = Scope::new("alarm");
         match self.user() {
             Ok(user) => user.on_alarm(&scope).await,
-            // Such as with a wrong variable: what waits here waits for a version that can.
+            // Such as with a wrong variable: pending work waits for a version that can.
             Err(error) => {
                 scope.error("the alarm", &error);
                 self.state.storage().set_alarm(HEARTBEAT_MS).await?;
@@ -156,7 +156,7 @@ impl UserObject {
         }
     }
 
-    /// The components, wired at the first request. A wrong variable is logged and answered as our mistake.
+    /// Returns the components, wired at the first request. A wrong variable is logged and answered as an internal error.
     fn user(&self) -> Result<&Rc<User>> {
         if let Some(user) = self.user.get() {
             return Ok(user);
@@ -165,8 +165,8 @@ impl UserObject {
         Ok(self.user.get_or_init(|| Rc::new(user)))
     }
 
-    /// Resets this object as the platform does when it moves or updates one: whoever calls it gets an error. It happens in a
-    /// timer of the platform's own, as it would end WASM code that is running in the middle, and with it the whole isolate.
+    /// Resets this object as the platform does when it moves or updates one: callers get an error. It runs in a timer of the
+    /// platform, as it would otherwise abort running WASM code, and with it the whole isolate.
     async fn reset(&self, scope: &Scope) -> Result<Error> {
         scope.error("the user object is reset", &"provoked by FAULT_INJECTION");
         let abort: Function = Reflect::get(&self.handle, &JsValue::from_str("abort"))?.dyn_into()?;
@@ -213,7 +213,7 @@ impl User {
         })
     }
 
-    /// Finds a turn in memory or storage, with its end told as far as it has ended.
+    /// Finds a turn in memory or storage; an ended one is closed.
     pub(super) async fn find_turn(&self, turn: Id, scope: &Scope) -> Result<Option<Rc<LiveTurn>>> {
         let found = self.turns.find(turn)?;
         if let Some(turn) = &found {
@@ -234,13 +234,13 @@ impl User {
         self.state.wait_until(async move { user.runner.run(&turn, request, &scope).await });
     }
 
-    /// After a start: what was cut off is ended, and what waits for the origin goes out.
+    /// Recovers after a start: ends interrupted turns, and delivers pending ones to the origin.
     fn recover(self: &Rc<Self>, scope: &Scope) -> Result<()> {
         if self.is_recovered.get() {
             return Ok(());
         }
         for turn in self.runner.recover(scope)? {
-            // Nobody asked for it: the turn's id names what it does to the origin.
+            // No client's request: the turn's id is its request id at the origin.
             let (user, scope) = (Rc::clone(self), Scope::new(&turn.id().to_string()).with_turn(turn.id()));
             self.state.wait_until(async move {
                 user.runner.finish(&turn, TurnOutcome::Interrupted, &scope).await;
@@ -254,8 +254,8 @@ impl User {
         Ok(())
     }
 
-    /// Recovers, retries, notes, forgets what is old, and sets the alarm anew while there is something to do, or when that could
-    /// not be found out.
+    /// Recovers, retries and records deliveries, purges old rows, and sets the alarm again while there is work, or when that is
+    /// unknown.
     async fn on_alarm(self: &Rc<Self>, scope: &Scope) {
         self.alarm.clear();
         scope.logged("recovering", self.recover(scope));

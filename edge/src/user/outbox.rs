@@ -1,4 +1,4 @@
-//! From a turn's end to the origin, until the origin has it.
+//! Delivery of ended turns to the origin, until the origin has them.
 //!
 //! Pending turns are known in memory and found in storage after a start; failed attempts are not stored, so that a new
 //! process tries at once.
@@ -26,19 +26,19 @@ use crate::{
     platform::{self, HeaderLines},
 };
 
-/// How long a retried delivery may take.
+/// The timeout of a retried delivery.
 const RETRY_TIMEOUT_MS: i64 = 10 * SECOND_MS;
-/// How long a delivery waits whose turn cannot be read: for a version that can.
+/// The delay of a delivery whose turn cannot be read: for a version that can.
 const UNREADABLE_RETRY_MS: i64 = 600 * SECOND_MS;
-/// Deliveries that one alarm tries, and turns before one that are delivered with it.
+/// The most deliveries of one alarm, and the most earlier turns that are delivered with one.
 const MAX_BATCH: usize = 16;
 
 /// The outcome of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivered {
-    /// The origin has the turn, or said what is wrong with it: what comes after it may go.
+    /// The origin has the turn, or rejected it: later turns may be delivered.
     Answered,
-    /// The origin cannot be reached: what comes after it waits as well.
+    /// The origin cannot be reached: later turns wait as well.
     Unreachable,
 }
 
@@ -64,10 +64,10 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Opens the outbox with what storage has.
+    /// Opens the outbox with the pending turns of storage.
     ///
     /// # Errors
-    /// Those of SQLite.
+    /// Fails with the errors of SQLite.
     pub fn open(
         store: Rc<Store>,
         turns: Rc<LiveTurns>,
@@ -82,15 +82,15 @@ impl Outbox {
         Ok(Self { store, turns, origin, alarm, pending: RefCell::new(pending), outdated: RefCell::default() })
     }
 
-    /// Takes a turn whose end is stored. Its first delivery goes out at once; the alarm looks after it should that fail.
+    /// Adds a turn whose end is stored. Its first delivery starts at once; the alarm retries it should that fail.
     pub fn add(&self, turn: &LiveTurn, now: Timestamp) {
         let due = delivery::heartbeat(now);
         let pending = Pending { conversation_id: turn.conversation_id(), attempts: 0, due };
         self.pending.borrow_mut().insert(turn.id(), pending);
     }
 
-    /// Delivers a turn, and before it what of its conversation the origin does not have: the origin gives out `seq` in the
-    /// order in which turns reach it. Ends by `until`.
+    /// Delivers a turn, after the undelivered earlier turns of its conversation: the origin assigns `seq` in the order in which
+    /// turns reach it. Ends by `until`.
     pub async fn deliver_in_order(&self, turn: &Rc<LiveTurn>, until: Timestamp, scope: &Scope) -> Delivered {
         for id in self.earlier(turn) {
             if let Some(earlier) = self.load(id, scope)
@@ -102,8 +102,8 @@ impl Outbox {
         self.deliver_one(turn, until, scope).await
     }
 
-    /// Closes a turn that ended before this process began, once it was tried to deliver it: a process may die between a delivery
-    /// and its note.
+    /// Closes a turn that ended before this process began, after a delivery attempt: a process may die between a delivery and
+    /// its record.
     pub async fn settle(&self, turn: &Rc<LiveTurn>, scope: &Scope) {
         if turn.is_open() || turn.state().is_none_or(|state| state.is_closed()) {
             return;
@@ -115,14 +115,13 @@ impl Outbox {
         turn.change(TurnState::close);
     }
 
-    /// Tries the deliveries that are due, each by itself. When the origin cannot be reached, the rest of them wait for the
-    /// next time.
+    /// Tries the due deliveries, each by itself. When the origin cannot be reached, the rest of them wait for the next alarm.
     pub async fn deliver_due(&self, scope: &Scope) {
         let now = platform::now();
         for id in self.due(now) {
             let Some(turn) = self.load(id, scope) else { continue };
             let until = platform::now().plus_millis(RETRY_TIMEOUT_MS);
-            // Nobody asked for it: the turn's id names it at the origin.
+            // No client's request: the turn's id is its request id at the origin.
             if self.deliver_in_order(&turn, until, &Scope::new(&id.to_string())).await
                 == Delivered::Unreachable
             {
@@ -131,17 +130,17 @@ impl Outbox {
         }
     }
 
-    /// Returns when the next delivery is due.
+    /// Returns the time at which the next delivery is due.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.pending.borrow().values().map(|pending| pending.due).min()
     }
 
-    /// Returns the conversations of which the origin told that it knows more than is cached here, once.
+    /// Takes the conversations of which the origin has reported more than is cached here.
     pub fn take_outdated(&self) -> Vec<Id> {
         self.outdated.take()
     }
 
-    /// Lets everything go that waits.
+    /// Drops all pending turns.
     pub fn forget_all(&self) {
         self.pending.borrow_mut().clear();
     }
@@ -157,7 +156,7 @@ impl Outbox {
         due.into_iter().take(MAX_BATCH).map(|(_, id)| id).collect()
     }
 
-    /// Puts every delivery that is due off until this one is due again: the origin does not answer.
+    /// Postpones every due delivery until this one is due again: the origin does not answer.
     fn postpone_due(&self, failed: Id) {
         let now = platform::now();
         let mut pending = self.pending.borrow_mut();
@@ -168,7 +167,7 @@ impl Outbox {
         }
     }
 
-    /// The turns of the same conversation that began before this one and wait.
+    /// Returns the pending turns of the same conversation that began before this one.
     fn earlier(&self, turn: &LiveTurn) -> Vec<Id> {
         let pending = self.pending.borrow();
         let earlier = pending.range(..turn.id());
@@ -176,7 +175,7 @@ impl Outbox {
         same.map(|(id, _)| *id).take(MAX_BATCH).collect()
     }
 
-    /// Loads a turn that waits. One that cannot be read is logged and put off.
+    /// Loads a pending turn. One that cannot be read is logged and postponed.
     fn load(&self, id: Id, scope: &Scope) -> Option<Rc<LiveTurn>> {
         match self.turns.find(id) {
             Ok(Some(turn)) => Some(turn),
@@ -198,7 +197,7 @@ impl Outbox {
         }
     }
 
-    /// Tries to deliver an ended turn until then, and notes how it went.
+    /// Tries to deliver an ended turn by `until`, and records the result.
     async fn deliver_one(&self, turn: &LiveTurn, until: Timestamp, scope: &Scope) -> Delivered {
         let delivery = turn.state().filter(|state| !state.record().persisted).and_then(|s| s.delivery());
         let Some(delivery) = delivery else {
@@ -237,13 +236,13 @@ impl Outbox {
         self.pending.borrow_mut().remove(&turn.id());
         self.store.note_delivery(turn.id(), platform::now());
         let expected = turn.state().map_or(0, |state| state.record().messages.answer().seq);
-        // Where the origin counts further than we do, or has no such conversation any more, what is cached is wrong.
+        // Where the origin's count is higher than ours, or the conversation no longer exists, the cached context is stale.
         if !receipt.conversation_exists || receipt.last_seq > expected {
             self.outdated.borrow_mut().push(turn.conversation_id());
         }
     }
 
-    /// Sets the next delivery, unless the turn is so old that the origin takes it no more.
+    /// Schedules the next delivery, unless the turn is so old that the origin no longer accepts it.
     async fn deliver_again(&self, turn: Id, created_at: Timestamp, scope: &Scope) {
         let now = platform::now();
         if now.millis_since(created_at) > MAX_DELIVERY_AGE_MS {
@@ -297,7 +296,7 @@ struct DeliveryError {
 }
 
 impl DeliveryError {
-    /// The error of an answer with this status.
+    /// Returns the error of a response with this status.
     fn of_status(status: u16) -> Self {
         let is_unreachable = delivery::is_unreachable(status);
         let outcome = if is_unreachable { Delivered::Unreachable } else { Delivered::Answered };

@@ -1,4 +1,4 @@
-//! A turn from its admission to its end: what it needs to know, the provider's call, its events, and the hand-over to the outbox.
+//! A turn from its admission to its end: its inputs, the provider's call, its events, and the hand-over to the outbox.
 
 use std::{pin::pin, rc::Rc};
 
@@ -46,14 +46,14 @@ use crate::{
 
 /// Tokens kept free for the answer when the request does not bound it.
 const ANSWER_TOKENS: u32 = 8_192;
-/// Tokens of history a prompt carries at most: what answers in a moment and costs little.
+/// The most tokens of history in a prompt, for latency and cost.
 const HISTORY_TOKENS: usize = 100_000;
-/// Seconds after which a message may come again for which this isolate has no memory now.
+/// Seconds after which a message may be sent again for which this isolate has no memory now.
 const OVERLOADED_RETRY_S: u64 = 2;
 
 /// A message that asks for a turn.
 pub struct TurnRequest {
-    /// The user that asks.
+    /// The caller.
     pub identity: Identity,
     /// The conversation.
     pub conversation: Id,
@@ -61,13 +61,13 @@ pub struct TurnRequest {
     pub message: SendMessage,
     /// The idempotency key.
     pub key: Option<String>,
-    /// True when the words are shown as they come.
+    /// True when the words are shown as they arrive.
     pub is_streamed: bool,
     /// The time of its arrival.
     pub now: Timestamp,
 }
 
-/// The provider's call, on its way unless it could not be made.
+/// The provider's call in progress, or the error of making it.
 type PendingCall = std::result::Result<CompletionStream, ProviderFailure>;
 
 /// Runs the turns of this user.
@@ -88,7 +88,7 @@ pub struct Runner {
 pub enum Admitted {
     /// A new turn; [`Runner::run`] runs it.
     New(Rc<LiveTurn>),
-    /// A turn that was asked for before.
+    /// A turn that was requested before.
     Known(Rc<LiveTurn>),
 }
 
@@ -96,7 +96,7 @@ impl Runner {
     /// Admits a request, before anything is awaited: equal requests at once are one turn.
     ///
     /// # Errors
-    /// Those of [`admission::admit`]; [`ErrorCode::Overloaded`] without memory for one more.
+    /// Fails with the errors of [`admission::admit`]; with [`ErrorCode::Overloaded`] without memory for one more.
     pub fn admit(&self, request: &TurnRequest) -> std::result::Result<Admitted, Error> {
         let fingerprint = admission::fingerprint(request.conversation, &request.message);
         let known = match &request.key {
@@ -138,7 +138,7 @@ impl Runner {
         }
     }
 
-    /// Runs a turn to its end, whoever listens.
+    /// Runs a turn to its end, with or without readers.
     pub async fn run(&self, turn: &Rc<LiveTurn>, request: TurnRequest, scope: &Scope) {
         let scope = scope.with_turn(turn.id());
         match self.begin(turn, &request, &scope).await {
@@ -156,11 +156,11 @@ impl Runner {
         }
     }
 
-    /// Ends the turns that storage holds as running: a restart cut them off. One that cannot be read is logged, and keeps no
-    /// other from it; the next start tries it again. Returns those that are to be finished.
+    /// Ends the turns that storage holds as running: a restart interrupted them. One that cannot be read is logged and does not
+    /// affect the others; the next start tries it again. Returns those that are to be finished.
     ///
     /// # Errors
-    /// Those of SQLite.
+    /// Fails with the errors of SQLite.
     pub fn recover(&self, scope: &Scope) -> Result<Vec<Rc<LiveTurn>>> {
         let mut cut_off = Vec::new();
         for id in self.store.running()? {
@@ -174,7 +174,7 @@ impl Runner {
         Ok(cut_off)
     }
 
-    /// Ends a turn: storage first, then the origin, then the closing event that tells whether the origin has it.
+    /// Ends a turn: storage first, then the origin, then the closing event that says whether the origin has it.
     pub async fn finish(&self, turn: &Rc<LiveTurn>, outcome: TurnOutcome, scope: &Scope) {
         self.end(turn, outcome, scope);
         if let Some(state) = turn.state() {
@@ -204,9 +204,8 @@ impl Runner {
         }
     }
 
-    /// Sends the provider's call off, then stores that the turn runs. In this order, because the response waits for storage
-    /// anyway and the model needs its time. In that time the session is looked up, too: until it is known to be active, nothing
-    /// is shown.
+    /// Sends the provider's call, then stores that the turn runs. In this order, because the response waits for storage anyway
+    /// and the model takes time. Meanwhile the session is checked, too: until it is known to be active, nothing is shown.
     async fn begin(
         &self,
         turn: &LiveTurn,
@@ -268,8 +267,8 @@ impl Runner {
         Ok(call)
     }
 
-    /// Takes what the model says to its end, and minds the turn's rhythm: at each piece of the answer, when words have waited
-    /// long enough, and at each tick.
+    /// Reads the model's output to its end, and runs the due actions of the turn: at each piece of the answer, when words have
+    /// waited long enough, and at each tick.
     async fn stream_completion(
         &self,
         turn: &LiveTurn,
@@ -310,7 +309,7 @@ impl Runner {
         }
     }
 
-    /// Does what the turn's rhythm wants now.
+    /// Runs the due actions of the turn.
     fn keep_pace(&self, turn: &LiveTurn, pace: &mut Pace, now: Timestamp, scope: &Scope) {
         let has_words = turn.state().is_some_and(|state| state.has_unflushed());
         let due = pace.take_due(now, has_words);
@@ -319,7 +318,7 @@ impl Runner {
         }
         // Before anything is awaited: until then no reader gets what was flushed.
         if due.checkpoint || turn.state().is_some_and(|state| state.log().is_checkpoint_due()) {
-            // When that fails the turn goes on; the next checkpoint has these events too.
+            // When that fails the turn continues; the next checkpoint has these events too.
             scope.logged("a checkpoint", self.journal.checkpoint(turn));
         }
         if due.ping {
@@ -327,7 +326,7 @@ impl Runner {
         }
     }
 
-    /// Stores the end, and gives a failed turn back to its day.
+    /// Stores the end, and undoes the daily count of a failed turn.
     fn store_end(&self, turn: &LiveTurn, now: Timestamp) -> Result<()> {
         let stored = self.journal.end(turn);
         if let Some(state) = turn.state().filter(|state| state.is_failed())

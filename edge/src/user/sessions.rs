@@ -1,5 +1,5 @@
-//! The check that a session is active: a token says who somebody is, and not whether their session was ended meanwhile. The
-//! origin knows. What it tells by events is stored here; what it answers when it is asked is remembered for a while.
+//! The check that a session is active: a token identifies its user, but does not show whether the session was ended
+//! meanwhile. The origin knows. Its events are stored here; its answers are cached for a while.
 
 use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
@@ -17,9 +17,9 @@ use worker::Result as WorkerResult;
 use super::{Identity, store::Store};
 use crate::{log::Scope, origin::OriginClient, platform, reply::Error};
 
-/// Asks the origin for nothing but whether a session is active.
+/// The origin's route that only checks a session.
 const VERIFY_PATH: &str = "/api/v1/auth/verify";
-/// The time that a request waits for that. An origin that takes longer is taken for one that is down.
+/// The timeout of that check. An origin that takes longer counts as down.
 const VERIFY_TIMEOUT_MS: u64 = 1_500;
 
 /// The sessions of this user, and the origin that knows them.
@@ -31,10 +31,10 @@ pub struct SessionGate {
 }
 
 impl SessionGate {
-    /// Makes a gate that knows what storage has of the account.
+    /// Loads the notices of the account from storage.
     ///
     /// # Errors
-    /// Those of SQLite.
+    /// Fails with the errors of SQLite.
     pub fn open(origin: OriginClient, store: Rc<Store>) -> WorkerResult<Self> {
         let notices = RefCell::new(store.notices()?);
         Ok(Self { origin, store, notices, known: RefCell::default() })
@@ -43,7 +43,7 @@ impl SessionGate {
     /// Stores an event about sessions, the plan or the account.
     ///
     /// # Errors
-    /// Those of SQLite; nothing has changed then.
+    /// Fails with the errors of SQLite; nothing has changed then.
     pub fn record_event(&self, event: &AddressedEvent) -> WorkerResult<()> {
         let mut notices = self.notices.borrow().clone();
         if notices.record(event.event, event.at, platform::now()) {
@@ -53,20 +53,20 @@ impl SessionGate {
         Ok(())
     }
 
-    /// Returns the plan that counts for who asks.
+    /// Returns the effective plan of the caller.
     pub fn plan(&self, identity: &Identity) -> Plan {
         self.notices.borrow().plan(identity.plan, identity.issued_at)
     }
 
-    /// Returns whether the origin told that this session has ended.
+    /// Returns true when the origin reported the end of this session.
     pub fn is_ended(&self, session: Id) -> bool {
         self.notices.borrow().is_ended(session)
     }
 
-    /// Waits for something on behalf of a session, until that ends.
+    /// Awaits a future on behalf of a session, until the session ends.
     ///
     /// # Errors
-    /// [`ErrorCode::SessionEnded`].
+    /// Fails with [`ErrorCode::SessionEnded`].
     pub async fn while_active<F: Future>(&self, session: Id, waited: F) -> Result<F::Output, Error> {
         let mut waited = pin!(waited);
         poll_fn(|context| {
@@ -78,10 +78,10 @@ impl SessionGate {
         .await
     }
 
-    /// Refuses a session that is known to have ended, without asking.
+    /// Refuses a session that is known to have ended, without calling the origin.
     ///
     /// # Errors
-    /// [`ErrorCode::SessionEnded`].
+    /// Fails with [`ErrorCode::SessionEnded`].
     pub fn refuse_revoked(&self, identity: &Identity) -> Result<(), Error> {
         match self.status(identity.session_id) {
             SessionStatus::Revoked => Err(ErrorCode::SessionEnded.into()),
@@ -89,10 +89,10 @@ impl SessionGate {
         }
     }
 
-    /// Refuses a session that has ended, as far as the origin says so in time.
+    /// Refuses a session that has ended, if the origin answers so within the timeout.
     ///
     /// # Errors
-    /// [`ErrorCode::SessionEnded`], and another 401 that the origin answers.
+    /// Fails with [`ErrorCode::SessionEnded`], and with any other 401 of the origin.
     pub async fn check(&self, identity: &Identity, scope: &Scope) -> Result<(), Error> {
         match self.status(identity.session_id) {
             SessionStatus::Revoked => return Err(ErrorCode::SessionEnded.into()),
@@ -109,14 +109,14 @@ impl SessionGate {
                 self.known.borrow_mut().record(identity.session_id, unanswered, asked);
             }
         }
-        // An event may have come meanwhile.
+        // An event may have arrived meanwhile.
         self.refuse_revoked(identity)
     }
 
-    /// Gets something of this user's from the origin, and records what its answer says of the session.
+    /// Gets a resource of this user from the origin, and records the session's status from the response.
     ///
     /// # Errors
-    /// See [`OriginClient::get`].
+    /// Fails as [`OriginClient::get`] does.
     pub async fn get<T: DeserializeOwned>(
         &self,
         path: &str,

@@ -17,13 +17,13 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 const SALT_BYTES: usize = 16;
-/// Passwords that may wait for their turn. More are refused: each takes tens of milliseconds of a core.
+/// The most passwords that wait to be hashed. More are refused: each takes tens of milliseconds of a core.
 const MAX_WAITING: usize = 128;
 
 /// The failure of a hash or a verification.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
-    /// Too many passwords wait for their turn.
+    /// Too many passwords wait to be hashed.
     #[error("too many passwords wait to be hashed")]
     Overloaded,
     /// The hash function refused its input, or panicked.
@@ -184,7 +184,7 @@ mod tests {
         for password in [composed, decomposed] {
             assert_eq!(verify(password, &hash).await.unwrap(), PasswordMatch::Right);
         }
-        // One of before, which was hashed as it was typed.
+        // An old one, which was hashed as it was typed.
         let earlier = super::hash(decomposed.as_bytes(), &salt(&SystemRandom)).unwrap();
         assert_eq!(verify(decomposed, &earlier).await.unwrap(), PasswordMatch::RightAsTyped);
         assert_eq!(verify(composed, &earlier).await.unwrap(), PasswordMatch::Wrong);

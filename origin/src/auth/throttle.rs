@@ -1,10 +1,10 @@
-//! How often somebody may try to sign up or in. Everything here fails open: a store that does not answer stops nobody.
+//! Limits of sign-ups and sign-ins. Everything here fails open: a store that does not answer blocks no request.
 //!
 //! - From one address: `RATE_LIMIT_REQUESTS` sign-ups, and as many sign-ins, in `RATE_LIMIT_WINDOW_SECONDS` (100 in 60 s).
 //! - From one network (IPv4 /24, IPv6 /48): `SIGN_UP_DAILY_LIMIT` sign-ups a day (20).
 //! - From one address for one e-mail: 10 sign-ins that fail in 15 minutes. One that succeeds starts the count anew.
-//! - For one e-mail, from wherever: 50 sign-ins that fail a day, whether there is such an account or not. A device that signed in
-//!   to the account before does not share that count, so that nobody locks somebody out: it has one of its own, as large.
+//! - For one e-mail, from anywhere: 50 sign-ins that fail a day, whether there is such an account or not. A device that signed in
+//!   to the account before has a separate count of the same size, so that strangers cannot lock the user out.
 
 use shared::{
     id::Id,
@@ -34,22 +34,22 @@ pub struct Throttle {
     sign_ups: Option<FixedWindow>,
 }
 
-/// Whose failures of a day a guess at a password is counted among.
+/// The daily count of failures that a guess at a password belongs to.
 #[derive(Clone, Debug)]
 pub struct Guesser(String);
 
 impl Guesser {
-    /// Somebody of whom nothing is known: all of them share one count for an account.
+    /// An unknown device: all of them share one count for an account.
     pub fn stranger(email: &str) -> Self {
         Self(format!("guesses:{email}"))
     }
 
-    /// Somebody in a network from which the account was signed in to before.
+    /// A device in a network from which the account was signed in to before.
     pub fn in_known_network(user_id: Id, network: &str) -> Self {
         Self(format!("guesses-from:{user_id}:{network}"))
     }
 
-    /// Somebody who shows a token of a session of the account.
+    /// A device with a token of a session of the account.
     pub fn with_session(session_id: Id) -> Self {
         Self(format!("guesses-by:{session_id}"))
     }
@@ -75,7 +75,7 @@ impl Throttle {
         count(store, &sign_ups_key(ip), sign_ups, "sign_ups_of_a_day", now).await
     }
 
-    /// Tells that a sign-up came to no decision, such as in an outage: it is none of the day's.
+    /// Undoes the daily count of a sign-up without a decision, such as in an outage.
     pub async fn sign_up_undecided(&self, store: &dyn Ephemeral, ip: &str, now: Timestamp) {
         if let Some(sign_ups) = self.sign_ups {
             tolerate(store.undo_count(&sign_ups_key(ip), sign_ups, now).await);
@@ -95,17 +95,17 @@ impl Throttle {
         count(store, &failures_key(ip, email), self.by_email, "sign_in_failures", now).await
     }
 
-    /// Tells that a sign-in came to no decision, such as in an outage: it has not failed.
+    /// Undoes the counted failure of a sign-in without a decision, such as in an outage.
     pub async fn undecided(&self, store: &dyn Ephemeral, ip: &str, email: &str, now: Timestamp) {
         tolerate(store.undo_count(&failures_key(ip, email), self.by_email, now).await);
     }
 
-    /// Tells that the last sign-in succeeded.
+    /// Resets the count of failures, after a sign-in that succeeded.
     pub async fn signed_in(&self, store: &dyn Ephemeral, ip: &str, email: &str) {
         tolerate(store.forget(&failures_key(ip, email)).await);
     }
 
-    /// Counts a guess at a password, as one that is wrong, before it is looked at.
+    /// Counts a guess at a password, as a wrong one, before it is checked.
     pub async fn guess(
         &self,
         store: &dyn Ephemeral,
@@ -115,7 +115,7 @@ impl Throttle {
         count(store, &guesser.0, self.guesses, "sign_in_failures_of_a_day", now).await
     }
 
-    /// Tells that a guess was right, or was not looked at.
+    /// Undoes the count of a guess that was right, or was not checked.
     pub async fn not_wrong(&self, store: &dyn Ephemeral, guesser: &Guesser, now: Timestamp) {
         tolerate(store.undo_count(&guesser.0, self.guesses, now).await);
     }
@@ -146,7 +146,7 @@ async fn count(
     }
 }
 
-/// What the store answered, if it did.
+/// Returns the store's answer; `None` when it failed.
 fn tolerate<T>(answer: StoreResult<T>) -> Option<T> {
     answer.inspect_err(|error| tracing::warn!(%error, "the throttle does not answer")).ok()
 }

@@ -20,23 +20,23 @@ use shared::{
 use crate::{config::Config, random::Random, store::accounts::sessions::TokenHash};
 
 const REFRESH_BYTES: usize = 32;
-/// How long a session lasts whatever happens, in days, unless its refresh tokens live longer.
+/// The longest life of a session, in days, unless its refresh tokens live longer.
 const SESSION_DAYS: i64 = 30;
-/// Separates this key from whatever else is derived from the same secret (RFC 5869, section 3.2).
+/// Separates this key from others derived from the same secret (RFC 5869, section 3.2).
 const REFRESH_KEY_INFO: &[u8] = b"edgechat refresh token successor v1";
 
 /// Makes and checks tokens.
 pub struct TokenIssuer {
     signing_keys: SigningKeys,
     verifier: Verifier,
-    /// Of each secret one, the secret in use first.
+    /// One for each secret, the secret in use first.
     successor_keys: Vec<Hmac<Sha256>>,
     access_lifetime_ms: i64,
     refresh_lifetime_ms: i64,
     session_lifetime_ms: i64,
 }
 
-/// A refresh token: 256 bits that say nothing.
+/// A refresh token: 256 random bits.
 pub struct RefreshToken([u8; REFRESH_BYTES]);
 
 impl RefreshToken {
@@ -50,16 +50,18 @@ impl RefreshToken {
         URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
     }
 
-    /// What is stored of it.
+    /// Returns the hash that is stored.
     pub fn hash(&self) -> TokenHash {
         sha256(&self.0)
     }
 }
 
 impl TokenIssuer {
-    /// An issuer with the keys and lifetimes of the configuration.
+    /// Makes an issuer with the keys and lifetimes of the configuration.
     ///
-    /// Errors: the key is longer than HKDF can derive, which a test rules out.
+    /// # Errors
+    ///
+    /// Fails when the key is longer than HKDF can derive, which a test rules out.
     pub fn new(config: &Config) -> Result<Self, hkdf::InvalidLength> {
         let refresh_lifetime_ms = config.limits.refresh_token_days * DAY_MS;
         Ok(Self {
@@ -96,7 +98,7 @@ impl TokenIssuer {
         self.verifier.verify(token, now)
     }
 
-    /// The claims of a token that was valid at some time, to tell whose it is; they let nobody in.
+    /// Returns the claims of a token that was valid at some time, to identify its user; they grant no access.
     pub fn verify_origin(&self, token: &str) -> Result<Claims, TokenError> {
         self.verifier.verify_origin(token)
     }
@@ -119,12 +121,12 @@ impl TokenIssuer {
         self.successor_keys.iter().map(successor).collect()
     }
 
-    /// When a refresh token that is made now expires, if it is not used.
+    /// Returns the time at which a refresh token made now expires, if it is not used.
     pub fn refresh_expiry(&self, now: Timestamp) -> Timestamp {
         now.plus_millis(self.refresh_lifetime_ms)
     }
 
-    /// When a session that begins now ends, whatever happens.
+    /// Returns the time at which a session that begins now ends at the latest.
     pub fn session_expiry(&self, now: Timestamp) -> Timestamp {
         now.plus_millis(self.session_lifetime_ms)
     }

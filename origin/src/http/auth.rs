@@ -33,7 +33,7 @@ impl FromRequestParts<App> for CurrentUser {
     }
 }
 
-/// The bearer token of a request, unchecked, for the one route that has its own rule about when it must be valid.
+/// The bearer token of a request, unchecked, for the one route that has its own rule about the time of its validity.
 pub struct Bearer(pub String);
 
 impl FromRequestParts<App> for Bearer {
@@ -44,7 +44,7 @@ impl FromRequestParts<App> for Bearer {
     }
 }
 
-/// The bearer token that somebody shows who need not have one, unchecked.
+/// The bearer token of a request that needs none, unchecked.
 pub struct ShownBearer(pub Option<String>);
 
 impl FromRequestParts<App> for ShownBearer {

@@ -28,12 +28,12 @@ use tokio::time::timeout;
 use super::Error;
 use crate::app::App;
 
-/// How much more than the limit of a body is read and dropped, so that a client that is still sending gets to read why it was
-/// refused instead of a broken connection.
+/// The most bytes beyond the limit of a body that are read and dropped, so that a client that is still sending can read the error
+/// response instead of a broken connection.
 const MAX_DRAINED_BYTES: usize = 8 * MAX_BODY_BYTES;
-/// How long a body may take, less than a request may.
+/// The timeout of a whole body, less than that of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long nothing of it may come.
+/// The timeout between two parts of a body.
 const BODY_SILENCE: Duration = Duration::from_millis(BODY_SILENCE_MS);
 
 /// A JSON body.
@@ -65,7 +65,7 @@ where
     }
 }
 
-/// The bytes of a JSON body. A media type is asked only of a body that is there.
+/// Reads the bytes of a JSON body. Only a body that is not empty needs a media type.
 async fn json(request: Request) -> Result<Bytes, Error> {
     let is_json = has_media_type(request.headers(), "application/json");
     let body = read_request(request).await?;
@@ -80,7 +80,7 @@ pub fn check_coding(headers: &HeaderMap) -> Result<(), ApiError> {
         .try_for_each(|value| check_content_coding(value.to_str().ok().or(Some("?"))))
 }
 
-/// Whether the body is declared to be of this media type.
+/// Returns true when the body is declared to be of this media type.
 pub fn has_media_type(headers: &HeaderMap, media_type: &str) -> bool {
     let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     declared.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(media_type))
@@ -88,7 +88,9 @@ pub fn has_media_type(headers: &HeaderMap, media_type: &str) -> bool {
 
 /// Reads the body of a request, of at most as many bytes as its route takes.
 ///
-/// Errors: as [`read`].
+/// # Errors
+///
+/// Fails as [`read`] does.
 pub async fn read_request(request: Request) -> Result<Bytes, ApiError> {
     let route = match find(request.method().as_str(), request.uri().path()) {
         Found::Route(route, _) => Some(route),
@@ -99,8 +101,10 @@ pub async fn read_request(request: Request) -> Result<Bytes, ApiError> {
 
 /// Reads a body of at most `limit` bytes.
 ///
-/// Errors: [`ErrorCode::PayloadTooLarge`] over that, [`ErrorCode::InvalidRequest`] when it breaks off or does not arrive in
-/// time.
+/// # Errors
+///
+/// Fails with [`ErrorCode::PayloadTooLarge`] over that, and with [`ErrorCode::InvalidRequest`] when it breaks off or does not
+/// arrive in time.
 pub async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     if body.size_hint().exact().is_some_and(|length| length > limit.saturating_add(MAX_DRAINED_BYTES) as u64)
     {

@@ -14,9 +14,9 @@ use crate::store::chats::ActivityPosition;
 
 /// A place in a list as text, and back.
 pub trait Place: Sized {
-    /// As text, without `|`.
+    /// Writes it as text, without `|`.
     fn write(&self) -> String;
-    /// What [`Self::write`] wrote.
+    /// Parses the text of [`Self::write`].
     fn read(text: &str) -> Option<Self>;
 }
 
@@ -41,14 +41,16 @@ impl Place for ActivityPosition {
     }
 }
 
-/// The cursor of a place in a list. `list` names the list with all that decides its order and items.
+/// Encodes the cursor of a place in a list. `list` names the list with all that determines its order and items.
 pub fn encode<P: Place>(list: &str, place: &P) -> String {
     URL_SAFE_NO_PAD.encode(format!("{list}|{}", place.write()))
 }
 
-/// The place a client's cursor stands for.
+/// Decodes the place of a client's cursor.
 ///
-/// Errors: a 422 for `cursor` when it is none of this list's.
+/// # Errors
+///
+/// Fails with a 422 for `cursor` when it is not a cursor of this list.
 pub fn decode<P: Place>(list: &str, cursor: Option<&str>) -> Result<Option<P>, ApiError> {
     let Some(cursor) = cursor else { return Ok(None) };
     let place = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| {
@@ -58,12 +60,12 @@ pub fn decode<P: Place>(list: &str, cursor: Option<&str>) -> Result<Option<P>, A
     place.map(Some).ok_or_else(|| ApiError::invalid_field("cursor", "is not a cursor of this list"))
 }
 
-/// How many items to ask a store for: one more than the page has tells whether another page follows.
+/// Returns the number of items to read from a store: one more than the page has shows whether another page follows.
 pub fn one_more(limit: u32) -> u32 {
     limit.saturating_add(1)
 }
 
-/// Cuts what a store returned for [`one_more`] to the page, and tells whether another one follows.
+/// Cuts the items that a store returned for [`one_more`] to the page, and returns whether another one follows.
 pub fn cut<T>(items: &mut Vec<T>, limit: u32) -> bool {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = items.len() > limit;
@@ -71,7 +73,7 @@ pub fn cut<T>(items: &mut Vec<T>, limit: u32) -> bool {
     more
 }
 
-/// The page of what a store returned for [`one_more`].
+/// Makes the page of the items that a store returned for [`one_more`].
 pub fn page<T, P: Place>(mut items: Vec<T>, limit: u32, list: &str, place_of: impl Fn(&T) -> P) -> Page<T> {
     let more = cut(&mut items, limit);
     let next_cursor = items.last().filter(|_| more).map(|last| encode(list, &place_of(last)));

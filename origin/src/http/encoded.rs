@@ -1,4 +1,4 @@
-//! An answer that is encoded already, so that what a cache holds is sent as it is.
+//! A response that is encoded already, so that a cached value is sent as it is.
 
 use axum::{
     body::Body,

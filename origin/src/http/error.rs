@@ -20,21 +20,21 @@ use crate::{
 
 /// Seconds after which a client may try again when a store fails.
 const STORE_RETRY_S: u64 = 2;
-/// Seconds after which a client may try again when too much is going on.
+/// Seconds after which a client may try again when the origin is overloaded.
 const OVERLOAD_RETRY_S: u64 = 1;
 
-/// The reason why a request is not answered as it wishes.
+/// The error of a handler.
 #[derive(Debug)]
 pub enum Error {
     /// An error that the client is sent as it is.
     Client(ApiError),
-    /// A token that lets nobody in; the reason is for the log.
+    /// A token that is not accepted; the reason is for the log.
     Token(TokenError),
-    /// A signature that is not the Worker's. The caller is told 403 and, in a header for the Worker, the reason.
+    /// A signature that is not the Worker's. The response is a 403 with the reason in a header for the Worker.
     Signature(SignatureError),
-    /// A store's failure; the client learns that there is one, the log which.
+    /// A store's failure; the response says that there is one, the log which.
     Store(StoreError),
-    /// A mistake of ours; for the log alone.
+    /// An internal error; only for the log.
     Internal(String),
 }
 

@@ -1,13 +1,13 @@
-//! What every route shares: errors, extractors, middleware.
+//! The parts that all routes share: errors, extractors, middleware.
 //!
-//! - [`error`]: why a request is not answered as it wishes
+//! - [`error`]: the errors of handlers
 //! - [`observe`]: request ids, the one place that renders errors, the log line of a request
 //! - [`signature`]: requests of the Worker, and the client's address
-//! - [`user_events`]: what a request means for user objects at the edge
-//! - [`overload`]: more requests than can be served
+//! - [`user_events`]: the events that a request causes for user objects at the edge
+//! - [`overload`]: the bound on concurrent requests
 //! - [`auth`]: bearer tokens, and the signed-in user
 //! - [`body`], [`query`], [`path`], [`cursor`], [`idempotency`]: extractors
-//! - [`encoded`]: answers that are encoded already
+//! - [`encoded`]: responses that are encoded already
 
 pub mod auth;
 pub mod body;

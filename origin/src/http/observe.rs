@@ -61,7 +61,7 @@ pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Re
     response
 }
 
-/// Turns whatever failed into a problem body. A response that has a JSON body of its own is left as it is.
+/// Turns errors into a problem body. A response that has a JSON body of its own is left as it is.
 fn render(response: Response, request_id: &str) -> (Response, Option<ErrorCode>, Option<String>) {
     if response.status().as_u16() < 400 {
         return (response, None, None);
@@ -83,7 +83,7 @@ fn render(response: Response, request_id: &str) -> (Response, Option<ErrorCode>,
     (rendered, Some(code), reason)
 }
 
-/// The error that the framework's own refusals mean: an unknown path, a wrong method, a timeout.
+/// Returns the error of a rejection by the framework: an unknown path, a wrong method, a timeout.
 fn of_status(status: StatusCode) -> ErrorCode {
     match status {
         StatusCode::NOT_FOUND => ErrorCode::NotFound,

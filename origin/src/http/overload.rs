@@ -1,4 +1,4 @@
-//! A bound on the requests that run at once: the rest is refused at once, instead of all getting slow.
+//! A bound on concurrent requests: the rest is refused at once, instead of all getting slow.
 
 use axum::{
     extract::{Request, State},

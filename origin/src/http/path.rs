@@ -9,7 +9,7 @@ use shared::{api::ErrorCode, id::Id};
 use super::Error;
 use crate::app::App;
 
-/// The one id of a path. What is no id names nothing: it is not found, like an id that nothing has.
+/// The one id of a path. A malformed id is not found, like an unknown one.
 pub struct PathId(pub Id);
 
 impl FromRequestParts<App> for PathId {

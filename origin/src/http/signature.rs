@@ -1,5 +1,5 @@
-//! Requests of the Worker are signed: only then is its word about the client's address taken. Who the user is, their own
-//! token tells.
+//! Signatures of the Worker's requests. Only a signed request is trusted about the client's address; the user is
+//! identified by their own token.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -24,7 +24,7 @@ use crate::{app::App, config::Environment};
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
-/// Whom a request is counted for: the client, as the Worker saw it, or the other end of the connection.
+/// The address that a request is counted for: the client's, as the Worker saw it, or the connection's peer.
 #[derive(Clone, Debug)]
 pub struct ClientIp(pub String);
 
@@ -88,8 +88,8 @@ fn verify_head(app: &App, parts: &Parts) -> Result<Signed, Error> {
     Ok(keys.verify(&head, header(&parts.headers, SIGNATURE), app.clock.now())?)
 }
 
-/// Whether the nonce is new. A store that does not answer stops nobody: the signature itself is good, and is so for half a
-/// minute only.
+/// Returns true when the nonce is new. A store that does not answer refuses no request: the signature itself is valid, and
+/// for half a minute only.
 async fn is_first(app: &App, signed: &Signed) -> bool {
     let key = format!("nonce:{}", signed.nonce);
     let until = signed.created.plus_millis((MAX_SKEW_S + 1) * SECOND_MS);

@@ -1,5 +1,5 @@
-//! Events for user objects, from a request that caused them to the front: in a header of the answer, where a request of the
-//! Worker's asked for it. What anybody else caused is stored, and posted to the Worker.
+//! Events for user objects, from the request that caused them to the front: in a header of the response, when the Worker's
+//! request asked for it. Events of other requests are stored, and posted to the Worker.
 
 use axum::{
     extract::{FromRequestParts, Request, State},

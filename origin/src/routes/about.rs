@@ -1,11 +1,11 @@
-//! `GET /`: what answers here.
+//! `GET /`: the name of the service.
 
 use axum::{Json, extract::State};
 use shared::api::health::{About, HealthStatus};
 
 use crate::app::App;
 
-/// Show what answers here
+/// Show the service
 ///
 /// The name and the version of the service, and where its documentation is.
 #[utoipa::path(

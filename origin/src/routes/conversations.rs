@@ -1,4 +1,4 @@
-//! Conversations. Somebody else's is answered exactly like one that does not exist.
+//! Conversations. Another user's gets the same response as one that does not exist.
 
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ pub(super) async fn create(
         let creation =
             |chats: Arc<dyn Chats>| async move { chats.create_conversation(user_id, stored).await };
         write_and_invalidate(&app, user_id, creation).await?;
-        // The store keeps what was deleted deleted, so a repetition may have made nothing.
+        // A deleted conversation stays deleted in the store, so a repetition may have created nothing.
         if !reserved.repeated || app.stores.chats.conversation(user_id, reserved.id).await?.is_some() {
             return Ok((StatusCode::CREATED, Reply(conversation)));
         }
@@ -96,7 +96,7 @@ fn new_conversation(id: Id, request: CreateConversation, now: Timestamp) -> Conv
     }
 }
 
-/// Which conversations a list holds.
+/// The filter of a list of conversations.
 #[derive(Deserialize, Validate, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ConversationsFilter {
@@ -184,8 +184,8 @@ pub(super) async fn show(
 
 /// Change a conversation
 ///
-/// Only what is named changes; `null` clears. The order of the list stays. `head_id` chooses which branch is shown: the one that
-/// ends with this message, and the next message goes on from there. Until then the newest turn makes the head.
+/// Only the given fields change; `null` clears one. The order of the list stays. `head_id` selects the shown branch: the one that
+/// ends with this message, and the next message follows it. Until then the newest turn sets the head.
 #[utoipa::path(
     patch,
     path = "/api/v1/chat/conversations/{id}",
@@ -230,7 +230,7 @@ pub(super) async fn update(
 
 /// Delete a conversation
 ///
-/// All its messages go with it. What it used stays counted.
+/// Its messages are deleted with it. Its usage stays counted.
 #[utoipa::path(
     delete,
     path = "/api/v1/chat/conversations/{id}",

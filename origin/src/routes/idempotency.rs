@@ -1,4 +1,4 @@
-//! Requests that create something and may be sent again under an idempotency key: the key stands for what is created.
+//! Requests that create an object and may be repeated under an idempotency key: the key names the created object.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -11,22 +11,22 @@ use shared::{
 
 use crate::{app::App, http::Error};
 
-/// For how long a key is remembered.
+/// The lifetime of a key.
 const KEY_MS: i64 = DAY_MS;
 
-/// The id and time of what a request creates: the same for every repetition of it, so that a store creates it once.
+/// The id and time of the object that a request creates: the same for every repetition, so that a store creates it once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Reservation {
-    /// The id of what is created.
+    /// The id of the created object.
     pub(super) id: Id,
-    /// When it was created first.
+    /// The time at which it was created first.
     pub(super) at: Timestamp,
-    /// Whether an earlier request with the same key stands for it.
+    /// True when an earlier request had the same key.
     #[serde(skip)]
     pub(super) repeated: bool,
 }
 
-/// A reservation, with the fingerprint that tells its request from another under the same key.
+/// A reservation, with the fingerprint that distinguishes its request from another under the same key.
 #[derive(Serialize, Deserialize)]
 struct KeyRecord {
     /// The SHA-256 of the request as JSON, in base64url.
@@ -35,16 +35,16 @@ struct KeyRecord {
     reservation: Reservation,
 }
 
-/// Times that a key starts anew within a day, each after what it stood for was deleted.
+/// The most times that a key is reused within a day, each after its object was deleted.
 pub(super) const GENERATIONS: u32 = 16;
 
-/// Reserves an id for what this request of the user creates; `what` names the kind of request. Nothing is created yet: a
-/// process that dies before is followed by a repetition that creates the same. `generation` counts how often what the key
-/// stood for was deleted: a client that sends the request again then wants it anew, not the id of something that is gone.
+/// Reserves an id for the object that this request of the user creates; `what` names the kind of request. Nothing is created
+/// yet: when the process dies before, a repetition creates the same. `generation` counts the deletions of the key's object: a
+/// client that repeats the request then wants a new one, not the id of a deleted one.
 ///
 /// # Errors
 ///
-/// Fails with [`ErrorCode::IdempotencyKeyReused`] when the key came with another request within a day.
+/// Fails with [`ErrorCode::IdempotencyKeyReused`] when the key was used for another request within a day.
 pub(super) async fn reserve(
     app: &App,
     what: &str,

@@ -1,4 +1,4 @@
-//! What the Worker asks and tells. The user's own token is checked here as everywhere, so that a leaked key of the Worker
+//! The routes of the Worker. The user's own token is checked here as everywhere, so that a leaked key of the Worker
 //! impersonates nobody.
 
 use std::sync::Arc;
@@ -68,7 +68,7 @@ pub(super) async fn turn(
     found.map(Reply).ok_or_else(|| ErrorCode::NotFound.into())
 }
 
-/// `GET conversations/{id}/context`: what the next turn builds on.
+/// `GET conversations/{id}/context`: the base of the next turn.
 #[utoipa::path(get, path = "/internal/v1/conversations/{id}/context")]
 pub(super) async fn context(
     State(app): State<App>,
@@ -79,8 +79,8 @@ pub(super) async fn context(
     found.map(Reply).ok_or_else(|| ErrorCode::NotFound.into())
 }
 
-/// A delivery may come long after the token that began the turn has expired, or after its session has ended: what counts
-/// is that the token was valid when the turn began, and that this is not too long ago.
+/// A delivery may arrive long after the token that began the turn has expired, or after its session has ended: the token must
+/// have been valid when the turn began, and that must not be too long ago.
 fn authorize(app: &App, token: &str, delivery: &TurnDelivery) -> Result<(), Error> {
     let claims = app.auth.tokens.verify(token, delivery.created_at)?;
     if claims.sub != delivery.user_id {

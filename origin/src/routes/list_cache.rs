@@ -15,7 +15,7 @@ use crate::{
     store::{Chats, StoreResult, ephemeral::CacheGroup},
 };
 
-/// The page that the cache has under `entry`, or else the one that `read` makes, which is cached for the next.
+/// Returns the page cached under `entry`, or else the one that `read` makes, which is cached for the next request.
 pub(crate) async fn first_page(
     app: &App,
     user_id: Id,
@@ -38,8 +38,8 @@ pub(crate) async fn first_page(
     Ok(page)
 }
 
-/// Runs a write that the user's list shows, and forgets the cached pages before anybody hears of it. Also when the write
-/// failed, which may have happened nevertheless; and to the end, also when the client has gone.
+/// Runs a write that the user's list shows, and invalidates the cached pages before it is acknowledged. Also when the write
+/// failed, which may have happened nevertheless; and to completion, also when the client has disconnected.
 pub(crate) async fn write_and_invalidate<T, W>(
     app: &App,
     user_id: Id,

@@ -1,4 +1,4 @@
-//! The messages of a conversation, as they are stored. Sending one is the Worker's.
+//! The messages of a conversation, as they are stored. The Worker serves sending one.
 
 use axum::{Json as Reply, extract::State};
 use garde::Validate;
@@ -18,7 +18,7 @@ use crate::{
     store::chats::{Messages, MessagesPage, Scope},
 };
 
-/// Which messages a list holds, and in which order.
+/// The filter and the order of a list of messages.
 #[derive(Deserialize, Validate, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MessagesFilter {
@@ -55,8 +55,8 @@ impl List {
 }
 
 impl MessagesFilter {
-    /// The list that is asked for, and the `seq` after which, in its order, its first message stands. A cursor goes on in the
-    /// list that it comes from.
+    /// Returns the requested list, and the `seq` after which, in its order, it starts. A cursor continues the list that it comes
+    /// from.
     fn place(&self, conversation_id: Id, cursor: Option<&str>) -> Result<(List, Option<u64>), ApiError> {
         let list = |scope| List::of(scope, conversation_id, self.order);
         if self.after_seq.is_some() {

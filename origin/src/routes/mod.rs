@@ -35,12 +35,14 @@ use crate::{
     telemetry::deliveries,
 };
 
-/// How long a request may take, its body included. Every store gives up long before.
+/// The timeout of a request, its body included. The timeouts of stores are much shorter.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// All routes, with every layer.
+/// Builds all routes, with every layer.
 ///
-/// Errors: the documentation cannot be written as JSON, which a test rules out.
+/// # Errors
+///
+/// Fails when the documentation cannot be written as JSON, which a test rules out.
 pub fn router(app: App) -> Result<Router, serde_json::Error> {
     let (always, always_document) = always().split_for_parts();
     let (open, open_document) = open().split_for_parts();
@@ -69,7 +71,8 @@ pub(crate) fn layered(app: App, always: Router<App>, routes: Router<App>) -> Rou
         .with_state(app)
 }
 
-/// What says that the process is alive: an orchestrator that is told otherwise ends it, which helps nobody who waits.
+/// Routes that say that the process is alive, under any load: an orchestrator would otherwise kill it, with its waiting
+/// requests.
 fn always() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(health::alive))
 }

@@ -4,23 +4,23 @@ use axum::Json;
 use serde::Serialize;
 use shared::api::models::{MODELS, Model};
 
-/// A model, as the documentation describes it; what is sent is `shared`'s own entry.
+/// A model, as the documentation describes it; responses have `shared`'s own entry.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "it stands for its fields' description only")]
 struct ModelInfo {
     /// The name to use in requests.
     #[schema(example = "fast")]
     id: String,
-    /// Who serves it.
+    /// The provider that serves it.
     #[schema(example = "gemini")]
     provider: String,
     /// The provider's id of the model.
     model: String,
-    /// Tokens of prompt and conversation it can take.
+    /// The most tokens of prompt and conversation.
     context_window: u32,
-    /// Tokens it can answer.
+    /// The most tokens of an answer.
     max_output_tokens: u32,
-    /// What it can do: `text`, `vision`, `json`, `reasoning`.
+    /// Its abilities: `text`, `vision`, `json`, `reasoning`.
     #[schema(example = json!(["text", "vision"]))]
     abilities: Vec<String>,
     /// The least plan that may use it.

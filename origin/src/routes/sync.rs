@@ -1,4 +1,4 @@
-//! What changed for a user, for clients that keep a copy.
+//! The changes of a user's conversations, for clients that keep a copy.
 
 use axum::{Json as Reply, extract::State};
 use shared::api::{
@@ -15,19 +15,19 @@ use crate::{
 /// The list's name, which its cursors are bound to.
 const LIST: &str = "sync";
 
-/// Follow what changes
+/// Follow changes
 ///
-/// Which conversations changed, in the order in which they did: opened, renamed, deleted, or with new messages. Without a
-/// cursor from the beginning, deleted ones included. To keep a copy right:
+/// The changed conversations, in the order of their changes: opened, renamed, deleted, or with new messages. Without a
+/// cursor from the beginning, deleted ones included. To keep a copy up to date:
 ///
-/// 1. Take over each item: replace the conversation, or remove it where `deleted`.
+/// 1. Apply each item: replace the conversation, or remove it where `deleted`.
 /// 2. Where its `message_count` is above the highest `seq` you have, get the rest from `…/messages?after_seq=` that `seq`:
-///    messages of all branches. What is shown are the parents of its `head_id`.
-///    A `seq` that is missing between two others is a message on its way: ask from before the gap again when the
-///    conversation comes next.
-/// 3. Keep `next_cursor`, and ask with it: at once while `has_more`, else when you next want to know.
+///    messages of all branches. The shown branch is the path to its `head_id`.
+///    A `seq` that is missing between two others is a message that has not arrived yet: request from before the gap again
+///    when the conversation appears next.
+/// 3. Keep `next_cursor` for the next request: at once while `has_more`, else whenever you want to update the copy.
 ///
-/// A conversation may come again without a difference. What was acknowledged before the request is never missed.
+/// A conversation may appear again without a difference. A write acknowledged before the request is never missed.
 #[utoipa::path(
     get,
     path = "/api/v1/sync",
@@ -50,7 +50,7 @@ pub(super) async fn follow(
     Ok(Reply(of_changes(changes, page.limit(), after)))
 }
 
-/// The page of what the store returned for [`cursor::one_more`] after this place.
+/// Makes the page of the items that the store returned for [`cursor::one_more`] after this place.
 fn of_changes(mut changes: Vec<Change>, limit: u32, after: u64) -> SyncPage {
     let has_more = cursor::cut(&mut changes, limit);
     let place = changes.last().map_or(after, |last| last.position);

@@ -1,4 +1,4 @@
-//! What a user has used.
+//! A user's usage.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::{
     store::accounts::usage::UsageRow,
 };
 
-/// The days a report covers when nothing is said.
+/// The default number of days of a report.
 const DEFAULT_DAYS: i64 = 30;
 /// The most days of a report.
 const MAX_DAYS: i64 = 366;
@@ -109,7 +109,7 @@ impl Days {
     }
 }
 
-/// The last day a span touches that ends there: a time is the first instant after the span, a day is part of it.
+/// Returns the last day of a span with this end: a time is the first instant after the span, a day is part of it.
 fn last_day(text: &str) -> Option<Timestamp> {
     let at = parse(text)?;
     let before = if is_day(text) { at } else { at.plus_millis(-1) };

@@ -89,7 +89,7 @@ pub struct Messages {
 /// message too many is in memory, and the content of a page is decided here.
 #[derive(Debug)]
 pub struct PageBuilder {
-    /// What adapters read.
+    /// The requested page.
     pub page: MessagesPage,
     budget: Budget,
     /// For a context, how many bytes may still be read.
@@ -260,10 +260,11 @@ pub trait Chats: Send + Sync + 'static {
     /// [`Self::changes`]. Returns false when it is absent or another user's; a repetition completes the deletion.
     async fn delete_conversation(&self, user_id: Id, id: Id) -> StoreResult<bool>;
 
-    /// A page of a conversation's messages by `seq`, as many of them as [`PageBuilder`] takes: the path to the head, or what arrived.
-    /// A page costs the same wherever it is, however long the path: of a path with many forks, a bounded number of look-ups more.
-    /// Each message has its siblings, the newest [`shared::api::internal::MAX_SIBLINGS`] of them. `None` when the conversation is absent or somebody
-    /// else's.
+    /// Returns a page of a conversation's messages by `seq`, as many as [`PageBuilder`] takes: the path to the head, or all of
+    /// them. The cost of a page depends neither on its position nor on the path's length; many forks add a bounded number of
+    /// look-ups.
+    /// Each message has its siblings, the newest [`shared::api::internal::MAX_SIBLINGS`] of them. `None` when the conversation is
+    /// absent or another user's.
     async fn messages(
         &self,
         user_id: Id,

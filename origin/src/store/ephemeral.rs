@@ -1,5 +1,5 @@
-//! The ephemeral port: what may be lost at any moment. Throttles, nonces, one-time codes, idempotency records, and caches of
-//! what the other ports hold.
+//! The ephemeral port: state that may be lost at any moment. Throttles, nonces, one-time codes, idempotency records, and
+//! caches of the other ports' data.
 //!
 //! Keys are the caller's words; an adapter shares a server with others by a prefix of its own. Times come from the
 //! caller, so that every replica that asks decides by one rule.
@@ -24,23 +24,23 @@ pub const MAX_ENTRIES_A_GROUP: usize = 16;
 /// of a cache that all share, about a megabyte.
 pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
 
-/// A one-time code that somebody was sent.
+/// A one-time code that was sent to a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OneTimeCode {
     /// Its keyed hash: all that is stored of one.
     pub hash: [u8; 32],
-    /// How many guesses it bears, at least one.
+    /// The number of guesses it allows, at least one.
     pub tries: u32,
-    /// When it is no longer good.
+    /// The time at which it expires.
     pub expires_at: Timestamp,
 }
 
-/// What became of a guess.
+/// The outcome of a guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeOutcome {
-    /// It was right, and is used up.
+    /// The guess was right, and the code is used up.
     Accepted,
-    /// It was wrong; so many guesses are left.
+    /// The guess was wrong.
     Wrong {
         /// Guesses that are left; after the last the code is gone.
         tries_left: u32,
@@ -49,7 +49,7 @@ pub enum CodeOutcome {
     Absent,
 }
 
-/// What is cached together and forgotten together.
+/// A group of entries that is invalidated as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CacheGroup {
     /// First pages of this user's list of conversations.
@@ -58,12 +58,12 @@ pub enum CacheGroup {
     SessionsOf(Id),
 }
 
-/// What a cache has, and the right to fill it.
+/// A cached entry, and the lease to fill it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cached {
     /// The entry, if it is there.
     pub value: Option<Vec<u8>>,
-    /// With it, what is read now may be put there, unless the group is invalidated meanwhile.
+    /// The lease with which a value read now may be cached, unless the group is invalidated meanwhile.
     pub lease: Id,
 }
 
@@ -108,20 +108,20 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// Returns the value that [`Self::get_or_insert`] put under this key, until its time.
     async fn get(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>>;
 
-    /// Puts a code under this key, in place of any before it. Fails when it would not be there to be found.
+    /// Puts a code under this key, in place of any before it. Fails when it could not be stored.
     async fn put_code(&self, key: &str, code: OneTimeCode, now: Timestamp) -> StoreResult<()>;
 
-    /// Guesses at the code under this key, in one step: of any number of right guesses one is accepted, and no more
-    /// guesses are heard than the code bears.
+    /// Guesses at the code under this key, in one step: of any number of right guesses one is accepted, and no more guesses are
+    /// checked than the code allows.
     async fn try_code(&self, key: &str, hash: [u8; 32], now: Timestamp) -> StoreResult<CodeOutcome>;
 
-    /// What the cache has under `entry` of this group; nothing when its server does not answer. `lease` is a new id; the
-    /// lease that is returned may be an older one that still stands.
+    /// Returns the cached value of `entry` in this group; nothing when its server does not answer. `lease` is a new id; the
+    /// returned lease may be an older one that is still valid.
     async fn cached(&self, group: CacheGroup, entry: &str, lease: Id, now: Timestamp) -> Cached;
 
-    /// Puts into the cache, until `until`, what was read from a store after [`Self::cached`] returned this lease. Nothing
-    /// happens when the group was invalidated since, or the cache is full or does not answer. Nobody waits for a server:
-    /// it may happen after the return.
+    /// Caches, until `until`, a value that was read from a store after [`Self::cached`] returned this lease. Nothing happens
+    /// when the group was invalidated since, or the cache is full or does not answer. It does not wait for a server: the write
+    /// may happen after the return.
     async fn fill(
         &self,
         group: CacheGroup,
@@ -132,11 +132,11 @@ pub trait Ephemeral: Send + Sync + 'static {
         now: Timestamp,
     );
 
-    /// Forgets the group. From the return on this process never gets from [`Self::cached`] what was read before the call,
-    /// also when the server does not answer now and does later. Another process may, in that case, until the entry
+    /// Invalidates the group. After the return [`Self::cached`] never gives this process a value that was read before the call,
+    /// also when the server does not answer now and does later. Another process may get one, in that case, until the entry
     /// expires.
     async fn invalidate(&self, group: CacheGroup);
 
-    /// Sends a server the invalidations that it could not be sent yet, within a second. For a process that ends.
+    /// Sends the server the unsent invalidations, within a second. Called at shutdown.
     async fn flush(&self);
 }

@@ -1,24 +1,24 @@
-//! Why a store did not do what it promises.
+//! The errors of stores.
 
 /// A store's failure. "Not found" is none: it is an `Option`.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, or answers nonsense.
+    /// It cannot be reached, or its response is invalid.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// It is there and refuses for a reason that waiting does not mend: a wrong password, a database that is not there.
+    /// It answers and refuses for a permanent reason: a wrong password, a database that does not exist.
     #[error("the store refuses: {0}")]
     Refused(String),
     /// It did not answer in time. A write may have happened nevertheless; repeating it is safe.
     #[error("the store did not answer in time")]
     Timeout,
-    /// Too much is waiting for it already; nothing happened.
+    /// Too many operations wait for it already; nothing happened.
     #[error("too much is waiting for the store")]
     Overloaded,
-    /// What was to be written contradicts what is there: an id that belongs to something else.
+    /// The write contradicts stored data: an id that belongs to something else.
     #[error("the write contradicts the store: {0}")]
     Conflict(&'static str),
-    /// What is stored cannot be what was written.
+    /// The stored data cannot have been written by this program.
     #[error("corrupt: {table}.{column} of {row}")]
     Corrupt {
         /// The table or collection.
@@ -44,5 +44,5 @@ impl StoreError {
     }
 }
 
-/// What every method of a port returns.
+/// The result of every method of a port.
 pub type StoreResult<T> = Result<T, StoreError>;

@@ -1,4 +1,4 @@
-//! What the histories of migrations have in common, whatever database they are in. Nothing here knows one.
+//! The common parts of migrations, whatever the database. Nothing here knows one.
 
 use std::{error::Error, time::Duration};
 
@@ -6,7 +6,7 @@ use refinery::{Migration, Runner, error::Kind};
 
 use super::error::{StoreError, StoreResult};
 
-/// How long the lock of those who migrate may be held by others before a start fails.
+/// The timeout of waiting for the migration lock, after which a start fails.
 pub(super) const LOCK_WAIT: Duration = Duration::from_mins(1);
 
 /// Migrations from the names their history keeps and their statements.
@@ -15,14 +15,14 @@ pub(super) fn read(named: &[(&str, &str)]) -> StoreResult<Vec<Migration>> {
     read.map_err(|error| StoreError::Refused(error.to_string()))
 }
 
-/// What applies those that are not there.
+/// Makes the runner that applies missing migrations.
 pub(super) fn runner(migrations: &[Migration]) -> Runner {
     // A newer version may have been here: its additions do not disturb this one.
     Runner::new(migrations).set_abort_missing(false)
 }
 
-/// What an error of the runner means, told by `text`: what `of_driver` makes of the driver's error within it, or that the
-/// history is not this program's, which waiting does not mend.
+/// Classifies an error of the runner, described by `text`: `of_driver` classifies the driver's error within it; otherwise the
+/// history is not this program's, and a retry does not help.
 pub(super) fn failure<E: Error + 'static>(
     error: &refinery::Error,
     text: String,

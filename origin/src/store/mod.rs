@@ -1,12 +1,12 @@
-//! Where the state lives: three ports, their adapters, and the one place that picks them.
+//! The stores: three ports, their adapters, and their selection by the configuration.
 //!
-//! - [`accounts`], [`chats`], [`ephemeral`]: the ports, each method with its promise
-//! - [`error`]: how a promise is not kept
+//! - [`accounts`], [`chats`], [`ephemeral`]: the ports, each method with its contract
+//! - [`error`]: the errors of stores
 //! - [`sqlite`], [`memory`]: the embedded adapters
 //! - [`postgres`], [`mongo`], [`redis`]: the adapters for servers
 //! - [`probe`]: checks of stores
-//! - `migrations`: what their histories have in common
-//! - `values`: what several adapters write alike
+//! - `migrations`: the common parts of their migrations
+//! - `values`: encodings that several adapters share
 //! - `contract`: one suite a port, run on every adapter; and stores that do not answer, for tests
 //!
 //! Routes know the ports alone.
@@ -53,7 +53,7 @@ pub struct Stores {
 pub struct OpenError {
     /// The variable that names it.
     pub variable: &'static str,
-    /// Why.
+    /// The reason.
     pub error: StoreError,
 }
 

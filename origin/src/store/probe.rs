@@ -15,9 +15,9 @@ use tracing::Instrument as _;
 use super::{StoreError, StoreResult};
 use crate::clock::Clock;
 
-/// How long a store may take to answer a check.
+/// The timeout of a check.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a result is good for those who ask next.
+/// The time for which a result is reused.
 const FRESH: Duration = Duration::from_millis(250);
 
 /// The checks of the three stores.
@@ -35,7 +35,7 @@ pub struct Probes {
 #[derive(Default)]
 pub struct Probe(Mutex<Option<watch::Receiver<Option<Finding>>>>);
 
-/// What a check found, and when by [`Clock::elapsed`].
+/// The result of a check, and its time by [`Clock::elapsed`].
 #[derive(Clone)]
 struct Finding {
     check: Check,
@@ -43,7 +43,7 @@ struct Finding {
 }
 
 impl Probe {
-    /// What the store answers to this ping, or has just answered to another.
+    /// Returns the store's answer to this ping, or its recent answer to another.
     pub async fn check(
         &self,
         clock: &Arc<dyn Clock>,
@@ -165,7 +165,7 @@ mod tests {
             let (probe, clock, ping) = (Arc::clone(&probe), Arc::clone(&clock), ping());
             tokio::spawn(async move { probe.check(&clock, "test", ping).await })
         };
-        // Whoever asks first leaves at once; the check goes on for the others.
+        // The first caller is dropped at once; the check continues for the others.
         let first = ask();
         while pings.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;

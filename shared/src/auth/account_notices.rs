@@ -1,5 +1,5 @@
-//! What the user object was told of its account, and keeps: sessions that have ended, the plan, the account's end. Each holds
-//! until every access token that could say otherwise has expired.
+//! The origin's notices that the user object keeps of its account: ended sessions, the plan, the account's deletion. Each is
+//! valid until every access token that could contradict it has expired.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,10 +10,10 @@ use crate::{
     time::{DAY_MS, SECOND_MS, Timestamp},
 };
 
-/// How long a notice is kept: the longest life of an access token (`ACCESS_TOKEN_EXPIRE_MINUTES` is at most a day), its leeway,
+/// The lifetime of a notice: the longest life of an access token (`ACCESS_TOKEN_EXPIRE_MINUTES` is at most a day), its leeway,
 /// and an hour for clocks.
 const KEPT_MS: i64 = DAY_MS + LEEWAY_S * SECOND_MS + 3_600 * SECOND_MS;
-/// The most ended sessions that are kept one by one; of more the oldest go, and the origin is asked about them.
+/// The most ended sessions that are kept one by one; beyond it the oldest are dropped, and checked with the origin.
 const MAX_ENDED: usize = 64;
 
 /// A session that has ended.
@@ -51,8 +51,8 @@ pub struct AccountNotices {
 }
 
 impl AccountNotices {
-    /// Takes note of an event of time `at`, and lets go of what no token can contradict any more. Returns whether anything
-    /// changed. In whatever order events come, and however often, the result is the same.
+    /// Records an event of time `at`, and drops notices that no token can contradict any more. Returns true when anything changed.
+    /// The result is the same for any order and repetition of events.
     pub fn record(&mut self, event: UserEvent, at: Timestamp, now: Timestamp) -> bool {
         let before = self.clone();
         match event {

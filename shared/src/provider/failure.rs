@@ -1,5 +1,4 @@
-//! A model call that failed: what kind of failure it is and what a client is told. No word of a provider's body gets
-//! into either.
+//! The failures of model calls and their error codes for clients. No part of a provider's body gets into either.
 
 use crate::api::error::{ApiError, ErrorCode};
 
@@ -15,19 +14,19 @@ pub enum ProviderFailure {
     /// The key's quota is used up for now.
     #[error("the provider's rate limit is reached")]
     RateLimited {
-        /// After how many seconds the provider asks to be tried again.
+        /// Seconds after which the provider asks to be tried again.
         retry_after_s: Option<u64>,
     },
     /// The provider is overloaded or down.
     #[error("the provider is unavailable")]
     Unavailable {
-        /// After how many seconds the provider asks to be tried again.
+        /// Seconds after which the provider asks to be tried again.
         retry_after_s: Option<u64>,
     },
-    /// The provider made a mistake of its own.
+    /// The provider had an internal error.
     #[error("the provider failed internally")]
     Internal,
-    /// The provider, or our patience with it, ran out of time.
+    /// The provider's timeout, or ours, expired.
     #[error("the provider did not answer in time")]
     Timeout,
     /// The answer is not in the provider's format: HTML, broken JSON, another protocol.
@@ -36,13 +35,13 @@ pub enum ProviderFailure {
     /// One piece of the answer is larger than we hold in memory.
     #[error("a piece of the provider's answer is too large")]
     TooLarge,
-    /// The connection could not be made, or broke. Never found in an answer: for the one who makes the call to say.
+    /// The connection could not be made, or broke. Never derived from a response: the caller reports it.
     #[error("the connection to the provider broke")]
     Disconnected,
 }
 
 impl ProviderFailure {
-    /// The code a client gets, with its status and fixed sentence ([`ErrorCode::default_detail`]).
+    /// Returns the code a client gets, with its status and fixed sentence ([`ErrorCode::default_detail`]).
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::Refused => ErrorCode::ProviderRefused,
@@ -56,7 +55,7 @@ impl ProviderFailure {
         }
     }
 
-    /// After how many seconds the provider asks to be tried again, where it does.
+    /// Returns the seconds after which the provider asks to be tried again, where it does.
     pub const fn retry_after_s(self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after_s } | Self::Unavailable { retry_after_s } => retry_after_s,

@@ -14,7 +14,7 @@ use crate::{
     user::{live_turn::LiveTurn, object::User},
 };
 
-/// Applies events in their order, and returns those that were. One that cannot be applied comes again.
+/// Applies events in order, and returns the applied ones. One that cannot be applied is delivered again.
 pub fn apply(user: &User, events: &[AddressedEvent], scope: &Scope) -> EventReceipt {
     let mut receipt = EventReceipt::default();
     for event in events {
@@ -44,7 +44,7 @@ fn apply_one(user: &User, event: &AddressedEvent, scope: &Scope) -> Result<bool>
     Ok(true)
 }
 
-/// Stops what runs in a conversation, and forgets what is known of it.
+/// Stops the turns of a conversation, and drops its cached data.
 fn forget(user: &User, conversation: Id, scope: &Scope) -> Result<()> {
     user.contexts.forget(conversation)?;
     user.store.erase_turns(conversation)?;
@@ -52,7 +52,7 @@ fn forget(user: &User, conversation: Id, scope: &Scope) -> Result<()> {
     Ok(())
 }
 
-/// Stops whatever runs, and forgets all of it: the account is gone.
+/// Stops all turns and erases all data: the account was deleted.
 fn erase(user: &User, scope: &Scope) -> Result<()> {
     stop(user, &user.turns.forget_all(), scope);
     user.contexts.forget_all();

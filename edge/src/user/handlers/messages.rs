@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// Sends a message: a stream, a turn that goes on without its client, or both messages once the answer is there.
+/// Sends a message: answers with a stream, with a background turn, or with both messages once the answer is complete.
 pub async fn send(
     user: &Rc<User>,
     request: &Incoming,
@@ -42,7 +42,7 @@ pub async fn send(
     let key = accept::idempotency_key(request.header(IDEMPOTENCY_KEY), message.client_message_id.as_deref())?;
     let respond_async = accept::prefer_respond_async(request.header("Prefer"));
 
-    // It may have ended while the body came.
+    // It may have ended while the body arrived.
     user.sessions.refuse_revoked(&identity)?;
     let session = identity.session_id;
     let request = TurnRequest {
@@ -50,7 +50,7 @@ pub async fn send(
         conversation,
         message,
         key,
-        // Whoever looks on sees the words as they come, also when this client does not.
+        // Other readers get the words as they arrive, also when this client does not.
         is_streamed: is_streamed || respond_async,
         now: platform::now(),
     };
@@ -77,7 +77,7 @@ pub async fn send(
     Ok(reply::json(201, &answer?)?)
 }
 
-/// `202 Accepted` for a turn that goes on without its client.
+/// Makes the `202 Accepted` of a background turn.
 fn accepted(turn: &Turn) -> worker::Result<Response> {
     let headers = Headers::new();
     headers.set("Content-Type", "application/json")?;

@@ -57,8 +57,8 @@ pub async fn events(
     Ok(reply::events(&[("Location", &location(turn))])?.fixed(body))
 }
 
-/// `POST chat/turns/{id}/cancel`: the turn ends here and now; its text so far stays. The answer waits until the end is
-/// stored, so that no restart makes another end of it.
+/// `POST chat/turns/{id}/cancel`: ends the turn at once; its text so far stays. The response waits until the end is stored,
+/// so that a restart cannot give it another outcome.
 pub async fn cancel(user: &User, turn: Id, identity: &Identity, scope: &Scope) -> Result<Turn, Error> {
     if let Some(turn) = user.turns.find(turn)? {
         user.sessions.check(identity, scope).await?;
@@ -84,8 +84,8 @@ pub fn stream(reader: Reader, turn: Id) -> worker::Result<Response> {
     Ok(response)
 }
 
-/// The answer to a reader that holds all events of a turn that has ended: an EventSource stops on it, and would come back
-/// after any other (WHATWG HTML, section 9.2).
+/// Makes the response to a reader that has all events of an ended turn: an EventSource stops on it, and would reconnect after
+/// any other (WHATWG HTML, section 9.2).
 pub fn nothing_follows() -> Response {
     ResponseBuilder::new().with_status(204).empty()
 }
@@ -98,7 +98,7 @@ pub fn location(turn: Id) -> String {
 /// Reads the id of the last event that a reader has.
 ///
 /// # Errors
-/// [`ErrorCode::InvalidRequest`] when it is no number.
+/// Fails with [`ErrorCode::InvalidRequest`] when it is no number.
 pub fn event_cursor(request: &Incoming) -> Result<u64, Error> {
     let url = Url::parse(&request.url).map_err(worker::Error::from)?;
     let after = url.query_pairs().find(|(name, _)| name == "after").map(|(_, value)| value.into_owned());

@@ -1,4 +1,4 @@
-//! What the object was told of its account: one row.
+//! The origin's notices of the account: one row.
 
 use shared::auth::account_notices::AccountNotices;
 use worker::Result;

@@ -3,11 +3,11 @@
 //! Statements that follow each other without an await are one transaction on this platform, and a response is held back
 //! until what was written before it is durable. Rows written are the largest item of a turn's price, so a turn is one row that
 //! is written when it begins, when it ends, and when its delivery is noted; the newest one carries the user's rate and the
-//! messages of the day, and a short context that it was the first to need. What few turns a user has in two days is scanned where
-//! an index would cost a row a turn; idempotency keys are read once.
+//! messages of the day, and a short context that it was the first to need. A user's few turns of two days are scanned where an
+//! index would cost a row a turn; idempotency keys are read once.
 //!
-//! - [`account`]: what the object was told of its account
-//! - [`schema`]: the tables, and how they came to be
+//! - [`account`]: the origin's notices of the account
+//! - [`schema`]: the tables and their migrations
 //! - [`values`]: values of columns
 
 mod account;
@@ -34,13 +34,13 @@ use self::values::{
     fingerprint_of, from_json, id_of, integer, json, number, optional, string, text, unsigned,
 };
 
-/// It runs, as far as storage knows.
+/// The turn runs, as far as storage knows.
 const RUNNING: i64 = 0;
-/// It ended, and the outbox looks after it.
+/// The turn ended, and its delivery is pending.
 const ENDED: i64 = 1;
-/// The outbox looks after it no more.
+/// The delivery is finished.
 const DONE: i64 = 2;
-/// Its conversation was deleted: nothing is left of it but the day's count.
+/// The conversation was deleted: nothing is left of the turn but the day's count.
 const ERASED: i64 = 3;
 
 /// A turn as storage has it.
@@ -51,7 +51,7 @@ pub struct StoredTurnRow {
     pub segments: Vec<(u64, String)>,
     /// The access token that started it; empty once its delivery is noted.
     pub token: String,
-    /// The key the client gave it.
+    /// The client's idempotency key.
     pub key: Option<String>,
     /// The fingerprint of the request that made it.
     pub fingerprint: u64,
@@ -60,9 +60,9 @@ pub struct StoredTurnRow {
 /// The longest context that is stored in the row of a turn, in bytes: that row is written three times.
 const MAX_INLINE_BYTES: usize = 4_096;
 
-/// A context that the origin gave.
+/// A context from the origin.
 pub struct FetchedContext {
-    /// The time at which it was asked for.
+    /// The time of its request.
     pub at: Timestamp,
     /// Its row; `None` when it is too large for one.
     pub row: Option<String>,
@@ -98,7 +98,7 @@ pub struct Undelivered {
 /// The user object's tables.
 pub struct Store {
     sql: SqlStorage,
-    /// Deliveries that are not written yet.
+    /// Delivery records that are not written yet.
     unwritten: RefCell<Vec<(Id, Timestamp)>>,
     /// The turns that clients' keys name, once they were read.
     keys: RefCell<Option<HashMap<String, KnownKey>>>,
@@ -108,7 +108,7 @@ impl Store {
     /// Opens the tables, and brings them to this version's form.
     ///
     /// # Errors
-    /// Those of SQLite, and tables of a newer version.
+    /// Fails with the errors of SQLite, and when the tables are of a newer version.
     pub fn open(state: &State) -> Result<Self> {
         let sql = state.storage().sql();
         schema::migrate(&sql)?;
@@ -180,7 +180,7 @@ impl Store {
         Ok(Some(DailyCount { day, used: unsigned(row.next())? }))
     }
 
-    /// Stores that a day has no more messages than these.
+    /// Lowers the stored count of messages of a day, if it is higher.
     pub fn put_day(&self, day: DailyCount) -> Result<()> {
         self.run(
             "UPDATE turns SET day_used = ?1 WHERE day_ms = ?2 AND day_used > ?1",
@@ -221,13 +221,13 @@ impl Store {
         )
     }
 
-    /// Notes that the origin has the turn since `at`. It is written with the next turn that begins, by the alarm, or before
-    /// turns are read: should this process die before, the turn is delivered again, and the origin knows it.
+    /// Records that the origin has the turn since `at`. The record is written with the next turn that begins, by the alarm, or
+    /// before turns are read: should this process die before, the turn is delivered again, and the origin recognises it.
     pub fn note_delivery(&self, turn: Id, at: Timestamp) {
         self.unwritten.borrow_mut().push((turn, at));
     }
 
-    /// Writes the deliveries that were noted. The tokens of those turns are gone then.
+    /// Writes the recorded deliveries, and erases the tokens of those turns.
     pub fn write_deliveries(&self) -> Result<()> {
         let mut unwritten = self.unwritten.borrow_mut();
         while let Some((turn, at)) = unwritten.last() {
@@ -245,7 +245,7 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that the outbox looks after the turn no more, though the origin does not have it.
+    /// Records that the turn is no longer delivered, though the origin does not have it.
     pub fn give_up(&self, turn: Id) -> Result<()> {
         self.run(
             "UPDATE turns SET state = ?, token = '' WHERE id = ? AND state = ?",
@@ -253,7 +253,7 @@ impl Store {
         )
     }
 
-    /// Returns the turns that ended and that the outbox looks after, oldest first.
+    /// Returns the ended turns whose delivery is pending, oldest first.
     pub fn undelivered(&self) -> Result<Vec<Undelivered>> {
         let query = "SELECT id, conversation_id FROM turns WHERE state = ? ORDER BY id";
         let rows = self.rows(query, vec![Value::Integer(ENDED)])?;
@@ -281,7 +281,7 @@ impl Store {
             let turn_id = id_of(row.next())?;
             Ok::<_, worker::Error>((key, KnownKey { turn_id, fingerprint: fingerprint_of(row.next())? }))
         };
-        // One that cannot be read keeps no other from being found.
+        // An unreadable one does not prevent the others from being found.
         Ok(self.rows(query, vec![])?.into_iter().map(known).filter_map(Result::ok).collect())
     }
 
@@ -319,7 +319,7 @@ impl Store {
         rows.into_iter().map(|row| id_of(row.into_iter().next())).collect()
     }
 
-    /// Returns when the oldest turn was taken on that [`Self::purge`] may let go.
+    /// Returns the start of the oldest turn that [`Self::purge`] may delete.
     pub fn oldest_done(&self) -> Result<Option<Timestamp>> {
         let query = "SELECT MIN(created_ms) FROM turns WHERE state >= ?";
         Ok(self.number(query, vec![Value::Integer(DONE)])?.map(Timestamp::from_millis))
@@ -340,7 +340,7 @@ impl Store {
         Ok(self.rows(query, bindings)?.into_iter().map(|row| from_json(row.into_iter().next())).collect())
     }
 
-    /// Returns a conversation's context as the origin gave it, and when; none when it is of another version.
+    /// Returns a conversation's context from the origin, and its time; none when it is of another version.
     pub fn context(&self, conversation: Id) -> Result<Option<(Timestamp, ConversationContext)>> {
         let query = "SELECT fetched_ms, context FROM contexts WHERE conversation_id = ?1 UNION ALL \
                      SELECT context_ms, context FROM turns WHERE conversation_id = ?1 AND context IS NOT NULL \
@@ -377,7 +377,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets what is older than `before` and needed no more: done turns, and contexts.
+    /// Deletes finished turns and contexts older than `before`.
     pub fn purge(&self, before: Timestamp) -> Result<()> {
         let bindings = || vec![Value::Integer(before.as_millis()), Value::Integer(DONE)];
         let old = "SELECT id FROM turns WHERE created_ms < ? AND state >= ?";

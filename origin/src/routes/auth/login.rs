@@ -12,8 +12,9 @@ use crate::{
 /// Sign in with e-mail and password
 ///
 /// Limited to 100 calls a minute from one address (`RATE_LIMIT_REQUESTS`), to 10 failures in 15 minutes from one address for one
-/// e-mail, and to 50 failures a day for one e-mail from anywhere. A device that signed in before has a daily count of its own: it is
-/// known by its network (IPv4 /24, IPv6 /48), or by an access token of an earlier session in `Authorization`, which may have expired.
+/// e-mail, and to 50 failures a day for one e-mail from anywhere. A device that signed in before has a daily count of its own: it
+/// is known by its network (IPv4 /24, IPv6 /48), or by an access token of an earlier session in `Authorization`, which may have
+/// expired.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/login",

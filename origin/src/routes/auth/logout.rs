@@ -10,8 +10,8 @@ use crate::{
 
 /// Sign out
 ///
-/// Ends the session of this token: its refresh token is worth nothing any more, its access tokens are refused and its open streams
-/// are cut. Turns that run go on; another session of the user finds their answers.
+/// Ends the session of this token: its refresh token is invalid from then on, its access tokens are refused and its open streams
+/// are closed. Running turns continue; another session of the user finds their answers.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/logout",

@@ -6,7 +6,7 @@ use shared::{api::account::Plan, id::Id, time::Timestamp};
 
 use crate::http::CurrentUser;
 
-/// A token that lets its holder in.
+/// A valid access token.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(in crate::routes) struct ValidToken {
     /// Always true: a token that is not valid gets a 401.
@@ -15,15 +15,15 @@ pub(in crate::routes) struct ValidToken {
     user_id: Id,
     /// The session.
     session_id: Id,
-    /// What the user has paid for, now.
+    /// The user's current plan.
     plan: Plan,
-    /// When the token expires.
+    /// The time at which the token expires.
     expires_at: Timestamp,
 }
 
 /// Check an access token
 ///
-/// For other services: whose it is, of which session, and how long it lasts.
+/// For other services: returns its user, its session and its expiry.
 #[utoipa::path(
     get,
     path = "/api/v1/auth/verify",

@@ -1,4 +1,4 @@
-//! The document: what the routes say of themselves, and what holds for all of them.
+//! The document: the routes' own descriptions, and the parts that apply to all of them.
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{
@@ -25,9 +25,11 @@ const DESCRIPTION: &str = "Accounts, conversations and usage of a chat app.\n\nE
     not known are ignored. A method that a path does not have is a 405 that names the others in `Allow`. `HEAD` works \
     where `GET` does.";
 
-/// The document of all public routes, from their parts.
+/// Builds the document of all public routes.
 ///
-/// Errors: it cannot be written as JSON, which a test rules out.
+/// # Errors
+///
+/// Fails when it cannot be written as JSON, which a test rules out.
 pub(in crate::routes) fn document(
     name: &str,
     parts: impl IntoIterator<Item = OpenApi>,
@@ -65,7 +67,7 @@ fn license() -> License {
     LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build()
 }
 
-/// Says of an operation that either kind of token does, or that none is needed.
+/// Documents that an operation accepts either kind of token, or needs none.
 fn secure(operation: &mut Value) {
     let Some(operation) = operation.as_object_mut() else { return };
     let needed = operation.get("security").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
@@ -73,7 +75,7 @@ fn secure(operation: &mut Value) {
     operation.insert("security".to_owned(), security);
 }
 
-/// Says of a body that may be absent that it is not required, instead of that it may be `null`.
+/// Documents an optional body as not required, instead of as `null`.
 fn allow_absence(operation: &mut Value) {
     let Some(body) = operation.get_mut("requestBody") else { return };
     let media_types = body.get_mut("content").and_then(Value::as_object_mut);

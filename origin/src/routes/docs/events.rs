@@ -1,5 +1,5 @@
-//! The events of a stream. The media type has no schema of its own in OpenAPI 3.1: what is described is one event, as its
-//! fields `id`, `event` and `data` (JSON) say it.
+//! The events of a stream. The media type has no schema of its own in OpenAPI 3.1: the schema describes one event by its
+//! fields `id`, `event` and `data` (JSON).
 
 use serde_json::{Map, Value, json};
 use shared::chat::event::{Completed, Delta, Ended, Reset, Started, Whole};

@@ -221,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    /// What is written again is what was read.
+    /// Checks that an example is the same after decoding and encoding.
     fn reads<T: DeserializeOwned + serde::Serialize>(name: &str) {
         let (_, example) = all().into_iter().find(|(known, _)| *known == name).unwrap();
         let read: T = serde_json::from_value(example.clone()).unwrap();

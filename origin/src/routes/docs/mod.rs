@@ -1,9 +1,9 @@
 //! The documentation: `/openapi.json`, Swagger UI at `/docs`, ReDoc at `/redoc`. Everything is served from here: the pages'
 //! content security policy lets a browser load nothing from any other host.
 //!
-//! - [`document`]: the document, from what the routes say of themselves
-//! - [`responses`]: what every route can answer beside its own answers
-//! - [`schemas`]: bounds, examples, and what an answer always has
+//! - [`document`]: the document, from the routes' own descriptions
+//! - [`responses`]: the common responses of all routes beside their own
+//! - [`schemas`]: bounds, examples, and the required fields of responses
 //! - [`examples`]: examples of answers
 //! - [`events`]: the events of a stream
 

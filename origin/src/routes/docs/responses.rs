@@ -1,4 +1,4 @@
-//! What every route can answer beside its own answers: each status once, as a component, with its headers.
+//! The common responses of all routes beside their own: each status once, as a component, with its headers.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ const ERRORS: [(u16, ErrorCode); 13] = [
     (504, ErrorCode::ProviderTimeout),
 ];
 
-/// Any request can be answered so, whatever its route.
+/// The statuses that any request can get, whatever its route.
 const OF_ALL: [u16; 4] = [400, 429, 500, 503];
 
 /// Adds the answers that each operation can give and does not list, and to every answer its description and headers.

@@ -1,4 +1,4 @@
-//! Schemas: bounds from the constants that the rules are made of, examples, and what an answer always has.
+//! Schemas: bounds from the constants of the validation, examples, and the required fields of responses.
 
 use std::collections::BTreeSet;
 
@@ -20,10 +20,10 @@ use shared::{
 
 use super::document::operations;
 
-/// Fields of answers that are left out where there is nothing to say; all others are there, if with `null`.
+/// Fields of responses that are omitted when absent; all others are present, if with `null`.
 const LEFT_OUT: [(&str, &str); 1] = [("Problem", "errors")];
 
-/// What starts the names of lists: `Page_Message` becomes `MessagePage`, and its items a reference.
+/// The prefix of the names of lists: `Page_Message` becomes `MessagePage`, and its items a reference.
 const PAGE: &str = "Page_";
 
 /// Completes the schemas and the parameters.
@@ -188,7 +188,7 @@ fn merge(target: Option<&mut Value>, more: &Value) {
     }
 }
 
-/// Requires every field of what only answers have: the server leaves none out.
+/// Requires every field of schemas that only responses have: the server omits none.
 fn require_fields(document: &mut Value) {
     let mut asked = BTreeSet::new();
     for operation in operations(&mut document.clone()) {

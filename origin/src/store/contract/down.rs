@@ -33,7 +33,7 @@ pub(crate) fn ephemeral() -> Arc<dyn Ephemeral> {
 
 struct Down;
 
-/// Implements the port: the methods that are listed fail, the others stand in braces.
+/// Implements the port: the listed methods fail, the others are in braces.
 macro_rules! failing {
     ({ $($others:tt)* } $($name:ident($($argument:ty),*) -> $value:ty;)*) => {
         #[async_trait]

@@ -1,6 +1,6 @@
-//! What every adapter of a port must keep: one suite a port, listed once, run on each adapter.
+//! The contract suites: one for each port, listed once, run on each adapter.
 //!
-//! A suite opens a store of its own for each case. A backend that is asked for and absent fails its cases.
+//! A suite opens a store of its own for each case. A requested backend that is absent fails its cases.
 
 mod accounts;
 mod chats;
@@ -65,7 +65,7 @@ mod chats_on_mongo {
 }
 
 mod chats_on_durable_mongo {
-    // FerretDB, which may stand here, has no atomic updates.
+    // FerretDB, which may be this server, has no atomic updates.
     super::chats::suite!(but races: super::mongo::durable_chats().await);
 }
 

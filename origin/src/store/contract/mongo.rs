@@ -18,7 +18,7 @@ pub(super) async fn chats(variable: &str) -> (Arc<dyn Chats>, Dropped) {
     (store, dropped)
 }
 
-/// A store on the server that keeps what it was told when it is killed: the same one, where that is a real one.
+/// Opens a store on the server that keeps acknowledged writes when it is killed: the same one, where that is a real one.
 pub(super) async fn durable_chats() -> (Arc<dyn Chats>, Dropped) {
     let is_named = std::env::var_os("EDGECHAT_TEST_MONGO_DURABLE").is_some();
     chats(if is_named { "EDGECHAT_TEST_MONGO_DURABLE" } else { "EDGECHAT_TEST_MONGO" }).await
@@ -49,7 +49,7 @@ pub(in crate::store) struct Dropped(Database);
 impl Drop for Dropped {
     fn drop(&mut self) {
         let dropping = tokio::time::timeout(DROP_TIMEOUT, self.0.drop());
-        // Where it fails the case has its result nevertheless, and the name is nobody else's.
+        // Should it fail, the case has its result nevertheless, and the name is unique.
         let _ = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(dropping));
     }
 }

@@ -21,7 +21,7 @@ const SERVER: &str = "EDGECHAT_TEST_POSTGRES";
 
 /// A database of a case; it goes with it.
 pub(in crate::store) struct Database {
-    /// How to reach it.
+    /// The configuration to connect with.
     pub(in crate::store) config: PostgresConfig,
     name: String,
 }
@@ -43,7 +43,7 @@ impl Database {
 }
 
 impl Drop for Database {
-    /// Drops the database, whoever is still connected to it, on a thread of its own: a destructor cannot wait.
+    /// Drops the database, with any remaining connections, on a thread of its own: a destructor cannot wait.
     fn drop(&mut self) {
         let sql = format!("DROP DATABASE {} WITH (FORCE)", self.name);
         let dropping = std::thread::spawn(move || {
@@ -64,7 +64,7 @@ pub(in crate::store) async fn command(config: &PostgresConfig, sql: &str) {
 pub(in crate::store) async fn client(config: &PostgresConfig) -> Client {
     let connector = tls::connector(config.tls.as_ref()).unwrap();
     let (client, connection) = config.server.connect(connector).await.unwrap();
-    // What goes wrong with the connection, the client tells.
+    // Errors of the connection are returned by the client.
     tokio::spawn(connection);
     client.batch_execute("SET search_path = edgechat").await.unwrap();
     client
@@ -75,7 +75,7 @@ fn server() -> PostgresConfig {
     config(&servers::url(SERVER))
 }
 
-/// What the origin makes of an address.
+/// Parses an address as the origin does.
 pub(in crate::store) fn config(url: &str) -> PostgresConfig {
     let vars: Vars = [
         ("DATABASE_URL", url),

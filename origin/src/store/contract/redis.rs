@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// How long a command may take in the suites: what they promise holds while Redis answers, on a busy machine too.
+/// The timeout of a command in the suites: their assertions hold while Redis answers, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A store on the server that `EDGECHAT_TEST_REDIS` names.
@@ -42,7 +42,7 @@ pub(super) async fn cluster() -> (Arc<dyn Ephemeral>, Arc<PrivateRedis>) {
     (Arc::new(open_alone(&format!("redis+cluster://{}", node.addr()), &unique_name()).await), node)
 }
 
-/// A store that Redis alone answers for.
+/// A store whose every answer is from Redis.
 pub(in crate::store) async fn open_alone(url: &str, key_prefix: &str) -> RedisEphemeral {
     let store =
         RedisEphemeral::open_within(&config(url, key_prefix), down::ephemeral(), PATIENCE).await.unwrap();
@@ -51,7 +51,7 @@ pub(in crate::store) async fn open_alone(url: &str, key_prefix: &str) -> RedisEp
     store
 }
 
-/// A store at this address, with a memory of its own, in which a command may take so long.
+/// Opens a store at this address, with a memory of its own and this timeout of commands.
 pub(in crate::store) async fn open(
     url: &str,
     key_prefix: &str,

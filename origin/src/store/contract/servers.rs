@@ -3,7 +3,7 @@
 /// The address of a server.
 ///
 /// # Panics
-/// When the environment names none: a suite that cannot run fails.
+/// Panics when the environment names none: a suite that cannot run fails.
 pub(super) fn url(variable: &str) -> String {
     std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} is not set: run this suite by `cargo xtask test`"))

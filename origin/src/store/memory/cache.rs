@@ -8,14 +8,14 @@ use crate::store::ephemeral::{CacheGroup, Cached, MAX_ENTRIES_A_GROUP, MAX_ENTRY
 
 /// The most bytes of entries, about.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
-/// What an entry or a group costs beside its bytes, about.
+/// The approximate overhead of an entry or a group, in bytes.
 const OVERHEAD_BYTES: usize = 160;
 
 /// Entries by group. The group that has been there longest goes first when there is no room.
 #[derive(Default)]
 pub(super) struct Cache {
     groups: HashMap<CacheGroup, Group>,
-    /// The groups by age, with the lease that tells a group from a later one of the same name.
+    /// The groups by age, with the lease that distinguishes a group from a later one of the same name.
     oldest_first: VecDeque<(CacheGroup, Id)>,
     bytes: usize,
 }

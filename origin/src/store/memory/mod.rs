@@ -34,9 +34,9 @@ use values::Values;
 /// The most windows, rates, nonces or codes. Beyond it the store says that it is overloaded: limits and nonces fail open,
 /// and a code is not sent.
 const MAX_ENTRIES: usize = 500_000;
-/// The fewest entries worth a search for those that have expired.
+/// The fewest entries worth a sweep for expired ones.
 const MIN_SWEEP: usize = 1_024;
-/// How long a full table waits for the next search, in milliseconds.
+/// The least time between two sweeps of a full table, in milliseconds.
 const FULL_SWEEP_MS: i64 = 1_000;
 
 /// Short-lived state in this process.
@@ -209,8 +209,8 @@ impl Key {
     }
 }
 
-/// Entries of which the expired ones are dropped whenever their number has doubled: constant time an insert, amortised.
-/// A full table is searched at most once in [`FULL_SWEEP_MS`].
+/// Entries by key. Expired ones are dropped whenever the number of entries has doubled: constant time an insert, amortised.
+/// A full table is swept at most once in [`FULL_SWEEP_MS`].
 struct Expiring<T> {
     entries: HashMap<Key, T>,
     max_entries: usize,
@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(lock(&store.nonces).entries.len(), 1);
     }
 
-    /// A day's idempotency keys are more than there is room for: that must stop no new one.
+    /// A day's idempotency keys exceed the capacity: that must not stop new ones.
     #[tokio::test]
     async fn values_make_room_for_newer_ones() {
         let store = MemoryEphemeral::default();

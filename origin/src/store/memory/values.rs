@@ -8,13 +8,13 @@ use super::Key;
 
 /// The most values. They are larger, and last longer, than what is counted.
 pub(super) const MAX_VALUES: usize = 100_000;
-/// The fewest names worth a search for those whose values are gone.
+/// The fewest keys worth a sweep for those whose values are gone.
 const MIN_SWEEP: usize = 1_024;
 
 /// Values by key. The one that was inserted first goes first when there is no room.
 pub(super) struct Values {
     by_key: HashMap<Key, Value>,
-    /// The keys by age, with the number that tells a value from a later one under the same key.
+    /// The keys by age, with the number that distinguishes a value from a later one under the same key.
     oldest_first: VecDeque<(Key, u64)>,
     last_number: u64,
     max_len: usize,
@@ -37,7 +37,7 @@ impl Values {
         Self { by_key: HashMap::new(), oldest_first: VecDeque::new(), last_number: 0, max_len }
     }
 
-    /// The value under this key that has not ended.
+    /// Returns the value under this key that has not expired.
     pub(super) fn get(&self, key: Key, now: Timestamp) -> Option<&[u8]> {
         self.by_key.get(&key).filter(|value| value.until > now).map(|value| &*value.bytes)
     }

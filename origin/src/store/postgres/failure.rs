@@ -1,4 +1,4 @@
-//! What an error of the server, or of the way to it, means for the operation: try again, or tell the caller.
+//! Classification of errors of the server and of the connection: retry, or return to the caller.
 
 use std::error::Error as _;
 
@@ -10,22 +10,22 @@ use tokio_postgres::{
 
 use crate::store::error::StoreError;
 
-/// Why an operation did not come to its end.
+/// The reason why an operation did not complete.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The connection is gone or of no use any more. Another one may serve.
+    /// The connection is broken or unusable. Another one may serve.
     Broken(String),
-    /// Others were in the way; nothing happened, and trying again is what the server asks for.
+    /// Concurrent transactions conflicted; nothing happened, and the server asks for a retry.
     Again(&'static str),
-    /// The caller is told.
+    /// The error for the caller.
     Final(StoreError),
 }
 
-/// What one step of an operation returns.
+/// The result of one step of an operation.
 pub(super) type Step<T> = Result<T, Failure>;
 
 impl Failure {
-    /// What the caller is told when trying again does not help or was not possible.
+    /// Returns the caller's error when a retry does not help or was not possible.
     pub(super) fn into_store_error(self) -> StoreError {
         match self {
             Self::Broken(why) => StoreError::Unavailable(why),
@@ -51,7 +51,7 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// What an error of the driver means.
+    /// Classifies an error of the driver.
     pub(super) fn of(error: &Error) -> Self {
         let Some(state) = error.code() else {
             // Without an answer of the server it is the connection that failed, or a value that does not fit its
@@ -81,7 +81,7 @@ impl Failure {
             // too_many_connections
             "53300" => Self::Final(StoreError::Overloaded),
             code if code.starts_with("08") => Self::Broken(text()),
-            // What the role may not, and what is not there or is there already: tables of another making.
+            // Missing permissions, and objects that are missing or exist already: another program's tables.
             code if code.starts_with("42") => Self::Final(StoreError::Refused(text())),
             code if code.starts_with("23") => Self::Final(StoreError::Conflict(constraint(state))),
             _ => Self::Final(StoreError::Unavailable(text())),
@@ -95,7 +95,7 @@ impl From<PoolError> for Failure {
             PoolError::Timeout(TimeoutType::Wait) => Self::Final(StoreError::Overloaded),
             PoolError::Timeout(_) => Self::Final(StoreError::Timeout),
             PoolError::Backend(error) => match Self::from(error) {
-                // Where no connection can be made, there is no sense in asking for another one.
+                // Where no connection can be made, another attempt makes no sense.
                 Self::Broken(why) => Self::Final(StoreError::Unavailable(why)),
                 failure => failure,
             },
@@ -104,7 +104,7 @@ impl From<PoolError> for Failure {
     }
 }
 
-/// What is told of a text that cannot be stored.
+/// The message for a text that cannot be stored.
 const NUL_CHARACTER: &str = "a text holds the character U+0000, which PostgreSQL cannot store";
 
 /// The kind of constraint, never the values that broke it.

@@ -40,9 +40,9 @@ const ACCOUNTS: &[(&str, &str)] = &[
     ("V4__user_events", include_str!("../../../../migrations/postgres/accounts/V4__user_events.sql")),
 ];
 
-/// The lock of those who migrate: an arbitrary number that no other program on the same database is likely to use.
+/// The advisory lock of migrations: an arbitrary number that no other program on the same database is likely to use.
 pub(super) const LOCK: i64 = 0x6564_6765_6368_6174;
-/// How long all of it may take.
+/// The timeout of the whole migration.
 const ALL: Duration = Duration::from_mins(20);
 
 /// Brings the accounts database to the newest schema. Returns the names of the migrations that were applied.
@@ -65,7 +65,7 @@ async fn migrate(config: &PostgresConfig, migrations: &[(&str, &str)]) -> StoreR
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
 
-/// A connection of its own, which no pool has set limits to.
+/// Opens a connection outside of the pool and its limits.
 async fn connect(config: &PostgresConfig) -> StoreResult<Client> {
     let within = Limits::DEFAULT.connect;
     let server = settings::migrating(config, within);
@@ -80,7 +80,7 @@ async fn connect(config: &PostgresConfig) -> StoreResult<Client> {
     Ok(client)
 }
 
-/// What an error of the driver means while migrating, told with what was being done.
+/// Classifies an error of the driver while migrating; `text` says what was being done.
 fn of_driver(error: &tokio_postgres::Error, text: String) -> StoreError {
     match Failure::of(error).into_store_error() {
         StoreError::Refused(_) => StoreError::Refused(text),
@@ -89,7 +89,7 @@ fn of_driver(error: &tokio_postgres::Error, text: String) -> StoreError {
     }
 }
 
-/// Whether the database's history has all of these as they are here. Asked in a way that every pooler lets through.
+/// Returns true when the database's history has all of these unchanged. The query passes through every pooler.
 async fn has_all(client: &Client, migrations: &[Migration]) -> StoreResult<bool> {
     let history = client.simple_query("SELECT version, name, checksum FROM refinery_schema_history");
     let history = tokio::time::timeout(Limits::DEFAULT.operation, history).await;
@@ -122,7 +122,7 @@ async fn check_encoding(client: &Client) -> StoreResult<()> {
     }
 }
 
-/// Makes the schema of the tables, unless somebody did: a role that may not make one can be given one.
+/// Creates the schema of the tables unless it exists: a role without the permission can be given one.
 async fn make_schema(client: &Client) -> StoreResult<()> {
     let made = async {
         let known =

@@ -1,9 +1,9 @@
 //! The adapter for PostgreSQL: accounts.
 //!
-//! - `settings`: how every connection is set up
-//! - `tls`: encryption and whom to trust
-//! - `pool`: connections, deadlines, repetitions; it knows no table
-//! - `failure`: what an error of the server means
+//! - `settings`: the settings of every connection
+//! - `tls`: encryption and trusted certificates
+//! - `pool`: connections, deadlines, retries; it knows no table
+//! - `failure`: classification of errors
 //! - [`migrate`]: the schema
 //! - `row`: from rows to values
 //! - [`accounts`]: the port

@@ -1,13 +1,13 @@
-//! Connections, deadlines and repetitions. Nothing here knows a table.
+//! Connections, deadlines and retries. Nothing here knows a table.
 //!
-//! An operation gets one connection and has one deadline, which holds the wait for the connection, the connecting and the
-//! repetitions too. A connection goes back to the pool only when its operation came to its end: one that was given up
-//! (deadline, error, or a caller who has gone) may be within a transaction or wait for a server that does not answer, and
-//! is closed. When a connection turns out broken or silent, the idle ones are likely to be so as well and are closed with
-//! it, so that nobody has to find that out for each of them.
+//! An operation gets one connection and has one deadline, which includes the wait for the connection, the connecting and the
+//! retries. A connection returns to the pool only when its operation completed: one that was aborted (deadline, error, or a
+//! dropped caller) may be within a transaction or wait for a server that does not answer, and is closed. When a connection
+//! turns out broken or silent, the idle ones are likely to be so as well and are closed with it, so that no operation has to
+//! detect that for each of them.
 //!
-//! Every operation of the port may be repeated. So one whose connection broke (the server was restarted, say) runs again on
-//! a fresh connection, and one that gave way to another transaction runs again.
+//! Every operation of the port may be repeated. So one whose connection broke (the server was restarted, say) is retried on
+//! a fresh connection, and one that was aborted for another transaction is retried.
 
 use std::{
     sync::{
@@ -56,7 +56,7 @@ impl Limits {
     };
 }
 
-/// How often an operation is tried: the first time, on a fresh connection, and once more.
+/// The attempts of an operation: the first, one on a fresh connection, and one more.
 const TRIES: usize = 3;
 
 /// The connections of this process.
@@ -87,7 +87,7 @@ impl Pool {
         Ok(Self { idle, limits })
     }
 
-    /// Runs an operation, which must be repeatable, to its end or to the deadline.
+    /// Runs an operation, which must be repeatable, to completion or to the deadline.
     pub(super) async fn run<T, F>(&self, operation: impl Fn(Arc<Connection>) -> F) -> StoreResult<T>
     where
         F: Future<Output = Step<T>>,
@@ -151,7 +151,7 @@ fn watch_connections(pool: &deadpool_postgres::Pool) {
 pub(super) struct Connection {
     /// Taken by the destructor alone.
     object: Option<Object>,
-    /// Whether the operation came to its end.
+    /// True when the operation completed.
     is_done: AtomicBool,
 }
 
@@ -218,7 +218,7 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// Closes a connection whose operation did not come to its end.
+    /// Closes a connection whose operation did not complete.
     fn drop(&mut self) {
         if let Some(object) = self.object.take().filter(|_| !*self.is_done.get_mut()) {
             drop(Object::take(object));

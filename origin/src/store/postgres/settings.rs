@@ -1,4 +1,4 @@
-//! How every connection is set up, whatever the server, the role or the address says of the same settings.
+//! The settings of every connection, which override those of the server, the role and the address.
 //!
 //! The settings of a session travel in the packet that opens it and cost no round trip. A pooler that refuses `options`
 //! there (PgBouncer without `ignore_startup_parameters = options`) needs them on the role instead.
@@ -23,8 +23,8 @@ const SERVING: &[(&str, &str)] = &[
     ("search_path", SCHEMA),
 ];
 
-/// The settings of a session that migrates. A statement may take long (an index is built); a lock on a table that others
-/// use is not waited for long, since all who come later would wait behind it.
+/// The settings of a session that migrates. A statement may take long (an index is built); the wait for a lock on a table in
+/// use is short, since all later statements would queue behind it.
 const MIGRATING: &[(&str, &str)] = &[
     ("synchronous_commit", "on"),
     ("statement_timeout", "15min"),
@@ -40,12 +40,12 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
-/// How to connect for serving, with all attempts within this time.
+/// Returns the configuration for serving; `connect` bounds all attempts together.
 pub(super) fn serving(config: &PostgresConfig, connect: Duration) -> Config {
     with(&config.server, SERVING, connect)
 }
 
-/// How to connect for migrating, with all attempts within this time.
+/// Returns the configuration for migrating; `connect` bounds all attempts together.
 pub(super) fn migrating(config: &PostgresConfig, connect: Duration) -> Config {
     with(&config.server, MIGRATING, connect)
 }

@@ -1,4 +1,4 @@
-//! Encryption of the way to the server, and whom to trust on the other side.
+//! Encryption of connections, and verification of the server's certificate.
 //!
 //! The provider of cryptography is named here, not the process's default, so that no other library's choice matters.
 
@@ -20,7 +20,7 @@ use crate::{
     store::error::{StoreError, StoreResult},
 };
 
-/// What makes encrypted connections. Where TLS is off, it is never asked.
+/// Makes the connector of encrypted connections. Where TLS is off, it is never used.
 pub(in crate::store) fn connector(tls: Option<&Tls>) -> StoreResult<MakeRustlsConnect> {
     let provider = Arc::new(ring::default_provider());
     let verifier = verifier(tls, &provider)
@@ -65,8 +65,8 @@ fn system_roots() -> Result<Arc<RootCertStore>, String> {
     Ok(Arc::new(roots))
 }
 
-/// What libpq's `require` and `verify-ca` ask for: any certificate, or any that the roots have signed, whatever name it
-/// bears. Whoever answers must hold the certificate's key in either case.
+/// The verifier of libpq's `require` and `verify-ca`: accepts any certificate, or any that the roots have signed, whatever its
+/// name. The peer must hold the certificate's key in either case.
 #[derive(Debug)]
 struct Lenient {
     inner: Option<Arc<WebPkiServerVerifier>>,

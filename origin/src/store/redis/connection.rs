@@ -15,7 +15,7 @@ use rustls::RootCertStore;
 
 use crate::config::stores::redis::RedisAddress;
 
-/// How long one attempt to connect to a server may take.
+/// The timeout of one attempt to connect to a server.
 const CONNECT: Duration = Duration::from_millis(500);
 /// Commands that may wait to be sent before callers do.
 const SEND_BUFFER: usize = 1_024;
@@ -27,8 +27,8 @@ pub(super) enum Connector {
     Cluster(Box<ClusterClient>),
 }
 
-/// A connection that any number of callers share. Answers belong to their questions, also when a caller does not wait for
-/// its own.
+/// A connection that any number of callers share. Responses match their commands, also when a caller does not wait for its
+/// own.
 #[derive(Clone)]
 pub(super) enum Connection {
     Server(MultiplexedConnection),
@@ -121,14 +121,14 @@ impl ConnectionLike for Connection {
     }
 }
 
-/// Where the address asks for TLS: whom the system trusts. `None` leaves the choice to the library, which brings the roots
-/// of public authorities.
+/// Returns the system's trusted roots where the address asks for TLS. `None` leaves the choice to the library, which brings
+/// the roots of public authorities.
 fn tls_roots(address: &ConnectionAddr) -> Option<TlsCertificates> {
     let ConnectionAddr::TcpTls { .. } = address else { return None };
-    // The library takes the process's provider. Whoever set one before has set this one.
+    // The library uses the process's provider. Any provider set before is this one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let found = rustls_native_certs::load_native_certs().certs;
-    // One that cannot be read must not refuse the others.
+    // An unreadable one must not exclude the others.
     let readable = found.into_iter().filter(|cert| RootCertStore::empty().add(cert.clone()).is_ok());
     let mut pem = String::new();
     for cert in readable {

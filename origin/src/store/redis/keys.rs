@@ -1,13 +1,13 @@
 //! Names of keys: `{prefix}:{kind}:{tag}`, the tag in braces, so that the tag alone chooses the slot in a cluster.
 //!
-//! What callers name (addresses, nonces) stands in a key as its digest: of one length, and with no brace to choose a slot.
+//! Callers' names (addresses, nonces) are in a key as their digest: of one length, and with no brace to choose a slot.
 //! Every script touches one key, so each stays within its slot.
 
 use shared::id::Id;
 
 use crate::store::{ephemeral::CacheGroup, values::digest};
 
-/// What a key holds.
+/// The kind of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Window,
@@ -40,12 +40,12 @@ impl Keys {
         Self { prefix: prefix.to_owned() }
     }
 
-    /// The key of what the caller named so.
+    /// Returns the key of a caller's name.
     pub(super) fn of(&self, kind: Kind, name: &str) -> String {
         self.tagged(kind.as_str(), &format!("{:032x}", u128::from_be_bytes(digest(name))))
     }
 
-    /// The key of all that is cached of this group.
+    /// Returns the key of this cache group.
     pub(super) fn group(&self, group: CacheGroup) -> String {
         let (kind, user_id): (_, Id) = match group {
             CacheGroup::ConversationsOf(user_id) => ("list", user_id),
@@ -54,7 +54,7 @@ impl Keys {
         self.tagged(kind, &user_id.to_string())
     }
 
-    /// The cache group that is made to see whether the server takes writes.
+    /// Returns the key of the cache group that checks whether the server accepts writes.
     pub(super) fn probe(&self) -> String {
         self.tagged("probe", "write")
     }
@@ -85,7 +85,7 @@ mod tests {
             assert_eq!(head, "edgechat:window:");
             assert!(tag.len() == 32 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()), "{key}");
             assert_eq!(Slot::for_key(&key), Slot::for_key(tag));
-            // One name is in one slot, whatever is held of it.
+            // One name is in one slot, for all kinds of values.
             assert_eq!(Slot::for_key(&key), Slot::for_key(keys.of(Kind::Code, name)));
         }
     }

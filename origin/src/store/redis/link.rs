@@ -1,4 +1,4 @@
-//! One connection for as long as it is trusted.
+//! The lifetime of one connection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,7 +6,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::connection::Connection;
 
-/// A connection, and what is known of it.
+/// A connection and its state.
 pub(super) struct Link {
     pub(super) connection: Connection,
     pub(super) made_at: Instant,
@@ -34,7 +34,7 @@ impl Link {
     }
 
     pub(super) async fn wait_given_up(&self) {
-        // It hears of what happens from here on, so nothing is missed between the look and the wait.
+        // It is subscribed from here on, so nothing is missed between the check and the wait.
         let given_up = self.given_up.notified();
         if !self.is_given_up() {
             given_up.await;

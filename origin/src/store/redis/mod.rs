@@ -1,16 +1,16 @@
 //! The ephemeral port in Redis: shared by all processes, and answered by this process alone while Redis is away.
 //!
-//! - `server`: the one connection, and what happens without it; `link`: how long it is trusted
-//! - `connection`: how it is made; `keys`: how things are named; `scripts`: what runs within Redis
+//! - `server`: the connection and its circuit breaker; `link`: the lifetime of a connection
+//! - `connection`: making connections; `keys`: names of keys; `scripts`: the scripts that run within Redis
 //! - `pending`: invalidations that wait for Redis
 //!
-//! While Redis answers, it decides. What this process did is noted in its own memory as well, so that limits do not begin
-//! anew when Redis goes away. Times are the caller's: they stand in the values; Redis's own clock only cleans up, and tells
-//! which cache groups are older than this process.
+//! While Redis answers, it decides. This process records its own operations in memory as well, so that limits do not start
+//! over when Redis goes away. Times are the caller's and are stored in the values; Redis's own clock only expires keys and
+//! determines which cache groups are older than this process.
 //!
-//! What was given up may run nevertheless, long after. Then a request is counted twice or not at all, a value is remembered
-//! that this process goes by anyway, a group is forgotten once more, and nothing is filled whose lease has gone; only of two
-//! codes put into one place while Redis was away and came back, the older may be the one that is there.
+//! A command that timed out may still run much later. Then a request is counted twice or not at all, a value is stored
+//! that this process uses anyway, a group is invalidated once more, and no entry is filled whose lease has expired; only of
+//! two codes put under one key while Redis went away and came back, the older may remain.
 
 mod connection;
 mod keys;
@@ -58,27 +58,27 @@ use keys::{Keys, Kind};
 use pending::MAX_ENTRY_MS;
 use server::{Server, Unanswered};
 
-/// How long a command may take before Redis counts as away: a request waits so long once at most.
+/// The timeout of a command, after which Redis counts as away: a request waits so long once at most.
 const COMMAND: Duration = Duration::from_millis(80);
-/// How much longer than its time a value is kept, in milliseconds: the clocks of those who share it differ.
+/// The time that a value is kept beyond its expiry, in milliseconds: the clocks of processes that share it differ.
 const SLACK_MS: i64 = 10_000;
 /// The longest time anything is kept, in milliseconds: ten years.
 const MAX_KEPT_MS: i64 = 3_650 * DAY_MS;
-/// For how long a cache group without entries is kept, in milliseconds: a read that takes longer is not cached.
+/// The lifetime of a cache group without entries, in milliseconds: a read that takes longer is not cached.
 const LEASE_MS: i64 = 600_000;
-/// Entries that are on their way into a cache at once.
+/// The most cache writes in flight.
 const MAX_FILLS: usize = 64;
-/// A lease that no group has: what is read with it is not cached.
+/// A lease that no group has: a read with it is not cached.
 const NO_LEASE: Id = Id::from_bytes([0; 16]);
 const MICROS_A_MILLI: i64 = 1_000;
 
 /// Short-lived state in Redis.
 pub struct RedisEphemeral {
     server: Arc<Server>,
-    /// What answers while Redis does not.
+    /// The store that answers while Redis does not.
     local: Arc<dyn Ephemeral>,
     keeper: JoinHandle<()>,
-    /// One permit for each entry that may be on its way into a cache.
+    /// One permit for each cache write in flight.
     fills: Arc<Semaphore>,
 }
 
@@ -86,13 +86,14 @@ impl RedisEphemeral {
     /// Opens the store; `local` answers while Redis does not. A server that is away is no error: it is used when it comes.
     /// Must be called within a Tokio runtime.
     ///
-    /// Errors: [`StoreError::Refused`] when the address can never serve: no Redis speaks there, or it refuses the
-    /// password.
+    /// # Errors
+    ///
+    /// Fails with [`StoreError::Refused`] when the address can never serve: the peer is no Redis, or it refuses the password.
     pub async fn open(config: &RedisConfig, local: Arc<dyn Ephemeral>) -> StoreResult<Self> {
         Self::open_within(config, local, COMMAND).await
     }
 
-    /// Like [`Self::open`], with another time that a command may take.
+    /// Like [`Self::open`], with another timeout of commands.
     pub(in crate::store) async fn open_within(
         config: &RedisConfig,
         local: Arc<dyn Ephemeral>,
@@ -145,7 +146,7 @@ impl Ephemeral for RedisEphemeral {
         };
         let decision = window.check(before.as_deref().and_then(scripts::window), now);
         if decision.allowed {
-            // A note that finds no room is missed only if Redis goes away.
+            // A local record that finds no room is missed only if Redis goes away.
             let _ = self.local.count(key, window, now).await;
         }
         Ok(decision)
@@ -184,7 +185,7 @@ impl Ephemeral for RedisEphemeral {
     }
 
     async fn insert_nonce(&self, key: &str, until: Timestamp, now: Timestamp) -> StoreResult<bool> {
-        // A nonce that this process knows is not new, whatever Redis says.
+        // A nonce that this process knows is not new, also when Redis does not have it.
         let is_new_here = self.local.insert_nonce(key, until, now).await;
         if matches!(is_new_here, Ok(false)) {
             return Ok(false);
@@ -207,12 +208,12 @@ impl Ephemeral for RedisEphemeral {
         let Some((until, value)) = stored else {
             return self.local.get_or_insert(key, value, until, now).await;
         };
-        // Whatever this process has answered while Redis was away, it goes on to answer.
+        // An answer that this process gave while Redis was away stays the same.
         Ok(self.local.get_or_insert(key, value.clone(), until, now).await.unwrap_or(value))
     }
 
     async fn get(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>> {
-        // Whatever this process has answered while Redis was away, it goes on to answer.
+        // An answer that this process gave while Redis was away stays the same.
         let here = self.local.get(key, now).await;
         if matches!(here, Ok(Some(_))) {
             return here;
@@ -256,7 +257,7 @@ impl Ephemeral for RedisEphemeral {
                 value: stored.and_then(|stored| scripts::live_entry(stored, now)),
                 lease: Id::from_bytes(lease),
             },
-            // The question may yet arrive, after an invalidation; with its lease nothing may be put there then.
+            // The command may still arrive, after an invalidation; nothing may be cached with its lease then.
             Err(Unanswered) => Cached { value: None, lease: NO_LEASE },
         }
     }
@@ -277,7 +278,7 @@ impl Ephemeral for RedisEphemeral {
         let mut call = scripts::FILL.key(self.server.keys.group(group));
         call.arg(&keys::field(entry)[..]).arg(&lease.as_bytes()[..]).arg(scripts::entry(&value, until));
         call.arg(kept_ms(until, now)).arg(MAX_ENTRIES_A_GROUP);
-        // What is not cached is read again: not worth a wait, nor more than a bounded number of tasks.
+        // An entry that is not cached is read again: not worth a wait, nor an unbounded number of tasks.
         let Ok(permit) = Arc::clone(&self.fills).try_acquire_owned() else { return };
         let server = Arc::clone(&self.server);
         let mut filling = Box::pin(async move {
@@ -285,7 +286,7 @@ impl Ephemeral for RedisEphemeral {
             let _ = server.ask(question).await;
             drop(permit);
         });
-        // It is on its way before anything is that is asked later.
+        // It is sent before any later command.
         if poll_fn(|context| Poll::Ready(filling.as_mut().poll(context))).await.is_pending() {
             tokio::spawn(filling.in_current_span());
         }
@@ -305,7 +306,7 @@ impl Ephemeral for RedisEphemeral {
     }
 }
 
-/// For how many milliseconds Redis keeps what is good until then.
+/// Returns the milliseconds for which Redis keeps a value with this expiry.
 fn kept_ms(until: Timestamp, now: Timestamp) -> i64 {
     until.millis_since(now).clamp(0, MAX_KEPT_MS) + SLACK_MS
 }

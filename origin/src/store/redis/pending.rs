@@ -6,7 +6,7 @@ use shared::time::{DAY_MS, Timestamp};
 
 use crate::store::ephemeral::CacheGroup;
 
-/// The most groups that are noted. Beyond it, everything that may be cached is waited for to expire.
+/// The most groups that are recorded. Beyond it, caches are not read until everything in them has expired.
 const MAX_GROUPS: usize = 100_000;
 /// The longest time an entry may be cached, in milliseconds.
 pub(super) const MAX_ENTRY_MS: i64 = DAY_MS;
@@ -19,36 +19,36 @@ pub(super) struct Pending {
     missed: Missed,
 }
 
-/// Whether an invalidation could not be noted.
+/// The state of invalidations that could not be recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Missed {
     #[default]
     None,
-    /// One was, and nobody has said yet what time it is.
+    /// One was missed, and the current time is not known yet.
     Some,
-    /// All entries from before have expired then.
+    /// All earlier entries have expired at this time.
     Until(Timestamp),
 }
 
 impl Pending {
-    /// Notes an invalidation before it is tried. Returns what [`Self::done`] wants.
+    /// Records an invalidation before it is attempted. Returns the ticket for [`Self::done`].
     pub(super) fn begin(&mut self, group: CacheGroup) -> u64 {
         self.begin_within(group, MAX_GROUPS)
     }
 
-    /// Strikes out a confirmed invalidation, unless a later one of the group has begun.
+    /// Removes a confirmed invalidation, unless a later one of the group has begun.
     pub(super) fn done(&mut self, group: CacheGroup, ticket: u64) {
         if self.groups.get(&group) == Some(&ticket) {
             self.groups.remove(&group);
         }
     }
 
-    /// At most so many that are to be confirmed, with their tickets.
+    /// Returns at most so many unconfirmed groups, with their tickets.
     pub(super) fn some(&self, count: usize) -> Vec<(CacheGroup, u64)> {
         self.groups.iter().take(count).map(|(group, ticket)| (*group, *ticket)).collect()
     }
 
-    /// Whether caches may be asked at all: not while entries may exist whose invalidation was missed.
+    /// Returns true when caches may be read: not while entries may exist whose invalidation was missed.
     pub(super) fn may_serve(&mut self, now: Timestamp) -> bool {
         match self.missed {
             Missed::None => return true,

@@ -1,4 +1,4 @@
-//! What runs within Redis: one script a promise of the port, and how its answers are read.
+//! The scripts that run within Redis, one for each operation of the port, and decoding of their results.
 //!
 //! A script never decides: it returns the state as it was and stores the one that follows by the rule of
 //! `shared::limits`, from which the caller makes the decision.
@@ -15,7 +15,7 @@ macro_rules! scripts {
     ($($name:ident = $file:literal;)+) => {
         $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!($file)));)+
 
-        /// All of them, to be loaded before the first question.
+        /// All scripts, to be loaded before the first call.
         pub(super) fn all() -> impl Iterator<Item = &'static Script> + Send {
             [$(&$name),+].into_iter().map(|script: &'static LazyLock<Script>| &**script)
         }
@@ -34,7 +34,7 @@ scripts! {
     FILL = "scripts/fill.lua";
 }
 
-/// What `try_code.lua` returns for a right guess; a number that is not negative tells the tries left.
+/// The result of `try_code.lua` for a right guess; a number that is not negative is the tries left.
 pub(super) const RIGHT: i64 = -1;
 
 /// The window that `count.lua` stores.
@@ -49,7 +49,7 @@ pub(super) fn tat(text: &str) -> Option<Tat> {
     text.parse().ok().map(Tat::from_micros)
 }
 
-/// What `get_or_insert.lua` stores: until when, and the value.
+/// Decodes what `get_or_insert.lua` stores: the expiry and the value.
 pub(super) fn value(mut stored: Vec<u8>) -> Option<(Timestamp, Vec<u8>)> {
     let mark = stored.iter().position(|byte| *byte == b':')?;
     let value = stored.split_off(mark + 1);
@@ -58,7 +58,7 @@ pub(super) fn value(mut stored: Vec<u8>) -> Option<(Timestamp, Vec<u8>)> {
     Some((Timestamp::from_millis(until), value))
 }
 
-/// An entry of a cache group as it is stored: until when it is good, eight bytes, and the value.
+/// Encodes an entry of a cache group: its expiry in eight bytes, and the value.
 pub(super) fn entry(value: &[u8], until: Timestamp) -> Vec<u8> {
     [&until.as_millis().to_be_bytes(), value].concat()
 }

@@ -1,12 +1,11 @@
-//! The way to Redis, or none: a breaker around one connection.
+//! The connection to Redis, with a circuit breaker around it.
 //!
-//! A connection is trusted until one command fails or is late. Then it is given up for everybody at once: commands on
-//! their way fail, later ones are not sent, so a request waits in vain once at most. A single keeper in the background
-//! makes a new connection, sees that it takes writes, confirms the invalidations that were missed, and only then is it
-//! used.
+//! A connection is used until one command fails or times out. Then it is dropped for all callers at once: commands in flight
+//! fail, later ones are not sent, so a request waits for one timeout at most. A single background task makes a new
+//! connection, checks that it accepts writes, confirms the missed invalidations, and only then releases it for use.
 //!
-//! A server whose answers are slow, but in time, is not left: when it is this process that has no time to look at them,
-//! doing without the caches would leave it even less.
+//! A server whose answers are slow, but within the timeout, is kept: when it is this process that is too busy to read them,
+//! running without caches would make it busier.
 //!
 //! The library's own connection manager is not used: it would reconnect and answer from a cache before missed invalidations
 //! are confirmed, and it keeps a connection on which nothing is answered.
@@ -53,31 +52,31 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(200);
 /// A connection that lasted shorter is replaced after [`UNSTABLE_PAUSE`] only.
 const STABLE: Duration = Duration::from_secs(2);
-/// The pause before a connection that did not last is replaced: a server that answers now and then costs requests a wait,
-/// and the log a line, once in so long.
+/// The pause before a connection that did not last is replaced: a server that answers intermittently costs a timeout and a
+/// log line once per pause.
 const UNSTABLE_PAUSE: Duration = Duration::from_secs(1);
-/// How often a connection is tried that nobody may be using.
+/// The interval of the checks of an idle connection.
 const IDLE_CHECK: Duration = Duration::from_secs(5);
-/// For how long the group is kept that is made to see whether the server takes writes, in milliseconds.
+/// The lifetime of the group that checks whether the server accepts writes, in milliseconds.
 const PROBE_MS: i64 = 1_000;
 /// Invalidations that are confirmed at once.
 const FLUSH_AT_ONCE: usize = 256;
 
-/// How long a process that ends tries to tell Redis what it owes.
+/// The timeout of sending pending invalidations at shutdown.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What Redis 6 and 7.0, and later ones, say of a command that the user may not run, where a script runs it. Its code is
-/// then that of any error.
+/// The messages of Redis 6 and 7.0, and of later versions, for a command in a script that the user may not run. The error's code
+/// is then the generic one.
 const FORBIDDEN_IN_SCRIPT: [&str; 2] = ["can't run this command", "ACL failure in script"];
 
-/// Why a server counts as away that has said nothing.
+/// The reason logged for a server that sent no response.
 const LATE: &str = "no answer in time";
 
 /// A Redis server or cluster that may be away.
 pub(super) struct Server {
     pub(super) keys: Keys,
     connector: Connector,
-    /// How long a command may take.
+    /// The timeout of a command.
     command: Duration,
     /// The server's clock, in microseconds, when this process reached it first.
     began_us: OnceLock<u64>,
@@ -87,16 +86,16 @@ pub(super) struct Server {
 struct State {
     /// The connection, while it is trusted.
     link: Option<Arc<Link>>,
-    /// Why there is none.
+    /// The reason why there is none.
     why: String,
     pending: Pending,
 }
 
-/// Redis has not answered; what was asked may have happened nevertheless.
+/// Redis has not answered; the command may have been executed nevertheless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unanswered;
 
-/// Why a connection could not be made.
+/// The reason why a connection could not be made.
 struct NoLink {
     why: String,
     is_certain: bool,
@@ -108,14 +107,14 @@ impl Server {
         Self { keys, connector, command, began_us: OnceLock::new(), state: Mutex::new(state) }
     }
 
-    /// When this process began, by the server's clock in microseconds: what was cached before is not for it. It is not
-    /// later than anything that this process has put there.
+    /// Returns the start of this process, by the server's clock in microseconds: it does not read entries cached before. No entry
+    /// of this process is older.
     pub(super) fn began_us(&self) -> u64 {
-        // Nobody asks before the first connection.
+        // Not called before the first connection.
         self.began_us.get().copied().unwrap_or(u64::MAX)
     }
 
-    /// Tries once to connect. A server that is away is no error, it may come; one that can never be used is.
+    /// Tries once to connect. A server that is away is no error, as it may return; one that can never be used is.
     pub(super) async fn start(&self) -> StoreResult<()> {
         match self.restore().await {
             Ok(()) => Ok(()),
@@ -143,7 +142,7 @@ impl Server {
             };
             tokio::select! {
                 () = link.wait_given_up() => {}
-                // Its failure is told by the link's end.
+                // Its failure shows as the end of the link.
                 () = sleep(IDLE_CHECK) => drop(self.ask_over(&link, ping).await),
             }
             if link.is_given_up() && link.made_at.elapsed() < STABLE {
@@ -152,7 +151,7 @@ impl Server {
         }
     }
 
-    /// Asks, for a bounded time; at once [`Unanswered`] while Redis is away.
+    /// Runs a command with a timeout. Fails at once with [`Unanswered`] while Redis is away.
     pub(super) async fn ask<T, F>(&self, question: impl FnOnce(Connection) -> F) -> Result<T, Unanswered>
     where
         F: Future<Output = RedisResult<T>>,
@@ -176,7 +175,7 @@ impl Server {
         .await
     }
 
-    /// Like [`Self::ask`], for what is cached: not while entries may be there whose invalidation Redis has not heard of.
+    /// Like [`Self::ask`], for cached entries: fails while entries may exist whose invalidation Redis has not received.
     pub(super) async fn ask_cache<T, F>(
         &self,
         now: Timestamp,
@@ -198,7 +197,7 @@ impl Server {
         .await
     }
 
-    /// Forgets what is cached of the group: now, or else before anything of a cache is used again. To be run to its end.
+    /// Invalidates the group: now, or else before any cache is read again. Must be run to completion.
     pub(super) async fn invalidate(&self, group: CacheGroup) {
         let (ticket, link) = {
             let mut state = self.state();
@@ -209,12 +208,12 @@ impl Server {
         let asking = self.ask_over(&link, |connection| unlink(connection, key));
         match observed(BACKEND, "invalidate", |_| UNANSWERED, asking).await {
             Ok(()) => self.state().pending.done(group, ticket),
-            // Whatever it was: only a new connection confirms what is pending.
+            // For any error: only a new connection confirms the pending invalidations.
             Err(Unanswered) => self.give_up(&link, "an invalidation was not answered"),
         }
     }
 
-    /// Tries, for a bounded time, to confirm what is pending.
+    /// Tries, with a timeout, to confirm the pending invalidations.
     pub(super) async fn flush(&self) {
         let flushing = async {
             while !self.is_flushed() {
@@ -238,7 +237,7 @@ impl Server {
         self.ask(ping).await.map_err(|Unanswered| self.unavailable())
     }
 
-    /// The failure of what Redis alone can do.
+    /// Returns the error of an operation that only Redis can do.
     pub(super) fn unavailable(&self) -> StoreError {
         StoreError::Unavailable(format!("Redis: {}", self.state().why))
     }
@@ -267,7 +266,7 @@ impl Server {
         Err(Unanswered)
     }
 
-    /// Trusts this connection no longer, unless it was given up before.
+    /// Drops this connection, unless it was dropped before.
     fn give_up(&self, link: &Arc<Link>, why: &str) {
         {
             let mut state = self.state();
@@ -299,7 +298,7 @@ impl Server {
         for script in scripts::all() {
             let _: String = script.load_async(&mut connection).await?;
         }
-        // As quick as answers are to be, or it would be given up soon.
+        // Within the timeout of a command, or it would be dropped soon.
         timeout(self.command, ping(connection.clone())).await.map_err(|_| NoLink::late())??;
         timeout(self.command, self.probe(connection.clone())).await.map_err(|_| NoLink::late())??;
         if self.began_us.get().is_none() {
@@ -309,10 +308,10 @@ impl Server {
         Ok(connection)
     }
 
-    /// Sees that a script may do what scripts do, and that writes are taken.
+    /// Checks that the scripts may run and that writes are accepted.
     async fn probe(&self, mut connection: Connection) -> RedisResult<()> {
         let mut call = scripts::CACHED.key(self.keys.probe());
-        // Whatever is there was made before this: it is made anew.
+        // An existing group is older than this check: it is created again.
         call.arg("entry").arg("lease").arg(PROBE_MS).arg(u64::MAX);
         call.invoke_async(&mut connection).await
     }
@@ -377,12 +376,12 @@ pub(super) async fn unlink(mut connection: Connection, key: String) -> RedisResu
     Cmd::unlink(key).exec_async(&mut connection).await
 }
 
-/// Whether an error tells of what one key holds, not of the server.
+/// Returns true when an error is about the value of one key, not about the server.
 fn is_about_one_value(error: &RedisError) -> bool {
     error.kind() == ErrorKind::UnexpectedReturnType || error.code() == Some("WRONGTYPE")
 }
 
-/// Whether waiting does not help: no Redis speaks there, or it wants another password, or the user lacks a right.
+/// Returns true when retrying cannot help: the peer is no Redis, the password is wrong, or the user lacks a permission.
 fn can_never_work(error: &RedisError) -> bool {
     matches!(
         error.kind(),

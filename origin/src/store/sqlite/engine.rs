@@ -1,4 +1,4 @@
-//! One SQLite file: a writer thread that commits what waits together, a few reader threads, bounded queues, timeouts.
+//! One SQLite file: a writer thread that commits waiting jobs as a group, a few reader threads, bounded queues, timeouts.
 //!
 //! Nothing here knows a table. A job gets a connection on its thread; the future that asked waits for the answer.
 
@@ -24,13 +24,13 @@ use crate::{
     },
 };
 
-/// How long a caller waits for its answer.
+/// The timeout of a caller.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection waits for another process that holds the file. Less than a caller waits.
+/// The timeout of a connection for a file locked by another process. Less than a caller's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
-/// Jobs that may wait for a thread. More are refused at once.
+/// The most jobs that wait for a thread. More are refused at once.
 const QUEUE_LEN: usize = 1_024;
-/// Writes that are committed together at most: one `fsync` for all of them.
+/// The most writes of a group commit: one `fsync` for all of them.
 const GROUP_LEN: usize = 64;
 const READERS: usize = 2;
 /// Prepared statements kept by a connection; more than any adapter has.
@@ -116,9 +116,9 @@ impl Engine {
 }
 
 impl Drop for Engine {
-    /// Lets the threads finish what waits, so that the file is closed when this returns. The writer is the last: of two
-    /// connections that close at the same moment, each may take the other for one that stays, and nobody would fold the
-    /// journal in.
+    /// Lets the threads finish the waiting jobs, so that the file is closed when this returns. The writer is the last: of two
+    /// connections that close at the same moment, each may take the other for one that stays open, and neither would checkpoint
+    /// the WAL.
     fn drop(&mut self) {
         self.reads = None;
         self.readers.drain(..).for_each(end);
@@ -145,8 +145,8 @@ impl Handle {
         Ok(Self { connection: connect(path)?, path: path.to_owned(), connect })
     }
 
-    /// Runs something of which a panic is an error, and after one makes sure of the connection. What it leaves in disorder is
-    /// replaced with the connection.
+    /// Runs a closure, turns a panic into an error, and checks the connection after one: a connection in an inconsistent state is
+    /// replaced.
     fn guard<T>(&mut self, run: impl FnOnce(&Connection) -> T) -> StoreResult<T> {
         let connection = &self.connection;
         catch_unwind(AssertUnwindSafe(|| run(connection))).map_err(|_| {
@@ -196,10 +196,10 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// What an error of SQLite means; `text` tells of it.
+/// Classifies an error of SQLite; `text` describes it.
 pub(super) fn failure(error: &rusqlite::Error, text: String) -> StoreError {
     if let rusqlite::Error::SqlInputError { .. } = error {
-        // Tables of another making.
+        // Another program's tables.
         return StoreError::Refused(text);
     }
     match error.sqlite_error_code() {
@@ -219,13 +219,13 @@ pub(super) fn failure(error: &rusqlite::Error, text: String) -> StoreError {
 
 type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
 
-/// A write on its way through a group: run, then told what became of the group.
+/// A write in a group commit: it is run, then gets the result of the group.
 trait WriteJob: Send {
-    /// Whether nobody waits for it any more.
+    /// Returns true when no caller waits for it any more.
     fn is_abandoned(&self) -> bool;
-    /// Runs within the open transaction. False when its own changes must not stay.
+    /// Runs within the open transaction. Returns false when its own changes must be rolled back.
     fn run(&mut self, connection: &Connection) -> bool;
-    /// Tells the caller, once the group is committed or has failed.
+    /// Sends the result to the caller, once the group is committed or has failed.
     fn finish(self: Box<Self>, group: Result<(), StoreError>);
 }
 
@@ -258,7 +258,7 @@ where
             (Ok(()), None) => Err(StoreError::Timeout),
             (Err(error), _) => Err(error),
         };
-        // A caller that has gone needs no answer.
+        // A dropped caller needs no answer.
         let _ = self.answer.send(outcome);
     }
 }
@@ -346,7 +346,7 @@ async fn wait<T>(answered: oneshot::Receiver<StoreResult<T>>) -> StoreResult<T> 
     }
 }
 
-/// Runs a job of which a panic is an error.
+/// Runs a job and turns a panic into an error.
 fn caught<T>(job: impl FnOnce() -> StoreResult<T>) -> StoreResult<T> {
     catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| Err(panicked()))
 }

@@ -27,7 +27,7 @@ const CHATS: &[(&str, &str)] = &[
     ("V3__tree", include_str!("../../../../migrations/sqlite/chats/V3__tree.sql")),
 ];
 
-/// How long to wait before trying again to get a lock that another process has.
+/// The pause between attempts to get a lock that another process has.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Brings the accounts file to the newest schema. Returns the names of the migrations that were applied.
@@ -43,7 +43,7 @@ pub async fn chats(path: &Path) -> StoreResult<Vec<String>> {
 async fn migrate(path: &Path, migrations: &'static [(&str, &str)]) -> StoreResult<Vec<String>> {
     let lock = lock(path).await?;
     let path = path.to_owned();
-    // Once begun it comes to its end, also when nobody waits for it any more. The lock is released when its file is closed.
+    // Once begun it runs to completion, also when no caller waits any more. The lock is released when its file is closed.
     let migrating = tokio::task::spawn_blocking(move || {
         let applied = apply(&path, migrations);
         drop(lock);
@@ -52,7 +52,7 @@ async fn migrate(path: &Path, migrations: &'static [(&str, &str)]) -> StoreResul
     migrating.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
 }
 
-/// Gets the lock beside the file, as soon as no other process has it. The waiting can be given up.
+/// Gets the lock beside the file, as soon as no other process has it. The wait can be cancelled.
 async fn lock(path: &Path) -> StoreResult<File> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(|error| of_folder("creating the folder of", path, &error))?;
@@ -78,7 +78,7 @@ async fn lock(path: &Path) -> StoreResult<File> {
     Ok(lock)
 }
 
-/// What an error about the folder means.
+/// Classifies an error about the folder.
 fn of_folder(what: &str, path: &Path, error: &io::Error) -> StoreError {
     use io::ErrorKind::{
         AlreadyExists, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, PermissionDenied,
@@ -92,7 +92,7 @@ fn of_folder(what: &str, path: &Path, error: &io::Error) -> StoreError {
     }
 }
 
-/// Applies what is not there. Each migration is a transaction of its own. Blocks.
+/// Applies the missing migrations, each in a transaction of its own. Blocks.
 fn apply(path: &Path, migrations: &[(&str, &str)]) -> StoreResult<Vec<String>> {
     let told = |what: &str, error: &dyn std::fmt::Display| format!("{what} {}: {error}", path.display());
     let migrations = migrations::read(migrations)?;
@@ -163,13 +163,13 @@ mod tests {
         assert_eq!(rows(kept), text(&[(2, 70, "two hello"), (3, 60, "three hello"), (4, 50, "four hello")]));
         let told = "SELECT conversation_id, position, hex(substr(user_id, 1, 1)) FROM changes ORDER BY user_id, position";
         assert_eq!(rows(told), text(&[(3, 1, "01"), (2, 2, "01"), (4, 1, "09")]));
-        // The last message is the one that the conversation shows last, and nobody is told of that.
+        // The last message is the one that the conversation shows last, and that logs no change.
         let heads = "SELECT head_id, head_seq, iif(branch_id IS NULL, 'trunk', 'branch') FROM conversations \
                      JOIN messages ON messages.id = head_id ORDER BY 1";
         assert_eq!(rows(heads), text(&[(102, 1, "trunk"), (103, 1, "trunk"), (104, 1, "trunk")]));
         let turns = "SELECT id, last_event_id, kind || ' ' || iif(message_ids IS NULL, 'two', 'more') FROM turns ORDER BY id";
         assert_eq!(rows(turns), text(&[(102, 7, "reply two"), (103, 7, "reply two"), (104, 7, "reply two")]));
-        // The next change stands after all of them.
+        // The next change has a position after all of them.
         file.execute("UPDATE conversations SET pinned = 1 WHERE id = ?1", ([3_u8; 16],)).unwrap();
         assert_eq!(rows(told), text(&[(2, 2, "01"), (3, 3, "01"), (4, 1, "09")]));
     }

@@ -124,7 +124,7 @@ pub(in crate::store::contract) async fn deleted_ones_are_told_of(store: Store) {
     let told = changes(&store, before, ALL).await;
     assert_eq!(ids(&told), [first.id]);
     assert_eq!(told[0].conversation, None);
-    // One that comes and goes between two looks is told of, too.
+    // One that is created and deleted between two reads appears, too.
     let third = open(&store, 12).await;
     assert!(store.delete_conversation(id(OWNER), third.id).await.unwrap());
     let told = changes(&store, end(&told), ALL).await;

@@ -137,7 +137,7 @@ pub(in crate::store::contract) async fn deleting_takes_everything(store: Store) 
     assert!(store.conversation(id(OWNER), first.id).await.unwrap().is_none());
     assert!(store.turn(id(OWNER), turn.turn_id).await.unwrap().is_none());
     assert_eq!(store.record_turn(turn).await.unwrap(), None);
-    // A repetition that was on its way brings nothing back.
+    // A delayed repetition restores nothing.
     store.create_conversation(id(OWNER), first).await.unwrap();
     assert_eq!(ids(&listed(&store, None, None, 10).await), [other.id]);
     assert_eq!(all(&store, other.id).await.len(), 2);

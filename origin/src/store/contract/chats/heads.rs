@@ -37,7 +37,7 @@ pub(in crate::store::contract) async fn the_head_is_what_the_user_chose(store: S
         assert_eq!(words(&context.messages), expected);
         assert_eq!((context.head.message_id, context.last_seq), (Some(message), 7));
     }
-    // What follows the head already is told.
+    // The update's result includes what follows the head already.
     let _ = updated(choose(&store, question(2), at(600)).await).unwrap();
     let context = store.context(id(OWNER), id(HERE)).await.unwrap().unwrap();
     assert_eq!(context.children, [answer(2), answer(4)]);

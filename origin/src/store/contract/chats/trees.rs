@@ -170,7 +170,7 @@ pub(in crate::store::contract) async fn a_branch_grows_and_forks_again(store: St
         "answer 6",
     ];
     assert_eq!(words(&shown(&store).await), expected);
-    // Back on the first branch the conversation goes on there.
+    // After a switch to the first branch, the next turn follows there.
     assert!(updated(choose(&store, answer(2), at(60_000)).await).is_some());
     let mut next = turn(7, Some(answer(2)), 11);
     next.created_at = at(90_000);
@@ -282,7 +282,7 @@ pub(in crate::store::contract) async fn deleting_takes_every_branch(store: Store
     assert_eq!(choose(&store, answer(2), at(60_000)).await, Updated::Absent);
     let wanted = MessagesPage { scope: Scope::Arrived, order: Order::Asc, after: None, limit: ALL };
     assert_eq!(store.messages(id(OWNER), id(HERE), wanted).await.unwrap(), None);
-    // Its messages' ids are nobody's any more.
+    // Its messages' ids are free again.
     store.create_conversation(id(OWNER), conversation(11, START)).await.unwrap();
     let elsewhere = delivery_after(None, id(OWNER), id(11), 3, 1);
     assert_eq!(store.record_turn(elsewhere).await.unwrap(), Some(2));
@@ -380,7 +380,7 @@ pub(in crate::store::contract) async fn a_path_of_many_forks_is_read_by_pages(st
     let mut expected = vec!["question 1".to_owned()];
     let (mut parent, mut seq) = (answer(1), 3);
     for number in (2..2 + 2 * FORKS).step_by(2) {
-        // Every question has a second answer, with which it goes on.
+        // Every question has a second answer, which the next turn follows.
         record(&store, &turn(number, Some(parent), seq)).await;
         record(&store, &regenerated(number + 1, number, answer(number), seq + 2)).await;
         if expected.len() == 1 {

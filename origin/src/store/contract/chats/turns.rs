@@ -130,7 +130,7 @@ pub(in crate::store::contract) async fn deliveries_at_once_all_find_a_place(stor
         }
     })
     .await;
-    // Whatever the tree looks like when they come before those that they follow.
+    // The tree is arbitrary when they arrive before those that they follow.
     let messages = arrived(&store, conversation.id).await;
     let seqs: Vec<_> = messages.iter().map(|message| message.seq).collect();
     assert_eq!(seqs, (1..=32).collect::<Vec<_>>());

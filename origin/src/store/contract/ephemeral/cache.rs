@@ -78,7 +78,7 @@ pub(in crate::store::contract) async fn a_lease_from_before_an_invalidation_fill
     assert_eq!((value, lease_now), (None, id(101)));
     store.fill(PAGES(), "a", lease, b"old".to_vec(), at(1_000), START).await;
     assert_eq!(get(&store, PAGES(), "a", 102, START).await, (None, id(101)));
-    // Nor does one that nobody was given.
+    // Nor does one that was never issued.
     store.fill(PAGES(), "a", id(103), b"old".to_vec(), at(1_000), START).await;
     assert_eq!(get(&store, PAGES(), "a", 104, START).await.0, None);
 }
@@ -97,7 +97,7 @@ pub(in crate::store::contract) async fn a_group_holds_a_bounded_number_of_entrie
     let (_, lease) = get(&store, PAGES(), "a", 100, START).await;
     for entry in 0..200 {
         store.fill(PAGES(), &format!("{entry}"), lease, vec![7], at(1_000), START).await;
-        // Of many that are on their way at once some may be left out.
+        // Of many concurrent writes some may be skipped.
         assert!(get(&store, PAGES(), &format!("{entry}"), 101, START).await.0.is_some());
     }
     let mut found = 0;
@@ -121,8 +121,8 @@ pub(in crate::store::contract) async fn what_is_too_large_is_not_cached(store: S
     );
 }
 
-/// Readers that read, wait and fill, and a writer that writes and invalidates: nobody reads what is older than the last
-/// write that was acknowledged before the reading began.
+/// Readers that read, wait and fill, and a writer that writes and invalidates: no reader gets a value older than the last write
+/// that was acknowledged before its read began.
 pub(in crate::store::contract) async fn what_was_read_before_an_invalidation_is_never_served(store: Store) {
     use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 

@@ -11,12 +11,12 @@ use crate::store::{
     ephemeral::{CodeOutcome, OneTimeCode},
 };
 
-/// A code of this hash that bears so many guesses.
+/// Returns a code of this hash that allows so many guesses.
 pub(super) fn code(hash: u8, tries: u32, expires: i64) -> OneTimeCode {
     OneTimeCode { hash: [hash; 32], tries, expires_at: at(expires) }
 }
 
-/// What each of so many guesses at once came to.
+/// Returns the outcomes of so many concurrent guesses.
 async fn guesses(store: &Store, count: usize, hash: u8) -> Vec<CodeOutcome> {
     at_once(count, |_| {
         let store = Arc::clone(store);

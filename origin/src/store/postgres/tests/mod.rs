@@ -1,4 +1,4 @@
-//! What the contract suite cannot see: starts at once, a server that is silent, connections that break.
+//! Tests beyond the contract suite: concurrent starts, a silent server, broken connections.
 
 mod tls;
 mod wire;
@@ -42,7 +42,7 @@ const SHORT: Limits = Limits {
     wait: Duration::from_millis(500),
     connect: Duration::from_secs(1),
 };
-/// No test waits longer than this for what must happen.
+/// The timeout of waits in tests.
 const BOUND: Duration = Duration::from_secs(20);
 
 /// A migrated database with user 1 in it.
@@ -54,7 +54,7 @@ async fn database() -> Database {
     database
 }
 
-/// What a case of the suite cannot have: tables of the same names that were there before.
+/// Not part of the suite: it needs older tables of the same names.
 #[tokio::test]
 async fn the_tables_of_an_earlier_backend_are_left_alone() {
     let database = Database::create().await;
@@ -260,7 +260,7 @@ async fn a_server_that_is_not_there_is_unavailable_at_once() {
     let database = database().await;
     let mut config = Wire::to(&database.config).await.lead(&database.config);
     config.server = tokio_postgres::Config::new();
-    // A port of ours that nobody listens on.
+    // A port of this machine without a listener.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     config.server.host("127.0.0.1").port(port).user("nobody");
     let error = store(&config, 1, Limits::DEFAULT).ping().await.unwrap_err();

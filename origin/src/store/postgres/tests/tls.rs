@@ -32,7 +32,7 @@ fn pem_file(authority: &Authority) -> NamedTempFile {
     file
 }
 
-/// What speaks TLS with a certificate for this name.
+/// Makes a TLS acceptor with a certificate for this name.
 fn acceptor(authority: &Authority, name: &str) -> TlsAcceptor {
     let key = KeyPair::generate().unwrap();
     let certificate =
@@ -57,7 +57,7 @@ async fn before(config: &PostgresConfig, tls: Option<TlsAcceptor>) -> u16 {
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
             let mut asked = [0; 8];
-            // Who does not ask for TLS, or breaks it off, gets nothing.
+            // A client that does not request TLS, or aborts it, gets nothing.
             if client.read_exact(&mut asked).await.is_err() || asked != SSL_REQUEST {
                 continue;
             }

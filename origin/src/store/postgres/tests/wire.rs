@@ -1,4 +1,4 @@
-//! A way to the server that can fall silent, as one to a suspended server does: everything is taken and nothing answered.
+//! A proxy to the server that can fall silent, like a suspended server: it accepts everything and answers nothing.
 
 use std::{
     net::SocketAddr,
@@ -18,7 +18,7 @@ use tokio_postgres::config::Host;
 
 use crate::config::stores::PostgresConfig;
 
-/// A listener that passes on to the server of a configuration.
+/// A listener that forwards to the server of a configuration.
 pub(super) struct Wire {
     address: SocketAddr,
     accepted: Arc<AtomicUsize>,
@@ -26,7 +26,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// A way to this server.
+    /// Starts a proxy to this server.
     pub(super) async fn to(config: &PostgresConfig) -> Self {
         let server = address(config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -45,7 +45,7 @@ impl Wire {
         wire
     }
 
-    /// The configuration, by this way.
+    /// Returns the configuration with the proxy's address.
     pub(super) fn lead(&self, config: &PostgresConfig) -> PostgresConfig {
         let mut server = tokio_postgres::Config::new();
         server
@@ -58,28 +58,28 @@ impl Wire {
         PostgresConfig { server, ..config.clone() }
     }
 
-    /// How many connections were made.
+    /// Returns the number of connections made.
     pub(super) fn connections(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
 
-    /// No connection is passed on any more.
+    /// Stops forwarding of all connections.
     pub(super) fn silence_all(&self) {
         self.silent.send_replace(0..usize::MAX);
     }
 
-    /// The connections made so far are never passed on again, later ones are.
+    /// Stops forwarding of the connections made so far for ever; later ones are forwarded.
     pub(super) fn silence_those_made(&self) {
         self.silent.send_replace(0..self.connections());
     }
 
-    /// Everything is passed on, also what was taken in the silence.
+    /// Forwards everything, also the bytes received in the silence.
     pub(super) fn speak(&self) {
         self.silent.send_replace(0..0);
     }
 }
 
-/// Where the first host of a configuration listens.
+/// Returns the address of a configuration's first host.
 pub(super) fn address(config: &PostgresConfig) -> String {
     match config.server.get_hosts() {
         [Host::Tcp(host), ..] => format!("{host}:{}", config.server.get_ports().first().unwrap()),

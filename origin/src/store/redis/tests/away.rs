@@ -1,4 +1,4 @@
-//! What happens without Redis, and when it is back.
+//! Behaviour while Redis is away, and when it is back.
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,7 +36,7 @@ async fn allowed(store: &RedisEphemeral, key: &str, times: usize) -> usize {
     allowed
 }
 
-/// Asks everything there is, as many requests do, and tells whether the answers are those of a process without Redis.
+/// Calls every operation, as many requests do, and returns whether the answers are those of a process without Redis.
 async fn ask_everything(store: &RedisEphemeral) {
     assert_eq!(store.ping().await.unwrap_err().kind(), "unavailable");
     assert_eq!(allowed(store, "fresh", 10).await, 3);
@@ -77,7 +77,7 @@ async fn what_swallows_everything_is_waited_for_once_and_limits_go_on() {
 
     way.close().await;
     let asking = async {
-        // Those on their way together wait together.
+        // Concurrent commands wait together.
         let mut running = JoinSet::new();
         for index in 0..50 {
             let store = Arc::clone(&store);
@@ -108,7 +108,7 @@ async fn a_server_that_stands_still_and_goes_on_is_used_again() {
     until(async || store.put_code("key", CODE, START).await.is_ok()).await;
 }
 
-/// What is put into a cache is waited for by nobody.
+/// No caller waits for a cache write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn filling_takes_no_time() {
     let server = PrivateRedis::start(&[]).await;
@@ -117,7 +117,7 @@ async fn filling_takes_no_time() {
     let lease = store.cached(PAGES, "a", id(2), START).await.lease;
     way.close().await;
     let filling = async {
-        // More than are on their way at once.
+        // More than the limit of commands in flight.
         for _ in 0..1_000 {
             store.fill(PAGES, "a", lease, vec![1], at(1_000), START).await;
         }
@@ -164,7 +164,7 @@ async fn an_invalidation_that_redis_did_not_hear_is_made_up_for_before_anything_
     way.close().await;
     store.invalidate(PAGES).await;
     assert_eq!(store.cached(PAGES, "a", id(13), START).await.value, None);
-    // The server never heard of it: another process still finds the page.
+    // The server never received it: another process still finds the page.
     assert!(other.cached(PAGES, "a", id(14), START).await.value.is_some());
 
     way.open();
@@ -177,7 +177,7 @@ async fn an_invalidation_that_redis_did_not_hear_is_made_up_for_before_anything_
     assert_eq!(other.cached(PAGES, "a", id(17), START).await.value, None);
 }
 
-/// A process on a server that it cannot reach, which owes an invalidation, and another for which the page is there still.
+/// A process with a pending invalidation and an unreachable server, and another one that still finds the page.
 async fn owing(server: &PrivateRedis) -> (Way, RedisEphemeral, RedisEphemeral) {
     let way = Way::to(server.addr()).await;
     let store = open(&way.url(), "test", IMPATIENT).await.unwrap();
@@ -190,7 +190,7 @@ async fn owing(server: &PrivateRedis) -> (Way, RedisEphemeral, RedisEphemeral) {
     (way, store, other)
 }
 
-/// Nobody is left who knows of the invalidation: whatever was there before a process began may be old.
+/// No process knows of the invalidation any more: entries from before a process began may be stale.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_invalidation_that_died_with_its_process_is_not_missed_by_the_next() {
     let server = PrivateRedis::start(&[]).await;
@@ -240,7 +240,7 @@ async fn an_invalidation_is_made_also_when_its_request_is_given_up() {
     }
 }
 
-/// A server may come back with what it had a while ago: from a file, or as a replica that lagged.
+/// A server may come back with stale data: from a file, or as a replica that lagged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_comes_back_with_an_old_state_serves_nothing_old() {
     let mut server = PrivateRedis::start(&[]).await;
@@ -259,7 +259,7 @@ async fn a_server_that_comes_back_with_an_old_state_serves_nothing_old() {
     assert_eq!((cached.value, cached.lease), (None, id(20)));
 }
 
-/// What a server was told while it was the master is gone when it has followed another and is the master again.
+/// A server's writes as the master are lost when it has followed another one and is the master again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_followed_another_meanwhile_serves_nothing_old() {
     let at_once = ["--repl-diskless-sync-delay", "0"];
@@ -291,7 +291,7 @@ async fn scripts_that_a_server_has_forgotten_are_sent_again() {
     assert_eq!(store.try_code("key", [1; 32], START).await.unwrap(), CodeOutcome::Accepted);
 }
 
-/// A server that takes no writes is as good as none: everything is the process's own, and nothing flaps.
+/// A server that accepts no writes counts as away: the process answers alone, and nothing flaps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_takes_no_writes_counts_as_away() {
     let server = PrivateRedis::start(&[]).await;
@@ -306,7 +306,7 @@ async fn a_server_that_takes_no_writes_counts_as_away() {
     until(async || store.ping().await.is_ok()).await;
 }
 
-/// One key that holds something else is one key's trouble.
+/// A key of another type fails alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_value_of_another_kind_does_not_take_redis_away() {
     let server = PrivateRedis::start(&[]).await;

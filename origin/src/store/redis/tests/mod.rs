@@ -1,10 +1,10 @@
-//! What the suites cannot see: Redis that is away, late, replaced or not there.
+//! Tests beyond the contract suites: Redis that is away, late, replaced or absent.
 //!
-//! - `away`: what happens without it, and when it is back
+//! - `away`: behaviour while it is away, and when it is back
 //! - `opening`: addresses that serve, that may serve later, and that never will
-//! - `shared_with_others`: what processes on one server see of each other, and what dropped calls leave behind
+//! - `shared_with_others`: visibility between processes on one server, and the effects of dropped calls
 //! - `arithmetic`: the scripts against the arithmetic in `shared`
-//! - `private`: a server of a test's own; `way`: a bad way to one
+//! - `private`: a server of a test's own; `way`: a failing proxy to one
 
 mod arithmetic;
 mod away;
@@ -23,9 +23,9 @@ use crate::store::{Ephemeral as _, contract::redis::open};
 
 /// Later than the clock of the machine, as any caller's time may be.
 const START: Timestamp = Timestamp::from_millis(1_895_253_400_007);
-/// A command that takes longer is given up, where a test is about that.
+/// The timeout of commands in tests of timeouts.
 const IMPATIENT: Duration = Duration::from_millis(80);
-/// As long as a busy machine may take.
+/// The timeout for a busy machine.
 const PATIENT: Duration = Duration::from_secs(10);
 
 fn at(millis: i64) -> Timestamp {
@@ -36,7 +36,7 @@ fn id(number: u128) -> Id {
     Id::from_bytes(number.to_be_bytes())
 }
 
-/// A store on this server that no command is too slow for, and that the server answers.
+/// Opens a store on this server in which no command times out, and which the server answers.
 async fn patient(url: &str, key_prefix: &str) -> RedisEphemeral {
     let store = open(url, key_prefix, PATIENT).await.unwrap();
     // Where the first attempt is late, a later one serves.

@@ -21,7 +21,7 @@ use crate::store::{
 
 /// Long enough for a start on a busy machine; far less than waiting for each command would take.
 const BOUND: Duration = Duration::from_secs(5);
-/// How often a start is tried that is to be refused.
+/// The attempts of a start that must be refused.
 const ATTEMPTS: u32 = 5;
 
 /// A listener that answers every connection with these bytes, or accepts it and is silent.
@@ -36,7 +36,7 @@ async fn listener(answer: Option<&'static str>) -> String {
                 continue;
             };
             let mut request = [0; 1_024];
-            // Whoever hangs up is not answered.
+            // A closed connection gets no response.
             if stream.read(&mut request).await.is_ok() {
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
@@ -62,7 +62,7 @@ async fn a_server_that_is_away_does_not_hold_up_the_start(#[case] scheme: &str) 
     }
 }
 
-/// Why a start at this address is refused. On a busy machine an attempt may be late, which is no refusal.
+/// Returns the error of a start at this address. On a busy machine an attempt may time out, which is no refusal.
 async fn refusal(url: &str) -> StoreError {
     for _ in 0..ATTEMPTS {
         match open(url, "test", PATIENT).await {

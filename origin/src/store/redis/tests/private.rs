@@ -12,7 +12,7 @@ use tokio::net::TcpSocket;
 
 use super::PATIENT;
 
-/// How long a server may take to start.
+/// The attempts to reach a server that starts.
 const START_ATTEMPTS: u32 = 400;
 const START_PAUSE: Duration = Duration::from_millis(25);
 /// The bus of a cluster has the port that is so much higher.
@@ -67,12 +67,12 @@ impl PrivateRedis {
         connect(&self.url()).await
     }
 
-    /// Whether it has a key of this pattern.
+    /// Returns true when it has a key of this pattern.
     pub(super) async fn has(&self, pattern: &str) -> bool {
         !self.keys(pattern).await.is_empty()
     }
 
-    /// For how many seconds nobody has used any key of this pattern.
+    /// Returns the seconds since any key of this pattern was used.
     pub(super) async fn idle_s(&self, pattern: &str) -> u64 {
         let mut connection = self.connect().await.unwrap();
         let mut idle_s = u64::MAX;
@@ -84,7 +84,7 @@ impl PrivateRedis {
         idle_s
     }
 
-    /// How many keys it has dropped to make room.
+    /// Returns the number of keys that it has evicted.
     pub(super) async fn evicted(&self) -> usize {
         let mut connection = self.connect().await.unwrap();
         let info: String = redis::cmd("INFO").arg("stats").query_async(&mut connection).await.unwrap();
@@ -128,7 +128,7 @@ impl PrivateRedis {
             if let Some(status) = self.process.try_wait().unwrap() {
                 panic!("redis-server ended at once: {status}");
             }
-            // One that wants a password answers so.
+            // A server with a password answers so.
             if let Ok(mut connection) = self.connect().await
                 && redis::cmd("PING").exec_async(&mut connection).await.is_ok_or_refused()
             {
@@ -193,10 +193,10 @@ fn spawn(port: &Port, arguments: &[String], folder: &TempDir) -> Child {
         })
 }
 
-/// A port of the loopback address, and the one of its bus, which nobody else gets while the value lives.
+/// A port of the loopback address, and the one of its bus, reserved while the value lives.
 pub(super) struct Port {
     number: u16,
-    /// Bound, never listening: nobody is there until a server comes.
+    /// Bound, never listening: connections are refused until a server starts.
     _held: Option<[TcpSocket; 2]>,
 }
 

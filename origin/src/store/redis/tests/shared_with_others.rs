@@ -1,4 +1,4 @@
-//! What processes on one server see of each other, what calls that are given up leave behind, and what a full server keeps.
+//! Visibility between processes on one server, effects of dropped calls, and evictions of a full server.
 
 use std::sync::Arc;
 
@@ -92,7 +92,7 @@ async fn every_key_expires() {
     }
 }
 
-/// Requests that are given up midway do not shift the answers of others.
+/// Requests that are dropped midway do not shift the responses of others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn answers_belong_to_their_questions_after_calls_are_dropped() {
     const CALLERS: usize = 400;
@@ -111,7 +111,7 @@ async fn answers_belong_to_their_questions_after_calls_are_dropped() {
         kept.spawn(async move {
             (index, other.get_or_insert(&key, value(index), at(60_000), START).await.unwrap())
         });
-        // Some are dropped before they are sent, some while the answer is on its way, some after it.
+        // Some are dropped before they are sent, some before the response arrives, some after it.
         if let Some(task) = dropped.get(index.saturating_sub(index % 7)) {
             task.abort();
         }
@@ -134,14 +134,14 @@ async fn answers_belong_to_their_questions_after_calls_are_dropped() {
     store.ping().await.unwrap();
 }
 
-/// How docker-compose.yml says that a full server makes room.
+/// Returns the eviction policy in docker-compose.yml.
 fn documented_policy() -> &'static str {
     let text = include_str!("../../../../../docker-compose.yml");
     let (_, rest) = text.split_once("- --maxmemory-policy\n").unwrap();
     rest.lines().next().unwrap().trim_start_matches([' ', '-'])
 }
 
-/// What others put into Redis, however much, opens no window that is full and asked.
+/// Other keys in Redis, however many, evict no full window that is in use.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_full_server_forgets_no_limit_that_is_in_use() {
     const FILLERS: usize = 100;
@@ -159,7 +159,7 @@ async fn a_full_server_forgets_no_limit_that_is_in_use() {
     for index in 0..FILLERS {
         get_or_insert(index).await;
     }
-    // The server tells what is older by whole seconds.
+    // The server measures age in whole seconds.
     until(async || server.idle_s("test:value:*").await >= 2).await;
     for _ in 0..3 {
         assert!(!is_full().await);

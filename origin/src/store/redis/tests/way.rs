@@ -1,4 +1,4 @@
-//! A way to a server that can be made bad.
+//! A proxy to a server that can fail.
 
 use std::sync::{
     Arc,
@@ -13,7 +13,7 @@ use tokio::{
 
 use super::private::until;
 
-/// A way to a server that can be made to swallow everything: connections stay, nothing arrives.
+/// A proxy to a server that can drop everything: connections stay open, nothing arrives.
 pub(super) struct Way {
     addr: String,
     is_open: watch::Sender<bool>,

@@ -6,11 +6,11 @@ use shared::id::Id;
 use super::conversations;
 use crate::store::{chats::Change, error::StoreResult, sqlite::row::Columns, values::signed};
 
-/// The changes after a place, in the order of the unique index of places.
+/// The changes after a position, in the order of the unique index of positions.
 pub(super) const AFTER: &str = "SELECT conversation_id, position FROM changes WHERE user_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
 
-/// What changed after a place, in order. The conversations are read while the statement is open, which holds one snapshot
-/// for all: none is seen newer than its place says.
+/// Returns the changes after a position, in order. The conversations are read while the statement is open, so from one snapshot:
+/// none is newer than its position.
 pub(super) fn after(c: &Connection, user_id: Id, position: u64, limit: u32) -> StoreResult<Vec<Change>> {
     let mut statement = c.prepare_cached(AFTER)?;
     let mut rows = statement.query((user_id.as_bytes(), signed(position), limit))?;

@@ -41,7 +41,7 @@ pub(super) const PAGE_BY_ARCHIVED: &str = concat!(
      ORDER BY activity_at DESC, id DESC LIMIT ?4"
 );
 
-/// Inserts a conversation; nothing when it is there and theirs, or was and they have deleted it.
+/// Inserts a conversation; changes nothing when it is the user's and exists or was deleted.
 pub(super) fn insert(c: &Connection, user_id: Id, conversation: &Conversation) -> StoreResult<()> {
     let known = "SELECT 1 FROM changes WHERE user_id = ?1 AND conversation_id = ?2";
     if c.prepare_cached(known)?.exists((user_id.as_bytes(), conversation.id.as_bytes()))? {
@@ -72,13 +72,13 @@ pub(super) fn insert(c: &Connection, user_id: Id, conversation: &Conversation) -
     if inserted == 1 { Ok(()) } else { Err(StoreError::Conflict("the conversation's id is somebody else's")) }
 }
 
-/// A conversation, if it is theirs.
+/// Returns a conversation, if it is the user's.
 pub(super) fn find(c: &Connection, user_id: Id, id: Id) -> StoreResult<Option<Conversation>> {
     let sql = concat!("SELECT ", columns!(), " FROM conversations WHERE id = ?1 AND user_id = ?2");
     one(c, sql, (id.as_bytes(), user_id.as_bytes()))
 }
 
-/// A page, newest activity first.
+/// Returns a page, newest activity first.
 pub(super) fn page(c: &Connection, user_id: Id, page: ConversationsPage) -> StoreResult<Vec<Conversation>> {
     let (activity_at, id) = page
         .after
@@ -91,7 +91,7 @@ pub(super) fn page(c: &Connection, user_id: Id, page: ConversationsPage) -> Stor
     }
 }
 
-/// Changes what the update names.
+/// Changes the fields of the update.
 pub(super) fn update(
     c: &Connection,
     user_id: Id,
@@ -133,13 +133,13 @@ pub(super) fn update(
     Ok(one(c, sql, params)?.map_or(Updated::Absent, |found| Updated::Now(Box::new(found))))
 }
 
-/// Deletes a conversation, if it is theirs, with all that is in it.
+/// Deletes a conversation, if it is the user's, with its contents.
 pub(super) fn delete(c: &Connection, user_id: Id, id: Id) -> StoreResult<bool> {
     let sql = "DELETE FROM conversations WHERE id = ?1 AND user_id = ?2";
     Ok(c.prepare_cached(sql)?.execute((id.as_bytes(), user_id.as_bytes()))? == 1)
 }
 
-/// Finds what is shown of a conversation, if it is theirs.
+/// Finds the shown branch of a conversation, if it is the user's.
 pub(super) fn shown(c: &Connection, user_id: Id, id: Id) -> StoreResult<Option<Shown>> {
     let sql = "SELECT id, head_id, head_branch_id, head_seq, head_mark, head_turn_id, is_branched, message_count \
                FROM conversations WHERE id = ?1 AND user_id = ?2";
@@ -163,8 +163,8 @@ pub(super) fn shown(c: &Connection, user_id: Id, id: Id) -> StoreResult<Option<S
     found.optional()?.transpose()
 }
 
-/// Notes that a turn is in a conversation: moves the counters up to its last message, never down, and the head to where it is
-/// now. Returns the highest `seq`.
+/// Records a turn in its conversation: raises the counters to its last message, never lowers them, and moves the head where the
+/// turn sets it. Returns the highest `seq`.
 pub(super) fn advance(
     c: &Connection,
     delivery: &TurnDelivery,

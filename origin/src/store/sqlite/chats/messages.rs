@@ -65,7 +65,7 @@ pub(super) fn find(c: &Connection, id: Id) -> StoreResult<Option<Message>> {
     c.prepare_cached(sql)?.query_row([id.as_bytes()], |row| Ok(read(row))).optional()?.transpose()
 }
 
-/// Fills a page with what arrived, whatever its branch.
+/// Fills a page with the messages of all branches, in the order of arrival.
 pub(super) fn fill_arrived(
     c: &Connection,
     conversation_id: Id,
@@ -121,7 +121,7 @@ fn take_all(c: &Connection, sql: &str, params: impl Params, builder: &mut PageBu
     Ok(true)
 }
 
-/// Finds the siblings of messages. Those of a conversation that nobody forked have none.
+/// Finds the siblings of messages. Those of a conversation without a fork have none.
 pub(super) fn find_siblings(c: &Connection, is_branched: bool, messages: &mut [Message]) -> StoreResult<()> {
     if is_branched {
         for message in messages {

@@ -31,7 +31,7 @@ use crate::store::{
 pub struct SqliteChats(Engine);
 
 impl SqliteChats {
-    /// Opens the file, made and migrated where needed.
+    /// Opens the file, created and migrated where needed.
     pub async fn open(path: &Path) -> StoreResult<Self> {
         migrate::chats(path).await?;
         Engine::open("chats", path).map(Self)

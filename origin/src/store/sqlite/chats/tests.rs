@@ -1,4 +1,4 @@
-//! What is SQLite's own: its triggers, and that no page costs more the further it is.
+//! Tests of SQLite's own parts: its triggers, and that the cost of a page does not grow with its position.
 
 use rusqlite::StatementStatus;
 use shared::{
@@ -24,7 +24,7 @@ async fn open() -> (SqliteChats, TempDir) {
     (SqliteChats::open(&folder.path().join("chats.db")).await.unwrap(), folder)
 }
 
-/// All changes of somebody after a place, as place, conversation and whether it is there.
+/// Returns all changes of a user after a position, as position, conversation and whether it exists.
 async fn changes_of(store: &SqliteChats, user: u32, after: u64) -> Vec<(u64, Id, bool)> {
     let found = store.changes(id(user), after, 100, START).await.unwrap();
     found
@@ -49,7 +49,7 @@ async fn every_write_takes_the_next_place_and_no_place_twice() {
     assert_eq!(changes_of(&store, ADA, 0).await, [(2, second.id, true), (3, first.id, true)]);
     store.record_turn(delivery(id(ADA), second.id, 1, 1)).await.unwrap().unwrap();
     assert_eq!(changes_of(&store, ADA, 2).await, [(3, first.id, true), (4, second.id, true)]);
-    // The newest one goes; its place is not given to the next.
+    // The newest one is deleted; its position is not reused.
     assert!(store.delete_conversation(id(ADA), second.id).await.unwrap());
     assert_eq!(changes_of(&store, ADA, 3).await, [(5, second.id, false)]);
     store.create_conversation(id(ADA), conversation(13, START)).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_repetition_is_no_change_and_brings_nothing_back() {
     store.create_conversation(id(ADA), opened.clone()).await.unwrap();
     assert_eq!(store.record_turn(turn).await.unwrap(), None);
     assert_eq!(changes_of(&store, ADA, 0).await, [(3, opened.id, false)]);
-    // Even if somebody else took the id, who deleted it would not see theirs.
+    // Even if another user took the id, the user who deleted it would not see theirs.
     store.create_conversation(id(2), opened.clone()).await.unwrap();
     assert_eq!(store.conversation(id(ADA), opened.id).await.unwrap(), None);
 }

@@ -76,7 +76,7 @@ pub(super) fn position(c: &Connection, conversation_id: Id, id: Id) -> StoreResu
     Ok(found.optional()?)
 }
 
-/// Calls this until it has every fork it needs.
+/// Repeats `call` until it has every fork it needs.
 pub(super) fn with_forks<T>(
     c: &Connection,
     forks: &mut Forks,

@@ -1,4 +1,4 @@
-//! Turns: deliveries taken in, and read back.
+//! Turns: deliveries are stored and read back.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use shared::{
@@ -25,7 +25,7 @@ pub(super) fn record(c: &Connection, delivery: &TurnDelivery) -> StoreResult<Opt
         return Ok(None);
     };
     if is_recorded(c, delivery)? {
-        // All of it is there since one commit, and telling it again would be no change.
+        // All of it was stored by one commit, and storing it again would change nothing.
         return Ok(Some(shown.last_seq));
     }
     let mut last = None;
@@ -43,7 +43,7 @@ pub(super) fn record(c: &Connection, delivery: &TurnDelivery) -> StoreResult<Opt
     conversations::advance(c, delivery, position.seq, Shown { head, ..shown }).map(Some)
 }
 
-/// Whether this turn was recorded before.
+/// Returns true when this turn was recorded before.
 fn is_recorded(c: &Connection, delivery: &TurnDelivery) -> StoreResult<bool> {
     let known: Option<[u8; 16]> = c
         .prepare_cached("SELECT conversation_id FROM turns WHERE id = ?1")?
@@ -57,7 +57,7 @@ fn is_recorded(c: &Connection, delivery: &TurnDelivery) -> StoreResult<bool> {
     }
 }
 
-/// A turn of this user with its messages.
+/// Returns a turn of this user with its messages.
 pub(super) fn find(c: &Connection, user_id: Id, turn_id: Id) -> StoreResult<Option<StoredTurn>> {
     let found = c
         .prepare_cached(
