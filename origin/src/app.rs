@@ -7,8 +7,9 @@ use tokio::sync::Semaphore;
 use crate::{
     auth::{Auth, SetupError},
     clock::Clock,
-    config::Config,
-    jobs::{Job, Runner, forget::Forget, runner::Limits},
+    config::{Config, MailConfig},
+    jobs::{Job, Runner, forget::Forget, notify::Notify, runner::Limits},
+    notify::{Mailbox, Mailer},
     random::Random,
     store::{Stores, probe::Probes},
 };
@@ -32,6 +33,8 @@ pub struct Parts {
     pub random: Arc<dyn Random>,
     /// Signs people up and in, and knows their sessions.
     pub auth: Arc<Auth>,
+    /// Mails that are kept instead of delivered, in development.
+    pub mailbox: Option<Arc<Mailbox>>,
     /// Requests that may run at once.
     pub in_flight: Semaphore,
     /// Checks of the stores.
@@ -51,8 +54,13 @@ impl App {
         random: Arc<dyn Random>,
     ) -> Result<Self, SetupError> {
         let auth = Auth::new(&config, &stores, Arc::clone(&clock), Arc::clone(&random))?;
+        let mailbox = match config.mail {
+            MailConfig::Mailbox => Some(Arc::new(Mailbox::new(Arc::clone(&clock)))),
+            MailConfig::Off => None,
+        };
         Ok(Self(Arc::new(Parts {
             auth: Arc::new(auth),
+            mailbox,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
             probes: Probes::default(),
             config,
@@ -66,7 +74,10 @@ impl App {
     pub fn job_runner(&self) -> Arc<Runner> {
         let accounts = || Arc::clone(&self.stores.accounts);
         let clock = || Arc::clone(&self.clock);
-        let jobs: [Arc<dyn Job>; 1] = [Arc::new(Forget::new(accounts(), clock()))];
+        let mailer = self.mailbox.clone().map(|mailbox| mailbox as Arc<dyn Mailer>);
+        let app_name = self.config.process.app_name.clone();
+        let jobs: [Arc<dyn Job>; 2] =
+            [Arc::new(Forget::new(accounts(), clock())), Arc::new(Notify::new(accounts(), mailer, app_name))];
         Runner::new(accounts(), jobs, clock(), Arc::clone(&self.random), Limits::DEFAULT)
     }
 }

@@ -17,9 +17,10 @@ use super::{
 };
 use crate::{
     detached::detached,
+    jobs::notify::refresh_token_reused,
     store::{
         Ephemeral,
-        accounts::sessions::{NewSession, RefreshExchange, RefreshOutcome},
+        accounts::sessions::{NewSession, RefreshExchange, RefreshOutcome, ReuseJob},
     },
 };
 
@@ -101,6 +102,7 @@ impl Auth {
                 now,
                 grace_ms: REFRESH_GRACE_MS,
             },
+            on_reuse: ReuseJob { id: self.random.id(now), make: refresh_token_reused },
         };
         match self.exchange(exchange).await? {
             RefreshOutcome::Exchanged { session, successor, refresh_expires_at } => {

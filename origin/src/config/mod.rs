@@ -2,11 +2,12 @@
 //!
 //! - [`vars`]: where variables come from
 //! - [`reader`]: how one is read, and what is said when it is wrong
-//! - [`process`], [`secrets`], [`stores`], [`limits`]: the sections
+//! - [`process`], [`secrets`], [`stores`], [`limits`], [`mail`]: the sections
 //! - `foreign_vars`: variables of other parts, checked only
 
 mod foreign_vars;
 pub mod limits;
+pub mod mail;
 pub mod process;
 pub mod reader;
 pub mod secrets;
@@ -21,6 +22,7 @@ use std::fmt;
 use shared::auth::{edge::EdgeKeys, native::SigningKeys};
 
 pub use limits::LimitsConfig;
+pub use mail::MailConfig;
 pub use process::{Environment, LogFormat, ProcessConfig};
 pub use reader::Problem;
 pub use secrets::Secret;
@@ -44,6 +46,8 @@ pub struct Config {
     pub stores: StoresConfig,
     /// Lifetimes and limits.
     pub limits: LimitsConfig,
+    /// What becomes of mails.
+    pub mail: MailConfig,
 }
 
 /// Everything that is wrong, one variable a line.
@@ -75,6 +79,7 @@ impl Config {
         foreign_vars::check(&mut reader, process.environment);
         match (reader.into_problems(), secrets.signing_keys) {
             (problems, Some(signing_keys)) if problems.is_empty() => Ok(Self {
+                mail: MailConfig::of(process.environment),
                 process,
                 jwt_secrets: secrets.jwt_secrets,
                 signing_keys,

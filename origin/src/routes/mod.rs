@@ -10,6 +10,7 @@ mod idempotency;
 mod internal;
 mod keys;
 pub(crate) mod list_cache;
+mod mailbox;
 mod messages;
 mod models;
 mod sync;
@@ -50,7 +51,8 @@ pub fn router(app: App) -> Result<Router, serde_json::Error> {
     let routes = open
         .merge(public.layer(from_fn_with_state(app.clone(), signature::accept)))
         .merge(internal().layer(from_fn_with_state(app.clone(), signature::require)))
-        .merge(docs::router(&document)?);
+        .merge(docs::router(&document)?)
+        .route("/dev/mailbox", get(mailbox::list));
     Ok(layered(app, always, routes))
 }
 

@@ -10,6 +10,7 @@ mod guesses;
 mod health;
 mod jobs;
 mod list_cache;
+mod notices;
 mod outages;
 mod repeats;
 mod rotation;

@@ -8,6 +8,7 @@ use shared::{
     time::Timestamp,
 };
 
+use super::jobs::NewJob;
 use crate::store::error::StoreResult;
 
 /// The SHA-256 of a refresh token: all that is stored of one.
@@ -47,6 +48,15 @@ pub struct SessionOfUser {
     pub user: User,
 }
 
+/// The job that is scheduled when an exchange ends the session.
+#[derive(Clone, Copy, Debug)]
+pub struct ReuseJob {
+    /// The id of the job.
+    pub id: Id,
+    /// Makes it, of its id, the session and the time.
+    pub make: fn(Id, &SessionOfUser, Timestamp) -> NewJob,
+}
+
 /// An exchange of a refresh token for its successor.
 #[derive(Clone, Debug)]
 pub struct RefreshExchange {
@@ -57,12 +67,19 @@ pub struct RefreshExchange {
     pub successors: Vec<TokenHash>,
     /// When, and on which terms.
     pub terms: ExchangeTerms,
+    /// The job to schedule when the presented token had been used, and the session ends.
+    pub on_reuse: ReuseJob,
 }
 
 impl RefreshExchange {
     /// The token that follows when the presented one is used now.
     pub fn successor(&self) -> TokenHash {
         self.successors.first().copied().unwrap_or_default()
+    }
+
+    /// The job to schedule when this session ends by the exchange.
+    pub fn reuse_job(&self, session: &SessionOfUser) -> NewJob {
+        (self.on_reuse.make)(self.on_reuse.id, session, self.terms.now)
     }
 
     /// The successor to put in the place of the unused one that is stored, when the caller could not make that one again:
@@ -123,7 +140,7 @@ pub trait Sessions: Send + Sync + 'static {
     async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>>;
 
     /// Exchanges a refresh token for its successor. Of any number of exchanges at once the first decides and the others
-    /// see what it did. Reuse of an older token ends the session in the same step. An unused successor that is none of the
+    /// see what it did. Reuse of an older token ends the session and schedules the exchange's job in the same step. An unused successor that is none of the
     /// exchange's is replaced by its first, with the same end. What expired of the session's tokens is forgotten when one is
     /// used.
     async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome>;

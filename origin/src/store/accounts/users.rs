@@ -1,7 +1,7 @@
 //! Users.
 
 use async_trait::async_trait;
-use shared::api::account::User;
+use shared::{api::account::User, id::Id};
 
 use super::sessions::NewSession;
 use crate::store::error::StoreResult;
@@ -26,4 +26,7 @@ pub trait Users: Send + Sync + 'static {
         password_hash: String,
         session: NewSession,
     ) -> StoreResult<Registration>;
+
+    /// Returns a user; `None` when there is no such one.
+    async fn user(&self, id: Id) -> StoreResult<Option<User>>;
 }

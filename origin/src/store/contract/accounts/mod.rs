@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use shared::auth::refresh::ExchangeTerms;
 
-use super::samples::{START, at, hash, id, session, user};
+use super::samples::{START, at, hash, id, reuse_job, session, user};
 use crate::store::{
     Accounts,
     accounts::{
@@ -55,6 +55,7 @@ macro_rules! suite {
             a_used_token_that_has_expired_is_forgotten
             exchanges_at_once_agree
             reuses_at_once_end_the_session_once
+            reuse_schedules_its_job_in_the_same_step
         }
         $crate::store::contract::run_suite! { accounts::jobs on $open;
             due_jobs_are_claimed_in_the_order_they_are_due
@@ -95,6 +96,7 @@ fn exchange(presented: u8, successor: u8, millis: i64) -> RefreshExchange {
             now: at(millis),
             grace_ms: 10_000,
         },
+        on_reuse: reuse_job(2_000_000 + u32::try_from(millis).unwrap()),
     }
 }
 

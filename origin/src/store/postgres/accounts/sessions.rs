@@ -17,7 +17,7 @@ use crate::store::{
     error::StoreResult,
     postgres::{
         failure::Step,
-        pool::Connection,
+        pool::{Connection, Values},
         row::{Columns, key},
     },
 };
@@ -141,7 +141,11 @@ const REPLACE: &str = "\
         UPDATE refresh_tokens SET hash = $3 WHERE hash = $2 RETURNING session_id \
     ) UPDATE refresh_tokens t SET successor = $3 FROM replaced WHERE t.hash = $1";
 
-const END: &str = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";
+/// Ends the session, and schedules the job that follows.
+const END: &str = "\
+    WITH ended AS ( \
+        UPDATE sessions SET ended_at = $2::bigint WHERE id = $1::uuid AND ended_at IS NULL \
+    ) INSERT INTO jobs (id, kind, key, payload, due_at) VALUES ($3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
 
 /// A token as it was presented, with the session it belongs to and the successor that is stored.
 fn read_presented(row: &Row) -> StoreResult<(SessionOfUser, PresentedToken, Option<Vec<u8>>)> {
@@ -189,7 +193,13 @@ async fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> Step<Refr
                 successor = stored;
             }
         }
-        RefreshDecision::Reused => c.commit(Some((END, &[&key(session.id), &now]))).await?,
+        RefreshDecision::Reused => {
+            let job = exchange.reuse_job(&session);
+            let (session_id, job_id, due_at) = (key(session.id), key(job.id), job.due_at.as_millis());
+            let values: Values<'_> =
+                &[&session_id, &now, &job_id, &job.kind, &job.key, &job.payload, &due_at];
+            c.commit(Some((END, values))).await?;
+        }
         RefreshDecision::Expired | RefreshDecision::Ended => c.commit(None).await?,
     }
     Ok(RefreshOutcome::of(decision, session, successor))

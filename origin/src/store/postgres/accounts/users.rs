@@ -1,7 +1,10 @@
 //! Users.
 
 use async_trait::async_trait;
-use shared::api::account::{Plan, User};
+use shared::{
+    api::account::{Plan, User},
+    id::Id,
+};
 use uuid::Uuid;
 
 use super::PostgresAccounts;
@@ -26,6 +29,16 @@ impl Users for PostgresAccounts {
         let (user, password_hash, session) = (&user, &password_hash, &session);
         self.0.run(|c| async move { insert(&c, user, password_hash, session).await }).await
     }
+
+    async fn user(&self, id: Id) -> StoreResult<Option<User>> {
+        let id = &key(id);
+        self.0
+            .run(|c| async move {
+                let row = c.row(FIND, &[id]).await?;
+                Ok(row.map(|row| read(&mut Columns::of("users", &row))).transpose()?)
+            })
+            .await
+    }
 }
 
 /// The columns [`read`] reads, in its order, of the users as `u`.
@@ -36,6 +49,8 @@ macro_rules! user_columns {
     };
 }
 pub(super) use user_columns;
+
+const FIND: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1");
 
 /// One statement, so all of it or nothing. A conflicting registration that is under way is waited for.
 const REGISTER: &str = "\

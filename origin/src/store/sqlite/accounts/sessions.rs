@@ -8,7 +8,7 @@ use shared::{
     time::Timestamp,
 };
 
-use super::{SqliteAccounts, users};
+use super::{SqliteAccounts, jobs, users};
 use crate::store::{
     accounts::{
         Sessions,
@@ -119,7 +119,10 @@ fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> StoreResult<Ref
                 successor = successor_again(c, exchange, &used.successor)?;
             }
         }
-        RefreshDecision::Reused => end(c, session.id, exchange.terms.now)?,
+        RefreshDecision::Reused => {
+            end(c, session.id, exchange.terms.now)?;
+            jobs::schedule(c, &exchange.reuse_job(&session))?;
+        }
         RefreshDecision::Expired | RefreshDecision::Ended => (),
     }
     Ok(RefreshOutcome::of(decision, session, successor))

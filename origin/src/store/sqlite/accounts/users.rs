@@ -32,6 +32,10 @@ impl Users for SqliteAccounts {
             })
             .await
     }
+
+    async fn user(&self, id: Id) -> StoreResult<Option<User>> {
+        self.0.read(move |c| find(c, id)).await
+    }
 }
 
 /// The columns [`read`] reads, in its order, of the users as `u`.
@@ -74,6 +78,14 @@ fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreResult<Optio
     c.prepare_cached("INSERT INTO credentials (user_id, password_hash, changed_at) VALUES (?1, ?2, ?3)")?
         .execute((user.id.as_bytes(), password_hash, user.created_at.as_millis()))?;
     Ok(None)
+}
+
+fn find(c: &Connection, id: Id) -> StoreResult<Option<User>> {
+    let sql = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ?1");
+    let mut statement = c.prepare_cached(sql)?;
+    let mut rows = statement.query([id.as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    read(&mut Columns::of("users", row)).map(Some)
 }
 
 /// Whether there is such a user.
