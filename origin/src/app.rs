@@ -7,9 +7,10 @@ use tokio::sync::Semaphore;
 use crate::{
     auth::{Auth, SetupError as AuthSetupError},
     clock::Clock,
-    config::Config,
+    config::{Config, MailConfig},
     events::{EventDelivery, edge::EdgeClient},
-    jobs::{Job, Runner, forget::Forget, runner::Limits},
+    jobs::{Job, Runner, forget::Forget, notify::Notify, runner::Limits},
+    notify::{Mailbox, Mailer},
     random::Random,
     store::{Stores, probe::Probes},
 };
@@ -35,6 +36,8 @@ pub struct Parts {
     pub auth: Arc<Auth>,
     /// Delivers events to the Worker.
     pub events: EventDelivery,
+    /// Mails that are kept instead of delivered, in development.
+    pub mailbox: Option<Arc<Mailbox>>,
     /// Requests that may run at once.
     pub in_flight: Semaphore,
     /// The health checks of the stores.
@@ -67,9 +70,14 @@ impl App {
         let auth = Auth::new(&config, &stores, Arc::clone(&clock), Arc::clone(&random))?;
         let edge = config.edge_url.as_deref().zip(config.edge_keys.clone());
         let edge = edge.map(|(url, keys)| EdgeClient::new(url, keys)).transpose()?;
+        let mailbox = match config.mail {
+            MailConfig::Mailbox => Some(Arc::new(Mailbox::new(Arc::clone(&clock)))),
+            MailConfig::Off => None,
+        };
         Ok(Self(Arc::new(Parts {
             events: EventDelivery::new(edge, Arc::clone(&clock), Arc::clone(&random)),
             auth: Arc::new(auth),
+            mailbox,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
             probes: Probes::default(),
             config,
@@ -83,7 +91,10 @@ impl App {
     pub fn job_runner(&self) -> Arc<Runner> {
         let accounts = || Arc::clone(&self.stores.accounts);
         let clock = || Arc::clone(&self.clock);
-        let jobs: [Arc<dyn Job>; 1] = [Arc::new(Forget::new(accounts(), clock()))];
+        let mailer = self.mailbox.clone().map(|mailbox| mailbox as Arc<dyn Mailer>);
+        let app_name = self.config.process.app_name.clone();
+        let jobs: [Arc<dyn Job>; 2] =
+            [Arc::new(Forget::new(accounts(), clock())), Arc::new(Notify::new(accounts(), mailer, app_name))];
         Runner::new(accounts(), jobs, clock(), Arc::clone(&self.random), Limits::DEFAULT)
     }
 }

@@ -287,6 +287,7 @@ fn summary(config: &Config) -> String {
         format!("accounts         {}", stores.accounts),
         format!("conversations    {}", stores.chats),
         format!("short-lived      {}", stores.ephemeral),
+        format!("mails            {}", config.mail),
         format!("key of tokens    {}", config.signing_keys.signing().kid()),
         format!("older keys       {}", config.signing_keys.jwk_set().keys.len().saturating_sub(1)),
         format!("keys of Worker   {edge}"),

@@ -7,6 +7,7 @@
 //! - [`http`]: errors, extractors, middleware
 //! - [`routes`]: one file a resource
 //! - [`jobs`]: due work with leases
+//! - [`notify`]: messages to people outside of the app
 //! - [`app`]: what every handler has at hand
 //! - [`clock`], [`random`]: time and randomness as arguments
 //! - [`detached`]: work that goes on when whoever waits for it has gone
@@ -23,6 +24,7 @@ pub mod events;
 pub mod http;
 pub mod jobs;
 pub mod logging;
+pub mod notify;
 pub mod random;
 pub mod routes;
 pub mod server;

@@ -18,9 +18,10 @@ use super::{
 use crate::{
     detached::detached,
     events::Announcements,
+    jobs::notify::refresh_token_reused,
     store::{
         Ephemeral,
-        accounts::sessions::{NewSession, RefreshExchange, RefreshOutcome},
+        accounts::sessions::{NewSession, RefreshExchange, RefreshOutcome, ReuseJob},
     },
 };
 
@@ -103,6 +104,7 @@ impl Auth {
                 grace_ms: REFRESH_GRACE_MS,
             },
             event_id: self.random.id(now),
+            on_reuse: ReuseJob { id: self.random.id(now), make: refresh_token_reused },
         };
         match self.exchange(exchange).await? {
             RefreshOutcome::Exchanged { session, successor, refresh_expires_at } => {

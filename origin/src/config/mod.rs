@@ -2,11 +2,12 @@
 //!
 //! - [`vars`]: the sources of variables
 //! - [`reader`]: parsing of one variable, and its problem when it is wrong
-//! - [`process`], [`secrets`], [`stores`], [`limits`], [`telemetry`]: the sections
+//! - [`process`], [`secrets`], [`stores`], [`limits`], [`mail`], [`telemetry`]: the sections
 //! - `foreign_vars`: variables of other parts, checked only
 
 mod foreign_vars;
 pub mod limits;
+pub mod mail;
 pub mod process;
 pub mod reader;
 pub mod secrets;
@@ -25,6 +26,7 @@ use shared::{
 };
 
 pub use limits::LimitsConfig;
+pub use mail::MailConfig;
 pub use process::{Environment, LogFormat, ProcessConfig};
 pub use reader::Problem;
 pub use secrets::Secret;
@@ -52,8 +54,10 @@ pub struct Config {
     pub stores: StoresConfig,
     /// Lifetimes and limits.
     pub limits: LimitsConfig,
-    /// Figures and traces.
+    /// Metrics and traces.
     pub telemetry: TelemetryConfig,
+    /// The destination of mails.
+    pub mail: MailConfig,
 }
 
 /// All problems, one variable a line.
@@ -88,6 +92,7 @@ impl Config {
         foreign_vars::check(&mut reader, process.environment);
         match (reader.into_problems(), secrets.signing_keys) {
             (problems, Some(signing_keys)) if problems.is_empty() => Ok(Self {
+                mail: MailConfig::of(process.environment),
                 process,
                 jwt_secrets: secrets.jwt_secrets,
                 signing_keys,

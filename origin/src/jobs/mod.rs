@@ -2,6 +2,7 @@
 //!
 //! - [`runner`]: claims, runs and ends jobs
 //! - [`forget`]: forgets what is over for long
+//! - [`notify`]: notices to users
 //!
 //! What a job may assume:
 //!
@@ -14,6 +15,7 @@
 //! - An older version of this program leaves jobs alone whose kind it does not know.
 
 pub mod forget;
+pub mod notify;
 pub mod runner;
 
 #[cfg(test)]

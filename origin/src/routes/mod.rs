@@ -12,6 +12,7 @@ mod idempotency;
 mod internal;
 mod keys;
 pub(crate) mod list_cache;
+mod mailbox;
 mod messages;
 mod models;
 mod sync;
@@ -24,6 +25,7 @@ use axum::{
     http::StatusCode,
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
+    routing::get,
 };
 use shared::api::ErrorCode;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
@@ -55,7 +57,8 @@ pub fn router(app: App) -> Result<Router, serde_json::Error> {
     let routes = open
         .merge(public)
         .merge(Router::from(internal()).layer(from_fn_with_state(app.clone(), signature::require)))
-        .merge(docs::router(&document)?);
+        .merge(docs::router(&document)?)
+        .route("/dev/mailbox", get(mailbox::list));
     Ok(layered(app, always, routes))
 }
 

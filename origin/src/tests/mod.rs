@@ -11,6 +11,7 @@ mod health;
 mod jobs;
 mod layers;
 mod list_cache;
+mod notices;
 mod outages;
 mod repeats;
 mod rotation;

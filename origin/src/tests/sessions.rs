@@ -12,8 +12,9 @@ use super::world::{Answer, Call, Member, World, problem};
 use crate::{
     auth::tokens::RefreshToken,
     clock::Clock as _,
+    jobs::notify::refresh_token_reused,
     store::{
-        accounts::sessions::{RefreshExchange, RefreshOutcome},
+        accounts::sessions::{RefreshExchange, RefreshOutcome, ReuseJob},
         contract::down,
         ephemeral::CacheGroup,
     },
@@ -187,6 +188,7 @@ async fn repeated_reuse_records_end_missing_in_cache() {
         successors: vec![[7; 32]],
         terms: ExchangeTerms { successor_expires_at: world.clock.now(), now: world.clock.now(), grace_ms: 0 },
         event_id: world.app.random.id(world.clock.now()),
+        on_reuse: ReuseJob { id: world.app.random.id(world.clock.now()), make: refresh_token_reused },
     };
     let ended = world.app.stores.accounts.exchange_refresh(reuse).await.unwrap();
     assert!(matches!(ended, RefreshOutcome::Reused { event } if event.user_id == first.id));
@@ -226,6 +228,7 @@ async fn refresh_unheard(world: &World, token: &str) -> Answer {
         successors: tokens.successors(&presented).iter().map(RefreshToken::hash).collect(),
         terms: ExchangeTerms { successor_expires_at: tokens.refresh_expiry(now), now, grace_ms: 10_000 },
         event_id: world.app.random.id(now),
+        on_reuse: ReuseJob { id: world.app.random.id(now), make: refresh_token_reused },
     };
     let exchanged = world.app.stores.accounts.exchange_refresh(exchange).await.unwrap();
     assert!(matches!(exchanged, RefreshOutcome::Exchanged { .. }));

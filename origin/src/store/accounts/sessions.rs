@@ -11,6 +11,7 @@ use shared::{
     time::Timestamp,
 };
 
+use super::jobs::NewJob;
 use crate::store::error::StoreResult;
 
 /// The SHA-256 of a refresh token: all that is stored of one.
@@ -50,6 +51,15 @@ pub struct SessionOfUser {
     pub user: User,
 }
 
+/// The job that is scheduled when an exchange ends the session.
+#[derive(Clone, Copy, Debug)]
+pub struct ReuseJob {
+    /// The id of the job.
+    pub id: Id,
+    /// Makes it, of its id, the session and the time.
+    pub make: fn(Id, &SessionOfUser, Timestamp) -> NewJob,
+}
+
 /// An exchange of a refresh token for its successor.
 #[derive(Clone, Debug)]
 pub struct RefreshExchange {
@@ -62,6 +72,8 @@ pub struct RefreshExchange {
     pub terms: ExchangeTerms,
     /// The id of the event that tells of the session's end, should the exchange end it.
     pub event_id: Id,
+    /// The job to schedule when the presented token had been used, and the session ends.
+    pub on_reuse: ReuseJob,
 }
 
 impl RefreshExchange {
@@ -74,6 +86,11 @@ impl RefreshExchange {
     pub fn end_event(&self, user_id: Id, session_id: Id) -> AddressedEvent {
         let event = UserEvent::SessionEnded { session_id };
         AddressedEvent { id: self.event_id, user_id, at: self.terms.now, event }
+    }
+
+    /// The job to schedule when this session ends by the exchange.
+    pub fn reuse_job(&self, session: &SessionOfUser) -> NewJob {
+        (self.on_reuse.make)(self.on_reuse.id, session, self.terms.now)
     }
 
     /// The successor to put in the place of the unused one that is stored, when the caller could not make that one again:
@@ -139,7 +156,8 @@ pub trait Sessions: Send + Sync + 'static {
     async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>>;
 
     /// Exchanges a refresh token for its successor. Of any number of exchanges at once the first decides and the others
-    /// see what it did. Reuse of an older token ends the session, with the event that tells of it, in the same step. An unused successor that is none of the
+    /// see what it did. Reuse of an older token ends the session, stores the event that tells of it and schedules the
+    /// exchange's job in the same step. An unused successor that is none of the
     /// exchange's is replaced by its first, with the same end. What expired of the session's tokens is forgotten when one is
     /// used.
     async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome>;

@@ -12,7 +12,10 @@ use shared::{
 };
 
 use crate::store::{
-    accounts::sessions::{NewSession, TokenHash},
+    accounts::{
+        jobs::NewJob,
+        sessions::{NewSession, ReuseJob, SessionOfUser, TokenHash},
+    },
     chats::Updated,
 };
 
@@ -62,6 +65,14 @@ pub(in crate::store) fn session(number: u8, user: &User) -> NewSession {
         refresh_hash: hash(number),
         refresh_expires_at: at(500_000),
     }
+}
+
+/// A job of kind `reuse`, which names the session.
+pub(in crate::store) fn reuse_job(number: u32) -> ReuseJob {
+    fn make(id: Id, session: &SessionOfUser, now: Timestamp) -> NewJob {
+        NewJob { id, kind: "reuse", key: None, payload: session.id.to_string(), due_at: now }
+    }
+    ReuseJob { id: id(number), make }
 }
 
 pub(in crate::store) fn conversation(number: u32, created_at: Timestamp) -> Conversation {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use shared::auth::refresh::ExchangeTerms;
 
-use super::samples::{START, at, hash, id, session, user};
+use super::samples::{START, at, hash, id, reuse_job, session, user};
 use crate::store::{
     Accounts,
     accounts::{
@@ -56,6 +56,7 @@ macro_rules! suite {
             a_used_token_that_has_expired_is_forgotten
             exchanges_at_once_agree
             reuses_at_once_end_the_session_once
+            reuse_schedules_its_job_in_the_same_step
         }
         $crate::store::contract::run_suite! { accounts::events on $open;
             event_is_leased_as_appended_until_acknowledged
@@ -106,6 +107,7 @@ fn exchange(presented: u8, successor: u8, millis: i64) -> RefreshExchange {
             grace_ms: 10_000,
         },
         event_id: id(u32::from(presented) * 1_000 + u32::from(successor) + 70_000),
+        on_reuse: reuse_job(2_000_000 + u32::try_from(millis).unwrap()),
     }
 }
 

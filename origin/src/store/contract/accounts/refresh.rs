@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::{Store, exchange, outcome, register};
 use crate::store::{
-    accounts::sessions::{RefreshExchange, RefreshOutcome},
+    accounts::{
+        jobs::JobClaim,
+        sessions::{RefreshExchange, RefreshOutcome},
+    },
     contract::{
         at_once,
         samples::{at, hash, id},
@@ -111,4 +114,20 @@ pub(in crate::store::contract) async fn reuses_at_once_end_the_session_once(stor
     .await;
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == "reused").count(), 1, "{outcomes:?}");
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == "ended").count(), 15, "{outcomes:?}");
+}
+
+pub(in crate::store::contract) async fn reuse_schedules_its_job_in_the_same_step(store: Store) {
+    register(&store, 1).await;
+    let jobs = async |owner| {
+        let (now, lease_until) = (at(100_000), at(200_000));
+        let claim = JobClaim { owner: id(owner), kinds: vec!["reuse"], now, lease_until, limit: 10 };
+        let claimed = store.claim_jobs(claim).await.unwrap();
+        claimed.into_iter().map(|job| (job.id, job.payload)).collect::<Vec<_>>()
+    };
+    for (token, successor, millis) in [(1, 2, 1_000), (2, 3, 1_001), (1, 2, 1_002)] {
+        assert_eq!(jobs(3_000).await, [], "nothing was used twice so far");
+        outcome(&store, exchange(token, successor, millis)).await;
+    }
+    assert_eq!(outcome(&store, exchange(1, 2, 1_003)).await.0, "ended");
+    assert_eq!(jobs(3_001).await, [(id(2_001_002), id(1_001).to_string())]);
 }

@@ -21,6 +21,8 @@ pub(in crate::store::contract) async fn a_user_is_read_back_as_written(store: St
     register(&store, 1).await;
     let known = store.credential("user1@example.com".to_owned(), None).await.unwrap().unwrap();
     assert_eq!((known.user, known.password_hash.as_str()), (user(1), "phc"));
+    assert_eq!(store.user(id(1)).await.unwrap(), Some(user(1)));
+    assert_eq!(store.user(id(2)).await.unwrap(), None);
     let session = store.session(id(1), id(1_001)).await.unwrap().unwrap();
     assert_eq!((session.user, session.id, session.ended_at), (user(1), id(1_001), None));
     assert_eq!(session.expires_at, at(1_000_000));

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use shared::{id::Id, time::Timestamp};
-use tokio_postgres::types::ToSql;
 
 use super::PostgresAccounts;
 use crate::store::{
@@ -49,9 +48,8 @@ const SCHEDULE: &str = "\
     INSERT INTO jobs (id, kind, key, payload, due_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
 
 async fn schedule(c: &Connection, job: &NewJob) -> Step<()> {
-    let values: [&(dyn ToSql + Sync); 5] =
-        [&key(job.id), &job.kind, &job.key, &job.payload, &job.due_at.as_millis()];
-    c.count(SCHEDULE, &values).await?;
+    let (id, due_at) = (key(job.id), job.due_at.as_millis());
+    c.count(SCHEDULE, &[&id, &job.kind, &job.key, &job.payload, &due_at]).await?;
     Ok(())
 }
 

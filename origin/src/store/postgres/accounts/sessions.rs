@@ -19,7 +19,7 @@ use crate::store::{
     error::StoreResult,
     postgres::{
         failure::Step,
-        pool::Connection,
+        pool::{Connection, Values},
         row::{Columns, key},
     },
     values::event_json,
@@ -205,6 +205,14 @@ impl Ending {
         [&self.session_id, &self.user_id, &self.at, &self.event_id, &self.body]
     }
 }
+/// Ends a session as [`END`] does, and schedules the job that follows.
+const REUSE: &str = "\
+    WITH ended AS ( \
+        UPDATE sessions SET ended_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL RETURNING user_id \
+    ), appended AS ( \
+        INSERT INTO user_events (id, user_id, at, event, due_at) \
+        SELECT $4::uuid, user_id, $3::bigint, $5::text, $3::bigint FROM ended ON CONFLICT (id) DO NOTHING \
+    ) INSERT INTO jobs (id, kind, key, payload, due_at) VALUES ($6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
 
 /// A token as it was presented, with the session it belongs to and the successor that is stored.
 fn read_presented(row: &Row) -> StoreResult<(SessionOfUser, PresentedToken, Option<Vec<u8>>)> {
@@ -253,8 +261,24 @@ async fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> Step<Refr
             }
         }
         RefreshDecision::Reused => {
+            let job = exchange.reuse_job(&session);
             let event = exchange.end_event(session.user.id, session.id);
-            c.commit(Some((END, &Ending::new(session.user.id, session.id, &event).values()))).await?;
+            let ending = Ending::new(session.user.id, session.id, &event);
+            let [session_id, user_id, at, event_id, body] = ending.values();
+            let (job_id, due_at) = (key(job.id), job.due_at.as_millis());
+            let values: Values<'_> = &[
+                session_id,
+                user_id,
+                at,
+                event_id,
+                body,
+                &job_id,
+                &job.kind,
+                &job.key,
+                &job.payload,
+                &due_at,
+            ];
+            c.commit(Some((REUSE, values))).await?;
         }
         RefreshDecision::Expired | RefreshDecision::Ended => c.commit(None).await?,
     }

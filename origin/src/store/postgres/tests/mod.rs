@@ -30,7 +30,7 @@ use crate::{
         },
         contract::{
             postgres::{Database, client, command},
-            samples::{at, hash, id, session, user},
+            samples::{at, hash, id, reuse_job, session, user},
         },
     },
 };
@@ -98,6 +98,7 @@ fn exchange() -> RefreshExchange {
         successors: vec![hash(2)],
         terms: ExchangeTerms { successor_expires_at: at(500_000), now: at(1_000), grace_ms: 10_000 },
         event_id: id(9_000),
+        on_reuse: reuse_job(2_000),
     }
 }
 

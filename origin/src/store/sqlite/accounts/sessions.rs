@@ -9,7 +9,7 @@ use shared::{
     time::Timestamp,
 };
 
-use super::{SqliteAccounts, events, users};
+use super::{SqliteAccounts, events, jobs, users};
 use crate::store::{
     accounts::{
         Sessions,
@@ -139,6 +139,7 @@ fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> StoreResult<Ref
         }
         RefreshDecision::Reused => {
             end(c, session.id, &exchange.end_event(session.user.id, session.id))?;
+            jobs::schedule(c, &exchange.reuse_job(&session))?;
         }
         RefreshDecision::Expired | RefreshDecision::Ended => (),
     }

@@ -1,0 +1,100 @@
+//! Notices to users by e-mail, each the work of a job, so that one that cannot be sent now is sent later.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use shared::{api::account::User, id::Id, time::Timestamp};
+
+use super::{Job, JobError, Progress};
+use crate::{
+    notify::{Mail, Mailer, Purpose},
+    store::{
+        Accounts,
+        accounts::{
+            jobs::{ClaimedJob, NewJob},
+            sessions::SessionOfUser,
+        },
+    },
+};
+
+const KIND: &str = "notify";
+
+/// A notice, as a job's payload holds it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "notice", rename_all = "snake_case")]
+enum Notice {
+    /// A session was ended because an old refresh token of it was used.
+    RefreshTokenReused { user_id: Id, at: Timestamp },
+}
+
+/// Returns the job that tells a user that their session was ended because a refresh token was used twice. An account gets one such
+/// mail a day, however many sessions it was: nobody can have mails sent to an address in numbers by using tokens twice.
+pub fn refresh_token_reused(id: Id, session: &SessionOfUser, now: Timestamp) -> NewJob {
+    let user_id = session.user.id;
+    let notice = Notice::RefreshTokenReused { user_id, at: now };
+    NewJob {
+        id,
+        kind: KIND,
+        key: Some(format!("refresh_token_reused:{user_id}:{}", now.day())),
+        // An id and a time can be written.
+        payload: serde_json::to_string(&notice).unwrap_or_default(),
+        due_at: now,
+    }
+}
+
+/// The job.
+pub struct Notify {
+    accounts: Arc<dyn Accounts>,
+    mailer: Option<Arc<dyn Mailer>>,
+    app_name: String,
+}
+
+impl Notify {
+    /// A job that sends what users of these accounts are told, in the app's name; nothing without a mailer.
+    pub fn new(accounts: Arc<dyn Accounts>, mailer: Option<Arc<dyn Mailer>>, app_name: String) -> Self {
+        Self { accounts, mailer, app_name }
+    }
+
+    fn mail(&self, id: Id, to: String, notice: &Notice) -> Mail {
+        let Notice::RefreshTokenReused { at, .. } = notice;
+        Mail {
+            id,
+            to,
+            purpose: Purpose::SessionEnded,
+            subject: format!("{}: a session was ended", self.app_name),
+            text: format!(
+                "At {at}, a sign-in of your {} account was used that had been replaced by a newer one. That happens when \
+                 somebody has a copy of it, so its session was ended.\n\nSign in again on your device. If it keeps \
+                 happening, choose a new password.\n",
+                self.app_name
+            ),
+        }
+    }
+}
+
+#[async_trait]
+impl Job for Notify {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn period_ms(&self) -> Option<i64> {
+        None
+    }
+
+    async fn run(&self, job: &ClaimedJob) -> Result<Progress, JobError> {
+        let notice: Notice = serde_json::from_str(&job.payload)?;
+        let Some(mailer) = &self.mailer else {
+            tracing::info!("no mail can be sent; a notice is left out");
+            return Ok(Progress::Done);
+        };
+        let Notice::RefreshTokenReused { user_id, .. } = &notice;
+        // Somebody who is gone, or has no address, is told nothing.
+        let user = self.accounts.user(*user_id).await?;
+        if let Some(User { email: Some(to), .. }) = user {
+            mailer.send(self.mail(job.id, to, &notice)).await?;
+        }
+        Ok(Progress::Done)
+    }
+}
