@@ -4,13 +4,15 @@ use std::{path::Path, process::Command};
 
 use anyhow::Result;
 
-use crate::{setup, step, workspace::Workspace};
+use crate::{
+    setup::{self, Optimization},
+    step,
+    workspace::Workspace,
+};
 
 /// Sets the machine up and builds Worker, origin and the tests' programs.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    let machine = setup::machine(workspace)?;
-    setup::worker(workspace, &machine)?;
-    programs(workspace)?;
+    setup::everything(workspace, Optimization::Full, 0)?;
     println!("built: {}", step::near(&workspace.worker_build()).display());
     for name in [ORIGIN, SCRIPTED_GEMINI] {
         println!("built: {}", step::near(&workspace.binary(Profile::Debug.folder(), name)).display());
@@ -52,10 +54,14 @@ impl Profile {
 /// unite the features of shared dependencies differently, and compile them a second time.
 pub(crate) const NATIVE: [&str; 3] = ["--workspace", "--exclude", "edgechat-edge"];
 
-/// Builds the origin and the programs of the tests' package for development.
-pub(crate) fn programs(workspace: &Workspace) -> Result<()> {
+/// The headline of building the programs of this machine.
+pub(crate) const TITLE: &str = "Origin and test programs (cargo build)";
+
+/// The command that builds the origin, the programs of the tests' package and those of `xtask` for development.
+pub(crate) fn programs(workspace: &Workspace) -> Command {
     let mut command = cargo(workspace.root(), &["build", "--bins"]);
-    step::shown("Origin and test programs (cargo build)", command.args(NATIVE))
+    command.args(NATIVE);
+    command
 }
 
 /// Builds the same for release: the origin by itself, exactly as it is deployed.

@@ -28,7 +28,7 @@ use crate::{
     build::{self, Profile},
     process::{interrupt, part::Part},
     settings::Settings,
-    setup::{self, Machine},
+    setup::{self, Machine, Optimization},
     workspace::Workspace,
 };
 
@@ -46,9 +46,8 @@ const WATCH: Duration = Duration::from_millis(200);
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let plan = Plan::new(Settings::load(workspace.root())?)?;
     plan.require_free_ports()?;
-    let machine = setup::machine(workspace)?;
-    setup::worker(workspace, &machine)?;
-    build::programs(workspace)?;
+    let (machine, mut steps) = setup::everything(workspace, Optimization::Compiler, 1)?;
+    steps.headline("Starting", None);
     let mut parts = Vec::new();
     let result = start(workspace, &machine, plan, &mut parts).and_then(|()| watch(&mut parts));
     if interrupt::raised() {
@@ -73,7 +72,6 @@ fn start(workspace: &Workspace, machine: &Machine, mut plan: Plan, parts: &mut V
     let logs = data.join("logs");
     fs::create_dir_all(&logs).with_context(|| format!("cannot make the folder {}", logs.display()))?;
     secrets::complete(&mut plan.settings, &data.join("secrets"))?;
-    println!("==> Starting");
     if !plan.real_provider {
         let mut command = Command::new(workspace.binary(Profile::Debug.folder(), build::SCRIPTED_GEMINI));
         command.args(["--listen", "127.0.0.1:0"]).current_dir(workspace.root());

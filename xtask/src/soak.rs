@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use crate::{
     build::{self, Profile},
     scratch::Scratch,
-    setup::{self, Servers},
+    setup::{self, Optimization, Servers},
     step,
     test::{
         self,
@@ -54,9 +54,7 @@ pub(crate) enum Stores {
 /// # Errors
 /// When a promise was broken, or something does not come up.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
-    let machine = setup::machine(workspace)?;
-    setup::worker(workspace, &machine)?;
-    build::programs(workspace)?;
+    let (machine, _) = setup::everything(workspace, Optimization::Full, 0)?;
     let scratch = Scratch::make()?;
     let mut broken = Vec::new();
     let mut soak = |title: &'static str, stores: &str, servers: Option<&Running<'_>>| {

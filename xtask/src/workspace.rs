@@ -53,12 +53,7 @@ impl Workspace {
         self.target.join("xtask-logs")
     }
 
-    /// Where the Cargo-installed build tools lie.
-    pub(crate) fn tools(&self) -> PathBuf {
-        self.target.join("tools")
-    }
-
-    /// What `worker-build` makes.
+    /// The folder of the built Worker.
     pub(crate) fn worker_build(&self) -> PathBuf {
         self.root.join("edge").join("build")
     }

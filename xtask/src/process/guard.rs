@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use nix::{
     errno::Errno,
     sys::signal::{Signal, killpg},
@@ -31,6 +31,8 @@ exec \"$@\" 3<&- </dev/null";
 
 /// How often a waiting loop looks: short against a person's patience, long against the cost of looking.
 const POLL: Duration = Duration::from_millis(20);
+/// How long a child may take to end when it is not waited for any longer.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What cargo sets for the program it runs. Passed on, it would make build scripts that watch these names run anew.
 const CARGO_RUN_VARIABLES: [&str; 4] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_"];
@@ -89,18 +91,18 @@ impl Guarded {
     /// Waits for the child's end, calling `tick` while waiting.
     ///
     /// # Errors
-    /// When the user interrupts; the whole group is then ended before this returns.
-    pub(crate) fn wait(&mut self, mut tick: impl FnMut()) -> Result<ExitStatus> {
+    /// Fails when the user interrupts, or as `tick` does; the whole group is then ended before this returns.
+    pub(crate) fn wait(&mut self, mut tick: impl FnMut() -> Result<()>) -> Result<ExitStatus> {
         loop {
             if let Some(status) = self.try_wait()? {
                 self.stop(Duration::ZERO);
                 return Ok(status);
             }
-            if interrupt::raised() {
-                self.stop(Duration::from_secs(5));
-                bail!("interrupted");
+            let outcome = if interrupt::raised() { Err(anyhow!("interrupted")) } else { tick() };
+            if let Err(error) = outcome {
+                self.stop(GRACE);
+                return Err(error);
             }
-            tick();
             sleep(POLL);
         }
     }
@@ -205,7 +207,7 @@ mod tests {
         let mut command = shell("printf '%s %s' \"$WORD\" \"$PWD\"; exit 7");
         command.env("WORD", "hello").current_dir(folder.path());
         let mut child = Guarded::spawn(&command, Stdio::piped(), Stdio::null()).unwrap();
-        assert_eq!(child.wait(|| ()).unwrap().code(), Some(7));
+        assert_eq!(child.wait(|| Ok(())).unwrap().code(), Some(7));
         let mut said = String::new();
         child.child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
         assert_eq!(said, format!("hello {}", folder.path().display()));
@@ -215,7 +217,7 @@ mod tests {
     fn a_child_has_no_input_and_does_not_hold_the_pipe() {
         let mut child =
             Guarded::spawn(&shell("read -r _ && exit 9; exit 3"), Stdio::null(), Stdio::null()).unwrap();
-        assert_eq!(child.wait(|| ()).unwrap().code(), Some(3));
+        assert_eq!(child.wait(|| Ok(())).unwrap().code(), Some(3));
     }
 
     #[test]

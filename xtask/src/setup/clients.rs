@@ -119,7 +119,7 @@ fn node_packages(workspace: &Workspace, folder: &Path) -> Result<()> {
     let stamp = folder.join("node_modules").join(".xtask-stamp");
     let wanted = fingerprint::of(folder, &node::INPUTS, &[OS, ARCH])?;
     if !fingerprint::matches(&stamp, &wanted) {
-        node::install(workspace, "Node clients", folder)?;
+        step::logged("Node clients (npm ci)", &mut node::npm_ci(folder)?, &node::log(workspace))?;
         fingerprint::write(&stamp, &wanted)?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The Node packages of `xtask/node`: wrangler with its workerd, binaryen, esbuild, and Node itself.
+//! The Node packages of `xtask/node`: wrangler with its workerd, esbuild, and Node itself.
 //!
 //! wrangler needs a newer Node than many systems have, so Node comes as a locked package like the rest; the system's
 //! npm, of whatever age, only installs.
@@ -18,14 +18,21 @@ use crate::{
     workspace::Workspace,
 };
 
-/// What decides the content of `node_modules`.
+/// The files that decide the content of `node_modules`.
 pub(super) const INPUTS: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 
-/// The installed packages.
+/// The headline of installing them.
+pub(super) const TITLE: &str = "Node packages (npm ci)";
+
+/// The packages, installed or not.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
+    folder: PathBuf,
     modules: PathBuf,
     platform: Platform,
+    /// The state of the lock file, to compare with the one that was installed.
+    wanted: String,
+    log: PathBuf,
 }
 
 /// The names of the packages that hold this platform's binaries.
@@ -36,21 +43,62 @@ struct Platform {
 }
 
 impl Node {
-    /// Installs the packages if the lock file has changed since they were, or if they were never.
+    /// Reads which packages the lock file names.
     ///
     /// # Errors
-    /// When npm is missing, fails, or leaves this platform without a binary.
-    pub(crate) fn ensure(workspace: &Workspace) -> Result<Self> {
+    /// Fails on a platform that Workers do not run on.
+    pub(super) fn find(workspace: &Workspace) -> Result<Self> {
         let folder = workspace.root().join("xtask").join("node");
-        let node = Self { modules: folder.join("node_modules"), platform: platform(OS, ARCH)? };
-        let stamp = node.modules.join(".xtask-stamp");
         let wanted = fingerprint::of(&folder, &INPUTS, &[OS, ARCH])?;
-        if !(fingerprint::matches(&stamp, &wanted) && node.binary().is_file() && node.workerd().is_file()) {
-            install(workspace, "Node packages", &folder)?;
-            node.check()?;
-            fingerprint::write(&stamp, &wanted)?;
+        Ok(Self {
+            modules: folder.join("node_modules"),
+            platform: platform(OS, ARCH)?,
+            wanted,
+            log: log(workspace),
+            folder,
+        })
+    }
+
+    /// Installs the packages, unless they are installed.
+    ///
+    /// # Errors
+    /// Fails when npm is missing, fails, or leaves this platform without a binary.
+    pub(super) fn ensure(workspace: &Workspace) -> Result<Self> {
+        let node = Self::find(workspace)?;
+        if !node.is_installed() {
+            step::logged(TITLE, &mut node.installation()?, &node.log)?;
+            node.record()?;
         }
         Ok(node)
+    }
+
+    /// Returns whether what the lock file names was installed.
+    pub(super) fn is_installed(&self) -> bool {
+        fingerprint::matches(&self.stamp(), &self.wanted)
+            && self.binary().is_file()
+            && self.workerd().is_file()
+    }
+
+    /// The command that installs the packages.
+    ///
+    /// # Errors
+    /// Fails when npm is missing.
+    pub(super) fn installation(&self) -> Result<Command> {
+        npm_ci(&self.folder)
+    }
+
+    /// The log of that command.
+    pub(super) fn log(&self) -> PathBuf {
+        self.log.clone()
+    }
+
+    /// Notes that the packages are installed.
+    ///
+    /// # Errors
+    /// Fails when npm has left this platform without a binary.
+    pub(super) fn record(&self) -> Result<()> {
+        self.check()?;
+        fingerprint::write(&self.stamp(), &self.wanted)
     }
 
     /// The Node that runs wrangler.
@@ -76,12 +124,11 @@ impl Node {
         command.env("PATH", path_with(&self.modules.join(".bin")));
     }
 
-    /// A program that a package brings, such as `wasm-opt`.
-    pub(crate) fn program(&self, name: &str) -> PathBuf {
-        self.modules.join(".bin").join(name)
+    fn stamp(&self) -> PathBuf {
+        self.modules.join(".xtask-stamp")
     }
 
-    /// npm leaves out an optional package without a word when it does not fit: look.
+    /// Makes sure that the binaries are there and run: npm leaves out an optional package that does not fit, without a word.
     fn check(&self) -> Result<()> {
         for (binary, package) in
             [(self.binary(), self.platform.node), (self.workerd(), self.platform.workerd)]
@@ -100,16 +147,23 @@ impl Node {
     }
 }
 
-/// Installs what the lock file of a folder names.
+/// The command that installs what the lock file of a folder names.
 ///
 /// # Errors
-/// When npm is missing or fails.
-pub(super) fn install(workspace: &Workspace, what: &str, folder: &Path) -> Result<()> {
+/// Fails when npm is missing.
+pub(super) fn npm_ci(folder: &Path) -> Result<Command> {
     let npm = require("npm", "install Node.js (any version from 18, with npm) and run this again")?;
     let mut command = Command::new(npm);
     // Whatever the user's own npm configuration leaves out, these are needed.
-    command.args(["ci", "--include=dev", "--include=optional"]).current_dir(folder);
-    step::logged(&format!("{what} (npm ci)"), &mut command, &workspace.setup_logs().join("npm.log"))
+    command
+        .args(["ci", "--include=dev", "--include=optional", "--no-audit", "--no-fund"])
+        .current_dir(folder);
+    Ok(command)
+}
+
+/// The log of that command.
+pub(super) fn log(workspace: &Workspace) -> PathBuf {
+    workspace.setup_logs().join("npm.log")
 }
 
 fn platform(os: &str, arch: &str) -> Result<Platform> {
@@ -132,7 +186,7 @@ mod tests {
     const CLIENTS_LOCK: &str = include_str!("../../../tests/clients/node/package-lock.json");
 
     #[test]
-    fn every_platform_has_its_packages_in_the_lock() {
+    fn lock_has_the_packages_of_every_platform() {
         for (os, arch) in
             [("linux", "x86_64"), ("linux", "aarch64"), ("macos", "x86_64"), ("macos", "aarch64")]
         {
@@ -144,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn another_platform_is_refused_by_name() {
+    fn unknown_platform_is_refused_by_name() {
         assert!(platform("freebsd", "x86_64").unwrap_err().to_string().contains("freebsd on x86_64"));
     }
 

@@ -14,8 +14,8 @@ use anyhow::{Context, Result, bail};
 
 use super::{
     apt::{Apt, SUITE, package_version},
+    compiler::{Compiler, TARGET},
     files::{copy_folder, list},
-    wasm::{Compiler, TARGET},
 };
 use crate::{process::program::ask, step, workspace::Workspace};
 
