@@ -2,7 +2,7 @@
 # Starts the Worker in its image. Beside the variables of README.md:
 #   EDGE_KEYS_FILE       a file with EDGE_KEYS, where those are not set
 #   SCRIPTED_GEMINI_URL  the scripted provider in development, as long as there is no GEMINI_API_KEY
-#   CLIENT_IP_HEADER     see gate.js
+#   CLIENT_IP_HEADER     see client_ip_proxy.js
 #   OBJECTS_DIR          where the user objects are stored
 # Arguments go to workerd.
 set -eu

@@ -1,5 +1,5 @@
 # The Worker on plain workerd: both deployments of the one build, as wrangler.toml and wrangler.user.toml have them on
-# Cloudflare, with a proxy (gate.js) before them. Every variable that is named here must be set, if only to the empty string: an
+# Cloudflare, with a proxy (client_ip_proxy.js) before them. Every variable that is named here must be set, if only to the empty string: an
 # unset one is `null` to the Worker, which it does not expect. start.sh ensures that.
 using Workerd = import "/workerd/workerd.capnp";
 
@@ -17,7 +17,7 @@ const config :Workerd.Config = (
 );
 
 const gate :Workerd.Worker = (
-  modules = [(name = "gate.js", esModule = embed "gate.js")],
+  modules = [(name = "client_ip_proxy.js", esModule = embed "client_ip_proxy.js")],
   compatibilityDate = .compatibilityDate,
   bindings = [
     (name = "FRONT", service = "front"),

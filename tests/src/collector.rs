@@ -12,7 +12,7 @@ use hyper::{Request, Response, body::Incoming, header::HeaderMap, service::servi
 use serde_json::Value;
 
 use crate::{
-    stand_in,
+    mock_origin,
     wait::{BOUND, until},
 };
 
@@ -60,7 +60,7 @@ impl Collector {
     pub async fn start() -> Self {
         let received: Arc<Mutex<Received>> = Arc::default();
         let kept = Arc::clone(&received);
-        let url = stand_in::serve(service_fn(move |request| take(request, Arc::clone(&kept)))).await;
+        let url = mock_origin::serve(service_fn(move |request| take(request, Arc::clone(&kept)))).await;
         Self { url, received }
     }
 

@@ -11,7 +11,7 @@
 //! - [`scrape`]: the metrics of an origin
 //! - [`servers`]: PostgreSQL, MongoDB (or a substitute) and Redis for the tests, shared or private; also the binary
 //!   `edgechat-servers`
-//! - [`stand_in`]: a mock server in place of the origin
+//! - [`mock_origin`]: a mock server in place of the origin
 //! - [`tokens`]: access tokens signed by the harness
 //! - [`wait`]: waiting for a condition
 //! - [`bench`]: the measurement behind `cargo xtask bench`
@@ -32,12 +32,12 @@ pub mod client;
 pub mod clock;
 pub mod collector;
 pub mod delivery;
+pub mod mock_origin;
 pub mod program;
 pub mod provider;
 pub mod scrape;
 pub mod servers;
 pub mod soak;
-pub mod stand_in;
+pub mod test_env;
 pub mod tokens;
 pub mod wait;
-pub mod world;

@@ -10,7 +10,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{process::Command, time::timeout};
 
-use crate::world::part::guarded;
+use crate::test_env::part::guarded;
 
 /// A program with its arguments, not yet run.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{client::Client, world::World};
+use crate::{client::Client, test_env::TestEnv};
 
 /// What a scrape has found.
 #[derive(Debug)]
@@ -15,8 +15,8 @@ impl Scrape {
     ///
     /// # Panics
     /// Panics when the origin serves none.
-    pub async fn of(world: &World) -> Self {
-        let lines = world.origin_log().lines();
+    pub async fn of(env: &TestEnv) -> Self {
+        let lines = env.origin_log().lines();
         let mut told = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let last = told.rfind(|line| line["event"] == "serving metrics");
         let addr = last.and_then(|line| line["addr"].as_str().map(str::to_owned));

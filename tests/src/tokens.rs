@@ -9,7 +9,7 @@ use shared::{
     id::Id,
 };
 
-use crate::{client::Phone, clock::now, world::JWT_SECRET};
+use crate::{client::Phone, clock::now, test_env::JWT_SECRET};
 
 /// The lifetime of the token of an unknown user, in seconds: longer than any test.
 const NOBODYS_S: i64 = 86_400;

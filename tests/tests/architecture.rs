@@ -38,8 +38,20 @@ mod tests {
     /// Folders of the origin that hold domain code: they know no HTTP.
     const DOMAIN: [&str; 4] = ["auth", "events", "jobs", "notify"];
     /// The modules of `shared`, each after those that it may use.
-    const MODULES: [&str; 10] =
-        ["time", "id", "sse", "text", "api", "limits", "auth", "http", "provider", "chat"];
+    const MODULES: [&str; 12] = [
+        "time",
+        "id",
+        "backoff",
+        "sse",
+        "text",
+        "api",
+        "limits",
+        "auth",
+        "http",
+        "telemetry",
+        "provider",
+        "chat",
+    ];
 
     fn root() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

@@ -12,8 +12,8 @@ mod tests {
 
     use edgechat_tests::{
         client::Client,
+        test_env::{EDGE_KEY, TestEnv},
         wait::bounded,
-        world::{EDGE_KEY, World},
     };
     use serde_json::Value;
     use shared::api::{ErrorCode, chat::TurnStatus};
@@ -271,7 +271,7 @@ mod tests {
         for inner in ["app/build", "bin", "objects"] {
             fs::create_dir_all(folder.join(inner)).unwrap();
         }
-        for file in ["workerd.capnp", "gate.js", "start.sh"] {
+        for file in ["workerd.capnp", "client_ip_proxy.js", "start.sh"] {
             fs::copy(root().join("edge").join(file), folder.join("app").join(file)).unwrap();
         }
         for module in ["index.js", "index_bg.wasm"] {
@@ -342,22 +342,22 @@ mod tests {
 
     #[tokio::test]
     async fn turn_runs_with_addresses_only() {
-        let world = World::start().await;
-        let (origin, gemini) = (world.client_of_origin().url(""), world.provider.base());
+        let env = TestEnv::start().await;
+        let (origin, gemini) = (env.client_of_origin().url(""), env.provider.base());
         let edge = Edge::start(&[("ORIGIN_URL", &origin), ("SCRIPTED_GEMINI_URL", &gemini)]).await;
         let phone = Client::new(edge.url.clone()).register().await;
         let conversation = phone.conversation().await;
         let sent = phone.say(conversation, "Hello").await;
         assert_eq!(sent.status, TurnStatus::Completed);
-        assert_eq!(world.provider.calls(), 1);
+        assert_eq!(env.provider.calls(), 1);
         assert_eq!(phone.persisted(sent.turn_id).await.text, sent.assistant_message.content);
         assert_eq!(phone.messages(conversation).await.len(), 2);
     }
 
     #[tokio::test]
     async fn client_address_header_is_ignored() {
-        let world = World::start().await;
-        let origin = world.client_of_origin().url("");
+        let env = TestEnv::start().await;
+        let origin = env.client_of_origin().url("");
         let edge = Edge::start(&[("ORIGIN_URL", &origin), ("RATE_LIMIT_REQUESTS", "2")]).await;
         let statuses = edge.answers("CF-Connecting-IP", &["203.0.113.1", "203.0.113.2", "203.0.113.3"]).await;
         assert_eq!(statuses, [200, 200, 429]);
@@ -365,8 +365,8 @@ mod tests {
 
     #[tokio::test]
     async fn client_address_is_read_from_trusted_proxy() {
-        let world = World::start().await;
-        let origin = world.client_of_origin().url("");
+        let env = TestEnv::start().await;
+        let origin = env.client_of_origin().url("");
         let vars =
             [("ORIGIN_URL", &*origin), ("RATE_LIMIT_REQUESTS", "2"), ("CLIENT_IP_HEADER", "X-Forwarded-For")];
         let edge = Edge::start(&vars).await;

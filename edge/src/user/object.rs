@@ -135,7 +135,7 @@ impl UserObject {
         let path = routes::path(&request.url);
         let route = routes::user(&request.method, path).ok_or(ErrorCode::NotFound)?;
         user.recover(scope)?;
-        user.sessions.refuse_revoked(&identity)?;
+        user.sessions.reject_revoked(&identity)?;
         identity.plan = user.sessions.plan(&identity);
         match route {
             UserRoute::SendMessage(conversation) => {

@@ -82,7 +82,7 @@ impl SessionGate {
     ///
     /// # Errors
     /// Fails with [`ErrorCode::SessionEnded`].
-    pub fn refuse_revoked(&self, identity: &Identity) -> Result<(), Error> {
+    pub fn reject_revoked(&self, identity: &Identity) -> Result<(), Error> {
         match self.status(identity.session_id) {
             SessionStatus::Revoked => Err(ErrorCode::SessionEnded.into()),
             SessionStatus::Active | SessionStatus::Unknown => Ok(()),
@@ -110,7 +110,7 @@ impl SessionGate {
             }
         }
         // An event may have arrived meanwhile.
-        self.refuse_revoked(identity)
+        self.reject_revoked(identity)
     }
 
     /// Gets a resource of this user from the origin, and records the session's status from the response.

@@ -51,8 +51,9 @@ pub async fn hand_over(State(app): State<App>, mut request: Request, next: Next)
 
 fn set_header(response: &mut Response, events: &[AddressedEvent]) {
     let value = serde_json::to_string(events).ok().and_then(|json| HeaderValue::try_from(json).ok());
-    match (value, HeaderName::try_from(USER_EVENTS)) {
-        (Some(value), Ok(name)) => drop(response.headers_mut().insert(name, value)),
-        _ => tracing::error!("events for the Worker do not fit into a header"),
+    if let (Some(value), Ok(name)) = (value, HeaderName::try_from(USER_EVENTS)) {
+        response.headers_mut().insert(name, value);
+    } else {
+        tracing::error!("events for the Worker do not fit into a header");
     }
 }

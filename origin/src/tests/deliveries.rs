@@ -15,7 +15,7 @@ use shared::{
     time::DAY_MS,
 };
 
-use super::world::{Answer, Call, Member, World, problem};
+use super::test_env::{Answer, Call, Member, TestEnv, problem};
 use crate::clock::Clock as _;
 
 /// The id of the message with this `seq` of a conversation.
@@ -29,8 +29,8 @@ pub(super) fn message_id(conversation_id: Id, seq: u64) -> Id {
 
 /// Turn `number` of a conversation, which follows the one before it, with `seq` `2 × number + 1` and `+ 2`, begun now and
 /// ended half a second later.
-pub(super) fn delivery(world: &World, member: &Member, conversation_id: Id, number: u64) -> TurnDelivery {
-    let now = world.clock.now();
+pub(super) fn delivery(env: &TestEnv, member: &Member, conversation_id: Id, number: u64) -> TurnDelivery {
+    let now = env.clock.now();
     let question = format!("question {number}");
     let parent_id = (number > 0).then(|| message_id(conversation_id, 2 * number));
     let (question_id, answer_id) =
@@ -38,7 +38,7 @@ pub(super) fn delivery(world: &World, member: &Member, conversation_id: Id, numb
     let user_message = Message {
         id: question_id,
         conversation_id,
-        turn_id: world.app.random.id(now),
+        turn_id: env.app.random.id(now),
         parent_id,
         siblings: vec![question_id],
         seq: 2 * number + 1,
@@ -96,30 +96,30 @@ pub(super) fn call(member: &Member, turn: &TurnDelivery) -> Call {
     Call::post(TURNS_PATH).token(&member.access).json(&serde_json::to_value(turn).unwrap())
 }
 
-async fn deliver(world: &World, member: &Member, turn: &TurnDelivery) -> Answer {
-    world.send(world.sign(call(member, turn), "203.0.113.7")).await
+async fn deliver(env: &TestEnv, member: &Member, turn: &TurnDelivery) -> Answer {
+    env.send(env.sign(call(member, turn), "203.0.113.7")).await
 }
 
-async fn messages(world: &World, member: &Member, conversation: Id) -> Vec<Value> {
+async fn messages(env: &TestEnv, member: &Member, conversation: Id) -> Vec<Value> {
     let path = format!("/api/v1/chat/conversations/{conversation}/messages");
-    let answer = world.send(Call::get(path).token(&member.access)).await;
+    let answer = env.send(Call::get(path).token(&member.access)).await;
     answer.json()["items"].as_array().unwrap().clone()
 }
 
-async fn usage(world: &World, member: &Member) -> Value {
-    world.send(Call::get("/api/v1/usage/me").token(&member.access)).await.json()
+async fn usage(env: &TestEnv, member: &Member) -> Value {
+    env.send(Call::get("/api/v1/usage/me").token(&member.access)).await.json()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_concurrent_deliveries_count_once() {
-    let world = Arc::new(World::new().await);
-    let ada = world.register("ada").await;
-    let conversation = world.open(&ada).await;
-    let turn = delivery(&world, &ada, conversation, 0);
+    let env = Arc::new(TestEnv::new().await);
+    let ada = env.register("ada").await;
+    let conversation = env.open(&ada).await;
+    let turn = delivery(&env, &ada, conversation, 0);
     let running: Vec<_> = (0..10)
         .map(|_| {
-            let (world, ada, turn) = (Arc::clone(&world), ada.clone(), turn.clone());
-            tokio::spawn(async move { deliver(&world, &ada, &turn).await })
+            let (env, ada, turn) = (Arc::clone(&env), ada.clone(), turn.clone());
+            tokio::spawn(async move { deliver(&env, &ada, &turn).await })
         })
         .collect();
     for delivery in running {
@@ -129,13 +129,13 @@ async fn ten_concurrent_deliveries_count_once() {
             (200, json!({"conversation_exists": true, "last_seq": 2}))
         );
     }
-    let stored = messages(&world, &ada, conversation).await;
+    let stored = messages(&env, &ada, conversation).await;
     assert_eq!(json!(stored), serde_json::to_value(&turn.messages).unwrap());
     let totals = json!({
         "requests": 1, "messages": 1, "input_tokens": 11, "output_tokens": 22, "cached_tokens": 3, "cost_usd": 0.0,
         "errors": 0,
     });
-    let report = usage(&world, &ada).await;
+    let report = usage(&env, &ada).await;
     assert_eq!(report["totals"], totals);
     assert_eq!(report["today"]["messages"], 1);
     assert_eq!(
@@ -146,83 +146,80 @@ async fn ten_concurrent_deliveries_count_once() {
 
 #[tokio::test]
 async fn crash_between_stores_is_completed_by_next_delivery() {
-    let world = World::new().await;
-    let ada = world.register("ada").await;
-    let conversation = world.open(&ada).await;
-    let turn = delivery(&world, &ada, conversation, 0);
+    let env = TestEnv::new().await;
+    let ada = env.register("ada").await;
+    let conversation = env.open(&ada).await;
+    let turn = delivery(&env, &ada, conversation, 0);
     // The state on disk when the process dies after the first store has the turn.
-    world.app.stores.chats.record_turn(turn.clone()).await.unwrap();
-    assert_eq!(usage(&world, &ada).await["totals"]["requests"], 0);
+    env.app.stores.chats.record_turn(turn.clone()).await.unwrap();
+    assert_eq!(usage(&env, &ada).await["totals"]["requests"], 0);
     for _ in 0..2 {
-        assert_eq!(deliver(&world, &ada, &turn).await.status, 200);
-        assert_eq!(messages(&world, &ada, conversation).await.len(), 2);
-        assert_eq!(usage(&world, &ada).await["totals"]["requests"], 1);
+        assert_eq!(deliver(&env, &ada, &turn).await.status, 200);
+        assert_eq!(messages(&env, &ada, conversation).await.len(), 2);
+        assert_eq!(usage(&env, &ada).await["totals"]["requests"], 1);
     }
 }
 
 #[tokio::test]
 async fn delivery_to_deleted_conversation_counts_without_storing() {
-    let world = World::new().await;
-    let (ada, eve) = (world.register("ada").await, world.register("eve").await);
-    let conversation = world.open(&ada).await;
+    let env = TestEnv::new().await;
+    let (ada, eve) = (env.register("ada").await, env.register("eve").await);
+    let conversation = env.open(&ada).await;
     for (member, number) in [(&eve, 0), (&ada, 1)] {
         if number == 1 {
             let path = format!("/api/v1/chat/conversations/{conversation}");
-            assert_eq!(world.send(Call::new("DELETE", path).token(&ada.access)).await.status, 204);
+            assert_eq!(env.send(Call::new("DELETE", path).token(&ada.access)).await.status, 204);
         }
-        let answer = deliver(&world, member, &delivery(&world, member, conversation, number)).await;
+        let answer = deliver(&env, member, &delivery(&env, member, conversation, number)).await;
         assert_eq!(
             (answer.status, answer.json()),
             (200, json!({"conversation_exists": false, "last_seq": 0}))
         );
-        assert_eq!(usage(&world, member).await["totals"]["requests"], 1);
+        assert_eq!(usage(&env, member).await["totals"]["requests"], 1);
     }
 }
 
 #[tokio::test]
 async fn late_delivery_needs_token_valid_at_turn_time() {
-    let world = World::new().await;
-    let ada = world.register("ada").await;
-    let conversation = world.open(&ada).await;
-    let turn = delivery(&world, &ada, conversation, 0);
-    world.clock.advance(10 * 60_000);
-    let still_valid = delivery(&world, &ada, conversation, 1);
-    world.clock.advance(20 * 60_000);
-    let after_expiry = delivery(&world, &ada, conversation, 2);
-    world.clock.advance(29 * DAY_MS);
-    assert_eq!(deliver(&world, &ada, &turn).await.status, 200);
-    assert_eq!(deliver(&world, &ada, &still_valid).await.status, 200);
-    assert_eq!(deliver(&world, &ada, &after_expiry).await.problem(), problem(401, "token_expired"));
-    world.clock.advance(DAY_MS);
-    let too_late = deliver(&world, &ada, &turn).await;
+    let env = TestEnv::new().await;
+    let ada = env.register("ada").await;
+    let conversation = env.open(&ada).await;
+    let turn = delivery(&env, &ada, conversation, 0);
+    env.clock.advance(10 * 60_000);
+    let still_valid = delivery(&env, &ada, conversation, 1);
+    env.clock.advance(20 * 60_000);
+    let after_expiry = delivery(&env, &ada, conversation, 2);
+    env.clock.advance(29 * DAY_MS);
+    assert_eq!(deliver(&env, &ada, &turn).await.status, 200);
+    assert_eq!(deliver(&env, &ada, &still_valid).await.status, 200);
+    assert_eq!(deliver(&env, &ada, &after_expiry).await.problem(), problem(401, "token_expired"));
+    env.clock.advance(DAY_MS);
+    let too_late = deliver(&env, &ada, &turn).await;
     assert_eq!(too_late.problem(), problem(422, "validation_failed"));
     assert_eq!(too_late.json()["errors"][0]["field"], "created_at");
 }
 
 #[tokio::test]
 async fn delivery_for_another_user_is_refused() {
-    let world = World::new().await;
-    let (ada, eve) = (world.register("ada").await, world.register("eve").await);
-    let conversation = world.open(&ada).await;
-    let turn = delivery(&world, &ada, conversation, 0);
-    assert_eq!(deliver(&world, &eve, &turn).await.problem(), problem(403, "forbidden"));
+    let env = TestEnv::new().await;
+    let (ada, eve) = (env.register("ada").await, env.register("eve").await);
+    let conversation = env.open(&ada).await;
+    let turn = delivery(&env, &ada, conversation, 0);
+    assert_eq!(deliver(&env, &eve, &turn).await.problem(), problem(403, "forbidden"));
     let mut before = turn.clone();
     before.created_at = turn.created_at.plus_millis(-3_600_000);
-    assert_eq!(deliver(&world, &ada, &before).await.problem(), problem(401, "token_invalid"));
+    assert_eq!(deliver(&env, &ada, &before).await.problem(), problem(401, "token_invalid"));
     let unsigned = Call::post(TURNS_PATH).json(&serde_json::to_value(&turn).unwrap());
-    assert_eq!(
-        world.send(world.sign(unsigned, "203.0.113.7")).await.problem(),
-        problem(401, "token_missing")
-    );
-    assert!(messages(&world, &ada, conversation).await.is_empty());
+    assert_eq!(env.send(env.sign(unsigned, "203.0.113.7")).await.problem(), problem(401, "token_missing"));
+    assert!(messages(&env, &ada, conversation).await.is_empty());
 }
 
 #[tokio::test]
 async fn inconsistent_delivery_is_refused() {
-    let world = World::new().await;
-    let ada = world.register("ada").await;
-    let conversation = world.open(&ada).await;
-    let turn = delivery(&world, &ada, conversation, 0);
+    let env = TestEnv::new().await;
+    let ada = env.register("ada").await;
+    let conversation = env.open(&ada).await;
+    let turn = delivery(&env, &ada, conversation, 0);
     let changed = |change: fn(&mut TurnDelivery)| {
         let mut turn = turn.clone();
         change(&mut turn);
@@ -239,45 +236,42 @@ async fn inconsistent_delivery_is_refused() {
         (changed(|turn| turn.status = TurnStatus::Queued), "status"),
         (changed(|turn| turn.finished_at = turn.created_at.plus_millis(-1)), "finished_at"),
     ] {
-        let answer = deliver(&world, &ada, &wrong).await;
+        let answer = deliver(&env, &ada, &wrong).await;
         assert_eq!(answer.problem(), problem(422, "validation_failed"), "{field}");
         assert_eq!(answer.json()["errors"][0]["field"], field);
     }
     let garbage = Call::post(TURNS_PATH).token(&ada.access).json(&json!({"turn_id": 7}));
-    assert_eq!(
-        world.send(world.sign(garbage, "203.0.113.7")).await.problem(),
-        problem(400, "invalid_request")
-    );
+    assert_eq!(env.send(env.sign(garbage, "203.0.113.7")).await.problem(), problem(400, "invalid_request"));
 }
 
 #[tokio::test]
 async fn long_turn_is_accepted() {
-    let world = World::new().await;
-    let ada = world.register("ada").await;
-    let conversation = world.open(&ada).await;
-    let mut turn = delivery(&world, &ada, conversation, 0);
+    let env = TestEnv::new().await;
+    let ada = env.register("ada").await;
+    let conversation = env.open(&ada).await;
+    let mut turn = delivery(&env, &ada, conversation, 0);
     let text = "\u{1}".repeat(200_000);
     turn.messages.answer_mut().content.clone_from(&text);
     turn.messages.answer_mut().parts = vec![Part::Text { text }];
     assert!(serde_json::to_vec(&turn).unwrap().len() > 2 * 1_048_576);
-    assert_eq!(deliver(&world, &ada, &turn).await.status, 200);
+    assert_eq!(deliver(&env, &ada, &turn).await.status, 200);
     let too_large =
         Call::post(TURNS_PATH).token(&ada.access).bytes("application/json", vec![b' '; 9 * 1_048_576]);
     assert_eq!(
-        world.send(world.sign(too_large, "203.0.113.7")).await.problem(),
+        env.send(env.sign(too_large, "203.0.113.7")).await.problem(),
         problem(413, "payload_too_large")
     );
 }
 
 #[tokio::test]
 async fn worker_reads_back_context_and_turns() {
-    let world = World::new().await;
-    let (ada, eve) = (world.register("ada").await, world.register("eve").await);
-    let conversation = world.open(&ada).await;
-    let turn = delivery(&world, &ada, conversation, 0);
-    assert_eq!(deliver(&world, &ada, &turn).await.status, 200);
+    let env = TestEnv::new().await;
+    let (ada, eve) = (env.register("ada").await, env.register("eve").await);
+    let conversation = env.open(&ada).await;
+    let turn = delivery(&env, &ada, conversation, 0);
+    assert_eq!(deliver(&env, &ada, &turn).await.status, 200);
     let ask = async |path: String, member: &Member| {
-        world.send(world.sign(Call::get(path).token(&member.access), "203.0.113.7")).await
+        env.send(env.sign(Call::get(path).token(&member.access), "203.0.113.7")).await
     };
     let context = ask(context_path(conversation), &ada).await.json();
     assert_eq!((&context["last_seq"], &context["model"]), (&json!(2), &Value::Null));
@@ -296,25 +290,25 @@ async fn worker_reads_back_context_and_turns() {
 
 #[tokio::test]
 async fn signature_must_be_valid_and_is_accepted_once() {
-    let world = World::new().await;
-    let ada = world.register("ada").await;
-    let conversation = world.open(&ada).await;
-    let turn = delivery(&world, &ada, conversation, 0);
+    let env = TestEnv::new().await;
+    let ada = env.register("ada").await;
+    let conversation = env.open(&ada).await;
+    let turn = delivery(&env, &ada, conversation, 0);
     let assert_refused = async |call: Call, why: &str| {
-        let answer = world.send(call).await;
+        let answer = env.send(call).await;
         assert_eq!(answer.problem(), problem(403, "forbidden"), "{why}");
         assert!(answer.header(SIGNATURE_ERROR).contains(why), "{}", answer.header(SIGNATURE_ERROR));
     };
     assert_refused(call(&ada, &turn), "not signed").await;
 
-    let good = world.sign(call(&ada, &turn), "203.0.113.7");
-    assert_eq!(world.send(good.clone()).await.status, 200);
+    let good = env.sign(call(&ada, &turn), "203.0.113.7");
+    assert_eq!(env.send(good.clone()).await.status, 200);
     assert_refused(good.clone(), "nonce was used before").await;
-    let later = world.sign(call(&ada, &turn), "203.0.113.7");
-    world.clock.advance(32_000);
+    let later = env.sign(call(&ada, &turn), "203.0.113.7");
+    env.clock.advance(32_000);
     assert_refused(later, "-32 s").await;
 
-    let signed = world.sign(call(&ada, &turn), "203.0.113.7");
+    let signed = env.sign(call(&ada, &turn), "203.0.113.7");
     let other_body = signed.clone().json(&json!({}));
     assert_refused(other_body, "body").await;
     let request = EdgeRequest {
@@ -325,7 +319,7 @@ async fn signature_must_be_valid_and_is_accepted_once() {
         client_ip: "203.0.113.7",
     };
     let foreign = shared::auth::edge::EdgeKeys::parse(&"f".repeat(32)).unwrap();
-    let signature = foreign.sign(&request, world.clock.now(), "0123456789abcdef0123");
+    let signature = foreign.sign(&request, env.clock.now(), "0123456789abcdef0123");
     let forged = Call::post(TURNS_PATH)
         .header(X_REQUEST_ID, "r1")
         .header(CLIENT_IP, "203.0.113.7")

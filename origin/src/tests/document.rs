@@ -11,23 +11,23 @@ use shared::{
     chat::event,
 };
 
-use super::world::{Call, World};
+use super::test_env::{Call, TestEnv};
 
 /// The routes that clients know.
 fn routes() -> impl Iterator<Item = &'static Route> {
     ROUTES.iter().filter(|route| !route.caller.is_internal())
 }
 
-async fn document(world: &World) -> Value {
-    let answer = world.send(Call::get("/openapi.json")).await;
+async fn document(env: &TestEnv) -> Value {
+    let answer = env.send(Call::get("/openapi.json")).await;
     assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
     answer.json()
 }
 
 #[tokio::test]
 async fn document_has_the_operations_of_the_route_table() {
-    let world = World::new().await;
-    let document = document(&world).await;
+    let env = TestEnv::new().await;
+    let document = document(&env).await;
     let mut names = BTreeSet::new();
     for route in routes() {
         let place = format!("{} {}", route.method.as_str(), route.path);
@@ -65,8 +65,8 @@ fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
 
 #[tokio::test]
 async fn operations_have_descriptions_errors_and_headers() {
-    let world = World::new().await;
-    let document = document(&world).await;
+    let env = TestEnv::new().await;
+    let document = document(&env).await;
     let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
     for (method, path, operation) in operations(&document) {
         let place = format!("{method} {path}");
@@ -97,11 +97,11 @@ async fn operations_have_descriptions_errors_and_headers() {
 
 #[tokio::test]
 async fn body_examples_are_accepted() {
-    let world = World::new().await;
-    let document = document(&world).await;
-    let ada = world.register("grace").await;
+    let env = TestEnv::new().await;
+    let document = document(&env).await;
+    let ada = env.register("grace").await;
     let conversation = Call::post("/api/v1/chat/conversations").token(&ada.access).json(&json!({}));
-    let id = world.send(conversation).await.json()["id"].as_str().unwrap().to_owned();
+    let id = env.send(conversation).await.json()["id"].as_str().unwrap().to_owned();
     let mut sent = 0;
     for (method, path, operation) in operations(&document) {
         let example = &operation["requestBody"]["content"]["application/json"]["example"];
@@ -119,7 +119,7 @@ async fn body_examples_are_accepted() {
         }
         let call =
             Call::new(route.method.as_str(), path.replace("{id}", &id)).token(&ada.access).json(example);
-        let answer = world.send(call).await;
+        let answer = env.send(call).await;
         // No user has the example's password or refresh token before `register` was called.
         assert!([200, 201, 401].contains(&answer.status), "{method} {path}: {:?}", answer.body);
     }
@@ -128,8 +128,8 @@ async fn body_examples_are_accepted() {
 
 #[tokio::test]
 async fn request_texts_are_bounded() {
-    let world = World::new().await;
-    let document = document(&world).await;
+    let env = TestEnv::new().await;
+    let document = document(&env).await;
     let schemas = document["components"]["schemas"].as_object().unwrap();
     for name in [
         "RegisterRequest",
@@ -153,8 +153,8 @@ async fn request_texts_are_bounded() {
 
 #[tokio::test]
 async fn stream_events_are_members_of_union() {
-    let world = World::new().await;
-    let document = document(&world).await;
+    let env = TestEnv::new().await;
+    let document = document(&env).await;
     let union = &document["components"]["schemas"]["TurnEvent"];
     let mapping = union["discriminator"]["mapping"].as_object().unwrap();
     assert_eq!(union["oneOf"].as_array().unwrap().len(), mapping.len());
@@ -176,8 +176,8 @@ async fn stream_events_are_members_of_union() {
 
 #[tokio::test]
 async fn document_references_are_resolved() {
-    let world = World::new().await;
-    let document = document(&world).await;
+    let env = TestEnv::new().await;
+    let document = document(&env).await;
     let mut references = Vec::new();
     collect_references(&document, &mut references);
     assert!(references.len() > 20);
@@ -208,12 +208,12 @@ fn collect_references(value: &Value, found: &mut Vec<String>) {
 
 #[tokio::test]
 async fn pages_load_nothing_from_other_hosts() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     for (page, parts) in [
         ("/docs/", ["./swagger-ui-bundle.js", "./swagger-ui.css"]),
         ("/redoc", ["/redoc/redoc.standalone.js", "/openapi.json"]),
     ] {
-        let answer = world.send(Call::get(page)).await;
+        let answer = env.send(Call::get(page)).await;
         assert_eq!(answer.status, 200);
         assert!(answer.header("content-type").starts_with("text/html"));
         assert!(answer.header("content-security-policy").starts_with("default-src 'self';"));
@@ -225,15 +225,15 @@ async fn pages_load_nothing_from_other_hosts() {
             assert!(html.contains(part), "{page}: {part}");
             let path =
                 part.strip_prefix("./").map_or_else(|| part.to_owned(), |name| format!("/docs/{name}"));
-            assert_eq!(world.send(Call::get(path)).await.status, 200, "{part}");
+            assert_eq!(env.send(Call::get(path)).await.status, 200, "{part}");
         }
     }
     // The script's other addresses are names of vocabularies, links, and error messages.
-    let redoc = world.send(Call::get("/redoc/redoc.standalone.js")).await;
+    let redoc = env.send(Call::get("/redoc/redoc.standalone.js")).await;
     assert!(!String::from_utf8_lossy(&redoc.body).contains("://cdn"));
-    let initializer = world.send(Call::get("/docs/swagger-initializer.js")).await;
+    let initializer = env.send(Call::get("/docs/swagger-initializer.js")).await;
     assert!(String::from_utf8_lossy(&initializer.body).contains("/openapi.json"));
-    let redirected = world.send(Call::get("/docs")).await;
+    let redirected = env.send(Call::get("/docs")).await;
     assert_eq!((redirected.status, redirected.header("location")), (303, "/docs/"));
-    assert_eq!(world.send(Call::get("/docs/no-such-file")).await.problem().0, 404);
+    assert_eq!(env.send(Call::get("/docs/no-such-file")).await.problem().0, 404);
 }

@@ -2,7 +2,7 @@
 
 use shared::time::{DAY_MS, SECOND_MS};
 
-use super::world::World;
+use super::test_env::TestEnv;
 use crate::{
     clock::Clock as _,
     store::accounts::jobs::{JobClaim, NewJob, NextRun},
@@ -11,12 +11,11 @@ use crate::{
 #[tokio::test]
 async fn sessions_over_for_thirty_days_are_forgotten_within_the_hour() {
     const SESSIONS: usize = 50;
-    let world = World::new().await;
-    let (ada, runner, accounts) =
-        (world.register("ada").await, world.app.job_runner(), &world.app.stores.accounts);
+    let env = TestEnv::new().await;
+    let (ada, runner, accounts) = (env.register("ada").await, env.app.job_runner(), &env.app.stores.accounts);
     let mut sessions = vec![ada.session];
     for _ in 1..SESSIONS {
-        let opening = world.app.auth.prepare_session(ada.id, "", None, world.clock.now());
+        let opening = env.app.auth.prepare_session(ada.id, "", None, env.clock.now());
         sessions.push(opening.session.id);
         assert!(accounts.open_session(opening.session).await.unwrap());
     }
@@ -28,22 +27,22 @@ async fn sessions_over_for_thirty_days_are_forgotten_within_the_hour() {
         left
     };
     runner.run_due().await;
-    world.clock.advance(60 * DAY_MS);
+    env.clock.advance(60 * DAY_MS);
     runner.run_due().await;
     assert_eq!(left().await, SESSIONS, "they expired thirty days ago, not before");
-    world.clock.advance(3_600 * SECOND_MS - 1);
+    env.clock.advance(3_600 * SECOND_MS - 1);
     runner.run_due().await;
     assert_eq!(left().await, SESSIONS, "it is not due");
-    world.clock.advance(1);
+    env.clock.advance(1);
     runner.run_due().await;
     assert_eq!(left().await, 0);
 }
 
 #[tokio::test]
 async fn finished_jobs_are_forgotten_after_a_week() {
-    let world = World::new().await;
-    let (runner, accounts, start) = (world.app.job_runner(), &world.app.stores.accounts, world.clock.now());
-    let id = |offset_ms| world.app.random.id(start.plus_millis(offset_ms));
+    let env = TestEnv::new().await;
+    let (runner, accounts, start) = (env.app.job_runner(), &env.app.stores.accounts, env.clock.now());
+    let id = |offset_ms| env.app.random.id(start.plus_millis(offset_ms));
     let job = NewJob { id: id(0), kind: "done", key: None, payload: String::new(), due_at: start };
     accounts.schedule_job(job.clone()).await.unwrap();
     let (owner, lease_until) = (id(1), start.plus_millis(1));
@@ -52,7 +51,7 @@ async fn finished_jobs_are_forgotten_after_a_week() {
     let is_there = async || accounts.complete_job(job.id, owner, NextRun::Finished(start)).await.unwrap();
     assert!(is_there().await);
     for (advance_ms, expected) in [(7 * DAY_MS, true), (3_600 * SECOND_MS, false)] {
-        world.clock.advance(advance_ms);
+        env.clock.advance(advance_ms);
         runner.run_due().await;
         assert_eq!(is_there().await, expected);
     }

@@ -2,12 +2,12 @@
 
 use shared::api::routes::{Caller, ROUTES, Server};
 
-use super::world::{Call, START, World, problem};
+use super::test_env::{Call, START, TestEnv, problem};
 
 #[tokio::test]
 async fn route_is_served_behind_the_layer_of_its_caller() {
-    let development = World::new().await;
-    let production = World::with(&[("EDGECHAT_ENV", "production")]).await;
+    let development = TestEnv::new().await;
+    let production = TestEnv::with(&[("EDGECHAT_ENV", "production")]).await;
     let id = production.app.random.id(START).to_string();
     for route in ROUTES.iter().filter(|route| route.server == Server::Origin) {
         let call = Call::new(route.method.as_str(), route.path.replace("{id}", &id));

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::{
     deliveries::{self, delivery},
-    world::{Answer, Call, Member, World, problem},
+    test_env::{Answer, Call, Member, TestEnv, problem},
 };
 use crate::{
     clock::Clock as _,
@@ -21,8 +21,8 @@ use crate::{
 
 const LIST: &str = "/api/v1/chat/conversations";
 
-async fn list(world: &World, member: &Member, query: &str) -> Answer {
-    let answer = world.send(Call::get(format!("{LIST}{query}")).token(&member.access)).await;
+async fn list(env: &TestEnv, member: &Member, query: &str) -> Answer {
+    let answer = env.send(Call::get(format!("{LIST}{query}")).token(&member.access)).await;
     assert_eq!(
         (answer.status, answer.header("content-type")),
         (200, "application/json"),
@@ -32,26 +32,26 @@ async fn list(world: &World, member: &Member, query: &str) -> Answer {
     answer
 }
 
-async fn cached(world: &World, member: &Member, entry: &str) -> Option<Vec<u8>> {
-    let now = world.clock.now();
+async fn cached(env: &TestEnv, member: &Member, entry: &str) -> Option<Vec<u8>> {
+    let now = env.clock.now();
     let group = CacheGroup::ConversationsOf(member.id);
-    world.app.stores.ephemeral.cached(group, entry, world.app.random.id(now), now).await.value
+    env.app.stores.ephemeral.cached(group, entry, env.app.random.id(now), now).await.value
 }
 
 /// Puts a page into the cache that no store has, to detect a response from the cache.
-async fn plant(world: &World, member: &Member, entry: &str, page: &str) {
-    let (group, now) = (CacheGroup::ConversationsOf(member.id), world.clock.now());
-    let lease = world.app.stores.ephemeral.cached(group, entry, world.app.random.id(now), now).await.lease;
+async fn plant(env: &TestEnv, member: &Member, entry: &str, page: &str) {
+    let (group, now) = (CacheGroup::ConversationsOf(member.id), env.clock.now());
+    let lease = env.app.stores.ephemeral.cached(group, entry, env.app.random.id(now), now).await.lease;
     let until = now.plus_millis(300_000);
-    world.app.stores.ephemeral.fill(group, entry, lease, page.into(), until, now).await;
+    env.app.stores.ephemeral.fill(group, entry, lease, page.into(), until, now).await;
 }
 
 #[tokio::test]
 async fn first_page_is_cached_unchanged_until_it_expires() {
-    let world = World::new().await;
-    let ada = world.register("ada").await;
+    let env = TestEnv::new().await;
+    let ada = env.register("ada").await;
     for _ in 0..3 {
-        world.open(&ada).await;
+        env.open(&ada).await;
     }
     for (query, entry) in [
         ("", "conversations.20"),
@@ -59,10 +59,10 @@ async fn first_page_is_cached_unchanged_until_it_expires() {
         ("?archived=true", "conversations.archived.20"),
         ("?archived=false&limit=100", "conversations.active.100"),
     ] {
-        assert_eq!(cached(&world, &ada, entry).await, None, "{query}");
-        let miss = list(&world, &ada, query).await;
-        assert_eq!(cached(&world, &ada, entry).await.as_deref(), Some(&miss.body[..]), "{query}");
-        let hit = list(&world, &ada, query).await;
+        assert_eq!(cached(&env, &ada, entry).await, None, "{query}");
+        let miss = list(&env, &ada, query).await;
+        assert_eq!(cached(&env, &ada, entry).await.as_deref(), Some(&miss.body[..]), "{query}");
+        let hit = list(&env, &ada, query).await;
         assert_eq!(hit.body, miss.body, "{query}");
         let headers = |answer: &Answer| {
             let mut headers = answer.headers.clone();
@@ -74,38 +74,38 @@ async fn first_page_is_cached_unchanged_until_it_expires() {
     // A cached page is sent unchanged; a later page is not cached.
     let second = format!(
         "?limit=2&cursor={}",
-        list(&world, &ada, "?limit=2").await.json()["next_cursor"].as_str().unwrap()
+        list(&env, &ada, "?limit=2").await.json()["next_cursor"].as_str().unwrap()
     );
-    plant(&world, &ada, "conversations.2", "planted").await;
-    assert_eq!(list(&world, &ada, "?limit=2").await.body, "planted");
-    assert_eq!(list(&world, &ada, &second).await.json()["items"].as_array().unwrap().len(), 1);
-    let eve = world.register("eve").await;
-    assert_eq!(list(&world, &eve, "?limit=2").await.json()["items"], json!([]));
-    world.clock.advance(300_000);
-    assert_eq!(list(&world, &ada, "?limit=2").await.json()["items"].as_array().unwrap().len(), 2);
+    plant(&env, &ada, "conversations.2", "planted").await;
+    assert_eq!(list(&env, &ada, "?limit=2").await.body, "planted");
+    assert_eq!(list(&env, &ada, &second).await.json()["items"].as_array().unwrap().len(), 1);
+    let eve = env.register("eve").await;
+    assert_eq!(list(&env, &eve, "?limit=2").await.json()["items"], json!([]));
+    env.clock.advance(300_000);
+    assert_eq!(list(&env, &ada, "?limit=2").await.json()["items"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn disabled_cache_is_not_read() {
-    let world = World::with(&[("CACHE_TTL_SECONDS", "0")]).await;
-    let ada = world.register("ada").await;
-    world.open(&ada).await;
-    plant(&world, &ada, "conversations.20", "planted").await;
-    assert_eq!(list(&world, &ada, "").await.json()["items"].as_array().unwrap().len(), 1);
+    let env = TestEnv::with(&[("CACHE_TTL_SECONDS", "0")]).await;
+    let ada = env.register("ada").await;
+    env.open(&ada).await;
+    plant(&env, &ada, "conversations.20", "planted").await;
+    assert_eq!(list(&env, &ada, "").await.json()["items"].as_array().unwrap().len(), 1);
     // Another replica may have it on: writes clear it nevertheless.
-    world.open(&ada).await;
-    assert_eq!(cached(&world, &ada, "conversations.20").await, None);
+    env.open(&ada).await;
+    assert_eq!(cached(&env, &ada, "conversations.20").await, None);
 }
 
 #[tokio::test]
 async fn write_clears_list_of_its_user_only() {
-    let world = World::new().await;
-    let (ada, eve) = (world.register("ada").await, world.register("eve").await);
-    let conversation = world.open(&ada).await;
+    let env = TestEnv::new().await;
+    let (ada, eve) = (env.register("ada").await, env.register("eve").await);
+    let conversation = env.open(&ada).await;
     let path = format!("{LIST}/{conversation}");
-    let turn = delivery(&world, &ada, conversation, 0);
-    let absent = format!("{LIST}/{}", world.app.random.id(world.clock.now()));
-    plant(&world, &eve, "conversations.20", "hers").await;
+    let turn = delivery(&env, &ada, conversation, 0);
+    let absent = format!("{LIST}/{}", env.app.random.id(env.clock.now()));
+    plant(&env, &eve, "conversations.20", "hers").await;
     let keyed = Call::post(LIST).header("Idempotency-Key", "k1").json(&json!({}));
     for (call, status) in [
         (keyed.clone(), 201),
@@ -118,51 +118,51 @@ async fn write_clears_list_of_its_user_only() {
         (Call::new("DELETE", &path), 404),
         (deliveries::call(&ada, &turn), 200),
     ] {
-        plant(&world, &ada, "conversations.20", "stale").await;
+        plant(&env, &ada, "conversations.20", "stale").await;
         let what = format!("{call:?}");
         let call = if what.contains("internal") { call } else { call.token(&ada.access) };
-        assert_eq!(world.send(world.sign(call, "203.0.113.7")).await.status, status, "{what}");
-        assert_eq!(cached(&world, &ada, "conversations.20").await, None, "{what}");
+        assert_eq!(env.send(env.sign(call, "203.0.113.7")).await.status, status, "{what}");
+        assert_eq!(cached(&env, &ada, "conversations.20").await, None, "{what}");
     }
-    assert_eq!(list(&world, &eve, "").await.body, "hers");
+    assert_eq!(list(&env, &eve, "").await.body, "hers");
 }
 
 #[tokio::test]
 async fn failed_usage_count_leaves_no_stale_list() {
-    let world = World::new().await;
-    let ada = world.register("ada").await;
-    let conversation = world.open(&ada).await;
-    let before = list(&world, &ada, "").await;
+    let env = TestEnv::new().await;
+    let ada = env.register("ada").await;
+    let conversation = env.open(&ada).await;
+    let before = list(&env, &ada, "").await;
     assert_eq!(before.json()["items"][0]["message_count"], 0);
-    let cut_off = world.on_stores(|stores| stores.accounts = down::accounts());
-    let call = deliveries::call(&ada, &delivery(&world, &ada, conversation, 0));
-    let failed = cut_off.send(world.sign(call, "203.0.113.7")).await;
+    let cut_off = env.on_stores(|stores| stores.accounts = down::accounts());
+    let call = deliveries::call(&ada, &delivery(&env, &ada, conversation, 0));
+    let failed = cut_off.send(env.sign(call, "203.0.113.7")).await;
     assert_eq!(failed.problem(), problem(503, "store_unavailable"));
-    assert_eq!(list(&world, &ada, "").await.json()["items"][0]["message_count"], 2);
+    assert_eq!(list(&env, &ada, "").await.json()["items"][0]["message_count"], 2);
 }
 
 #[tokio::test]
 async fn timed_out_write_that_succeeded_is_listed() {
-    let world = World::new().await;
-    let ada = world.register("ada").await;
-    let conversation = world.open(&ada).await;
-    list(&world, &ada, "").await;
+    let env = TestEnv::new().await;
+    let ada = env.register("ada").await;
+    let conversation = env.open(&ada).await;
+    list(&env, &ada, "").await;
     let id = ada.id;
-    let outcome = write_and_invalidate(&world.app, id, |chats| async move {
+    let outcome = write_and_invalidate(&env.app, id, |chats| async move {
         assert!(chats.delete_conversation(id, conversation).await.unwrap());
         StoreResult::<()>::Err(StoreError::Timeout)
     });
     assert!(outcome.await.is_err());
-    assert_eq!(list(&world, &ada, "").await.json()["items"], json!([]));
+    assert_eq!(list(&env, &ada, "").await.json()["items"], json!([]));
 }
 
 #[tokio::test]
 async fn write_of_disconnected_client_clears_list() {
-    let world = World::new().await;
-    let ada = world.register("ada").await;
-    let conversation = world.open(&ada).await;
+    let env = TestEnv::new().await;
+    let ada = env.register("ada").await;
+    let conversation = env.open(&ada).await;
     let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (id, app) = (ada.id, world.app.clone());
+    let (id, app) = (ada.id, env.app.clone());
     let (reaching, going_on) = (Arc::clone(&reached), Arc::clone(&go_on));
     let request = tokio::spawn(async move {
         write_and_invalidate(&app, id, |chats| async move {
@@ -175,10 +175,10 @@ async fn write_of_disconnected_client_clears_list() {
     reached.notified().await;
     request.abort();
     assert!(request.await.unwrap_err().is_cancelled());
-    assert_eq!(list(&world, &ada, "").await.json()["items"].as_array().unwrap().len(), 1);
+    assert_eq!(list(&env, &ada, "").await.json()["items"].as_array().unwrap().len(), 1);
     go_on.notify_one();
     for _ in 0..1_000 {
-        if list(&world, &ada, "").await.json()["items"] == json!([]) {
+        if list(&env, &ada, "").await.json()["items"] == json!([]) {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -203,11 +203,11 @@ async fn list_after_write_is_never_stale() {
     const WRITERS: usize = 4;
     const READERS: usize = 6;
     const WRITES: u64 = 60;
-    let world = Arc::new(World::new().await);
-    let ada = world.register("ada").await;
+    let env = Arc::new(TestEnv::new().await);
+    let ada = env.register("ada").await;
     let mut opened = Vec::new();
     for _ in 0..WRITERS {
-        opened.push(world.open(&ada).await);
+        opened.push(env.open(&ada).await);
     }
     let opened = Arc::new(opened);
     // By conversation, the last renaming that was acknowledged.
@@ -215,14 +215,14 @@ async fn list_after_write_is_never_stale() {
     let done = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
-            let (world, ada) = (Arc::clone(&world), ada.clone());
+            let (env, ada) = (Arc::clone(&env), ada.clone());
             let (opened, acknowledged) = (Arc::clone(&opened), Arc::clone(&acknowledged));
             tokio::spawn(async move {
                 let path = format!("{LIST}/{}", opened[writer]);
                 for number in 1..=WRITES {
                     let rename = json!({"title": number.to_string()});
                     let call = Call::new("PATCH", &path).token(&ada.access).json(&rename);
-                    assert_eq!(world.send(call).await.status, 200);
+                    assert_eq!(env.send(call).await.status, 200);
                     acknowledged[writer].store(number, Ordering::SeqCst);
                 }
             })
@@ -230,14 +230,14 @@ async fn list_after_write_is_never_stale() {
         .collect();
     let readers: Vec<_> = (0..READERS)
         .map(|_| {
-            let (world, ada, done) = (Arc::clone(&world), ada.clone(), Arc::clone(&done));
+            let (env, ada, done) = (Arc::clone(&env), ada.clone(), Arc::clone(&done));
             let (opened, acknowledged) = (Arc::clone(&opened), Arc::clone(&acknowledged));
             tokio::spawn(async move {
                 let mut reads = 0_u64;
                 while !done.load(Ordering::SeqCst) {
                     let before: Vec<_> =
                         acknowledged.iter().map(|number| number.load(Ordering::SeqCst)).collect();
-                    let shown = renamings(&list(&world, &ada, "").await.json());
+                    let shown = renamings(&list(&env, &ada, "").await.json());
                     for (conversation, least) in opened.iter().zip(before) {
                         let number = shown.iter().find(|(id, _)| id == conversation).unwrap().1;
                         assert!(number >= least, "shows {number} after {least} was acknowledged");
@@ -258,8 +258,8 @@ async fn list_after_write_is_never_stale() {
         assert!(reader.await.unwrap() > 0);
     }
     assert_eq!(
-        renamings(&list(&world, &ada, "").await.json()).iter().map(|(_, number)| number).sum::<u64>(),
+        renamings(&list(&env, &ada, "").await.json()).iter().map(|(_, number)| number).sum::<u64>(),
         240
     );
-    assert!(cached(&world, &ada, "conversations.20").await.is_some(), "it is cached in the end");
+    assert!(cached(&env, &ada, "conversations.20").await.is_some(), "it is cached in the end");
 }

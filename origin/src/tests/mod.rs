@@ -20,6 +20,6 @@ mod sessions;
 mod sign_in;
 mod spelling;
 mod sync;
+mod test_env;
 mod tokens;
 mod usage;
-mod world;

@@ -9,7 +9,7 @@ use shared::{
 
 use super::{
     deliveries::{call, delivery},
-    world::{Answer, Call, JWT_SECRET, Member, World, problem},
+    test_env::{Answer, Call, JWT_SECRET, Member, TestEnv, problem},
 };
 
 const NEW_SECRET: &str = "7c1e5d9b3a2f4860e1d3c5b7a9f80624";
@@ -20,19 +20,19 @@ fn both() -> String {
     format!("{NEW_SECRET},{JWT_SECRET}")
 }
 
-async fn refresh(world: &World, token: &str) -> Answer {
-    world.send(Call::post("/api/v1/auth/refresh").json(&json!({ "refresh_token": token }))).await
+async fn refresh(env: &TestEnv, token: &str) -> Answer {
+    env.send(Call::post("/api/v1/auth/refresh").json(&json!({ "refresh_token": token }))).await
 }
 
-async fn kids(world: &World) -> Vec<String> {
+async fn kids(env: &TestEnv) -> Vec<String> {
     let keys: JwkSet =
-        serde_json::from_slice(&world.send(Call::get("/.well-known/jwks.json")).await.body).unwrap();
+        serde_json::from_slice(&env.send(Call::get("/.well-known/jwks.json")).await.body).unwrap();
     keys.keys.into_iter().map(|key| key.kid).collect()
 }
 
 #[tokio::test]
 async fn access_token_of_listed_secret_is_valid_and_of_dropped_one_refused() {
-    let before = World::new().await;
+    let before = TestEnv::new().await;
     let (old, after) = (before.register("ada").await, before.with_secrets(&both()));
     assert_eq!(after.send(Call::get(ME).token(&old.access)).await.status, 200);
     let new = after.register("bob").await;
@@ -44,9 +44,9 @@ async fn access_token_of_listed_secret_is_valid_and_of_dropped_one_refused() {
 
 #[tokio::test]
 async fn key_set_has_next_key_before_it_signs() {
-    let world = World::new().await;
-    let prepared = world.with_secrets(&format!("{JWT_SECRET},{NEW_SECRET}"));
-    let (old, next) = (kids(&world).await, kids(&prepared).await);
+    let env = TestEnv::new().await;
+    let prepared = env.with_secrets(&format!("{JWT_SECRET},{NEW_SECRET}"));
+    let (old, next) = (kids(&env).await, kids(&prepared).await);
     assert_eq!((old.len(), next.len(), &next[0]), (1, 2, &old[0]));
     let swapped = kids(&prepared.with_secrets(&both())).await;
     assert_eq!(swapped, [next[1].clone(), next[0].clone()]);
@@ -57,12 +57,12 @@ async fn key_set_has_next_key_before_it_signs() {
 
 #[tokio::test]
 async fn delivery_with_token_of_old_secret_is_accepted_for_thirty_days() {
-    let before = World::new().await;
+    let before = TestEnv::new().await;
     let ada = before.register("ada").await;
     let conversation = before.open(&ada).await;
     let turns = [0, 1, 2].map(|number| delivery(&before, &ada, conversation, number));
     let after = before.with_secrets(&both());
-    let deliver = async |world: &World, turn| world.send(world.sign(call(&ada, turn), "")).await;
+    let deliver = async |env: &TestEnv, turn| env.send(env.sign(call(&ada, turn), "")).await;
     assert_eq!(deliver(&after, &turns[0]).await.status, 200);
     after.clock.advance(30 * DAY_MS - SECOND_MS);
     assert_eq!(deliver(&after, &turns[1]).await.status, 200);
@@ -75,7 +75,7 @@ async fn delivery_with_token_of_old_secret_is_accepted_for_thirty_days() {
 #[tokio::test]
 async fn repeated_refresh_across_rotation_returns_valid_token() {
     for secrets in [both(), NEW_SECRET.to_owned()] {
-        let before = World::new().await;
+        let before = TestEnv::new().await;
         let first = before.register("ada").await;
         let lost = Member::of(&refresh(&before, &first.refresh).await.json());
         let after = before.with_secrets(&secrets);
@@ -95,7 +95,7 @@ async fn repeated_refresh_across_rotation_returns_valid_token() {
 
 #[tokio::test]
 async fn refresh_token_of_old_secret_stays_valid() {
-    let before = World::new().await;
+    let before = TestEnv::new().await;
     let first = before.register("ada").await;
     let second = Member::of(&refresh(&before, &first.refresh).await.json());
     before.clock.advance(60 * SECOND_MS);

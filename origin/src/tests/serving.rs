@@ -9,7 +9,7 @@ use tokio::{
     sync::{Notify, oneshot},
 };
 
-use super::world::World;
+use super::test_env::TestEnv;
 use crate::server;
 
 async fn request(stream: &mut TcpStream, path: &str) {
@@ -34,11 +34,11 @@ async fn shutdown_finishes_running_requests_and_accepts_no_more() {
             "finished"
         }
     };
-    let world = World::new().await.serving(Router::new().route("/slow", get(slow)));
+    let env = TestEnv::new().await.serving(Router::new().route("/slow", get(slow)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (end, ended) = oneshot::channel::<()>();
-    let server = tokio::spawn(server::serve(listener, world.router(), async {
+    let server = tokio::spawn(server::serve(listener, env.router(), async {
         let _ = ended.await;
     }));
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{Answer, Call, Member, World, problem};
+use super::test_env::{Answer, Call, Member, TestEnv, problem};
 
 const REGISTER: &str = "/api/v1/auth/register";
 const LOGIN: &str = "/api/v1/auth/login";
@@ -13,15 +13,15 @@ fn login(email: &str, password: &str) -> Call {
     Call::post(LOGIN).json(&json!({"email": email, "password": password}))
 }
 
-async fn grant(world: &World, form: &str) -> Answer {
-    world.send(Call::post(TOKEN).bytes(FORM, form.to_owned())).await
+async fn grant(env: &TestEnv, form: &str) -> Answer {
+    env.send(Call::post(TOKEN).bytes(FORM, form.to_owned())).await
 }
 
 #[tokio::test]
 async fn registration_signs_in() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     let body = json!({"email": " Ada@Example.COM".trim(), "password": "correct horse", "display_name": "Ada", "later": 1});
-    let answer = world.send(Call::post(REGISTER).json(&body)).await;
+    let answer = env.send(Call::post(REGISTER).json(&body)).await;
     assert_eq!(answer.status, 201);
     assert_eq!(answer.header("cache-control"), "no-store");
     let tokens = answer.json();
@@ -37,16 +37,16 @@ async fn registration_signs_in() {
     );
     let member = Member::of(&tokens);
     for path in ["/api/v1/auth/me", "/api/v1/users/me"] {
-        let me = world.send(Call::get(path).token(&member.access)).await;
+        let me = env.send(Call::get(path).token(&member.access)).await;
         assert_eq!((me.status, me.json()), (200, user.clone()));
     }
 }
 
 #[tokio::test]
 async fn email_in_any_case_registers_once() {
-    let world = World::new().await;
-    world.register("ada").await;
-    let again = world
+    let env = TestEnv::new().await;
+    env.register("ada").await;
+    let again = env
         .send(Call::post(REGISTER).json(&json!({"email": "ADA@example.com", "password": "12345678"})))
         .await;
     assert_eq!(again.problem(), problem(400, "email_taken"));
@@ -55,13 +55,13 @@ async fn email_in_any_case_registers_once() {
 
 #[tokio::test]
 async fn wrong_password_and_unknown_email_get_same_response() {
-    let world = World::new().await;
-    let member = world.register("ada").await;
-    let good = world.send(login("Ada@Example.com", "correct horse")).await;
+    let env = TestEnv::new().await;
+    let member = env.register("ada").await;
+    let good = env.send(login("Ada@Example.com", "correct horse")).await;
     assert_eq!(good.status, 200);
     assert_ne!(Member::of(&good.json()).session, member.session);
-    let wrong = world.send(login("ada@example.com", "wrong horse")).await;
-    let unknown = world.send(login("eve@example.com", "correct horse")).await;
+    let wrong = env.send(login("ada@example.com", "wrong horse")).await;
+    let unknown = env.send(login("eve@example.com", "correct horse")).await;
     assert_eq!(wrong.problem(), problem(401, "invalid_credentials"));
     assert_eq!(wrong.json()["detail"], "Invalid email or password");
     assert_eq!(wrong.problem_body(), unknown.problem_body());
@@ -69,7 +69,7 @@ async fn wrong_password_and_unknown_email_get_same_response() {
 
 #[tokio::test]
 async fn invalid_field_is_named() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     for (body, field) in [
         (json!({"email": "ada@example.com"}), "password"),
         (json!({"email": "ada@example.com", "password": "short"}), "password"),
@@ -80,7 +80,7 @@ async fn invalid_field_is_named() {
             "display_name",
         ),
     ] {
-        let answer = world.send(Call::post(REGISTER).json(&body)).await;
+        let answer = env.send(Call::post(REGISTER).json(&body)).await;
         assert_eq!(answer.problem(), problem(422, "validation_failed"), "{body}");
         assert_eq!(answer.json()["errors"][0]["field"], field, "{body}");
     }
@@ -89,8 +89,8 @@ async fn invalid_field_is_named() {
 /// PostgreSQL does not store one of these characters, and none is part of a name.
 #[tokio::test]
 async fn control_character_in_name_is_refused_and_field_named() {
-    let world = World::new().await;
-    world.register("ada").await;
+    let env = TestEnv::new().await;
+    env.register("ada").await;
     for character in ["\0", "\n", "\u{7f}", "\u{85}"] {
         let name = format!("a{character}b");
         let eve = json!({"email": "eve@example.com", "password": "correct horse"});
@@ -101,39 +101,39 @@ async fn control_character_in_name_is_refused_and_field_named() {
             (LOGIN, ada, "device_name"),
         ] {
             body[field] = json!(name);
-            let answer = world.send(Call::post(path).json(&body)).await;
+            let answer = env.send(Call::post(path).json(&body)).await;
             assert_eq!(answer.problem(), problem(422, "validation_failed"), "{path} {body}");
             assert_eq!(answer.json()["errors"][0]["field"], field, "{path} {body}");
         }
     }
     // Fields that are only compared or hashed may have any.
-    let answer = world.send(login("ada@example.com\0", "correct horse")).await;
+    let answer = env.send(login("ada@example.com\0", "correct horse")).await;
     assert_eq!(answer.problem(), problem(401, "invalid_credentials"));
     let body = json!({"email": "bob@example.com", "password": "correct\0horse"});
-    assert_eq!(world.send(Call::post(REGISTER).json(&body)).await.status, 201);
-    assert_eq!(world.send(login("bob@example.com", "correct\0horse")).await.status, 200);
+    assert_eq!(env.send(Call::post(REGISTER).json(&body)).await.status, 201);
+    assert_eq!(env.send(login("bob@example.com", "correct\0horse")).await.status, 200);
 }
 
 #[tokio::test]
 async fn oauth_form_signs_in_and_refreshes() {
-    let world = World::new().await;
-    world.register("ada").await;
-    let first = grant(&world, "grant_type=password&username=Ada%40example.com&password=correct+horse").await;
+    let env = TestEnv::new().await;
+    env.register("ada").await;
+    let first = grant(&env, "grant_type=password&username=Ada%40example.com&password=correct+horse").await;
     assert_eq!((first.status, first.header("cache-control")), (200, "no-store"));
     let tokens = first.json();
     let names: Vec<_> = tokens.as_object().unwrap().keys().collect();
     assert_eq!(names, ["access_token", "expires_in", "refresh_token", "scope", "token_type"]);
     let refresh = tokens["refresh_token"].as_str().unwrap();
-    let second = grant(&world, &format!("grant_type=refresh_token&refresh_token={refresh}")).await;
+    let second = grant(&env, &format!("grant_type=refresh_token&refresh_token={refresh}")).await;
     assert_eq!(second.status, 200);
     let access = second.json()["access_token"].as_str().unwrap().to_owned();
-    assert_eq!(world.send(Call::get("/api/v1/auth/me").token(&access)).await.status, 200);
+    assert_eq!(env.send(Call::get("/api/v1/auth/me").token(&access)).await.status, 200);
 }
 
 #[tokio::test]
 async fn oauth_form_fails_by_its_standard() {
-    let world = World::new().await;
-    world.register("ada").await;
+    let env = TestEnv::new().await;
+    env.register("ada").await;
     let long =
         format!("username=ada@example.com&password=correct horse battery&refresh_token={}", "x".repeat(257));
     for (form, error) in [
@@ -147,22 +147,21 @@ async fn oauth_form_fails_by_its_standard() {
         ("grant_type=password&username=ada@example.com&password=wrong", "invalid_grant"),
         ("grant_type=refresh_token&refresh_token=nonsense", "invalid_grant"),
     ] {
-        let answer = grant(&world, form).await;
+        let answer = grant(&env, form).await;
         assert_eq!((answer.status, answer.header("content-type")), (400, "application/json"), "{form}");
         assert_eq!(answer.json()["error"], error, "{form}");
         assert_ne!(answer.header("x-request-id"), "");
     }
-    let as_json = world.send(Call::post(TOKEN).json(&json!({"grant_type": "password"}))).await;
+    let as_json = env.send(Call::post(TOKEN).json(&json!({"grant_type": "password"}))).await;
     assert_eq!((as_json.status, &as_json.json()["error"]), (400, &json!("invalid_request")));
 }
 
 #[tokio::test]
 async fn eleventh_failure_for_email_from_address_is_limited() {
-    let world = World::new().await;
-    world.register("ada").await;
-    let try_in = |password: &'static str, ip: &'static str| {
-        world.send(world.sign(login("ada@example.com", password), ip))
-    };
+    let env = TestEnv::new().await;
+    env.register("ada").await;
+    let try_in =
+        |password: &'static str, ip: &'static str| env.send(env.sign(login("ada@example.com", password), ip));
     for _ in 0..9 {
         assert_eq!(try_in("wrong horse", "203.0.113.7").await.status, 401);
     }
@@ -177,16 +176,16 @@ async fn eleventh_failure_for_email_from_address_is_limited() {
     assert_eq!(refused.header("ratelimit-policy"), "\"sign_in_failures\";q=10;w=900");
     // Another address is not affected, and the first one only for the window.
     assert_eq!(try_in("correct horse", "203.0.113.8").await.status, 200);
-    world.clock.advance(900_000);
+    env.clock.advance(900_000);
     assert_eq!(try_in("correct horse", "203.0.113.7").await.status, 200);
 }
 
 #[tokio::test]
 async fn address_sign_ups_are_limited_per_window() {
-    let world = World::with(&[("RATE_LIMIT_REQUESTS", "2"), ("RATE_LIMIT_WINDOW_SECONDS", "30")]).await;
+    let env = TestEnv::with(&[("RATE_LIMIT_REQUESTS", "2"), ("RATE_LIMIT_WINDOW_SECONDS", "30")]).await;
     let sign_up = |number: u32, ip: &'static str| {
         let body: Value = json!({"email": format!("user{number}@example.com"), "password": "correct horse"});
-        world.send(world.sign(Call::post(REGISTER).json(&body), ip))
+        env.send(env.sign(Call::post(REGISTER).json(&body), ip))
     };
     assert_eq!(sign_up(1, "2001:db8::1").await.status, 201);
     assert_eq!(sign_up(2, "2001:db8::2").await.status, 201);
@@ -195,8 +194,8 @@ async fn address_sign_ups_are_limited_per_window() {
     assert_eq!(refused.header("retry-after"), "30");
     assert_eq!(sign_up(4, "2001:db8:0:1::1").await.status, 201);
     // Sign-ins have a separate count.
-    let signed = world.sign(login("user1@example.com", "correct horse"), "2001:db8::1");
-    assert_eq!(world.send(signed).await.status, 200);
-    world.clock.advance(30_000);
+    let signed = env.sign(login("user1@example.com", "correct horse"), "2001:db8::1");
+    assert_eq!(env.send(signed).await.status, 200);
+    env.clock.advance(30_000);
     assert_eq!(sign_up(3, "2001:db8::3").await.status, 201);
 }

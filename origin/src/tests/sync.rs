@@ -7,13 +7,13 @@ use shared::api::sync::SyncPage;
 
 use super::{
     deliveries::delivery,
-    world::{Call, Member, World, problem},
+    test_env::{Call, Member, TestEnv, problem},
 };
 
 const LIST: &str = "/api/v1/chat/conversations";
 
-async fn sync(world: &World, member: &Member, query: &str) -> Value {
-    let answer = world.send(Call::get(format!("/api/v1/sync{query}")).token(&member.access)).await;
+async fn sync(env: &TestEnv, member: &Member, query: &str) -> Value {
+    let answer = env.send(Call::get(format!("/api/v1/sync{query}")).token(&member.access)).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     answer.json()
 }
@@ -32,10 +32,10 @@ struct Copy {
 
 impl Copy {
     /// Updates the copy as the documentation says, with small pages.
-    async fn follow(&mut self, world: &World, member: &Member) {
+    async fn follow(&mut self, env: &TestEnv, member: &Member) {
         loop {
             let from = self.cursor.as_ref().map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
-            let page = sync(world, member, &format!("?limit=2{from}")).await;
+            let page = sync(env, member, &format!("?limit=2{from}")).await;
             for item in page["items"].as_array().unwrap() {
                 let id = item["id"].as_str().unwrap().to_owned();
                 if item["deleted"] == true {
@@ -43,7 +43,7 @@ impl Copy {
                     self.conversations.remove(&id);
                     self.messages.remove(&id);
                 } else {
-                    self.catch_up(world, member, &id).await;
+                    self.catch_up(env, member, &id).await;
                     self.conversations.insert(id, item["conversation"].clone());
                 }
             }
@@ -54,11 +54,11 @@ impl Copy {
         }
     }
 
-    async fn catch_up(&mut self, world: &World, member: &Member, id: &str) {
+    async fn catch_up(&mut self, env: &TestEnv, member: &Member, id: &str) {
         let known = self.messages.entry(id.to_owned()).or_default();
         let last = known.last_key_value().map_or(0, |(seq, _)| *seq);
         let path = format!("{LIST}/{id}/messages?after_seq={last}");
-        let answer = world.send(Call::get(path).token(&member.access)).await;
+        let answer = env.send(Call::get(path).token(&member.access)).await;
         // Deleted since: the next page has the deletion.
         for message in answer.json()["items"].as_array().unwrap_or(&Vec::new()) {
             let content = message["content"].as_str().unwrap().to_owned();
@@ -69,35 +69,35 @@ impl Copy {
 
 #[tokio::test]
 async fn following_copy_ends_equal() {
-    let world = World::new().await;
-    let (ada, eve) = (world.register("ada").await, world.register("eve").await);
+    let env = TestEnv::new().await;
+    let (ada, eve) = (env.register("ada").await, env.register("eve").await);
     let mut copy = Copy::default();
-    copy.follow(&world, &ada).await;
+    copy.follow(&env, &ada).await;
     assert!(copy.conversations.is_empty());
     let mut opened = Vec::new();
     for _ in 0..5 {
-        opened.push(world.open(&ada).await);
-        world.clock.advance(1);
+        opened.push(env.open(&ada).await);
+        env.clock.advance(1);
     }
-    world.open(&eve).await;
+    env.open(&eve).await;
     let record = async |index: usize, number| {
-        let turn = delivery(&world, &ada, opened[index], number);
-        world.app.stores.chats.record_turn(turn).await.unwrap().unwrap();
+        let turn = delivery(&env, &ada, opened[index], number);
+        env.app.stores.chats.record_turn(turn).await.unwrap().unwrap();
     };
     record(0, 0).await;
-    copy.follow(&world, &ada).await;
+    copy.follow(&env, &ada).await;
     assert_eq!(copy.conversations.len(), 5);
     record(0, 1).await;
     record(3, 0).await;
     let one = |index: usize| format!("{LIST}/{}", opened[index]);
     let rename = Call::new("PATCH", one(1)).token(&ada.access).json(&json!({"title": "Renamed"}));
-    assert_eq!(world.send(rename).await.status, 200);
+    assert_eq!(env.send(rename).await.status, 200);
     for gone in [2, 3] {
-        assert_eq!(world.send(Call::new("DELETE", one(gone)).token(&ada.access)).await.status, 204);
+        assert_eq!(env.send(Call::new("DELETE", one(gone)).token(&ada.access)).await.status, 204);
     }
-    copy.follow(&world, &ada).await;
+    copy.follow(&env, &ada).await;
 
-    let list = world.send(Call::get(format!("{LIST}?limit=100")).token(&ada.access)).await.json();
+    let list = env.send(Call::get(format!("{LIST}?limit=100")).token(&ada.access)).await.json();
     let listed: BTreeMap<_, _> = list["items"]
         .as_array()
         .unwrap()
@@ -112,41 +112,41 @@ async fn following_copy_ends_equal() {
 
     // A new copy gets the deletions, too, and ends in the same state.
     let mut anew = Copy::default();
-    anew.follow(&world, &ada).await;
+    anew.follow(&env, &ada).await;
     assert_eq!((anew.conversations, anew.messages), (copy.conversations, copy.messages));
 }
 
 #[tokio::test]
 async fn page_always_has_a_cursor() {
-    let world = World::new().await;
-    let ada = world.register("ada").await;
-    let nothing = sync(&world, &ada, "").await;
+    let env = TestEnv::new().await;
+    let ada = env.register("ada").await;
+    let nothing = sync(&env, &ada, "").await;
     assert_eq!((&nothing["items"], &nothing["has_more"]), (&json!([]), &json!(false)));
     let from = format!("?cursor={}", cursor(&nothing));
-    assert_eq!(sync(&world, &ada, &from).await, nothing);
-    let first = world.open(&ada).await;
-    let one = sync(&world, &ada, &from).await;
+    assert_eq!(sync(&env, &ada, &from).await, nothing);
+    let first = env.open(&ada).await;
+    let one = sync(&env, &ada, &from).await;
     assert_eq!((&one["items"][0]["id"], &one["items"][0]["deleted"]), (&json!(first), &json!(false)));
-    let shown = world.send(Call::get(format!("{LIST}/{first}")).token(&ada.access)).await;
+    let shown = env.send(Call::get(format!("{LIST}/{first}")).token(&ada.access)).await;
     assert_eq!(one["items"][0]["conversation"], shown.json());
-    let same = sync(&world, &ada, &format!("?cursor={}", cursor(&one))).await;
+    let same = sync(&env, &ada, &format!("?cursor={}", cursor(&one))).await;
     assert_eq!((&same["items"], cursor(&same)), (&json!([]), cursor(&one)));
-    world.open(&ada).await;
-    let page = sync(&world, &ada, "?limit=1").await;
+    env.open(&ada).await;
+    let page = sync(&env, &ada, "?limit=1").await;
     assert_eq!((page["items"].as_array().unwrap().len(), &page["has_more"]), (1, &json!(true)));
-    let rest = sync(&world, &ada, &format!("?limit=1&cursor={}", cursor(&page))).await;
+    let rest = sync(&env, &ada, &format!("?limit=1&cursor={}", cursor(&page))).await;
     assert_eq!((rest["items"].as_array().unwrap().len(), &rest["has_more"]), (1, &json!(false)));
 }
 
 #[tokio::test]
 async fn cursor_of_another_list_is_refused() {
-    let world = World::new().await;
-    let ada = world.register("ada").await;
-    let conversation = world.open(&ada).await;
-    world.open(&ada).await;
-    let list = world.send(Call::get(format!("{LIST}?limit=1")).token(&ada.access)).await;
+    let env = TestEnv::new().await;
+    let ada = env.register("ada").await;
+    let conversation = env.open(&ada).await;
+    env.open(&ada).await;
+    let list = env.send(Call::get(format!("{LIST}?limit=1")).token(&ada.access)).await;
     let of_conversations = cursor(&list.json());
-    let of_sync = cursor(&sync(&world, &ada, "").await);
+    let of_sync = cursor(&sync(&env, &ada, "").await);
     for (path, field) in [
         (format!("/api/v1/sync?cursor={of_conversations}"), "cursor"),
         ("/api/v1/sync?cursor=nonsense".to_owned(), "cursor"),
@@ -155,25 +155,25 @@ async fn cursor_of_another_list_is_refused() {
         (format!("{LIST}?cursor={of_sync}"), "cursor"),
         (format!("{LIST}/{conversation}/messages?cursor={of_sync}"), "cursor"),
     ] {
-        let answer = world.send(Call::get(&path).token(&ada.access)).await;
+        let answer = env.send(Call::get(&path).token(&ada.access)).await;
         assert_eq!(answer.problem(), problem(422, "validation_failed"), "{path}");
         assert_eq!(answer.json()["errors"][0]["field"], field, "{path}");
     }
-    assert_eq!(world.send(Call::get("/api/v1/sync")).await.problem(), problem(401, "token_missing"));
+    assert_eq!(env.send(Call::get("/api/v1/sync")).await.problem(), problem(401, "token_missing"));
 }
 
 #[tokio::test]
 async fn messages_begin_after_or_before_seq() {
-    let world = World::new().await;
-    let ada = world.register("ada").await;
-    let conversation = world.open(&ada).await;
+    let env = TestEnv::new().await;
+    let ada = env.register("ada").await;
+    let conversation = env.open(&ada).await;
     for number in 0..3 {
-        let turn = delivery(&world, &ada, conversation, number);
-        world.app.stores.chats.record_turn(turn).await.unwrap().unwrap();
+        let turn = delivery(&env, &ada, conversation, number);
+        env.app.stores.chats.record_turn(turn).await.unwrap().unwrap();
     }
     let get = async |query: &str| {
         let path = format!("{LIST}/{conversation}/messages?{query}");
-        world.send(Call::get(path).token(&ada.access)).await
+        env.send(Call::get(path).token(&ada.access)).await
     };
     let seqs = |page: &Value| -> Vec<u64> {
         page["items"].as_array().unwrap().iter().map(|item| item["seq"].as_u64().unwrap()).collect()
@@ -205,8 +205,8 @@ async fn messages_begin_after_or_before_seq() {
 
 #[tokio::test]
 async fn page_matches_document() {
-    let world = World::new().await;
-    let document = world.send(Call::get("/openapi.json")).await.json();
+    let env = TestEnv::new().await;
+    let document = env.send(Call::get("/openapi.json")).await.json();
     let example = document.pointer("/components/schemas/SyncPage/example").unwrap();
     let read: SyncPage = serde_json::from_value(example.clone()).unwrap();
     assert_eq!(&serde_json::to_value(&read).unwrap(), example);

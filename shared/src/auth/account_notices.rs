@@ -12,7 +12,7 @@ use crate::{
 
 /// The lifetime of a notice: the longest life of an access token (`ACCESS_TOKEN_EXPIRE_MINUTES` is at most a day), its leeway,
 /// and an hour for clocks.
-const KEPT_MS: i64 = DAY_MS + LEEWAY_S * SECOND_MS + 3_600 * SECOND_MS;
+const RETENTION_MS: i64 = DAY_MS + LEEWAY_S * SECOND_MS + 3_600 * SECOND_MS;
 /// The most ended sessions that are kept one by one; beyond it the oldest are dropped, and checked with the origin.
 const MAX_ENDED: usize = 64;
 
@@ -103,7 +103,7 @@ impl AccountNotices {
     }
 
     fn forget_outdated(&mut self, now: Timestamp) {
-        let is_current = |at: Timestamp| now.millis_since(at) < KEPT_MS;
+        let is_current = |at: Timestamp| now.millis_since(at) < RETENTION_MS;
         self.ended.retain(|session| is_current(session.at));
         self.ended.sort_unstable_by_key(|session| (session.at, session.id));
         self.ended.drain(..self.ended.len().saturating_sub(MAX_ENDED));

@@ -8,7 +8,7 @@ use super::{
     provider,
     stage::{QUESTION, Side, Stage},
 };
-use crate::{client::Phone, world::BaselineTurn};
+use crate::{client::Phone, test_env::BaselineTurn};
 
 const CHUNKS: usize = 4;
 /// Runs two turns of a conversation through the durable baseline, and checks that they are stored and delivered.
@@ -27,7 +27,7 @@ pub(super) async fn durable_baseline(stage: &Stage) {
         turn_ids.push(turn_id(&String::from_utf8_lossy(&body)));
     }
     let direct = Phone {
-        client: stage.world.client_of_origin().with_token(&user.tokens.access_token),
+        client: stage.env.client_of_origin().with_token(&user.tokens.access_token),
         tokens: user.tokens.clone(),
     };
     let delivered = direct.messages(conversation).await;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     client::{Phone, messages_path},
-    world::{Baseline, DurableSetup, EDGE_KEY, GEMINI_API_KEY, Watch, World},
+    test_env::{Baseline, DurableSetup, EDGE_KEY, GEMINI_API_KEY, TestEnv, Watch},
 };
 
 /// The number of users of the largest case.
@@ -36,7 +36,7 @@ pub(super) enum Side {
     Baseline,
     /// EdgeChat's Worker.
     Worker,
-    /// EdgeChat's Worker behind `gate.js`.
+    /// EdgeChat's Worker behind `client_ip_proxy.js`.
     Gate,
 }
 
@@ -46,7 +46,7 @@ impl Side {
         match self {
             Self::Baseline => "durable baseline",
             Self::Worker => "Worker",
-            Self::Gate => "Worker behind gate.js",
+            Self::Gate => "Worker behind client_ip_proxy.js",
         }
     }
 }
@@ -55,7 +55,7 @@ impl Side {
 #[derive(Debug)]
 pub(super) struct Stage {
     /// Origin and Worker.
-    pub(super) world: World,
+    pub(super) env: TestEnv,
     /// The proxy baseline.
     pub(super) proxy: Baseline,
     /// The durable baseline.
@@ -75,7 +75,7 @@ impl Stage {
     /// Panics when a part does not start.
     pub(super) async fn set(user_count: usize, flush_ms: u32) -> Self {
         let provider = FastProvider::start(PACED).expect("a port and a thread for the provider");
-        let world = World::setup()
+        let env = TestEnv::setup()
             .var("GEMINI_API_BASE", provider.base())
             .var("RATE_LIMIT_REQUESTS", NO_LIMIT)
             .var("RATE_LIMIT_WINDOW_SECONDS", "1")
@@ -84,7 +84,7 @@ impl Stage {
             .measured()
             .start()
             .await;
-        let origin = world.client_of_origin().url("");
+        let origin = env.client_of_origin().url("");
         let proxy = Baseline::proxy(&origin).await;
         let path = gemini::path(MODEL, true).expect("the name of a model");
         let durable = Baseline::durable(DurableSetup {
@@ -97,14 +97,14 @@ impl Stage {
         .await;
         let mut users = Vec::with_capacity(user_count);
         for _ in 0..user_count {
-            users.push(world.client_of_origin().register().await);
+            users.push(env.client_of_origin().register().await);
         }
-        Self { world, proxy, durable, provider, users, flush_ms }
+        Self { env, proxy, durable, provider, users, flush_ms }
     }
 
     /// The origin, accessed directly.
     pub(super) fn origin(&self) -> Site {
-        Site::new("origin", &self.world.client_of_origin().url(""))
+        Site::new("origin", &self.env.client_of_origin().url(""))
     }
 
     /// The proxy baseline.
@@ -116,8 +116,8 @@ impl Stage {
     pub(super) fn site(&self, side: Side) -> Site {
         let url = match side {
             Side::Baseline => self.durable.url(),
-            Side::Worker => self.world.client().url(""),
-            Side::Gate => self.world.gate_url(),
+            Side::Worker => self.env.client().url(""),
+            Side::Gate => self.env.client_ip_proxy_url(),
         };
         Site::new(side.name(), &url)
     }
@@ -133,14 +133,14 @@ impl Stage {
     }
 
     fn watched(&self, pid: u32) -> Watched {
-        Watched { runtime: Process(pid), origin: Process(self.world.origin_pid()) }
+        Watched { runtime: Process(pid), origin: Process(self.env.origin_pid()) }
     }
 
     /// The process of a side's runtime.
     pub(super) fn process(&self, side: Side) -> Process {
         Process(match side {
             Side::Baseline => self.durable.pid(),
-            Side::Worker | Side::Gate => self.world.workerd_pid(),
+            Side::Worker | Side::Gate => self.env.workerd_pid(),
         })
     }
 
@@ -148,7 +148,7 @@ impl Stage {
     pub(super) async fn restart_watched(&mut self, side: Side, by: &Watch) {
         match side {
             Side::Baseline => self.durable.restart_watched(by).await,
-            Side::Worker | Side::Gate => self.world.restart_workerd_watched(by).await,
+            Side::Worker | Side::Gate => self.env.restart_workerd_watched(by).await,
         }
     }
 
@@ -156,14 +156,14 @@ impl Stage {
     pub(super) fn wrapper_url(&self, side: Side) -> String {
         match side {
             Side::Baseline => self.durable.wrapper_url(),
-            Side::Worker | Side::Gate => self.world.wrapper_url(),
+            Side::Worker | Side::Gate => self.env.wrapper_url(),
         }
     }
 
     /// Opens a conversation of a user, at the origin.
     pub(super) async fn conversation(&self, user: &Phone) -> Id {
         let direct = Phone {
-            client: self.world.client_of_origin().with_token(&user.tokens.access_token),
+            client: self.env.client_of_origin().with_token(&user.tokens.access_token),
             tokens: user.tokens.clone(),
         };
         direct.conversation().await

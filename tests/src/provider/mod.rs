@@ -17,4 +17,4 @@ mod test_provider;
 
 pub use call::{Call, Gone, Received};
 pub use script::{Script, Step};
-pub use test_provider::{ScriptedGemini, Upcoming};
+pub use test_provider::{ExpectedCall, ScriptedGemini};

@@ -74,10 +74,10 @@ impl ScriptedGemini {
     }
 
     /// Queues the next call that has no script to be answered by the test, piece by piece.
-    pub fn hand_over(&self) -> Upcoming {
+    pub fn hand_over(&self) -> ExpectedCall {
         let (sender, receiver) = oneshot::channel();
         lock(&self.state.queue).push_back(Answer::HandOver(sender));
-        Upcoming(receiver)
+        ExpectedCall(receiver)
     }
 
     /// Sets the choice of the script of every call without a queued one. Such calls are not kept for [`Self::received`]: a long
@@ -140,9 +140,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A call that is still to come.
 #[derive(Debug)]
-pub struct Upcoming(oneshot::Receiver<Call>);
+pub struct ExpectedCall(oneshot::Receiver<Call>);
 
-impl Upcoming {
+impl ExpectedCall {
     /// Waits for the call.
     pub async fn arrives(self) -> Call {
         bounded("a call of the provider", self.0).await.expect("the provider ended before it was called")

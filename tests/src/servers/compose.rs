@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{Durability, provided, required};
-use crate::{wait::bounded_by, world::port::Port};
+use crate::{test_env::port::Port, wait::bounded_by};
 
 /// The compose file; set when a container engine answers.
 pub(super) const FILE: &str = "EDGECHAT_TEST_COMPOSE";

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use crate::world::{part::Part, port::Port};
+use crate::test_env::{part::Part, port::Port};
 use compose::Service;
 
 /// The durability of acknowledged writes when the server's process is killed.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use mongodb::bson::{Document, doc};
 
 use super::{About, Durability, Server, compose, database, provided, required};
-use crate::world::{
+use crate::test_env::{
     part::{Launch, Part, on_path},
     port::Port,
 };

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{About, Durability, Server, compose, database, required};
-use crate::world::part::{Launch, Part, guarded};
+use crate::test_env::part::{Launch, Part, guarded};
 
 /// The variable with the folder of `initdb` and `postgres`.
 pub const PROGRAMS: &str = "EDGECHAT_POSTGRES_BIN";

@@ -3,7 +3,7 @@
 use ::redis::InfoDict;
 
 use super::{About, Durability, Server, compose, database, required};
-use crate::world::part::{Launch, Part};
+use crate::test_env::part::{Launch, Part};
 
 /// The variable with the path of `redis-server`.
 pub const PROGRAM: &str = "EDGECHAT_REDIS_BIN";

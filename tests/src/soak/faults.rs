@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{Run, report::count, rng::Rng};
-use crate::world::World;
+use crate::test_env::TestEnv;
 
 /// The purpose of this module's random numbers.
 const PURPOSE: u64 = u64::MAX;
@@ -28,7 +28,7 @@ pub(super) struct Death {
 }
 
 /// Kills processes throughout the run, and starts each again.
-pub(super) async fn strike(world: &mut World, run: &Run, kills: u32, turns: u32) {
+pub(super) async fn strike(env: &mut TestEnv, run: &Run, kills: u32, turns: u32) {
     let mut rng = Rng::new(run.seed, PURPOSE);
     let mut moments: Vec<u64> = (0..kills).map(|_| rng.between(0, u64::from(turns) * 95 / 100)).collect();
     moments.sort_unstable();
@@ -46,33 +46,33 @@ pub(super) async fn strike(world: &mut World, run: &Run, kills: u32, turns: u32)
             run.turns_over()
         ));
         count(&run.findings.counts.kills);
-        kill(world, run, victim, away).await;
+        kill(env, run, victim, away).await;
     }
 }
 
-async fn kill(world: &mut World, run: &Run, victim: Victim, away: Duration) {
+async fn kill(env: &mut TestEnv, run: &Run, victim: Victim, away: Duration) {
     if victim != Victim::Origin {
         run.workerd_dies();
-        world.kill_workerd().await;
+        env.kill_workerd().await;
     }
     if victim != Victim::Workerd {
-        world.kill_origin().await;
+        env.kill_origin().await;
     }
     match victim {
         Victim::Workerd => {
             sleep(away).await;
-            world.start_workerd().await;
+            env.start_workerd().await;
         }
         Victim::Origin => {
             sleep(away).await;
-            world.start_origin().await;
+            env.start_origin().await;
         }
         // The Worker is back first, without an origin.
         Victim::Both => {
-            world.start_workerd().await;
+            env.start_workerd().await;
             run.workerd_lives();
             sleep(away).await;
-            world.start_origin().await;
+            env.start_origin().await;
         }
     }
     if victim == Victim::Workerd {

@@ -37,7 +37,7 @@ use tokio::{
 };
 
 use self::{faults::Death, model::ModelLog, phone::Talk, report::Findings, wire::Wire};
-use crate::world::World;
+use crate::test_env::TestEnv;
 pub use report::Report;
 
 /// The conversations of one user at once.
@@ -116,31 +116,34 @@ pub async fn run(stores: &str, options: Options) -> Report {
     let Options { turns, kills, users, seed } = options;
     progress(&format!("{turns} turns, {kills} kills, {users} users, {stores} stores, seed {seed}"));
     let start = Instant::now();
-    let mut world =
-        World::setup().var("BASIC_TIER_DAILY_LIMIT", "0").var("RATE_LIMIT_REQUESTS", "1000000").start().await;
-    let model = ModelLog::attach(&world.provider, seed);
+    let mut env = TestEnv::setup()
+        .var("BASIC_TIER_DAILY_LIMIT", "0")
+        .var("RATE_LIMIT_REQUESTS", "1000000")
+        .start()
+        .await;
+    let model = ModelLog::attach(&env.provider, seed);
     let findings = Findings::new(seed);
     let run = Arc::new(Run { seed, findings, model, over: AtomicU64::new(0), deaths: Mutex::default() });
     let mut wires = Vec::new();
     for _ in 0..users {
-        let phone = world.phone().await;
+        let phone = env.phone().await;
         wires.push(Wire::new(&phone.client.url(""), &phone.tokens.access_token));
     }
 
     let people = tokio::select! {
-        (people, ()) = async { tokio::join!(talk(&run, &wires, turns), faults::strike(&mut world, &run, kills, turns)) } => people,
+        (people, ()) = async { tokio::join!(talk(&run, &wires, turns), faults::strike(&mut env, &run, kills, turns)) } => people,
         never = say_how_far(&run, turns) => match never {},
     };
     progress("all messages are answered; waiting for the outboxes");
     let people = audited(&run, people).await;
 
     progress("reading all of it again, after a restart");
-    world.kill_workerd().await;
-    world.start_workerd().await;
+    env.kill_workerd().await;
+    env.start_workerd().await;
     let people = read_again(&run, people, "after a restart").await;
     progress("reading all of it again, from the origin");
-    world.kill_workerd().await;
-    world.start_workerd_without_objects().await;
+    env.kill_workerd().await;
+    env.start_workerd_without_objects().await;
     drop(read_again(&run, people, "from the origin").await);
     run.findings.report(stores, start.elapsed())
 }

@@ -3,7 +3,7 @@
 use edgechat_tests::{
     client::{Phone, content, messages_path},
     provider::script::Script,
-    world::World,
+    test_env::TestEnv,
 };
 use reqwest::Method;
 use serde_json::json;
@@ -41,8 +41,8 @@ fn words(messages: &[Message]) -> Vec<&str> {
 }
 
 /// The texts of the model's last prompt.
-fn heard(world: &World) -> Vec<String> {
-    let last = world.provider.received().pop().unwrap();
+fn heard(env: &TestEnv) -> Vec<String> {
+    let last = env.provider.received().pop().unwrap();
     let parts = last.request.messages.into_iter().flat_map(|message| message.parts);
     let text = |part| match part {
         ContentPart::Text(text) => text,
@@ -53,15 +53,15 @@ fn heard(world: &World) -> Vec<String> {
 
 #[tokio::test]
 async fn message_after_earlier_parent_sends_only_its_branch() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let say = async |world: &World, text: &str, answer: &str| {
-        world.provider.will(Script::pieces([answer]));
+    let say = async |env: &TestEnv, text: &str, answer: &str| {
+        env.provider.will(Script::pieces([answer]));
         phone.say_and_persist(conversation, text).await
     };
-    let first = say(&world, "One", "First.").await;
-    let second = say(&world, "Two", "Second.").await;
+    let first = say(&env, "One", "First.").await;
+    let second = say(&env, "Two", "Second.").await;
     assert_eq!(conversation_of(&phone, conversation).await.head_id, Some(second.assistant_message.id));
 
     assert_eq!(
@@ -69,8 +69,8 @@ async fn message_after_earlier_parent_sends_only_its_branch() {
         Some(first.assistant_message.id)
     );
     assert_eq!(words(&phone.messages(conversation).await), ["One", "First."]);
-    let other = say(&world, "Three", "Third.").await;
-    assert_eq!(heard(&world), ["One", "First.", "Three"]);
+    let other = say(&env, "Three", "Third.").await;
+    assert_eq!(heard(&env), ["One", "First.", "Three"]);
     let question = other.user_message.unwrap();
     assert_eq!((question.parent_id, question.seq), (Some(first.assistant_message.id), 5));
     assert_eq!(question.siblings, [second.user_message.as_ref().unwrap().id, question.id]);
@@ -86,14 +86,14 @@ async fn message_after_earlier_parent_sends_only_its_branch() {
     choose(&phone, conversation, second.assistant_message.id).await;
     for (text, answer, forgets) in [("Four", "Fourth.", false), ("Five", "Fifth.", true)] {
         if forgets {
-            world.kill_workerd().await;
-            world.start_workerd_without_objects().await;
+            env.kill_workerd().await;
+            env.start_workerd_without_objects().await;
         }
-        let sent = say(&world, text, answer).await;
+        let sent = say(&env, text, answer).await;
         assert_eq!(sent.status, TurnStatus::Completed);
         assert_eq!(conversation_of(&phone, conversation).await.head_id, Some(sent.assistant_message.id));
     }
-    assert_eq!(heard(&world), ["One", "First.", "Two", "Second.", "Four", "Fourth.", "Five"]);
+    assert_eq!(heard(&env), ["One", "First.", "Two", "Second.", "Four", "Fourth.", "Five"]);
     let shown = phone.messages(conversation).await;
     assert_eq!(words(&shown), ["One", "First.", "Two", "Second.", "Four", "Fourth.", "Five", "Fifth."]);
     assert_eq!(shown[2].siblings, question.siblings);
@@ -102,15 +102,15 @@ async fn message_after_earlier_parent_sends_only_its_branch() {
 
 #[tokio::test]
 async fn head_set_during_turn_is_kept() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    world.provider.will(Script::pieces(["First."]));
+    env.provider.will(Script::pieces(["First."]));
     let first = phone.say_and_persist(conversation, "One").await;
-    world.provider.will(Script::pieces(["Second."]));
+    env.provider.will(Script::pieces(["Second."]));
     phone.say_and_persist(conversation, "Two").await;
 
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let asked = phone.message(conversation, &content("Three"));
     let meanwhile = async {
         let mut call = upcoming.arrives().await;
@@ -128,9 +128,9 @@ async fn head_set_during_turn_is_kept() {
         words(&arrived(&phone, conversation).await),
         ["One", "First.", "Two", "Second.", "Three", "Third."]
     );
-    world.provider.will(Script::pieces(["Fourth."]));
+    env.provider.will(Script::pieces(["Fourth."]));
     phone.say_and_persist(conversation, "Four").await;
-    assert_eq!(heard(&world), ["One", "First.", "Four"]);
+    assert_eq!(heard(&env), ["One", "First.", "Four"]);
     assert_eq!(words(&phone.messages(conversation).await), ["One", "First.", "Four", "Fourth."]);
     // The other branch is shown when the user chooses it.
     choose(&phone, conversation, third.assistant_message.id).await;
@@ -142,27 +142,27 @@ async fn head_set_during_turn_is_kept() {
 
 #[tokio::test]
 async fn branch_continues_during_origin_outage() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    world.provider.will(Script::pieces(["First."]));
+    env.provider.will(Script::pieces(["First."]));
     let first = phone.say_and_persist(conversation, "One").await;
-    world.provider.will(Script::pieces(["Second."]));
+    env.provider.will(Script::pieces(["Second."]));
     phone.say_and_persist(conversation, "Two").await;
     choose(&phone, conversation, first.assistant_message.id).await;
-    world.provider.will(Script::pieces(["Third."]));
+    env.provider.will(Script::pieces(["Third."]));
     phone.say_and_persist(conversation, "Three").await;
 
-    world.kill_origin().await;
+    env.kill_origin().await;
     let mut turns = Vec::new();
     for (text, answer) in [("Four", "Fourth."), ("Five", "Fifth.")] {
-        world.provider.will(Script::pieces([answer]));
+        env.provider.will(Script::pieces([answer]));
         let sent = phone.say(conversation, text).await;
         assert!(!sent.persisted);
         turns.push(sent.turn_id);
     }
-    assert_eq!(heard(&world), ["One", "First.", "Three", "Third.", "Four", "Fourth.", "Five"]);
-    world.start_origin().await;
+    assert_eq!(heard(&env), ["One", "First.", "Three", "Third.", "Four", "Fourth.", "Five"]);
+    env.start_origin().await;
     for turn in turns {
         phone.persisted(turn).await;
     }
@@ -173,8 +173,8 @@ async fn branch_continues_during_origin_outage() {
 
 #[tokio::test]
 async fn head_outside_conversation_is_refused() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let (here, elsewhere) = (phone.conversation().await, phone.conversation().await);
     let sent = phone.say_and_persist(elsewhere, "Hello").await;
     for wrong in [sent.assistant_message.id, elsewhere] {
@@ -182,7 +182,7 @@ async fn head_outside_conversation_is_refused() {
         let problem = choice.send().await.problem(ErrorCode::ValidationFailed);
         assert_eq!(problem.errors[0].field, "head_id");
     }
-    let others = world.phone().await;
+    let others = env.phone().await;
     let choice = others
         .client
         .ask(Method::PATCH, &path(elsewhere))

@@ -3,8 +3,8 @@
 use edgechat_tests::{
     client::{Phone, content},
     provider::{Call, Script},
+    test_env::TestEnv,
     wait::{BOUND, until},
-    world::World,
 };
 use serde_json::Value;
 use shared::{
@@ -31,35 +31,35 @@ enum Moment {
     Finished,
 }
 
-async fn kill_and_start(world: &mut World, victim: Victim) {
+async fn kill_and_start(env: &mut TestEnv, victim: Victim) {
     match victim {
         Victim::Origin => {
-            world.kill_origin().await;
-            world.start_origin().await;
+            env.kill_origin().await;
+            env.start_origin().await;
         }
         Victim::Worker => {
-            world.kill_workerd().await;
-            world.start_workerd().await;
+            env.kill_workerd().await;
+            env.start_workerd().await;
         }
         Victim::Both => {
-            world.kill_origin().await;
-            world.kill_workerd().await;
-            world.start_workerd().await;
-            world.start_origin().await;
+            env.kill_origin().await;
+            env.kill_workerd().await;
+            env.start_workerd().await;
+            env.start_origin().await;
         }
     }
 }
 
 /// Kills one process at one moment of one turn. The phone sends the message again until it gets an answer.
 async fn round(
-    world: &mut World,
+    env: &mut TestEnv,
     phone: &Phone,
     conversation: Id,
     key: &str,
     victim: Victim,
     moment: Moment,
 ) {
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let body = content(key);
     let asking = tokio::spawn(
         phone.message(conversation, &body).key(key).header("Accept", "text/event-stream").try_send(),
@@ -67,20 +67,20 @@ async fn round(
     let mut call: Call = upcoming.arrives().await;
     match moment {
         Moment::Called => {
-            kill_and_start(world, victim).await;
+            kill_and_start(env, victim).await;
             // The Worker may be dead, and the provider's caller with it.
             let _ = call.say("One ").await;
             let _ = call.stop().await;
         }
         Moment::Spoken => {
             call.say("One ").await.unwrap();
-            kill_and_start(world, victim).await;
+            kill_and_start(env, victim).await;
             let _ = call.stop().await;
         }
         Moment::Finished => {
             call.say("One ").await.unwrap();
             call.stop().await.unwrap();
-            kill_and_start(world, victim).await;
+            kill_and_start(env, victim).await;
         }
     }
     // Whatever the first attempt returned, the phone retries with the same key.
@@ -96,14 +96,14 @@ async fn round(
 
 #[tokio::test]
 async fn message_counts_once_after_any_process_death() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let mut rounds = Vec::new();
     for victim in [Victim::Origin, Victim::Worker, Victim::Both] {
         for moment in [Moment::Called, Moment::Spoken, Moment::Finished] {
             let key = format!("{victim:?}-{moment:?}");
-            round(&mut world, &phone, conversation, &key, victim, moment).await;
+            round(&mut env, &phone, conversation, &key, victim, moment).await;
             rounds.push(key);
         }
     }
@@ -129,9 +129,9 @@ async fn message_counts_once_after_any_process_death() {
     );
 
     // The model gets the whole conversation.
-    world.provider.will(Script::pieces(["Calm."]));
+    env.provider.will(Script::pieces(["Calm."]));
     phone.say(conversation, "How are you?").await;
-    let last = world.provider.received().pop().unwrap();
+    let last = env.provider.received().pop().unwrap();
     let heard: Value = serde_json::from_slice(&last.body).unwrap();
     for key in &rounds {
         assert!(heard.to_string().contains(key.as_str()), "{key} is missing in {heard}");

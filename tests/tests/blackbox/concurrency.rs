@@ -3,7 +3,7 @@
 use edgechat_tests::{
     client::{content, text_of},
     provider::{Received, Script},
-    world::World,
+    test_env::TestEnv,
 };
 use shared::api::{
     ErrorCode,
@@ -12,10 +12,10 @@ use shared::api::{
 
 #[tokio::test]
 async fn second_message_during_turn_is_refused() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let (mut stream, mut call) =
         tokio::join!(phone.stream(conversation, "First"), async { upcoming.arrives().await });
     call.say("One ").await.unwrap();
@@ -29,7 +29,7 @@ async fn second_message_during_turn_is_refused() {
     call.stop().await.unwrap();
     assert_eq!(text_of(&stream.rest().await), "only.");
 
-    world.provider.will(Script::pieces(["Two."]));
+    env.provider.will(Script::pieces(["Two."]));
     phone.say_and_persist(conversation, "Second").await;
     phone.persisted(first).await;
     let said: Vec<_> =
@@ -39,10 +39,10 @@ async fn second_message_during_turn_is_refused() {
 
 #[tokio::test]
 async fn simultaneous_messages_start_one_turn() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let ask = |text: &str| phone.message(conversation, &content(text)).send();
     let (first, second, ()) = tokio::join!(ask("First"), ask("Second"), async {
         // Only one call arrives; it is answered after the other message was refused, which does not wait for it.
@@ -75,12 +75,12 @@ async fn simultaneous_messages_start_one_turn() {
 
 #[tokio::test]
 async fn turns_of_two_conversations_run_concurrently() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let (left, right) = (phone.conversation().await, phone.conversation().await);
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let (mut left_stream, mut left_call) = tokio::join!(phone.stream(left, "Left"), upcoming.arrives());
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let (mut right_stream, mut right_call) = tokio::join!(phone.stream(right, "Right"), upcoming.arrives());
     left_stream.expect("turn.started").await;
     right_stream.expect("turn.started").await;
@@ -105,10 +105,10 @@ async fn turns_of_two_conversations_run_concurrently() {
 #[tokio::test]
 async fn concurrent_users_get_their_own_answers() {
     const USERS: usize = 12;
-    let world = World::start().await;
+    let env = TestEnv::start().await;
     let mut turns = tokio::task::JoinSet::new();
     for user in 0..USERS {
-        let client = world.client();
+        let client = env.client();
         turns.spawn(async move {
             let phone = client.register().await;
             let conversation = phone.conversation().await;
@@ -122,7 +122,7 @@ async fn concurrent_users_get_their_own_answers() {
     while let Some(turn) = turns.join_next().await {
         turn.unwrap();
     }
-    let mut prompts: Vec<_> = world.provider.received().iter().map(Received::prompt).collect();
+    let mut prompts: Vec<_> = env.provider.received().iter().map(Received::prompt).collect();
     prompts.sort_unstable();
     prompts.dedup();
     assert_eq!(prompts.len(), USERS);

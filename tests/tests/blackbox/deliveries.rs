@@ -8,8 +8,8 @@ use edgechat_tests::{
     clock::now,
     delivery::{self, fresh_id},
     provider::call::USAGE,
+    test_env::{EDGE_KEY, TestEnv},
     tokens,
-    world::{EDGE_KEY, World},
 };
 use futures_util::{StreamExt as _, stream};
 use reqwest::{Body, Method};
@@ -87,17 +87,17 @@ fn token_of(phone: &Phone, issued: Timestamp) -> String {
 }
 
 /// A user who sends to the origin directly, with a conversation.
-async fn somebody(world: &World) -> (Phone, Id, Client) {
-    let phone = world.phone().await;
+async fn somebody(env: &TestEnv) -> (Phone, Id, Client) {
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let origin = world.client_of_origin().with_token(&phone.tokens.access_token);
+    let origin = env.client_of_origin().with_token(&phone.tokens.access_token);
     (phone, conversation, origin)
 }
 
 #[tokio::test]
 async fn repeated_delivery_counts_once() {
-    let world = World::start().await;
-    let (phone, conversation, origin) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation, origin) = somebody(&env).await;
     let delivery = delivery(&phone, conversation, 0);
     let bodies = [Signed::delivery(&delivery), Signed::delivery(&delivery), Signed::delivery(&delivery)];
     let (first, second, third) =
@@ -124,8 +124,8 @@ async fn repeated_delivery_counts_once() {
 
 #[tokio::test]
 async fn delivery_without_worker_signature_is_refused() {
-    let world = World::start().await;
-    let (phone, conversation, origin) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation, origin) = somebody(&env).await;
     let delivery = delivery(&phone, conversation, 0);
     let good = || Signed::delivery(&delivery);
     let wrong = [
@@ -157,9 +157,9 @@ async fn delivery_without_worker_signature_is_refused() {
 
 #[tokio::test]
 async fn delivery_for_another_user_stores_nothing() {
-    let world = World::start().await;
-    let (ada, conversation, _) = somebody(&world).await;
-    let (eve, _, as_eve) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (ada, conversation, _) = somebody(&env).await;
+    let (eve, _, as_eve) = somebody(&env).await;
 
     // For Ada with Eve's token; for Eve into Ada's conversation; without a token.
     let in_adas_name = Signed::delivery(&delivery(&ada, conversation, 0)).send(&as_eve).await;
@@ -172,7 +172,7 @@ async fn delivery_for_another_user_stores_nothing() {
             "to Eve, Ada's conversation does not exist"
         );
     }
-    let without = Signed::delivery(&delivery(&ada, conversation, 0)).send(&world.client_of_origin()).await;
+    let without = Signed::delivery(&delivery(&ada, conversation, 0)).send(&env.client_of_origin()).await;
     without.problem(ErrorCode::TokenMissing);
     let paths = [context_path(conversation), turn_path(conversation)];
     for path in &paths {
@@ -184,8 +184,8 @@ async fn delivery_for_another_user_stores_nothing() {
 
 #[tokio::test]
 async fn late_delivery_is_checked_at_turn_time() {
-    let world = World::start().await;
-    let (phone, conversation, origin) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation, origin) = somebody(&env).await;
     let hours_ago = |hours: i64| now().plus_millis(-hours * 3_600_000);
     let token_of = |at: Timestamp| token_of(&phone, at);
     let turn_of = |at: Timestamp, last_seq: u64| {
@@ -211,8 +211,8 @@ async fn late_delivery_is_checked_at_turn_time() {
 #[tokio::test]
 async fn turn_of_upload_longer_than_token_is_delivered() {
     const STILL_VALID_S: i64 = 8;
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     // From here on the Worker has cached the conversation and needs nothing from the origin before it answers.
     phone.persisted(phone.say(conversation, "Hello").await.turn_id).await;
@@ -235,8 +235,8 @@ async fn turn_of_upload_longer_than_token_is_delivered() {
 
 #[tokio::test]
 async fn delivery_to_deleted_conversation_counts_without_storing() {
-    let world = World::start().await;
-    let (phone, conversation, origin) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation, origin) = somebody(&env).await;
     let path = format!("/api/v1/chat/conversations/{conversation}");
     let _ = phone.client.ask(Method::DELETE, &path).send().await.expect_status(204);
     let delivery = delivery(&phone, conversation, 0);
@@ -251,8 +251,8 @@ async fn delivery_to_deleted_conversation_counts_without_storing() {
 
 #[tokio::test]
 async fn production_origin_refuses_requests_without_signature() {
-    let world = World::setup().var("EDGECHAT_ENV", "production").start().await;
-    let direct = world.client_of_origin();
+    let env = TestEnv::setup().var("EDGECHAT_ENV", "production").start().await;
+    let direct = env.client_of_origin();
     let login = json!({ "email": "ada@example.com", "password": "correct horse battery" });
     direct.post("/api/v1/auth/login").json(&login).send().await.problem(ErrorCode::Forbidden);
     direct.get("/api/v1/users/me").send().await.problem(ErrorCode::Forbidden);
@@ -260,7 +260,7 @@ async fn production_origin_refuses_requests_without_signature() {
         let reply: Value = direct.get(path).send().await.expect_status(200).value();
         assert!(reply.is_object());
     }
-    let phone = world.phone().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     assert_eq!(phone.say(conversation, "Hello").await.status, TurnStatus::Completed);
 }

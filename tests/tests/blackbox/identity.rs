@@ -3,9 +3,9 @@
 use edgechat_tests::{
     client::{Phone, Reply, content, messages_path, turn_path},
     clock::now,
+    test_env::TestEnv,
     tokens,
     wait::bounded,
-    world::World,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -31,8 +31,8 @@ async fn ask_everywhere(phone: &Phone, conversation: Id, token: &str) -> Vec<Rep
 
 #[tokio::test]
 async fn token_table_has_same_verdict_on_every_route() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let (key, claims) = (tokens::signing_key(), tokens::claims_of(&phone));
     let count = token_cases(&key, &claims, now()).len();
@@ -57,8 +57,8 @@ async fn token_table_has_same_verdict_on_every_route() {
 
 #[tokio::test]
 async fn malformed_access_token_is_refused() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let access = &phone.tokens.access_token;
     let mut changed = access.clone().into_bytes();
@@ -72,13 +72,13 @@ async fn malformed_access_token_is_refused() {
             assert!(reply.header("www-authenticate").unwrap().contains("invalid_token"));
         }
     }
-    assert_eq!(world.provider.calls(), 0);
+    assert_eq!(env.provider.calls(), 0);
 }
 
 #[tokio::test]
 async fn request_without_token_is_refused() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let nobody = phone.client.anonymous();
     let routes = [
@@ -104,7 +104,7 @@ async fn request_without_token_is_refused() {
         let basic = nobody.ask(method, &path).header("Authorization", "Basic YWRhOnNlY3JldA==");
         assert_eq!(basic.send().await.status, 401);
     }
-    assert_eq!(world.provider.calls(), 0);
+    assert_eq!(env.provider.calls(), 0);
 }
 
 /// Every request that names a conversation or a turn.
@@ -137,8 +137,8 @@ async fn try_it(phone: &Phone, (method, path, body): (Method, String, Option<Val
 
 #[tokio::test]
 async fn foreign_conversation_is_not_found() {
-    let world = World::start().await;
-    let (ada, eve) = tokio::join!(world.phone(), world.phone());
+    let env = TestEnv::start().await;
+    let (ada, eve) = tokio::join!(env.phone(), env.phone());
     let conversation = ada.conversation().await;
     let sent = ada.say_and_persist(conversation, "For my eyes only").await;
 
@@ -148,7 +148,7 @@ async fn foreign_conversation_is_not_found() {
         let what = format!("{} {}", theirs.0, theirs.1);
         assert_eq!(try_it(&eve, theirs).await, try_it(&eve, nobodys).await, "{what}");
     }
-    assert_eq!(world.provider.calls(), 1, "a message to a foreign conversation reaches no provider");
+    assert_eq!(env.provider.calls(), 1, "a message to a foreign conversation reaches no provider");
     let messages = ada.messages(conversation).await;
     assert_eq!(messages, [sent.user_message.unwrap(), sent.assistant_message]);
     assert_eq!(eve.usage().await.totals.requests, 0);
@@ -156,10 +156,10 @@ async fn foreign_conversation_is_not_found() {
 
 #[tokio::test]
 async fn foreign_running_turn_is_not_found() {
-    let world = World::start().await;
-    let (ada, eve) = tokio::join!(world.phone(), world.phone());
+    let env = TestEnv::start().await;
+    let (ada, eve) = tokio::join!(env.phone(), env.phone());
     let conversation = ada.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(ada.stream(conversation, "Hello"), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
     for attempt in attempts(conversation, turn) {
@@ -172,8 +172,8 @@ async fn foreign_running_turn_is_not_found() {
 
 #[tokio::test]
 async fn malformed_id_is_not_found() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     for path in ["/api/v1/chat/conversations/42", "/api/v1/chat/turns/42", "/api/v1/chat/turns/42/events"] {
         phone.client.get(path).send().await.problem(ErrorCode::NotFound);
     }
@@ -182,8 +182,8 @@ async fn malformed_id_is_not_found() {
 }
 
 /// Returns the status of a request whose path is sent without normalization.
-async fn status_of(world: &World, path: &str, token: &str) -> u16 {
-    let address = world.client().url("");
+async fn status_of(env: &TestEnv, path: &str, token: &str) -> u16 {
+    let address = env.client().url("");
     let address = address.strip_prefix("http://").unwrap();
     let mut connection = TcpStream::connect(address).await.unwrap();
     let request = format!(
@@ -198,8 +198,8 @@ async fn status_of(world: &World, path: &str, token: &str) -> u16 {
 
 #[tokio::test]
 async fn internal_path_in_any_spelling_is_refused() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let inside = format!("v1/conversations/{conversation}/context");
     let begins = [
@@ -218,21 +218,17 @@ async fn internal_path_in_any_spelling_is_refused() {
         "/api/v1/..%2f..%2finternal/",
     ];
     for begin in begins {
-        let status = status_of(&world, &format!("{begin}{inside}"), &phone.tokens.access_token).await;
+        let status = status_of(&env, &format!("{begin}{inside}"), &phone.tokens.access_token).await;
         assert!([400, 404].contains(&status), "{begin}: {status}");
     }
     let outside = format!("/api/v1/chat/conversations/{conversation}");
-    assert_eq!(
-        status_of(&world, &outside, &phone.tokens.access_token).await,
-        200,
-        "the public path is served"
-    );
+    assert_eq!(status_of(&env, &outside, &phone.tokens.access_token).await, 200, "the public path is served");
 }
 
 #[tokio::test]
 async fn internal_routes_are_refused_to_clients() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let paths = [
         format!("/internal/v1/conversations/{conversation}/context"),
@@ -242,7 +238,7 @@ async fn internal_routes_are_refused_to_clients() {
     for path in &paths {
         phone.client.get(path).send().await.problem(ErrorCode::NotFound);
         phone.client.post(path).json(&json!({})).send().await.problem(ErrorCode::NotFound);
-        let direct = world.client_of_origin().with_token(&phone.tokens.access_token);
+        let direct = env.client_of_origin().with_token(&phone.tokens.access_token);
         direct.get(path).send().await.problem(ErrorCode::Forbidden);
         direct.post(path).json(&json!({})).send().await.problem(ErrorCode::Forbidden);
     }
@@ -250,8 +246,8 @@ async fn internal_routes_are_refused_to_clients() {
 
 #[tokio::test]
 async fn ended_session_is_refused_on_every_route() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let sent = phone.say_and_persist(conversation, "For my eyes only").await;
 
@@ -265,8 +261,8 @@ async fn ended_session_is_refused_on_every_route() {
     assert_eq!(refresh(&phone.tokens.refresh_token).await.status, 401);
 
     // The user object has the conversation and the turn; after the restart it checks the session with the origin again.
-    world.kill_workerd().await;
-    world.start_workerd().await;
+    env.kill_workerd().await;
+    env.start_workerd().await;
     let turn = turn_path(sent.turn_id);
     let requests = [
         phone.client.get("/api/v1/users/me"),

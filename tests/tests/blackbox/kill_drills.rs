@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use edgechat_tests::{
     client::{Ask, Event, EventStream, Phone, content, text_of},
-    world::World,
+    test_env::TestEnv,
 };
 use rstest::rstest;
 use shared::{
@@ -66,14 +66,14 @@ impl Seen {
 }
 
 /// Sends a message and kills workerd at this step of its turn.
-async fn ask_and_kill(world: &mut World, ask: Ask, step: Step, delay: Duration) -> Seen {
+async fn ask_and_kill(env: &mut TestEnv, ask: Ask, step: Step, delay: Duration) -> Seen {
     let mut seen = Seen::default();
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     if step == Step::Begin {
         let asked = tokio::spawn(ask.try_send());
         let call = upcoming.arrives().await;
         sleep(delay).await;
-        world.kill_workerd().await;
+        env.kill_workerd().await;
         drop(call);
         let _ = asked.await.unwrap();
         return seen;
@@ -85,26 +85,26 @@ async fn ask_and_kill(world: &mut World, ask: Ask, step: Step, delay: Duration) 
         Step::Begin | Step::Flush => {
             call.say("a ").await.unwrap();
             sleep(delay).await;
-            world.kill_workerd().await;
+            env.kill_workerd().await;
         }
         Step::End => {
             call.stop().await.unwrap();
             sleep(delay).await;
-            world.kill_workerd().await;
+            env.kill_workerd().await;
         }
         Step::Delivery => {
-            world.suspend_origin().await;
+            env.suspend_origin().await;
             call.stop().await.unwrap();
             assert!(seen.until(&mut stream, "message.completed").await);
             sleep(delay).await;
-            world.kill_workerd().await;
-            world.resume_origin();
+            env.kill_workerd().await;
+            env.resume_origin();
         }
         Step::Note => {
             call.stop().await.unwrap();
             assert!(seen.until(&mut stream, "turn.completed").await);
             sleep(delay).await;
-            world.kill_workerd().await;
+            env.kill_workerd().await;
         }
     }
     // Events that were in flight.
@@ -142,15 +142,15 @@ async fn check(phone: &Phone, conversation: Id, question: &str, answered: Id, se
 #[case::note(Step::Note)]
 #[tokio::test]
 async fn kill_at_each_turn_step_loses_and_duplicates_nothing(#[case] step: Step) {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let mut requests = 0;
     for round in 0..rounds() {
         let question = format!("Question {round}");
         let ask = || phone.message(conversation, &content(&question)).key(&format!("{step:?}-{round}"));
-        let seen = ask_and_kill(&mut world, ask(), step, Duration::from_millis(round % LATEST_MS)).await;
-        world.start_workerd().await;
+        let seen = ask_and_kill(&mut env, ask(), step, Duration::from_millis(round % LATEST_MS)).await;
+        env.start_workerd().await;
         // The phone sends the message again, as after any broken connection.
         let again = ask().stream().await.rest().await;
         let answered = again[0].turn_id();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use edgechat_tests::{
     client::{Client, PASSWORD, Reply, content},
-    world::World,
+    test_env::TestEnv,
 };
 use serde_json::json;
 use shared::api::{ErrorCode, chat::SentMessage};
@@ -13,8 +13,8 @@ const HEALTHY: &str = "/api/v1/users/me";
 
 /// A world that allows so many requests an hour: no test is slow enough for another hour to begin or for the limit to
 /// refill.
-async fn world_that_allows(requests_an_hour: &str) -> World {
-    let setup = World::setup().var("RATE_LIMIT_REQUESTS", requests_an_hour);
+async fn world_that_allows(requests_an_hour: &str) -> TestEnv {
+    let setup = TestEnv::setup().var("RATE_LIMIT_REQUESTS", requests_an_hour);
     setup.var("RATE_LIMIT_WINDOW_SECONDS", "3600").start().await
 }
 
@@ -33,8 +33,8 @@ fn assert_limited(reply: &Reply) {
 
 #[tokio::test]
 async fn request_101_of_window_is_limited() {
-    let world = world_that_allows("100").await;
-    let phone = world.phone().await;
+    let env = world_that_allows("100").await;
+    let phone = env.phone().await;
     for request in 1..=100 {
         let reply = from(&phone.client, "203.0.113.7").await;
         assert_eq!(reply.status, 200, "request {request}: {reply:?}");
@@ -51,8 +51,8 @@ async fn request_101_of_window_is_limited() {
 
 #[tokio::test]
 async fn ipv6_network_is_limited_as_one_client() {
-    let world = world_that_allows("100").await;
-    let phone = world.phone().await;
+    let env = world_that_allows("100").await;
+    let phone = env.phone().await;
     for host in 1..=100 {
         let reply = from(&phone.client, &format!("2001:db8:1:2::{host:x}")).await;
         assert_eq!(reply.status, 200, "{reply:?}");
@@ -63,8 +63,8 @@ async fn ipv6_network_is_limited_as_one_client() {
 
 #[tokio::test]
 async fn user_limit_spans_addresses() {
-    let world = world_that_allows("5").await;
-    let phone = world.phone().await;
+    let env = world_that_allows("5").await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let ask = |host: u8| {
         let ask = phone.message(conversation, &content("Hello"));
@@ -77,7 +77,7 @@ async fn user_limit_spans_addresses() {
     refused.problem(ErrorCode::RateLimited);
     assert!(refused.header("retry-after").is_some());
     assert!(refused.header("ratelimit-policy").unwrap().starts_with("\"user\";q=5;w=3600"), "{refused:?}");
-    assert_eq!(world.provider.calls(), 5);
+    assert_eq!(env.provider.calls(), 5);
 }
 
 /// A way to remove a user object from memory.
@@ -90,8 +90,8 @@ enum Gone {
 }
 
 async fn rate_of_user_outlives(gone: Gone) {
-    let mut world = world_that_allows("3").await;
-    let phone = world.phone().await;
+    let mut env = world_that_allows("3").await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     // Each from its own address, which has the same limit.
     let ask = |host: u8| {
@@ -104,12 +104,12 @@ async fn rate_of_user_outlives(gone: Gone) {
     match gone {
         Gone::Evicted => tokio::time::sleep(Duration::from_secs(20)).await,
         Gone::Restarted => {
-            world.kill_workerd().await;
-            world.start_workerd().await;
+            env.kill_workerd().await;
+            env.start_workerd().await;
         }
     }
     ask(4).await.problem(ErrorCode::RateLimited);
-    assert_eq!(world.provider.calls(), 3);
+    assert_eq!(env.provider.calls(), 3);
 }
 
 #[tokio::test]
@@ -125,12 +125,12 @@ async fn user_rate_survives_restart() {
 #[tokio::test]
 async fn concurrent_turns_are_limited() {
     const MOST: usize = 8;
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let mut running = Vec::new();
     for _ in 0..MOST {
         let conversation = phone.conversation().await;
-        let upcoming = world.provider.hand_over();
+        let upcoming = env.provider.hand_over();
         let (mut stream, call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
         stream.expect("turn.started").await;
         running.push((stream, call));
@@ -147,8 +147,8 @@ async fn concurrent_turns_are_limited() {
 
 #[tokio::test]
 async fn daily_messages_are_limited() {
-    let world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "2").start().await;
-    let (phone, other) = tokio::join!(world.phone(), world.phone());
+    let env = TestEnv::setup().var("BASIC_TIER_DAILY_LIMIT", "2").start().await;
+    let (phone, other) = tokio::join!(env.phone(), env.phone());
     let conversation = phone.conversation().await;
     let ask = |key: &str| phone.message(conversation, &content("Hello")).key(key);
     for key in ["one", "two"] {
@@ -164,34 +164,34 @@ async fn daily_messages_are_limited() {
     assert!([200, 201].contains(&ask("two").send().await.status));
     let theirs = other.conversation().await;
     other.say(theirs, "Hello").await;
-    assert_eq!(world.provider.calls(), 3);
+    assert_eq!(env.provider.calls(), 3);
     let today = phone.usage().await.today;
     assert_eq!((today.messages, today.messages_limit), (2, Some(2)));
 }
 
 #[tokio::test]
 async fn daily_count_survives_restart() {
-    let mut world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     phone.say(conversation, "Hello").await;
-    world.kill_workerd().await;
-    world.start_workerd().await;
+    env.kill_workerd().await;
+    env.start_workerd().await;
     let refused = phone.message(conversation, &content("Hello")).send().await;
     refused.problem(ErrorCode::DailyLimitReached);
 }
 
 #[tokio::test]
 async fn message_without_turn_is_not_counted() {
-    let mut world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    world.kill_origin().await;
+    env.kill_origin().await;
     for _ in 0..2 {
         let unreachable = phone.message(conversation, &content("Hello")).send().await;
         unreachable.problem(ErrorCode::OriginUnavailable);
     }
-    world.start_origin().await;
+    env.start_origin().await;
     phone.say(conversation, "Hello").await;
     let refused = phone.message(conversation, &content("Hello")).send().await;
     refused.problem(ErrorCode::DailyLimitReached);
@@ -199,18 +199,18 @@ async fn message_without_turn_is_not_counted() {
 
 #[tokio::test]
 async fn deleted_conversation_keeps_daily_count() {
-    let mut world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     phone.say_and_persist(conversation, "Hello").await;
     let path = format!("/api/v1/chat/conversations/{conversation}");
     let _ = phone.client.ask(reqwest::Method::DELETE, &path).send().await.expect_status(204);
-    world.kill_workerd().await;
-    world.start_workerd().await;
+    env.kill_workerd().await;
+    env.start_workerd().await;
     let another = phone.conversation().await;
     let refused = phone.message(another, &content("Hello")).send().await;
     refused.problem(ErrorCode::DailyLimitReached);
-    assert_eq!(world.provider.calls(), 1);
+    assert_eq!(env.provider.calls(), 1);
 }
 
 /// The guesses each store allows: while Redis is late, as it can be on a busy machine, the process counts by itself.
@@ -218,8 +218,8 @@ const GUESSES_A_DAY: u32 = 50;
 
 #[tokio::test]
 async fn password_guesses_are_limited_and_known_device_is_admitted() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let email = phone.tokens.user.email.clone().unwrap();
     let client = phone.client.anonymous();
     let sign_in = async |password: &str, ip: &str| {
@@ -248,8 +248,8 @@ async fn password_guesses_are_limited_and_known_device_is_admitted() {
 
 #[tokio::test]
 async fn network_sign_ups_are_limited_per_day() {
-    let world = World::setup().var("SIGN_UP_DAILY_LIMIT", "2").start().await;
-    let client = world.client();
+    let env = TestEnv::setup().var("SIGN_UP_DAILY_LIMIT", "2").start().await;
+    let client = env.client();
     let sign_up = |number: u32, ip: &str| {
         let body = json!({ "email": format!("new{number}@example.com"), "password": PASSWORD });
         client.post("/api/v1/auth/register").json(&body).header("CF-Connecting-IP", ip).send()

@@ -31,6 +31,8 @@ mod baseline;
 #[cfg(test)]
 mod branches;
 #[cfg(test)]
+mod caching;
+#[cfg(test)]
 mod chaos;
 #[cfg(test)]
 mod concurrency;
@@ -42,8 +44,6 @@ mod idempotency;
 mod identity;
 #[cfg(test)]
 mod kill_drills;
-#[cfg(test)]
-mod knowledge;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use edgechat_tests::{
     client::{PASSWORD, content, messages_path, text_of, turn_path},
     provider::{Script, call::USAGE},
+    test_env::{EDGE_KEY, GEMINI_API_KEY, JWT_SECRET, TestEnv},
     wait::bounded,
-    world::{EDGE_KEY, GEMINI_API_KEY, JWT_SECRET, World},
 };
 use serde_json::{Value, json};
 use shared::{
@@ -20,10 +20,10 @@ use shared::{
 
 #[tokio::test]
 async fn message_is_answered_stored_and_counted() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    world.provider.will(Script::pieces(["Good ", "morning."]));
+    env.provider.will(Script::pieces(["Good ", "morning."]));
 
     let sent = phone.say_and_persist(conversation, "Hello there").await;
     assert_eq!(sent.status, TurnStatus::Completed);
@@ -58,7 +58,7 @@ async fn message_is_answered_stored_and_counted() {
     assert_eq!((report.by_day.len(), report.by_model.len()), (1, 1));
     assert_eq!((report.by_model[0].model.as_str(), report.by_model[0].totals.requests), ("fast", 1));
 
-    let received = world.provider.received();
+    let received = env.provider.received();
     assert_eq!(received.len(), 1);
     assert_eq!(received[0].model, models::resolve("fast").unwrap().model);
     assert_eq!(received[0].api_key, GEMINI_API_KEY);
@@ -71,10 +71,10 @@ async fn message_is_answered_stored_and_counted() {
 
 #[tokio::test]
 async fn streamed_message_sends_all_events() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    world.provider.will(Script::pieces(["Good ", "morning", "."]));
+    env.provider.will(Script::pieces(["Good ", "morning", "."]));
 
     let stream = phone.stream(conversation, "Hello there").await;
     assert_eq!(stream.header("cache-control"), Some("no-store, no-transform"));
@@ -108,8 +108,8 @@ async fn streamed_message_sends_all_events() {
 async fn terminal_event_reports_persisted() {
     /// The number of attempts: on a busy machine the origin may store a turn too late for its terminal event to say so.
     const TURNS: usize = 3;
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let (mut streamed, mut whole) = (false, false);
     for _ in 0..TURNS {
@@ -125,27 +125,27 @@ async fn terminal_event_reports_persisted() {
 
 #[tokio::test]
 async fn conversation_history_is_sent_to_model() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let body = json!({ "title": "Tides", "system": "Speak like a sailor.", "model": "lite" });
     let made = phone.client.post("/api/v1/chat/conversations").json(&body).send().await.expect_status(201);
     let conversation = made.json::<Conversation>().id;
 
-    world.provider.will(Script::pieces(["Aye."]));
+    env.provider.will(Script::pieces(["Aye."]));
     phone.say_and_persist(conversation, "First").await;
-    world.provider.will(Script::pieces(["Aye aye."]));
+    env.provider.will(Script::pieces(["Aye aye."]));
     let second = phone.say_and_persist(conversation, "Second").await;
     assert_eq!((second.user_message.as_ref().unwrap().seq, second.assistant_message.seq), (3, 4));
 
     // The prompt is the same from the cached context and from the origin.
-    world.kill_workerd().await;
-    world.start_workerd().await;
+    env.kill_workerd().await;
+    env.start_workerd().await;
     let third = phone.say(conversation, "Third").await;
     let third = third.user_message.unwrap();
     assert_eq!(third.seq, 5);
     assert_eq!(third.parent_id, Some(second.assistant_message.id));
 
-    let request = &world.provider.received()[2].request;
+    let request = &env.provider.received()[2].request;
     assert_eq!(request.system.as_deref(), Some("Speak like a sailor."));
     let said = [("First", "Aye."), ("Second", "Aye aye.")];
     let mut expected: Vec<_> = said
@@ -157,13 +157,13 @@ async fn conversation_history_is_sent_to_model() {
     expected.push(ChatMessage::text(Speaker::User, "Third"));
     assert_eq!(request.messages, expected);
     let model = models::resolve("lite").unwrap().model;
-    assert!(world.provider.received().iter().all(|received| received.model == model));
+    assert!(env.provider.received().iter().all(|received| received.model == model));
 }
 
 #[tokio::test]
 async fn message_sets_model_and_parameters() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let body = json!({
         "content": [
@@ -174,7 +174,7 @@ async fn message_sets_model_and_parameters() {
         "response_format": { "type": "json" }, "a_field_of_tomorrow": true,
     });
     let sent: SentMessage = phone.message(conversation, &body).send().await.expect_status(201).json();
-    let received = &world.provider.received()[0];
+    let received = &env.provider.received()[0];
     assert_eq!(received.model, "gemini-2.5-flash-lite");
     let asked: Value = serde_json::from_slice(&received.body).unwrap();
     assert_eq!(asked["generationConfig"]["temperature"], 0.5);
@@ -187,8 +187,8 @@ async fn message_sets_model_and_parameters() {
 
 #[tokio::test]
 async fn conversation_is_listed_changed_and_deleted() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let (first, second) = (phone.conversation().await, phone.conversation().await);
     let path = |id| format!("/api/v1/chat/conversations/{id}");
     let patch = phone
@@ -215,15 +215,15 @@ async fn conversation_is_listed_changed_and_deleted() {
 
 #[tokio::test]
 async fn changed_conversation_applies_to_next_message() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     phone.say_and_persist(conversation, "First").await;
     let path = format!("/api/v1/chat/conversations/{conversation}");
     let body = json!({ "system": "Rhyme.", "model": "smart" });
     let _ = phone.client.ask(reqwest::Method::PATCH, &path).json(&body).send().await.expect_status(200);
     phone.say(conversation, "Second").await;
-    let second = &world.provider.received()[1];
+    let second = &env.provider.received()[1];
     assert_eq!(second.request.system.as_deref(), Some("Rhyme."));
     assert_eq!(second.model, models::resolve("smart").unwrap().model);
     assert_eq!(second.request.messages.len(), 3);
@@ -231,10 +231,10 @@ async fn changed_conversation_applies_to_next_message() {
 
 #[tokio::test]
 async fn deleted_conversation_cancels_its_turn() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
     let path = format!("/api/v1/chat/conversations/{conversation}");
@@ -248,8 +248,8 @@ async fn deleted_conversation_cancels_its_turn() {
 
 #[tokio::test]
 async fn lists_continue_at_cursor() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     for text in ["One", "Two", "Three"] {
         phone.say_and_persist(conversation, text).await;
@@ -272,10 +272,10 @@ async fn lists_continue_at_cursor() {
 
 #[tokio::test]
 async fn sign_in_follows_contract() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let email = phone.tokens.user.email.clone().unwrap();
-    let client = world.client();
+    let client = env.client();
 
     let again = json!({ "email": email.to_uppercase(), "password": PASSWORD });
     let taken = client.post("/api/v1/auth/register").json(&again).send().await.problem(ErrorCode::EmailTaken);
@@ -317,10 +317,10 @@ async fn objects_have_all_contract_fields() {
                         error persisted created_at finished_at";
     const MESSAGE: &str = "id conversation_id turn_id parent_id siblings seq role content parts status finish_reason model usage \
                            tool_calls created_at updated_at";
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let register = json!({ "email": "wire@example.com", "password": PASSWORD });
-    let tokens = world.client().post("/api/v1/auth/register").json(&register).send().await.expect_status(201);
+    let tokens = env.client().post("/api/v1/auth/register").json(&register).send().await.expect_status(201);
     has_fields(
         &tokens.value(),
         "access_token refresh_token token_type expires_in refresh_expires_in session_id user",
@@ -360,22 +360,22 @@ async fn logs_contain_no_secrets() {
     const PROMPT: &str = "a-prompt-that-nobody-else-may-read";
     const ANSWER: &str = "an-answer-that-nobody-else-may-read";
     const LAST_REQUEST: &str = "the-last-request";
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    world.provider.will(Script::pieces([ANSWER]));
+    env.provider.will(Script::pieces([ANSWER]));
     phone.say_and_persist(conversation, PROMPT).await;
     let _ = phone.message(conversation, &json!({ "content": PROMPT, "temperature": "hot" })).send().await;
     // A log is written in order: the line of the last request comes after all others. The Worker logs failures only, such as
     // that of a delivery.
     let last = phone.client.get("/api/v1/users/me").header("X-Request-ID", LAST_REQUEST);
     let _ = last.send().await.expect_status(200);
-    world.origin_log().wait_for(LAST_REQUEST).await;
-    world.kill_origin().await;
-    world.provider.will(Script::pieces([ANSWER]));
+    env.origin_log().wait_for(LAST_REQUEST).await;
+    env.kill_origin().await;
+    env.provider.will(Script::pieces([ANSWER]));
     let last = phone.message(conversation, &content(PROMPT)).header("X-Request-ID", LAST_REQUEST);
     let _ = last.send().await.expect_status(201);
-    world.edge_log().wait_for(LAST_REQUEST).await;
+    env.edge_log().wait_for(LAST_REQUEST).await;
     let tokens = &phone.tokens;
     let secrets = [
         PROMPT,
@@ -387,7 +387,7 @@ async fn logs_contain_no_secrets() {
         &tokens.access_token,
         &tokens.refresh_token,
     ];
-    for line in world.origin_log().lines().into_iter().chain(world.edge_log().lines()) {
+    for line in env.origin_log().lines().into_iter().chain(env.edge_log().lines()) {
         assert!(!secrets.iter().any(|secret| line.contains(secret)), "{line}");
     }
 }

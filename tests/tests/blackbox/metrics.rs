@@ -1,21 +1,21 @@
 //! The figures on the origin's private port count exactly what came, and nobody reads them anywhere else.
 
-use edgechat_tests::{scrape::Scrape, world::World};
+use edgechat_tests::{scrape::Scrape, test_env::TestEnv};
 use shared::api::ErrorCode;
 
-async fn measured_world() -> World {
-    World::setup().var("METRICS_ADDR", "127.0.1:0").start().await
+async fn measured_world() -> TestEnv {
+    TestEnv::setup().var("METRICS_ADDR", "127.0.1:0").start().await
 }
 
 #[tokio::test]
 async fn metrics_after_turns_count_requests_store_calls_and_deliveries() {
-    let world = measured_world().await;
-    let phone = world.phone().await;
+    let env = measured_world().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     for text in ["One", "Two", "Three"] {
         phone.say_and_persist(conversation, text).await;
     }
-    let scrape = Scrape::of(&world).await;
+    let scrape = Scrape::of(&env).await;
     let requests = |method: &str, route: &str, status: u16| {
         let labels = format!("method=\"{method}\",route=\"{route}\",status=\"{status}\"");
         scrape.count(&format!("edgechat_http_request_duration_seconds_count{{{labels}}}"))
@@ -44,9 +44,9 @@ async fn metrics_after_turns_count_requests_store_calls_and_deliveries() {
 
 #[tokio::test]
 async fn metrics_are_nowhere_but_on_the_private_port() {
-    let world = measured_world().await;
-    let phone = world.phone().await;
-    let (edge, origin) = (world.client(), world.client_of_origin());
+    let env = measured_world().await;
+    let phone = env.phone().await;
+    let (edge, origin) = (env.client(), env.client_of_origin());
     for path in ["/metrics", "/metrics/", "/api/v1/metrics"] {
         for client in [&edge, &phone.client, &origin] {
             client.get(path).send().await.problem(ErrorCode::NotFound);
@@ -56,20 +56,20 @@ async fn metrics_are_nowhere_but_on_the_private_port() {
 
 #[tokio::test]
 async fn delivery_after_an_outage_tells_its_wait_and_what_waits_behind_it() {
-    let mut world = measured_world().await;
-    let phone = world.phone().await;
+    let mut env = measured_world().await;
+    let phone = env.phone().await;
     let (one, two) = (phone.conversation().await, phone.conversation().await);
     for conversation in [one, two] {
         phone.say_and_persist(conversation, "Before").await;
     }
-    let first = world.say_without_origin(&phone, one, "One").await;
+    let first = env.say_without_origin(&phone, one, "One").await;
     let second = phone.say(two, "Two").await;
     assert!(!second.persisted);
-    world.start_origin().await;
+    env.start_origin().await;
     for turn in [first.turn_id, second.turn_id] {
         phone.persisted(turn).await;
     }
-    let scrape = Scrape::of(&world).await;
+    let scrape = Scrape::of(&env).await;
     assert_eq!(scrape.count("edgechat_deliveries_total{outcome=\"accepted\"}"), 2);
     assert_eq!(scrape.count("edgechat_delivery_wait_seconds_count"), 2);
     // Each waited for its second attempt, three quarters of a second at least.
@@ -80,15 +80,15 @@ async fn delivery_after_an_outage_tells_its_wait_and_what_waits_behind_it() {
 
 #[tokio::test]
 async fn delivery_that_the_origin_has_already_is_counted_as_repeated() {
-    let mut world = measured_world().await;
-    let phone = world.phone().await;
+    let mut env = measured_world().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let sent = phone.say_and_persist(conversation, "Hello").await;
     // The note of a delivery is written with the next turn: a process that dies before delivers again.
-    world.kill_workerd().await;
-    world.start_workerd().await;
+    env.kill_workerd().await;
+    env.start_workerd().await;
     phone.persisted(sent.turn_id).await;
-    let scrape = Scrape::of(&world).await;
+    let scrape = Scrape::of(&env).await;
     assert_eq!(scrape.count("edgechat_deliveries_total{outcome=\"accepted\"}"), 1);
     // The object's alarm and whoever asks for the turn may both have found it undelivered.
     let repeated = scrape.count("edgechat_deliveries_total{outcome=\"repeated\"}");

@@ -8,8 +8,8 @@ use edgechat_tests::{
         call::USAGE,
         script::{bare_error, finished_chunk},
     },
+    test_env::TestEnv,
     wait::bounded,
-    world::World,
 };
 use hyper::StatusCode;
 use rstest::rstest;
@@ -39,11 +39,11 @@ async fn status_and_reason(phone: &Phone, conversation: Id) -> (TurnStatus, Opti
 #[case::other(FinishReason::Other, "provider_error")]
 #[tokio::test]
 async fn answer_stopped_early_is_incomplete(#[case] reason: FinishReason, #[case] code: &str) {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let (by_stream, by_json) = (phone.conversation().await, phone.conversation().await);
     let script = Script::Steps(vec![says("Half of it"), Step::Finish(reason, USAGE)]);
-    world.provider.will(script.clone());
+    env.provider.will(script.clone());
     let events = phone.stream(by_stream, "Hello").await.rest().await;
     let turn = events[0].turn_id();
     let end = events.last().unwrap();
@@ -57,7 +57,7 @@ async fn answer_stopped_early_is_incomplete(#[case] reason: FinishReason, #[case
     let incomplete = (TurnStatus::Incomplete, Some(reason));
     assert_eq!(status_and_reason(&phone, by_stream).await, incomplete);
 
-    world.provider.will(script);
+    env.provider.will(script);
     let reply = phone.message(by_json, &content("Hello")).send().await;
     let sent: SentMessage = reply.expect_status(201).json();
     assert_eq!(
@@ -76,13 +76,13 @@ async fn answer_stopped_early_is_incomplete(#[case] reason: FinishReason, #[case
 #[case::safety(FinishReason::ContentFilter, ErrorCode::ProviderRefused)]
 #[tokio::test]
 async fn finish_without_text_fails_and_is_not_counted(#[case] reason: FinishReason, #[case] code: ErrorCode) {
-    let world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let script = Script::Steps(vec![Step::Finish(reason, USAGE)]);
-    world.provider.will(script.clone());
+    env.provider.will(script.clone());
     phone.message(conversation, &content("Hello")).send().await.problem(code);
-    world.provider.will(script);
+    env.provider.will(script);
     let events = phone.stream(conversation, "Hello").await.rest().await;
     let end = events.last().unwrap();
     assert_eq!((end.kind.as_str(), &end.data["code"]), ("turn.failed", &code.as_str().into()));
@@ -102,10 +102,10 @@ async fn finish_without_text_fails_and_is_not_counted(#[case] reason: FinishReas
 #[case::heartbeats(true)]
 #[tokio::test]
 async fn finished_answer_completes_while_connection_stays_open(#[case] heartbeats: bool) {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let (stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
     call.raw(finished_chunk("All of it")).await.unwrap();
     let provider = tokio::spawn(async move {
@@ -131,10 +131,10 @@ async fn finished_answer_completes_while_connection_stays_open(#[case] heartbeat
     "turn.failed")]
 #[tokio::test]
 async fn bare_error_after_events_fails_turn(#[case] steps: Vec<Step>, #[case] kind: &str) {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    world.provider.will(Script::Steps(steps));
+    env.provider.will(Script::Steps(steps));
     let events = phone.stream(conversation, "Hello").await.rest().await;
     let end = events.last().unwrap();
     assert_eq!((end.kind.as_str(), &end.data["code"]), (kind, &"provider_unavailable".into()), "{end:?}");
@@ -142,13 +142,13 @@ async fn bare_error_after_events_fails_turn(#[case] steps: Vec<Step>, #[case] ki
 
 #[tokio::test]
 async fn unreadable_events_are_skipped() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let event = |data: &str| Step::Raw(Bytes::from(format!("data: {data}\n\n")));
     let words =
         |json: &str| event(&format!(r#"{{"candidates":[{{"content":{{"parts":[{{"text":"{json}"}}]}}}}]}}"#));
-    world.provider.will(Script::Steps(vec![
+    env.provider.will(Script::Steps(vec![
         words("Tolerant "),
         event(""),
         event(r#"{"candidates":[}"#),
@@ -166,22 +166,22 @@ async fn unreadable_events_are_skipped() {
 
 #[tokio::test]
 async fn refused_message_is_left_out_of_prompt() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    world.provider.will(Script::Steps(vec![Step::Refuse(RefusalReason::Safety)]));
+    env.provider.will(Script::Steps(vec![Step::Refuse(RefusalReason::Safety)]));
     phone.message(conversation, &content("Forbidden")).send().await.problem(ErrorCode::ProviderRefused);
-    world.provider.will(Script::error(StatusCode::SERVICE_UNAVAILABLE));
+    env.provider.will(Script::error(StatusCode::SERVICE_UNAVAILABLE));
     phone.message(conversation, &content("Harmless")).send().await.problem(ErrorCode::ProviderUnavailable);
     phone.say_and_persist(conversation, "Harmless").await;
     // With the context from storage and from the origin as well.
     let changed = format!("/api/v1/chat/conversations/{conversation}");
     let rename = phone.client.ask(reqwest::Method::PATCH, &changed);
     let _ = rename.json(&serde_json::json!({ "title": "Again" })).send().await.expect_status(200);
-    world.kill_workerd().await;
-    world.start_workerd().await;
+    env.kill_workerd().await;
+    env.start_workerd().await;
     phone.say_and_persist(conversation, "More").await;
-    let received = world.provider.received();
+    let received = env.provider.received();
     let asked = |call: usize| {
         let parts = received[call].request.messages.iter().flat_map(|message| &message.parts);
         parts

@@ -5,8 +5,8 @@ use std::time::Duration;
 use edgechat_tests::{
     client::{Event, Phone, content, text_of, turn_path},
     provider::{Script, call::USAGE, script::paced},
+    test_env::{EDGE_KEY, TestEnv},
     wait::{BOUND, until},
-    world::{EDGE_KEY, World},
 };
 use serde_json::json;
 use shared::{
@@ -33,16 +33,16 @@ async fn stored(phone: &Phone, conversation: Id, count: usize) -> Vec<Message> {
 
 #[tokio::test]
 async fn turn_during_origin_death_is_delivered_once() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
     call.say("Once ").await.unwrap();
     stream.delta().await;
 
-    world.kill_origin().await;
+    env.kill_origin().await;
     call.say("upon a time.").await.unwrap();
     assert_eq!(stream.delta().await, "upon a time.");
     call.stop().await.unwrap();
@@ -50,7 +50,7 @@ async fn turn_during_origin_death_is_delivered_once() {
     assert_eq!((end.kind.as_str(), &end.data["persisted"]), ("turn.completed", &json!(false)));
     assert!(!phone.turn(turn).await.persisted);
 
-    world.start_origin().await;
+    env.start_origin().await;
     let messages = stored(&phone, conversation, 2).await;
     assert_eq!(messages.len(), 2);
     assert_eq!(
@@ -65,12 +65,12 @@ async fn turn_during_origin_death_is_delivered_once() {
 
 #[tokio::test]
 async fn conversation_continues_during_origin_outage() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     phone.say_and_persist(conversation, "One").await;
 
-    world.kill_origin().await;
+    env.kill_origin().await;
     let mut turns = Vec::new();
     for text in ["Two", "Three"] {
         let sent = phone.say(conversation, text).await;
@@ -80,7 +80,7 @@ async fn conversation_continues_during_origin_outage() {
     let unreachable = phone.client.get("/api/v1/users/me").send().await;
     unreachable.problem(ErrorCode::OriginUnavailable);
 
-    world.start_origin().await;
+    env.start_origin().await;
     let messages = stored(&phone, conversation, 6).await;
     let asked: Vec<_> = messages.iter().step_by(2).map(|message| message.content.as_str()).collect();
     assert_eq!(asked, ["One", "Two", "Three"]);
@@ -94,31 +94,31 @@ async fn conversation_continues_during_origin_outage() {
 
 #[tokio::test]
 async fn valid_token_without_reachable_keys_is_503() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
-    world.kill_origin().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
+    env.kill_origin().await;
     let reply = phone.client.get("/api/v1/users/me").send().await;
     reply.problem(ErrorCode::OriginUnavailable);
     assert!(reply.header("retry-after").is_some());
-    world.start_origin().await;
+    env.start_origin().await;
     let _ = phone.client.get("/api/v1/users/me").send().await.expect_status(200);
 }
 
 #[tokio::test]
 async fn suspended_origin_delays_no_turn() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
-    world.suspend_origin().await;
+    env.suspend_origin().await;
     call.say("Once upon a time.").await.unwrap();
     stream.delta().await;
     call.stop().await.unwrap();
     let end = stream.rest().await.pop().unwrap();
     assert_eq!((end.kind.as_str(), &end.data["persisted"]), ("turn.completed", &json!(false)));
-    world.resume_origin();
+    env.resume_origin();
     // The first delivery may have arrived after all: with its repetition it counts once.
     phone.persisted(turn).await;
     assert_eq!(phone.messages(conversation).await.len(), 2);
@@ -127,10 +127,10 @@ async fn suspended_origin_delays_no_turn() {
 
 #[tokio::test]
 async fn proxied_request_to_suspended_origin_is_503() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let _ = phone.client.get("/api/v1/users/me").send().await.expect_status(200);
-    world.suspend_origin().await;
+    env.suspend_origin().await;
     let paths =
         ["/api/v1/users/me", "/api/v1/health", "/api/v1/chat/turns/019aa5d2-8c00-7000-8000-3f6d2b1c9e77"];
     let replies = paths.map(|path| phone.client.get(path).send());
@@ -138,18 +138,18 @@ async fn proxied_request_to_suspended_origin_is_503() {
         reply.problem(ErrorCode::OriginUnavailable);
         assert!(reply.header("retry-after").is_some(), "{reply:?}");
     }
-    world.resume_origin();
+    env.resume_origin();
     let _ = phone.client.get("/api/v1/users/me").send().await.expect_status(200);
 }
 
 #[tokio::test]
 async fn edge_key_mismatch_is_503() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     phone.say_and_persist(conversation, "One").await;
-    world.kill_origin().await;
-    world.start_origin_with("EDGE_KEYS", "another-key-that-is-long-enough-to-be-one").await;
+    env.kill_origin().await;
+    env.start_origin_with("EDGE_KEYS", "another-key-that-is-long-enough-to-be-one").await;
 
     for path in
         ["/api/v1/users/me", "/api/v1/auth/login", "/api/v1/chat/turns/019aa5d2-8c00-7000-8000-3f6d2b1c9e77"]
@@ -162,13 +162,13 @@ async fn edge_key_mismatch_is_503() {
     // Cached contexts stay in use, from memory and from storage.
     let two = phone.say(conversation, "Two").await;
     assert_eq!((two.status, two.persisted), (TurnStatus::Completed, false));
-    world.kill_workerd().await;
-    world.start_workerd().await;
+    env.kill_workerd().await;
+    env.start_workerd().await;
     // The Worker fetches the keys without a signature, so it can verify tokens.
     let _ = phone.client.get(&turn_path(two.turn_id)).send().await.expect_status(200);
     let three = phone.say(conversation, "Three").await;
     assert_eq!((three.status, three.persisted), (TurnStatus::Completed, false));
-    for log in [world.origin_log(), world.edge_log()] {
+    for log in [env.origin_log(), env.edge_log()] {
         let why = "no key of EDGE_KEYS made the signature";
         until(BOUND, "the reason in both logs", || async {
             log.lines().iter().any(|line| line.contains(why)).then_some(())
@@ -176,8 +176,8 @@ async fn edge_key_mismatch_is_503() {
         .await;
     }
 
-    world.kill_origin().await;
-    world.start_origin_with("EDGE_KEYS", EDGE_KEY).await;
+    env.kill_origin().await;
+    env.start_origin_with("EDGE_KEYS", EDGE_KEY).await;
     phone.persisted(two.turn_id).await;
     phone.persisted(three.turn_id).await;
     assert_eq!(phone.messages(conversation).await.len(), 6);
@@ -185,10 +185,10 @@ async fn edge_key_mismatch_is_503() {
 
 #[tokio::test]
 async fn user_object_reset_is_503_after_one_retry() {
-    let world = World::setup().var("FAULT_INJECTION", "on").start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::setup().var("FAULT_INJECTION", "on").start().await;
+    let phone = env.phone().await;
     let resets =
-        || world.edge_log().lines().iter().filter(|line| line.contains("the user object is reset")).count();
+        || env.edge_log().lines().iter().filter(|line| line.contains("the user object is reset")).count();
     let reply = phone.client.get("/__fault/reset").send().await;
     reply.problem(ErrorCode::Overloaded);
     assert!(reply.header("retry-after").is_some(), "{reply:?}");
@@ -202,14 +202,14 @@ async fn user_object_reset_is_503_after_one_retry() {
 
 #[tokio::test]
 async fn outbox_survives_worker_restart() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     phone.say_and_persist(conversation, "One").await;
-    let sent = world.say_without_origin(&phone, conversation, "Two").await;
-    world.kill_workerd().await;
-    world.start_origin().await;
-    world.start_workerd().await;
+    let sent = env.say_without_origin(&phone, conversation, "Two").await;
+    env.kill_workerd().await;
+    env.start_origin().await;
+    env.start_workerd().await;
     let turn = phone.persisted(sent.turn_id).await;
     assert_eq!((turn.status, turn.text), (TurnStatus::Completed, sent.assistant_message.content));
     assert_eq!(phone.messages(conversation).await.len(), 4);
@@ -218,11 +218,11 @@ async fn outbox_survives_worker_restart() {
 
 #[tokio::test]
 async fn turn_during_worker_death_is_interrupted() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let words: Vec<_> = (0..200).map(|word| format!("word{word} ")).collect();
-    world.provider.will(paced(words.clone(), Duration::from_millis(100)));
+    env.provider.will(paced(words.clone(), Duration::from_millis(100)));
     let mut stream = phone.stream(conversation, "Hello").await;
     let turn = stream.expect("turn.started").await.turn_id();
     let (mut seen, mut last_id) = (String::new(), 0);
@@ -232,14 +232,14 @@ async fn turn_during_worker_death_is_interrupted() {
         last_id = event.id;
     }
     // Checkpoints are written about once a second: recovery starts from the one that has this word.
-    world.stored_by_objects("word20 ").await;
+    env.stored_by_objects("word20 ").await;
 
-    world.kill_workerd().await;
+    env.kill_workerd().await;
     while let Ok(Some(event)) = stream.try_next().await {
         seen.push_str(event.data["text"].as_str().unwrap());
         last_id = event.id;
     }
-    world.start_workerd().await;
+    env.start_workerd().await;
 
     let state = phone.turn_when(turn, "the turn to be over", |turn| turn.status.is_terminal()).await;
     assert_eq!(state.status, TurnStatus::Interrupted);
@@ -249,7 +249,7 @@ async fn turn_during_worker_death_is_interrupted() {
     assert_eq!(messages.len(), 2);
     assert_eq!((messages[0].content.as_str(), messages[1].status), ("Hello", TurnStatus::Interrupted));
     assert_eq!(messages[1].content, state.text);
-    assert_eq!(world.provider.calls(), 1, "after the first word a call is never repeated");
+    assert_eq!(env.provider.calls(), 1, "after the first word a call is never repeated");
     assert_eq!(phone.usage().await.totals.requests, 1);
 
     // A reader from before resumes at its cursor and ends with the same text as every other.
@@ -269,12 +269,12 @@ async fn turn_during_worker_death_is_interrupted() {
         match start {
             "the first" => {}
             "the second" => {
-                world.kill_workerd().await;
-                world.start_workerd().await;
+                env.kill_workerd().await;
+                env.start_workerd().await;
             }
             _ => {
-                world.kill_workerd().await;
-                world.start_workerd_without_objects().await;
+                env.kill_workerd().await;
+                env.start_workerd_without_objects().await;
             }
         }
         let rest = phone.events_after(turn, 100_000).stream().await.rest().await;
@@ -288,21 +288,21 @@ async fn turn_during_worker_death_is_interrupted() {
     }
 
     // The conversation continues.
-    world.provider.will(Script::pieces(["Here again."]));
+    env.provider.will(Script::pieces(["Here again."]));
     let next = phone.say(conversation, "Are you there?").await;
     assert_eq!((next.status, next.user_message.unwrap().seq), (TurnStatus::Completed, 3));
 }
 
 #[tokio::test]
 async fn turn_without_text_is_interrupted_after_worker_death() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let (mut stream, _call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
-    world.kill_workerd().await;
-    world.start_workerd().await;
+    env.kill_workerd().await;
+    env.start_workerd().await;
     let state = phone.persisted(turn).await;
     assert_eq!((state.status, state.text.as_str()), (TurnStatus::Interrupted, ""));
     // The turn is served in full, here and from the origin, and begins with a reset: text that was not stored may have been sent.
@@ -314,8 +314,8 @@ async fn turn_without_text_is_interrupted_after_worker_death() {
         assert_eq!(events[0].data["user_message_id"], json!(state.user_message_id));
         assert_eq!(events[0].data["assistant_message_id"], json!(state.assistant_message_id));
         assert_eq!(events[0].data["model"], json!("fast"));
-        world.kill_workerd().await;
-        world.start_workerd_without_objects().await;
+        env.kill_workerd().await;
+        env.start_workerd_without_objects().await;
     }
     let messages = phone.messages(conversation).await;
     assert_eq!((messages[0].content.as_str(), messages[1].status), ("Hello", TurnStatus::Interrupted));
@@ -323,17 +323,17 @@ async fn turn_without_text_is_interrupted_after_worker_death() {
 
 #[tokio::test]
 async fn front_panic_leaves_running_turn_alive() {
-    let world = World::setup().var("FAULT_INJECTION", "on").start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::setup().var("FAULT_INJECTION", "on").start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
     call.say("Once ").await.unwrap();
     stream.delta().await;
     drop(stream);
 
-    let panicked = world.client().get("/__fault/panic").try_send().await;
+    let panicked = env.client().get("/__fault/panic").try_send().await;
     assert!(panicked.is_err() || panicked.is_ok_and(|reply| reply.status >= 500));
     let state = phone.turn(turn).await;
     assert_eq!((state.status, state.text.as_str()), (TurnStatus::Running, "Once "));
@@ -348,55 +348,51 @@ async fn front_panic_leaves_running_turn_alive() {
 
 #[tokio::test]
 async fn fault_route_without_fault_injection_is_not_found() {
-    let world = World::start().await;
-    world.client().get("/__fault/panic").send().await.problem(ErrorCode::NotFound);
+    let env = TestEnv::start().await;
+    env.client().get("/__fault/panic").send().await.problem(ErrorCode::NotFound);
 }
 
 #[tokio::test]
 async fn key_sent_before_crash_returns_same_turn() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let body = content("Hello");
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let (mut stream, _call) =
         tokio::join!(phone.message(conversation, &body).key("before-the-crash").stream(), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
-    world.kill_workerd().await;
-    world.start_workerd().await;
+    env.kill_workerd().await;
+    env.start_workerd().await;
     let again: SentMessage = phone.message(conversation, &body).key("before-the-crash").send().await.json();
     assert_eq!((again.turn_id, again.status), (turn, TurnStatus::Interrupted));
-    assert_eq!(world.provider.calls(), 1);
+    assert_eq!(env.provider.calls(), 1);
 }
 
 #[tokio::test]
 async fn unreadable_turn_blocks_no_other_delivery() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let (one, other) = (phone.conversation().await, phone.conversation().await);
     phone.say_and_persist(one, "Hello").await;
     phone.say_and_persist(other, "Hello").await;
-    world.kill_origin().await;
+    env.kill_origin().await;
     let mut sent = Vec::new();
     for conversation in [one, one, other] {
         sent.push(phone.say(conversation, "Once more").await.turn_id);
     }
-    world.kill_workerd().await;
+    env.kill_workerd().await;
     // As a newer version may have written it before a rollback to this one.
-    world.change_objects(&format!(
-        "UPDATE turns SET record = '{{\"of\":\"later\"}}' WHERE id = '{}'",
-        sent[0]
-    ));
-    world.start_origin().await;
-    world.start_workerd().await;
+    env.change_objects(&format!("UPDATE turns SET record = '{{\"of\":\"later\"}}' WHERE id = '{}'", sent[0]));
+    env.start_origin().await;
+    env.start_workerd().await;
     // The next turn of the same conversation, and one of another.
     for turn in &sent[1..] {
         phone.persisted(*turn).await;
     }
     assert_eq!(phone.messages(one).await.len(), 4);
     assert!(
-        world
-            .edge_log()
+        env.edge_log()
             .lines()
             .iter()
             .any(|line| line.contains("reading a turn for its delivery")
@@ -408,18 +404,18 @@ async fn unreadable_turn_blocks_no_other_delivery() {
 
 #[tokio::test]
 async fn unreadable_running_turn_blocks_no_other_recovery() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let mut turns = Vec::new();
     for _ in 0..3 {
         let conversation = phone.conversation().await;
-        let upcoming = world.provider.hand_over();
+        let upcoming = env.provider.hand_over();
         let (mut stream, call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
         turns.push((stream.expect("turn.started").await.turn_id(), stream, call));
     }
-    world.kill_workerd().await;
-    world.change_objects(&format!("UPDATE turns SET record = '?' WHERE id = '{}'", turns[0].0));
-    world.start_workerd().await;
+    env.kill_workerd().await;
+    env.change_objects(&format!("UPDATE turns SET record = '?' WHERE id = '{}'", turns[0].0));
+    env.start_workerd().await;
     for (turn, _, _) in &turns[1..] {
         assert_eq!(phone.persisted(*turn).await.status, TurnStatus::Interrupted);
     }
@@ -427,12 +423,12 @@ async fn unreadable_running_turn_blocks_no_other_recovery() {
 
 #[tokio::test]
 async fn late_delivery_takes_its_place_in_prompt() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     phone.say_and_persist(conversation, "One").await;
-    let late = world.say_without_origin(&phone, conversation, "Two").await;
-    world.start_origin().await;
+    let late = env.say_without_origin(&phone, conversation, "Two").await;
+    env.start_origin().await;
     // Delivered after the previous turn, whose next attempt is due later.
     let three = phone.say(conversation, "Three").await;
     let path = format!("/api/v1/chat/conversations/{conversation}");
@@ -443,7 +439,7 @@ async fn late_delivery_takes_its_place_in_prompt() {
         let texts = messages.iter().filter(|message| message.role == shared::provider::Role::User);
         texts.flat_map(|message| &message.parts).map(|part| format!("{part:?}")).collect()
     };
-    let heard = asked(&world.provider.received().pop().unwrap().request.messages);
+    let heard = asked(&env.provider.received().pop().unwrap().request.messages);
     let expected: Vec<_> = ["One", "Two", "Three", "Four"]
         .map(|text| format!("{:?}", ContentPart::Text(text.to_owned())))
         .into();
@@ -456,17 +452,17 @@ async fn late_delivery_takes_its_place_in_prompt() {
 
 #[tokio::test]
 async fn concurrent_equal_requests_share_origin_failure() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    world.suspend_origin().await;
+    env.suspend_origin().await;
     let ask = || phone.message(conversation, &content("Hello")).key("one-message").send();
     let replies = futures_util::future::join_all((0..5).map(|_| ask())).await;
     for reply in replies {
         reply.problem(ErrorCode::OriginUnavailable);
     }
-    world.resume_origin();
+    env.resume_origin();
     let sent: SentMessage = ask().await.expect_status(201).json();
     phone.persisted(sent.turn_id).await;
-    assert_eq!(world.provider.calls(), 1);
+    assert_eq!(env.provider.calls(), 1);
 }

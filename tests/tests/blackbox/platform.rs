@@ -3,8 +3,8 @@
 use edgechat_tests::{
     client::{Client, EventStream, Phone, content, text_of, turn_path},
     provider::{Call, Script},
+    test_env::{TestEnv, Watch},
     wait::{BOUND, bounded_by, until},
-    world::{Watch, World},
 };
 use http_body_util::BodyExt;
 use hyper::{Request, client::conn::http1};
@@ -17,11 +17,11 @@ use shared::{
 };
 use tokio::net::TcpSocket;
 
-async fn world() -> (World, Client) {
-    let mut world = World::setup().measured().start().await;
-    world.restart_workerd_watched(&Watch::Probe).await;
-    let probe = Client::new(world.wrapper_url());
-    (world, probe)
+async fn env() -> (TestEnv, Client) {
+    let mut env = TestEnv::setup().measured().start().await;
+    env.restart_workerd_watched(&Watch::Probe).await;
+    let probe = Client::new(env.wrapper_url());
+    (env, probe)
 }
 
 async fn probe(client: &Client, query: &str) -> Value {
@@ -29,18 +29,18 @@ async fn probe(client: &Client, query: &str) -> Value {
 }
 
 /// Starts a turn whose provider waits for the test.
-async fn started(world: &World, phone: &Phone, conversation: Id, text: &str) -> (Id, EventStream, Call) {
-    let upcoming = world.provider.hand_over();
+async fn started(env: &TestEnv, phone: &Phone, conversation: Id, text: &str) -> (Id, EventStream, Call) {
+    let upcoming = env.provider.hand_over();
     let (mut stream, call) = tokio::join!(phone.stream(conversation, text), upcoming.arrives());
     (stream.expect("turn.started").await.turn_id(), stream, call)
 }
 
 #[tokio::test]
 async fn idle_object_leaves_nothing_running() {
-    let (world, client) = world().await;
-    let phone = world.phone().await;
+    let (env, client) = env().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let (turn, mut stream, mut call) = started(&world, &phone, conversation, "Hello").await;
+    let (turn, mut stream, mut call) = started(&env, &phone, conversation, "Hello").await;
     let reader = phone.events(turn).stream().await;
     call.say("Hi").await.unwrap();
     assert_eq!(stream.delta().await, "Hi");
@@ -50,10 +50,10 @@ async fn idle_object_leaves_nothing_running() {
     stream.rest().await;
     assert_eq!(text_of(&reader.rest().await), "Hi");
     // The same after a cancelled turn and after one whose provider fails.
-    let (turn, stream, _call) = started(&world, &phone, conversation, "And then?").await;
+    let (turn, stream, _call) = started(&env, &phone, conversation, "And then?").await;
     let _ = phone.cancel(turn).send().await.expect_status(202);
     stream.rest().await;
-    world.provider.will(Script::empty());
+    env.provider.will(Script::empty());
     phone.message(conversation, &content("Once more")).send().await;
     until(BOUND, "an object that leaves nothing running", || async {
         let state = probe(&client, "").await;
@@ -65,10 +65,10 @@ async fn idle_object_leaves_nothing_running() {
 #[tokio::test]
 async fn slow_reader_has_one_chunk_in_its_queue() {
     const KIBIBYTES: usize = MAX_ANSWER_BYTES / 1_024;
-    let (world, client) = world().await;
-    let phone = world.phone().await;
+    let (env, client) = env().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    world.provider.will(Script::pieces((0..KIBIBYTES).map(|_| "x".repeat(1_024))));
+    env.provider.will(Script::pieces((0..KIBIBYTES).map(|_| "x".repeat(1_024))));
     let mut stream = phone.stream(conversation, "Say a lot").await;
     let turn = stream.expect("turn.started").await.turn_id();
     let url = phone.client.url("");
@@ -102,10 +102,10 @@ async fn slow_reader_has_one_chunk_in_its_queue() {
 #[tokio::test]
 async fn refused_storage_write_is_503_and_outbox_survives() {
     const REFUSAL: &str = "Exceeded%20allowed%20rows%20written%20in%20Durable%20Objects%20free%20tier.";
-    let (world, client) = world().await;
-    let phone = world.phone().await;
+    let (env, client) = env().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let (turn, stream, mut call) = started(&world, &phone, conversation, "Hello").await;
+    let (turn, stream, mut call) = started(&env, &phone, conversation, "Hello").await;
     probe(&client, &format!("?refuse={REFUSAL}")).await;
     // The running turn completes and is delivered.
     call.say("Hi").await.unwrap();
@@ -119,7 +119,7 @@ async fn refused_storage_write_is_503_and_outbox_survives() {
     assert!(refused.header("retry-after").is_some(), "{problem:?}");
     assert!(!refused.text().contains("rows"), "{}", refused.text());
     probe(&client, "?refuse=").await;
-    world.provider.will(Script::pieces(["The end."]));
+    env.provider.will(Script::pieces(["The end."]));
     let sent = phone.message(conversation, &content("And then?")).key("again").send().await;
     let _ = sent.expect_status(201);
     let said: Vec<_> =
@@ -129,10 +129,10 @@ async fn refused_storage_write_is_503_and_outbox_survives() {
 
 #[tokio::test]
 async fn client_forged_handover_is_replaced() {
-    let world = World::start().await;
-    let (ada, eve) = (world.phone().await, world.phone().await);
+    let env = TestEnv::start().await;
+    let (ada, eve) = (env.phone().await, env.phone().await);
     let conversation = ada.conversation().await;
-    world.provider.will(Script::pieces(["A secret."]));
+    env.provider.will(Script::pieces(["A secret."]));
     let turn = ada.say_and_persist(conversation, "Hush").await.turn_id;
     let handover = |phone: &Phone| {
         let tokens = &phone.tokens;

@@ -9,8 +9,8 @@ use edgechat_tests::{
         Script, Step,
         script::{TELL_TALES, paced},
     },
+    test_env::{Port, TestEnv},
     wait::bounded_by,
-    world::{Port, World},
 };
 use hyper::StatusCode;
 use rstest::rstest;
@@ -63,11 +63,11 @@ async fn turn_of_last_message(phone: &Phone, conversation: Id) -> Id {
 #[case::refused_prompt(Script::Steps(vec![Step::Refuse(RefusalReason::Safety)]), ErrorCode::ProviderRefused)]
 #[tokio::test]
 async fn failure_before_first_word_is_one_error(#[case] script: Script, #[case] code: ErrorCode) {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let (by_json, by_stream) = (phone.conversation().await, phone.conversation().await);
 
-    world.provider.will(script.clone());
+    env.provider.will(script.clone());
     let reply = phone.message(by_json, &content("Hello")).send().await;
     let problem = reply.problem(code);
     assert_eq!(problem.detail, code.default_detail());
@@ -76,7 +76,7 @@ async fn failure_before_first_word_is_one_error(#[case] script: Script, #[case] 
     phone.persisted(turn).await;
     nothing_internal_is_stored(&phone, by_json, turn).await;
 
-    world.provider.will(script);
+    env.provider.will(script);
     let stream = phone.stream(by_stream, "Hello").await;
     let events = stream.rest().await;
     assert_eq!(events.iter().filter(|event| event.is_terminal()).count(), 1);
@@ -92,7 +92,7 @@ async fn failure_before_first_word_is_one_error(#[case] script: Script, #[case] 
     assert_eq!((messages[0].content.as_str(), messages[1].status), ("Hello", TurnStatus::Failed));
     nothing_internal_is_stored(&phone, by_stream, turn).await;
 
-    assert_eq!(world.provider.calls(), 2, "the failed calls were not repeated");
+    assert_eq!(env.provider.calls(), 2, "the failed calls were not repeated");
     assert_eq!(phone.usage().await.totals.errors, 2);
 
     // The conversation continues.
@@ -102,26 +102,26 @@ async fn failure_before_first_word_is_one_error(#[case] script: Script, #[case] 
 
 #[tokio::test]
 async fn provider_retry_after_is_forwarded() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let ask =
         || phone.message(conversation, &content("Hello")).header("Idempotency-Key", "asked-once-or-twice");
-    world.provider.will(Script::busy("37"));
+    env.provider.will(Script::busy("37"));
     // The same response again for a client that lost it.
     for reply in [ask().send().await, ask().send().await] {
         reply.problem(ErrorCode::ProviderUnavailable);
         assert_eq!(reply.header("retry-after"), Some("37"), "{reply:?}");
     }
-    assert_eq!(world.provider.calls(), 1);
+    assert_eq!(env.provider.calls(), 1);
     // A date long past and one far ahead: the forwarded value is bounded, so the test needs no clock.
     for (date, wait) in [("Sun, 06 Nov 1994 08:49:37 GMT", "0"), ("Thu, 06 Nov 2999 08:49:37 GMT", "86400")] {
-        world.provider.will(Script::busy(date));
+        env.provider.will(Script::busy(date));
         let reply = phone.message(conversation, &content("Hello")).send().await;
         reply.problem(ErrorCode::ProviderUnavailable);
         assert_eq!(reply.header("retry-after"), Some(wait), "{reply:?}");
     }
-    world.provider.will(Script::error(StatusCode::SERVICE_UNAVAILABLE));
+    env.provider.will(Script::error(StatusCode::SERVICE_UNAVAILABLE));
     let reply = phone.message(conversation, &content("Hello")).send().await;
     reply.problem(ErrorCode::ProviderUnavailable);
     assert_eq!(reply.header("retry-after"), None);
@@ -134,10 +134,10 @@ async fn provider_retry_after_is_forwarded() {
 #[case::garbage(Step::Raw(Bytes::from_static(b"data: backend-pool-eu fell over\n\n")))]
 #[tokio::test]
 async fn truncated_answer_is_incomplete(#[case] then: Step) {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    world.provider.will(spoken(then.clone()));
+    env.provider.will(spoken(then.clone()));
     let events = phone.stream(conversation, "Hello").await.rest().await;
     let end = events.last().unwrap();
     assert_eq!(end.kind, "turn.incomplete");
@@ -156,11 +156,11 @@ async fn truncated_answer_is_incomplete(#[case] then: Step) {
     assert_eq!((messages[1].status, messages[1].content.as_str()), (TurnStatus::Incomplete, text.as_str()));
     assert_eq!(messages[1].finish_reason, None);
     nothing_internal_is_stored(&phone, conversation, turn).await;
-    assert_eq!(world.provider.calls(), 1, "after the first word a call is never repeated");
+    assert_eq!(env.provider.calls(), 1, "after the first word a call is never repeated");
 
     // A client that waits for JSON gets the same outcome.
     let conversation = phone.conversation().await;
-    world.provider.will(spoken(then));
+    env.provider.will(spoken(then));
     let reply = phone.message(conversation, &content("Hello")).send().await;
     says_nothing_internal(&format!("{reply:?}"));
     if reply.status == 201 {
@@ -178,15 +178,15 @@ async fn truncated_answer_is_incomplete(#[case] then: Step) {
 
 #[tokio::test]
 async fn silent_provider_times_out() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let (by_stream, midway) = (phone.conversation().await, phone.conversation().await);
     // One after the other, so that each call gets its own script.
-    world.provider.will(Script::Steps(vec![Step::Say("Half of ".to_owned()), Step::Hang]));
+    env.provider.will(Script::Steps(vec![Step::Say("Half of ".to_owned()), Step::Hang]));
     let mut broken = phone.stream(midway, "Hello").await;
     broken.expect("turn.started").await;
     assert_eq!(broken.delta().await, "Half of ");
-    world.provider.will(Script::Steps(vec![Step::Hang]));
+    env.provider.will(Script::Steps(vec![Step::Hang]));
     let mut mute = phone.stream(by_stream, "Hello").await;
     let turn = mute.expect("turn.started").await.turn_id();
     let end = broken.rest().await.pop().unwrap();
@@ -199,8 +199,8 @@ async fn silent_provider_times_out() {
 async fn answer_over_one_minute_is_delivered() {
     const THOUGHT: Duration = Duration::from_secs(70);
     const PATIENCE: Duration = Duration::from_secs(150);
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let url = |conversation| phone.client.url(&messages_path(conversation));
     let http = edgechat_tests::client::http_client().build().unwrap();
     let ask = |conversation| {
@@ -210,7 +210,7 @@ async fn answer_over_one_minute_is_delivered() {
         (phone.conversation().await, phone.conversation().await, phone.conversation().await);
     // The calls are equal, so they may run at once.
     for _ in 0..3 {
-        world.provider.will(paced(["Thought through."], THOUGHT));
+        env.provider.will(paced(["Thought through."], THOUGHT));
     }
     let respond_async = ask(later).header("Prefer", "respond-async").send().await.unwrap();
     assert_eq!(respond_async.status(), 202);
@@ -232,8 +232,8 @@ async fn answer_over_one_minute_is_delivered() {
 #[tokio::test]
 async fn unreachable_provider_is_unavailable() {
     let nobody = Port::reserve();
-    let world = World::setup().var("GEMINI_API_BASE", nobody.url()).start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::setup().var("GEMINI_API_BASE", nobody.url()).start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let reply = phone.message(conversation, &content("Hello")).send().await;
     reply.problem(ErrorCode::ProviderUnavailable);

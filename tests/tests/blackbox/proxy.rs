@@ -8,9 +8,10 @@ use std::{
 use bytes::Bytes;
 use edgechat_tests::{
     clock::now,
-    stand_in, tokens,
+    mock_origin,
+    test_env::{EDGE_KEY, TestEnv},
+    tokens,
     wait::{BOUND, bounded, until},
-    world::{EDGE_KEY, World},
 };
 use futures_util::stream;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
@@ -52,7 +53,7 @@ impl Origin {
         let rest = Arc::new(Notify::new());
         let let_go = Arc::clone(&rest);
         let service = service_fn(move |request| answer(request, sender.clone(), Arc::clone(&let_go)));
-        let url = stand_in::serve(service).await;
+        let url = mock_origin::serve(service).await;
         Self { url, requests: Mutex::new(requests), rest }
     }
 
@@ -108,16 +109,16 @@ async fn answer(
     Ok(response)
 }
 
-async fn world() -> (Origin, World) {
+async fn env() -> (Origin, TestEnv) {
     let origin = Origin::start().await;
-    let world = World::setup().var("ORIGIN_URL", &origin.url).start().await;
-    (origin, world)
+    let env = TestEnv::setup().var("ORIGIN_URL", &origin.url).start().await;
+    (origin, env)
 }
 
 #[tokio::test]
 async fn origin_response_is_streamed() {
-    let (origin, world) = world().await;
-    let url = world.client().url(STREAMED);
+    let (origin, env) = env().await;
+    let url = env.client().url(STREAMED);
     let http = edgechat_tests::client::http_client().build().unwrap();
     // Public routes and the origin's own pages need no token; what the path means is the origin's business.
     let mut response =
@@ -133,9 +134,9 @@ async fn origin_response_is_streamed() {
 
 #[tokio::test]
 async fn proxied_request_arrives_unchanged_and_signed() {
-    let (origin, world) = world().await;
+    let (origin, env) = env().await;
     let path = "/api/v1/auth/login?a=1&b=%20x";
-    let ask = world.client().with_token(token()).ask(Method::POST, path);
+    let ask = env.client().with_token(token()).ask(Method::POST, path);
     let ask = ask.header("CF-Connecting-IP", "203.0.113.7").header("X-Request-ID", "Ada-42");
     let reply = ask.json_bytes(r#"{"email":"ada@example.com","password":"x"}"#).send().await;
     assert_eq!((reply.status, reply.header("x-from-the-origin")), (200, Some("yes")));
@@ -158,8 +159,8 @@ async fn proxied_request_arrives_unchanged_and_signed() {
 
 #[tokio::test]
 async fn client_address_headers_are_dropped() {
-    let (origin, world) = world().await;
-    let ask = world.client().get("/api/v1/auth/login").header("CF-Connecting-IP", "203.0.113.7");
+    let (origin, env) = env().await;
+    let ask = env.client().get("/api/v1/auth/login").header("CF-Connecting-IP", "203.0.113.7");
     let said = [
         "X-Forwarded-For",
         "X-Forwarded-Host",
@@ -188,9 +189,9 @@ async fn client_address_headers_are_dropped() {
 
 #[tokio::test]
 async fn large_body_passes_in_both_framings() {
-    let (origin, world) = world().await;
+    let (origin, env) = env().await;
     let body = Bytes::from(vec![b'x'; 900 * 1024]);
-    let client = world.client().with_token(token());
+    let client = env.client().with_token(token());
     let whole = client.post(LARGE).json_bytes(body.clone());
     let pieces: Vec<_> =
         body.chunks(10_000).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece))).collect();
@@ -211,9 +212,9 @@ async fn large_body_passes_in_both_framings() {
 
 #[tokio::test]
 async fn stalled_response_is_aborted() {
-    let (origin, world) = world().await;
+    let (origin, env) = env().await;
     let http = edgechat_tests::client::http_client().build().unwrap();
-    let url = world.client().url(STREAMED);
+    let url = env.client().url(STREAMED);
     let mut response =
         bounded("the head of the answer", http.get(url).bearer_auth(token()).send()).await.unwrap();
     let first = bounded("the first piece", response.chunk()).await.unwrap().unwrap();
@@ -225,15 +226,15 @@ async fn stalled_response_is_aborted() {
 
 #[tokio::test]
 async fn refused_signature_is_503() {
-    let (_origin, world) = world().await;
-    let ask = world.client().with_token(token()).get(REFUSED);
+    let (_origin, env) = env().await;
+    let ask = env.client().with_token(token()).get(REFUSED);
     let reply = ask.send().await;
     let problem = reply.problem(ErrorCode::OriginUnavailable);
     assert!(!problem.detail.contains("clock"), "{reply:?}");
     assert!(reply.header("retry-after").is_some() && reply.header(SIGNATURE_ERROR).is_none(), "{reply:?}");
     let why = format!("the origin refused the signature: {SKEWED}");
     until(BOUND, "the reason in the Worker's log", || async {
-        world.edge_log().lines().iter().any(|line| line.contains(&why)).then_some(())
+        env.edge_log().lines().iter().any(|line| line.contains(&why)).then_some(())
     })
     .await;
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use edgechat_tests::{
     client::{Phone, Reply, content, messages_path},
+    test_env::{TestEnv, WEB_ORIGIN},
     wait::{BOUND, bounded, until},
-    world::{WEB_ORIGIN, World},
 };
 use futures_util::stream;
 use reqwest::{Body, Method};
@@ -20,8 +20,8 @@ use tokio::{
 };
 
 /// A user with a conversation.
-async fn somebody(world: &World) -> (Phone, Id) {
-    let phone = world.phone().await;
+async fn somebody(env: &TestEnv) -> (Phone, Id) {
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     (phone, conversation)
 }
@@ -38,18 +38,18 @@ fn posts(conversation: Id) -> [String; 3] {
 #[case::half_a_surrogate(r#"{"content":"\ud800","title":"\ud800","email":"\ud800"}"#)]
 #[tokio::test]
 async fn body_without_json_is_invalid_json(#[case] body: &'static str) {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     for path in posts(conversation) {
         phone.client.post(&path).json_bytes(body).send().await.problem(ErrorCode::InvalidJson);
     }
-    assert_eq!(world.provider.calls(), 0);
+    assert_eq!(env.provider.calls(), 0);
 }
 
 #[tokio::test]
 async fn invalid_field_is_named() {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     let messages = messages_path(conversation);
     let cases = [
         (messages.as_str(), json!({}), "content"),
@@ -80,24 +80,24 @@ async fn invalid_field_is_named() {
         assert!(named.starts_with(field), "{path} {field}: {reply:?}");
         assert!(problem.detail.contains(field), "{reply:?}");
     }
-    assert_eq!(world.provider.calls(), 0);
+    assert_eq!(env.provider.calls(), 0);
 }
 
 #[tokio::test]
 async fn body_nested_deeper_than_64_is_invalid_json() {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     let deep = format!("{{\"content\":\"Hello\",\"later\":{}{}}}", "[".repeat(64), "]".repeat(64));
     for path in posts(conversation) {
         phone.client.post(&path).json_bytes(deep.clone()).send().await.problem(ErrorCode::InvalidJson);
     }
-    assert_eq!(world.provider.calls(), 0);
+    assert_eq!(env.provider.calls(), 0);
 }
 
 #[tokio::test]
 async fn content_parts_and_whole_numbers_are_accepted() {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     let parts = [json!({ "type": "text", "text": "Hel" }), json!({ "type": "text", "text": "lo" })];
     for field in ["parts", "content"] {
         // In JSON, 100 and 100.0 are equal.
@@ -111,8 +111,8 @@ async fn content_parts_and_whole_numbers_are_accepted() {
 #[tokio::test]
 async fn too_large_body_is_refused_in_both_framings() {
     const TWO_MIB: usize = 2 * 1024 * 1024;
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     let large = Bytes::from(format!("{{\"content\":\"{}\"}}", "x".repeat(TWO_MIB)));
     for path in posts(conversation) {
         let whole = phone.client.post(&path).json_bytes(large.clone()).send().await;
@@ -128,14 +128,14 @@ async fn too_large_body_is_refused_in_both_framings() {
         let ask = phone.client.post(&path).header("Content-Type", "application/json").body(body);
         ask.send().await.problem(ErrorCode::PayloadTooLarge);
     }
-    assert_eq!(world.provider.calls(), 0);
+    assert_eq!(env.provider.calls(), 0);
 }
 
 /// A client that is refused for another reason than its body gets the response while it still sends.
 #[tokio::test]
 async fn large_body_without_token_is_401() {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     let large = Bytes::from(format!("{{\"content\":\"{}\"}}", "x".repeat(MAX_BODY_BYTES)));
     for _ in 0..8 {
         let path = messages_path(conversation);
@@ -146,15 +146,15 @@ async fn large_body_without_token_is_401() {
 
 #[tokio::test]
 async fn body_below_limit_is_accepted() {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     let image = "A".repeat(MAX_BODY_BYTES - 1_024);
     let body = json!({ "content": [
         { "type": "text", "text": "What is this?" },
         { "type": "image", "mime_type": "image/png", "data": image },
     ]});
     let sent: SentMessage = phone.message(conversation, &body).send().await.expect_status(201).json();
-    assert!(world.provider.received()[0].body.len() > image.len());
+    assert!(env.provider.received()[0].body.len() > image.len());
     // A message that the Worker accepts can be delivered.
     assert!(phone.persisted(sent.turn_id).await.persisted);
     assert_eq!(phone.messages(conversation).await[0].parts, sent.user_message.unwrap().parts);
@@ -162,8 +162,8 @@ async fn body_below_limit_is_accepted() {
 
 #[tokio::test]
 async fn body_of_other_media_type_is_refused() {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     for path in posts(conversation) {
         let ask =
             phone.client.post(&path).header("Content-Type", "text/plain").body("{\"content\":\"Hello\"}");
@@ -171,13 +171,13 @@ async fn body_of_other_media_type_is_refused() {
     }
     let ask = phone.message(conversation, &content("Hello")).header("Accept", "text/html");
     ask.send().await.problem(ErrorCode::NotAcceptable);
-    assert_eq!(world.provider.calls(), 0);
+    assert_eq!(env.provider.calls(), 0);
 }
 
 #[tokio::test]
 async fn unknown_path_is_404_and_wrong_method_is_405() {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     let unknown =
         ["/api/v1/nothing", "/api/v2/health", "/nothing", "/api/v1/chat/turns", "/api/v1/auth/nothing"];
     for path in unknown {
@@ -210,8 +210,8 @@ async fn unknown_path_is_404_and_wrong_method_is_405() {
 
 #[tokio::test]
 async fn unexpected_body_is_ignored() {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     for path in ["/api/v1/users/me".to_owned(), messages_path(conversation)] {
         let _ = phone.client.get(&path).json(&content("Hello")).send().await.expect_status(200);
         phone
@@ -227,8 +227,8 @@ async fn unexpected_body_is_ignored() {
 
 #[tokio::test]
 async fn every_response_has_request_id() {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     let turn = format!("/api/v1/chat/turns/{conversation}");
     let paths = ["/api/v1/users/me", "/api/v1/nothing", "/api/v1/health", &turn, "/openapi.json"];
     for path in paths {
@@ -241,7 +241,7 @@ async fn every_response_has_request_id() {
         }
     }
     until(BOUND, "the request in the origin's log", || async {
-        world.origin_log().lines().iter().any(|line| line.contains("Ada-42")).then_some(())
+        env.origin_log().lines().iter().any(|line| line.contains("Ada-42")).then_some(())
     })
     .await;
     let ids: Vec<_> = [phone.client.get("/").send().await, phone.client.get("/").send().await]
@@ -257,11 +257,11 @@ async fn every_response_has_request_id() {
 
 #[tokio::test]
 async fn cors_origin_in_list_is_allowed() {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     let messages = messages_path(conversation);
     for path in [messages.as_str(), "/api/v1/users/me", "/api/v1/auth/login"] {
-        let ask = world.client().ask(Method::OPTIONS, path);
+        let ask = env.client().ask(Method::OPTIONS, path);
         let ask = ask.header("Origin", WEB_ORIGIN).header("Access-Control-Request-Method", "POST");
         let preflight =
             ask.header("Access-Control-Request-Headers", "authorization,content-type,idempotency-key");
@@ -303,16 +303,16 @@ async fn cors_origin_in_list_is_allowed() {
 
 #[tokio::test]
 async fn preflight_allows_configured_headers() {
-    let world = World::setup().var("CORS_ALLOWED_HEADERS", "X-App-Version, X-Ours").start().await;
-    let ask = world.client().ask(Method::OPTIONS, "/api/v1/users/me").header("Origin", WEB_ORIGIN);
+    let env = TestEnv::setup().var("CORS_ALLOWED_HEADERS", "X-App-Version, X-Ours").start().await;
+    let ask = env.client().ask(Method::OPTIONS, "/api/v1/users/me").header("Origin", WEB_ORIGIN);
     let preflight = ask.header("Access-Control-Request-Method", "GET").send().await.expect_status(204);
     let allowed = preflight.header("access-control-allow-headers").unwrap();
     assert!(allowed.contains("traceparent") && allowed.ends_with("X-App-Version, X-Ours"), "{allowed}");
 }
 
 /// Sends these bytes and reads the response until the Worker closes the connection.
-async fn raw(world: &World, bytes: &str) -> String {
-    let url = world.client().url("");
+async fn raw(env: &TestEnv, bytes: &str) -> String {
+    let url = env.client().url("");
     let exchange = async {
         let mut connection = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
         connection.write_all(bytes.as_bytes()).await.unwrap();
@@ -331,8 +331,8 @@ async fn raw(world: &World, bytes: &str) -> String {
 
 #[tokio::test]
 async fn request_without_body_needs_no_media_type() {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     // With and without the `Content-Length: 0` that most HTTP libraries send.
     let framings = [
         "Content-Length: 0\r\n",
@@ -340,7 +340,7 @@ async fn request_without_body_needs_no_media_type() {
         "Content-Length: 0\r\nContent-Type: application/x-www-form-urlencoded\r\n",
     ];
     for framing in framings {
-        let upcoming = world.provider.hand_over();
+        let upcoming = env.provider.hand_over();
         let (mut stream, _call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
         let turn = stream.expect("turn.started").await.turn_id();
         let token = &phone.tokens.access_token;
@@ -349,12 +349,12 @@ async fn request_without_body_needs_no_media_type() {
                 "POST {path} HTTP/1.1\r\nHost: edge\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n{framing}\r\n"
             )
         };
-        let cancelled = raw(&world, &head(&format!("/api/v1/chat/turns/{turn}/cancel"))).await;
+        let cancelled = raw(&env, &head(&format!("/api/v1/chat/turns/{turn}/cancel"))).await;
         assert!(cancelled.starts_with("HTTP/1.1 202 "), "{cancelled}");
         assert_eq!(stream.rest().await.last().unwrap().kind, "turn.cancelled");
-        let created = raw(&world, &head("/api/v1/chat/conversations")).await;
+        let created = raw(&env, &head("/api/v1/chat/conversations")).await;
         assert!(created.starts_with("HTTP/1.1 201 "), "{created}");
-        let sent = raw(&world, &head(&messages_path(conversation))).await;
+        let sent = raw(&env, &head(&messages_path(conversation))).await;
         assert!(sent.starts_with("HTTP/1.1 400 ") && sent.contains("invalid_json"), "{sent}");
     }
     let _ = phone.client.post("/api/v1/chat/conversations").json_bytes("").send().await.expect_status(201);
@@ -365,10 +365,10 @@ async fn request_without_body_needs_no_media_type() {
 
 #[tokio::test]
 async fn malformed_host_is_400() {
-    let world = World::start().await;
+    let env = TestEnv::start().await;
     for host in ["a b", "[", "a:b:c", "%%", ""] {
         let answer =
-            raw(&world, &format!("GET /api/v1/health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
+            raw(&env, &format!("GET /api/v1/health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
                 .await;
         assert!(answer.starts_with("HTTP/1.1 400 ") || host.is_empty(), "{host:?}: {answer}");
         assert!(!answer.starts_with("HTTP/1.1 500 "), "{host:?}: {answer}");
@@ -377,8 +377,8 @@ async fn malformed_host_is_400() {
 
 #[tokio::test]
 async fn stalled_body_is_400() {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     let paths = ["/api/v1/auth/login".to_owned(), messages_path(conversation)];
     let stalled = paths.iter().map(|path| {
         let head = format!(
@@ -386,8 +386,8 @@ async fn stalled_body_is_400() {
              Content-Length: 16000\r\n\r\n{{\"content\":",
             phone.tokens.access_token
         );
-        let world = &world;
-        async move { raw(world, &head).await }
+        let env = &env;
+        async move { raw(env, &head).await }
     });
     for answer in futures_util::future::join_all(stalled).await {
         assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("in time"), "{answer}");
@@ -396,11 +396,11 @@ async fn stalled_body_is_400() {
 
 #[tokio::test]
 async fn body_without_token_is_limited_to_16_kib() {
-    let world = World::start().await;
-    let (phone, _) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, _) = somebody(&env).await;
     let body = Bytes::from(format!("{{\"title\":\"{}\"}}", "x".repeat(17 * 1024)));
     let path = "/api/v1/chat/conversations";
-    for client in [world.client(), phone.client.anonymous()] {
+    for client in [env.client(), phone.client.anonymous()] {
         let refused = client.post(path).json_bytes(body.clone()).send().await;
         let detail = refused.problem(ErrorCode::PayloadTooLarge).detail;
         assert!(detail.contains("16 KiB"), "{detail}");
@@ -410,8 +410,8 @@ async fn body_without_token_is_limited_to_16_kib() {
 
 #[tokio::test]
 async fn compressed_body_is_refused() {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
     for path in posts(conversation) {
         let ask =
             phone.client.post(&path).header("Content-Encoding", "gzip").json_bytes(&b"\x1f\x8b\x08"[..]);
@@ -430,9 +430,9 @@ async fn compressed_body_is_refused() {
 
 #[tokio::test]
 async fn head_response_equals_get_without_body() {
-    let world = World::start().await;
-    let (phone, conversation) = somebody(&world).await;
-    let upcoming = world.provider.hand_over();
+    let env = TestEnv::start().await;
+    let (phone, conversation) = somebody(&env).await;
+    let upcoming = env.provider.hand_over();
     let (mut stream, call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
     let running = stream.expect("turn.started").await.turn_id();
     let turn = format!("/api/v1/chat/turns/{running}");
@@ -475,28 +475,28 @@ async fn head_response_equals_get_without_body() {
 #[case::public_without_tls("production", "http://203.0.113.7:8080")]
 #[tokio::test]
 async fn invalid_origin_url_is_refused(#[case] environment: &str, #[case] url: &str) {
-    let world = World::setup().var("EDGECHAT_ENV", environment).var("ORIGIN_URL", url).start().await;
-    world.client().get("/api/v1/health").send().await.problem(ErrorCode::Internal);
+    let env = TestEnv::setup().var("EDGECHAT_ENV", environment).var("ORIGIN_URL", url).start().await;
+    env.client().get("/api/v1/health").send().await.problem(ErrorCode::Internal);
     until(BOUND, "the variable in the log", || async {
-        world.edge_log().lines().iter().any(|line| line.contains("ORIGIN_URL is")).then_some(())
+        env.edge_log().lines().iter().any(|line| line.contains("ORIGIN_URL is")).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
 async fn cors_wildcard_allows_no_credentials() {
-    let world = World::setup().var("CORS_ORIGINS", "*").start().await;
-    let reply = world.client().get("/api/v1/health").header("Origin", "https://anyone.example").send().await;
+    let env = TestEnv::setup().var("CORS_ORIGINS", "*").start().await;
+    let reply = env.client().get("/api/v1/health").header("Origin", "https://anyone.example").send().await;
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
     assert_eq!(reply.header("access-control-allow-credentials"), None);
 }
 
 #[tokio::test]
 async fn cors_origin_outside_list_is_not_allowed() {
-    let world = World::start().await;
-    let (phone, _) = somebody(&world).await;
+    let env = TestEnv::start().await;
+    let (phone, _) = somebody(&env).await;
     for origin in ["https://evil.example", "https://app.example.com.evil.example", "null"] {
-        let ask = world.client().ask(Method::OPTIONS, "/api/v1/users/me");
+        let ask = env.client().ask(Method::OPTIONS, "/api/v1/users/me");
         let preflight =
             ask.header("Origin", origin).header("Access-Control-Request-Method", "GET").send().await;
         let plain = phone.client.get("/api/v1/users/me").header("Origin", origin).send().await;

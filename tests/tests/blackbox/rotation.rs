@@ -3,9 +3,9 @@
 
 use edgechat_tests::{
     client::{Client, PASSWORD, Phone, Reply},
+    test_env::{JWT_SECRET, TestEnv},
     tokens,
     wait::{BOUND, until},
-    world::{JWT_SECRET, World},
 };
 use serde_json::json;
 use shared::{
@@ -50,12 +50,12 @@ async fn new_token_is_let_in(client: &Client, email: &str) {
 
 #[tokio::test]
 async fn acknowledged_turn_is_delivered_after_secret_rotation() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     phone.say_and_persist(conversation, "One").await;
-    let sent = world.say_without_origin(&phone, conversation, "Two").await;
-    world.start_origin_with("JWT_SECRET", &both()).await;
+    let sent = env.say_without_origin(&phone, conversation, "Two").await;
+    env.start_origin_with("JWT_SECRET", &both()).await;
     phone.persisted(sent.turn_id).await;
     assert_eq!(phone.messages(conversation).await.len(), 4);
     let email = phone.tokens.user.email.clone().unwrap();
@@ -69,15 +69,15 @@ async fn acknowledged_turn_is_delivered_after_secret_rotation() {
 
 #[tokio::test]
 async fn new_token_is_admitted_during_flood_of_unknown_keys() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let _ = phone.client.get(ME).send().await.expect_status(200);
     for number in 0..20 {
         let reply = phone.client.with_token(garbage(&phone, number)).get(ME).send().await;
         assert!([401, 503].contains(&reply.status), "{reply:?}");
     }
-    world.kill_origin().await;
-    world.start_origin_with("JWT_SECRET", &both()).await;
+    env.kill_origin().await;
+    env.start_origin_with("JWT_SECRET", &both()).await;
     let email = phone.tokens.user.email.clone().unwrap();
     let flood = async {
         for number in 20..60 {
@@ -90,17 +90,17 @@ async fn new_token_is_admitted_during_flood_of_unknown_keys() {
 
 #[tokio::test]
 async fn unknown_key_during_outage_is_503() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let _ = phone.client.get(ME).send().await.expect_status(200);
     let signed_by_the_next = SigningKey::from_secret(NEW_SECRET).unwrap().sign(&tokens::claims_of(&phone));
-    world.kill_origin().await;
+    env.kill_origin().await;
     for _ in 0..10 {
         let reply = phone.client.with_token(&signed_by_the_next).get(ME).send().await;
         reply.problem(ErrorCode::OriginUnavailable);
         assert!(reply.header("retry-after").is_some(), "{reply:?}");
     }
-    world.start_origin_with("JWT_SECRET", &both()).await;
+    env.start_origin_with("JWT_SECRET", &both()).await;
     until(BOUND, "the key looked up", || async {
         let reply = phone.client.with_token(&signed_by_the_next).get(ME).send().await;
         assert_not_refused(&reply);
@@ -111,14 +111,14 @@ async fn unknown_key_during_outage_is_503() {
 
 #[tokio::test]
 async fn delivery_with_dropped_secret_is_retried_until_secret_returns() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     phone.say_and_persist(conversation, "One").await;
-    let sent = world.say_without_origin(&phone, conversation, "Two").await;
-    world.start_origin_with("JWT_SECRET", NEW_SECRET).await;
+    let sent = env.say_without_origin(&phone, conversation, "Two").await;
+    env.start_origin_with("JWT_SECRET", NEW_SECRET).await;
     until(BOUND, "a refused delivery in the log", || async {
-        let refused = world
+        let refused = env
             .edge_log()
             .lines()
             .iter()
@@ -126,8 +126,8 @@ async fn delivery_with_dropped_secret_is_retried_until_secret_returns() {
         refused.then_some(())
     })
     .await;
-    world.kill_origin().await;
-    world.start_origin_with("JWT_SECRET", &both()).await;
+    env.kill_origin().await;
+    env.start_origin_with("JWT_SECRET", &both()).await;
     phone.persisted(sent.turn_id).await;
     assert_eq!(phone.messages(conversation).await.len(), 4);
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use edgechat_tests::{
     client::text_of,
     provider::{Script, Step, call::USAGE, script::paced},
-    world::World,
+    test_env::TestEnv,
 };
 use proptest::{
     collection::vec,
@@ -40,10 +40,10 @@ fn verbatim<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Script {
 
 #[tokio::test]
 async fn first_word_arrives_before_provider_finishes() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), async {
         let mut call = upcoming.arrives().await;
         call.say("Once ").await.unwrap();
@@ -64,10 +64,10 @@ async fn first_word_arrives_before_provider_finishes() {
 
 #[tokio::test]
 async fn turn_started_arrives_before_provider_answers() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let mut stream = phone.stream(conversation, "Hello").await;
     stream.expect("turn.started").await;
     let mut call = upcoming.arrives().await;
@@ -79,24 +79,24 @@ async fn turn_started_arrives_before_provider_answers() {
 
 #[tokio::test]
 async fn stream_flag_in_body_selects_media_type() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     for (stream, media_type) in [(true, "text/event-stream"), (false, "application/json")] {
         let ask = phone.message(conversation, &json!({ "content": "Hello", "stream": stream }));
         let reply = ask.send().await;
         assert!(reply.header("content-type").unwrap().starts_with(media_type), "{reply:?}");
     }
-    let calls = world.provider.received();
+    let calls = env.provider.received();
     assert_eq!((calls[0].stream, calls[1].stream), (true, false));
 }
 
 #[tokio::test]
 async fn character_split_across_chunks_arrives_whole() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    world.provider.will(verbatim(answer().chunks(1)));
+    env.provider.will(verbatim(answer().chunks(1)));
     let events = phone.stream_and_persist(conversation, "Byte by byte").await;
     assert_eq!(text_of(&events), TEXT);
     assert_eq!(events.last().unwrap().kind, "turn.completed");
@@ -106,8 +106,8 @@ async fn character_split_across_chunks_arrives_whole() {
 #[tokio::test]
 async fn answer_split_anywhere_has_same_text() {
     const CASES: usize = 16;
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let answer = answer();
     let mut random = TestRunner::deterministic();
@@ -121,7 +121,7 @@ async fn answer_split_anywhere_has_same_text() {
         }
         pieces.push(rest);
         pieces.retain(|piece| !piece.is_empty());
-        world.provider.will(verbatim(pieces));
+        env.provider.will(verbatim(pieces));
         let events = phone.stream(conversation, "Again").await.rest().await;
         assert_eq!(text_of(&events), TEXT, "cut at {lengths:?}");
         assert_eq!(events.last().unwrap().kind, "turn.completed", "cut at {lengths:?}");
@@ -130,11 +130,11 @@ async fn answer_split_anywhere_has_same_text() {
 
 #[tokio::test]
 async fn long_answer_arrives_whole() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let words: Vec<_> = (0..2_000).map(|word| format!("word{word} ")).collect();
-    world.provider.will(Script::pieces(words.clone()));
+    env.provider.will(Script::pieces(words.clone()));
     let events = phone.stream_and_persist(conversation, "Go on").await;
     assert_eq!(text_of(&events), words.concat());
     let ids: Vec<_> = events.iter().map(|event| event.id).collect();
@@ -144,22 +144,22 @@ async fn long_answer_arrives_whole() {
 
 #[tokio::test]
 async fn chunk_of_100_kb_arrives_whole() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let text = "0123456789".repeat(10_000);
-    world.provider.will(Script::pieces([text.clone()]));
+    env.provider.will(Script::pieces([text.clone()]));
     assert_eq!(phone.say(conversation, "All at once").await.assistant_message.content, text);
 }
 
 #[tokio::test]
 async fn answer_of_several_seconds_is_one_answer() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let words: Vec<_> = (0..25).map(|word| format!("word{word} ")).collect();
     // Longer than the checkpoint interval, so that some checkpoints fall into the answer.
-    world.provider.will(paced(words.clone(), std::time::Duration::from_millis(100)));
+    env.provider.will(paced(words.clone(), std::time::Duration::from_millis(100)));
     let events = phone.stream_and_persist(conversation, "Slowly").await;
     assert_eq!(text_of(&events), words.concat());
     assert_eq!(phone.messages(conversation).await[1].content, words.concat());
@@ -167,11 +167,11 @@ async fn answer_of_several_seconds_is_one_answer() {
 
 /// The deltas of an answer of forty words that the provider sends without pause.
 async fn deltas_of_forty_words(flush_ms: &str) -> Vec<String> {
-    let world = World::setup().var("STREAM_FLUSH_MS", flush_ms).start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::setup().var("STREAM_FLUSH_MS", flush_ms).start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let words: Vec<_> = (0..40).map(|n| format!("word{n} ")).collect();
-    world.provider.will(Script::pieces(words.clone()));
+    env.provider.will(Script::pieces(words.clone()));
     let events = phone.stream(conversation, "Hello").await.rest().await;
     assert_eq!(text_of(&events), words.concat());
     let deltas = events.iter().filter(|event| event.kind == "message.delta");

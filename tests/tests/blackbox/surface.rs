@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use edgechat_tests::{
     client::{Ask, Client},
+    test_env::TestEnv,
     wait::{BOUND, until},
-    world::World,
 };
 use serde_json::{Value, json};
 use shared::{
@@ -27,8 +27,8 @@ async fn when_all_is_well(client: &Client, path: &str, is_good: impl Fn(&Value) 
 
 #[tokio::test]
 async fn everything_says_how_it_is() {
-    let world = World::start().await;
-    let client = world.client();
+    let env = TestEnv::start().await;
+    let client = env.client();
     let health = client.get("/api/v1/health").send().await.expect_status(200);
     assert_eq!(health.value(), json!({ "status": "ok" }));
 
@@ -56,21 +56,21 @@ async fn everything_says_how_it_is() {
 
 #[tokio::test]
 async fn without_the_origin_its_routes_say_so() {
-    let mut world = World::start().await;
-    world.kill_origin().await;
+    let mut env = TestEnv::start().await;
+    env.kill_origin().await;
     for path in ["/api/v1/health/ready", "/openapi.json", "/api/v1/auth/login"] {
-        let reply = world.client().get(path).send().await;
+        let reply = env.client().get(path).send().await;
         reply.problem(ErrorCode::OriginUnavailable);
     }
-    world.start_origin().await;
-    let _ = world.client().get("/api/v1/health/ready").send().await.expect_status(200);
+    env.start_origin().await;
+    let _ = env.client().get("/api/v1/health/ready").send().await.expect_status(200);
 }
 
 #[tokio::test]
 async fn the_keys_are_public_and_only_public() {
-    let world = World::start().await;
-    let reply = world.client().get("/.well-known/jwks.json").send().await.expect_status(200);
-    let expected = SigningKey::from_secret(edgechat_tests::world::JWT_SECRET).unwrap().jwk_set();
+    let env = TestEnv::start().await;
+    let reply = env.client().get("/.well-known/jwks.json").send().await.expect_status(200);
+    let expected = SigningKey::from_secret(edgechat_tests::test_env::JWT_SECRET).unwrap().jwk_set();
     assert_eq!(reply.json::<JwkSet>(), expected);
     for key in reply.value()["keys"].as_array().unwrap() {
         assert!(key.get("d").is_none(), "a private key");
@@ -95,8 +95,8 @@ fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
 
 #[tokio::test]
 async fn the_openapi_document_is_whole() {
-    let world = World::start().await;
-    let document = world.client().get("/openapi.json").send().await.expect_status(200).value();
+    let env = TestEnv::start().await;
+    let document = env.client().get("/openapi.json").send().await.expect_status(200).value();
     assert!(document["openapi"].as_str().unwrap().starts_with("3."));
     assert!(document["info"]["title"].is_string() && document["info"]["version"].is_string());
 
@@ -157,9 +157,9 @@ fn ask_with_body(
 
 #[tokio::test]
 async fn route_of_users_without_a_token_is_401_and_no_other() {
-    let world = World::start().await;
+    let env = TestEnv::start().await;
     for route in routes() {
-        let reply = ask(&world.client(), route.method.as_str(), route).send().await;
+        let reply = ask(&env.client(), route.method.as_str(), route).send().await;
         if route.caller == Caller::User {
             reply.problem(ErrorCode::TokenMissing);
         } else {
@@ -170,8 +170,8 @@ async fn route_of_users_without_a_token_is_401_and_no_other() {
 
 #[tokio::test]
 async fn method_that_a_path_has_not_is_405_with_those_it_has() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let mut paths: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for route in routes() {
         let methods = paths.entry(route.path).or_default();
@@ -192,8 +192,8 @@ async fn method_that_a_path_has_not_is_405_with_those_it_has() {
 
 #[tokio::test]
 async fn body_of_another_media_type_than_its_route_takes_is_refused() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     for route in routes() {
         let Some(ask) = ask_with_body(&phone.client, route, Some("text/plain"), |_| 1) else { continue };
         let reply = ask.send().await;
@@ -208,8 +208,8 @@ async fn body_of_another_media_type_than_its_route_takes_is_refused() {
 
 #[tokio::test]
 async fn body_over_the_limit_of_its_route_is_413() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     for route in routes() {
         let Some(over) = ask_with_body(&phone.client, route, None, |max_bytes| max_bytes + 1) else {
             continue;
@@ -223,8 +223,8 @@ async fn body_over_the_limit_of_its_route_is_413() {
 
 #[tokio::test]
 async fn route_of_the_worker_alone_is_absent_for_clients() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     for route in ROUTES.iter().filter(|route| route.caller.is_internal()) {
         for method in [route.method.as_str(), "PUT"] {
             ask(&phone.client, method, route).send().await.problem(ErrorCode::NotFound);
@@ -234,8 +234,8 @@ async fn route_of_the_worker_alone_is_absent_for_clients() {
 
 #[tokio::test]
 async fn the_documentation_needs_nobody_else() {
-    let world = World::start().await;
-    let client = world.client();
+    let env = TestEnv::start().await;
+    let client = env.client();
     for path in ["/docs", "/redoc"] {
         let mut reply = client.get(path).send().await;
         let mut page = path.to_owned();

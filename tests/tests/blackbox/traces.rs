@@ -3,7 +3,7 @@
 use edgechat_tests::{
     client::PASSWORD,
     collector::{Collector, Span},
-    world::{Setup, World},
+    test_env::{Setup, TestEnv},
 };
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 
 fn traced(collector: &Collector) -> Setup {
-    World::setup().var("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
+    TestEnv::setup().var("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
 }
 
 fn traceparent(is_sampled: bool) -> String {
@@ -33,9 +33,9 @@ fn one<'a>(spans: &'a [Span], name: &str) -> &'a Span {
 async fn request_to_the_origin_is_a_span_with_its_store_calls_below_the_callers() {
     let collector = Collector::start().await;
     let headers = "api-key=a%20secret";
-    let world =
+    let env =
         traced(&collector).var("OTEL_EXPORTER_OTLP_HEADERS", headers).var("LOG_FORMAT", "json").start().await;
-    let origin = world.client_of_origin();
+    let origin = env.client_of_origin();
     let path = "/api/v1/auth/register";
     for (is_sampled, email) in [(false, "one@example.com"), (true, "two@example.com")] {
         let body = json!({ "email": email, "password": PASSWORD, "display_name": "Ada" });
@@ -59,7 +59,7 @@ async fn request_to_the_origin_is_a_span_with_its_store_calls_below_the_callers(
     assert!(request.times_ns.0 <= call.times_ns.0 && call.times_ns.1 <= request.times_ns.1);
     assert!(collector.headers().iter().all(|headers| headers["api-key"] == "a secret"));
 
-    let lines = world.origin_log().lines();
+    let lines = env.origin_log().lines();
     let lines: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let requests = lines.iter().filter(|line| line["route"] == path);
     assert_eq!(requests.map(|line| line["trace_id"].as_str()).collect::<Vec<_>>(), [None, Some(TRACE_ID)]);

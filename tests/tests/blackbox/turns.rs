@@ -5,8 +5,8 @@ use std::time::Duration;
 use edgechat_tests::{
     client::{Event, Phone, content, text_of, turn_path},
     provider::{Call, Script},
+    test_env::TestEnv,
     wait::bounded,
-    world::World,
 };
 use serde_json::json;
 use shared::{
@@ -22,7 +22,7 @@ use shared::{
 /// A phone with a running turn whose provider waits for the test. The world must be bound as well: dropping it ends its
 /// processes.
 struct Running {
-    world: World,
+    env: TestEnv,
     phone: Phone,
     conversation: Id,
     turn: Id,
@@ -31,10 +31,10 @@ struct Running {
 
 /// Starts a turn whose first words were streamed and whose first reader has disconnected.
 async fn running(words: &[&str]) -> Running {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let (mut stream, call) = tokio::join!(phone.stream(conversation, "Hello"), async {
         let mut call = upcoming.arrives().await;
         for word in words {
@@ -48,7 +48,7 @@ async fn running(words: &[&str]) -> Running {
         seen.push_str(&stream.delta().await);
     }
     drop(stream);
-    Running { world, phone, conversation, turn, call }
+    Running { env, phone, conversation, turn, call }
 }
 
 /// Streams a message to its end and returns its turn and events.
@@ -59,7 +59,7 @@ async fn finished(phone: &Phone, conversation: Id) -> (Id, Vec<Event>) {
 
 #[tokio::test]
 async fn disconnected_reader_leaves_turn_running() {
-    let Running { world: _world, phone, conversation, turn, mut call, .. } = running(&["Once "]).await;
+    let Running { env: _world, phone, conversation, turn, mut call, .. } = running(&["Once "]).await;
     call.say("upon ").await.unwrap();
     call.say("a time.").await.unwrap();
     call.stop().await.unwrap();
@@ -76,10 +76,10 @@ async fn disconnected_reader_leaves_turn_running() {
 
 #[tokio::test]
 async fn disconnected_json_client_leaves_turn_running() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let asking = tokio::spawn(phone.message(conversation, &content("Hello")).try_send());
     let mut call = upcoming.arrives().await;
     call.say("Still ").await.unwrap();
@@ -95,7 +95,7 @@ async fn disconnected_json_client_leaves_turn_running() {
 
 #[tokio::test]
 async fn turn_state_is_readable() {
-    let Running { world: _world, phone, conversation, turn, mut call, .. } = running(&["Once "]).await;
+    let Running { env: _world, phone, conversation, turn, mut call, .. } = running(&["Once "]).await;
     let state: Turn = phone.turn(turn).await;
     assert_eq!((state.id, state.conversation_id, state.model.as_str()), (turn, conversation, "fast"));
     assert_eq!((state.status, state.text.as_str(), state.last_event_id), (TurnStatus::Running, "Once ", 2));
@@ -111,8 +111,8 @@ async fn turn_state_is_readable() {
 
 #[tokio::test]
 async fn cursor_returns_remaining_events() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let (turn, events) = finished(&phone, conversation).await;
     for after in 0..=events.len() {
@@ -128,15 +128,15 @@ async fn cursor_returns_remaining_events() {
 
 #[tokio::test]
 async fn cursor_after_restart_returns_remaining_events() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let (turn, mut events) = finished(&phone, conversation).await;
     phone.persisted(turn).await;
     // The terminal event is built again: it reports the turn as persisted even if it was not when first sent.
     events.last_mut().unwrap().data["persisted"] = json!(true);
-    world.kill_workerd().await;
-    world.start_workerd().await;
+    env.kill_workerd().await;
+    env.start_workerd().await;
     for after in 0..=events.len() {
         let rest = phone.events_after(turn, after as u64).events().await;
         assert_eq!(rest, events[after..], "?after={after}");
@@ -145,7 +145,7 @@ async fn cursor_after_restart_returns_remaining_events() {
 
 #[tokio::test]
 async fn reconnected_reader_resumes_at_cursor() {
-    let Running { world: _world, phone, turn, mut call, .. } = running(&["Once ", "upon "]).await;
+    let Running { env: _world, phone, turn, mut call, .. } = running(&["Once ", "upon "]).await;
     let mut early = phone.events_after(turn, 2).stream().await;
     let mut whole = phone.events(turn).stream().await;
     assert_eq!(early.delta().await, "upon ");
@@ -167,13 +167,13 @@ async fn reconnected_reader_resumes_at_cursor() {
 
 #[tokio::test]
 async fn turn_without_local_events_is_served_from_origin() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let (turn, events) = finished(&phone, conversation).await;
     let before = phone.persisted(turn).await;
-    world.kill_workerd().await;
-    world.start_workerd_without_objects().await;
+    env.kill_workerd().await;
+    env.start_workerd_without_objects().await;
 
     assert_eq!(phone.turn(turn).await, before);
     let end = events.last().unwrap();
@@ -190,16 +190,16 @@ async fn turn_without_local_events_is_served_from_origin() {
         );
     }
     phone.say(conversation, "Still there?").await;
-    assert_eq!(world.provider.received()[1].request.messages.len(), 3);
+    assert_eq!(env.provider.received()[1].request.messages.len(), 3);
 }
 
 #[tokio::test]
 async fn stalled_reader_delays_no_other() {
     const KIBIBYTES: usize = MAX_ANSWER_BYTES / 1_024;
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    world.provider.will(Script::pieces((0..KIBIBYTES).map(|_| "x".repeat(1_024))));
+    env.provider.will(Script::pieces((0..KIBIBYTES).map(|_| "x".repeat(1_024))));
     let mut stream = phone.stream(conversation, "Say a lot").await;
     let turn = stream.expect("turn.started").await.turn_id();
     let state = phone.persisted(turn).await;
@@ -210,10 +210,10 @@ async fn stalled_reader_delays_no_other() {
 
 #[tokio::test]
 async fn stream_opens_at_once_and_is_pinged() {
-    let world = World::setup().var("STREAM_PING_MS", "1000").start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::setup().var("STREAM_PING_MS", "1000").start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
     let url = phone.client.url(&format!("{}/events?after=1", turn_path(turn)));
@@ -236,10 +236,10 @@ async fn stream_opens_at_once_and_is_pinged() {
 
 #[tokio::test]
 async fn cursor_of_finished_turn_is_204_or_reset() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    world.provider.will(Script::pieces(["Once ", "upon a time."]));
+    env.provider.will(Script::pieces(["Once ", "upon a time."]));
     let (turn, events) = finished(&phone, conversation).await;
     phone.persisted(turn).await;
     let last = events.last().unwrap().id;
@@ -247,12 +247,12 @@ async fn cursor_of_finished_turn_is_204_or_reset() {
         match place {
             "the same process" => {}
             "the next one" => {
-                world.kill_workerd().await;
-                world.start_workerd().await;
+                env.kill_workerd().await;
+                env.start_workerd().await;
             }
             _ => {
-                world.kill_workerd().await;
-                world.start_workerd_without_objects().await;
+                env.kill_workerd().await;
+                env.start_workerd_without_objects().await;
             }
         }
         let done = phone.events_after(turn, last).header("Accept", "text/event-stream").send().await;
@@ -271,7 +271,7 @@ async fn cursor_of_finished_turn_is_204_or_reset() {
 
 #[tokio::test]
 async fn cursor_beyond_running_turn_is_reset() {
-    let Running { world: _world, phone, turn, mut call, .. } = running(&["Once ", "upon "]).await;
+    let Running { env: _world, phone, turn, mut call, .. } = running(&["Once ", "upon "]).await;
     let mut stream = phone.events_after(turn, 1_000).stream().await;
     let reset = stream.expect("reset").await;
     assert_eq!(
@@ -288,7 +288,7 @@ async fn cursor_beyond_running_turn_is_reset() {
 #[tokio::test]
 async fn turn_readers_are_limited() {
     const MOST: usize = 16;
-    let Running { world: _world, phone, turn, call, .. } = running(&["Once "]).await;
+    let Running { env: _world, phone, turn, call, .. } = running(&["Once "]).await;
     let mut readers = Vec::new();
     while readers.len() < MOST {
         let reply = phone.events(turn).try_stream().await;
@@ -310,7 +310,7 @@ async fn turn_readers_are_limited() {
 
 #[tokio::test]
 async fn cancel_ends_running_turn() {
-    let Running { world, phone, conversation, turn, mut call } = running(&["Once ", "upon "]).await;
+    let Running { env, phone, conversation, turn, mut call } = running(&["Once ", "upon "]).await;
     let mut stream = phone.events(turn).stream().await;
     let reply = phone.cancel(turn).send().await.expect_status(202);
     assert_eq!(reply.json::<Turn>().status, TurnStatus::Cancelled);
@@ -331,15 +331,15 @@ async fn cancel_ends_running_turn() {
     // A repetition changes nothing, and the conversation continues.
     let again: Turn = phone.cancel(turn).send().await.expect_status(202).json();
     assert_eq!((again.status, again.text.as_str()), (TurnStatus::Cancelled, "Once upon "));
-    world.provider.will(Script::pieces(["Anew."]));
+    env.provider.will(Script::pieces(["Anew."]));
     let next = phone.say(conversation, "Go on").await;
     assert_eq!((next.assistant_message.content.as_str(), next.user_message.unwrap().seq), ("Anew.", 3));
 }
 
 #[tokio::test]
 async fn cancel_after_end_changes_nothing() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let (turn, events) = finished(&phone, conversation).await;
     let state: Turn = phone.cancel(turn).send().await.expect_status(202).json();
@@ -349,7 +349,7 @@ async fn cancel_after_end_changes_nothing() {
 
 #[tokio::test]
 async fn cancel_before_first_word_ends_turn() {
-    let Running { world: _world, phone, conversation, turn, mut call, .. } = running(&[]).await;
+    let Running { env: _world, phone, conversation, turn, mut call, .. } = running(&[]).await;
     let _ = phone.cancel(turn).send().await.expect_status(202);
     bounded("the call of the provider to be given up", call.gone()).await;
     phone.persisted(turn).await;
@@ -359,10 +359,10 @@ async fn cancel_before_first_word_ends_turn() {
 
 #[tokio::test]
 async fn respond_async_answer_is_fetched_later() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     let ask = phone.message(conversation, &content("Hello")).header("Prefer", "respond-async");
     let reply = ask.send().await.expect_status(202);
     let turn: Turn = reply.json();
@@ -376,10 +376,10 @@ async fn respond_async_answer_is_fetched_later() {
 
 #[tokio::test]
 async fn respond_async_turn_streams_its_text() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let upcoming = world.provider.hand_over();
+    let upcoming = env.provider.hand_over();
     // `respond-async` takes precedence over a header that asks for events.
     let ask = phone.message(conversation, &content("Hello")).header("Prefer", "respond-async");
     let reply = ask.header("Accept", "text/event-stream, application/json").send().await.expect_status(202);
@@ -399,8 +399,8 @@ async fn respond_async_turn_streams_its_text() {
 
 #[tokio::test]
 async fn non_numeric_cursor_is_refused() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let (turn, _) = finished(&phone, conversation).await;
     let path = format!("{}/events?after=soon", turn_path(turn));
@@ -410,8 +410,8 @@ async fn non_numeric_cursor_is_refused() {
 #[tokio::test]
 async fn too_long_answer_is_truncated_and_stored() {
     const KIBIBYTES: usize = MAX_ANSWER_BYTES / 1_024 + 8;
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     // The largest image that a message may have.
     let body = json!({ "content": [
@@ -419,12 +419,12 @@ async fn too_long_answer_is_truncated_and_stored() {
         { "type": "image", "mime_type": "image/png", "data": "A".repeat(MAX_BODY_BYTES - 1_024) },
     ]});
     let long = || Script::pieces((0..KIBIBYTES).map(|_| "x".repeat(1_024)));
-    world.provider.will(long());
+    env.provider.will(long());
     let events = phone.message(conversation, &body).stream().await.rest().await;
     let (turn, end) = (events[0].turn_id(), events.last().unwrap());
     assert_eq!((end.kind.as_str(), &end.data["code"]), ("turn.incomplete", &json!("provider_error")));
     assert_eq!(text_of(&events).len(), MAX_ANSWER_BYTES);
-    world.provider.will(long());
+    env.provider.will(long());
     let whole: SentMessage = phone.message(conversation, &body).send().await.expect_status(201).json();
     assert_eq!(
         (whole.status, whole.assistant_message.content.len()),
@@ -434,8 +434,8 @@ async fn too_long_answer_is_truncated_and_stored() {
     // Both are stored at the origin, and served by a restarted Worker.
     for turn in [turn, whole.turn_id] {
         let before = phone.persisted(turn).await;
-        world.kill_workerd().await;
-        world.start_workerd().await;
+        env.kill_workerd().await;
+        env.start_workerd().await;
         assert_eq!((before.status, before.text.len()), (TurnStatus::Incomplete, MAX_ANSWER_BYTES));
         assert_eq!(phone.turn(turn).await, before);
     }

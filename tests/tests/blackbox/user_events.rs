@@ -5,8 +5,8 @@ use edgechat_tests::{
     client::{EventStream, Phone, turn_path},
     clock::now,
     provider::call::Call,
+    test_env::{EDGE_KEY, TestEnv},
     wait::{BOUND, until},
-    world::{EDGE_KEY, World},
 };
 use serde_json::{Value, json};
 use shared::{
@@ -29,9 +29,9 @@ struct Listening {
 }
 
 impl Listening {
-    async fn start(world: &World, phone: Phone) -> Self {
+    async fn start(env: &TestEnv, phone: Phone) -> Self {
         let conversation = phone.conversation().await;
-        let upcoming = world.provider.hand_over();
+        let upcoming = env.provider.hand_over();
         let (mut stream, call) = tokio::join!(phone.stream(conversation, "Hello"), async {
             let mut call = upcoming.arrives().await;
             call.say("Once ").await.unwrap();
@@ -43,42 +43,42 @@ impl Listening {
     }
 
     /// The stream ends before its turn does, and its token is refused without asking the origin.
-    async fn is_cut_off(mut self, world: &mut World) {
+    async fn expect_cut_off(mut self, env: &mut TestEnv) {
         assert_eq!(self.stream.next().await, None, "the stream is cut, without a last word");
-        world.kill_origin().await;
+        env.kill_origin().await;
         let refused = self.phone.client.get(&turn_path(self.turn)).send().await;
         refused.problem(ErrorCode::SessionEnded);
         self.call.say("upon").await.expect("the turn itself goes on");
     }
 }
 
-async fn refresh(world: &World, refresh_token: &str) -> edgechat_tests::client::Reply {
+async fn refresh(env: &TestEnv, refresh_token: &str) -> edgechat_tests::client::Reply {
     let body = json!({ "refresh_token": refresh_token });
-    world.client().post("/api/v1/auth/refresh").json(&body).send().await
+    env.client().post("/api/v1/auth/refresh").json(&body).send().await
 }
 
 /// Lets a front that was restarted fetch the origin's keys, for a user that no test is about.
-async fn fetch_keys(world: &World) {
-    let _ = world.phone().await.client.get("/api/v1/users/me").send().await.expect_status(200);
+async fn fetch_keys(env: &TestEnv) {
+    let _ = env.phone().await.client.get("/api/v1/users/me").send().await.expect_status(200);
 }
 
 #[tokio::test]
 async fn logout_on_another_device_cuts_streams_and_refuses_tokens() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let other = phone.sign_in_again().await;
-    let listening = Listening::start(&world, phone).await;
+    let listening = Listening::start(&env, phone).await;
     let reply = other.client.post("/api/v1/auth/logout-all").send().await.expect_status(204);
     assert_eq!(reply.header(USER_EVENTS), None, "no client sees the events");
-    listening.is_cut_off(&mut world).await;
+    listening.expect_cut_off(&mut env).await;
 }
 
 #[tokio::test]
 async fn logout_ends_its_own_session_alone() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let other = phone.sign_in_again().await;
-    let mut listening = Listening::start(&world, phone).await;
+    let mut listening = Listening::start(&env, phone).await;
     let _ = other.client.post("/api/v1/auth/logout").send().await.expect_status(204);
     other.client.get(&turn_path(listening.turn)).send().await.problem(ErrorCode::SessionEnded);
     other.client.get("/api/v1/users/me").send().await.problem(ErrorCode::SessionEnded);
@@ -90,70 +90,70 @@ async fn logout_ends_its_own_session_alone() {
 
 #[tokio::test]
 async fn reuse_of_refresh_token_cuts_streams_and_refuses_tokens() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let first = phone.tokens.refresh_token.clone();
-    let second: Value = refresh(&world, &first).await.expect_status(200).value();
-    let _ = refresh(&world, second["refresh_token"].as_str().unwrap()).await.expect_status(200);
-    let listening = Listening::start(&world, phone).await;
-    let reply = refresh(&world, &first).await;
+    let second: Value = refresh(&env, &first).await.expect_status(200).value();
+    let _ = refresh(&env, second["refresh_token"].as_str().unwrap()).await.expect_status(200);
+    let listening = Listening::start(&env, phone).await;
+    let reply = refresh(&env, &first).await;
     assert_eq!(reply.header(USER_EVENTS), None, "no client sees the events");
     reply.problem(ErrorCode::SessionEnded);
-    listening.is_cut_off(&mut world).await;
+    listening.expect_cut_off(&mut env).await;
 }
 
 #[tokio::test]
-async fn session_ended_by_command_line_is_cut_off() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+async fn session_ended_by_command_line_expect_cut_off() {
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let email = phone.email().to_owned();
-    let listening = Listening::start(&world, phone).await;
-    let said = world.edgechat(&["sessions", "end", &email]).await;
+    let listening = Listening::start(&env, phone).await;
+    let said = env.edgechat(&["sessions", "end", &email]).await;
     assert!(said.contains("1 session"), "{said}");
     // The origin that runs has let this session in just now.
     until(BOUND, "the origin to refuse the session", || async {
         (listening.phone.client.get("/api/v1/users/me").send().await.status == 401).then_some(())
     })
     .await;
-    listening.is_cut_off(&mut world).await;
+    listening.expect_cut_off(&mut env).await;
 }
 
 #[tokio::test]
 async fn session_that_ends_while_worker_is_away_is_refused_when_it_is_back() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let turn = phone.say_and_persist(phone.conversation().await, "Hello").await.turn_id;
-    world.kill_workerd().await;
+    env.kill_workerd().await;
     let session = phone.tokens.session_id;
-    let at_origin = world.client_of_origin().with_token(&phone.tokens.access_token);
+    let at_origin = env.client_of_origin().with_token(&phone.tokens.access_token);
     let _ = at_origin.post("/api/v1/auth/logout").send().await.expect_status(204);
-    world.start_workerd().await;
-    world.stored_by_objects(&session.to_string()).await;
-    fetch_keys(&world).await;
-    world.kill_origin().await;
+    env.start_workerd().await;
+    env.stored_by_objects(&session.to_string()).await;
+    fetch_keys(&env).await;
+    env.kill_origin().await;
     phone.client.get(&turn_path(turn)).send().await.problem(ErrorCode::SessionEnded);
 }
 
 #[tokio::test]
 async fn conversation_changed_past_the_front_is_known_to_the_next_message() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let _ = phone.say_and_persist(conversation, "Hello").await;
-    let at_origin = world.client_of_origin().with_token(&phone.tokens.access_token);
+    let at_origin = env.client_of_origin().with_token(&phone.tokens.access_token);
     let path = format!("/api/v1/chat/conversations/{conversation}");
     let change = json!({ "system": "Answer in verse." });
     let _ = at_origin.ask(reqwest::Method::PATCH, &path).json(&change).send().await.expect_status(200);
     until(BOUND, "a prompt with the new instructions", || async {
         let _ = phone.say(conversation, "And now?").await;
-        let last = world.provider.received().pop().unwrap();
+        let last = env.provider.received().pop().unwrap();
         (last.request.system.as_deref() == Some("Answer in verse.")).then_some(())
     })
     .await;
 }
 
 /// Posts events as the origin does, with this key.
-async fn post_events(world: &World, key: &str, events: Vec<AddressedEvent>) -> edgechat_tests::client::Reply {
+async fn post_events(env: &TestEnv, key: &str, events: Vec<AddressedEvent>) -> edgechat_tests::client::Reply {
     let body = serde_json::to_vec(&EventBatch { events }).unwrap();
     let request_id = Id::new(now(), [1; 10]).to_string();
     let request = EdgeRequest {
@@ -164,7 +164,7 @@ async fn post_events(world: &World, key: &str, events: Vec<AddressedEvent>) -> e
         client_ip: "",
     };
     let signature = EdgeKeys::parse(key).unwrap().sign(&request, now(), "0123456789abcdef");
-    let ask = world.client().post(EVENTS_PATH).header(SIGNATURE, &signature);
+    let ask = env.client().post(EVENTS_PATH).header(SIGNATURE, &signature);
     ask.header(X_REQUEST_ID, &request_id).json_bytes(body).send().await
 }
 
@@ -175,12 +175,12 @@ fn event(phone: &Phone, event: UserEvent) -> AddressedEvent {
 
 #[tokio::test]
 async fn events_of_anybody_else_are_refused() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let deleted = event(&phone, UserEvent::UserDeleted);
-    let unsigned = world.client().post(EVENTS_PATH).json(&json!({ "events": [deleted] }));
+    let unsigned = env.client().post(EVENTS_PATH).json(&json!({ "events": [deleted] }));
     unsigned.send().await.problem(ErrorCode::NotFound);
-    let refused = post_events(&world, &EDGE_KEY.replace('e', "f"), vec![deleted]).await;
+    let refused = post_events(&env, &EDGE_KEY.replace('e', "f"), vec![deleted]).await;
     assert!(refused.header(SIGNATURE_ERROR).is_some(), "{refused:?}");
     refused.problem(ErrorCode::Forbidden);
     let _ = phone.say(phone.conversation().await, "Hello").await;
@@ -188,25 +188,25 @@ async fn events_of_anybody_else_are_refused() {
 
 #[tokio::test]
 async fn event_that_is_not_known_yet_is_not_acknowledged_and_spoils_no_other() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let mut known = event(&phone, UserEvent::PlanChanged { plan: Plan::Basic });
     known.id = Id::new(now(), [3; 10]);
-    let reply = post_events(&world, EDGE_KEY, vec![event(&phone, UserEvent::Unknown), known]).await;
+    let reply = post_events(&env, EDGE_KEY, vec![event(&phone, UserEvent::Unknown), known]).await;
     let receipt: EventReceipt = reply.expect_status(200).json();
     assert_eq!(receipt.acknowledged, [known.id]);
 }
 
 #[tokio::test]
 async fn changed_plan_counts_before_the_next_token() {
-    let world = World::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let _ = phone.say(conversation, "Hello").await;
     let message = phone.message(conversation, &json!({ "content": "Again" }));
     message.send().await.problem(ErrorCode::DailyLimitReached);
     let email = phone.email().to_owned();
-    let said = world.edgechat(&["users", "set-plan", &email, "pro"]).await;
+    let said = env.edgechat(&["users", "set-plan", &email, "pro"]).await;
     assert!(said.contains("pro"), "{said}");
     until(BOUND, "the new plan to count", || async {
         let message = phone.message(conversation, &json!({ "content": "Again" }));
@@ -217,17 +217,17 @@ async fn changed_plan_counts_before_the_next_token() {
 
 #[tokio::test]
 async fn deleted_account_stops_its_turns_and_leaves_nothing() {
-    let mut world = World::start().await;
-    let listening = Listening::start(&world, world.phone().await).await;
+    let mut env = TestEnv::start().await;
+    let listening = Listening::start(&env, env.phone().await).await;
     let Listening { phone, turn, mut stream, mut call } = listening;
     let deleted = event(&phone, UserEvent::UserDeleted);
-    let receipt: EventReceipt = post_events(&world, EDGE_KEY, vec![deleted]).await.expect_status(200).json();
+    let receipt: EventReceipt = post_events(&env, EDGE_KEY, vec![deleted]).await.expect_status(200).json();
     assert_eq!(receipt.acknowledged, [deleted.id]);
     call.gone().await;
     assert_eq!(stream.next().await, None);
-    world.kill_workerd().await;
-    world.start_workerd().await;
-    fetch_keys(&world).await;
-    world.kill_origin().await;
+    env.kill_workerd().await;
+    env.start_workerd().await;
+    fetch_keys(&env).await;
+    env.kill_origin().await;
     phone.client.get(&turn_path(turn)).send().await.problem(ErrorCode::SessionEnded);
 }

@@ -1,12 +1,12 @@
 //! curl.
 
-use edgechat_tests::{program::Program, world::World};
+use edgechat_tests::{program::Program, test_env::TestEnv};
 
 use super::tools::{PROGRAM_BOUND, URL, sources, url};
 
 #[tokio::test]
 async fn curl_does_the_main_job() {
-    let world = World::start().await;
+    let env = TestEnv::start().await;
     let program = Program::new("curl", "bash").arg(sources("curl").join("plain.sh"));
-    program.env(URL, url(&world)).run(PROGRAM_BOUND).await;
+    program.env(URL, url(&env)).run(PROGRAM_BOUND).await;
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use edgechat_tests::{program::Program, world::World};
+use edgechat_tests::{program::Program, test_env::TestEnv};
 
 use super::tools::{TOOL_BOUND, document_file, generator, kept, sources};
 
@@ -22,9 +22,9 @@ pub(crate) struct Generated {
 
 impl Generated {
     /// Generates the client of a world's API. `language` names the generator's configuration and the folder with the program.
-    pub(crate) async fn make(world: &World, language: &str) -> Self {
+    pub(crate) async fn make(env: &TestEnv, language: &str) -> Self {
         let folder = kept(&format!("generated-{language}"));
-        let document = document_file(world, &folder).await;
+        let document = document_file(env, &folder).await;
         let config = sources("generator").join(format!("{language}.yaml"));
         let checksum = sources("generator").join("libraries.sha256");
         let made_of =

@@ -1,18 +1,18 @@
 //! Node: `fetch`, undici, axios and an EventSource; and the linters of the API's description.
 
-use edgechat_tests::world::World;
+use edgechat_tests::test_env::TestEnv;
 
 use super::tools::{PROGRAM_BOUND, URL, document_file, kept, node, node_tool, sources, url};
 
 #[tokio::test]
 async fn fetch_undici_axios_and_event_source_do_the_main_job() {
-    let world = World::start().await;
-    node("Node", sources("node").join("plain.mjs")).env(URL, url(&world)).run(PROGRAM_BOUND).await;
+    let env = TestEnv::start().await;
+    node("Node", sources("node").join("plain.mjs")).env(URL, url(&env)).run(PROGRAM_BOUND).await;
 }
 
 #[tokio::test]
 async fn description_passes_redocly_without_a_warning() {
-    let file = document_file(&World::start().await, &kept("redocly")).await;
+    let file = document_file(&TestEnv::start().await, &kept("redocly")).await;
     let redocly = node_tool("@redocly/cli", "bin/cli.js").arg("lint").arg(file);
     let redocly = redocly.arg("--config").arg(sources("node").join("redocly.yaml"));
     let quiet = redocly.env("REDOCLY_TELEMETRY", "off").env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true");
@@ -23,7 +23,7 @@ async fn description_passes_redocly_without_a_warning() {
 
 #[tokio::test]
 async fn description_passes_spectral_without_a_warning() {
-    let file = document_file(&World::start().await, &kept("spectral")).await;
+    let file = document_file(&TestEnv::start().await, &kept("spectral")).await;
     let spectral = node_tool("@stoplight/spectral-cli", "dist/index.js").arg("lint").arg(file);
     let spectral = spectral.arg("--ruleset").arg(sources("node").join("spectral.yaml"));
     spectral.args(["--fail-severity", "warn", "--display-only-failures"]).run(PROGRAM_BOUND).await;

@@ -1,19 +1,19 @@
 //! Python: httpx and requests; openapi-spec-validator; and schemathesis, which sends requests made from the API's
 //! description.
 
-use edgechat_tests::{client::PASSWORD, world::World};
+use edgechat_tests::{client::PASSWORD, test_env::TestEnv};
 
 use super::tools::{PROGRAM_BOUND, TOOL_BOUND, URL, document_file, kept, python, sources, url};
 
 #[tokio::test]
 async fn httpx_and_requests_do_the_main_job() {
-    let world = World::start().await;
-    python("Python").arg(sources("python").join("plain.py")).env(URL, url(&world)).run(PROGRAM_BOUND).await;
+    let env = TestEnv::start().await;
+    python("Python").arg(sources("python").join("plain.py")).env(URL, url(&env)).run(PROGRAM_BOUND).await;
 }
 
 #[tokio::test]
 async fn description_passes_openapi_spec_validator() {
-    let file = document_file(&World::start().await, &kept("validator")).await;
+    let file = document_file(&TestEnv::start().await, &kept("validator")).await;
     python("openapi-spec-validator")
         .args(["-m", "openapi_spec_validator"])
         .arg(file)
@@ -23,18 +23,18 @@ async fn description_passes_openapi_spec_validator() {
 
 #[tokio::test]
 async fn schemathesis_finds_nothing() {
-    let world = World::start().await;
-    let phone = world.phone().await;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
     let (conversation, doomed) = (phone.conversation().await, phone.conversation().await);
     let sent = phone.say_and_persist(conversation, "Hello").await;
-    let file = document_file(&world, &kept("schemathesis")).await;
+    let file = document_file(&env, &kept("schemathesis")).await;
     let config = sources("python").join("schemathesis.toml");
     let schemathesis = python("schemathesis").args(["-m", "schemathesis.cli", "--config-file"]).arg(config);
     let said = schemathesis
         .arg("run")
         .arg(file)
         .arg("--url")
-        .arg(url(&world))
+        .arg(url(&env))
         .env("EDGECHAT_TOKEN", &phone.tokens.access_token)
         .env("EDGECHAT_EMAIL", phone.tokens.user.email.as_deref().expect("the e-mail of a registered user"))
         .env("EDGECHAT_PASSWORD", PASSWORD)

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use edgechat_tests::{program::Program, world::World};
+use edgechat_tests::{program::Program, test_env::TestEnv};
 
 /// The time limit of an own program: it waits for pings on purpose, and the machine may be slow.
 pub(crate) const PROGRAM_BOUND: Duration = Duration::from_mins(2);
@@ -60,20 +60,20 @@ pub(crate) fn java(name: &str, class_path: impl IntoIterator<Item = PathBuf>) ->
 }
 
 /// Returns the API's description as a world serves it.
-pub(crate) async fn document(world: &World) -> String {
-    world.client().get("/openapi.json").send().await.expect_status(200).text()
+pub(crate) async fn document(env: &TestEnv) -> String {
+    env.client().get("/openapi.json").send().await.expect_status(200).text()
 }
 
 /// Writes the API's description to a file in this folder.
-pub(crate) async fn document_file(world: &World, folder: &Path) -> PathBuf {
+pub(crate) async fn document_file(env: &TestEnv, folder: &Path) -> PathBuf {
     let file = folder.join("openapi.json");
-    fs::write(&file, document(world).await).expect("a file below cargo's own");
+    fs::write(&file, document(env).await).expect("a file below cargo's own");
     file
 }
 
 /// The API's address for a program.
-pub(crate) fn url(world: &World) -> String {
-    world.client().url("")
+pub(crate) fn url(env: &TestEnv) -> String {
+    env.client().url("")
 }
 
 fn told(variable: &str) -> PathBuf {

@@ -43,7 +43,7 @@ pub async fn send(
     let respond_async = accept::prefer_respond_async(request.header("Prefer"));
 
     // It may have ended while the body arrived.
-    user.sessions.refuse_revoked(&identity)?;
+    user.sessions.reject_revoked(&identity)?;
     let session = identity.session_id;
     let request = TurnRequest {
         identity,

@@ -17,9 +17,10 @@ use refinery::Migration;
 use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
 
 use super::{
-    failure::{Failure, describe},
     pool::Limits,
-    settings, tls,
+    settings,
+    step_error::{StepError, describe},
+    tls,
 };
 use crate::{
     config::stores::PostgresConfig,
@@ -71,7 +72,7 @@ async fn connect(config: &PostgresConfig) -> StoreResult<Client> {
     let server = settings::migrating(config, within);
     let connecting = server.connect(tls::connector(config.tls.as_ref())?);
     let connected = tokio::time::timeout(within, connecting).await.map_err(|_| StoreError::Timeout)?;
-    let (client, connection) = connected.map_err(|error| Failure::from(error).into_store_error())?;
+    let (client, connection) = connected.map_err(|error| StepError::from(error).into_store_error())?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::warn!(error = describe(&error), "the connection that migrates broke");
@@ -82,7 +83,7 @@ async fn connect(config: &PostgresConfig) -> StoreResult<Client> {
 
 /// Classifies an error of the driver while migrating; `text` says what was being done.
 fn of_driver(error: &tokio_postgres::Error, text: String) -> StoreError {
-    match Failure::of(error).into_store_error() {
+    match StepError::of(error).into_store_error() {
         StoreError::Refused(_) => StoreError::Refused(text),
         StoreError::Unavailable(_) => StoreError::Unavailable(text),
         other => other,
@@ -96,7 +97,7 @@ async fn has_all(client: &Client, migrations: &[Migration]) -> StoreResult<bool>
     let history = match history.map_err(|_| StoreError::Timeout)? {
         Ok(history) => history,
         Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(false),
-        Err(error) => return Err(Failure::from(error).into_store_error()),
+        Err(error) => return Err(StepError::from(error).into_store_error()),
     };
     let is_there = |migration: &Migration| {
         let (version, checksum) = (migration.version().to_string(), migration.checksum().to_string());
@@ -116,7 +117,7 @@ async fn check_encoding(client: &Client) -> StoreResult<()> {
     let row = client.query_one("SELECT current_setting('server_encoding')", &[]);
     let row = tokio::time::timeout(Limits::DEFAULT.operation, row).await.map_err(|_| StoreError::Timeout)?;
     let encoding = row.and_then(|row| row.try_get::<_, String>(0));
-    match encoding.map_err(|error| Failure::from(error).into_store_error())?.as_str() {
+    match encoding.map_err(|error| StepError::from(error).into_store_error())?.as_str() {
         "UTF8" => Ok(()),
         other => Err(StoreError::Refused(format!("the database's encoding is {other}; it should be UTF8"))),
     }
@@ -134,7 +135,7 @@ async fn make_schema(client: &Client) -> StoreResult<()> {
     };
     let made =
         tokio::time::timeout(Limits::DEFAULT.operation, made).await.map_err(|_| StoreError::Timeout)?;
-    made.map_err(|error| Failure::from(error).into_store_error())
+    made.map_err(|error| StepError::from(error).into_store_error())
 }
 
 async fn lock(client: &Client) -> StoreResult<()> {
@@ -142,5 +143,5 @@ async fn lock(client: &Client) -> StoreResult<()> {
     let sql = format!("SET lock_timeout = {wait}; SELECT pg_advisory_lock({LOCK}); RESET lock_timeout");
     let locked =
         tokio::time::timeout(LOCK_WAIT + Limits::DEFAULT.operation, client.batch_execute(&sql)).await;
-    locked.map_err(|_| StoreError::Timeout)?.map_err(|error| Failure::from(error).into_store_error())
+    locked.map_err(|_| StoreError::Timeout)?.map_err(|error| StepError::from(error).into_store_error())
 }

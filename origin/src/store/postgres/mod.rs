@@ -9,11 +9,11 @@
 //! - [`accounts`]: the port
 
 pub mod accounts;
-mod failure;
 pub mod migrate;
 mod pool;
 mod row;
 mod settings;
+mod step_error;
 pub(super) mod tls;
 
 #[cfg(test)]

@@ -21,8 +21,9 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, RecyclingMethod, Runtime
 use tokio_postgres::{Row, Statement, types::ToSql};
 
 use super::{
-    failure::{Failure, Step},
-    settings, tls,
+    settings,
+    step_error::{Step, StepError},
+    tls,
 };
 use crate::{
     config::stores::PostgresConfig,
@@ -110,15 +111,15 @@ impl Pool {
     {
         for _ in 1..TRIES {
             match self.once(&operation).await {
-                Err(Failure::Broken(why)) => {
+                Err(StepError::Broken(why)) => {
                     tracing::warn!(why, "a connection to PostgreSQL broke");
                     self.close_idle();
                 }
-                Err(Failure::Again(why)) => tracing::debug!(why, "a transaction is repeated"),
-                outcome => return outcome.map_err(Failure::into_store_error),
+                Err(StepError::Again(why)) => tracing::debug!(why, "a transaction is repeated"),
+                outcome => return outcome.map_err(StepError::into_store_error),
             }
         }
-        self.once(&operation).await.map_err(Failure::into_store_error)
+        self.once(&operation).await.map_err(StepError::into_store_error)
     }
 
     async fn once<T, F>(&self, operation: impl Fn(Arc<Connection>) -> F) -> Step<T>
@@ -157,7 +158,7 @@ pub(super) struct Connection {
 
 impl Connection {
     fn client(&self) -> Step<&Object> {
-        self.object.as_ref().ok_or_else(|| Failure::Broken("the connection has been given back".to_owned()))
+        self.object.as_ref().ok_or_else(|| StepError::Broken("the connection has been given back".to_owned()))
     }
 
     async fn prepared(&self, sql: &'static str) -> Step<Statement> {

@@ -22,9 +22,9 @@ pub(super) async fn measure(stage: &mut Stage, effort: Effort) -> Section {
             let began = Instant::now();
             stage.proxy.restart().await;
             let proxy = first_answer(stage, &stage.proxy(), began).await;
-            stage.world.kill_workerd().await;
+            stage.env.kill_workerd().await;
             let began = Instant::now();
-            stage.world.start_workerd().await;
+            stage.env.start_workerd().await;
             let worker = first_answer(stage, &stage.site(Side::Worker), began).await;
             if round > 0 {
                 cold.push(Some(proxy), Some(worker));

@@ -17,8 +17,8 @@ use crate::{
         trace::{DiskCalls, IsolateWork},
     },
     client::Client,
+    test_env::Watch,
     wait::{BOUND, until},
-    world::Watch,
 };
 
 const SIDES: [Side; 2] = [Side::Baseline, Side::Worker];
@@ -157,7 +157,7 @@ struct Turns(Lane);
 impl Turns {
     async fn of(stage: &Stage, side: Side, chunks: usize) -> Self {
         stage.provider.set_pace(turn_of(chunks));
-        let user = &stage.world.client_of_origin().register().await;
+        let user = &stage.env.client_of_origin().register().await;
         let lane = stage.message(side, user, stage.conversation(user).await);
         let mut connection = stage.site(side).connect().await;
         for round in 0..WARM_UP {
@@ -179,7 +179,7 @@ impl Turns {
 /// have other work.
 async fn isolated(stage: &Stage, side: Side, counter: &Client) -> Counts {
     stage.provider.set_pace(turn_of(PRICED_CHUNKS));
-    let user = &stage.world.client_of_origin().register().await;
+    let user = &stage.env.client_of_origin().register().await;
     let mut connection = stage.site(side).connect().await;
     let mut counts = Vec::with_capacity(2);
     for _ in 0..2 {

@@ -7,7 +7,7 @@ use crate::bench::{
     report::{Section, Target},
     stage::{Side, Stage},
 };
-use crate::world::Watch;
+use crate::test_env::Watch;
 
 const TURNS: usize = 1_000;
 const CHUNKS: usize = 10;

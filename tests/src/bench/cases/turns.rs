@@ -13,7 +13,7 @@ use crate::bench::{
 const FEW: usize = 4;
 /// More connections than can be served at once.
 const MANY: usize = 32;
-/// The chunks of the turns that are measured behind `gate.js` as well.
+/// The chunks of the turns that are measured behind `client_ip_proxy.js` as well.
 const GATED_CHUNKS: usize = 10;
 
 pub(super) async fn measure(stage: &Stage, effort: Effort) -> Section {
@@ -25,7 +25,7 @@ pub(super) async fn measure(stage: &Stage, effort: Effort) -> Section {
         section.rows.push(cpu.row(name, "ms", Target::TimesAtMost(1.3)));
         if chunks == GATED_CHUNKS {
             let (cpu, _) = compare(stage, effort, Side::Gate, (chunks, FEW), &mut section).await;
-            section.rows.push(cpu.row("the same behind gate.js", "ms", Target::None));
+            section.rows.push(cpu.row("the same behind client_ip_proxy.js", "ms", Target::None));
         }
         let (_, rate) = compare(stage, effort, Side::Worker, (chunks, MANY), &mut section).await;
         section.rows.push(rate.row(format!("{chunks} chunks, {MANY} connections"), "turns/s", Target::None));

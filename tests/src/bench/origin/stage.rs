@@ -6,7 +6,7 @@ use super::delivery::Deliveries;
 use crate::{
     bench::{load::Site, process::Process},
     client::Phone,
-    world::{EDGE_KEY, World},
+    test_env::{EDGE_KEY, TestEnv},
 };
 
 /// The number of users, one per connection.
@@ -31,7 +31,7 @@ pub(super) struct Person {
 /// The running origin.
 #[derive(Debug)]
 pub(super) struct Stage {
-    pub(super) world: World,
+    pub(super) env: TestEnv,
     pub(super) people: Vec<Person>,
     pub(super) keys: EdgeKeys,
 }
@@ -42,7 +42,7 @@ impl Stage {
     /// # Panics
     /// Panics when it does not start or refuses something.
     pub(super) async fn set(vars: Vec<(&'static str, String)>) -> Self {
-        let world = World::setup()
+        let env = TestEnv::setup()
             .vars(vars)
             .var("RATE_LIMIT_REQUESTS", NO_LIMIT)
             .var("RATE_LIMIT_WINDOW_SECONDS", "1")
@@ -50,7 +50,7 @@ impl Stage {
             .start()
             .await;
         let mut stage =
-            Self { world, people: Vec::new(), keys: EdgeKeys::parse(EDGE_KEY).expect("a long key") };
+            Self { env, people: Vec::new(), keys: EdgeKeys::parse(EDGE_KEY).expect("a long key") };
         for _ in 0..USERS {
             let person = stage.person().await;
             stage.people.push(person);
@@ -59,7 +59,7 @@ impl Stage {
     }
 
     async fn person(&self) -> Person {
-        let phone = self.world.client_of_origin().register().await;
+        let phone = self.env.client_of_origin().register().await;
         let mut conversations = Vec::with_capacity(CONVERSATIONS);
         for _ in 0..CONVERSATIONS {
             conversations.push(phone.conversation().await);
@@ -70,10 +70,10 @@ impl Stage {
     }
 
     pub(super) fn site(&self) -> Site {
-        Site::new("origin", &self.world.client_of_origin().url(""))
+        Site::new("origin", &self.env.client_of_origin().url(""))
     }
 
     pub(super) fn process(&self) -> Process {
-        Process(self.world.origin_pid())
+        Process(self.env.origin_pid())
     }
 }

@@ -3,8 +3,8 @@
 use edgechat_tests::{
     client::Phone,
     servers::Server,
+    test_env::TestEnv,
     wait::{BOUND, until},
-    world::World,
 };
 use reqwest::Method;
 use rstest::rstest;
@@ -29,13 +29,13 @@ impl Absence {
     }
 
     /// Ends the outage and waits until the origin uses Redis again.
-    async fn ends(self, redis: &mut Server, world: &World) {
+    async fn ends(self, redis: &mut Server, env: &TestEnv) {
         match self {
             Self::Killed => redis.start().await,
             Self::Suspended => redis.resume().await,
         }
         until(BOUND, "Redis reported as connected", || async {
-            let reply = world.client_of_origin().get("/api/v1/health/redis").send().await;
+            let reply = env.client_of_origin().get("/api/v1/health/redis").send().await;
             (reply.status == 200).then_some(())
         })
         .await;
@@ -43,8 +43,8 @@ impl Absence {
 }
 
 /// A phone that sends to the origin directly, without the Worker's caches.
-async fn at_the_origin(world: &World) -> Phone {
-    world.client_of_origin().register().await
+async fn at_the_origin(env: &TestEnv) -> Phone {
+    env.client_of_origin().register().await
 }
 
 #[rstest]
@@ -52,12 +52,12 @@ async fn at_the_origin(world: &World) -> Phone {
 async fn session_ended_during_redis_outage_stays_ended(
     #[values(Absence::Killed, Absence::Suspended)] absence: Absence,
 ) {
-    let (world, mut redis) = world_with(Store::Redis).await;
-    let phone = at_the_origin(&world).await;
+    let (env, mut redis) = world_with(Store::Redis).await;
+    let phone = at_the_origin(&env).await;
     let me = async || phone.client.get("/api/v1/users/me").send().await;
     let refresh = async |token: &str| {
         let body = json!({ "refresh_token": token });
-        world.client_of_origin().post("/api/v1/auth/refresh").json(&body).send().await
+        env.client_of_origin().post("/api/v1/auth/refresh").json(&body).send().await
     };
     let first = &phone.tokens.refresh_token;
     let second = refresh(first).await.expect_status(200).json::<Tokens>().refresh_token;
@@ -68,7 +68,7 @@ async fn session_ended_during_redis_outage_stays_ended(
     // Reuse of a refresh token that was replaced twice ends the session.
     assert_eq!(refresh(first).await.status, 401);
     me().await.problem(ErrorCode::SessionEnded);
-    absence.ends(&mut redis, &world).await;
+    absence.ends(&mut redis, &env).await;
     for _ in 0..3 {
         me().await.problem(ErrorCode::SessionEnded);
     }
@@ -79,8 +79,8 @@ async fn session_ended_during_redis_outage_stays_ended(
 async fn list_changed_during_redis_outage_is_current(
     #[values(Absence::Killed, Absence::Suspended)] absence: Absence,
 ) {
-    let (world, mut redis) = world_with(Store::Redis).await;
-    let phone = at_the_origin(&world).await;
+    let (env, mut redis) = world_with(Store::Redis).await;
+    let phone = at_the_origin(&env).await;
     let conversation = phone.conversation().await;
     let listed = async || {
         let reply = phone.client.get("/api/v1/chat/conversations").send().await.expect_status(200);
@@ -97,7 +97,7 @@ async fn list_changed_during_redis_outage_is_current(
     absence.begins(&mut redis).await;
     rename("meanwhile").await;
     assert_eq!(listed().await.as_deref(), Some("meanwhile"));
-    absence.ends(&mut redis, &world).await;
+    absence.ends(&mut redis, &env).await;
     for _ in 0..3 {
         assert_eq!(listed().await.as_deref(), Some("meanwhile"));
     }

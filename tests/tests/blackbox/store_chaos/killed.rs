@@ -16,9 +16,9 @@ const BACK: Duration = Duration::from_secs(10);
 
 /// Kills one server repeatedly while users register, sign in and chat, and checks every ledger at the end.
 async fn killed(store: Store) -> Settled {
-    let (world, mut server) = world_with(store).await;
+    let (env, mut server) = world_with(store).await;
     let one_writer = store == Store::Mongo && !mongo::durable_one_decides_races();
-    let load = Load::start(&world, one_writer).await;
+    let load = Load::start(&env, one_writer).await;
     for kill in 0..KILLS {
         // A varying number of answers, so that each kill hits another moment.
         load.answers(1 + kill % 5).await;
@@ -26,7 +26,7 @@ async fn killed(store: Store) -> Settled {
         load.answers(kill % 3).await;
         server.start().await;
         let email = format!("after-{kill}@example.com");
-        serves(&world, &email, BACK).await;
+        serves(&env, &email, BACK).await;
     }
     let settled = load.settle().await;
     assert!(settled.turns as u64 >= KILLS && settled.registered as u64 >= KILLS / 4, "{settled:?}");

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use edgechat_tests::{client::Phone, world::World};
+use edgechat_tests::{client::Phone, test_env::TestEnv};
 use reqwest::Method;
 use serde_json::json;
 use shared::{
@@ -61,18 +61,18 @@ async fn counts(phone: Phone) {
     assert_eq!(listed(&phone, conversation).await, None);
 }
 
-async fn users(world: &World) -> tokio::task::JoinSet<()> {
+async fn users(env: &TestEnv) -> tokio::task::JoinSet<()> {
     let mut users = tokio::task::JoinSet::new();
     for _ in 0..USERS {
-        users.spawn(counts(world.phone().await));
+        users.spawn(counts(env.phone().await));
     }
     users
 }
 
 #[tokio::test]
 async fn list_after_write_shows_it() {
-    let (world, _redis) = world_with(Store::Redis).await;
-    let mut users = users(&world).await;
+    let (env, _redis) = world_with(Store::Redis).await;
+    let mut users = users(&env).await;
     while let Some(user) = users.join_next().await {
         user.unwrap();
     }
@@ -80,16 +80,16 @@ async fn list_after_write_shows_it() {
 
 #[tokio::test]
 async fn list_after_write_shows_it_while_redis_dies() {
-    let (world, mut redis) = world_with(Store::Redis).await;
-    let mut users = users(&world).await;
+    let (env, mut redis) = world_with(Store::Redis).await;
+    let mut users = users(&env).await;
     for kill in 0..KILLS {
         if kill % 2 == 0 {
             redis.kill().await;
-            world.phone().await.conversation().await;
+            env.phone().await.conversation().await;
             redis.start().await;
         } else {
             redis.suspend().await;
-            world.phone().await.conversation().await;
+            env.phone().await.conversation().await;
             redis.resume().await;
         }
     }
@@ -100,8 +100,8 @@ async fn list_after_write_shows_it_while_redis_dies() {
 
 #[tokio::test]
 async fn turn_moves_conversation_to_top_of_list() {
-    let (world, _redis) = world_with(Store::Redis).await;
-    let phone = world.phone().await;
+    let (env, _redis) = world_with(Store::Redis).await;
+    let phone = env.phone().await;
     let (one, other) = (phone.conversation().await, phone.conversation().await);
     for (turn, conversation) in [one, other, one, one, other].into_iter().enumerate() {
         let sent = phone.say_and_persist(conversation, &format!("turn {turn}")).await;

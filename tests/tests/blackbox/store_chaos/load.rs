@@ -10,8 +10,8 @@ use std::{
 
 use edgechat_tests::{
     client::{Client, PASSWORD, Phone, Reply, content, messages_path, turn_path},
+    test_env::TestEnv,
     wait::{bounded_by, until},
-    world::World,
 };
 use reqwest::Method;
 use serde_json::json;
@@ -61,10 +61,10 @@ pub(super) struct Load {
 impl Load {
     /// Starts the users. With `one_writer`, a user waits until the origin has stored a turn before sending the next: a store
     /// without atomic updates supports no more.
-    pub(super) async fn start(world: &World, one_writer: bool) -> Self {
+    pub(super) async fn start(env: &TestEnv, one_writer: bool) -> Self {
         let (counters, mut users) = (Arc::<Counters>::default(), JoinSet::new());
         for number in 0..USERS {
-            let phone = world.phone().await;
+            let phone = env.phone().await;
             let user = User { number, phone, one_writer, counters: Arc::clone(&counters) };
             users.spawn(user.work());
         }
@@ -252,9 +252,9 @@ async fn sign_in(client: &Client, email: &str) -> Result<Reply, reqwest::Error> 
 
 /// Asserts that a new user can register, sign in, open a conversation and have a turn stored at the origin, each step within
 /// this time.
-pub(super) async fn serves(world: &World, email: &str, within: Duration) {
+pub(super) async fn serves(env: &TestEnv, email: &str, within: Duration) {
     bounded_by(within, "everything to work again", async {
-        let client = world.client();
+        let client = env.client();
         let body = json!({ "email": email, "password": PASSWORD });
         until(within, "a registration", || async {
             let reply = client.post("/api/v1/auth/register").json(&body).try_send().await.ok()?;

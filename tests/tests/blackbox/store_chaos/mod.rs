@@ -23,7 +23,7 @@ mod suspended;
 
 use edgechat_tests::{
     servers::{Durability, Server, database::Bases, mongo, postgres, redis},
-    world::{Setup, World},
+    test_env::{Setup, TestEnv},
 };
 
 /// The server that is private to a test.
@@ -35,7 +35,7 @@ enum Store {
 }
 
 /// A world in which one server is private, and that server.
-async fn world_with(store: Store) -> (World, Server) {
+async fn world_with(store: Store) -> (TestEnv, Server) {
     let (setup, server) = setup_with(store).await;
     (setup.start().await, server)
 }
@@ -48,5 +48,5 @@ async fn setup_with(store: Store) -> (Setup, Server) {
         Store::Redis => (redis::start(Durability::Durable).await, &mut bases.redis),
     };
     server.url().clone_into(base);
-    (World::setup().vars(bases.fresh().await), server)
+    (TestEnv::setup().vars(bases.fresh().await), server)
 }

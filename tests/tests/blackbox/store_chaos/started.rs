@@ -1,6 +1,6 @@
 //! Tests of two origins that start at once.
 
-use edgechat_tests::{client::PASSWORD, servers::database::Bases, world::World};
+use edgechat_tests::{client::PASSWORD, servers::database::Bases, test_env::TestEnv};
 use serde_json::json;
 
 const TIMES: usize = 4;
@@ -9,10 +9,10 @@ const TIMES: usize = 4;
 async fn concurrent_migrations_leave_both_origins_serving() {
     for time in 0..TIMES {
         let vars = Bases::of_the_run().fresh().await;
-        let start = || World::setup().vars(vars.clone()).start();
+        let start = || TestEnv::setup().vars(vars.clone()).start();
         let (one, other) = tokio::join!(start(), start());
-        for world in [&one, &other] {
-            let ready = world.client_of_origin().get("/api/v1/health/ready").send().await;
+        for env in [&one, &other] {
+            let ready = env.client_of_origin().get("/api/v1/health/ready").send().await;
             let _ = ready.expect_status(200);
         }
         let body = json!({ "email": format!("ada{time}@example.com"), "password": PASSWORD });

@@ -5,8 +5,8 @@ use std::time::Duration;
 use edgechat_tests::{
     client::{PASSWORD, Phone, Reply, content},
     clock::now,
+    test_env::TestEnv,
     wait::bounded_by,
-    world::World,
 };
 use serde_json::json;
 use shared::{api::chat::SentMessage, id::Id};
@@ -20,8 +20,8 @@ const TIMEOUTS: Duration = Duration::from_secs(9);
 const BACK: Duration = Duration::from_secs(10);
 
 /// Sends every kind of request at once; each is answered within the timeouts of the stores.
-async fn everything(world: &World, phone: &Phone, conversation: Id, wave: usize) -> [Reply; 6] {
-    let nobody = world.client();
+async fn everything(env: &TestEnv, phone: &Phone, conversation: Id, wave: usize) -> [Reply; 6] {
+    let nobody = env.client();
     let email = phone.tokens.user.email.clone().unwrap();
     let text = format!("wave-{wave}");
     let credentials = json!({ "email": email, "password": PASSWORD });
@@ -39,17 +39,17 @@ async fn everything(world: &World, phone: &Phone, conversation: Id, wave: usize)
 
 /// Sends waves of requests while a server is suspended and returns the replies.
 async fn waves(store: Store) -> Vec<[Reply; 6]> {
-    let (world, server) = world_with(store).await;
-    let phone = world.phone().await;
+    let (env, server) = world_with(store).await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     server.suspend().await;
     let (since, mut answered) = (now(), Vec::new());
     while now().millis_since(since) < SUSPENDED_MS {
-        let wave = everything(&world, &phone, conversation, answered.len());
+        let wave = everything(&env, &phone, conversation, answered.len());
         answered.push(bounded_by(TIMEOUTS, "every request to be answered", wave).await);
     }
     server.resume().await;
-    serves(&world, "afterwards@example.com", BACK).await;
+    serves(&env, "afterwards@example.com", BACK).await;
 
     // Turns of the outage are stored once.
     let turns: Vec<SentMessage> = answered

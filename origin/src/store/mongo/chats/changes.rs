@@ -27,7 +27,7 @@ const READ_AT_ONCE: u32 = 1_000;
 /// The attempts of an appender. Each failure means that another one of the same user appended something.
 const ATTEMPTS: u32 = 50;
 /// The least age of an entry that is removed: longer than any appender can be delayed.
-const KEPT_MS: i64 = DAY_MS;
+const RETENTION_MS: i64 = DAY_MS;
 
 /// A conversation that changed since it was logged.
 struct Unlogged {
@@ -137,7 +137,7 @@ async fn logged_of(db: &Db, user_id: Id, changes: &[(Id, u64)]) -> Attempt<HashS
 async fn remove_superseded(db: &Db, user_id: Id, ids: &[Id], newest: u64, now: Timestamp) -> Attempt<()> {
     let ids = one_of(ids.iter().copied().map(uuid));
     let earlier = less_than(count(newest));
-    let old = less_than(date(now.plus_millis(-KEPT_MS)));
+    let old = less_than(date(now.plus_millis(-RETENTION_MS)));
     db.delete_all(queries::SUPERSEDED.of([uuid(user_id), ids, earlier, old])).await
 }
 

@@ -7,7 +7,7 @@ use mongodb::bson::{Document, doc};
 use super::{
     bounded,
     proxy::Flow,
-    world::{USER, World, after_each_step},
+    test_env::{TestEnv, USER, after_each_step},
 };
 use crate::store::{
     chats::Chats as _,
@@ -23,22 +23,22 @@ const MANY: u32 = 10_000;
 
 /// Returns the operations of the first read after so many deletions that each left something behind.
 async fn operations_after(deletions: u32) -> u32 {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     let ids: Vec<_> = (10..10 + deletions).map(id).collect();
     for (number, deleted) in (10..).zip(&ids) {
-        world.beside.create_conversation(id(USER), conversation(number, at(0))).await.unwrap();
-        assert!(world.beside.delete_conversation(id(USER), *deleted).await.unwrap());
+        env.beside.create_conversation(id(USER), conversation(number, at(0))).await.unwrap();
+        assert!(env.beside.delete_conversation(id(USER), *deleted).await.unwrap());
         for collection in [MESSAGES, TURNS] {
             let left = doc! { "conversation_id": uuid(*deleted), "seq": 1 };
-            world.beside.database().collection::<Document>(collection).insert_one(left).await.unwrap();
+            env.beside.database().collection::<Document>(collection).insert_one(left).await.unwrap();
         }
     }
-    world.proxy.set(Flow::Held, MANY);
-    let told = bounded(world.store.changes(id(USER), 0, deletions, at(0))).await.unwrap();
-    let operations = MANY - world.proxy.passes_left();
+    env.proxy.set(Flow::Held, MANY);
+    let told = bounded(env.store.changes(id(USER), 0, deletions, at(0))).await.unwrap();
+    let operations = MANY - env.proxy.passes_left();
     assert_eq!(told.iter().map(|change| change.conversation_id).collect::<Vec<_>>(), ids);
     for deleted in ids {
-        assert_eq!(world.stored(deleted).await, 0);
+        assert_eq!(env.stored(deleted).await, 0);
     }
     operations
 }
@@ -51,22 +51,22 @@ async fn read_after_many_deletions_costs_as_much_as_after_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn logged_and_still_marked_change_hides_no_other() {
     after_each_step(5, |steps| async move {
-        let world = World::new().await;
+        let env = TestEnv::new().await;
         for number in 10..13 {
-            world.open(number).await;
+            env.open(number).await;
         }
-        world.proxy.set(Flow::Held, steps);
+        env.proxy.set(Flow::Held, steps);
         let looking = tokio::spawn({
-            let store = Arc::clone(&world.store);
+            let store = Arc::clone(&env.store);
             async move { store.changes(id(USER), 0, 3, at(0)).await }
         });
-        let is_done = world.is_held_or_done(&looking).await;
-        let opened = world.open(20).await;
+        let is_done = env.is_held_or_done(&looking).await;
+        let opened = env.open(20).await;
         // A follower with everything that is logged until now continues to the end.
-        let mut place = u64::try_from(world.count(CHANGES, doc! {}).await).unwrap();
+        let mut place = u64::try_from(env.count(CHANGES, doc! {}).await).unwrap();
         let mut told = Vec::new();
         loop {
-            let page = world.beside.changes(id(USER), place, 3, at(0)).await.unwrap();
+            let page = env.beside.changes(id(USER), place, 3, at(0)).await.unwrap();
             told.extend(page.iter().map(|change| change.conversation_id));
             place = page.last().map_or(place, |change| change.position);
             if page.len() < 3 {
@@ -74,7 +74,7 @@ async fn logged_and_still_marked_change_hides_no_other() {
             }
         }
         assert!(told.contains(&opened), "{told:?} after {steps} steps");
-        world.proxy.set(Flow::Open, 0);
+        env.proxy.set(Flow::Open, 0);
         bounded(looking).await.unwrap().unwrap();
         is_done
     })

@@ -6,7 +6,7 @@ mod proxy;
 mod repairs;
 mod schema;
 mod served;
-mod world;
+mod test_env;
 
 use std::{future::Future, time::Duration};
 

@@ -12,7 +12,7 @@ use shared::{
 use super::{
     bounded, eventually,
     proxy::Flow,
-    world::{USER, World, after_each_step},
+    test_env::{TestEnv, USER, after_each_step},
 };
 use crate::store::{
     chats::{Chats as _, MessagesPage, Scope},
@@ -20,7 +20,7 @@ use crate::store::{
     mongo::queries::CHANGES,
 };
 
-impl World {
+impl TestEnv {
     /// Repeats a turn, the second of its conversation, and checks that all of it is stored, once and in order.
     async fn is_completed(&self, turn: &TurnDelivery, before: u64) {
         let highest = eventually(|| self.store.record_turn(turn.clone())).await;
@@ -53,12 +53,12 @@ impl World {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn interrupted_turn_is_completed_by_repetition() {
     after_each_step(4, |steps| async move {
-        let world = World::new().await;
-        let conversation = world.open(10).await;
-        let before = world.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
+        let env = TestEnv::new().await;
+        let conversation = env.open(10).await;
+        let before = env.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
         let turn = delivery(id(USER), conversation, 20, 3);
-        let is_done = world.broken_off(steps, world.store.record_turn(turn.clone())).await;
-        world.is_completed(&turn, before[0].position).await;
+        let is_done = env.broken_off(steps, env.store.record_turn(turn.clone())).await;
+        env.is_completed(&turn, before[0].position).await;
         is_done
     })
     .await;
@@ -67,12 +67,12 @@ async fn interrupted_turn_is_completed_by_repetition() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn interrupted_turn_with_taken_seq_is_completed_by_repetition() {
     after_each_step(8, |steps| async move {
-        let world = World::new().await;
-        let conversation = world.open(10).await;
-        let before = world.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
+        let env = TestEnv::new().await;
+        let conversation = env.open(10).await;
+        let before = env.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
         let turn = delivery(id(USER), conversation, 20, 1);
-        let is_done = world.broken_off(steps, world.store.record_turn(turn.clone())).await;
-        world.is_completed(&turn, before[0].position).await;
+        let is_done = env.broken_off(steps, env.store.record_turn(turn.clone())).await;
+        env.is_completed(&turn, before[0].position).await;
         is_done
     })
     .await;
@@ -81,12 +81,12 @@ async fn interrupted_turn_with_taken_seq_is_completed_by_repetition() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn interrupted_deletion_is_completed_by_repetition() {
     after_each_step(3, |steps| async move {
-        let world = World::new().await;
-        let conversation = world.open(10).await;
-        let is_done = world.broken_off(steps, world.store.delete_conversation(id(USER), conversation)).await;
-        world.is_whole_or_gone(conversation).await;
-        eventually(|| world.store.delete_conversation(id(USER), conversation)).await;
-        assert_eq!(world.stored(conversation).await, 0);
+        let env = TestEnv::new().await;
+        let conversation = env.open(10).await;
+        let is_done = env.broken_off(steps, env.store.delete_conversation(id(USER), conversation)).await;
+        env.is_whole_or_gone(conversation).await;
+        eventually(|| env.store.delete_conversation(id(USER), conversation)).await;
+        assert_eq!(env.stored(conversation).await, 0);
         is_done
     })
     .await;
@@ -95,18 +95,18 @@ async fn interrupted_deletion_is_completed_by_repetition() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn interrupted_deletion_is_completed_by_read_of_changes() {
     after_each_step(3, |steps| async move {
-        let world = World::new().await;
-        let conversation = world.open(10).await;
-        let before = world.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
-        let is_done = world.broken_off(steps, world.store.delete_conversation(id(USER), conversation)).await;
-        world.is_whole_or_gone(conversation).await;
-        let told = eventually(|| world.store.changes(id(USER), before[0].position, 10, at(0))).await;
+        let env = TestEnv::new().await;
+        let conversation = env.open(10).await;
+        let before = env.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
+        let is_done = env.broken_off(steps, env.store.delete_conversation(id(USER), conversation)).await;
+        env.is_whole_or_gone(conversation).await;
+        let told = eventually(|| env.store.changes(id(USER), before[0].position, 10, at(0))).await;
         if told.is_empty() {
             assert_eq!(steps, 0, "the first step is the deletion");
-            assert_eq!(world.stored(conversation).await, 3);
+            assert_eq!(env.stored(conversation).await, 3);
         } else {
             assert_eq!((told.len(), told[0].conversation.as_ref()), (1, None));
-            assert_eq!(world.stored(conversation).await, 0);
+            assert_eq!(env.stored(conversation).await, 0);
         }
         is_done
     })
@@ -116,15 +116,15 @@ async fn interrupted_deletion_is_completed_by_read_of_changes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn interrupted_read_of_changes_loses_none() {
     after_each_step(6, |steps| async move {
-        let world = World::new().await;
-        let first = world.open(10).await;
-        let before = world.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
+        let env = TestEnv::new().await;
+        let first = env.open(10).await;
+        let before = env.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
         assert_eq!((before.len(), before[0].conversation_id), (1, first));
-        let kept = world.open(11).await;
-        let deleted = world.open(12).await;
-        assert!(world.beside.delete_conversation(id(USER), deleted).await.unwrap());
-        let look = || world.store.changes(id(USER), before[0].position, 10, at(0));
-        let is_done = world.broken_off(steps, look()).await;
+        let kept = env.open(11).await;
+        let deleted = env.open(12).await;
+        assert!(env.beside.delete_conversation(id(USER), deleted).await.unwrap());
+        let look = || env.store.changes(id(USER), before[0].position, 10, at(0));
+        let is_done = env.broken_off(steps, look()).await;
         let told = eventually(look).await;
         let mut ids: Vec<_> = told.iter().map(|change| change.conversation_id).collect();
         ids.sort_unstable();
@@ -133,7 +133,7 @@ async fn interrupted_read_of_changes_loses_none() {
             assert_eq!(change.conversation.is_some(), change.conversation_id == kept);
             assert!(change.position > before[0].position);
         }
-        assert_eq!(world.count(CHANGES, doc! {}).await, 3, "nothing is logged twice");
+        assert_eq!(env.count(CHANGES, doc! {}).await, 3, "nothing is logged twice");
         is_done
     })
     .await;
@@ -142,21 +142,21 @@ async fn interrupted_read_of_changes_loses_none() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn turn_of_conversation_deleted_meanwhile_leaves_nothing() {
     after_each_step(4, |steps| async move {
-        let world = World::new().await;
-        let conversation = world.open(10).await;
+        let env = TestEnv::new().await;
+        let conversation = env.open(10).await;
         let turn = delivery(id(USER), conversation, 20, 3);
-        world.proxy.set(Flow::Held, steps);
+        env.proxy.set(Flow::Held, steps);
         let recording = tokio::spawn({
-            let store = Arc::clone(&world.store);
+            let store = Arc::clone(&env.store);
             async move { store.record_turn(turn).await }
         });
-        let is_done = world.is_held_or_done(&recording).await;
-        assert!(world.beside.delete_conversation(id(USER), conversation).await.unwrap());
-        world.proxy.set(Flow::Open, 0);
+        let is_done = env.is_held_or_done(&recording).await;
+        assert!(env.beside.delete_conversation(id(USER), conversation).await.unwrap());
+        env.proxy.set(Flow::Open, 0);
         let recorded = bounded(recording).await.unwrap().unwrap();
         // Its last step may have been sent already.
         assert!(recorded.is_none() || recorded == Some(4) && steps >= 4, "{recorded:?}");
-        assert_eq!(world.stored(conversation).await, 0);
+        assert_eq!(env.stored(conversation).await, 0);
         is_done
     })
     .await;
@@ -165,22 +165,22 @@ async fn turn_of_conversation_deleted_meanwhile_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn write_between_steps_of_read_reaches_every_follower() {
     after_each_step(6, |steps| async move {
-        let world = World::new().await;
-        let conversation = world.open(10).await;
-        world.proxy.set(Flow::Held, steps);
+        let env = TestEnv::new().await;
+        let conversation = env.open(10).await;
+        env.proxy.set(Flow::Held, steps);
         let looking = tokio::spawn({
-            let store = Arc::clone(&world.store);
+            let store = Arc::clone(&env.store);
             async move { store.changes(id(USER), 0, 10, at(0)).await }
         });
-        let is_done = world.is_held_or_done(&looking).await;
+        let is_done = env.is_held_or_done(&looking).await;
         // Another follower reads, then the write happens, then the first read continues.
-        let told = world.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
+        let told = env.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
         assert_eq!(told.len(), 1);
-        world.beside.record_turn(delivery(id(USER), conversation, 20, 3)).await.unwrap().unwrap();
-        world.proxy.set(Flow::Open, 0);
+        env.beside.record_turn(delivery(id(USER), conversation, 20, 3)).await.unwrap().unwrap();
+        env.proxy.set(Flow::Open, 0);
         bounded(looking).await.unwrap().unwrap();
-        let now = world.beside.conversation(id(USER), conversation).await.unwrap();
-        let told = world.beside.changes(id(USER), told[0].position, 10, at(0)).await.unwrap();
+        let now = env.beside.conversation(id(USER), conversation).await.unwrap();
+        let told = env.beside.changes(id(USER), told[0].position, 10, at(0)).await.unwrap();
         assert_eq!(told.last().map(|change| &change.conversation), Some(&now));
         is_done
     })
@@ -189,21 +189,21 @@ async fn write_between_steps_of_read_reaches_every_follower() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn superseded_entries_are_removed_after_one_day() {
-    let world = World::new().await;
-    let other = world.open(10).await;
-    let changed = world.open(11).await;
-    let look = |millis| world.store.changes(id(USER), 0, 100, at(millis));
+    let env = TestEnv::new().await;
+    let other = env.open(10).await;
+    let changed = env.open(11).await;
+    let look = |millis| env.store.changes(id(USER), 0, 100, at(millis));
     look(0).await.unwrap();
     let mut places = Vec::new();
     for round in 0..3_u32 {
-        world.store.record_turn(delivery(id(USER), changed, 20 + round, 1)).await.unwrap().unwrap();
+        env.store.record_turn(delivery(id(USER), changed, 20 + round, 1)).await.unwrap().unwrap();
         places.push(look(i64::from(round)).await.unwrap().last().unwrap().position);
     }
-    assert_eq!(world.count(CHANGES, doc! {}).await, 5);
-    world.store.record_turn(delivery(id(USER), changed, 30, 1)).await.unwrap().unwrap();
+    assert_eq!(env.count(CHANGES, doc! {}).await, 5);
+    env.store.record_turn(delivery(id(USER), changed, 30, 1)).await.unwrap().unwrap();
     let told = look(DAY_MS + 2).await.unwrap();
     // Entries a day old are removed: the first of the conversation and those of two rounds.
-    assert_eq!(world.count(CHANGES, doc! {}).await, 3);
+    assert_eq!(env.count(CHANGES, doc! {}).await, 3);
     let ids: Vec<_> = told.iter().map(|change| change.conversation_id).collect();
     assert_eq!(ids, [other, changed]);
     assert!(

@@ -8,9 +8,9 @@ use crate::store::{
     accounts::{Credentials, credentials::Credential},
     error::StoreResult,
     postgres::{
-        failure::Step,
         pool::Connection,
         row::{Columns, key},
+        step_error::Step,
     },
 };
 

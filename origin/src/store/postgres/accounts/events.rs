@@ -9,9 +9,9 @@ use crate::store::{
     accounts::{Events, events::LeasedEvent},
     error::StoreResult,
     postgres::{
-        failure::Step,
         pool::Connection,
         row::{Columns, key},
+        step_error::Step,
     },
     values::{event_json, leased_event},
 };

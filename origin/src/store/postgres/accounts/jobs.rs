@@ -11,9 +11,9 @@ use crate::store::{
     },
     error::StoreResult,
     postgres::{
-        failure::Step,
         pool::Connection,
         row::{Columns, key},
+        step_error::Step,
     },
 };
 

@@ -18,9 +18,9 @@ use crate::store::{
     },
     error::StoreResult,
     postgres::{
-        failure::Step,
         pool::{Connection, Values},
         row::{Columns, key},
+        step_error::Step,
     },
     values::event_json,
 };
@@ -48,7 +48,7 @@ impl Sessions for PostgresAccounts {
     }
 
     async fn end_session(&self, user_id: Id, session_id: Id, event: AddressedEvent) -> StoreResult<bool> {
-        let ending = &Ending::new(user_id, session_id, &event);
+        let ending = &SessionEnd::new(user_id, session_id, &event);
         self.0.run(|c| async move { Ok(c.row(END, &ending.values()).await?.is_some()) }).await
     }
 
@@ -182,7 +182,7 @@ const END_ALL: &str = "\
     ) SELECT count(*) FROM ended";
 
 /// The values of [`END`].
-struct Ending {
+struct SessionEnd {
     session_id: Uuid,
     user_id: Uuid,
     at: i64,
@@ -190,7 +190,7 @@ struct Ending {
     body: String,
 }
 
-impl Ending {
+impl SessionEnd {
     fn new(user_id: Id, session_id: Id, event: &AddressedEvent) -> Self {
         Self {
             session_id: key(session_id),
@@ -263,7 +263,7 @@ async fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> Step<Refr
         RefreshDecision::Reused => {
             let job = exchange.reuse_job(&session);
             let event = exchange.end_event(session.user.id, session.id);
-            let ending = Ending::new(session.user.id, session.id, &event);
+            let ending = SessionEnd::new(session.user.id, session.id, &event);
             let [session_id, user_id, at, event_id, body] = ending.values();
             let (job_id, due_at) = (key(job.id), job.due_at.as_millis());
             let values: Values<'_> = &[

@@ -12,9 +12,9 @@ use crate::store::{
     },
     error::{StoreError, StoreResult},
     postgres::{
-        failure::Step,
         pool::Connection,
         row::{Columns, key},
+        step_error::Step,
     },
     values::signed,
 };

@@ -16,9 +16,9 @@ use crate::store::{
     accounts::{Users, sessions::NewSession, users::Registration},
     error::{StoreError, StoreResult},
     postgres::{
-        failure::Step,
         pool::Connection,
         row::{Columns, key},
+        step_error::Step,
     },
     values::event_json,
 };

@@ -15,9 +15,9 @@ use shared::{api::account::User, auth::refresh::ExchangeTerms};
 
 use super::{
     accounts::PostgresAccounts,
-    failure::Failure,
     migrate,
     pool::{Limits, Pool},
+    step_error::StepError,
 };
 use crate::{
     config::stores::PostgresConfig,
@@ -313,9 +313,9 @@ async fn who_waits_too_long_for_a_connection_is_told_so() {
 async fn what_gave_way_is_repeated_and_what_failed_is_not() {
     let database = database().await;
     let pool = Pool::new(&database.config, SHORT).unwrap();
-    let deadlock: fn() -> Failure = || Failure::Again("deadlock");
-    let gone: fn() -> Failure = || Failure::Broken("gone".to_owned());
-    let refused: fn() -> Failure = || Failure::Final(StoreError::Conflict("no"));
+    let deadlock: fn() -> StepError = || StepError::Again("deadlock");
+    let gone: fn() -> StepError = || StepError::Broken("gone".to_owned());
+    let refused: fn() -> StepError = || StepError::Final(StoreError::Conflict("no"));
     let cases = [(deadlock, 3, "overloaded"), (gone, 3, "unavailable"), (refused, 1, "conflict")];
     for (failure, tries, kind) in cases {
         let tried = AtomicUsize::new(0);

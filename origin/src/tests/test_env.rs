@@ -33,7 +33,7 @@ pub(super) const START: Timestamp = Timestamp::from_millis(1_795_253_400_007);
 pub(super) const JWT_SECRET: &str = "0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c";
 const EDGE_KEY: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
 
-pub(super) struct World {
+pub(super) struct TestEnv {
     pub(super) app: App,
     pub(super) clock: Arc<TestClock>,
     pub(super) keys: EdgeKeys,
@@ -42,7 +42,7 @@ pub(super) struct World {
     folder: Arc<TempDir>,
 }
 
-impl World {
+impl TestEnv {
     pub(super) async fn new() -> Self {
         Self::with(&[]).await
     }

@@ -42,14 +42,14 @@ where
 }
 
 /// A database with two stores: one behind the proxy, and one with a direct connection.
-pub(super) struct World {
+pub(super) struct TestEnv {
     pub(super) proxy: Proxy,
     pub(super) store: Arc<MongoChats>,
     pub(super) beside: Arc<MongoChats>,
     _dropped: Dropped,
 }
 
-impl World {
+impl TestEnv {
     pub(super) async fn new() -> Self {
         let config = mongo::config(&mongo::url());
         let (beside, dropped) = mongo::open(&config).await;

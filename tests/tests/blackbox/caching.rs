@@ -7,9 +7,10 @@ use bytes::Bytes;
 use edgechat_tests::{
     client::{Client, content, messages_path, turn_path},
     clock::now,
-    stand_in, tokens,
+    mock_origin,
+    test_env::TestEnv,
+    tokens,
     wait::bounded,
-    world::World,
 };
 use http_body_util::{BodyExt, Collected, Full};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
@@ -73,7 +74,7 @@ impl Origin {
         let receipts = Receipts::default();
         let known = Arc::clone(&receipts);
         let service = service_fn(move |request| by_hand(request, sender.clone(), Arc::clone(&known)));
-        Self { url: stand_in::serve(service).await, asked: Mutex::new(asked), receipts }
+        Self { url: mock_origin::serve(service).await, asked: Mutex::new(asked), receipts }
     }
 
     /// Returns the next request, which must be this one.
@@ -153,16 +154,16 @@ fn context(conversation_id: Id, system: &str) -> ConversationContext {
 }
 
 /// A world with a mock origin, a user with a token, and one of the user's conversations.
-async fn world() -> (Origin, World, Client, Id) {
+async fn env() -> (Origin, TestEnv, Client, Id) {
     let origin = Origin::start().await;
-    let world = World::setup().var("ORIGIN_URL", &origin.url).start().await;
-    let client = world.client().with_token(tokens::of_nobody());
-    (origin, world, client, Id::new(now(), [2; 10]))
+    let env = TestEnv::setup().var("ORIGIN_URL", &origin.url).start().await;
+    let client = env.client().with_token(tokens::of_nobody());
+    (origin, env, client, Id::new(now(), [2; 10]))
 }
 
 /// A world whose Worker has cached the context of the conversation but no session.
-async fn world_that_was_restarted() -> (Origin, World, Client, Id) {
-    let (origin, mut world, client, conversation) = world().await;
+async fn restarted_env() -> (Origin, TestEnv, Client, Id) {
+    let (origin, mut env, client, conversation) = env().await;
     let message = client.post(&messages_path(conversation)).json(&content("One")).send();
     let origin_does = async {
         origin.gives_a_context(conversation, "Be kind").await;
@@ -170,15 +171,15 @@ async fn world_that_was_restarted() -> (Origin, World, Client, Id) {
     };
     let (reply, ()) = tokio::join!(message, origin_does);
     let _ = reply.expect_status(201);
-    world.stored_by_objects("Be kind").await;
-    world.kill_workerd().await;
-    world.start_workerd().await;
-    (origin, world, client, conversation)
+    env.stored_by_objects("Be kind").await;
+    env.kill_workerd().await;
+    env.start_workerd().await;
+    (origin, env, client, conversation)
 }
 
 #[tokio::test]
 async fn change_during_context_fetch_applies_to_next_message() {
-    let (origin, world, client, conversation) = world().await;
+    let (origin, env, client, conversation) = env().await;
     let ask = |text| client.post(&messages_path(conversation)).json(&content(text)).send();
     let path = format!("/api/v1/chat/conversations/{conversation}");
     let origin_does = async {
@@ -201,13 +202,13 @@ async fn change_during_context_fetch_applies_to_next_message() {
     // A context that did not change is not fetched again.
     let (reply, ()) = tokio::join!(ask("Three"), origin.takes_a_turn());
     let _ = reply.expect_status(201);
-    let systems: Vec<_> = world.provider.received().into_iter().map(|call| call.request.system).collect();
+    let systems: Vec<_> = env.provider.received().into_iter().map(|call| call.request.system).collect();
     assert_eq!(systems, ["Before", "After", "After"].map(|system| Some(system.to_owned())));
 }
 
 #[tokio::test]
 async fn context_is_dropped_only_after_not_found() {
-    let (origin, world, client, conversation) = world().await;
+    let (origin, env, client, conversation) = env().await;
     let ask = || client.post(&messages_path(conversation)).json(&content("Hello")).send();
     let path = format!("/api/v1/chat/conversations/{conversation}");
     // A context that changed while it was fetched is fetched again for each message.
@@ -251,13 +252,13 @@ async fn context_is_dropped_only_after_not_found() {
     reply.problem(ErrorCode::NotFound);
     let (reply, ()) = tokio::join!(ask(), refused(ErrorCode::StoreUnavailable));
     reply.problem(ErrorCode::OriginUnavailable);
-    assert_eq!(world.provider.calls(), 7);
+    assert_eq!(env.provider.calls(), 7);
 }
 
 #[tokio::test]
 async fn session_lookup_runs_during_provider_call() {
-    let (origin, world, client, conversation) = world_that_was_restarted().await;
-    let upcoming = world.provider.hand_over();
+    let (origin, env, client, conversation) = restarted_env().await;
+    let upcoming = env.provider.hand_over();
     let message = client.post(&messages_path(conversation)).json(&content("Two"));
     let ending = async {
         let asked = origin.asked(&format!("GET {VERIFY_PATH}")).await;
@@ -274,12 +275,12 @@ async fn session_lookup_runs_during_provider_call() {
     // The result is cached: neither the origin nor the provider is called again.
     let again = client.post(&messages_path(conversation)).json(&content("Three"));
     again.send().await.problem(ErrorCode::SessionEnded);
-    assert_eq!(world.provider.calls(), 2);
+    assert_eq!(env.provider.calls(), 2);
 }
 
 #[tokio::test]
 async fn active_session_is_looked_up_once() {
-    let (origin, world, client, conversation) = world_that_was_restarted().await;
+    let (origin, env, client, conversation) = restarted_env().await;
     let ask = |text| client.post(&messages_path(conversation)).json(&content(text)).send();
     let origin_does = async {
         origin.asked(&format!("GET {VERIFY_PATH}")).await.answer(&json!({}));
@@ -290,12 +291,12 @@ async fn active_session_is_looked_up_once() {
     let (reply, ()) = tokio::join!(ask("Three"), origin.takes_a_turn());
     let _ = reply.expect_status(201);
     let _ = client.get(&turn_path(turn)).send().await.expect_status(200);
-    assert_eq!(world.provider.calls(), 3);
+    assert_eq!(env.provider.calls(), 3);
 }
 
 #[tokio::test]
 async fn unresponsive_origin_delays_no_message() {
-    let (origin, world, client, conversation) = world_that_was_restarted().await;
+    let (origin, env, client, conversation) = restarted_env().await;
     let ask = |text| client.post(&messages_path(conversation)).json(&content(text)).send();
     let origin_does = async {
         let unanswered = origin.asked(&format!("GET {VERIFY_PATH}")).await;
@@ -308,13 +309,13 @@ async fn unresponsive_origin_delays_no_message() {
     // The session is not looked up again for a while.
     let (reply, ()) = tokio::join!(ask("Three"), origin.takes_a_turn());
     let _ = reply.expect_status(201);
-    assert_eq!(world.provider.calls(), 3);
+    assert_eq!(env.provider.calls(), 3);
 }
 
 #[tokio::test]
 async fn image_over_budget_leaves_its_text() {
-    let mut world = World::start().await;
-    let phone = world.phone().await;
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
     let conversation = phone.conversation().await;
     phone.say_and_persist(conversation, "I like birds").await;
     let photo = json!({ "content": [
@@ -326,11 +327,11 @@ async fn image_over_budget_leaves_its_text() {
     // With the context cached in the user object, and fetched from the origin.
     for forgets in [false, true] {
         if forgets {
-            world.kill_workerd().await;
-            world.start_workerd_without_objects().await;
+            env.kill_workerd().await;
+            env.start_workerd_without_objects().await;
         }
         let question = phone.say_and_persist(conversation, "Where does it live?").await;
-        let asked = world.provider.received().pop().unwrap().request.messages;
+        let asked = env.provider.received().pop().unwrap().request.messages;
         let said: Vec<_> = asked.iter().flat_map(|message| &message.parts).collect();
         let text = |text: &str| ContentPart::Text(text.to_owned());
         let words = [text("I like birds"), text("What is this?"), text("[image]")];

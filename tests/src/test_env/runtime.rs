@@ -25,7 +25,8 @@ const CONFIG: &str = "config.capnp";
 const COUNTING_CONFIG: &str = "counting.capnp";
 const PROBING_CONFIG: &str = "probing.capnp";
 /// The module that compose runs in front of the front.
-const GATE: (&str, &str) = ("gate.js", include_str!("../../../edge/gate.js"));
+const CLIENT_IP_PROXY: (&str, &str) =
+    ("client_ip_proxy.js", include_str!("../../../edge/client_ip_proxy.js"));
 const COUNTER: (&str, &str) = ("row_counter.js", include_str!("../../bench/row_counter.js"));
 const PROBE: (&str, &str) = ("object_probe.js", include_str!("object_probe.js"));
 /// The name under which [`COUNTER`] and [`PROBE`] import what they wrap.
@@ -37,8 +38,8 @@ const DISK_CALLS: &str = "trace=fsync,fdatasync,pwrite64,pwritev,pwritev2";
 /// Addresses for measurements and probes.
 #[derive(Debug)]
 pub(super) struct Measured {
-    /// The address of `gate.js`, in front of the front.
-    pub(super) gate: Port,
+    /// The address of `client_ip_proxy.js`, in front of the front.
+    pub(super) client_ip_proxy: Port,
     /// The address of the user object's wrapper, when the runtime is started with one.
     pub(super) wrapper: Port,
 }
@@ -46,7 +47,7 @@ pub(super) struct Measured {
 impl Measured {
     /// Takes free addresses.
     pub(super) fn reserve() -> Self {
-        Self { gate: Port::reserve(), wrapper: Port::reserve() }
+        Self { client_ip_proxy: Port::reserve(), wrapper: Port::reserve() }
     }
 }
 
@@ -91,7 +92,7 @@ pub(super) fn runtime(
     fs::create_dir_all(folder.join(OBJECTS)).expect("a folder within the own one");
     write(folder, CONFIG, &config(folder, &port, workers, measured, None));
     if let Some(measured) = measured {
-        for (name, script) in [GATE, COUNTER, PROBE] {
+        for (name, script) in [CLIENT_IP_PROXY, COUNTER, PROBE] {
             write(folder, name, script);
         }
         for (name, (wrapper, _)) in [(COUNTING_CONFIG, COUNTER), (PROBING_CONFIG, PROBE)] {
@@ -205,13 +206,13 @@ fn config(
     };
     // The socket whose line reports readiness comes last.
     if let Some(measured) = measured {
-        config.socket("gate", &measured.gate, "gate");
+        config.socket("gate", &measured.client_ip_proxy, "gate");
         config.worker(
             "gate",
             &format!(
                 "modules = [{}], bindings = [(name = \"FRONT\", service = \"front\"), \
                  (name = \"CLIENT_IP_HEADER\", text = \"\")]",
-                es_module(GATE.0, GATE.0)
+                es_module(CLIENT_IP_PROXY.0, CLIENT_IP_PROXY.0)
             ),
         );
     }

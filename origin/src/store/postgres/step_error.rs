@@ -12,7 +12,7 @@ use crate::store::error::StoreError;
 
 /// The reason why an operation did not complete.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum StepError {
     /// The connection is broken or unusable. Another one may serve.
     Broken(String),
     /// Concurrent transactions conflicted; nothing happened, and the server asks for a retry.
@@ -22,9 +22,9 @@ pub(super) enum Failure {
 }
 
 /// The result of one step of an operation.
-pub(super) type Step<T> = Result<T, Failure>;
+pub(super) type Step<T> = Result<T, StepError>;
 
-impl Failure {
+impl StepError {
     /// Returns the caller's error when a retry does not help or was not possible.
     pub(super) fn into_store_error(self) -> StoreError {
         match self {
@@ -38,19 +38,19 @@ impl Failure {
     }
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for StepError {
     fn from(error: StoreError) -> Self {
         Self::Final(error)
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for StepError {
     fn from(error: Error) -> Self {
         Self::of(&error)
     }
 }
 
-impl Failure {
+impl StepError {
     /// Classifies an error of the driver.
     pub(super) fn of(error: &Error) -> Self {
         let Some(state) = error.code() else {
@@ -89,7 +89,7 @@ impl Failure {
     }
 }
 
-impl From<PoolError> for Failure {
+impl From<PoolError> for StepError {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Timeout(TimeoutType::Wait) => Self::Final(StoreError::Overloaded),

@@ -1,6 +1,6 @@
 //! One test's world: a folder, a scripted provider, an origin and a Worker of its own.
 //!
-//! - [`World`], [`Setup`]: all of it together
+//! - [`TestEnv`], [`Setup`]: all of it together
 //! - `part`: a child process that can be killed and started again, with its log
 //! - [`Port`]: an address that stays the test's own while nobody listens there
 //! - `origin`, `workerd`, `runtime`: how each part is started
@@ -89,7 +89,7 @@ impl Setup {
         self
     }
 
-    /// Adds what a measurement needs: `gate.js` at an address of its own, and [`World::restart_workerd_watched`].
+    /// Adds what a measurement needs: `client_ip_proxy.js` at an address of its own, and [`TestEnv::restart_workerd_watched`].
     #[must_use]
     pub fn measured(mut self) -> Self {
         self.measured = true;
@@ -100,7 +100,7 @@ impl Setup {
     ///
     /// # Panics
     /// Panics when the environment does not name the built parts, or one does not come up.
-    pub async fn start(self) -> World {
+    pub async fn start(self) -> TestEnv {
         let Self { mut vars, measured } = self;
         let lease = if !vars.contains_key("DATABASE_URL") && on_production_stores() {
             let (stores, lease) = Bases::of_the_run().leased().await;
@@ -121,12 +121,12 @@ impl Setup {
         });
         let measured = measured.then(Measured::reserve);
         let edge = workerd::part(dir.path(), edge_port, &vars, measured.as_ref());
-        let mut world = World { origin, edge, measured, provider, dir, _lease: lease };
-        match &mut world.origin {
-            Some(origin) => drop(tokio::join!(origin.start(), world.edge.start())),
-            None => world.edge.start().await,
+        let mut env = TestEnv { origin, edge, measured, provider, dir, _lease: lease };
+        match &mut env.origin {
+            Some(origin) => drop(tokio::join!(origin.start(), env.edge.start())),
+            None => env.edge.start().await,
         }
-        world
+        env
     }
 }
 
@@ -141,7 +141,7 @@ fn on_production_stores() -> bool {
 /// Everything EdgeChat is made of, for one test. It ends with the value; when the test fails, the ends of the logs are
 /// part of its output.
 #[derive(Debug)]
-pub struct World {
+pub struct TestEnv {
     origin: Option<Part>,
     edge: Part,
     measured: Option<Measured>,
@@ -152,7 +152,7 @@ pub struct World {
     _lease: Option<Lease>,
 }
 
-impl World {
+impl TestEnv {
     /// A world with the defaults of the tests: development, generous limits.
     pub async fn start() -> Self {
         Setup::default().start().await
@@ -242,12 +242,12 @@ impl World {
         self.edge.start().await;
     }
 
-    /// The base URL of `gate.js` before the Worker.
+    /// The base URL of `client_ip_proxy.js` before the Worker.
     ///
     /// # Panics
     /// Panics when the world is not [`Setup::measured`].
-    pub fn gate_url(&self) -> String {
-        self.measured.as_ref().expect("a measured world").gate.url()
+    pub fn client_ip_proxy_url(&self) -> String {
+        self.measured.as_ref().expect("a measured world").client_ip_proxy.url()
     }
 
     /// The base URL of what wraps the user object, while the runtime is watched by [`Watch::Isolates`] or [`Watch::Probe`].
@@ -310,7 +310,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for TestEnv {
     fn drop(&mut self) {
         if std::thread::panicking() {
             for part in self.origin.iter().chain([&self.edge]) {
