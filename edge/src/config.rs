@@ -9,8 +9,14 @@ use shared::{
         cors::{self, CorsPolicy},
     },
     provider::gemini,
+    telemetry::{
+        Sampler, otlp,
+        settings::{self, HEADERS_FORM, SAMPLER_FORM},
+    },
 };
 use worker::Env;
+
+use crate::platform::HeaderLines;
 
 /// Requests of one address in a window, when `RATE_LIMIT_REQUESTS` is unset.
 const RATE_LIMIT_REQUESTS: u32 = 100;
@@ -51,8 +57,25 @@ pub struct Config {
     pub stream_ping_ms: i64,
     /// `STREAM_FLUSH_MS` (33): the least milliseconds between two deltas of one answer; 0 to 1,000, 0 sends each chunk at once.
     pub stream_flush_ms: i64,
+    /// The destination of spans; `None` while `OTEL_EXPORTER_OTLP_ENDPOINT` is unset.
+    pub traces: Option<TracesConfig>,
+    /// `PROVIDER_TRACEPARENT=on`: true when calls of providers carry `traceparent`. Off, a trace's id leaves the system with nobody's
+    /// words.
+    pub provider_traceparent: bool,
     /// `FAULT_INJECTION=on` outside production: true when tests may provoke a panic.
     pub fault_injection: bool,
+}
+
+/// Traces, by OpenTelemetry's own variables.
+pub struct TracesConfig {
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` with the path of spans: where they are posted.
+    pub url: String,
+    /// `OTEL_EXPORTER_OTLP_HEADERS`, and the media type.
+    pub headers: HeaderLines,
+    /// `OTEL_SERVICE_NAME`.
+    pub service_name: Option<String>,
+    /// `OTEL_TRACES_SAMPLER_ARG` (1): the share of the traces that begin here and are recorded. A caller's choice holds.
+    pub sampler: Sampler,
 }
 
 impl Config {
@@ -117,7 +140,33 @@ impl Config {
             basic_tier_daily_limit: (daily > 0).then_some(daily.into()),
             stream_ping_ms: number("STREAM_PING_MS", STREAM_PING_MS)?.clamp(1_000, 60_000).into(),
             stream_flush_ms: number("STREAM_FLUSH_MS", STREAM_FLUSH_MS)?.min(1_000).into(),
+            traces: TracesConfig::read(&variable, production)?,
+            provider_traceparent: variable("PROVIDER_TRACEPARENT").is_some_and(|value| value == "on"),
             fault_injection: !production && variable("FAULT_INJECTION").is_some_and(|value| value == "on"),
         })
+    }
+}
+
+impl TracesConfig {
+    fn read(variable: &impl Fn(&str) -> Option<String>, production: bool) -> Result<Option<Self>, String> {
+        let Some(endpoint) = variable("OTEL_EXPORTER_OTLP_ENDPOINT") else { return Ok(None) };
+        let url = settings::traces_url(&endpoint, production)
+            .map_err(|error| format!("OTEL_EXPORTER_OTLP_ENDPOINT is {endpoint:?}; {error}"))?;
+        let pairs = variable("OTEL_EXPORTER_OTLP_HEADERS").unwrap_or_default();
+        let pairs = settings::headers(&pairs)
+            .ok_or_else(|| format!("OTEL_EXPORTER_OTLP_HEADERS cannot be read; {HEADERS_FORM}"))?;
+        let mut headers = HeaderLines::default();
+        for (name, value) in [("Content-Type", otlp::CONTENT_TYPE)]
+            .into_iter()
+            .chain(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+        {
+            headers.set(name, value).map_err(|error| error.to_string())?;
+        }
+        let sampler = match variable("OTEL_TRACES_SAMPLER_ARG") {
+            None => Sampler::default(),
+            Some(ratio) => Sampler::parse(&ratio)
+                .ok_or_else(|| format!("OTEL_TRACES_SAMPLER_ARG is {ratio:?}; {SAMPLER_FORM}"))?,
+        };
+        Ok(Some(Self { url, headers, service_name: variable("OTEL_SERVICE_NAME"), sampler }))
     }
 }

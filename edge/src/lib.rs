@@ -16,12 +16,13 @@ mod platform;
 mod provider;
 mod reply;
 mod routes;
+mod telemetry;
 mod user;
 
 use worker::{Context, Env, Result, event};
 
 /// The front's entry.
 #[event(fetch)]
-async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> Result<web_sys::Response> {
-    front::handle(request, env).await
+async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response> {
+    front::handle(request, env, &context).await
 }

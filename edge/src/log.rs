@@ -1,10 +1,13 @@
-//! The log: one line of JSON per event, with the ids of its request, user and turn. It never has a token, a text, a body or a
-//! key.
+//! The log: one line of JSON per event, with the ids of its request, user and turn, and of its trace where that is recorded. It
+//! never has a token, a text, a body or a key.
 
 use std::{fmt::Display, rc::Rc};
 
 use serde::Serialize;
-use shared::id::Id;
+use shared::{
+    id::Id,
+    telemetry::{TraceContext, TraceId},
+};
 
 /// The subject of a line.
 #[derive(Clone, Debug)]
@@ -12,6 +15,7 @@ pub struct Scope {
     request_id: Rc<str>,
     user: Option<Id>,
     turn: Option<Id>,
+    trace: Option<TraceContext>,
 }
 
 #[derive(Serialize)]
@@ -25,12 +29,14 @@ struct Line<'a> {
     user: Option<Id>,
     #[serde(skip_serializing_if = "Option::is_none")]
     turn: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<TraceId>,
 }
 
 impl Scope {
     /// Creates the scope of a request, or of work that the platform began by itself.
     pub fn new(request_id: &str) -> Self {
-        Self { request_id: Rc::from(request_id), user: None, turn: None }
+        Self { request_id: Rc::from(request_id), user: None, turn: None, trace: None }
     }
 
     /// Returns the id of the request.
@@ -50,6 +56,17 @@ impl Scope {
         Self { turn: Some(turn), ..self.clone() }
     }
 
+    /// Returns the same within a span of a trace, or within none.
+    #[must_use]
+    pub fn with_trace(&self, trace: Option<TraceContext>) -> Self {
+        Self { trace, ..self.clone() }
+    }
+
+    /// Returns its span, recorded or not; none without traces.
+    pub const fn trace(&self) -> Option<TraceContext> {
+        self.trace
+    }
+
     /// Logs a failure and its reason.
     pub fn error(&self, message: &str, error: &dyn Display) {
         worker::console_error!("{}", self.line("error", message, &error.to_string()));
@@ -67,7 +84,8 @@ impl Scope {
 
     fn line(&self, level: &'static str, message: &str, error: &str) -> String {
         let (request_id, user, turn) = (&*self.request_id, self.user, self.turn);
-        let line = Line { level, message, error, request_id, user, turn };
+        let trace_id = self.trace.filter(|trace| trace.is_sampled).map(|trace| trace.trace_id);
+        let line = Line { level, message, error, request_id, user, turn, trace_id };
         serde_json::to_string(&line).unwrap_or_default()
     }
 }

@@ -1,6 +1,6 @@
 //! Requests to the origin: signed with the edge key, with the user's token, and bounded in time.
 
-use std::{fmt, rc::Rc, time::Duration};
+use std::{borrow::Cow, fmt, rc::Rc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use serde::de::DeserializeOwned;
@@ -14,6 +14,8 @@ use shared::{
         headers::{CLIENT_IP, SIGNATURE, SIGNATURE_ERROR, USER_EVENTS, X_REQUEST_ID},
         origin_answer::OriginAnswer,
     },
+    id::Id,
+    telemetry::TRACEPARENT,
 };
 use wasm_bindgen_futures::JsFuture;
 use worker::{FixedLengthStream, Response, Result, worker_sys};
@@ -21,8 +23,9 @@ use worker::{FixedLengthStream, Response, Result, worker_sys};
 use crate::{
     config::Config,
     log::Scope,
-    platform::{self, AbortOnDrop, HeaderLines, HttpCall},
+    platform::{self, AbortOnDrop, HeaderLines, HttpCall, ResponseHead},
     reply::Error,
+    telemetry::{OpenSpan, handed_on},
 };
 
 /// The seconds after which a client may retry when the origin does not answer.
@@ -44,8 +47,8 @@ pub struct Call<'a> {
     pub path_and_query: &'a str,
     /// The body; empty when there is none.
     pub body: &'a [u8],
-    /// The id of the client's request.
-    pub request_id: &'a str,
+    /// The client's request, and its span.
+    pub scope: &'a Scope,
     /// The client's address; empty without a client, as in a retry.
     pub client_ip: &'a str,
     /// The timeout of the response's head, and of each further read of its body.
@@ -142,12 +145,37 @@ impl OriginClient {
         call: &Call<'_>,
         headers: HeaderLines,
     ) -> std::result::Result<(u16, Vec<u8>), OriginError> {
-        let (url, headers) = self.signed(call, headers)?;
+        let mut span =
+            self.span(call, || Cow::Owned(format!("{} {}", call.method, template(call.path_and_query))));
+        let answer = self.fetch_within(&span, call, headers).await;
+        end_span(&mut span, answer.as_ref().map(|(status, _)| *status));
+        answer
+    }
+
+    async fn fetch_within(
+        &self,
+        span: &OpenSpan,
+        call: &Call<'_>,
+        headers: HeaderLines,
+    ) -> std::result::Result<(u16, Vec<u8>), OriginError> {
+        let (url, headers) = self.signed(span, call, headers)?;
         let answer = HttpCall::begin(call.method, &url, &headers, call.body, JUDGED).whole(MAX_ANSWER_BYTES);
         let answer = timeout(call.timeout, answer).await.ok_or(OriginError::Timeout(call.timeout))?;
         let (head, body) = answer.map_err(worker::Error::RustError)?;
         judge(call.method, head.status, |name| head.get(name))?;
         Ok((head.status, body))
+    }
+
+    /// Begins the span of a call.
+    fn span(&self, call: &Call<'_>, name: impl FnOnce() -> Cow<'static, str>) -> OpenSpan {
+        let mut span =
+            if self.config.traces.is_some() { OpenSpan::call(call.scope, name) } else { OpenSpan::default() };
+        if span.is_recorded() {
+            span.set("http.request.method", call.method.to_owned());
+            // Without its query, which may hold words that a person searched for.
+            span.set("url.full", format!("{}{}", self.config.origin_url, path_of(call.path_and_query)));
+        }
+        span
     }
 
     /// Gets an object of a user from the origin. Every response also reports whether the session is active.
@@ -161,7 +189,7 @@ impl OriginClient {
             method: "GET",
             path_and_query: path,
             body: &[],
-            request_id: scope.request_id(),
+            scope,
             client_ip: who.client_ip,
             timeout: USER_TIMEOUT,
         };
@@ -198,13 +226,12 @@ impl OriginClient {
         call: &Call<'_>,
         headers: HeaderLines,
     ) -> std::result::Result<Forwarded, OriginError> {
-        let (url, headers) = self.signed(call, headers)?;
-        let abort = AbortOnDrop::new()?;
-        let signal = abort.signal();
-        let sent = platform::send(call.method, &url, &headers, call.body, signal.as_ref());
-        let response = timeout(call.timeout, sent).await.ok_or(OriginError::Timeout(call.timeout))??;
-        let head = platform::ResponseHead::of(&response, FORWARDED);
-        judge(call.method, head.status, |name| head.get(name))?;
+        // The path is in the origin's own span: a client may have made it up.
+        let mut span = self.span(call, || Cow::Owned(call.method.to_owned()));
+        let sent = self.send(&span, call, headers).await;
+        end_span(&mut span, sent.as_ref().map(|(_, head, _)| head.status));
+        drop(span);
+        let (response, head, abort) = sent?;
         let response = buffered(call, response, &head, abort).await?;
         let events = head.get(USER_EVENTS).map(str::to_owned);
         if events.is_some() {
@@ -213,17 +240,42 @@ impl OriginClient {
         Ok(Forwarded { response, events })
     }
 
-    /// Returns the address of a call, and its headers with those that sign it.
-    fn signed(&self, call: &Call<'_>, mut headers: HeaderLines) -> Result<(String, HeaderLines)> {
+    /// Sends a request whose answer is for a client, and waits for the head of that.
+    async fn send(
+        &self,
+        span: &OpenSpan,
+        call: &Call<'_>,
+        headers: HeaderLines,
+    ) -> std::result::Result<(web_sys::Response, ResponseHead, AbortOnDrop), OriginError> {
+        let (url, headers) = self.signed(span, call, headers)?;
+        let abort = AbortOnDrop::new()?;
+        let signal = abort.signal();
+        let sent = platform::send(call.method, &url, &headers, call.body, signal.as_ref());
+        let response = timeout(call.timeout, sent).await.ok_or(OriginError::Timeout(call.timeout))??;
+        let head = ResponseHead::of(&response, FORWARDED);
+        judge(call.method, head.status, |name| head.get(name))?;
+        Ok((response, head, abort))
+    }
+
+    /// Returns the address of a call, and its headers with those that sign it and with its place in the trace.
+    fn signed(
+        &self,
+        span: &OpenSpan,
+        call: &Call<'_>,
+        mut headers: HeaderLines,
+    ) -> Result<(String, HeaderLines)> {
         let signed = EdgeRequest {
             method: call.method,
             path_and_query: call.path_and_query,
             body_sha256: &sha256(call.body),
-            request_id: call.request_id,
+            request_id: call.scope.request_id(),
             client_ip: call.client_ip,
         };
         let signature = self.config.edge_keys.sign(&signed, platform::now(), &nonce());
-        headers.set(X_REQUEST_ID, call.request_id)?;
+        headers.set(X_REQUEST_ID, call.scope.request_id())?;
+        if let Some(context) = handed_on(span, call.scope).filter(|_| self.config.traces.is_some()) {
+            headers.set(TRACEPARENT, &context.to_string())?;
+        }
         headers.set(CLIENT_IP, call.client_ip)?;
         headers.set(SIGNATURE, &signature)?;
         Ok((format!("{}{}", self.config.origin_url, call.path_and_query), headers))
@@ -240,7 +292,7 @@ const FORWARDED: &[&str] = &[SIGNATURE_ERROR, USER_EVENTS, "Content-Type", "Cont
 async fn buffered(
     call: &Call<'_>,
     response: web_sys::Response,
-    head: &platform::ResponseHead,
+    head: &ResponseHead,
     abort: AbortOnDrop,
 ) -> std::result::Result<web_sys::Response, OriginError> {
     let length: Option<u64> = head.get("Content-Length").and_then(|length| length.parse().ok());
@@ -304,6 +356,34 @@ fn pieces(
             None => Some((Err(OriginError::Timeout(silence).into()), None)),
         }
     }))
+}
+
+/// Returns a path of our own without its query and with `{id}` in the place of ids.
+fn template(path_and_query: &str) -> String {
+    let segments = path_of(path_and_query)
+        .split('/')
+        .map(|segment| if Id::parse(segment).is_some() { "{id}" } else { segment });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+fn path_of(path_and_query: &str) -> &str {
+    path_and_query.split('?').next().unwrap_or_default()
+}
+
+/// Tells a span how its call ended.
+fn end_span(span: &mut OpenSpan, status: std::result::Result<u16, &OriginError>) {
+    if !span.is_recorded() {
+        return;
+    }
+    match status {
+        Ok(status) => {
+            span.set("http.response.status_code", status);
+            if status >= 400 {
+                span.fail("");
+            }
+        }
+        Err(error) => span.fail(error.to_string()),
+    }
 }
 
 async fn timeout<F: Future>(limit: Duration, waited: F) -> Option<F::Output> {

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 
 /// The variables that reach the Workers, and no others: the secret that tokens are signed with, for one, does not.
-const WORKER_VARIABLES: [&str; 18] = [
+const WORKER_VARIABLES: [&str; 23] = [
     "APP_NAME",
     "BASIC_TIER_DAILY_LIMIT",
     "CORS_ALLOWED_HEADERS",
@@ -28,6 +28,11 @@ const WORKER_VARIABLES: [&str; 18] = [
     "GROQ_API_KEY",
     "LEGACY_ROUTES",
     "ORIGIN_URL",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "PROVIDER_TRACEPARENT",
     "RATE_LIMIT_REQUESTS",
     "RATE_LIMIT_WINDOW_SECONDS",
     "STREAM_FLUSH_MS",

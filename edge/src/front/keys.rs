@@ -97,7 +97,7 @@ async fn fetch(front: &Front, timeout: Duration) -> worker::Result<Vec<(String, 
         method: "GET",
         path_and_query: JWKS_PATH,
         body: &[],
-        request_id: front.scope.request_id(),
+        scope: &front.scope,
         client_ip: "",
         timeout,
     };

@@ -27,9 +27,10 @@ use shared::{
         headers::{IDEMPOTENCY_KEY, SIGNATURE, X_REQUEST_ID},
         request_id,
     },
+    telemetry::TRACEPARENT,
 };
 use wasm_bindgen::JsValue;
-use worker::{Env, ResponseBuilder, Result, Url};
+use worker::{Context, Env, ResponseBuilder, Result, Url};
 
 use crate::{
     body::{self, CONTENT_ENCODING, CONTENT_LENGTH},
@@ -39,6 +40,7 @@ use crate::{
     platform::{self, HeaderLines, Incoming},
     reply::{self, Error},
     routes::{self, Route, UserRoute},
+    telemetry::{self, RequestSpan},
     user,
 };
 
@@ -51,6 +53,7 @@ struct Front {
     client_ip: String,
     /// The headers that every response carries.
     dress: HeaderLines,
+    span: RequestSpan,
 }
 
 /// A response to a client.
@@ -91,10 +94,11 @@ const HEADERS: &[&str] = &[
     SIGNATURE,
     "Stripe-Signature",
     "User-Agent",
+    TRACEPARENT,
 ];
 
 /// Answers a request.
-pub async fn handle(request: web_sys::Request, env: Env) -> Result<web_sys::Response> {
+pub async fn handle(request: web_sys::Request, env: Env, context: &Context) -> Result<web_sys::Response> {
     let request = Incoming::new(request, HEADERS);
     let request_id = match request_id::accept(request.header(X_REQUEST_ID)) {
         Some(id) => id.to_owned(),
@@ -115,13 +119,15 @@ pub async fn handle(request: web_sys::Request, env: Env) -> Result<web_sys::Resp
         let headers = config.cors.preflight_headers(origin.unwrap_or_default(), allowed);
         return Ok(finish(answer.into(), &dress(&request_id, &headers)?));
     }
+    let span = RequestSpan::begin(&config, &request);
     let front = Front {
         env,
         config: Rc::clone(&config),
         origin: OriginClient::new(Rc::clone(&config)),
-        scope: Scope::new(&request_id),
+        scope: Scope::new(&request_id).with_trace(span.context),
         client_ip: request.header("CF-Connecting-IP").unwrap_or_default().to_owned(),
         dress: dress(&request_id, &config.cors.response_headers(origin))?,
+        span,
     };
     let served = front.serve(&request).await;
     if served.is_err() {
@@ -131,6 +137,8 @@ pub async fn handle(request: web_sys::Request, env: Env) -> Result<web_sys::Resp
     if request.method == "HEAD" {
         served.response = head_of(&served.response)?;
     }
+    front.span.end(served.response.status());
+    telemetry::flush(&config, "front", |post| context.wait_until(post));
     Ok(finish(served, &front.dress))
 }
 
@@ -147,6 +155,7 @@ impl Front {
         match route {
             Route::User(UserRoute::Reset) if !self.config.fault_injection => Err(ErrorCode::NotFound.into()),
             Route::User(route) => {
+                self.span.set_route(&request.method, route);
                 let verified = token::verified(self, request).await?;
                 self.serve_user(route, request, &url, &verified).await
             }

@@ -6,6 +6,7 @@ use shared::{
     api::{ApiError, ErrorCode, body::MAX_BODY_BYTES, internal::user_event::AddressedEvent},
     http::{body::is_json, headers::IDEMPOTENCY_KEY},
     id::Id,
+    telemetry::TRACEPARENT,
     time::Timestamp,
 };
 use wasm_bindgen::JsValue;
@@ -103,7 +104,8 @@ fn handover(front: &Front, verified: &Verified) -> Result<String, Error> {
         verified_at: verified.at,
     };
     let request_id = front.scope.request_id().to_owned();
-    let handover = Handover::Request { identity, request_id, dress: front.dress.as_str().to_owned() };
+    let (dress, trace) = (front.dress.as_str().to_owned(), front.scope.trace());
+    let handover = Handover::Request { identity, request_id, dress, trace };
     Ok(serde_json::to_string(&handover).map_err(worker::Error::from)?)
 }
 
@@ -153,11 +155,15 @@ pub(super) async fn to_origin(
             headers.set(name, value)?;
         }
     }
+    // Without traces of its own the front hands the client's on.
+    if let Some(value) = request.header(TRACEPARENT).filter(|_| front.scope.trace().is_none()) {
+        headers.set(TRACEPARENT, value)?;
+    }
     let call = Call {
         method: method_for_origin(&request.method),
         path_and_query: path_and_query(url),
         body: &body,
-        request_id: front.scope.request_id(),
+        scope: &front.scope,
         client_ip: &front.client_ip,
         timeout: ORIGIN_TIMEOUT,
     };

@@ -7,7 +7,8 @@ use futures_util::future::{Either, select};
 use shared::{
     api::models::Model,
     provider::{
-        Completion, ModelEvent, ModelRequest, Outcome, ProviderFailure, completion::MAX_RESPONSE_BYTES,
+        Completion, ModelEvent, ModelRequest, Outcome, ProviderFailure, StreamEnd,
+        completion::MAX_RESPONSE_BYTES,
     },
     time::Timestamp,
 };
@@ -15,7 +16,9 @@ use shared::{
 use super::gemini;
 use crate::{
     config::Config,
+    log::Scope,
     platform::{self, CallEvent, CallHandle, HttpCall, ResponseHead},
+    telemetry::{OpenSpan, handed_on},
 };
 
 /// The next step of an answer.
@@ -34,6 +37,7 @@ pub struct CompletionStream {
     phase: Phase,
     is_streamed: bool,
     completion: Completion,
+    span: OpenSpan,
 }
 
 /// The part of an answer that is read next.
@@ -60,10 +64,13 @@ impl CompletionStream {
         model: &Model,
         request: &ModelRequest,
         is_streamed: bool,
+        scope: &Scope,
     ) -> worker::Result<Self> {
-        let call = gemini::begin(config, model, request, is_streamed)?;
+        let span = gemini::span(config, model, scope);
+        let trace = handed_on(&span, scope).filter(|_| config.provider_traceparent);
+        let call = gemini::begin(config, model, request, is_streamed, trace)?;
         let completion = Completion::new(platform::now(), is_streamed);
-        Ok(Self { phase: Phase::Called(call), is_streamed, completion })
+        Ok(Self { phase: Phase::Called(call), is_streamed, completion, span })
     }
 
     /// Returns a handle that aborts the call from outside; the answer then ends as broken.
@@ -104,6 +111,7 @@ impl CompletionStream {
             // The call is dropped with its phase: a peer may keep its connection open after the end.
             Some(outcome) => {
                 self.phase = Phase::Ended(outcome);
+                end_span(std::mem::take(&mut self.span), outcome);
                 Next::Ended(outcome)
             }
             None if is_interrupted => Next::Interrupted,
@@ -114,6 +122,10 @@ impl CompletionStream {
 
     /// Applies an event of the call; returns the outcome at the end.
     fn take(&mut self, event: CallEvent, now: Timestamp, out: &mut Vec<ModelEvent>) -> Option<Outcome> {
+        if let CallEvent::Head(head) = &event {
+            self.span.event("response_head");
+            self.span.set("http.response.status_code", head.status);
+        }
         let ended = Phase::Ended(Err(ProviderFailure::Disconnected));
         let (phase, outcome) = match (std::mem::replace(&mut self.phase, ended), event) {
             (Phase::Called(call), CallEvent::Head(head)) if head.status != 200 => {
@@ -152,5 +164,17 @@ impl CompletionStream {
         };
         self.phase = phase;
         outcome
+    }
+}
+
+/// Ends the span of a call with its outcome. One that is dropped before was cut off.
+fn end_span(mut span: OpenSpan, outcome: Outcome) {
+    match outcome {
+        Ok(StreamEnd::Completed(_) | StreamEnd::Refused) => {}
+        Ok(StreamEnd::Incomplete) => span.fail("the answer broke off"),
+        Err(failure) => {
+            span.set("error.type", failure.code().as_str());
+            span.fail(failure.to_string());
+        }
     }
 }

@@ -32,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     api::{account::Plan, internal::user_event::AddressedEvent},
     id::Id,
+    telemetry::TraceContext,
     time::Timestamp,
 };
 
@@ -53,6 +54,9 @@ pub enum Handover {
         request_id: String,
         /// The headers that the answer carries, as [`crate::platform::HeaderLines`] has them.
         dress: String,
+        /// The span of the request; none without traces.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace: Option<TraceContext>,
     },
     /// Events of the origin; the rest of the request is ignored.
     Events {

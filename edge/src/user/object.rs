@@ -8,10 +8,7 @@ use std::{
 use js_sys::{Function, Reflect};
 use shared::{
     api::{ErrorCode, internal::user_event::AddressedEvent},
-    chat::{
-        delivery::{AlarmSchedule, HEARTBEAT_MS, RETENTION_MS, heartbeat},
-        turn::TurnOutcome,
-    },
+    chat::delivery::{AlarmSchedule, HEARTBEAT_MS, RETENTION_MS, heartbeat},
     http::headers::IDEMPOTENCY_KEY,
     id::Id,
     time::Timestamp,
@@ -41,6 +38,7 @@ use crate::{
     platform::{self, HeaderLines, Incoming, Ticker},
     reply::{self, Error},
     routes::{self, UserRoute},
+    telemetry,
 };
 
 /// The interval between ticks of running turns, in milliseconds.
@@ -87,11 +85,16 @@ impl UserObject {
     pub async fn fetch(&self, request: web_sys::Request) -> std::result::Result<web_sys::Response, JsValue> {
         let request = Incoming::new(request, HEADERS);
         match request.header(HANDOVER).and_then(|json| serde_json::from_str(json).ok()) {
-            Some(Handover::Request { identity, request_id, dress }) => {
-                let scope = Scope::new(&request_id).with_user(identity.user_id);
+            Some(Handover::Request { identity, request_id, dress, trace }) => {
+                let is_traced = Config::of(&self.env).is_ok_and(|config| config.traces.is_some());
+                let trace = trace.filter(|_| is_traced);
+                let scope = Scope::new(&request_id).with_user(identity.user_id).with_trace(trace);
                 let served = self.serve(&request, identity, &scope).await;
                 let response = web_sys::Response::from(reply::answer(served, &scope)?);
                 platform::dress(&response, &HeaderLines::from_lines(dress));
+                if let Some(user) = self.user.get().filter(|user| trace.is_some() && !user.turns.has_open()) {
+                    user.flush_spans();
+                }
                 Ok(response)
             }
             Some(Handover::Events { user_id, request_id, events }) => {
@@ -106,7 +109,10 @@ impl UserObject {
     pub async fn alarm(&self) -> std::result::Result<(), JsValue> {
         let scope = Scope::new("alarm");
         match self.user() {
-            Ok(user) => user.on_alarm(&scope).await,
+            Ok(user) => {
+                user.on_alarm(&scope).await;
+                user.flush_spans();
+            }
             // Such as with a wrong variable: pending work waits for a version that can.
             Err(error) => {
                 scope.error("the alarm", &error);
@@ -231,7 +237,15 @@ impl User {
     /// Runs a turn beyond the request that asked for it.
     pub(super) fn spawn_turn(self: &Rc<Self>, turn: &Rc<LiveTurn>, request: TurnRequest, scope: &Scope) {
         let (user, turn, scope) = (Rc::clone(self), Rc::clone(turn), scope.clone());
-        self.state.wait_until(async move { user.runner.run(&turn, request, &scope).await });
+        self.state.wait_until(async move {
+            user.runner.run(&turn, request, &scope).await;
+            user.flush_spans();
+        });
+    }
+
+    /// Sends the spans that ended, after whatever goes on. While a turn runs, its end does so for all.
+    fn flush_spans(&self) {
+        telemetry::flush(&self.runner.config, "user", |post| self.state.wait_until(post));
     }
 
     /// Recovers after a start: ends interrupted turns, and delivers pending ones to the origin.
@@ -243,7 +257,8 @@ impl User {
             // No client's request: the turn's id is its request id at the origin.
             let (user, scope) = (Rc::clone(self), Scope::new(&turn.id().to_string()).with_turn(turn.id()));
             self.state.wait_until(async move {
-                user.runner.finish(&turn, TurnOutcome::Interrupted, &scope).await;
+                user.runner.finish_cut_off(&turn, &scope).await;
+                user.flush_spans();
             });
         }
         if let Some(at) = self.outbox.next_due() {

@@ -207,7 +207,8 @@ impl Outbox {
         let now = platform::now();
         let left_ms = u64::try_from(until.millis_since(now)).unwrap_or_default();
         let report = self.report(delivery.finished_at, now);
-        let scope = scope.with_turn(turn.id());
+        let caller = turn.state().and_then(|state| state.record().trace);
+        let scope = scope.with_turn(turn.id()).with_trace(caller.map(|caller| caller.within_turn(turn.id())));
         let token = &turn.origin().token;
         match self.post(&delivery, report, token, Duration::from_millis(left_ms), &scope).await {
             Ok(receipt) => {
@@ -275,7 +276,7 @@ impl Outbox {
             method: "POST",
             path_and_query: &report.path(),
             body: &body,
-            request_id: scope.request_id(),
+            scope,
             client_ip: "",
             timeout,
         };

@@ -19,6 +19,7 @@ use shared::{
     id::Id,
     limits::memory,
     provider::{ModelRequest, Outcome, ProviderFailure},
+    telemetry::TraceContext,
     time::Timestamp,
 };
 use worker::Result;
@@ -42,6 +43,7 @@ use crate::{
     platform::{self, Ticker, Timer},
     provider::{CompletionStream, Next},
     reply::Error,
+    telemetry::TurnSpan,
 };
 
 /// Tokens kept free for the answer when the request does not bound it.
@@ -140,11 +142,14 @@ impl Runner {
 
     /// Runs a turn to its end, with or without readers.
     pub async fn run(&self, turn: &Rc<LiveTurn>, request: TurnRequest, scope: &Scope) {
-        let scope = scope.with_turn(turn.id());
-        match self.begin(turn, &request, &scope).await {
+        let caller = scope.trace();
+        let mut span = TurnSpan::begin(caller, turn.id(), request.identity.verified_at);
+        let scope = scope.with_turn(turn.id()).with_trace(caller.map(|caller| caller.within_turn(turn.id())));
+        match self.begin(turn, &request, caller, &scope).await {
             Ok(call) => {
+                span.started();
                 let outcome = match call {
-                    Ok(call) => self.stream_completion(turn, call, &scope).await,
+                    Ok(call) => self.stream_completion(turn, call, &mut span, &scope).await,
                     Err(failure) => TurnOutcome::Failed(failure),
                 };
                 self.finish(turn, outcome, &scope).await;
@@ -154,6 +159,17 @@ impl Runner {
                 turn.reject(error.for_client("the turn could not begin", &scope));
             }
         }
+        span.end(turn.id(), turn.state().as_ref().map(|state| state.record()));
+    }
+
+    /// Ends a turn that a restart cut off, and with it the span that another process began.
+    pub async fn finish_cut_off(&self, turn: &Rc<LiveTurn>, scope: &Scope) {
+        let begun = turn.state().map(|state| (state.record().trace, state.record().created_at));
+        let (caller, created_at) = begun.unwrap_or_default();
+        let caller = caller.filter(|_| self.config.traces.is_some());
+        let span = TurnSpan::begin(caller, turn.id(), created_at);
+        self.finish(turn, TurnOutcome::Interrupted, scope).await;
+        span.end(turn.id(), turn.state().as_ref().map(|state| state.record()));
     }
 
     /// Ends the turns that storage holds as running: a restart interrupted them. One that cannot be read is logged and does not
@@ -210,6 +226,7 @@ impl Runner {
         &self,
         turn: &LiveTurn,
         request: &TurnRequest,
+        caller: Option<TraceContext>,
         scope: &Scope,
     ) -> std::result::Result<PendingCall, Error> {
         let conversation = request.conversation;
@@ -225,7 +242,7 @@ impl Runner {
         });
         let (model, name, prompt, (head, siblings, last_seq)) = prepared.ok_or(ErrorCode::NotFound)??;
 
-        let call = CompletionStream::begin(&self.config, model, &prompt, request.is_streamed);
+        let call = CompletionStream::begin(&self.config, model, &prompt, request.is_streamed, scope);
         let call = call.map_err(|error| {
             scope.error("the provider's call", &error);
             ProviderFailure::Disconnected
@@ -249,7 +266,8 @@ impl Runner {
             answer_id: platform::new_id(request.now),
             model: name,
             created_at: request.identity.verified_at,
-        });
+        })
+        .with_trace(caller);
         let charge = self.limits.next_charge(request.now)?;
         let origin = turn.origin();
         self.store.begin_turn(&NewTurnRow {
@@ -273,6 +291,7 @@ impl Runner {
         &self,
         turn: &LiveTurn,
         mut call: CompletionStream,
+        span: &mut TurnSpan,
         scope: &Scope,
     ) -> TurnOutcome {
         let mut now = platform::now();
@@ -289,6 +308,7 @@ impl Runner {
                 return TurnOutcome::Cancelled;
             }
             if !events.is_empty() {
+                span.hear(&events);
                 let flush_each = self.config.stream_flush_ms == 0;
                 turn.change(|state| {
                     for event in events.drain(..) {

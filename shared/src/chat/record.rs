@@ -10,6 +10,7 @@ use crate::{
         usage::Usage,
     },
     id::Id,
+    telemetry::TraceContext,
     time::Timestamp,
 };
 
@@ -49,6 +50,9 @@ pub struct TurnRecord {
     /// other turns, and in those that an earlier version ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_id: Option<u64>,
+    /// The request that began it, in its trace; none without traces, and in turns of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
 }
 
 impl TurnRecord {
@@ -200,6 +204,7 @@ mod tests {
             created_at: NOW,
             finished_at: None,
             reset_id: None,
+            trace: None,
         }
     }
 
@@ -254,6 +259,17 @@ mod tests {
         for word in ["Look", "well", "Nice"] {
             assert_eq!(json.matches(word).count(), 1, "{json}");
         }
+    }
+
+    #[test]
+    fn trace_of_a_turn_is_stored_where_there_is_one() {
+        let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let mut record = record(vec![], vec![]);
+        assert!(serde_json::to_value(&record).unwrap().get("trace").is_none());
+        record.trace = TraceContext::parse(context);
+        let stored = serde_json::to_value(&record).unwrap();
+        assert_eq!(stored["trace"], context);
+        assert_eq!(serde_json::from_value::<TurnRecord>(stored).unwrap(), record);
     }
 
     #[rstest]

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     api::chat::{Message, Part, TurnStatus},
     provider::{ModelEvent, ProviderFailure, StreamEnd, completion::MAX_ANSWER_BYTES},
+    telemetry::TraceContext,
     time::Timestamp,
 };
 
@@ -63,6 +64,13 @@ impl TurnState {
             too_long: false,
             failure: None,
         }
+    }
+
+    /// Returns the same with the request that began it, in its trace.
+    #[must_use]
+    pub fn with_trace(mut self, trace: Option<TraceContext>) -> Self {
+        self.record.trace = trace;
+        self
     }
 
     /// Restores a turn from storage after a restart. One that was running is over: it ends as interrupted, with the text that

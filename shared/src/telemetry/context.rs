@@ -9,6 +9,8 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+use crate::id::Id;
+
 /// The header that carries a [`TraceContext`].
 pub const TRACEPARENT: &str = "traceparent";
 
@@ -100,6 +102,14 @@ impl TraceContext {
     #[must_use]
     pub const fn with_span(self, span_id: SpanId) -> Self {
         Self { span_id, ..self }
+    }
+
+    /// Returns the same trace as the span of a turn hands it on. Its id is made of the turn's random part, so that the turn's record
+    /// needs to keep its caller's context alone, and a process that finds a turn cut off ends the span that another began.
+    #[must_use]
+    pub const fn within_turn(self, turn: Id) -> Self {
+        let [_, _, _, _, _, _, _, _, span @ ..] = *turn.as_bytes();
+        self.with_span(SpanId::from_bytes(span))
     }
 }
 
@@ -232,6 +242,14 @@ mod tests {
                 prop_assert_eq!(TraceContext::parse(&text), None);
             }
         }
+    }
+
+    #[test]
+    fn turn_has_one_span_in_its_trace() {
+        let caller = TraceContext::parse(EXAMPLE).unwrap();
+        let turn = Id::parse("019aa5d2-8c00-7000-8000-3f6d2b1c9e77").unwrap();
+        let expected = "00-4bf92f3577b34da6a3ce929d0e0e4736-80003f6d2b1c9e77-01";
+        assert_eq!(caller.within_turn(turn).to_string(), expected);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::{
 const FOLDER: &str = "edge";
 const MODULES: [&str; 2] = ["index.js", "index_bg.wasm"];
 /// The variables that are passed to the Worker, without the secret that tokens are signed with.
-const VARIABLES: [&str; 14] = [
+const VARIABLES: [&str; 19] = [
     "BASIC_TIER_DAILY_LIMIT",
     "CORS_ALLOWED_HEADERS",
     "CORS_ORIGINS",
@@ -31,6 +31,11 @@ const VARIABLES: [&str; 14] = [
     "GEMINI_API_BASE",
     "GEMINI_API_KEY",
     "ORIGIN_URL",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "PROVIDER_TRACEPARENT",
     "RATE_LIMIT_REQUESTS",
     "RATE_LIMIT_WINDOW_SECONDS",
     "STREAM_FLUSH_MS",

@@ -4,7 +4,7 @@ use edgechat_tests::{scrape::Scrape, test_env::TestEnv};
 use shared::api::ErrorCode;
 
 async fn measured_world() -> TestEnv {
-    TestEnv::setup().var("METRICS_ADDR", "127.0.1:0").start().await
+    TestEnv::setup().var("METRICS_ADDR", "127.0.0.1:0").start().await
 }
 
 #[tokio::test]

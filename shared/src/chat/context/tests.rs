@@ -208,6 +208,7 @@ fn turn_after(n: u8, parent_id: Option<Id>) -> TurnRecord {
         created_at: Timestamp::from_millis(i64::from(n)),
         finished_at: Some(Timestamp::from_millis(i64::from(n))),
         reset_id: None,
+        trace: None,
     }
 }
 

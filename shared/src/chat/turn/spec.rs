@@ -70,6 +70,7 @@ impl TurnSpec {
             persisted: false,
             finished_at: None,
             reset_id: None,
+            trace: None,
         }
     }
 
