@@ -34,10 +34,10 @@ impl Scrape {
         line.map_or(0, |value| value.parse().expect("a whole number"))
     }
 
-    /// The names of all series.
+    /// The names of all series, and of metrics that have none yet.
     pub fn names(&self) -> BTreeSet<&str> {
-        let lines = self.0.lines().filter(|line| !line.starts_with('#'));
-        lines.filter_map(|line| line.split(['{', ' ']).next()).collect()
+        let lines = self.0.lines().map(|line| line.strip_prefix("# TYPE ").unwrap_or(line));
+        lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['{', ' ']).next()).collect()
     }
 
     /// All of it.

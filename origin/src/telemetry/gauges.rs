@@ -85,10 +85,7 @@ impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let found = self.read();
         for figure in [Figure::Connections, Figure::Waiting, Figure::Entries] {
-            let mut parts = found.iter().filter(|((of, ..), _)| *of == figure).peekable();
-            if parts.peek().is_none() {
-                continue;
-            }
+            let parts = found.iter().filter(|((of, ..), _)| *of == figure);
             let (name, help, label) = figure.describe();
             let mut written = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for ((_, store, product, part), value) in parts {

@@ -1,7 +1,11 @@
 //! The figures on the origin's private port count exactly what came, and nobody reads them anywhere else.
 
+use std::{fs, path::Path};
+
 use edgechat_tests::{scrape::Scrape, test_env::TestEnv};
+use serde_json::Value;
 use shared::api::ErrorCode;
+use tokio::net::TcpListener;
 
 async fn measured_world() -> TestEnv {
     TestEnv::setup().var("METRICS_ADDR", "127.0.0.1:0").start().await
@@ -93,4 +97,35 @@ async fn delivery_that_the_origin_has_already_is_counted_as_repeated() {
     // The object's alarm and whoever asks for the turn may both have found it undelivered.
     let repeated = scrape.count("edgechat_deliveries_total{outcome=\"repeated\"}");
     assert!((1..=2).contains(&repeated), "{repeated}");
+}
+
+#[tokio::test]
+async fn dashboard_asks_for_metrics_that_exist() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let collector = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let setup = TestEnv::setup().var("METRICS_ADDR", "127.0.0.1:0");
+    let env = setup.var("OTEL_EXPORTER_OTLP_ENDPOINT", collector).start().await;
+    let phone = env.phone().await;
+    let conversation = phone.conversation().await;
+    phone.say_and_persist(conversation, "Hello").await;
+    env.origin_log().wait_for("spans cannot be sent").await;
+    let scrape = Scrape::of(&env).await;
+    let names = scrape.names();
+
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/grafana/edgechat.json");
+    let dashboard: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.filter_map(|panel| panel["targets"].as_array()).flatten();
+    let expressions: Vec<_> = targets.map(|target| target["expr"].as_str().unwrap()).collect();
+    assert!(expressions.len() > 20, "{expressions:?}");
+    for expression in expressions {
+        let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let mut asked =
+            words.filter(|word| word.starts_with("edgechat_") || word.starts_with("process_")).peekable();
+        assert!(asked.peek().is_some(), "{expression} asks for no metric");
+        for name in asked {
+            assert!(names.contains(name), "{expression}: no {name} in {names:?}");
+        }
+    }
 }
