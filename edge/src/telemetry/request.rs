@@ -67,6 +67,6 @@ const fn template(route: UserRoute) -> Option<&'static str> {
         UserRoute::Turn(_) => Some("/api/v1/chat/turns/{id}"),
         UserRoute::TurnEvents(_) => Some("/api/v1/chat/turns/{id}/events"),
         UserRoute::CancelTurn(_) => Some("/api/v1/chat/turns/{id}/cancel"),
-        _ => None,
+        UserRoute::Reset => None,
     }
 }
