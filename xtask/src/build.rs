@@ -12,7 +12,7 @@ use crate::{
 
 /// Sets the machine up and builds Worker, origin and the tests' programs.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    setup::everything(workspace, Optimization::Full, 0)?;
+    setup::everything(workspace, Optimization::Full, &[], 0)?;
     println!("built: {}", step::near(&workspace.worker_build()).display());
     for name in [ORIGIN, SCRIPTED_GEMINI] {
         println!("built: {}", step::near(&workspace.binary(Profile::Debug.folder(), name)).display());
@@ -30,8 +30,10 @@ pub(crate) const SERVERS: &str = "edgechat-servers";
 pub(crate) const SOAK: &str = "edgechat-soak";
 /// The load client with its report.
 pub(crate) const BENCH: &str = "edgechat-bench";
+/// Makes the Worker's two files.
+pub(crate) const BUNDLE: &str = "edgechat-bundle";
 
-/// How the native programs are compiled.
+/// The cargo profile of native programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
     /// Fast to build.
@@ -54,13 +56,17 @@ impl Profile {
 /// unite the features of shared dependencies differently, and compile them a second time.
 pub(crate) const NATIVE: [&str; 3] = ["--workspace", "--exclude", "edgechat-edge"];
 
-/// The headline of building the programs of this machine.
-pub(crate) const TITLE: &str = "Origin and test programs (cargo build)";
+/// The headline of building native programs.
+pub(crate) const TITLE: &str = "Native programs (cargo build)";
 
-/// The command that builds the origin, the programs of the tests' package and those of `xtask` for development.
-pub(crate) fn programs(workspace: &Workspace) -> Command {
-    let mut command = cargo(workspace.root(), &["build", "--bins"]);
+/// The command that builds these programs for development; all, if none is named.
+pub(crate) fn programs(workspace: &Workspace, names: &[&str]) -> Command {
+    let mut command = cargo(workspace.root(), &["build"]);
     command.args(NATIVE);
+    if names.is_empty() {
+        command.arg("--bins");
+    }
+    command.args(names.iter().flat_map(|name| ["--bin", *name]));
     command
 }
 

@@ -1,9 +1,9 @@
 //! `cargo xtask dev`: everything on this machine, until Ctrl-C.
 //!
-//! - [`plan`]: what runs where, with which variables; [`ports`], [`secrets`]
+//! - [`plan`]: addresses and variables of the parts; [`ports`], [`secrets`]
 //! - [`wrangler`]: both Workers in one session
-//! - [`http`]: whether a part answers
-//! - [`banner`]: what the user reads at the end
+//! - [`http`]: the question whether a part answers
+//! - [`banner`]: the text at the end
 
 mod banner;
 mod http;
@@ -32,21 +32,23 @@ use crate::{
     workspace::Workspace,
 };
 
-/// What Gemini's own address is when nothing else is set.
+/// The programs of a session.
+const PROGRAMS: [&str; 3] = [build::ORIGIN, build::SCRIPTED_GEMINI, build::BUNDLE];
+/// The name of Gemini's own address, for people.
 const GEMINI: &str = "Google";
-const SCRIPTED_PATIENCE: Duration = Duration::from_secs(10);
-const ORIGIN_PATIENCE: Duration = Duration::from_secs(30);
-const WORKER_PATIENCE: Duration = Duration::from_mins(1);
+const SCRIPTED_TIMEOUT: Duration = Duration::from_secs(10);
+const ORIGIN_TIMEOUT: Duration = Duration::from_secs(30);
+const WORKER_TIMEOUT: Duration = Duration::from_mins(1);
 const WATCH: Duration = Duration::from_millis(200);
 
-/// Sets up, builds, starts, tells, watches, stops.
+/// Sets up, builds, starts, prints the banner, watches, stops.
 ///
 /// # Errors
-/// One sentence that names what is wrong and the remedy; by then nothing runs any more.
+/// Fails with one sentence that names the problem and the remedy; by then nothing runs any more.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let plan = Plan::new(Settings::load(workspace.root())?)?;
     plan.require_free_ports()?;
-    let (machine, mut steps) = setup::everything(workspace, Optimization::Compiler, 1)?;
+    let (machine, mut steps) = setup::everything(workspace, Optimization::Compiler, &PROGRAMS, 1)?;
     steps.headline("Starting", None);
     let mut parts = Vec::new();
     let result = start(workspace, &machine, plan, &mut parts).and_then(|()| watch(&mut parts));
@@ -76,17 +78,17 @@ fn start(workspace: &Workspace, machine: &Machine, mut plan: Plan, parts: &mut V
         let mut command = Command::new(workspace.binary(Profile::Debug.folder(), build::SCRIPTED_GEMINI));
         command.args(["--listen", "127.0.0.1:0"]).current_dir(workspace.root());
         let mut gemini = Part::start("scripted Gemini", &command, &logs.join("scripted-gemini.log"))?;
-        let base = gemini.wait_until(SCRIPTED_PATIENCE, listening);
+        let base = gemini.wait_until(SCRIPTED_TIMEOUT, listening);
         parts.push(gemini);
         plan.use_scripted_provider(&base?);
     }
     let mut command = Command::new(workspace.binary(Profile::Debug.folder(), build::ORIGIN));
     command.arg("serve").current_dir(workspace.root()).envs(plan.settings.iter());
     let origin = Part::start("origin", &command, &logs.join("origin.log"))?;
-    up(parts, origin, ORIGIN_PATIENCE, plan.origin_address(), "/api/v1/health/ready")?;
+    up(parts, origin, ORIGIN_TIMEOUT, plan.origin_address(), "/api/v1/health/ready")?;
     let command = wrangler::command(workspace, &machine.node, &plan.settings, plan.worker)?;
     let worker = Part::start("Worker", &command, &wrangler::log(workspace))?;
-    up(parts, worker, WORKER_PATIENCE, plan.worker, "/api/v1/health")?;
+    up(parts, worker, WORKER_TIMEOUT, plan.worker, "/api/v1/health")?;
     let provider = plan.real_provider.then(|| plan.settings.get("GEMINI_API_BASE").unwrap_or(GEMINI));
     let banner = Banner { worker: plan.worker, origin: plan.origin_address(), provider, notes: &plan.notes };
     println!("{}", banner.text());
@@ -97,12 +99,11 @@ fn start(workspace: &Workspace, machine: &Machine, mut plan: Plan, parts: &mut V
 fn up(
     parts: &mut Vec<Part>,
     mut part: Part,
-    patience: Duration,
+    timeout: Duration,
     address: SocketAddr,
     path: &str,
 ) -> Result<()> {
-    let result =
-        part.wait_until(patience, |_| matches!(http::get(address, path), Ok((200, _))).then_some(()));
+    let result = part.wait_until(timeout, |_| matches!(http::get(address, path), Ok((200, _))).then_some(()));
     parts.push(part);
     result
 }
@@ -119,7 +120,7 @@ fn watch(parts: &mut [Part]) -> Result<()> {
     Ok(())
 }
 
-/// The address in the line with which the scripted provider says that it listens.
+/// The address in the line that the scripted provider prints once it listens.
 fn listening(log: &str) -> Option<String> {
     log.lines().find_map(|line| line.strip_prefix("listening on ")).map(|address| address.trim().to_owned())
 }
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scripted_provider_says_where_it_is() {
+    fn scripted_provider_prints_its_address() {
         assert_eq!(
             listening("a warning\nlistening on http://127.0.0.1:5\n").as_deref(),
             Some("http://127.0.0.1:5")

@@ -24,7 +24,7 @@ pub(crate) fn of(root: &Path, paths: &[&str], facts: &[&str]) -> Result<String> 
     Ok(format!("{:016x}", hasher.finish()))
 }
 
-/// Whether `stamp` holds `expected`.
+/// Returns whether `stamp` holds `expected`.
 pub(crate) fn matches(stamp: &Path, expected: &str) -> bool {
     std::fs::read_to_string(stamp).is_ok_and(|held| held.trim() == expected)
 }
@@ -71,14 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_files_have_the_same_fingerprint() {
+    fn same_files_have_the_same_fingerprint() {
         let (one, two) = (folder(), folder());
         let first = of(one.path(), &["src", "lock"], &["1.0"]).unwrap();
         assert_eq!(first, of(two.path(), &["src", "lock"], &["1.0"]).unwrap());
     }
 
     #[test]
-    fn every_kind_of_change_changes_it() {
+    fn fingerprint_changes_with_every_kind_of_change() {
         let paths = ["src", "lock", "absent"];
         let before = of(folder().path(), &paths, &["1.0"]).unwrap();
         let changed = |change: fn(&Path)| {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_matches_only_what_was_written() {
+    fn stamp_matches_only_what_was_written() {
         let folder = tempfile::tempdir().unwrap();
         let stamp = folder.path().join("deep/stamp");
         assert!(!matches(&stamp, "a"));

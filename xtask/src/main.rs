@@ -1,7 +1,7 @@
 //! The commands of the README: `cargo xtask dev | test | soak | bench | build`.
 //!
-//! What lives here: setting a fresh machine up, building, starting and stopping the parts, running the checks. What
-//! does not: anything the product needs at run time. Nothing here is shipped.
+//! Sets a fresh machine up, builds, starts and stops the parts, runs the checks. Nothing that the product needs at run time
+//! lives here, and nothing here is shipped.
 //!
 //! Every failure ends as one sentence that names what is wrong and the remedy, and a non-zero exit code.
 
@@ -89,12 +89,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_well_formed() {
+    fn command_line_is_well_formed() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn what_stands_after_two_dashes_goes_to_the_black_box_tests() {
+    fn arguments_after_two_dashes_go_to_the_black_box_tests() {
         let cli = Cli::try_parse_from(["xtask", "test", "--", "streams", "--nocapture"]).unwrap();
         assert!(matches!(cli.command, Command::Test { filter } if filter == ["streams", "--nocapture"]));
         assert!(Cli::try_parse_from(["xtask", "test", "streams"]).is_err());
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_benchmark_gets_its_flags() {
+    fn benchmark_gets_its_flags() {
         let cli = Cli::try_parse_from(["xtask", "bench", "--rounds", "3"]).unwrap();
         assert!(matches!(cli.command, Command::Bench { args } if args == ["--rounds", "3"]));
         let cli = Cli::try_parse_from(["xtask", "bench", "origin", "--rounds", "3"]).unwrap();

@@ -29,15 +29,15 @@ impl Scratch {
     /// Makes one among the temporary files of the system.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// Fails when it cannot be made.
     pub(crate) fn make() -> Result<Self> {
         let parent = std::path::absolute(std::env::temp_dir()).context("the temporary folder is nowhere")?;
         sweep(&parent);
         Self::within(&parent)
     }
 
-    /// Tells a program to make its temporary files there.
-    pub(crate) fn tell(&self, command: &mut Command) {
+    /// Lets a program make its temporary files there.
+    pub(crate) fn set_vars(&self, command: &mut Command) {
         command.env("TMPDIR", &self.folder);
     }
 
@@ -76,7 +76,7 @@ fn is_ours(name: &OsStr) -> bool {
     number.is_some_and(|number| number.len() == 8 && number.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Whether nobody holds its lock. One that has none yet is just being made.
+/// Returns whether nobody holds its lock. A folder that has none yet is just being made.
 fn has_ended(folder: &Path) -> bool {
     File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())
 }
@@ -86,11 +86,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_of_a_run_goes_with_it() {
+    fn folder_of_a_run_goes_with_it() {
         let parent = tempfile::tempdir().unwrap();
         let scratch = Scratch::within(parent.path()).unwrap();
         let mut command = Command::new("sh");
-        scratch.tell(command.args(["-c", "mkdir -p \"$TMPDIR/a/b\" && echo x > \"$TMPDIR/a/b/c\""]));
+        scratch.set_vars(command.args(["-c", "mkdir -p \"$TMPDIR/a/b\" && echo x > \"$TMPDIR/a/b/c\""]));
         assert!(command.status().unwrap().success());
         let inside = scratch.folder.join("a/b/c");
         assert!(inside.is_file() && inside.starts_with(parent.path()));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_run_has_left_is_removed_and_nothing_else() {
+    fn sweep_removes_folders_of_dead_runs_alone() {
         let parent = tempfile::tempdir().unwrap();
         let living = Scratch::within(parent.path()).unwrap();
         let others = ["ec-0000000", "ec-0000000g", "edgechat-test-00000000"];

@@ -47,7 +47,7 @@ impl Settings {
     /// Reads `.env` in `root`, if there is one, and the process environment, which wins.
     ///
     /// # Errors
-    /// When `.env` cannot be read or has a line that is not `NAME=value`.
+    /// Fails when `.env` cannot be read or has a line that is not `NAME=value`.
     pub(crate) fn load(root: &Path) -> Result<Self> {
         let file = match fs::read_to_string(root.join(".env")) {
             Ok(text) => parsed(&text)?,
@@ -77,7 +77,7 @@ impl Settings {
         self.0.insert(name.to_owned(), value.into());
     }
 
-    /// Sets a variable if it is not set; says whether it did.
+    /// Sets a variable if it is not set; returns whether it did.
     pub(crate) fn set_default(&mut self, name: &str, value: impl Into<String>) -> bool {
         let unset = self.get(name).is_none();
         if unset {
@@ -96,7 +96,7 @@ impl Settings {
     /// A variable that has to be a port.
     ///
     /// # Errors
-    /// One sentence that names the variable, what it holds and what it should hold.
+    /// Fails with one sentence that names the variable, what it holds and what it should hold.
     pub(crate) fn port(&self, name: &str, default: u16) -> Result<u16> {
         let Some(held) = self.get(name) else { return Ok(default) };
         match held.trim().parse() {
@@ -113,7 +113,7 @@ impl Settings {
     /// The text of a variables file for the Workers, in the format that wrangler reads.
     ///
     /// # Errors
-    /// When a value cannot be written in that format; the sentence names the variable, never the value.
+    /// Fails when a value cannot be written in that format; the sentence names the variable, never the value.
     pub(crate) fn worker_file(&self) -> Result<String> {
         let mut text = String::new();
         for name in WORKER_VARIABLES {
@@ -130,7 +130,7 @@ impl Settings {
 /// Writes a file that only this user may read, whatever its mode was before.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// Fails when the file cannot be written.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
     let cannot = || format!("cannot write {}", path.display());
     let fresh = path.with_extension("new");
@@ -183,8 +183,7 @@ fn with_list_quoted(line: &str) -> String {
     }
 }
 
-/// The sentence about the line of which `part` could not be understood. The value may be a secret: only the name is
-/// told.
+/// The sentence about the line of which `part` could not be understood. The value may be a secret: only the name appears.
 fn wrong_line(text: &str, part: &str) -> anyhow::Error {
     let start = part.lines().next().unwrap_or_default();
     let found = text.lines().enumerate().find(|(_, line)| line.contains(start));
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_process_wins_over_the_file_and_nothing_is_unset() {
+    fn process_wins_over_env_file() {
         let merged = Settings::merged(
             pairs(&[("A", "file"), ("B", "file"), ("C", "")]),
             pairs(&[("A", "process"), ("B", ""), ("D", "process")]),
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_read_if_there_is_one() {
+    fn env_file_is_read_if_it_exists() {
         let folder = tempfile::tempdir().unwrap();
         assert!(Settings::load(folder.path()).unwrap().get("XTASK_TEST_NAME").is_none());
         fs::write(folder.path().join(".env"), "# comment\nXTASK_TEST_NAME='a b'\n").unwrap();
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_line_is_named_without_its_value() {
+    fn wrong_line_is_named_without_its_value() {
         for text in ["# one\nKEY=\"secret\n", "# one\nKEY=one secret\n", "# one\nKEY='secret\nOTHER=2\n"] {
             let error = parsed(text).unwrap_err().to_string();
             assert!(error.contains("line 2 ") && error.contains("KEY=value"), "{error}");
@@ -251,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_json_list_is_a_value() {
+    fn bare_json_list_is_a_value() {
         let list = r#"["https://a.example", "https://b.example"]"#;
         for text in [format!("A={list}\n"), format!("export A = {list} \n"), format!("A='{list}'\n")] {
             assert_eq!(parsed(&text).unwrap(), pairs(&[("A", list)]), "{text}");
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_port_is_named_with_what_it_should_be() {
+    fn wrong_port_is_named_with_its_range() {
         assert_eq!(settings(&[]).port("P", 8787).unwrap(), 8787);
         assert_eq!(settings(&[("P", "80")]).port("P", 8787).unwrap(), 80);
         for held in ["x", "0", "70000"] {
@@ -270,14 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn the_workers_get_their_variables_and_no_others() {
+    fn worker_file_has_the_workers_variables_alone() {
         let text =
             settings(&[("JWT_SECRET", "s"), ("ORIGIN_URL", "http://127.0.0.1:8080"), ("PATH", "/bin")]);
         assert_eq!(text.worker_file().unwrap(), "ORIGIN_URL=http://127.0.0.1:8080\n");
     }
 
     #[test]
-    fn values_are_quoted_so_that_dotenv_reads_them_back() {
+    fn values_are_quoted_for_dotenv() {
         assert_eq!(quoted("http://127.0.0.1:1/x").unwrap(), "http://127.0.0.1:1/x");
         assert_eq!(quoted(r#"["https://a.example"]"#).unwrap(), r#"'["https://a.example"]'"#);
         assert_eq!(quoted("a#b $c").unwrap(), "'a#b $c'");
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_file_is_private_even_if_it_was_not() {
+    fn private_file_becomes_private_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets");
         fs::write(&path, "old").unwrap();

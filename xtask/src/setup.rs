@@ -25,13 +25,13 @@ use crate::{
     workspace::Workspace,
 };
 
-/// How long a step of a first start took on two cores (Intel Xeon, 2026), for people who wait for it.
+/// Times of the steps of a first start, as measured on two cores, for people who wait.
 const TARGET_TAKES: &str = "40 s where rustup cannot download";
 const NODE_TAKES: &str = "20 s";
 const WORKER_TAKES: &str = "100 s beside the next step";
 const PROGRAMS_TAKE: &str = "250 s";
 
-/// The set-up machine: what later steps need to know about it.
+/// The set-up machine, for later steps.
 #[derive(Debug)]
 pub(crate) struct Machine {
     /// The Node packages, and the Node that runs them.
@@ -55,14 +55,15 @@ pub(crate) fn worker(workspace: &Workspace, machine: &Machine) -> Result<()> {
     Worker::of(workspace, Optimization::Full)?.ensure(&machine.node)
 }
 
-/// Sets the machine up and builds Worker, origin and the tests' programs, as much at once as need not wait for each other.
-/// The headlines count `more` steps that the caller goes on with.
+/// Sets the machine up and builds the Worker and these programs (all, if none is named), what need not wait for each other at
+/// once. The headlines count `more` steps that the caller goes on with.
 ///
 /// # Errors
 /// Fails as [`machine`] and [`worker`] do, and when the programs do not compile.
 pub(crate) fn everything(
     workspace: &Workspace,
     optimization: Optimization,
+    programs: &[&str],
     more: usize,
 ) -> Result<(Machine, Steps)> {
     let (node, worker) = (Node::find(workspace)?, Worker::of(workspace, optimization)?);
@@ -86,7 +87,7 @@ pub(crate) fn everything(
     let is_first = !workspace.binary(build::Profile::Debug.folder(), build::ORIGIN).exists();
     steps.headline(build::TITLE, is_first.then_some(PROGRAMS_TAKE));
     step::timed(build::TITLE, || {
-        step::shown_beside(build::TITLE, &mut build::programs(workspace), &mut others)
+        step::shown_beside(build::TITLE, &mut build::programs(workspace, programs), &mut others)
     })?;
     others.into_iter().try_for_each(Background::finish)?;
     if !is_installed {

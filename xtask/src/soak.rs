@@ -18,7 +18,10 @@ use crate::{
     workspace::Workspace,
 };
 
-/// How much of it.
+/// The programs of a soak.
+const PROGRAMS: [&str; 4] = [build::ORIGIN, build::SOAK, build::SERVERS, build::BUNDLE];
+
+/// The size of a soak.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Messages in all, on each kind of stores.
@@ -30,7 +33,7 @@ pub(crate) struct Args {
     /// People, each with two conversations at once.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) users: u32,
-    /// What the plan of the run follows from, as an earlier run printed it; random when absent.
+    /// The seed of the run's plan, as an earlier run printed it; random when absent.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
     /// The stores of the origin.
@@ -52,18 +55,18 @@ pub(crate) enum Stores {
 /// Sets the machine up, builds and runs. All runs are made, also when one has found violations.
 ///
 /// # Errors
-/// When a promise was broken, or something does not come up.
+/// Fails when a promise was broken, or a part does not come up.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
-    let (machine, _) = setup::everything(workspace, Optimization::Full, 0)?;
+    let (machine, _) = setup::everything(workspace, Optimization::Full, &PROGRAMS, 0)?;
     let scratch = Scratch::make()?;
     let mut broken = Vec::new();
     let mut soak = |title: &'static str, stores: &str, servers: Option<&Running<'_>>| {
         let mut command = command(workspace, args);
-        test::parts(workspace, &machine, Profile::Debug, &mut command);
-        scratch.tell(&mut command);
+        test::set_part_vars(workspace, &machine, Profile::Debug, &mut command);
+        scratch.set_vars(&mut command);
         if let Some(servers) = servers {
-            servers.tell(&mut command);
-            println!("    on {}", servers.of(Use::ProductionUnharmed));
+            servers.set_vars(&mut command);
+            println!("    on {}", servers.describe(Use::ProductionUnharmed));
         }
         command.env("EDGECHAT_TEST_STORES", stores);
         let outcome = step::headed(title, || step::shown(title, &mut command));

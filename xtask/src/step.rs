@@ -15,10 +15,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{Guarded, guard::now};
 
-/// How often the line on a terminal is redrawn, and how often a line is printed elsewhere.
+/// Time between two drawings of the line on a terminal, and between two lines elsewhere.
 const REDRAW: Duration = Duration::from_millis(500);
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
-/// How much of a failed tool's log is shown.
+/// The part of a failed tool's log that is shown.
 const TAIL_LINES: usize = 25;
 const TAIL_BYTES: u64 = 16 * 1024;
 

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check there is, in the order in which a mistake is cheapest to find.
 //!
-//! - [`servers`]: the databases of the run: started once, told to every suite
+//! - [`servers`]: the databases of the run: started once, for every suite
 
 pub(crate) mod servers;
 
@@ -28,7 +28,7 @@ const STORE_CHAOS_THREADS: &str = "3";
 /// Sets the machine up and runs all checks; the first that fails ends it. `filter` goes to the black-box tests.
 ///
 /// # Errors
-/// One sentence that names the step that failed.
+/// Fails with one sentence that names the step that failed.
 pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<()> {
     let started = now();
     let machine = setup::machine(workspace)?;
@@ -41,10 +41,10 @@ pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<()> {
     let servers = step::headed("Databases of the tests", || Running::start(workspace, &programs, &scratch))?;
     for suite in suites(workspace, &machine, filter) {
         let Suite { title, mut command, runs_on } = suite;
-        servers.tell(&mut command);
-        scratch.tell(&mut command);
+        servers.set_vars(&mut command);
+        scratch.set_vars(&mut command);
         step::headed(title, || {
-            println!("    on {}", servers.of(runs_on));
+            println!("    on {}", servers.describe(runs_on));
             step::shown(title, &mut command)
         })?;
     }
@@ -64,11 +64,11 @@ fn clients(workspace: &Workspace, machine: &Machine, filter: &[String], scratch:
     for missing in programs.missing() {
         command.args(["--skip", missing.tests]);
     }
-    programs.tell(&mut command);
-    scratch.tell(&mut command);
+    programs.set_vars(&mut command);
+    scratch.set_vars(&mut command);
     step::headed(CLIENTS.title, || {
         for missing in programs.missing() {
-            println!("    {}", missing.told);
+            println!("    {}", missing.reason);
         }
         step::shown(CLIENTS.title, &mut command)
     })
@@ -88,7 +88,7 @@ fn wants_clients(workspace: &Workspace, filter: &[String]) -> Result<bool> {
     Ok(listed.lines().any(|line| line.ends_with(": test")))
 }
 
-/// What needs databases.
+/// Tests that need databases.
 struct Suite {
     title: &'static str,
     command: Command,
@@ -161,7 +161,7 @@ fn passes(filter: &[String]) -> Vec<Pass> {
     vec![embedded, production, chaos]
 }
 
-/// What needs no built Worker and no running part. Tests are compiled together with the programs that the black-box
+/// The checks that need no built Worker and no running part. Tests are compiled together with the programs that the black-box
 /// tests start, so that nothing is compiled twice.
 fn checks(workspace: &Workspace) -> Vec<(&'static str, Command)> {
     let native = |args: &[&str]| {
@@ -190,7 +190,7 @@ fn black_box(workspace: &Workspace, machine: &Machine, pass: &Pass, filter: &[St
         command.args(["--test", target]);
     }
     command.args(NATIVE).arg("--").args(filter).args(pass.choice);
-    parts(workspace, machine, Profile::Debug, &mut command);
+    set_part_vars(workspace, machine, Profile::Debug, &mut command);
     let stores = if pass.runs_on == servers::Use::Embedded { "embedded" } else { "production" };
     command.env("EDGECHAT_TEST_STORES", stores);
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
@@ -199,8 +199,13 @@ fn black_box(workspace: &Workspace, machine: &Machine, pass: &Pass, filter: &[St
     command
 }
 
-/// Tells a program of the tests' package where the parts are that it starts. All paths are absolute.
-pub(crate) fn parts(workspace: &Workspace, machine: &Machine, profile: Profile, command: &mut Command) {
+/// Sets the variables from which a program of the tests' package knows the parts that it starts. All paths are absolute.
+pub(crate) fn set_part_vars(
+    workspace: &Workspace,
+    machine: &Machine,
+    profile: Profile,
+    command: &mut Command,
+) {
     command
         .env("EDGECHAT_ORIGIN_BIN", workspace.binary(profile.folder(), build::ORIGIN))
         .env("EDGECHAT_WORKERD_BIN", machine.node.workerd())
@@ -214,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_check_denies_what_it_finds_and_none_forgets_a_package() {
+    fn checks_deny_warnings_in_every_package() {
         let workspace = Workspace::at("/repo".as_ref());
         let lines: Vec<_> = checks(&workspace)
             .iter()
@@ -229,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn every_test_program_is_in_a_pass() {
+    fn test_programs_are_all_in_a_pass() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let packages =
             ["edge", "origin", "shared", "tests", "xtask"].map(|package| root.join(package).join("tests"));
@@ -248,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn every_black_box_test_is_in_one_pass_on_the_production_stores() {
+    fn black_box_tests_are_each_in_one_pass_on_production_stores() {
         let production = |filter: &[&str]| -> Vec<_> {
             let filter: Vec<_> = filter.iter().map(|&arg| arg.to_owned()).collect();
             let passes = passes(&filter).into_iter().filter(|pass| pass.runs_on == servers::Use::Production);

@@ -1,4 +1,4 @@
-//! Where things lie: the repository, cargo's target folder, the folder of development data. No I/O beyond asking.
+//! The folders: the repository, cargo's target folder, development data. No I/O beyond asking.
 
 use std::path::{Path, PathBuf};
 

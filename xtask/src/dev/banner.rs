@@ -1,17 +1,17 @@
-//! What the user reads when everything is up.
+//! The text that the user reads when everything is up.
 
 use std::net::SocketAddr;
 
-/// What the banner tells.
+/// The facts in the banner.
 #[derive(Clone, Debug)]
 pub(super) struct Banner<'a> {
-    /// Where the API is.
+    /// The API's address.
     pub(super) worker: SocketAddr,
-    /// Where the origin is.
+    /// The origin's address.
     pub(super) origin: SocketAddr,
-    /// Where the real Gemini is, or `None` when it is scripted.
+    /// The real Gemini's address, or `None` when it is scripted.
     pub(super) provider: Option<&'a str>,
-    /// One sentence each.
+    /// Sentences to add.
     pub(super) notes: &'a [String],
 }
 
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_where_everything_is_and_who_answers() {
+    fn banner_has_addresses_and_provider() {
         let text = banner(None).text();
         for part in ["http://127.0.0.1:8787/docs", "http://127.0.0.1:8080", "scripted", ".edgechat/"] {
             assert!(text.contains(part), "{part}");
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_lines_hand_token_and_conversation_on() {
+    fn three_lines_hand_token_and_conversation_on() {
         let tokens = r#"{"access_token":"abc.def","session_id":"s1","user":{"id":"u1"}}"#;
         let conversation = r#"{"id":"c1","title":"Hello"}"#;
         let last = pasted([tokens, conversation, "{}"]);

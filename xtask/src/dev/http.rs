@@ -1,4 +1,4 @@
-//! One GET request: all that is needed to see whether a part answers.
+//! One GET request, to see whether a part answers.
 
 use std::{
     io::{self, Read, Write},
@@ -7,18 +7,18 @@ use std::{
 };
 
 /// Longer than a healthy part takes for a health check, short enough to ask again.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// No health report is longer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer than any health report.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
-/// The status and the body of the answer.
+/// Returns the status and the body of the answer.
 ///
 /// # Errors
-/// When nobody listens, the answer does not come within five seconds, or it is not HTTP.
+/// Fails when nobody listens, the answer does not come within five seconds, or it is not HTTP.
 pub(super) fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     stream.write_all(
         format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes(),
     )?;
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http_is_an_error() {
+    fn answer_that_is_not_http_is_an_error() {
         assert!(answering("hello").is_err());
         assert!(answering("").is_err());
     }

@@ -1,4 +1,4 @@
-//! What will run where, with which variables: decided before anything is built or started.
+//! Addresses and variables of a session: decided before anything is built or started.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -15,15 +15,15 @@ const DAILY_LIMIT: &str = "1000";
 /// Addresses and variables of a development session.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    /// What the parts get; secrets and the scripted provider's address come later.
+    /// The parts' variables; secrets and the scripted provider's address come later.
     pub(super) settings: Settings,
-    /// Where the Worker listens.
+    /// The Worker's address.
     pub(super) worker: SocketAddr,
-    /// Where the origin listens.
+    /// The address that the origin listens on.
     pub(super) origin: SocketAddr,
-    /// Whether Gemini is the real one.
+    /// True when Gemini is the real one.
     pub(super) real_provider: bool,
-    /// What the user should know, one sentence each.
+    /// Sentences for the user.
     pub(super) notes: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ impl Plan {
     /// Completes the user's variables with what development takes for granted.
     ///
     /// # Errors
-    /// One sentence that names the variable that holds something wrong, and what it should hold.
+    /// Fails with one sentence that names the variable that is wrong, and what it should hold.
     pub(super) fn new(mut settings: Settings) -> Result<Self> {
         let mut notes = Vec::new();
         let worker = loopback(settings.port("EDGECHAT_PORT", WORKER_PORT)?);
@@ -75,7 +75,7 @@ impl Plan {
         ports::require_free("origin", self.origin, variable)
     }
 
-    /// Where the origin is reached from this machine.
+    /// Returns the address at which this machine reaches the origin.
     pub(super) fn origin_address(&self) -> SocketAddr {
         reachable(self.origin)
     }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn with_nothing_set_everything_has_a_default() {
+    fn plan_without_variables_has_defaults() {
         let plan = plan(&[]).unwrap();
         assert_eq!(plan.worker, "127.0.0.1:8787".parse().unwrap());
         assert_eq!(plan.settings.get("LISTEN_ADDR"), Some("127.0.0.1:8080"));
@@ -131,13 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn the_two_cannot_share_a_port() {
+    fn worker_and_origin_on_one_port_are_refused() {
         let error = plan(&[("ORIGIN_PORT", "8787")]).unwrap().require_free_ports().unwrap_err().to_string();
         assert!(error.starts_with("Worker and origin would both listen on port 8787"), "{error}");
     }
 
     #[test]
-    fn a_key_of_either_name_makes_the_provider_real() {
+    fn key_of_either_name_makes_the_provider_real() {
         let real = plan(&[("GOOGLE_API_KEY", "k"), ("GEMINI_API_BASE", "http://base")]).unwrap();
         assert!(real.real_provider);
         assert_eq!(real.settings.get("GEMINI_API_KEY"), Some("k"));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_the_scripted_provider_answers_and_a_base_is_said_to_be_unused() {
+    fn plan_without_a_key_uses_the_scripted_provider() {
         let mut scripted = plan(&[
             ("GEMINI_API_BASE", "http://base"),
             ("BASIC_TIER_DAILY_LIMIT", "3"),

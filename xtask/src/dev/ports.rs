@@ -1,4 +1,4 @@
-//! Whether an address is free, asked before anything is built.
+//! The check that an address is free, made before anything is built.
 
 use std::{
     io::ErrorKind,
@@ -7,10 +7,10 @@ use std::{
 
 use anyhow::{Result, bail};
 
-/// Makes sure that `listener` will be able to listen on `address`; `variable` is what moves it elsewhere.
+/// Makes sure that `listener` will be able to listen on `address`; `variable` chooses another.
 ///
 /// # Errors
-/// One sentence that names the port and the remedy.
+/// Fails with one sentence that names the port and the remedy.
 pub(super) fn require_free(listener: &str, address: SocketAddr, variable: &str) -> Result<()> {
     let port = address.port();
     match TcpListener::bind(address) {
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_free_port_is_free_and_a_used_one_is_named_with_the_remedy() {
+    fn used_port_is_named_with_the_remedy() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let error = require_free("Worker", address, "EDGECHAT_PORT").unwrap_err().to_string();
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_another_machine_is_refused() {
+    fn address_of_another_machine_is_refused() {
         let error =
             require_free("origin", "192.0.2.1:8080".parse().unwrap(), "LISTEN_ADDR").unwrap_err().to_string();
         assert!(error.contains("192.0.2.1:8080") && error.contains("LISTEN_ADDR"), "{error}");

@@ -6,14 +6,14 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::settings::{Settings, write_private};
 
-/// What is made when nobody sets it: the origin's signing secret, and the key between Worker and origin.
+/// The variables that are made when they are not set: the origin's signing secret, and the key between Worker and origin.
 const GENERATED: [&str; 2] = ["JWT_SECRET", "EDGE_KEYS"];
 
 /// Sets each secret that is not set to the one kept in `file`, making it if there is none yet. A kept secret stays the
 /// same, so that sessions of yesterday's development are still good today.
 ///
 /// # Errors
-/// When the file cannot be read or written, or the system gives no randomness.
+/// Fails when the file cannot be read or written, or the system gives no randomness.
 pub(super) fn complete(settings: &mut Settings, file: &Path) -> Result<()> {
     let text = if file.exists() {
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_user_set_is_neither_replaced_nor_kept() {
+    fn secret_of_the_user_is_neither_replaced_nor_kept() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secrets");
         let mut settings = Settings::merged([], [("JWT_SECRET".to_owned(), "mine".to_owned())]);

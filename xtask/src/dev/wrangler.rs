@@ -26,7 +26,7 @@ const CONFIGURATIONS: [(&str, &str); 2] =
 /// Writes the session's files and gives the command that runs it.
 ///
 /// # Errors
-/// When a configuration cannot be read, a file cannot be written, or a value cannot be handed over.
+/// Fails when a configuration cannot be read, a file cannot be written, or a value cannot be handed over.
 pub(super) fn command(
     workspace: &Workspace,
     node: &Node,
@@ -77,7 +77,7 @@ fn with_main(configuration: &str, main: &Path) -> String {
     configuration.lines().map(line).collect()
 }
 
-/// Where the copies of the configurations lie, for messages.
+/// Returns the log of the session.
 pub(super) fn log(workspace: &Workspace) -> PathBuf {
     workspace.data().join("logs").join("worker.log")
 }
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_entry_point_changes() {
+    fn copy_of_a_configuration_changes_the_entry_point_alone() {
         let text = "name = \"x\"\nmain = \"build/index.js\"\nmain_module = \"y\"\n";
         assert_eq!(
             with_main(text, "/a b/index.js".as_ref()),

@@ -29,12 +29,13 @@ exec 3<&0
 (trap '' TERM INT HUP; read -r _ <&3 || { kill -TERM 0; sleep 3; kill -KILL 0; }) >/dev/null 2>&1 &
 exec \"$@\" 3<&- </dev/null";
 
-/// How often a waiting loop looks: short against a person's patience, long against the cost of looking.
+/// Time between two looks of a waiting loop: short for a person, long against the cost of looking.
 const POLL: Duration = Duration::from_millis(20);
-/// How long a child may take to end when it is not waited for any longer.
+/// Time that a child has to end when it is not waited for any longer.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What cargo sets for the program it runs. Passed on, it would make build scripts that watch these names run anew.
+/// Prefixes of variables that cargo sets for the program it runs. Passed on, they would make build scripts that watch these
+/// names run anew.
 const CARGO_RUN_VARIABLES: [&str; 4] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_"];
 
 /// A running child. Dropping it ends its group at once.
@@ -52,7 +53,7 @@ impl Guarded {
     /// Starts `command` (its program, arguments, variables and folder) with these outputs and no input.
     ///
     /// # Errors
-    /// When no process can be made. A program that does not exist shows as exit code 127 later: look first
+    /// Fails when no process can be made. A program that does not exist shows as exit code 127 later: look first
     /// (see [`super::program`]).
     pub(crate) fn spawn(command: &Command, stdout: Stdio, stderr: Stdio) -> Result<Self> {
         let mut wrapped = Command::new("sh");
@@ -80,7 +81,7 @@ impl Guarded {
         Ok(Self { leash: child.stdin.take(), child, group, ended: None, stopped: false })
     }
 
-    /// How the child ended, or `None` while it runs.
+    /// Returns the child's status, or `None` while it runs.
     pub(crate) fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().context("cannot wait for a child")?;
@@ -135,13 +136,13 @@ impl Drop for Guarded {
     }
 }
 
-/// Whether any process of the group still runs. One that has ended and waits to be asked how does not: in a container
-/// there may be nobody who asks.
+/// Returns whether any process of the group still runs. One that has ended and was not waited for does not: in a container
+/// there may be nobody who waits.
 fn is_alive(group: Pid) -> bool {
     killpg(group, None) != Err(Errno::ESRCH) && listed_as_running(group).unwrap_or(true)
 }
 
-/// What `/proc` says of the group, on systems that have one.
+/// Returns the same from `/proc`, on systems that have one.
 fn listed_as_running(group: Pid) -> Option<bool> {
     let processes = std::fs::read_dir("/proc").ok()?.flatten();
     let mut stats =
@@ -208,34 +209,34 @@ mod tests {
         command.env("WORD", "hello").current_dir(folder.path());
         let mut child = Guarded::spawn(&command, Stdio::piped(), Stdio::null()).unwrap();
         assert_eq!(child.wait(|| Ok(())).unwrap().code(), Some(7));
-        let mut said = String::new();
-        child.child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-        assert_eq!(said, format!("hello {}", folder.path().display()));
+        let mut output = String::new();
+        child.child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+        assert_eq!(output, format!("hello {}", folder.path().display()));
     }
 
     #[test]
-    fn a_child_has_no_input_and_does_not_hold_the_pipe() {
+    fn child_has_no_input_and_no_pipe() {
         let mut child =
             Guarded::spawn(&shell("read -r _ && exit 9; exit 3"), Stdio::null(), Stdio::null()).unwrap();
         assert_eq!(child.wait(|| Ok(())).unwrap().code(), Some(3));
     }
 
     #[test]
-    fn stopping_ends_the_children_of_the_child() {
+    fn stop_ends_the_children_of_the_child() {
         let (mut child, group) = family("sleep 1000 & echo up; wait");
         child.stop(Duration::from_secs(5));
         assert!(group_is_gone(group));
     }
 
     #[test]
-    fn a_child_that_ignores_the_request_is_killed() {
+    fn child_that_ignores_sigterm_is_killed() {
         let (mut child, group) = family("trap '' TERM; sleep 1000 & echo up; while :; do sleep 1; done");
         child.stop(Duration::from_millis(100));
         assert!(group_is_gone(group));
     }
 
     #[test]
-    fn a_closed_pipe_ends_the_group_as_the_death_of_this_program_would() {
+    fn closed_pipe_ends_the_group() {
         let (mut child, group) = family("sleep 1000 & echo up; wait");
         drop(child.leash.take());
         assert!(child.child.wait().is_ok());
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_has_ended_does_not_count_as_running() {
+    fn ended_process_does_not_count_as_running() {
         let group = Pid::from_raw(40);
         assert!(runs_in(group, "41 (a (b) c) S 1 40 40 0"));
         assert!(!runs_in(group, "41 (sh) Z 1 40 40 0"));
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cargo_run_sets_is_not_passed_on() {
+    fn variables_of_cargo_run_are_not_passed_on() {
         assert!(is_set_by_cargo_run(OsStr::new("CARGO_PKG_NAME")));
         assert!(is_set_by_cargo_run(OsStr::new("CARGO_MANIFEST_DIR")));
         assert!(!is_set_by_cargo_run(OsStr::new("CARGO_HOME")));

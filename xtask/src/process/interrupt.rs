@@ -11,7 +11,7 @@ pub(crate) fn install() -> Result<()> {
     ctrlc::set_handler(|| RAISED.store(true, Ordering::SeqCst)).context("cannot watch for Ctrl-C")
 }
 
-/// Whether the user (or the system) has asked this program to end.
+/// Returns whether the user (or the system) has asked this program to end.
 pub(crate) fn raised() -> bool {
     RAISED.load(Ordering::SeqCst)
 }

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use super::{Guarded, guard::now, interrupt};
 use crate::step;
 
-/// How long a part may take to stop by itself: the origin lets running requests finish.
+/// Time that a part has to stop by itself: the origin lets running requests finish.
 const GRACE: Duration = Duration::from_secs(8);
 const POLL: Duration = Duration::from_millis(50);
 /// A part's exit code for "my configuration is wrong, see what I printed".
@@ -47,11 +47,11 @@ impl Part {
     /// Waits until `ready` gives something, and prints one line with the time it took.
     ///
     /// # Errors
-    /// When the part ends first (with its own words, if they are about its configuration), `patience` runs out, or the
+    /// Fails when the part ends first (with its own words, if they are about its configuration), after `timeout`, or when the
     /// user interrupts.
     pub(crate) fn wait_until<T>(
         &mut self,
-        patience: Duration,
+        timeout: Duration,
         ready: impl Fn(&str) -> Option<T>,
     ) -> Result<T> {
         let started = now();
@@ -59,16 +59,16 @@ impl Part {
             if let Some(status) = self.process.try_wait()? {
                 return Err(self.ended(status));
             }
-            if let Some(found) = ready(&self.said()) {
+            if let Some(found) = ready(&self.output()) {
                 println!("    {} is up ({})", self.name, step::human(started.elapsed()));
                 return Ok(found);
             }
             if interrupt::raised() {
                 bail!("interrupted");
             }
-            if started.elapsed() > patience {
+            if started.elapsed() > timeout {
                 eprintln!("{}", step::tail(&self.log));
-                let time = step::human(patience);
+                let time = step::human(timeout);
                 bail!(
                     "the {} did not come up within {time}: its log is {}",
                     self.name,
@@ -80,7 +80,7 @@ impl Part {
     }
 
     /// # Errors
-    /// When the part has ended by itself; its log's tail has then been shown.
+    /// Fails when the part has ended by itself; its log's tail has then been shown.
     pub(crate) fn require_running(&mut self) -> Result<()> {
         self.process.try_wait()?.map_or(Ok(()), |status| Err(self.ended(status)))
     }
@@ -98,7 +98,7 @@ impl Part {
     }
 
     /// All that was logged so far.
-    fn said(&self) -> String {
+    fn output(&self) -> String {
         std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
@@ -117,9 +117,9 @@ impl Part {
 
     /// The sentence about a part that has ended by itself.
     fn ended(&self, status: ExitStatus) -> anyhow::Error {
-        let said = self.said();
-        if status.code() == Some(WRONG_CONFIGURATION) && !said.trim().is_empty() {
-            let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let output = self.output();
+        if status.code() == Some(WRONG_CONFIGURATION) && !output.trim().is_empty() {
+            let lines: Vec<_> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
             return anyhow::anyhow!("{}", lines.join("; "));
         }
         eprintln!("{}", step::tail(&self.log));
@@ -127,7 +127,7 @@ impl Part {
     }
 }
 
-/// Whether a log line is one that the user should see: in the formats of the origin (plain and JSON) and of wrangler.
+/// Returns whether a log line is one that the user should see: in the formats of the origin (plain and JSON) and of wrangler.
 fn is_warning(line: &str) -> bool {
     let level = ["WARN", "ERROR"].iter().any(|level| {
         line.split_whitespace().take(3).any(|word| word == *level)
@@ -147,29 +147,29 @@ mod tests {
         (Part::start("origin", &command, &folder.path().join("logs/origin.log")).unwrap(), folder)
     }
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TIMEOUT: Duration = Duration::from_secs(20);
 
     #[test]
-    fn a_part_is_up_when_its_log_says_so() {
+    fn part_is_up_once_its_log_is_ready() {
         let (mut part, _folder) = part("echo listening on http://127.0.0.1:5; sleep 1000");
         let found =
-            part.wait_until(PATIENCE, |said| said.strip_prefix("listening on ").map(str::to_owned)).unwrap();
+            part.wait_until(TIMEOUT, |log| log.strip_prefix("listening on ").map(str::to_owned)).unwrap();
         assert_eq!(found.trim(), "http://127.0.0.1:5");
         part.require_running().unwrap();
         part.stop();
     }
 
     #[test]
-    fn a_wrong_configuration_speaks_for_itself() {
+    fn wrong_configuration_is_the_error() {
         let (mut part, _folder) = part("echo 'DATABASE_URL: `x` should be a URL' >&2; exit 2");
-        let error = part.wait_until(PATIENCE, |_| None::<()>).unwrap_err().to_string();
+        let error = part.wait_until(TIMEOUT, |_| None::<()>).unwrap_err().to_string();
         assert_eq!(error, "DATABASE_URL: `x` should be a URL");
     }
 
     #[test]
-    fn any_other_end_is_named_with_the_log() {
+    fn other_exit_is_named_with_the_log() {
         let (mut part, _folder) = part("exit 3");
-        let error = part.wait_until(PATIENCE, |_| None::<()>).unwrap_err().to_string();
+        let error = part.wait_until(TIMEOUT, |_| None::<()>).unwrap_err().to_string();
         assert!(
             error.starts_with("the origin ended (exit status: 3)") && error.contains("origin.log"),
             "{error}"
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_ends() {
+    fn part_that_is_not_up_in_time_is_an_error() {
         let (mut part, _folder) = part("sleep 1000");
         let error = part.wait_until(Duration::ZERO, |_| None::<()>).unwrap_err().to_string();
         assert!(error.starts_with("the origin did not come up within 0.0 s"), "{error}");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn warnings_are_told_from_the_rest() {
+    fn warning_is_recognized_in_each_format() {
         assert!(is_warning("2026-11-21T04:00:00Z  WARN edgechat: the disk is nearly full"));
         assert!(is_warning(r#"{"level":"ERROR","message":"x"}"#));
         assert!(is_warning("✘ [ERROR] the script ended"));

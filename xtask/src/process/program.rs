@@ -16,23 +16,23 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
 /// The program's place on `PATH`.
 ///
 /// # Errors
-/// One sentence that names the program and `remedy`, when it is not there.
+/// Fails with one sentence that names the program and `remedy`, when it is not there.
 pub(crate) fn require(name: &str, remedy: &str) -> Result<PathBuf> {
     find(name).with_context(|| format!("the program `{name}` is missing: {remedy}"))
 }
 
-/// What a program prints on its standard output, trimmed.
+/// Returns what a program prints on its standard output, trimmed.
 ///
 /// # Errors
-/// When it cannot be started or fails; the sentence holds the first line of what it said.
-pub(crate) fn ask(command: &mut Command) -> Result<String> {
+/// Fails when it cannot be started or fails; the sentence holds the first line of its error output.
+pub(crate) fn stdout_of(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("cannot start {name}"))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
+        let errors = String::from_utf8_lossy(&output.stderr);
         bail!(
             "{name} failed: {}",
-            said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing")
+            errors.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason was given")
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_executable_files_are_programs() {
+    fn file_that_is_not_executable_is_no_program() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::fs::write(one.path().join("tool"), "").unwrap();
         std::fs::write(two.path().join("tool"), "").unwrap();
@@ -72,15 +72,16 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_is_named_with_its_remedy() {
+    fn missing_program_is_named_with_its_remedy() {
         let error = require("no-such-program-here", "install it").unwrap_err();
         assert_eq!(error.to_string(), "the program `no-such-program-here` is missing: install it");
     }
 
     #[test]
-    fn asking_gives_the_answer_or_the_reason() {
-        assert_eq!(ask(Command::new("sh").args(["-c", "echo ' 1.2 '"])).unwrap(), "1.2");
-        let error = ask(Command::new("sh").args(["-c", "echo >&2; echo broken >&2; exit 1"])).unwrap_err();
+    fn stdout_of_a_failing_program_is_the_reason() {
+        assert_eq!(stdout_of(Command::new("sh").args(["-c", "echo ' 1.2 '"])).unwrap(), "1.2");
+        let error =
+            stdout_of(Command::new("sh").args(["-c", "echo >&2; echo broken >&2; exit 1"])).unwrap_err();
         assert_eq!(error.to_string(), "sh failed: broken");
     }
 }

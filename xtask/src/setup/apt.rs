@@ -25,7 +25,7 @@ impl Apt {
     /// Writes a configuration for [`SUITE`], at the place where the machine's own packages come from, to `scratch`.
     ///
     /// # Errors
-    /// When this is not Debian.
+    /// Fails when this is not Debian.
     pub(super) fn prepare(scratch: &Path) -> Result<Self> {
         for program in ["apt-get", "apt-cache", "dpkg-deb"] {
             require(program, DEBIAN_ONLY)?;
@@ -80,7 +80,7 @@ impl Apt {
     }
 }
 
-/// Whether this is Debian.
+/// Returns whether this is Debian.
 pub(super) fn is_debian() -> bool {
     debian_codename(&fs::read_to_string("/etc/os-release").unwrap_or_default()).is_some()
 }
@@ -169,14 +169,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_debian_has_a_codename_here() {
+    fn codename_is_debians_alone() {
         assert_eq!(debian_codename("ID=debian\nVERSION_CODENAME=bookworm\n"), Some("bookworm"));
         assert_eq!(debian_codename("VERSION_CODENAME=\"noble\"\nID=ubuntu\n"), None);
         assert_eq!(debian_codename(""), None);
     }
 
     #[test]
-    fn the_one_line_format_keeps_options_and_place() {
+    fn one_line_format_keeps_options_and_place() {
         let text = "# a comment\ndeb [signed-by=/k.gpg arch=amd64]  http://mirror.example/debian bookworm main contrib\n";
         assert_eq!(
             derived_source(text, "bookworm").unwrap(),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_paragraph_format_keeps_all_but_suite_and_components() {
+    fn paragraph_format_keeps_all_but_suite_and_components() {
         let text = "Types: deb\nURIs: http://other.example/x\nSuites: nodistro\nComponents: main\n\n\
                     Types: deb deb-src\n# why\nURIs: http://mirror.example/debian\nSuites: bookworm bookworm-updates\n\
                     Components: main contrib\nSigned-By: /k.gpg\n";
@@ -203,13 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn a_disabled_paragraph_does_not_count() {
+    fn disabled_paragraph_is_skipped() {
         let text = "Types: deb\nEnabled: no\nURIs: http://mirror.example/debian\nSuites: bookworm\nComponents: main\n";
         assert_eq!(derived_source(text, "bookworm"), None);
     }
 
     #[test]
-    fn the_package_version_is_exactly_the_compilers() {
+    fn package_version_is_exactly_the_compilers() {
         let listed =
             " rust-src | 1.95.1+dfsg1-1~bpo13+1 | place\n  rust-src | 1.95.0+dfsg1-1~bpo13+1 | place\n";
         assert_eq!(package_version(listed, "1.95.0"), Some("1.95.0+dfsg1-1~bpo13+1"));

@@ -16,11 +16,11 @@ pub(super) fn compare(list_of_sums: &Path, folder: &Path) -> Result<()> {
     let mut found = list(folder)?.iter().map(line).collect::<Result<Vec<_>>>()?;
     expected.sort();
     found.sort();
-    let strange = found.iter().find(|line| !expected.contains(line));
+    let unexpected = found.iter().find(|line| !expected.contains(line));
     let missing = expected.iter().find(|line| !found.contains(line));
-    if let Some(line) = strange.or(missing) {
+    if let Some(line) = unexpected.or(missing) {
         let name = line.rsplit(' ').next().unwrap_or_default();
-        // Nobody shall run it.
+        // So that nobody runs it.
         let _ = fs::remove_dir_all(folder);
         bail!("{name} from the Maven repository is not what {} lists", step::near(list_of_sums).display());
     }
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_listed_passes() {
+    fn file_that_is_not_listed_is_refused() {
         compared(X, &[("a.jar", "x")]).unwrap();
         for files in [&[("a.jar", "y")][..], &[("a.jar", "x"), ("b.jar", "x")], &[]] {
             let error = compared(X, files).unwrap_err().to_string();

@@ -2,7 +2,7 @@
 //! checksums, and what Maven fetches for Java (OpenAPI Generator, OkHttp, Kotlin) is compared with lists of checksums.
 //! `curl`, Go, Python, Java and Maven are the machine's.
 //!
-//! A machine that lacks a language runs the tests of the others, and is told so.
+//! A machine that lacks a language runs the tests of the others, and the run names what is left out.
 
 use std::{
     env::consts::{ARCH, OS},
@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use super::{Node, checksums, node};
 use crate::{
     fingerprint,
-    process::program::{ask, find},
+    process::program::{find, stdout_of},
     step,
     workspace::Workspace,
 };
@@ -26,7 +26,7 @@ use crate::{
 const OLDEST_JAVA: u32 = 17;
 const OLDEST_PYTHON: &str = "3.11";
 
-/// Jars that Maven fetches: the variable that tells where it is, the name of its project and folder, its title, and the goal.
+/// Jars that Maven fetches: the variable with the folder, the name of its project and folder, its title, and the goal.
 const JAVA_LIBRARIES: [(&str, &str, &str, &str); 2] = [
     ("EDGECHAT_CLIENTS_GENERATOR", "generator", "OpenAPI Generator", "dependency:copy"),
     ("EDGECHAT_CLIENTS_KOTLIN", "kotlin", "Kotlin and OkHttp", "dependency:copy-dependencies"),
@@ -44,15 +44,15 @@ pub(crate) struct Clients {
 pub(crate) struct Missing {
     /// The part that the names of all its tests contain, and no others'.
     pub(crate) tests: &'static str,
-    /// The tests and the reason, for people.
-    pub(crate) told: String,
+    /// The tests and the missing program, for people.
+    pub(crate) reason: String,
 }
 
 impl Clients {
     /// Installs what is not installed yet.
     ///
     /// # Errors
-    /// When a registry does not answer, or a tool is another one than was pinned.
+    /// Fails when a registry does not answer, or a tool is another one than was pinned.
     pub(crate) fn ensure(workspace: &Workspace, node: &Node) -> Result<Self> {
         let sources = workspace.root().join("tests").join("clients");
         let folder = workspace.target().join("clients");
@@ -99,8 +99,8 @@ impl Clients {
         Ok(clients)
     }
 
-    /// Tells the tests where the tools are.
-    pub(crate) fn tell(&self, command: &mut Command) {
+    /// Sets the variables from which the tests know the tools.
+    pub(crate) fn set_vars(&self, command: &mut Command) {
         command.envs(self.vars.iter().map(|(name, value)| (name, value)));
     }
 
@@ -111,7 +111,7 @@ impl Clients {
 
     fn lack(&mut self, tests: &'static str, what: &str, needed: &str) {
         self.missing
-            .push(Missing { tests, told: format!("left out: {what}, for which {needed} is missing") });
+            .push(Missing { tests, reason: format!("left out: {what}, for which {needed} is missing") });
     }
 }
 
@@ -130,7 +130,7 @@ fn python() -> Option<PathBuf> {
     let program = find("python3")?;
     let minor = OLDEST_PYTHON.rsplit('.').next()?;
     let question = format!("import ensurepip, sys, venv; sys.exit(sys.version_info < (3, {minor}))");
-    ask(Command::new(&program).args(["-c", &question])).ok().map(|_| program)
+    stdout_of(Command::new(&program).args(["-c", &question])).ok().map(|_| program)
 }
 
 /// The Python of an environment that holds the pinned packages.
@@ -139,7 +139,7 @@ fn python_packages(workspace: &Workspace, python: &Path, sources: &Path, folder:
     let environment = folder.join("python");
     let program = environment.join("bin").join("python");
     let stamp = environment.join(".xtask-stamp");
-    let version = ask(Command::new(python).arg("--version"))?;
+    let version = stdout_of(Command::new(python).arg("--version"))?;
     let wanted = fingerprint::of(sources, &[LIST], &[&version])?;
     if !(fingerprint::matches(&stamp, &wanted) && program.is_file()) {
         let log = |name: &str| workspace.setup_logs().join(name);
@@ -153,20 +153,21 @@ fn python_packages(workspace: &Workspace, python: &Path, sources: &Path, folder:
             .arg(sources.join(LIST));
         step::logged("Python clients (pip install)", &mut install, &log("pip.log"))?;
         // Nothing is missing.
-        ask(Command::new(&program).args(["-m", "pip", "check"]))?;
+        stdout_of(Command::new(&program).args(["-m", "pip", "check"]))?;
         fingerprint::write(&stamp, &wanted)?;
     }
     Ok(program)
 }
 
 fn has_java() -> bool {
-    let version = find("javac").and_then(|javac| ask(Command::new(javac).arg("--version")).ok());
-    find("java").is_some() && version.and_then(|said| major(&said)).is_some_and(|major| major >= OLDEST_JAVA)
+    let version = find("javac").and_then(|javac| stdout_of(Command::new(javac).arg("--version")).ok());
+    find("java").is_some()
+        && version.and_then(|output| major(&output)).is_some_and(|major| major >= OLDEST_JAVA)
 }
 
 /// The 17 of `javac 17.0.15`.
-fn major(said: &str) -> Option<u32> {
-    said.split_whitespace().nth(1)?.split('.').next()?.parse().ok()
+fn major(output: &str) -> Option<u32> {
+    output.split_whitespace().nth(1)?.split('.').next()?.parse().ok()
 }
 
 /// Jars that a Maven project names.
@@ -232,10 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn missing_language_is_told_with_its_reason() {
+    fn missing_language_has_a_reason() {
         let mut clients = Clients { vars: Vec::new(), missing: Vec::new() };
         clients.lack("go::", "Go's net/http", "the program `go`");
-        let told = "left out: Go's net/http, for which the program `go` is missing".to_owned();
-        assert_eq!(clients.missing(), [Missing { tests: "go::", told }]);
+        let reason = "left out: Go's net/http, for which the program `go` is missing".to_owned();
+        assert_eq!(clients.missing(), [Missing { tests: "go::", reason }]);
     }
 }

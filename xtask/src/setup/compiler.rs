@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{process::program::ask, workspace::Workspace};
+use crate::{process::program::stdout_of, workspace::Workspace};
 
 /// The Worker's target.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
@@ -24,7 +24,7 @@ pub(super) struct Compiler {
 impl Compiler {
     /// Asks `rustc`.
     pub(super) fn find(workspace: &Workspace) -> Result<Self> {
-        let rustc = |args: &[&str]| ask(Command::new("rustc").args(args).current_dir(workspace.root()));
+        let rustc = |args: &[&str]| stdout_of(Command::new("rustc").args(args).current_dir(workspace.root()));
         let version =
             release(&rustc(&["-vV"])?).context("rustc does not say its version: reinstall Rust")?.to_owned();
         Ok(Self { version, sysroot: rustc(&["--print", "sysroot"])?.into() })

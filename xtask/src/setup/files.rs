@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// What lies in a folder, sorted.
+/// Lists a folder, sorted.
 pub(super) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>())

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     fingerprint,
-    process::program::{ask, path_with, require},
+    process::program::{path_with, require, stdout_of},
     step,
     workspace::Workspace,
 };
@@ -140,7 +140,7 @@ impl Node {
                     self.modules.display()
                 );
             }
-            ask(Command::new(&binary).arg("--version"))
+            stdout_of(Command::new(&binary).arg("--version"))
                 .with_context(|| format!("the packaged {package} does not run on this machine"))?;
         }
         Ok(())

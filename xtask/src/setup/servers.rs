@@ -2,7 +2,7 @@
 //!
 //! - [`found`]: PostgreSQL, Redis and `mongod`, on the machine or by apt
 //! - [`mongo_java`], [`ferretdb`]: the stand-ins for MongoDB, built once from the locked files in `tests/servers`
-//! - [`engine`]: whether a container engine takes all of that over
+//! - [`engine`]: a container engine, which takes all of that over
 //!
 //! Tests that kill servers need private ones, so that programs are looked for even where `DATABASE_URL` and the like
 //! name servers to share.
@@ -18,7 +18,7 @@ use anyhow::Result;
 
 use crate::workspace::Workspace;
 
-/// Where the servers' programs are, as environment variables of whatever starts servers.
+/// The servers' programs, as environment variables of whatever starts servers.
 #[derive(Debug)]
 pub(crate) struct Servers {
     vars: Vec<(&'static str, OsString)>,
@@ -28,7 +28,7 @@ impl Servers {
     /// Finds, installs or builds what the tests need.
     ///
     /// # Errors
-    /// One sentence that names a server that cannot be had and what to install.
+    /// Fails with one sentence that names a server that cannot be had, and what to install.
     pub(crate) fn ensure(workspace: &Workspace) -> Result<Self> {
         if engine::answers() {
             return Ok(Self {
@@ -53,8 +53,8 @@ impl Servers {
         Ok(Self { vars })
     }
 
-    /// Tells a program that starts servers where they are.
-    pub(crate) fn tell(&self, command: &mut Command) {
+    /// Sets the variables from which a program that starts servers knows them.
+    pub(crate) fn set_vars(&self, command: &mut Command) {
         command.envs(self.vars.iter().map(|(name, value)| (name, value)));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Debian packages the library's source for the very version of the compiler, in a newer suite than the machine's own
 //! perhaps. The package is fetched with a private apt configuration (the machine's is only read), the library is built
-//! with cargo's `-Zbuild-std`, and what comes out is put where the compiler looks for it.
+//! with cargo's `-Zbuild-std`, and the result goes into the compiler's own folder.
 
 use std::{
     fs,
@@ -17,14 +17,14 @@ use super::{
     compiler::{Compiler, TARGET},
     files::{copy_folder, list},
 };
-use crate::{process::program::ask, step, workspace::Workspace};
+use crate::{process::program::stdout_of, step, workspace::Workspace};
 
 const PACKAGE: &str = "rust-src";
 
 /// Builds and installs the library for `compiler`.
 ///
 /// # Errors
-/// When this is not Debian, the package of that version cannot be had, the build fails, or the compiler's folder
+/// Fails when this is not Debian, the package of that version cannot be had, the build fails, or the compiler's folder
 /// cannot be written to.
 pub(super) fn build(workspace: &Workspace, compiler: &Compiler) -> Result<()> {
     let scratch = workspace.target().join("xtask-wasm-source");
@@ -33,13 +33,13 @@ pub(super) fn build(workspace: &Workspace, compiler: &Compiler) -> Result<()> {
     }
     let library = fetch(workspace, compiler, &scratch)?;
     let source = compiler.sysroot.join("lib/rustlib/src/rust/library");
-    let borrowed = !source.exists();
-    if borrowed {
-        lend(&library, &source)?;
+    let is_missing = !source.exists();
+    if is_missing {
+        place_source(&library, &source)?;
     }
     let built = compile(workspace, compiler, &scratch);
-    if borrowed {
-        take_back(&source, &compiler.sysroot)?;
+    if is_missing {
+        remove_source(&source, &compiler.sysroot)?;
     }
     install(&built?, &compiler.libraries())?;
     fs::remove_dir_all(&scratch).with_context(|| format!("cannot remove {}", scratch.display()))
@@ -51,7 +51,7 @@ fn fetch(workspace: &Workspace, compiler: &Compiler, scratch: &Path) -> Result<P
     let logs = workspace.setup_logs();
     let title = format!("Package list of {SUITE} (apt-get update, privately)");
     step::logged(&title, &mut apt.command("apt-get", &["update"]), &logs.join("apt-update.log"))?;
-    let listed = ask(&mut apt.command("apt-cache", &["madison", PACKAGE]))?;
+    let listed = stdout_of(&mut apt.command("apt-cache", &["madison", PACKAGE]))?;
     let version = package_version(&listed, &compiler.version)
         .with_context(|| format!("{SUITE} has no {PACKAGE} of version {}", compiler.version))?;
     let wanted = format!("{PACKAGE}={version}");
@@ -61,7 +61,7 @@ fn fetch(workspace: &Workspace, compiler: &Compiler, scratch: &Path) -> Result<P
         &logs.join("apt-download.log"),
     )?;
     let unpacked = scratch.join("unpacked");
-    ask(Command::new("dpkg-deb").arg("-x").arg(file_ending_in(scratch, "deb")?).arg(&unpacked))?;
+    stdout_of(Command::new("dpkg-deb").arg("-x").arg(file_ending_in(scratch, "deb")?).arg(&unpacked))?;
     let library = unpacked.join("usr/src").join(format!("rustc-{}", compiler.version)).join("library");
     if !library.is_dir() {
         bail!("the package {wanted} holds no {}", library.display());
@@ -99,8 +99,8 @@ fn compile(workspace: &Workspace, compiler: &Compiler, scratch: &Path) -> Result
     Ok(files)
 }
 
-/// Copies the source to where cargo looks for it, all at once.
-fn lend(library: &Path, source: &Path) -> Result<()> {
+/// Copies the source into the folder in which cargo looks for it, all at once.
+fn place_source(library: &Path, source: &Path) -> Result<()> {
     let staging = source.with_extension("new");
     let cannot = || format!("cannot write {}", source.display());
     if staging.exists() {
@@ -111,7 +111,7 @@ fn lend(library: &Path, source: &Path) -> Result<()> {
 }
 
 /// Removes the source again: left there, it would be in the way of `rustup component add rust-src`.
-fn take_back(source: &Path, sysroot: &Path) -> Result<()> {
+fn remove_source(source: &Path, sysroot: &Path) -> Result<()> {
     fs::remove_dir_all(source).with_context(|| format!("cannot remove {}", source.display()))?;
     for folder in source.ancestors().skip(1).take_while(|folder| *folder != sysroot) {
         // The first that holds something else ends it.
@@ -159,21 +159,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_lent_is_taken_back_without_a_trace() {
+    fn source_is_removed_with_its_folders() {
         let folder = tempfile::tempdir().unwrap();
         let (library, sysroot) = (folder.path().join("library"), folder.path().join("sysroot"));
         fs::create_dir_all(library.join("core")).unwrap();
         fs::write(library.join("core/lib.rs"), "core").unwrap();
         fs::create_dir_all(sysroot.join("lib/rustlib/etc")).unwrap();
         let source = sysroot.join("lib/rustlib/src/rust/library");
-        lend(&library, &source).unwrap();
+        place_source(&library, &source).unwrap();
         assert_eq!(fs::read_to_string(source.join("core/lib.rs")).unwrap(), "core");
-        take_back(&source, &sysroot).unwrap();
+        remove_source(&source, &sysroot).unwrap();
         assert_eq!(list(&sysroot.join("lib/rustlib")).unwrap(), [sysroot.join("lib/rustlib/etc")]);
     }
 
     #[test]
-    fn installing_replaces_the_folder_as_a_whole() {
+    fn install_replaces_the_folder_as_a_whole() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("wasm/lib");
         fs::create_dir_all(&place).unwrap();

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::{Node, compiler::TARGET};
 use crate::{
-    build::{NATIVE, Profile, cargo},
+    build::{self, BUNDLE, Profile, cargo},
     fingerprint, step,
     workspace::Workspace,
 };
@@ -18,9 +18,7 @@ const PROFILE: &str = "edge";
 /// The crate of the Worker, and the file that cargo makes of it.
 const PACKAGE: &str = "edgechat-edge";
 const COMPILED: &str = "edgechat_edge.wasm";
-/// The program that makes the two files.
-const BUNDLE: &str = "edgechat-bundle";
-/// What the platform calls; beside the crate's own JavaScript.
+/// The JavaScript that the platform calls.
 const ENTRY: &str = "edge/src/platform/entry.js";
 /// The headline of compiling it.
 pub(super) const TITLE: &str = "Worker (cargo build)";
@@ -42,7 +40,7 @@ const SOURCES: [&str; 10] = [
 /// The two files.
 const OUTPUT: [&str; 2] = ["index.js", "index_bg.wasm"];
 
-/// How much is done for the speed of the Worker.
+/// The effort for the speed of the Worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Optimization {
     /// The compiler alone: enough for a development session, which starts some 15 s earlier.
@@ -100,8 +98,8 @@ impl<'a> Worker<'a> {
     /// Makes the two files of the compiled crate.
     pub(crate) fn bundle(&self, node: &Node) -> Result<()> {
         let workspace = self.workspace;
-        let mut program = cargo(workspace.root(), &["build", "--quiet", "--bin", BUNDLE]);
-        step::shown("The program that bundles the Worker (cargo build)", program.args(NATIVE))?;
+        let mut program = build::programs(workspace, &[BUNDLE]);
+        step::shown("The program that bundles the Worker (cargo build)", program.arg("--quiet"))?;
         let compiled = workspace.target().join(TARGET).join(PROFILE).join(COMPILED);
         let mut command = Command::new(workspace.binary(Profile::Debug.folder(), BUNDLE));
         command.arg(compiled).arg(workspace.root().join(ENTRY)).arg(workspace.worker_build());

@@ -1,5 +1,5 @@
-//! The databases of a test run, held by the program `edgechat-servers`: started once, told to every suite, ended with the
-//! run however that ends.
+//! The databases of a test run, held by the program `edgechat-servers`: started once, for every suite, and ended with the run
+//! however that ends.
 
 use std::{path::PathBuf, process::Command, time::Duration};
 
@@ -14,9 +14,9 @@ use crate::{
     workspace::Workspace,
 };
 
-/// The first time, a container engine has to fetch images.
-const PATIENCE: Duration = Duration::from_mins(5);
-/// What a suite on the embedded stores runs on.
+/// Long: the first time, a container engine has to fetch images.
+const START_TIMEOUT: Duration = Duration::from_mins(5);
+/// The embedded stores, for people.
 const EMBEDDED: &str = "SQLite and the process's own memory";
 
 /// Which stores a suite runs on.
@@ -44,22 +44,22 @@ impl<'a> Running<'a> {
     /// Starts what the environment does not name, and waits until all are ready.
     ///
     /// # Errors
-    /// When a server does not come up, or one that the environment names cannot be used.
+    /// Fails when a server does not come up, or one that the environment names cannot be used.
     pub(crate) fn start(workspace: &Workspace, programs: &'a Servers, scratch: &Scratch) -> Result<Self> {
         let mut command = Command::new(workspace.binary(Profile::Debug.folder(), build::SERVERS));
-        programs.tell(&mut command);
-        scratch.tell(&mut command);
+        programs.set_vars(&mut command);
+        scratch.set_vars(&mut command);
         let mut part = Part::start("test servers", &command, &workspace.setup_logs().join("servers.log"))?;
-        let offer = part.wait_until(PATIENCE, |said| {
-            said.lines().find_map(|line| serde_json::from_str::<Offer>(line).ok())
+        let offer = part.wait_until(START_TIMEOUT, |log| {
+            log.lines().find_map(|line| serde_json::from_str::<Offer>(line).ok())
         })?;
         Ok(Self { programs, part: Some(part), offer })
     }
 
-    /// Tells a suite where the servers are, and where the programs for those that it kills.
-    pub(crate) fn tell(&self, command: &mut Command) {
+    /// Sets the variables from which a suite knows the servers, and the programs for those that it kills.
+    pub(crate) fn set_vars(&self, command: &mut Command) {
         let Offer { postgres, mongo, mongo_durable, redis, databases } = &self.offer;
-        self.programs.tell(command);
+        self.programs.set_vars(command);
         command
             .env("EDGECHAT_TEST_POSTGRES", &postgres.url)
             .env("EDGECHAT_TEST_MONGO", &mongo.url)
@@ -75,9 +75,9 @@ impl<'a> Running<'a> {
         };
     }
 
-    /// What a suite runs on, in which version, and what that cannot show; one line.
-    pub(crate) fn of(&self, runs_on: Use) -> String {
-        self.offer.line(runs_on)
+    /// Describes what a suite runs on in one line: names, versions, and what those cannot show.
+    pub(crate) fn describe(&self, runs_on: Use) -> String {
+        self.offer.describe(runs_on)
     }
 }
 
@@ -89,7 +89,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// What `edgechat-servers` tells.
+/// The line that `edgechat-servers` prints.
 #[derive(Debug, Deserialize)]
 struct Offer {
     postgres: Supplied,
@@ -114,28 +114,28 @@ struct About {
 }
 
 impl Offer {
-    fn line(&self, runs_on: Use) -> String {
+    fn describe(&self, runs_on: Use) -> String {
         let Self { postgres, mongo, mongo_durable, redis, .. } = self;
         let durable = mongo_durable.as_ref();
         match runs_on {
             Use::Embedded => EMBEDDED.to_owned(),
             Use::Everything => {
                 let servers = [Some(postgres), Some(mongo), durable, Some(redis)];
-                let told: Vec<_> = servers.into_iter().flatten().map(Supplied::told).collect();
-                format!("{EMBEDDED}; {}", told.join("; "))
+                let all: Vec<_> = servers.into_iter().flatten().map(Supplied::describe).collect();
+                format!("{EMBEDDED}; {}", all.join("; "))
             }
-            Use::ProductionUnharmed => [postgres, mongo, redis].map(Supplied::told).join("; "),
+            Use::ProductionUnharmed => [postgres, mongo, redis].map(Supplied::describe).join("; "),
             Use::Production => {
-                let told = [postgres, mongo, redis].map(Supplied::told);
+                let shared = [postgres, mongo, redis].map(Supplied::describe);
                 let killed = durable.map_or(mongo.about.name.as_str(), |durable| &durable.about.name);
-                format!("{}; killed are private servers (MongoDB as {killed})", told.join("; "))
+                format!("{}; killed are private servers (MongoDB as {killed})", shared.join("; "))
             }
         }
     }
 }
 
 impl Supplied {
-    fn told(&self) -> String {
+    fn describe(&self) -> String {
         let About { name, version, cannot_show } = &self.about;
         let lacks: Vec<_> = cannot_show.iter().map(|what| format!(", no {what}")).collect();
         format!("{name} {version} ({}{})", self.from, lacks.concat())
@@ -151,26 +151,26 @@ mod tests {
             serde_json::json!({ "url": "x://y", "from": "program",
                 "about": { "name": name, "version": "1.2", "cannot_show": cannot_show } })
         };
-        let mut told = serde_json::json!({
+        let mut offer = serde_json::json!({
             "postgres": supplied("PostgreSQL", &[]), "mongo": supplied("mongo-java-server", &["explain"]),
             "mongo_durable": null, "redis": supplied("Redis", &[]), "databases": "/notes" });
         if durable {
-            told["mongo_durable"] = supplied("FerretDB", &["races", "speed"]);
+            offer["mongo_durable"] = supplied("FerretDB", &["races", "speed"]);
         }
-        serde_json::from_value(told).unwrap()
+        serde_json::from_value(offer).unwrap()
     }
 
     #[test]
-    fn a_suite_says_what_it_ran_on_and_what_that_cannot_show() {
-        assert_eq!(offer(true).line(Use::Embedded), EMBEDDED);
+    fn description_names_servers_versions_and_limits() {
+        assert_eq!(offer(true).describe(Use::Embedded), EMBEDDED);
         assert_eq!(
-            offer(true).line(Use::Everything),
+            offer(true).describe(Use::Everything),
             "SQLite and the process's own memory; PostgreSQL 1.2 (program); mongo-java-server 1.2 (program, no \
              explain); FerretDB 1.2 (program, no races, no speed); Redis 1.2 (program)"
         );
-        let production = offer(true).line(Use::Production);
+        let production = offer(true).describe(Use::Production);
         assert!(production.ends_with("; killed are private servers (MongoDB as FerretDB)"), "{production}");
-        assert!(production.starts_with(&offer(true).line(Use::ProductionUnharmed)), "{production}");
-        assert!(offer(false).line(Use::Production).contains("MongoDB as mongo-java-server"));
+        assert!(production.starts_with(&offer(true).describe(Use::ProductionUnharmed)), "{production}");
+        assert!(offer(false).describe(Use::Production).contains("MongoDB as mongo-java-server"));
     }
 }

@@ -1,17 +1,17 @@
-//! Whether a container engine answers that knows `docker compose`.
+//! The container engine, if one answers that knows `docker compose`.
 
 use std::{path::PathBuf, process::Command};
 
 use crate::{
-    process::program::{ask, find},
+    process::program::{find, stdout_of},
     workspace::Workspace,
 };
 
-/// Whether it does. A client without an engine behind it, or without the plugin, does not.
+/// Returns whether one answers. A client without an engine behind it, or without the plugin, does not.
 pub(super) fn answers() -> bool {
     find("docker").is_some()
-        && ask(Command::new("docker").args(["compose", "version", "--short"])).is_ok()
-        && ask(Command::new("docker").args(["version", "--format", "{{.Server.Version}}"])).is_ok()
+        && stdout_of(Command::new("docker").args(["compose", "version", "--short"])).is_ok()
+        && stdout_of(Command::new("docker").args(["version", "--format", "{{.Server.Version}}"])).is_ok()
 }
 
 /// The images and their settings.

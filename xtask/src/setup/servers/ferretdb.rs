@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_the_locked_one() {
+    fn version_is_the_locked_one() {
         let manifest = include_str!("../../../../tests/servers/ferretdb/go.mod");
         assert_eq!(required_version(manifest), Some("v1.24.2"));
         assert_eq!(required_version("module x\n"), None);

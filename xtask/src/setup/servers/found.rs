@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::super::{apt, files::list};
 use crate::{
-    process::program::{ask, find},
+    process::program::{find, stdout_of},
     step,
     workspace::Workspace,
 };
@@ -24,27 +24,33 @@ const REDIS_MISSING: &str = "the tests need Redis: install it (on Debian: apt-ge
 
 /// The folder with PostgreSQL's `initdb` and `postgres`.
 pub(super) fn postgres(workspace: &Workspace) -> Result<PathBuf> {
-    named("EDGECHAT_POSTGRES_BIN")
-        .map_or_else(|| had(workspace, "postgresql", find_postgres).context(POSTGRES_MISSING), Ok)
+    from_variable("EDGECHAT_POSTGRES_BIN")
+        .map_or_else(|| find_or_install(workspace, "postgresql", find_postgres).context(POSTGRES_MISSING), Ok)
 }
 
 /// The program `redis-server`.
 pub(super) fn redis(workspace: &Workspace) -> Result<PathBuf> {
-    named("EDGECHAT_REDIS_BIN")
-        .map_or_else(|| had(workspace, "redis-server", || find("redis-server")).context(REDIS_MISSING), Ok)
+    from_variable("EDGECHAT_REDIS_BIN").map_or_else(
+        || find_or_install(workspace, "redis-server", || find("redis-server")).context(REDIS_MISSING),
+        Ok,
+    )
 }
 
 /// The program `mongod`, where there is one.
 pub(super) fn mongod() -> Option<PathBuf> {
-    named("EDGECHAT_MONGOD_BIN").or_else(|| find("mongod"))
+    from_variable("EDGECHAT_MONGOD_BIN").or_else(|| find("mongod"))
 }
 
-fn named(variable: &str) -> Option<PathBuf> {
+fn from_variable(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// What `look` finds, at once or after the package is installed.
-fn had(workspace: &Workspace, package: &str, look: impl Fn() -> Option<PathBuf>) -> Result<PathBuf> {
+/// Returns what `look` finds, at once or after the package is installed.
+fn find_or_install(
+    workspace: &Workspace,
+    package: &str,
+    look: impl Fn() -> Option<PathBuf>,
+) -> Result<PathBuf> {
     if let Some(found) = look() {
         return Ok(found);
     }
@@ -82,7 +88,7 @@ fn newest_first(folder: &Path) -> Vec<PathBuf> {
 
 /// Installs a package of Debian. Its service is not started where the system leaves that open.
 fn install(workspace: &Workspace, package: &str) -> Result<()> {
-    let root = ask(Command::new("id").arg("-u"))? == "0";
+    let root = stdout_of(Command::new("id").arg("-u"))? == "0";
     anyhow::ensure!(
         root && apt::is_debian(),
         "only root can install packages, and only on Debian is it known how"
@@ -93,7 +99,7 @@ fn install(workspace: &Workspace, package: &str) -> Result<()> {
     command
         .args(["install", "--yes", "--no-install-recommends", package])
         .env("DEBIAN_FRONTEND", "noninteractive")
-        // No service belongs into single-user mode, which invoke-rc.d is told this is.
+        // No service belongs into single-user mode, which invoke-rc.d takes this for.
         .env("RUNLEVEL", "1");
     step::logged(&format!("{package} (apt-get install)"), &mut command, &log("install"))
 }
@@ -103,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_version_comes_first_however_it_is_named() {
+    fn newest_version_comes_first() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["9", "15", "postgresql@17", "redis", "docs"] {
             fs::create_dir(folder.path().join(name)).unwrap();
@@ -117,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_initdb_is_no_postgresql() {
+    fn folder_without_initdb_is_no_postgresql() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("postgres"), "").unwrap();
         assert!(!is_postgres(folder.path()));
