@@ -137,7 +137,7 @@ const CLIENTS: Pass = Pass {
 fn passes(filter: &[String]) -> Vec<Pass> {
     let embedded = Pass {
         title: "Black-box tests, embedded stores",
-        targets: &["architecture", "blackbox", "deployment", "process"],
+        targets: &["architecture", "blackbox", "dependencies", "deployment", "documents", "process"],
         choice: &["--skip", STORE_CHAOS],
         threads: TEST_THREADS,
         runs_on: servers::Use::Embedded,
