@@ -153,6 +153,9 @@ def due_refusals(case):
         # Credentials that nobody has, or that were tried too often.
         yield 401, "invalid_credentials", frozenset()
         yield 429, "rate_limited", frozenset()
+    if operation in ("logout", "logout_all"):
+        # The first request has ended the session of its token.
+        yield 401, "session_ended", frozenset()
     if operation == "refresh":
         # A token that was never given out, or that an earlier request has used.
         yield 401, "token_invalid", frozenset()

@@ -36,6 +36,8 @@ async fn schemathesis_finds_nothing() {
         .arg("--url")
         .arg(url(&env))
         .env("EDGECHAT_TOKEN", &phone.tokens.access_token)
+        .env("EDGECHAT_LOGOUT_TOKEN", &env.phone().await.tokens.access_token)
+        .env("EDGECHAT_LOGOUT_ALL_TOKEN", &env.phone().await.tokens.access_token)
         .env("EDGECHAT_EMAIL", phone.tokens.user.email.as_deref().expect("the e-mail of a registered user"))
         .env("EDGECHAT_PASSWORD", PASSWORD)
         .env("EDGECHAT_CONVERSATION", conversation.to_string())
