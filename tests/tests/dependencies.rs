@@ -1,5 +1,4 @@
-//! The licences and sources of all crates, by the rules of `deny.toml`: the same file that cargo-deny reads, which takes longer to
-//! compile than everything else here.
+//! The licences and sources of all crates, by the rules of `deny.toml`. cargo-deny reads the same file, but takes minutes to compile.
 
 #[cfg(test)]
 mod tests {
