@@ -1,4 +1,4 @@
-//! Who somebody is: passwords, sessions, tokens. Nothing here knows HTTP.
+//! Authentication: passwords, sessions, tokens. Nothing here knows HTTP.
 //!
 //! - [`sign_up`], [`sign_in`]: from an e-mail and a password to a session
 //! - [`sessions`]: from a session to tokens, from a refresh token to the next pair

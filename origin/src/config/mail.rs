@@ -1,10 +1,10 @@
-//! What becomes of mails.
+//! The delivery of mails.
 
 use std::fmt;
 
 use super::process::Environment;
 
-/// What becomes of mails: it follows from `EDGECHAT_ENV`.
+/// The delivery of mails, which follows from `EDGECHAT_ENV`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailConfig {
     /// They are kept in memory and shown by `GET /dev/mailbox`. Never in production.

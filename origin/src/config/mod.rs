@@ -56,7 +56,7 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Metrics and traces.
     pub telemetry: TelemetryConfig,
-    /// The destination of mails.
+    /// The delivery of mails.
     pub mail: MailConfig,
 }
 

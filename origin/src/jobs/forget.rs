@@ -13,9 +13,9 @@ use crate::{
 
 /// The time from one run to the next.
 const PERIOD_MS: i64 = 60 * 60 * SECOND_MS;
-/// How long a session stays on record after its end: so long the network it began from is known.
+/// The days that a session stays on record after its end, in which the network it began from is a known one.
 const KEEP_SESSIONS_DAYS: i64 = 30;
-/// How long a finished job stays on record: so long no other one of its kind and key is scheduled.
+/// The days that a finished job stays on record, in which no other one of its kind and key is scheduled.
 const KEEP_JOBS_DAYS: i64 = 7;
 /// The most rows that go in one step. Few, because each session has the refresh tokens of its last days.
 const BATCH_ROWS: u32 = 20;

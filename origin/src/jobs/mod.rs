@@ -4,7 +4,7 @@
 //! - [`forget`]: forgets what is over for long
 //! - [`notify`]: notices to users
 //!
-//! What a job may assume:
+//! A job may assume this:
 //!
 //! - While its lease holds nobody else runs it. A run is given up long before that, so clocks of origins may differ by a few
 //!   seconds.
@@ -30,7 +30,7 @@ pub use runner::Runner;
 /// The error of a run, for the log and the job's row.
 pub type JobError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How far a run came.
+/// The result of a run that succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// All is done.

@@ -21,20 +21,20 @@ use crate::{
     },
 };
 
-/// How long a lease holds: longer than a run and the note of its end take, by more than clocks of origins differ.
+/// The length of a lease: longer than a run and the storing of its end take, by more than clocks of origins differ.
 const LEASE_MS: i64 = 60 * SECOND_MS;
 /// The most jobs that one runner runs at once.
 const MAX_RUNNING: usize = 4;
 /// The waits before a failed job runs again.
 const RETRY: Backoff = Backoff { first_ms: 5 * SECOND_MS, longest_ms: 60 * 60 * SECOND_MS };
-/// How often a job that runs once is tried, about a day long.
+/// The most attempts at a job that runs once, about a day of them.
 const MAX_ATTEMPTS: u32 = 32;
 /// The most characters of an error that are stored.
 const MAX_ERROR_CHARS: usize = 300;
 /// The key of the one job of a kind that recurs.
 const RECURRING: &str = "recurring";
 
-/// How long what may take.
+/// Bounds of time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// A run.
@@ -179,7 +179,7 @@ impl Runner {
         u32::from_ne_bytes(bytes)
     }
 
-    /// Runs everything that is due now, in tests.
+    /// Runs everything that is due now; for tests.
     #[cfg(test)]
     pub(crate) async fn run_due(self: &Arc<Self>) {
         self.schedule_recurring().await.unwrap();
@@ -217,7 +217,7 @@ fn to_store(error: &JobError) -> String {
     error.to_string().chars().filter(|c| *c != '\0').take(MAX_ERROR_CHARS).collect()
 }
 
-/// What the store answered, if it did.
+/// Returns the store's answer, if it gave one.
 fn tolerate<T>(answer: StoreResult<T>) -> Option<T> {
     answer.inspect_err(|error| tracing::warn!(%error, "jobs cannot be claimed")).ok()
 }

@@ -25,7 +25,7 @@ pub struct Mailbox {
 pub struct SentMail {
     /// The mail.
     pub mail: Mail,
-    /// When it was sent first.
+    /// The time it was first sent.
     pub sent_at: Timestamp,
 }
 

@@ -33,7 +33,7 @@ pub struct Mail {
     pub id: Id,
     /// The address.
     pub to: String,
-    /// Why it is sent.
+    /// The reason.
     pub purpose: Purpose,
     /// The subject, one line.
     pub subject: String,

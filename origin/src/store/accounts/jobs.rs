@@ -14,9 +14,9 @@ pub struct NewJob {
     pub kind: &'static str,
     /// Its name among those of its kind, of which there is one; `None` for a job that is nobody's repetition.
     pub key: Option<String>,
-    /// What its code is given.
+    /// The input of its code.
     pub payload: String,
-    /// When it is to run.
+    /// The time to run it.
     pub due_at: Timestamp,
 }
 
@@ -29,7 +29,7 @@ pub struct JobClaim {
     pub kinds: Vec<&'static str>,
     /// The time.
     pub now: Timestamp,
-    /// When the leases run out.
+    /// The end of the leases.
     pub lease_until: Timestamp,
     /// The most jobs.
     pub limit: u32,
@@ -42,18 +42,18 @@ pub struct ClaimedJob {
     pub id: Id,
     /// Its kind.
     pub kind: String,
-    /// What its code is given.
+    /// The input of its code.
     pub payload: String,
     /// Runs that began since it last succeeded, with this one.
     pub attempts: u32,
 }
 
-/// What follows the end of a run.
+/// The fate of a job after a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextRun {
-    /// It runs again then.
+    /// It runs again at this time.
     Due(Timestamp),
-    /// It never runs again; it ended then.
+    /// It never runs again; it ended at this time.
     Finished(Timestamp),
 }
 
