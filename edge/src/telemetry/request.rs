@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, cell::RefCell};
 
-use shared::telemetry::{SpanKind, TRACEPARENT, TraceContext};
+use shared::telemetry::{SpanId, SpanKind, TRACEPARENT, TraceContext, TraceId};
 
 use super::OpenSpan;
 use crate::{
@@ -24,7 +24,9 @@ impl RequestSpan {
     pub fn begin(config: &Config, request: &Incoming) -> Self {
         let Some(traces) = &config.traces else { return Self::default() };
         let caller = request.header(TRACEPARENT).and_then(TraceContext::parse);
-        let context = traces.sampler.begin(caller, platform::random());
+        let (trace_id, span_id) =
+            (TraceId::from_bytes(platform::random()), SpanId::from_bytes(platform::random()));
+        let context = traces.sampler.begin(caller, trace_id, span_id);
         let parent = caller.map(|caller| caller.span_id);
         let method = method_label(&request.method);
         let mut span = OpenSpan::begin(context, parent, method, SpanKind::Server, platform::now());

@@ -2,8 +2,6 @@
 
 use super::context::{SpanId, TraceContext, TraceId};
 
-/// Random bytes that [`Sampler::begin`] needs.
-pub const RANDOM_BYTES: usize = 24;
 /// Half of all values of 64 bits.
 const HALF: f64 = 9_223_372_036_854_775_808.0;
 
@@ -32,25 +30,10 @@ impl Sampler {
         self.ratio
     }
 
-    /// Begins a part's own span: within the caller's trace, where there is one, else in a new trace.
-    pub fn begin(self, caller: Option<TraceContext>, random: [u8; RANDOM_BYTES]) -> TraceContext {
-        let ([span, rest @ ..], []) = random.as_chunks::<8>() else {
-            return self.begin_with(caller, [0; 16], [0; 8]);
-        };
-        let mut trace = [0; 16];
-        for (byte, random) in trace.iter_mut().zip(rest.as_flattened()) {
-            *byte = *random;
-        }
-        self.begin_with(caller, trace, *span)
-    }
-
-    fn begin_with(self, caller: Option<TraceContext>, trace: [u8; 16], span: [u8; 8]) -> TraceContext {
-        let span_id = SpanId::from_bytes(span);
+    /// Begins a part's own span of this id: within the caller's trace, where there is one, else in this new trace.
+    pub fn begin(self, caller: Option<TraceContext>, new_trace: TraceId, span_id: SpanId) -> TraceContext {
         caller.map_or_else(
-            || {
-                let trace_id = TraceId::from_bytes(trace);
-                TraceContext { trace_id, span_id, is_sampled: self.is_chosen(trace_id) }
-            },
+            || TraceContext { trace_id: new_trace, span_id, is_sampled: self.is_chosen(new_trace) },
             |caller| caller.with_span(span_id),
         )
     }
@@ -88,21 +71,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn callers_choice_holds(random: [u8; RANDOM_BYTES], trace: [u8; 16], span: [u8; 8], is_sampled: bool, ratio in 0.0..=1.0) {
-            let (trace_id, span_id) = (TraceId::from_bytes(trace), SpanId::from_bytes(span));
-            let caller = TraceContext { trace_id, span_id, is_sampled };
-            let begun = Sampler { ratio }.begin(Some(caller), random);
-            prop_assert_eq!((begun.trace_id, begun.is_sampled), (trace_id, is_sampled));
+        fn callers_choice_holds(new_trace: [u8; 16], trace: [u8; 16], ids: [[u8; 8]; 2], is_sampled: bool, ratio in 0.0..=1.0) {
+            let [span_id, own_id] = ids.map(SpanId::from_bytes);
+            let caller = TraceContext { trace_id: TraceId::from_bytes(trace), span_id, is_sampled };
+            let begun = Sampler { ratio }.begin(Some(caller), TraceId::from_bytes(new_trace), own_id);
+            prop_assert_eq!(begun, TraceContext { span_id: own_id, ..caller });
         }
 
         #[test]
-        fn trace_without_caller_is_chosen_by_its_id(random: [u8; RANDOM_BYTES]) {
-            let begun = Sampler::default().begin(None, random);
-            prop_assert!(begun.is_sampled);
-            let never = Sampler { ratio: 0.0 }.begin(None, random);
+        fn trace_without_caller_is_chosen_by_its_id(trace: [u8; 16], span: [u8; 8]) {
+            let (trace_id, span_id) = (TraceId::from_bytes(trace), SpanId::from_bytes(span));
+            let begun = Sampler::default().begin(None, trace_id, span_id);
+            prop_assert_eq!(begun, TraceContext { trace_id, span_id, is_sampled: true });
+            let never = Sampler { ratio: 0.0 }.begin(None, trace_id, span_id);
             prop_assert_eq!(never, TraceContext { is_sampled: false, ..begun });
             let (few, many) = (Sampler { ratio: 0.3 }, Sampler { ratio: 0.6 });
-            prop_assert!(!few.is_chosen(begun.trace_id) || many.is_chosen(begun.trace_id));
+            prop_assert!(!few.is_chosen(trace_id) || many.is_chosen(trace_id));
         }
     }
 
