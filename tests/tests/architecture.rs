@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_through_the_store_is_found_however_it_is_written() {
+    fn path_through_store_is_found_in_any_notation() {
         for code in [
             "use crate::store::sqlite::SqliteChats;",
             "use crate::{config, store::{Chats, sqlite::{SqliteChats, engine}}};",

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn stamp_matches_only_what_was_written() {
+    fn stamp_matches_only_written_text() {
         let folder = tempfile::tempdir().unwrap();
         let stamp = folder.path().join("deep/stamp");
         assert!(!matches(&stamp, "a"));

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_and_aliases_yield_to_what_is_set() {
+    fn set_variables_override_defaults_and_aliases() {
         let mut some = settings(&[("GOOGLE_API_KEY", "g")]);
         some.alias("GEMINI_API_KEY", "GOOGLE_API_KEY");
         assert_eq!(some.get("GEMINI_API_KEY"), Some("g"));

@@ -196,7 +196,7 @@ impl Front {
         };
         let (user, cursor) = (verified.claims.sub, user::event_cursor(request)?);
         if ended::is_complete(user, turn, cursor) {
-            return Ok(user::nothing_follows().into());
+            return Ok(user::no_content().into());
         }
         let response = proxy::to_user(self, request, url, verified, route).await?;
         if response.status() == 204 {

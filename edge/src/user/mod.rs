@@ -36,7 +36,7 @@ use shared::{
     time::Timestamp,
 };
 
-pub use self::handlers::turns::{event_cursor, nothing_follows};
+pub use self::handlers::turns::{event_cursor, no_content};
 use crate::origin::OnBehalf;
 
 /// The header with the front's results: a [`Handover`]. It never leaves the platform; the front overwrites a client's header of

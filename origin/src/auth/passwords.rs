@@ -156,7 +156,7 @@ mod tests {
     use crate::random::SystemRandom;
 
     #[tokio::test]
-    async fn a_password_is_known_by_its_hash() {
+    async fn password_matches_its_hash() {
         let passwords = Passwords::new(&SystemRandom).unwrap();
         let hash = passwords.hash("correct horse".to_owned(), &SystemRandom).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");

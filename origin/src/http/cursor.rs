@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_belongs_to_its_list() {
+    fn cursor_of_other_list_is_refused() {
         let cursor = encode("messages.asc", &7_u64);
         assert_eq!(decode::<u64>("messages.asc", Some(&cursor)), Ok(Some(7)));
         assert_eq!(decode::<u64>("messages.asc", None), Ok(None));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_page_has_no_cursor() {
+    fn last_page_has_no_cursor() {
         let place = |item: &u64| *item;
         assert_eq!(page(vec![1, 2, 3], 3, "l", place).next_cursor, None);
         let first = page(vec![1, 2, 3, 4], 3, "l", place);

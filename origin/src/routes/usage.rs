@@ -189,7 +189,7 @@ mod tests {
     #[case(Some("2026-11-22"), None, Err("from"))]
     #[case(Some("2026-13-01"), None, Err("from"))]
     #[case(None, Some("yesterday"), Err("to"))]
-    fn a_span_covers_every_day_it_touches(
+    fn span_covers_each_touched_day(
         #[case] from: Option<&str>,
         #[case] to: Option<&str>,
         #[case] expected: Result<(&str, &str), &str>,

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_result_is_good_for_a_moment() {
+    async fn result_is_reused_for_250_ms() {
         let (probe, hand) = (Probe::default(), Arc::new(Hand(AtomicUsize::new(0))));
         let clock: Arc<dyn Clock> = Arc::clone(&hand) as _;
         let down = async { Err(StoreError::Timeout) };
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_storm_is_one_check_and_all_get_its_result() {
+    async fn concurrent_checks_share_one_ping() {
         let (probe, clock) = (Probe::default(), clock());
         let (pings, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
         let ping = || {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_hangs_has_timed_out() {
+    async fn hanging_store_times_out() {
         let (probe, clock) = (Probe::default(), clock());
         let check = probe.check(&clock, "test", std::future::pending()).await;
         assert_eq!((check.status, check.error.as_deref()), (HealthStatus::Unavailable, Some("timeout")));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_check_that_panics_is_a_failure_and_the_next_one_runs() {
+    async fn panicking_check_fails_and_next_one_runs() {
         let (probe, clock) = (Probe::default(), clock());
         let broken = probe.check(&clock, "test", async { panic!("on purpose") }).await;
         assert_eq!(

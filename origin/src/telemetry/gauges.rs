@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_gone_is_read_no_more() {
+    fn dropped_gauge_is_not_read() {
         let (gauges, first, second) = (Gauges::default(), Arc::new(3), Arc::new(4));
         let key = (Figure::Waiting, "chats", "sqlite", "writes");
         for value in [&first, &second] {

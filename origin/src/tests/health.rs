@@ -34,7 +34,7 @@ async fn readiness_without_required_store_is_503_and_names_it() {
 }
 
 #[tokio::test]
-async fn short_lived_state_is_told_about_and_not_needed() {
+async fn ephemeral_store_is_reported_and_not_required() {
     let env = TestEnv::new().await.on_stores(|stores| stores.ephemeral = down::ephemeral());
     let (status, ready) = get(&env, "/ready").await;
     assert_eq!((status, &ready["status"]), (200, &json!("ok")));

@@ -43,7 +43,7 @@ async fn sign_in(env: &TestEnv) -> Member {
 }
 
 #[tokio::test]
-async fn session_ended_by_a_reused_token_is_told_by_mail_once_a_day() {
+async fn session_ended_by_reuse_is_mailed_once_a_day() {
     let env = TestEnv::with(&[("APP_NAME", "Chatty")]).await;
     let ada = env.register("ada").await;
     assert_eq!(mails(&env).await, Vec::<Value>::new());

@@ -240,7 +240,7 @@ fn without_accounts(env: &TestEnv) -> TestEnv {
 }
 
 #[tokio::test]
-async fn nobody_is_signed_out_by_an_exchange_that_an_outage_left_undecided() {
+async fn exchange_left_undecided_by_outage_keeps_session() {
     let env = TestEnv::new().await;
     let first = env.register("ada").await;
     let undecided = refresh_unheard(&env, &first.refresh).await;
@@ -258,7 +258,7 @@ async fn nobody_is_signed_out_by_an_exchange_that_an_outage_left_undecided() {
 }
 
 #[tokio::test]
-async fn what_an_outage_left_undecided_is_forgiven_for_ten_minutes() {
+async fn undecided_exchange_is_forgiven_for_ten_minutes() {
     let env = TestEnv::new().await;
     let first = env.register("ada").await;
     assert_eq!(refresh_unheard(&env, &first.refresh).await.status, 503);
@@ -267,7 +267,7 @@ async fn what_an_outage_left_undecided_is_forgiven_for_ten_minutes() {
 }
 
 #[tokio::test]
-async fn an_outage_forgives_no_token_whose_successor_is_in_use() {
+async fn reuse_after_successor_use_ends_session_despite_outage() {
     let env = TestEnv::new().await;
     let first = env.register("ada").await;
     assert_eq!(refresh_unheard(&env, &first.refresh).await.status, 503);
@@ -277,7 +277,7 @@ async fn an_outage_forgives_no_token_whose_successor_is_in_use() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_recalled_was_not_undecided() {
+async fn exchange_without_record_is_not_undecided() {
     let env = TestEnv::new().await;
     let first = env.register("ada").await;
     assert_eq!(refresh_unheard(&env, &first.refresh).await.status, 503);

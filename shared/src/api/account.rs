@@ -227,13 +227,13 @@ mod tests {
     #[case(" ada@example.com\u{a0}", true)]
     #[case("ada@mu\u{308}ller.example", true)]
     #[case("a da@example.com", false)]
-    fn an_address_is_checked_for_its_shape(#[case] text: &str, #[case] good: bool) {
+    fn email_is_checked_for_its_shape(#[case] text: &str, #[case] good: bool) {
         assert_eq!(super::email_shape(text, &()).is_ok(), good);
     }
 
     /// The same password is as long in every spelling.
     #[test]
-    fn length_of_a_password_is_that_of_what_is_hashed() {
+    fn password_length_is_that_of_hashed_text() {
         for (typed, good) in [
             ("e\u{301}".repeat(7), false),
             ("e\u{301}".repeat(8), true),

@@ -160,7 +160,7 @@ mod tests {
     )]
     #[case(r#"{"name":"abc","items":[{}]}"#, ErrorCode::ValidationFailed, "items[0].count")]
     #[case(r#"{"name":"abc","items":[{"count":0}]}"#, ErrorCode::ValidationFailed, "items[0].count")]
-    fn names_what_is_wrong(#[case] body: &str, #[case] code: ErrorCode, #[case] field: &str) {
+    fn wrong_field_is_named(#[case] body: &str, #[case] code: ErrorCode, #[case] field: &str) {
         let error = parse::<Request>(body.as_bytes()).unwrap_err();
         assert_eq!(error.code, code);
         assert_eq!(error.errors.first().map_or("", |e| e.field.as_str()), field);
@@ -197,7 +197,7 @@ mod tests {
     #[case(r#""items":[{"count":0}]"#, "items[0].count", "must be at least 1")]
     #[case(r#""long":"abcde""#, "long", "must have at most 4 characters")]
     #[case(r#""long":"a""#, "long", "must have at least 2 characters")]
-    fn a_wrong_type_is_told_in_words_of_the_api(
+    fn wrong_type_is_described_in_api_terms(
         #[case] member: &str,
         #[case] field: &str,
         #[case] message: &str,
@@ -212,7 +212,7 @@ mod tests {
     #[case(r#"{"name":null}"#, "name", "must be a string")]
     #[case(r#"{"name":["abc"]}"#, "name", "must be a string")]
     #[case(r#"{"name":"abc","name":"abc"}"#, "name", "is given more than once")]
-    fn a_body_that_is_no_object_is_refused(#[case] body: &str, #[case] field: &str, #[case] message: &str) {
+    fn body_that_is_no_object_is_refused(#[case] body: &str, #[case] field: &str, #[case] message: &str) {
         let error = parse::<Request>(body.as_bytes()).unwrap_err();
         assert_eq!(error.errors, [FieldError { field: field.to_owned(), message: message.to_owned() }]);
     }
@@ -222,7 +222,7 @@ mod tests {
     #[case("1e2", 100)]
     #[case("4294967295", u32::MAX)]
     #[case("4294967295.0", u32::MAX)]
-    fn a_number_without_a_fraction_is_an_integer(#[case] number: &str, #[case] count: u32) {
+    fn number_without_fraction_is_an_integer(#[case] number: &str, #[case] count: u32) {
         let body = format!(r#"{{"name":"abc","items":[{{"count":{number}}}],"warmth":1}}"#);
         let request: Request = parse(body.as_bytes()).unwrap();
         assert_eq!((request.items[0].count, request.warmth), (count, Some(1.0)));
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_is_bounded() {
+    fn size_is_bounded() {
         let body = vec![b' '; MAX_BODY_BYTES + 1];
         assert_eq!(parse::<Request>(&body).unwrap_err().code, ErrorCode::PayloadTooLarge);
     }

@@ -311,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_written_as_its_name() {
+    fn code_is_written_as_its_name() {
         for code in ErrorCode::ALL {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
             assert_eq!(ErrorCode::parse(code.as_str()), Some(*code));
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_tells_when_to_come_back() {
+    fn limit_error_has_retry_after() {
         let limit = LimitState { policy: "ip", limit: 100, window_s: 60, remaining: 0, reset_s: 42 };
         let error = ApiError::from(ErrorCode::RateLimited).retry_after(42).limited_by(limit);
         assert_eq!(
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_field_is_named_in_the_body_and_in_the_sentence() {
+    fn wrong_field_is_named_in_body_and_detail() {
         let error = ApiError::invalid_field("email", "is not an e-mail address");
         assert_eq!(error.detail, "email: is not an e-mail address");
         assert_eq!(error.problem("r").errors, error.errors);

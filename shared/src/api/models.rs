@@ -121,7 +121,7 @@ mod tests {
     #[case("gemini-2.5-flash-lite", "gemini-2.5-flash-lite")]
     #[case("gemini-2.5-flash", "gemini-3.5-flash-lite")]
     #[case("gemini-2.5-pro", "gemini-3.8-flash")]
-    fn a_name_finds_its_model(#[case] name: &str, #[case] model: &str) {
+    fn name_finds_its_model(#[case] name: &str, #[case] model: &str) {
         assert_eq!(resolve(name).unwrap().model, model);
     }
 
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_listed_as_the_contract_says() {
+    fn listed_model_matches_contract() {
         assert_eq!(
             serde_json::to_value(LITE).unwrap(),
             serde_json::json!({

@@ -78,7 +78,7 @@ mod tests {
 
     /// The key and thumbprint of RFC 8037, appendices A.2 and A.3.
     #[test]
-    fn a_key_is_named_by_its_thumbprint() {
+    fn key_is_named_by_its_thumbprint() {
         let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
         let public_key: [u8; 32] = URL_SAFE_NO_PAD.decode(x).unwrap().try_into().unwrap();
         let key = Jwk::ed25519(&public_key);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_finds_its_keys_by_name() {
+    fn key_set_finds_keys_by_name() {
         let (first, second) = (Jwk::ed25519(&[1; 32]), Jwk::ed25519(&[2; 32]));
         let set = JwkSet { keys: vec![first.clone(), second.clone()] };
         assert_eq!(set.find(&second.kid), Some(&second));

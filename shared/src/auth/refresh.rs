@@ -109,7 +109,10 @@ mod tests {
     #[case::again_too_late(token(500, Some((-11, Some(690)))), RefreshDecision::Reused)]
     #[case::the_successor_is_in_use(token(500, Some((-1, None))), RefreshDecision::Reused)]
     #[case::used_on_a_clock_ahead(token(500, Some((3, Some(690)))), RefreshDecision::Again(at(690)))]
-    fn a_live_session_decides_by_the_token(#[case] token: PresentedToken, #[case] decision: RefreshDecision) {
+    fn exchange_in_live_session_depends_on_token(
+        #[case] token: PresentedToken,
+        #[case] decision: RefreshDecision,
+    ) {
         assert_eq!(token.decide(&TERMS), decision);
         // Whatever the token is, an ended session lets nobody in and an expired one is not there.
         let ended = PresentedToken { is_session_ended: true, ..token };
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn no_token_outlives_its_session() {
+    fn token_expires_with_its_session() {
         let token = PresentedToken { session_expires_at: at(300), ..token(1, None) };
         assert_eq!(token.decide(&TERMS), RefreshDecision::Use(at(300)));
     }

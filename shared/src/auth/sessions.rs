@@ -125,7 +125,7 @@ mod tests {
     #[case::ended(false, 0, SessionStatus::Revoked)]
     #[case::ended_a_minute_ago(false, 60, SessionStatus::Unknown)]
     #[case::a_clock_that_was_set_back(true, -1, SessionStatus::Unknown)]
-    fn the_origins_word_is_enough_for_a_minute(
+    fn report_is_valid_for_a_minute(
         #[case] alive: bool,
         #[case] seconds: i64,
         #[case] status: SessionStatus,
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_that_is_away_keeps_out_only_those_it_told_of() {
+    fn absent_origin_blocks_only_revoked_sessions() {
         let mut sessions = Sessions::default();
         sessions.record(id(1), SessionReport::Revoked, NOW);
         sessions.record(id(9), SessionReport::Unanswered, after(1));
@@ -156,10 +156,7 @@ mod tests {
     #[case::asked_at_once([(true, 1), (false, 1)], SessionStatus::Revoked)]
     #[case::asked_at_once_the_other_way([(false, 1), (true, 1)], SessionStatus::Revoked)]
     #[case::a_mistake_is_corrected([(false, 0), (true, 1)], SessionStatus::Active)]
-    fn the_answer_to_the_later_question_counts(
-        #[case] heard: [(bool, i64); 2],
-        #[case] status: SessionStatus,
-    ) {
+    fn report_of_later_request_counts(#[case] heard: [(bool, i64); 2], #[case] status: SessionStatus) {
         let mut sessions = Sessions::default();
         for (alive, asked) in heard {
             sessions.record(id(1), report(alive), after(asked));
@@ -168,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_make_room() {
+    fn full_table_evicts_oldest() {
         let mut sessions = Sessions::default();
         for n in 0..=32 {
             sessions.record(id(n), SessionReport::Active, after(i64::from(n)));

@@ -199,7 +199,7 @@ mod tests {
     #[case(Some("Bearerabc"), Err(TokenError::Missing))]
     #[case(Some("Bearer abc"), Ok("abc"))]
     #[case(Some("bEARER  abc "), Ok("abc"))]
-    fn a_bearer_token_is_taken_from_the_header(
+    fn bearer_token_is_read_from_header(
         #[case] header: Option<&str>,
         #[case] expected: Result<&str, TokenError>,
     ) {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_stays_inside() {
+    fn reason_is_not_in_api_error() {
         let error = ApiError::from(TokenError::Invalid("audience"));
         assert_eq!(error, ApiError::from(ErrorCode::TokenInvalid));
         assert_eq!(ApiError::from(TokenError::Missing).code, ErrorCode::TokenMissing);

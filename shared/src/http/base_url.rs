@@ -100,7 +100,7 @@ mod tests {
     #[case("ftp://host")]
     #[case("host:8080")]
     #[case("")]
-    fn what_is_no_address_is_refused_everywhere(#[case] text: &str) {
+    fn invalid_url_is_refused(#[case] text: &str) {
         assert!(parse(text, false).is_err());
         assert!(parse(text, true).is_err());
     }

@@ -184,7 +184,7 @@ mod tests {
     #[case("https://a.example, http://localhost:3000 ,", listed(&["https://a.example", "http://localhost:3000"]))]
     #[case(r#"["https://A.example/", "capacitor://localhost"]"#, listed(&["https://a.example", "capacitor://localhost"]))]
     #[case("https://a.example:443,http://[::1]:80", listed(&["https://a.example", "http://[::1]"]))]
-    fn every_way_to_write_a_policy_is_read(#[case] text: &str, #[case] expected: CorsPolicy) {
+    fn policy_is_read_in_each_notation(#[case] text: &str, #[case] expected: CorsPolicy) {
         assert_eq!(CorsPolicy::parse(text), Ok(expected));
     }
 
@@ -198,13 +198,13 @@ mod tests {
     #[case("://a.example", "`://a.example`")]
     #[case(r#"["https://a.example""#, "JSON list")]
     #[case("[1]", "JSON list")]
-    fn what_is_no_origin_is_named(#[case] text: &str, #[case] named: &str) {
+    fn invalid_origin_is_named(#[case] text: &str, #[case] named: &str) {
         let error = CorsPolicy::parse(text).unwrap_err();
         assert!(error.contains(named), "{error}");
     }
 
     #[test]
-    fn a_listed_origin_is_echoed_with_credentials() {
+    fn listed_origin_is_echoed_with_credentials() {
         let policy = listed(&["https://a.example"]);
         assert_eq!(
             policy.response_headers(Some("https://a.example")),
@@ -236,14 +236,14 @@ mod tests {
     #[case(Some("null"))]
     #[case(Some(""))]
     #[case(None)]
-    fn another_origin_gets_no_access_but_caches_are_told(#[case] origin: Option<&str>) {
+    fn other_origin_gets_vary_only(#[case] origin: Option<&str>) {
         let policy = listed(&["https://a.example"]);
         assert_eq!(policy.response_headers(origin), [("Vary", "Origin")]);
         assert_eq!(policy.preflight_headers(origin.unwrap_or_default(), "Accept"), [("Vary", "Origin")]);
     }
 
     #[test]
-    fn a_star_never_comes_with_credentials() {
+    fn wildcard_has_no_credentials() {
         for origin in [None, Some("null"), Some("https://a.example")] {
             let headers = CorsPolicy::Any.response_headers(origin);
             assert_eq!(
@@ -270,7 +270,7 @@ mod tests {
     #[case("OPTIONS", Some("https://a.example"), None, false)]
     #[case("OPTIONS", None, Some("POST"), false)]
     #[case("POST", Some("https://a.example"), Some("POST"), false)]
-    fn a_preflight_is_known_by_its_headers(
+    fn preflight_is_recognized_by_its_headers(
         #[case] method: &str,
         #[case] origin: Option<&str>,
         #[case] request_method: Option<&str>,

@@ -89,7 +89,7 @@ mod tests {
     const LATE: Timestamp = Timestamp::from_millis(1_795_305_598_500);
 
     #[test]
-    fn the_count_starts_anew_at_midnight() {
+    fn count_after_midnight_starts_anew() {
         let count = DailyCount::at(None, LATE);
         let first = count.admit(Some(1));
         assert_eq!((first.allowed, first.remaining), (true, Some(0)));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_tell_when_it_starts_anew() {
+    fn headers_have_time_of_reset() {
         let count = DailyCount::at(None, LATE).admit(Some(5)).count;
         assert_eq!(
             count.limit_state(5, LATE),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_to_begin_counts_as_well() {
+    fn waiting_turns_are_counted() {
         let count = DailyCount { day: LATE.start_of_day(), used: 3 };
         assert!(!count.with(1).admit(Some(4)).allowed);
         assert!(count.with(0).admit(Some(4)).allowed);

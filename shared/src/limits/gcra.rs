@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_tell_what_is_left() {
+    fn headers_have_remaining_count() {
         let gcra = Gcra::new(10, 1_000, 2);
         let first = gcra.check(None, START);
         assert_eq!((first.remaining, first.retry_after_ms, first.reset_ms), (1, 0, 100));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_from_the_far_future_denies_no_longer_than_an_empty_burst() {
+    fn state_from_future_denies_at_most_as_empty_burst() {
         let gcra = Gcra::new(10, 1_000, 2);
         let decision = gcra.check(Some(Tat::from_micros(i64::MAX)), START);
         assert_eq!((decision.allowed, decision.retry_after_ms), (false, 100));
@@ -176,7 +176,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_span_has_more_than_the_burst_and_the_rate(
+        fn span_allows_at_most_burst_and_rate(
             limit in 1u32..50, window_ms in 1u32..5_000, burst in 1u32..20,
             gaps in prop::collection::vec(0i64..400, 1..120),
         ) {
@@ -195,7 +195,7 @@ mod tests {
         }
 
         #[test]
-        fn the_time_to_retry_is_exact(
+        fn retry_after_is_exact(
             limit in 1u32..1_000, window_ms in 1u32..100_000, burst in 1u32..20,
             gaps in prop::collection::vec(0i64..50, 1..60),
         ) {
@@ -238,7 +238,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_overflows(tat: i64, now: i64, limit: u32, window_ms: u32, burst: u32) {
+        fn extreme_values_do_not_overflow(tat: i64, now: i64, limit: u32, window_ms: u32, burst: u32) {
             let gcra = Gcra::new(limit, window_ms, burst);
             let decision = gcra.check(Some(Tat::from_micros(tat)), Timestamp::from_millis(now));
             prop_assert!(decision.remaining <= u64::from(burst.max(1)));

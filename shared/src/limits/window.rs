@@ -99,7 +99,7 @@ mod tests {
     const START: Timestamp = Timestamp::from_millis(1_795_253_400_000);
 
     #[test]
-    fn the_window_is_anchored_at_its_first_request() {
+    fn window_is_anchored_at_its_first_request() {
         let window = FixedWindow::new(3, 60_000);
         let mut state = None;
         let mut at = |offset| {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_back_was_never_counted() {
+    fn undone_request_is_not_counted() {
         let window = FixedWindow::new(2, 60_000);
         let first = window.check(None, START).state;
         let second = window.check(Some(first), START.plus_millis(1)).state;
@@ -127,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_zero_denies() {
+    fn limit_of_zero_denies() {
         let decision = FixedWindow::new(0, 1_000).check(None, START);
         assert_eq!((decision.allowed, decision.remaining, decision.reset_s), (false, 0, 1));
     }
 
     #[test]
-    fn a_clock_set_back_neither_forgets_nor_locks_out() {
+    fn clock_set_back_neither_forgets_nor_locks_out() {
         let window = FixedWindow::new(1, 60_000);
         let first = window.check(None, START);
         let a_little = window.check(Some(first.state), START.plus_millis(-500));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_tell_what_is_left() {
+    fn headers_have_remaining_count() {
         let window = FixedWindow::new(2, 1_500);
         let decision = window.check(None, START);
         assert_eq!(
@@ -171,7 +171,7 @@ mod tests {
         }
 
         #[test]
-        fn the_reset_is_the_first_whole_second_at_which_the_window_is_closed(window_ms in 1u32..100_000, later in 0i64..100_000) {
+        fn reset_is_first_whole_second_after_window(window_ms in 1u32..100_000, later in 0i64..100_000) {
             let window = FixedWindow::new(1, window_ms);
             let state = window.check(None, START).state;
             let now = START.plus_millis(later % i64::from(window_ms));
@@ -181,7 +181,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_overflows(started: i64, now: i64, count: u32, limit: u32, window_ms: u32) {
+        fn extreme_values_do_not_overflow(started: i64, now: i64, count: u32, limit: u32, window_ms: u32) {
             let state = WindowState { started_at: Timestamp::from_millis(started), count };
             let decision = FixedWindow::new(limit, window_ms).check(Some(state), Timestamp::from_millis(now));
             prop_assert!(decision.reset_s >= 1);

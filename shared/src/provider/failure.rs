@@ -86,7 +86,7 @@ mod tests {
     #[case(ProviderFailure::Unavailable { retry_after_s: None }, "provider_unavailable", 503)]
     #[case(ProviderFailure::Disconnected, "provider_unavailable", 503)]
     #[case(ProviderFailure::Timeout, "provider_timeout", 504)]
-    fn a_client_gets_one_of_our_codes(
+    fn provider_failure_maps_to_error_code(
         #[case] failure: ProviderFailure,
         #[case] code: &str,
         #[case] status: u16,
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_the_provider_asks_for_is_passed_on() {
+    fn retry_after_of_provider_is_passed_on() {
         let error = ApiError::from(ProviderFailure::RateLimited { retry_after_s: Some(37) });
         assert_eq!(error.retry_after_s, Some(37));
         assert_eq!(error.detail, ErrorCode::ProviderUnavailable.default_detail());

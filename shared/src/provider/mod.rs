@@ -135,7 +135,7 @@ mod tests {
     use crate::api::models::{MODELS, resolve};
 
     #[test]
-    fn every_model_can_be_called() {
+    fn models_can_be_called() {
         for model in &MODELS {
             assert!(gemini::path(model.model, true).is_some(), "{}", model.model);
         }

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn finished_answer_is_over_after_a_grace_whatever_follows() {
+    fn finished_answer_ends_after_grace() {
         let mut timeouts = ProviderTimeouts::new(BEGAN, true);
         assert!(!timeouts.is_over(after(100)));
         timeouts.record_finish(after(1), true);

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn posts_of_which_nothing_is_told_hold_nothing_back_for_ever() {
+    fn posts_without_outcome_do_not_block_for_ever() {
         let mut buffer = filled(0);
         for _ in 0..MAX_POSTS {
             buffer.push(span());

@@ -224,7 +224,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused_and_what_is_read_is_handed_on(text in "\\PC*|[0-9a-f-]{50,60}") {
+        fn text_is_refused_or_passed_on(text in "\\PC*|[0-9a-f-]{50,60}") {
             if let Some(context) = TraceContext::parse(&text) {
                 prop_assert_eq!(TraceContext::parse(&context.to_string()), Some(context));
             }

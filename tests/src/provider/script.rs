@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn error_bodies_contain_tell_tales() {
+    fn error_bodies_contain_markers() {
         for text in [ERROR_MESSAGE, HTML] {
             assert!(TELL_TALES.iter().all(|word| text.contains(word)), "{text}");
         }

@@ -244,10 +244,10 @@ impl Record {
                 ),
             );
         }
-        self.nothing_more(&ids.turn, end_id, when).await;
+        self.check_no_later_events(&ids.turn, end_id, when).await;
     }
 
-    async fn nothing_more(&self, id: &str, end_id: u64, when: &str) {
+    async fn check_no_later_events(&self, id: &str, end_id: u64, when: &str) {
         const TRIES: u32 = 100;
         let turn = &self.run;
         let path = format!("/api/v1/chat/turns/{id}/events?after={end_id}");

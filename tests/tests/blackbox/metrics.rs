@@ -59,7 +59,7 @@ async fn metrics_are_nowhere_but_on_the_private_port() {
 }
 
 #[tokio::test]
-async fn delivery_after_an_outage_tells_its_wait_and_what_waits_behind_it() {
+async fn delivery_after_outage_reports_wait_and_backlog() {
     let mut env = measured_world().await;
     let phone = env.phone().await;
     let (one, two) = (phone.conversation().await, phone.conversation().await);

@@ -32,7 +32,7 @@ fn says_nothing_internal(text: &str) {
 }
 
 /// Asserts that nothing a client can read after a failed turn shows the provider's internals.
-async fn nothing_internal_is_stored(phone: &Phone, conversation: Id, turn: Id) {
+async fn assert_no_internals_stored(phone: &Phone, conversation: Id, turn: Id) {
     says_nothing_internal(&format!("{:?}", phone.turn(turn).await));
     says_nothing_internal(&format!("{:?}", phone.messages(conversation).await));
 }
@@ -74,7 +74,7 @@ async fn failure_before_first_word_is_one_error(#[case] script: Script, #[case] 
     says_nothing_internal(&format!("{reply:?}"));
     let turn = turn_of_last_message(&phone, by_json).await;
     phone.persisted(turn).await;
-    nothing_internal_is_stored(&phone, by_json, turn).await;
+    assert_no_internals_stored(&phone, by_json, turn).await;
 
     env.provider.will(script);
     let stream = phone.stream(by_stream, "Hello").await;
@@ -90,7 +90,7 @@ async fn failure_before_first_word_is_one_error(#[case] script: Script, #[case] 
     assert_eq!((state.status, state.error.map(|error| error.code)), (TurnStatus::Failed, Some(code.into())));
     let messages = phone.messages(by_stream).await;
     assert_eq!((messages[0].content.as_str(), messages[1].status), ("Hello", TurnStatus::Failed));
-    nothing_internal_is_stored(&phone, by_stream, turn).await;
+    assert_no_internals_stored(&phone, by_stream, turn).await;
 
     assert_eq!(env.provider.calls(), 2, "the failed calls were not repeated");
     assert_eq!(phone.usage().await.totals.errors, 2);
@@ -155,7 +155,7 @@ async fn truncated_answer_is_incomplete(#[case] then: Step) {
     let messages = phone.messages(conversation).await;
     assert_eq!((messages[1].status, messages[1].content.as_str()), (TurnStatus::Incomplete, text.as_str()));
     assert_eq!(messages[1].finish_reason, None);
-    nothing_internal_is_stored(&phone, conversation, turn).await;
+    assert_no_internals_stored(&phone, conversation, turn).await;
     assert_eq!(env.provider.calls(), 1, "after the first word a call is never repeated");
 
     // A client that waits for JSON gets the same outcome.

@@ -226,7 +226,7 @@ async fn unexpected_body_is_ignored() {
 }
 
 #[tokio::test]
-async fn every_response_has_request_id() {
+async fn response_has_request_id() {
     let env = TestEnv::start().await;
     let (phone, conversation) = somebody(&env).await;
     let turn = format!("/api/v1/chat/turns/{conversation}");

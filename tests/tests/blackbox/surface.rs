@@ -67,7 +67,7 @@ async fn without_the_origin_its_routes_say_so() {
 }
 
 #[tokio::test]
-async fn the_keys_are_public_and_only_public() {
+async fn served_keys_are_public_only() {
     let env = TestEnv::start().await;
     let reply = env.client().get("/.well-known/jwks.json").send().await.expect_status(200);
     let expected = SigningKey::from_secret(edgechat_tests::test_env::JWT_SECRET).unwrap().jwk_set();
@@ -94,7 +94,7 @@ fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
 }
 
 #[tokio::test]
-async fn the_openapi_document_is_whole() {
+async fn openapi_document_is_complete() {
     let env = TestEnv::start().await;
     let document = env.client().get("/openapi.json").send().await.expect_status(200).value();
     assert!(document["openapi"].as_str().unwrap().starts_with("3."));
@@ -233,7 +233,7 @@ async fn route_of_the_worker_alone_is_absent_for_clients() {
 }
 
 #[tokio::test]
-async fn the_documentation_needs_nobody_else() {
+async fn documentation_loads_nothing_external() {
     let env = TestEnv::start().await;
     let client = env.client();
     for path in ["/docs", "/redoc"] {

@@ -45,12 +45,12 @@ pub async fn events(
         user.sessions.while_active(session, live.wait_started()).await??;
         return match Reader::attach(&live, cursor, &user.sessions, session)? {
             Some(reader) => Ok(stream(reader, turn)?),
-            None => Ok(nothing_follows()),
+            None => Ok(no_content()),
         };
     }
     let stored = stored(user, turn, identity, scope).await?;
     let Some(events) = replay::stored_events(&stored, cursor) else {
-        return Ok(nothing_follows());
+        return Ok(no_content());
     };
     let mut body = sse::opening();
     body.extend_from_slice(&events);
@@ -86,7 +86,7 @@ pub fn stream(reader: Reader, turn: Id) -> worker::Result<Response> {
 
 /// Makes the response to a reader that has all events of an ended turn: an EventSource stops on it, and would reconnect after
 /// any other (WHATWG HTML, section 9.2).
-pub fn nothing_follows() -> Response {
+pub fn no_content() -> Response {
     ResponseBuilder::new().with_status(204).empty()
 }
 

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn example_of_an_answer_is_what_is_sent() {
+    fn example_matches_sent_response() {
         reads::<User>("User");
         reads::<Tokens>("Tokens");
         reads::<Conversation>("Conversation");

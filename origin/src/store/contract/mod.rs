@@ -46,13 +46,13 @@ mod accounts_on_postgres {
 
 mod runners_on_sqlite {
     super::run_suite! { accounts::runners on super::two_sqlite_accounts().await;
-        two_origins_run_each_job_once
+        job_with_two_origins_runs_once
     }
 }
 
 mod runners_on_postgres {
     super::run_suite! { accounts::runners on super::postgres::two_accounts().await;
-        two_origins_run_each_job_once
+        job_with_two_origins_runs_once
     }
 }
 

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_groups_make_room() {
+    fn full_cache_evicts_oldest_groups() {
         let mut cache = Cache::default();
         let until = START.plus_millis(1_000);
         let users = u128::try_from(2 * MAX_BYTES / MAX_ENTRY_BYTES).unwrap();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_counts_is_what_it_holds() {
+    fn counted_bytes_match_held_bytes() {
         let mut cache = Cache::default();
         let group = CacheGroup::SessionsOf(id(1));
         for round in 0..200u32 {

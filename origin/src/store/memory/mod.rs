@@ -258,7 +258,7 @@ mod tests {
     const START: Timestamp = Timestamp::from_millis(1_795_253_400_000);
 
     #[tokio::test]
-    async fn what_has_expired_makes_room() {
+    async fn expired_entries_are_evicted() {
         let store = MemoryEphemeral::default();
         for index in 0..MIN_SWEEP {
             assert!(store.insert_nonce(&index.to_string(), START.plus_millis(10), START).await.unwrap());
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_table_says_so_and_keeps_what_it_knows() {
+    async fn full_table_fails_and_keeps_entries() {
         let store = MemoryEphemeral::default();
         for index in 0..MAX_ENTRIES {
             let key = Key(u128::try_from(index).unwrap().to_be_bytes());

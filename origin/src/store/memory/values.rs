@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_makes_room() {
+    fn full_table_evicts_oldest_value() {
         let mut values = Values::up_to(3);
         for number in 0..5 {
             insert(&mut values, number, 100, 0);

@@ -92,7 +92,7 @@ mod tests {
     #[case::four_names("a,b,c,d/x", 500)]
     #[case::less_was_asked_for("db/x?connect_timeout=1", 1_000)]
     #[case::more_was_asked_for("db/x?connect_timeout=7", 1_200)]
-    fn a_silent_address_leaves_time_for_the_next(#[case] rest: &str, #[case] share_ms: u64) {
+    fn silent_address_leaves_time_for_next(#[case] rest: &str, #[case] share_ms: u64) {
         let config = config(&format!("postgres://u@{rest}"));
         let all = Duration::from_secs(2);
         for server in [serving(&config, all), migrating(&config, all)] {

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tag_alone_chooses_the_slot() {
+    fn slot_depends_on_tag_alone() {
         let keys = Keys::new("edgechat");
         for name in ["", "login:a@example.com", "{x}", "}{", "a{b}c", &"long".repeat(10_000)] {
             let key = keys.of(Kind::Window, name);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_named_by_its_user() {
+    fn group_is_named_by_its_user() {
         let keys = Keys::new("edgechat");
         let user_id = Id::from_bytes([7; 16]);
         assert_eq!(

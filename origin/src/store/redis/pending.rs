@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_began_later_is_not_struck_out_by_an_earlier_answer() {
+    fn later_invalidation_survives_earlier_answer() {
         let mut pending = Pending::default();
         let first = pending.begin(group(1));
         let second = pending.begin(group(1));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_noted_closes_the_caches_until_all_has_expired() {
+    fn unrecorded_invalidation_closes_caches_until_entries_expire() {
         let mut pending = Pending::default();
         for number in 0..4 {
             pending.begin_within(group(number), 4);

@@ -79,7 +79,7 @@ mod tests {
     const START: Timestamp = Timestamp::from_millis(1_795_253_400_007);
 
     #[test]
-    fn what_scripts_store_is_read() {
+    fn stored_values_of_scripts_are_read() {
         let state = WindowState { started_at: START, count: 3 };
         assert_eq!(window("1795253400007:3"), Some(state));
         assert_eq!(tat("1795253400007000"), Some(Tat::from_micros(1_795_253_400_007_000)));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_good_until_its_time() {
+    fn entry_is_valid_until_expiry() {
         let stored = entry(b"page", START);
         assert_eq!(live_entry(stored.clone(), START.plus_millis(-1)), Some(b"page".to_vec()));
         assert_eq!(live_entry(stored, START), None);

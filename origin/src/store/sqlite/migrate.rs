@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_file_of_the_first_version_holds_is_kept_and_told_as_changes() {
+    async fn data_of_first_version_is_kept_and_listed_as_changes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("chats.db");
         assert_eq!(migrate(&path, &CHATS[..1]).await.unwrap().len(), 1);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_older_version_starts_on_a_newer_file() {
+    async fn older_version_starts_on_newer_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("chats.db");
         chats(&path).await.unwrap();
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waiting_does_not_mend_is_refused_and_named() {
+    async fn permanent_open_error_is_refused_and_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("file"), "this is no database, however long it is read".repeat(100)).unwrap();

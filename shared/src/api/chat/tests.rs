@@ -12,7 +12,7 @@ use crate::api::{ErrorCode, FieldError, body::parse};
 #[case(r#"{"content":[{"type":"text","text":"hi"}],"max_output_tokens":100.0}"#)]
 #[case(r#"{"parts":[{"type":"image","mime_type":"image/png","data":"AAAA"}]}"#)]
 #[case(r#"{"content":"hi","response_format":{"type":"json_schema","schema":{"type":"object"}}}"#)]
-fn a_message_is_accepted(#[case] body: &str) {
+fn valid_message_is_accepted(#[case] body: &str) {
     let message: SendMessage = parse(body.as_bytes()).unwrap();
     assert_eq!(message.to_parts().len(), 1);
 }
@@ -70,7 +70,7 @@ fn a_message_is_accepted(#[case] body: &str) {
     "response_format.schema",
     "must be an object"
 )]
-fn a_message_is_refused(#[case] body: &str, #[case] field: &str, #[case] message: &str) {
+fn invalid_message_is_refused(#[case] body: &str, #[case] field: &str, #[case] message: &str) {
     let error = parse::<SendMessage>(body.as_bytes()).unwrap_err();
     assert_eq!(error.code, ErrorCode::ValidationFailed);
     let expected = FieldError { field: field.to_owned(), message: message.to_owned() };
@@ -78,7 +78,7 @@ fn a_message_is_refused(#[case] body: &str, #[case] field: &str, #[case] message
 }
 
 #[test]
-fn an_update_tells_null_from_absent() {
+fn update_distinguishes_null_from_absent() {
     let update: UpdateConversation = parse(br#"{"title":null,"pinned":true}"#).unwrap();
     assert_eq!(update.title, Some(None));
     assert_eq!(update.system, None);
@@ -86,7 +86,7 @@ fn an_update_tells_null_from_absent() {
 }
 
 #[test]
-fn an_update_in_a_list_is_refused() {
+fn update_in_a_list_is_refused() {
     let error = parse::<UpdateConversation>(br#"["new", null]"#).unwrap_err();
     assert_eq!(error.detail, "body: must be an object");
 }

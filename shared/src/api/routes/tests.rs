@@ -138,7 +138,7 @@ fn listed(method: &str, path: &str) -> Option<&'static Route> {
 #[case("GET", "/api/v1/users/me", true)]
 #[case("DELETE", "/api/v1/users/me", true)]
 #[case("GET", "/api/v1/nothing", true)]
-fn token_is_looked_at_for_users_and_for_what_is_not_listed(
+fn token_is_checked_for_user_and_unlisted_routes(
     #[case] method: &str,
     #[case] path: &str,
     #[case] expected: bool,
@@ -189,7 +189,7 @@ fn paths() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn request_finds_what_its_segments_say(method in prop::sample::select(&METHODS[..]), path in paths()) {
+    fn request_finds_route_of_its_segments(method in prop::sample::select(&METHODS[..]), path in paths()) {
         check(method, &path);
     }
 }

@@ -29,7 +29,7 @@ fn signed(list: &str) -> String {
 }
 
 #[test]
-fn what_was_signed_is_told() {
+fn signed_request_is_verified() {
     let header = signed(KEY_A);
     assert!(header.starts_with(&format!("v1;t={};n={NONCE};d=44136fa355b3678a", NOW.as_secs())), "{header}");
     let expected = Signed {
@@ -45,7 +45,7 @@ fn what_was_signed_is_told() {
 #[case::the_old_key_still_counts("{A}", "{B},{A}", true)]
 #[case::only_the_first_signs("{B},{A}", "{A}", false)]
 #[case::another_key("{B}", "{A}", false)]
-fn a_key_can_be_replaced(#[case] signer: &str, #[case] verifier: &str, #[case] good: bool) {
+fn key_can_be_replaced(#[case] signer: &str, #[case] verifier: &str, #[case] good: bool) {
     let list = |text: &str| text.replace("{A}", KEY_A).replace("{B}", KEY_B);
     let outcome = keys(&list(verifier)).verify(&HEAD, &signed(&list(signer)), NOW);
     assert_eq!(outcome.map(|_| ()), if good { Ok(()) } else { Err(SignatureError::Mismatch) });
@@ -57,7 +57,7 @@ fn a_key_can_be_replaced(#[case] signer: &str, #[case] verifier: &str, #[case] g
 #[case(31, false)]
 #[case(-30, true)]
 #[case(-31, false)]
-fn a_signature_is_good_for_half_a_minute(#[case] seconds: i64, #[case] good: bool) {
+fn signature_is_valid_for_half_a_minute(#[case] seconds: i64, #[case] good: bool) {
     let outcome = keys(KEY_A).verify(&HEAD, &signed(KEY_A), NOW.plus_millis(seconds * 1_000));
     assert_eq!(
         outcome.map(|_| ()),
@@ -134,7 +134,7 @@ proptest! {
     }
 
     #[test]
-    fn a_text_moved_from_one_field_to_the_next_is_another_request(text in "[a-z]{2,8}", cut in 1usize..8, field in 0usize..3) {
+    fn text_moved_to_next_field_is_another_request(text in "[a-z]{2,8}", cut in 1usize..8, field in 0usize..3) {
         let cut = cut.min(text.len());
         let mut whole: [String; 4] = Default::default();
         let mut moved = whole.clone();
@@ -146,7 +146,7 @@ proptest! {
     }
 
     #[test]
-    fn no_changed_header_is_taken(place in any::<prop::sample::Index>(), to in "[ -~]") {
+    fn changed_header_is_refused(place in any::<prop::sample::Index>(), to in "[ -~]") {
         let header = signed(KEY_A);
         let mut changed = header.clone().into_bytes();
         let place = place.index(changed.len());
@@ -156,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_breaks_it(text in ".{0,300}") {
+    fn arbitrary_text_is_refused(text in ".{0,300}") {
         prop_assert!(keys(KEY_A).verify(&HEAD, &text, NOW).is_err());
     }
 

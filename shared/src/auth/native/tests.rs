@@ -37,7 +37,7 @@ fn claims() -> Claims {
 #[rstest]
 #[case(Plan::Basic)]
 #[case(Plan::Pro)]
-fn every_case_has_its_outcome(#[case] plan: Plan) {
+fn token_cases_have_their_outcome(#[case] plan: Plan) {
     let verifier = Verifier::new(key().jwk_set());
     let cases = token_cases(&key(), &Claims { plan, ..claims() }, NOW);
     for case in &cases {
@@ -58,7 +58,7 @@ fn every_case_has_its_outcome(#[case] plan: Plan) {
 }
 
 #[test]
-fn what_is_signed_is_read_back_and_by_others_too() {
+fn signed_token_is_verified_here_and_by_library() {
     let token = key().sign(&claims());
     assert_eq!(Verifier::new(key().jwk_set()).verify(&token, NOW), Ok(claims()));
 
@@ -88,7 +88,7 @@ fn validity_is_exact_to_the_millisecond(#[case] offset_ms: i64, #[case] expected
 }
 
 #[test]
-fn a_secret_makes_one_key_and_another_secret_another() {
+fn secrets_determine_keys() {
     assert_eq!(key().jwk_set(), key().jwk_set());
     let other = SigningKey::from_secret("another secret of over 32 characters").unwrap();
     assert_ne!(other.kid(), key().kid());
@@ -99,7 +99,7 @@ fn a_secret_makes_one_key_and_another_secret_another() {
 }
 
 #[test]
-fn a_short_secret_is_refused_and_none_is_printed() {
+fn short_secret_is_refused_and_none_is_printed() {
     assert_eq!(SigningKey::from_secret(&"é".repeat(31)).unwrap_err(), WeakSecret);
     assert!(SigningKey::from_secret(&"é".repeat(32)).is_ok());
     let shown = format!("{:?}", key());
@@ -107,7 +107,7 @@ fn a_short_secret_is_refused_and_none_is_printed() {
 }
 
 #[test]
-fn the_key_of_a_secret_never_changes() {
+fn key_of_a_secret_never_changes() {
     assert_eq!(key().kid(), "i0wJFfmYMogjVn7HYIUrBRTdztCOTQZWZIZ5dDvj5kc");
 }
 
@@ -115,7 +115,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn no_changed_token_is_taken(place in any::<prop::sample::Index>(), to in "[!-~]") {
+    fn changed_token_is_refused(place in any::<prop::sample::Index>(), to in "[!-~]") {
         let token = key().sign(&claims());
         let mut changed = token.clone().into_bytes();
         let place = place.index(changed.len());
@@ -126,7 +126,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_breaks_it(text in ".{0,200}", parts in prop::collection::vec("[A-Za-z0-9_-]{0,90}", 0..5)) {
+    fn arbitrary_text_is_refused(text in ".{0,200}", parts in prop::collection::vec("[A-Za-z0-9_-]{0,90}", 0..5)) {
         let verifier = Verifier::new(key().jwk_set());
         prop_assert!(verifier.verify(&text, NOW).is_err());
         prop_assert!(verifier.verify(&parts.join("."), NOW).is_err());
@@ -163,7 +163,7 @@ fn list_of_secrets_with_a_short_one_is_refused(
 }
 
 #[test]
-fn expired_token_still_tells_whose_it_was() {
+fn expired_token_has_its_subject() {
     let verifier = Verifier::new(key().jwk_set());
     let token = key().sign(&claims());
     assert_eq!(verifier.verify(&token, NOW.plus_millis(86_400_000)), Err(TokenError::Expired));

@@ -94,7 +94,7 @@ fn resumed(turn: &TurnState, after: u64) -> Vec<u8> {
 }
 
 #[test]
-fn a_turn_that_completes_tells_all_in_order() {
+fn completed_turn_has_events_in_order() {
     let mut turn = spoken();
     turn.apply(ModelEvent::Finish(FinishReason::Stop));
     turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW.plus_millis(9));
@@ -140,7 +140,7 @@ fn a_turn_that_completes_tells_all_in_order() {
 #[case(false, stopped(FinishReason::Recitation), "turn.failed", "provider_refused")]
 #[case(false, stopped(FinishReason::Length), "turn.incomplete", "length")]
 #[case(false, TurnOutcome::Cancelled, "turn.cancelled", "")]
-fn every_other_end_is_named_truthfully(
+fn other_outcomes_have_their_event_and_code(
     #[case] spoke: bool,
     #[case] outcome: TurnOutcome,
     #[case] name: &str,
@@ -174,7 +174,7 @@ fn every_other_end_is_named_truthfully(
 }
 
 #[test]
-fn the_wait_the_provider_asks_for_reaches_who_waits() {
+fn retry_after_of_provider_is_in_error_of_turn() {
     let mut turn = begun();
     turn.end(TurnOutcome::Failed(ProviderFailure::RateLimited { retry_after_s: Some(37) }), NOW);
     let error = turn.answer().unwrap_err();
@@ -186,7 +186,7 @@ fn the_wait_the_provider_asks_for_reaches_who_waits() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_ends_no_turn_before_it_began() {
+fn turn_with_clock_set_back_ends_no_earlier_than_start() {
     let mut turn = spoken();
     turn.end(TurnOutcome::Interrupted, NOW.plus_millis(-5_000));
     let delivery = turn.delivery().unwrap();

@@ -33,7 +33,7 @@ use super::*;
 #[case(Some("nonsense"), "---")]
 #[case(Some("text/html;a=\"b, application/json\""), "---")]
 #[case(Some("application/json;v=\"1;q=0\""), "jjs")]
-fn the_answer_is_what_the_client_accepts(#[case] accept: Option<&str>, #[case] expected: &str) {
+fn response_has_accepted_media_type(#[case] accept: Option<&str>, #[case] expected: &str) {
     let answers: String = [None, Some(false), Some(true)]
         .into_iter()
         .map(|stream| match wants_event_stream(accept, stream) {
@@ -60,7 +60,7 @@ fn the_answer_is_what_the_client_accepts(#[case] accept: Option<&str>, #[case] e
 #[case("-1", 1000)]
 #[case("0.+1", 1000)]
 #[case("0.é", 1000)]
-fn a_weight_is_in_thousandths(#[case] value: &str, #[case] thousandths: u16) {
+fn weight_is_in_thousandths(#[case] value: &str, #[case] thousandths: u16) {
     assert_eq!(weight(&format!("q={value}")), Some(thousandths));
     assert_eq!(weight(&format!("v={value}")), None);
 }
@@ -75,7 +75,7 @@ fn a_weight_is_in_thousandths(#[case] value: &str, #[case] thousandths: u16) {
 #[case(Some("return=minimal"), false)]
 #[case(Some("note=\"a, respond-async\""), false)]
 #[case(Some("note=\"a\\\", respond-async\""), false)]
-fn a_client_may_prefer_not_to_wait(#[case] prefer: Option<&str>, #[case] expected: bool) {
+fn client_may_prefer_not_to_wait(#[case] prefer: Option<&str>, #[case] expected: bool) {
     assert_eq!(prefer_respond_async(prefer), expected);
 }
 
@@ -84,7 +84,7 @@ fn a_client_may_prefer_not_to_wait(#[case] prefer: Option<&str>, #[case] expecte
 #[case(Some("a"), None, Some("a"))]
 #[case(None, Some("b"), Some("b"))]
 #[case(Some("a"), Some("a"), Some("a"))]
-fn a_key_comes_from_header_or_body(
+fn key_is_read_from_header_or_body(
     #[case] header: Option<&str>,
     #[case] field: Option<&str>,
     #[case] expected: Option<&str>,
@@ -112,7 +112,7 @@ fn keys_that_contradict_or_are_none_are_refused(
 }
 
 #[test]
-fn a_key_has_at_most_255_characters() {
+fn key_has_at_most_255_characters() {
     assert!(idempotency_key(Some(&"a".repeat(255)), None).is_ok());
     assert!(idempotency_key(Some(&"a".repeat(256)), None).is_err());
 }
@@ -131,7 +131,7 @@ fn a_key_has_at_most_255_characters() {
 #[case(Some("7"), Some("x"), None)]
 #[case(None, Some(""), None)]
 #[case(None, Some("1.5"), None)]
-fn a_reader_says_how_far_it_got(
+fn last_event_id_is_read_from_header_or_query(
     #[case] header: Option<&str>,
     #[case] after: Option<&str>,
     #[case] expected: Option<u64>,
@@ -143,7 +143,7 @@ fn a_reader_says_how_far_it_got(
 
 proptest! {
     #[test]
-    fn no_header_breaks_it(text in "[ -~é]{0,80}", stream: Option<bool>) {
+    fn arbitrary_header_does_not_panic(text in "[ -~é]{0,80}", stream: Option<bool>) {
         if let Ok(streams) = wants_event_stream(Some(&text), stream) {
             prop_assert!(!streams || stream == Some(true) || text.to_ascii_lowercase().contains("text/")
                 || text.contains("*/*"));

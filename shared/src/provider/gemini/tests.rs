@@ -56,7 +56,7 @@ const ANSWER: &str = concat!(
 );
 
 #[test]
-fn an_answer_is_read_however_it_is_cut() {
+fn answer_in_any_pieces_is_read() {
     let usage = |output_tokens, cached_tokens, reasoning_tokens, total_tokens| {
         ModelEvent::Usage(Usage {
             input_tokens: 8,
@@ -80,7 +80,7 @@ fn an_answer_is_read_however_it_is_cut() {
 }
 
 #[test]
-fn an_answer_that_is_cut_off_is_never_complete() {
+fn truncated_answer_is_never_complete() {
     let last = ANSWER.rfind("\n\r\n").unwrap();
     for length in 0..=last {
         let (events, end) = decode([&ANSWER.as_bytes()[..length]], MAX_EVENT_BYTES);
@@ -101,7 +101,7 @@ fn an_answer_that_is_cut_off_is_never_complete() {
 #[case("MALFORMED_FUNCTION_CALL", FinishReason::InvalidOutput)]
 #[case("OTHER", FinishReason::Other)]
 #[case("A_REASON_OF_TOMORROW", FinishReason::Other)]
-fn every_finish_reason_has_a_meaning(#[case] word: &str, #[case] reason: FinishReason) {
+fn finish_reason_is_mapped(#[case] word: &str, #[case] reason: FinishReason) {
     let chunk = format!("data: {{\"candidates\":[{{\"finishReason\":\"{word}\"}}]}}\n\n");
     let (events, end) = decode_everyhow(chunk.as_bytes());
     assert_eq!(events, [ModelEvent::Finish(reason)]);
@@ -113,7 +113,7 @@ fn every_finish_reason_has_a_meaning(#[case] word: &str, #[case] reason: FinishR
 #[case("BLOCKLIST", RefusalReason::Blocklist)]
 #[case("PROHIBITED_CONTENT", RefusalReason::ProhibitedContent)]
 #[case("NEW", RefusalReason::Other)]
-fn a_blocked_prompt_is_refused(#[case] word: &str, #[case] reason: RefusalReason) {
+fn blocked_prompt_is_refused(#[case] word: &str, #[case] reason: RefusalReason) {
     let body = format!(
         "{{\"promptFeedback\":{{\"blockReason\":\"{word}\"}},\"usageMetadata\":{{\"promptTokenCount\":3,\"totalTokenCount\":3}}}}"
     );
@@ -126,7 +126,7 @@ fn a_blocked_prompt_is_refused(#[case] word: &str, #[case] reason: RefusalReason
 }
 
 #[test]
-fn tool_calls_are_told_and_are_why_the_model_stopped() {
+fn tool_calls_are_events_and_finish_reason() {
     let body = json!({"candidates": [{"content": {"parts": [
         {"functionCall": {"name": "weather", "args": {"city": "Köln"}, "id": "c1"}, "thoughtSignature": "x"},
         {"functionCall": {"name": "now"}}
@@ -162,12 +162,12 @@ fn tool_calls_are_told_and_are_why_the_model_stopped() {
 #[case::broken_json("data: {\"candidates\":[}\n\n", ProviderFailure::Malformed)]
 #[case::not_an_object("data: 7\n\n", ProviderFailure::Malformed)]
 #[case::json_cut_off("{\"candidates\":[{\"content\":", ProviderFailure::Malformed)]
-fn what_is_no_answer_is_a_failure(#[case] stream: &str, #[case] failure: ProviderFailure) {
+fn invalid_stream_is_a_failure(#[case] stream: &str, #[case] failure: ProviderFailure) {
     assert_eq!(decode_everyhow(stream.as_bytes()), (vec![], Err(failure)));
 }
 
 #[test]
-fn what_came_before_a_failure_is_kept() {
+fn text_before_failure_is_kept() {
     let stream = concat!(
         "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Once\"}]}}]}\n\n",
         "data: {\"error\":{\"code\":504}}\n\n",
@@ -267,7 +267,7 @@ fn finish_is_known_before_the_end() {
 #[rstest]
 #[case::event(format!("data: {{\"x\":\"{}\"}}\n\n", "a".repeat(100)))]
 #[case::json(format!("{{\"x\":\"{}\"}}", "a".repeat(100)))]
-fn what_is_too_large_is_not_held(#[case] stream: String) {
+fn oversized_event_is_a_failure(#[case] stream: String) {
     let stream = stream.as_bytes();
     assert_eq!(decode([stream], 100), (vec![], Err(ProviderFailure::TooLarge)));
     assert_eq!(decode(stream.chunks(7), 100), (vec![], Err(ProviderFailure::TooLarge)));
@@ -356,7 +356,7 @@ const HTML: &str = "<html><title>502 secret-host</title></html>";
 #[case(504, None, HTML, ProviderFailure::Timeout)]
 #[case(200, None, HTML, ProviderFailure::Malformed)]
 #[case(302, None, "", ProviderFailure::Malformed)]
-fn a_status_has_a_meaning(
+fn status_is_mapped_to_failure(
     #[case] status: u16,
     #[case] retry_after_s: Option<u64>,
     #[case] body: &str,

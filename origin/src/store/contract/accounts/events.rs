@@ -82,7 +82,7 @@ pub(in crate::store::contract) async fn ended_session_is_ended_once_with_its_eve
     assert_eq!(outcome(&store, exchange(1, 2, 30)).await.0, "ended");
 }
 
-pub(in crate::store::contract) async fn all_sessions_begun_by_then_end_but_for_one(store: Store) {
+pub(in crate::store::contract) async fn sessions_started_before_event_end_except_one(store: Store) {
     register(&store, 1).await;
     for (number, millis) in [(2, 0), (3, 5), (4, 11)] {
         let mut other = session(number, &user(1));

@@ -26,14 +26,14 @@ use crate::store::{
 macro_rules! suite {
     ($open:expr) => {
         $crate::store::contract::run_suite! { accounts::users on $open;
-            a_user_is_read_back_as_written
+            user_is_read_back_as_written
             plan_of_a_newer_version_is_kept
-            an_email_is_taken_once_and_compared_as_it_is_stored
+            email_is_unique_and_compared_as_stored
             registering_again_changes_nothing
             of_registrations_at_once_one_wins
-            one_registration_sent_many_times_at_once_is_one
+            registration_sent_concurrently_creates_one_user
             letters_beyond_ascii_are_kept_as_they_are
-            an_email_with_a_nul_character_is_nobodys
+            email_with_nul_matches_no_user
             times_are_exact_to_the_millisecond_however_far
         }
         $crate::store::contract::run_suite! { accounts::credentials on $open;
@@ -41,19 +41,19 @@ macro_rules! suite {
             hash_of_a_password_is_replaced_once
         }
         $crate::store::contract::run_suite! { accounts::sessions on $open;
-            a_session_belongs_to_its_user
+            session_belongs_to_its_user
             opening_a_session_again_changes_nothing
             sessions_over_before_a_time_are_forgotten
             forgetting_takes_the_oldest_sessions_of_anybody
             sessions_are_opened_and_forgotten_at_once
         }
         $crate::store::contract::run_suite! { accounts::refresh on $open;
-            a_refresh_token_is_exchanged_until_it_expires
-            the_last_used_token_gets_the_same_successor_within_the_grace
+            refresh_token_until_expiry_is_exchanged
+            last_used_token_in_grace_gets_same_successor
             successor_of_an_earlier_secret_is_returned_again
             successor_of_a_secret_that_is_gone_is_replaced
-            an_older_token_ends_its_session
-            a_used_token_that_has_expired_is_forgotten
+            older_token_ends_session
+            expired_used_token_is_forgotten
             exchanges_at_once_agree
             reuses_at_once_end_the_session_once
             reuse_schedules_its_job_in_the_same_step
@@ -63,7 +63,7 @@ macro_rules! suite {
             event_is_due_when_postponed_to_and_counts_its_attempts
             event_goes_to_one_of_many_at_once
             ended_session_is_ended_once_with_its_event
-            all_sessions_begun_by_then_end_but_for_one
+            sessions_started_before_event_end_except_one
             reuse_of_refresh_token_leaves_one_event
             plan_changes_with_its_event
         }
@@ -80,7 +80,7 @@ macro_rules! suite {
             finished_jobs_are_forgotten_and_no_others
         }
         $crate::store::contract::run_suite! { accounts::usage on $open;
-            a_turn_is_counted_once
+            turn_is_counted_once
             usage_is_summed_by_day_and_model
             models_are_sorted_by_their_bytes
             turns_at_once_are_summed_exactly

@@ -14,7 +14,7 @@ use crate::store::{
     },
 };
 
-pub(in crate::store::contract) async fn a_refresh_token_is_exchanged_until_it_expires(store: Store) {
+pub(in crate::store::contract) async fn refresh_token_until_expiry_is_exchanged(store: Store) {
     register(&store, 1).await;
     assert_eq!(outcome(&store, exchange(99, 98, 1)).await.0, "unknown");
     assert_eq!(outcome(&store, exchange(1, 2, 499_999)).await, ("exchanged", 999_999));
@@ -26,9 +26,7 @@ pub(in crate::store::contract) async fn a_refresh_token_is_exchanged_until_it_ex
     assert!(store.session(id(5), id(1_005)).await.unwrap().unwrap().ended_at.is_none());
 }
 
-pub(in crate::store::contract) async fn the_last_used_token_gets_the_same_successor_within_the_grace(
-    store: Store,
-) {
+pub(in crate::store::contract) async fn last_used_token_in_grace_gets_same_successor(store: Store) {
     register(&store, 1).await;
     assert_eq!(outcome(&store, exchange(1, 2, 1_000)).await, ("exchanged", 501_000));
     assert_eq!(outcome(&store, exchange(1, 2, 11_000)).await, ("exchanged", 501_000));
@@ -69,7 +67,7 @@ pub(in crate::store::contract) async fn successor_of_a_secret_that_is_gone_is_re
     assert_eq!(outcome(&store, exchange(1, 9, 1_005)).await.0, "reused");
 }
 
-pub(in crate::store::contract) async fn an_older_token_ends_its_session(store: Store) {
+pub(in crate::store::contract) async fn older_token_ends_session(store: Store) {
     register(&store, 1).await;
     assert_eq!(outcome(&store, exchange(1, 2, 1_000)).await.0, "exchanged");
     assert_eq!(outcome(&store, exchange(2, 3, 1_001)).await.0, "exchanged");
@@ -79,7 +77,7 @@ pub(in crate::store::contract) async fn an_older_token_ends_its_session(store: S
 }
 
 /// A session that is used for long does not grow: what is said of an expired token is the same as of none.
-pub(in crate::store::contract) async fn a_used_token_that_has_expired_is_forgotten(store: Store) {
+pub(in crate::store::contract) async fn expired_used_token_is_forgotten(store: Store) {
     register(&store, 1).await;
     assert_eq!(outcome(&store, exchange(1, 2, 400_000)).await, ("exchanged", 900_000));
     assert_eq!(outcome(&store, exchange(2, 3, 500_000)).await, ("exchanged", 1_000_000));

@@ -47,7 +47,7 @@ impl Job for Counted {
     }
 }
 
-pub(in crate::store::contract) async fn two_origins_run_each_job_once(stores: [Store; 2]) {
+pub(in crate::store::contract) async fn job_with_two_origins_runs_once(stores: [Store; 2]) {
     let job = Arc::new(Counted { runs: Mutex::default(), total: watch::Sender::new(0) });
     for number in 0..JOBS {
         let id = id(u32::try_from(number).unwrap());

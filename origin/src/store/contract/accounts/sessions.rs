@@ -11,7 +11,7 @@ use crate::store::{
     },
 };
 
-pub(in crate::store::contract) async fn a_session_belongs_to_its_user(store: Store) {
+pub(in crate::store::contract) async fn session_belongs_to_its_user(store: Store) {
     register(&store, 1).await;
     register(&store, 2).await;
     assert!(store.session(id(2), id(1_001)).await.unwrap().is_none());

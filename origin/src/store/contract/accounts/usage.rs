@@ -30,7 +30,7 @@ pub(super) fn usage(turn: u32, user: u32, day: i64, model: &str) -> UsageEntry {
     }
 }
 
-pub(in crate::store::contract) async fn a_turn_is_counted_once(store: Store) {
+pub(in crate::store::contract) async fn turn_is_counted_once(store: Store) {
     register(&store, 1).await;
     register(&store, 2).await;
     let recorded = at_once(16, |_| {

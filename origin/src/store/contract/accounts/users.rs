@@ -16,7 +16,7 @@ use crate::store::{
     },
 };
 
-pub(in crate::store::contract) async fn a_user_is_read_back_as_written(store: Store) {
+pub(in crate::store::contract) async fn user_is_read_back_as_written(store: Store) {
     store.ping().await.unwrap();
     register(&store, 1).await;
     let known = store.credential("user1@example.com".to_owned(), None).await.unwrap().unwrap();
@@ -37,7 +37,7 @@ pub(in crate::store::contract) async fn plan_of_a_newer_version_is_kept(store: S
     assert_eq!(known.user, team);
 }
 
-pub(in crate::store::contract) async fn an_email_is_taken_once_and_compared_as_it_is_stored(store: Store) {
+pub(in crate::store::contract) async fn email_is_unique_and_compared_as_stored(store: Store) {
     register(&store, 1).await;
     let mut other = user(2);
     other.email = user(1).email;
@@ -83,7 +83,7 @@ pub(in crate::store::contract) async fn of_registrations_at_once_one_wins(store:
     assert!(store.credential("one@example.com".to_owned(), None).await.unwrap().is_some());
 }
 
-pub(in crate::store::contract) async fn one_registration_sent_many_times_at_once_is_one(store: Store) {
+pub(in crate::store::contract) async fn registration_sent_concurrently_creates_one_user(store: Store) {
     let outcomes = at_once(16, |_| {
         let store = Arc::clone(&store);
         async move { store.register(user(1), "phc".to_owned(), session(1, &user(1))).await.unwrap() }
@@ -114,7 +114,7 @@ pub(in crate::store::contract) async fn letters_beyond_ascii_are_kept_as_they_ar
     assert_eq!(refused.kind(), "conflict");
 }
 
-pub(in crate::store::contract) async fn an_email_with_a_nul_character_is_nobodys(store: Store) {
+pub(in crate::store::contract) async fn email_with_nul_matches_no_user(store: Store) {
     register(&store, 1).await;
     assert!(store.credential("user1@example.com\0".to_owned(), None).await.unwrap().is_none());
 }

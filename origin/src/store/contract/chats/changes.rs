@@ -61,7 +61,7 @@ async fn follow(
     }
 }
 
-pub(in crate::store::contract) async fn every_kind_of_change_has_a_later_place(store: Store) {
+pub(in crate::store::contract) async fn change_of_any_kind_takes_later_position(store: Store) {
     assert!(changes(&store, 0, ALL).await.is_empty());
     let first = open(&store, 10).await;
     let created = changes(&store, 0, ALL).await;
@@ -93,7 +93,7 @@ pub(in crate::store::contract) async fn every_kind_of_change_has_a_later_place(s
     assert_eq!(ids(&changes(&store, after, ALL).await), [first.id]);
 }
 
-pub(in crate::store::contract) async fn what_changed_twice_is_told_as_it_is_now(store: Store) {
+pub(in crate::store::contract) async fn conversation_changed_twice_is_listed_in_its_last_state(store: Store) {
     let first = open(&store, 10).await;
     let second = open(&store, 11).await;
     let before = end(&changes(&store, 0, ALL).await);
@@ -115,7 +115,7 @@ pub(in crate::store::contract) async fn what_changed_twice_is_told_as_it_is_now(
     assert_eq!(again, changes(&store, 0, ALL).await);
 }
 
-pub(in crate::store::contract) async fn deleted_ones_are_told_of(store: Store) {
+pub(in crate::store::contract) async fn deletions_are_listed(store: Store) {
     let first = open(&store, 10).await;
     let second = open(&store, 11).await;
     store.record_turn(delivery(id(OWNER), first.id, 1, 1)).await.unwrap().unwrap();
@@ -136,7 +136,7 @@ pub(in crate::store::contract) async fn deleted_ones_are_told_of(store: Store) {
     assert_eq!(seen, BTreeMap::from(expected));
 }
 
-pub(in crate::store::contract) async fn changes_of_others_are_never_told(store: Store) {
+pub(in crate::store::contract) async fn changes_of_other_users_are_not_listed(store: Store) {
     let own = open(&store, 10).await;
     for number in 20..23 {
         store.create_conversation(id(OTHER), conversation(number, at(1))).await.unwrap();
@@ -178,7 +178,7 @@ pub(in crate::store::contract) async fn pages_go_on_by_the_last_place(store: Sto
     assert_eq!(seen[&changed].as_ref().unwrap().title.as_deref(), Some("Later"));
 }
 
-pub(in crate::store::contract) async fn repeating_a_deletion_tells_of_nothing_else(store: Store) {
+pub(in crate::store::contract) async fn repeated_deletion_adds_no_change(store: Store) {
     let first = open(&store, 10).await;
     let turn = delivery(id(OWNER), first.id, 1, 1);
     store.record_turn(turn.clone()).await.unwrap().unwrap();
@@ -196,7 +196,7 @@ async fn rename_of_absent(store: &Store, conversation: Id) {
     assert_eq!(outcome, Updated::Absent);
 }
 
-pub(in crate::store::contract) async fn a_follower_sees_what_many_writers_wrote(store: Store) {
+pub(in crate::store::contract) async fn follower_of_many_writers_sees_all_changes(store: Store) {
     const WRITERS: usize = 8;
     const WRITES: u32 = 12;
     let is_done = Arc::new(AtomicBool::new(false));

@@ -11,7 +11,7 @@ use crate::store::{
     contract::samples::{START, at, conversation, delivery, id, updated},
 };
 
-pub(in crate::store::contract) async fn a_conversation_is_read_back_as_written(store: Store) {
+pub(in crate::store::contract) async fn conversation_is_read_back_as_written(store: Store) {
     store.ping().await.unwrap();
     let full = open(&store, 10).await;
     assert_eq!(store.conversation(id(OWNER), full.id).await.unwrap(), Some(full));
@@ -51,7 +51,7 @@ pub(in crate::store::contract) async fn somebody_elses_is_absent(store: Store) {
     assert_eq!(all(&store, theirs.id).await.len(), 2);
 }
 
-pub(in crate::store::contract) async fn an_update_changes_what_it_names(store: Store) {
+pub(in crate::store::contract) async fn update_changes_only_named_fields(store: Store) {
     let first = open(&store, 10).await;
     let update = UpdateConversation {
         title: Some(None),
@@ -90,9 +90,7 @@ pub(in crate::store::contract) async fn conversations_come_by_activity(store: St
     assert_eq!(ids(&listed(&store, None, None, 10).await), [oldest.id, newest.id, twin.id]);
 }
 
-pub(in crate::store::contract) async fn a_page_goes_on_where_the_last_ended_whatever_is_inserted(
-    store: Store,
-) {
+pub(in crate::store::contract) async fn next_page_after_insert_continues_at_cursor(store: Store) {
     for number in 10..17 {
         // Pairs share their time, so that pages end within a tie, too.
         let conversation = conversation(number, at(i64::from(number / 2)));
@@ -110,7 +108,7 @@ pub(in crate::store::contract) async fn a_page_goes_on_where_the_last_ended_what
     assert_eq!(seen, expected);
 }
 
-pub(in crate::store::contract) async fn archived_ones_can_be_told_apart(store: Store) {
+pub(in crate::store::contract) async fn archived_conversations_can_be_filtered(store: Store) {
     for number in 10..14 {
         open(&store, number).await;
     }

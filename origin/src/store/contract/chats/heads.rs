@@ -19,7 +19,7 @@ use crate::store::{
     },
 };
 
-pub(in crate::store::contract) async fn the_head_is_what_the_user_chose(store: Store) {
+pub(in crate::store::contract) async fn head_chosen_by_user_is_kept(store: Store) {
     talk(&store, 3).await;
     record(&store, &regenerated(4, 2, answer(3), 7)).await;
     assert_eq!(head(&store).await, Some(answer(4)));
@@ -48,7 +48,7 @@ pub(in crate::store::contract) async fn the_head_is_what_the_user_chose(store: S
     assert!(context.head.mark >= Some(user_mark(at(600))));
 }
 
-pub(in crate::store::contract) async fn a_head_that_is_no_message_changes_nothing(store: Store) {
+pub(in crate::store::contract) async fn update_with_unknown_head_changes_nothing(store: Store) {
     talk(&store, 1).await;
     let elsewhere = conversation(11, START);
     store.create_conversation(id(OWNER), elsewhere.clone()).await.unwrap();
@@ -79,9 +79,7 @@ pub(in crate::store::contract) async fn a_head_that_is_no_message_changes_nothin
     assert_eq!((now.head_id, now.pinned, now.updated_at), (Some(question(1)), true, at(9_000)));
 }
 
-pub(in crate::store::contract) async fn a_late_delivery_moves_no_head_that_was_chosen_meanwhile(
-    store: Store,
-) {
+pub(in crate::store::contract) async fn late_delivery_after_choice_keeps_head(store: Store) {
     talk(&store, 2).await;
     record(&store, &regenerated(3, 2, answer(2), 5)).await;
     // Turn 4 began on that branch; before it is delivered, another device shows the first answer.
@@ -100,9 +98,7 @@ pub(in crate::store::contract) async fn a_late_delivery_moves_no_head_that_was_c
     assert_eq!(page(&store, Scope::Arrived, Order::Asc, None, ALL).await.items.len(), 7);
 }
 
-pub(in crate::store::contract) async fn a_delivery_to_the_head_that_was_chosen_goes_on_from_there(
-    store: Store,
-) {
+pub(in crate::store::contract) async fn delivery_to_chosen_head_moves_head(store: Store) {
     talk(&store, 2).await;
     record(&store, &regenerated(3, 2, answer(2), 5)).await;
     // By a clock that is behind: the user chose, and then asked.

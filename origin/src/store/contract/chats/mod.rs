@@ -29,70 +29,70 @@ macro_rules! suite {
     ($open:expr) => {
         $crate::store::contract::chats::suite!(but races: $open);
         $crate::store::contract::run_suite! { chats::turns on $open;
-            a_delivery_is_stored_once_however_often_it_comes
+            repeated_delivery_is_stored_once
             deliveries_at_once_all_find_a_place
         }
         $crate::store::contract::run_suite! { chats::heads on $open;
             turns_and_choices_at_once_end_with_the_newest
         }
         $crate::store::contract::run_suite! { chats::trees on $open;
-            one_of_many_children_at_once_stays_in_the_branch
-            a_path_of_ten_thousand_messages_is_read_from_both_ends
-            a_path_of_many_forks_is_read_by_pages
+            children_recorded_concurrently_leave_one_in_branch
+            path_of_ten_thousand_messages_is_read_from_both_ends
+            path_of_many_forks_is_read_by_pages
         }
         $crate::store::contract::run_suite! { chats::changes on $open;
-            a_follower_sees_what_many_writers_wrote
+            follower_of_many_writers_sees_all_changes
             followers_at_once_agree_on_the_order
         }
     };
     (but races: $open:expr) => {
         $crate::store::contract::run_suite! { chats::conversations on $open;
-            a_conversation_is_read_back_as_written
+            conversation_is_read_back_as_written
             creating_again_changes_nothing
             somebody_elses_is_absent
-            an_update_changes_what_it_names
+            update_changes_only_named_fields
             conversations_come_by_activity
-            a_page_goes_on_where_the_last_ended_whatever_is_inserted
-            archived_ones_can_be_told_apart
+            next_page_after_insert_continues_at_cursor
+            archived_conversations_can_be_filtered
             deleting_takes_everything
         }
         $crate::store::contract::run_suite! { chats::turns on $open;
-            a_turn_is_read_back_as_written
+            turn_is_read_back_as_written
             names_of_a_newer_version_are_kept
             messages_come_by_seq_both_ways
-            a_taken_place_moves_a_message_to_the_end
-            a_late_delivery_sets_nothing_back
-            an_id_of_another_conversation_is_a_conflict
-            the_context_is_the_newest_in_order
+            delivery_with_taken_seq_goes_to_end
+            late_delivery_keeps_newer_state
+            id_of_other_conversation_is_a_conflict
+            context_has_newest_messages_in_order
         }
         $crate::store::contract::run_suite! { chats::pages on $open;
-            a_page_tells_whether_there_is_more
+            page_with_more_has_more
             large_messages_make_short_pages
-            one_message_is_a_page_however_large
-            a_context_has_the_newest_that_fit
-            a_context_reads_no_more_than_its_bound
+            oversized_message_is_a_page_of_its_own
+            context_has_newest_pictures_that_fit
+            context_of_large_messages_is_read_up_to_bound
         }
         $crate::store::contract::run_suite! { chats::trees on $open;
-            two_children_of_one_parent_are_branches
-            a_branch_grows_and_forks_again
-            a_turn_of_five_messages_is_applied_once
-            a_parent_that_arrives_late_stands_before_its_child
+            children_of_one_parent_are_branches
+            branch_grows_and_forks_again
+            turn_of_five_messages_is_applied_once
+            late_parent_is_listed_before_child
             children_of_a_parent_that_is_not_there_are_branches
             deleting_takes_every_branch
         }
         $crate::store::contract::run_suite! { chats::heads on $open;
-            the_head_is_what_the_user_chose
-            a_head_that_is_no_message_changes_nothing
-            a_late_delivery_moves_no_head_that_was_chosen_meanwhile
-            a_delivery_to_the_head_that_was_chosen_goes_on_from_there
+            head_chosen_by_user_is_kept
+            update_with_unknown_head_changes_nothing
+            late_delivery_after_choice_keeps_head
+            delivery_to_chosen_head_moves_head
         }
         $crate::store::contract::run_suite! { chats::changes on $open;
-            every_kind_of_change_has_a_later_place
-            what_changed_twice_is_told_as_it_is_now
-            deleted_ones_are_told_of
-            changes_of_others_are_never_told
+            change_of_any_kind_takes_later_position
+            conversation_changed_twice_is_listed_in_its_last_state
+            deletions_are_listed
+            changes_of_other_users_are_not_listed
             pages_go_on_by_the_last_place
-            repeating_a_deletion_tells_of_nothing_else
+            repeated_deletion_adds_no_change
         }
     };
 }

@@ -42,7 +42,7 @@ fn seqs(messages: &[Message]) -> Vec<u64> {
     messages.iter().map(|message| message.seq).collect()
 }
 
-pub(in crate::store::contract) async fn a_page_tells_whether_there_is_more(store: Store) {
+pub(in crate::store::contract) async fn page_with_more_has_more(store: Store) {
     let conversation = pictures(&store, 3, 1).await;
     for order in [Order::Asc, Order::Desc] {
         for (limit, expected) in [(1, (1, true)), (5, (5, true)), (6, (6, false)), (7, (6, false))] {
@@ -76,7 +76,7 @@ pub(in crate::store::contract) async fn large_messages_make_short_pages(store: S
     }
 }
 
-pub(in crate::store::contract) async fn one_message_is_a_page_however_large(store: Store) {
+pub(in crate::store::contract) async fn oversized_message_is_a_page_of_its_own(store: Store) {
     let conversation = pictures(&store, 1, PAGE_BYTES + 1).await;
     add(&store, conversation, 2..=2, 1).await;
     for (after, expected) in [(None, &[1][..]), (Some(1), &[2]), (Some(2), &[3, 4])] {
@@ -85,7 +85,7 @@ pub(in crate::store::contract) async fn one_message_is_a_page_however_large(stor
     }
 }
 
-pub(in crate::store::contract) async fn a_context_has_the_newest_that_fit(store: Store) {
+pub(in crate::store::contract) async fn context_has_newest_pictures_that_fit(store: Store) {
     let conversation = pictures(&store, 3, CONTEXT_BYTES + 1).await;
     let context = store.context(id(OWNER), conversation).await.unwrap().unwrap();
     // Pictures that are too large are left out, and what was said with them stays.
@@ -99,7 +99,7 @@ pub(in crate::store::contract) async fn a_context_has_the_newest_that_fit(store:
     assert!(context.messages.iter().map(Message::content_bytes).sum::<usize>() <= CONTEXT_BYTES);
 }
 
-pub(in crate::store::contract) async fn a_context_reads_no_more_than_its_bound(store: Store) {
+pub(in crate::store::contract) async fn context_of_large_messages_is_read_up_to_bound(store: Store) {
     const LARGE_ENOUGH: u32 = 4;
     let bytes = CONTEXT_READ_BYTES / 5;
     let conversation = pictures(&store, LARGE_ENOUGH, bytes).await;

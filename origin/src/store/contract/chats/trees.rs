@@ -112,7 +112,7 @@ pub(super) async fn talk(store: &Store, turns: u32) {
     }
 }
 
-pub(in crate::store::contract) async fn two_children_of_one_parent_are_branches(store: Store) {
+pub(in crate::store::contract) async fn children_of_one_parent_are_branches(store: Store) {
     talk(&store, 2).await;
     assert_eq!(head(&store).await, Some(answer(2)));
     // The second question in other words, and a second answer to the first.
@@ -153,7 +153,7 @@ pub(in crate::store::contract) async fn two_children_of_one_parent_are_branches(
     assert_eq!((now.message_count, now.last_message_preview.as_deref()), (9, Some("answer 5")));
 }
 
-pub(in crate::store::contract) async fn a_branch_grows_and_forks_again(store: Store) {
+pub(in crate::store::contract) async fn branch_grows_and_forks_again(store: Store) {
     talk(&store, 2).await;
     record(&store, &regenerated(3, 2, answer(2), 5)).await;
     record(&store, &turn(4, Some(answer(3)), 6)).await;
@@ -182,7 +182,7 @@ pub(in crate::store::contract) async fn a_branch_grows_and_forks_again(store: St
     );
 }
 
-pub(in crate::store::contract) async fn a_turn_of_five_messages_is_applied_once(store: Store) {
+pub(in crate::store::contract) async fn turn_of_five_messages_is_applied_once(store: Store) {
     talk(&store, 1).await;
     let mut long = turn(2, Some(answer(1)), 3);
     let (first, last) = (long.messages.first().clone(), long.messages.answer().clone());
@@ -239,7 +239,7 @@ pub(in crate::store::contract) async fn a_turn_of_five_messages_is_applied_once(
     assert_eq!(shown(&store).await.len(), 9);
 }
 
-pub(in crate::store::contract) async fn a_parent_that_arrives_late_stands_before_its_child(store: Store) {
+pub(in crate::store::contract) async fn late_parent_is_listed_before_child(store: Store) {
     talk(&store, 1).await;
     // Turn 2 is refused for a while, 3 and 4 are not.
     record(&store, &turn(3, Some(answer(2)), 5)).await;
@@ -288,7 +288,7 @@ pub(in crate::store::contract) async fn deleting_takes_every_branch(store: Store
     assert_eq!(store.record_turn(elsewhere).await.unwrap(), Some(2));
 }
 
-pub(in crate::store::contract) async fn one_of_many_children_at_once_stays_in_the_branch(store: Store) {
+pub(in crate::store::contract) async fn children_recorded_concurrently_leave_one_in_branch(store: Store) {
     const CHILDREN: u32 = 12;
     talk(&store, 1).await;
     at_once(2 * usize::try_from(CHILDREN).unwrap(), |index| {
@@ -342,7 +342,7 @@ async fn long_path(store: &Store, turns: u32) {
     }
 }
 
-pub(in crate::store::contract) async fn a_path_of_ten_thousand_messages_is_read_from_both_ends(store: Store) {
+pub(in crate::store::contract) async fn path_of_ten_thousand_messages_is_read_from_both_ends(store: Store) {
     const TURNS: u32 = 100;
     const LAST: u64 = 10_000;
     long_path(&store, TURNS).await;
@@ -374,7 +374,7 @@ pub(in crate::store::contract) async fn a_path_of_ten_thousand_messages_is_read_
     assert_eq!((seqs(&page(&store, Scope::Shown, Order::Asc, None, 3).await)), [1, 2, 3]);
 }
 
-pub(in crate::store::contract) async fn a_path_of_many_forks_is_read_by_pages(store: Store) {
+pub(in crate::store::contract) async fn path_of_many_forks_is_read_by_pages(store: Store) {
     const FORKS: u32 = 60;
     talk(&store, 1).await;
     let mut expected = vec!["question 1".to_owned()];

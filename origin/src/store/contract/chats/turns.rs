@@ -32,7 +32,7 @@ pub(in crate::store::contract) async fn names_of_a_newer_version_are_kept(store:
     assert_eq!(all(&store, conversation.id).await, turn.messages.into_vec());
 }
 
-pub(in crate::store::contract) async fn a_turn_is_read_back_as_written(store: Store) {
+pub(in crate::store::contract) async fn turn_is_read_back_as_written(store: Store) {
     let conversation = open(&store, 10).await;
     let mut turn = delivery(id(OWNER), conversation.id, 1, 1);
     turn.status = TurnStatus::Failed;
@@ -88,7 +88,7 @@ pub(in crate::store::contract) async fn messages_come_by_seq_both_ways(store: St
     assert!(paged(&store, conversation.id, Order::Asc, Some(u64::MAX), 9).await.is_empty());
 }
 
-pub(in crate::store::contract) async fn a_delivery_is_stored_once_however_often_it_comes(store: Store) {
+pub(in crate::store::contract) async fn repeated_delivery_is_stored_once(store: Store) {
     let conversation = open(&store, 10).await;
     let turn = delivery(id(OWNER), conversation.id, 1, 1);
     let highest = at_once(10, |_| {
@@ -105,7 +105,7 @@ pub(in crate::store::contract) async fn a_delivery_is_stored_once_however_often_
     assert_eq!(after.updated_at, turn.finished_at);
 }
 
-pub(in crate::store::contract) async fn a_taken_place_moves_a_message_to_the_end(store: Store) {
+pub(in crate::store::contract) async fn delivery_with_taken_seq_goes_to_end(store: Store) {
     let conversation = open(&store, 10).await;
     store.record_turn(delivery(id(OWNER), conversation.id, 1, 1)).await.unwrap();
     let second = delivery(id(OWNER), conversation.id, 2, 2);
@@ -142,7 +142,7 @@ pub(in crate::store::contract) async fn deliveries_at_once_all_find_a_place(stor
     assert_eq!(after.message_count, 32);
 }
 
-pub(in crate::store::contract) async fn a_late_delivery_sets_nothing_back(store: Store) {
+pub(in crate::store::contract) async fn late_delivery_keeps_newer_state(store: Store) {
     let conversation = open(&store, 10).await;
     let early = delivery(id(OWNER), conversation.id, 1, 1);
     let late = delivery(id(OWNER), conversation.id, 2, 3);
@@ -157,7 +157,7 @@ pub(in crate::store::contract) async fn a_late_delivery_sets_nothing_back(store:
     assert_eq!(places(&all(&store, conversation.id).await), expected);
 }
 
-pub(in crate::store::contract) async fn an_id_of_another_conversation_is_a_conflict(store: Store) {
+pub(in crate::store::contract) async fn id_of_other_conversation_is_a_conflict(store: Store) {
     let first = open(&store, 10).await;
     let second = open(&store, 11).await;
     store.record_turn(delivery(id(OWNER), first.id, 1, 1)).await.unwrap();
@@ -167,7 +167,7 @@ pub(in crate::store::contract) async fn an_id_of_another_conversation_is_a_confl
     assert_eq!(store.conversation(id(OWNER), second.id).await.unwrap(), Some(second));
 }
 
-pub(in crate::store::contract) async fn the_context_is_the_newest_in_order(store: Store) {
+pub(in crate::store::contract) async fn context_has_newest_messages_in_order(store: Store) {
     let conversation = open(&store, 10).await;
     let empty = store.context(id(OWNER), conversation.id).await.unwrap().unwrap();
     assert_eq!((empty.last_seq, empty.messages.len()), (0, 0));

@@ -28,7 +28,7 @@ async fn get(
     (cached.value, cached.lease)
 }
 
-pub(in crate::store::contract) async fn what_is_filled_is_found(store: Store) {
+pub(in crate::store::contract) async fn filled_entry_is_found(store: Store) {
     let (value, lease) = get(&store, PAGES(), "a", 100, START).await;
     assert_eq!((value, lease), (None, id(100)));
     store.fill(PAGES(), "a", lease, b"page\0".to_vec(), at(1_000), START).await;
@@ -41,7 +41,7 @@ pub(in crate::store::contract) async fn what_is_filled_is_found(store: Store) {
     assert_eq!(get(&store, PAGES(), "a", 104, START).await, (None, id(104)));
 }
 
-pub(in crate::store::contract) async fn an_entry_ends_with_its_time(store: Store) {
+pub(in crate::store::contract) async fn entry_after_expiry_is_absent(store: Store) {
     let (_, lease) = get(&store, PAGES(), "a", 100, START).await;
     store.fill(PAGES(), "a", lease, b"short".to_vec(), at(1_000), START).await;
     store.fill(PAGES(), "b", lease, b"long".to_vec(), at(2_000), START).await;
@@ -70,7 +70,7 @@ pub(in crate::store::contract) async fn groups_are_apart(store: Store) {
     }
 }
 
-pub(in crate::store::contract) async fn a_lease_from_before_an_invalidation_fills_nothing(store: Store) {
+pub(in crate::store::contract) async fn lease_from_before_invalidation_fills_nothing(store: Store) {
     let (_, lease) = get(&store, PAGES(), "a", 100, START).await;
     store.invalidate(PAGES()).await;
     store.fill(PAGES(), "a", lease, b"old".to_vec(), at(1_000), START).await;
@@ -83,7 +83,7 @@ pub(in crate::store::contract) async fn a_lease_from_before_an_invalidation_fill
     assert_eq!(get(&store, PAGES(), "a", 104, START).await.0, None);
 }
 
-pub(in crate::store::contract) async fn an_older_lease_that_stands_fills(store: Store) {
+pub(in crate::store::contract) async fn older_valid_lease_fills(store: Store) {
     let (_, first) = get(&store, PAGES(), "a", 100, START).await;
     let (_, second) = get(&store, PAGES(), "a", 101, START).await;
     assert_eq!(first, second);
@@ -93,7 +93,7 @@ pub(in crate::store::contract) async fn an_older_lease_that_stands_fills(store: 
     assert!(get(&store, PAGES(), "b", 103, START).await.0.is_some());
 }
 
-pub(in crate::store::contract) async fn a_group_holds_a_bounded_number_of_entries(store: Store) {
+pub(in crate::store::contract) async fn group_holds_a_bounded_number_of_entries(store: Store) {
     let (_, lease) = get(&store, PAGES(), "a", 100, START).await;
     for entry in 0..200 {
         store.fill(PAGES(), &format!("{entry}"), lease, vec![7], at(1_000), START).await;
@@ -110,7 +110,7 @@ pub(in crate::store::contract) async fn a_group_holds_a_bounded_number_of_entrie
     assert!(get(&store, PAGES(), "199", 102, START).await.0.is_some());
 }
 
-pub(in crate::store::contract) async fn what_is_too_large_is_not_cached(store: Store) {
+pub(in crate::store::contract) async fn oversized_value_is_not_cached(store: Store) {
     let (_, lease) = get(&store, PAGES(), "a", 100, START).await;
     store.fill(PAGES(), "large", lease, vec![7; MAX_ENTRY_BYTES + 1], at(1_000), START).await;
     store.fill(PAGES(), "fits", lease, vec![7; MAX_ENTRY_BYTES], at(1_000), START).await;
@@ -123,7 +123,7 @@ pub(in crate::store::contract) async fn what_is_too_large_is_not_cached(store: S
 
 /// Readers that read, wait and fill, and a writer that writes and invalidates: no reader gets a value older than the last write
 /// that was acknowledged before its read began.
-pub(in crate::store::contract) async fn what_was_read_before_an_invalidation_is_never_served(store: Store) {
+pub(in crate::store::contract) async fn value_read_before_invalidation_is_never_served(store: Store) {
     use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
     let (truth, acknowledged) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));

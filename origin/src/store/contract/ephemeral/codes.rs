@@ -34,7 +34,7 @@ pub(in crate::store::contract) async fn of_many_right_guesses_one_is_accepted(st
     assert_eq!(absent.count(), 31);
 }
 
-pub(in crate::store::contract) async fn no_more_guesses_are_heard_than_the_code_bears(store: Store) {
+pub(in crate::store::contract) async fn concurrent_guesses_are_limited_to_tries_of_code(store: Store) {
     store.put_code("key", code(1, 5, 60_000), START).await.unwrap();
     let outcomes = guesses(&store, 32, 2).await;
     let mut left: Vec<_> = outcomes
@@ -49,7 +49,7 @@ pub(in crate::store::contract) async fn no_more_guesses_are_heard_than_the_code_
     assert_eq!(store.try_code("key", [1; 32], START).await.unwrap(), CodeOutcome::Absent);
 }
 
-pub(in crate::store::contract) async fn a_code_ends_with_its_tries(store: Store) {
+pub(in crate::store::contract) async fn code_after_last_try_is_absent(store: Store) {
     assert_eq!(store.try_code("key", [1; 32], START).await.unwrap(), CodeOutcome::Absent);
     store.put_code("key", code(1, 2, 60_000), START).await.unwrap();
     assert_eq!(store.try_code("other", [1; 32], START).await.unwrap(), CodeOutcome::Absent);
@@ -62,13 +62,13 @@ pub(in crate::store::contract) async fn a_code_ends_with_its_tries(store: Store)
     assert_eq!(store.try_code("key", [1; 32], START).await.unwrap(), CodeOutcome::Absent);
 }
 
-pub(in crate::store::contract) async fn a_code_ends_with_its_time(store: Store) {
+pub(in crate::store::contract) async fn code_after_expiry_is_absent(store: Store) {
     store.put_code("key", code(1, 9, 1_000), START).await.unwrap();
     assert_eq!(store.try_code("key", [2; 32], at(999)).await.unwrap(), CodeOutcome::Wrong { tries_left: 8 });
     assert_eq!(store.try_code("key", [1; 32], at(1_000)).await.unwrap(), CodeOutcome::Absent);
 }
 
-pub(in crate::store::contract) async fn a_new_code_takes_the_place_of_the_old(store: Store) {
+pub(in crate::store::contract) async fn new_code_replaces_old_one(store: Store) {
     store.put_code("key", code(1, 1, 60_000), START).await.unwrap();
     store.put_code("key", code(2, 3, 1_000), START).await.unwrap();
     assert_eq!(store.try_code("key", [1; 32], START).await.unwrap(), CodeOutcome::Wrong { tries_left: 2 });

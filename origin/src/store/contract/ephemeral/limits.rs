@@ -22,7 +22,7 @@ pub(in crate::store::contract) async fn exactly_as_many_are_allowed_as_the_windo
     assert!(store.count("other key", window, START).await.unwrap().allowed);
 }
 
-pub(in crate::store::contract) async fn a_window_starts_with_its_first(store: Store) {
+pub(in crate::store::contract) async fn window_starts_at_first_request(store: Store) {
     let window = FixedWindow::new(1, 60_000);
     let first = store.count("key", window, at(500)).await.unwrap();
     assert_eq!((first.allowed, first.remaining, first.reset_s), (true, 0, 60));
@@ -54,7 +54,7 @@ pub(in crate::store::contract) async fn undone_count_makes_room_for_one(store: S
     assert_eq!(store.count("key", window, at(90_000)).await.unwrap().remaining, 1);
 }
 
-pub(in crate::store::contract) async fn what_is_forgotten_starts_anew(store: Store) {
+pub(in crate::store::contract) async fn forgotten_count_starts_anew(store: Store) {
     let window = FixedWindow::new(1, 60_000);
     assert!(store.count("key", window, START).await.unwrap().allowed);
     store.forget("key").await.unwrap();
@@ -67,7 +67,7 @@ pub(in crate::store::contract) async fn what_is_forgotten_starts_anew(store: Sto
 const UNEVEN: [i64; 16] =
     [0, 0, 1, 40, 400, 400, 399, 1_000, 1_001, 9_000, 9_000, 9_000, 9_000, 8_000, 500, 20_000];
 
-pub(in crate::store::contract) async fn a_window_decides_as_the_arithmetic_does(store: Store) {
+pub(in crate::store::contract) async fn window_decides_as_arithmetic(store: Store) {
     let window = FixedWindow::new(3, 1_000);
     let mut state = None;
     for offset in UNEVEN {
@@ -77,7 +77,7 @@ pub(in crate::store::contract) async fn a_window_decides_as_the_arithmetic_does(
     }
 }
 
-pub(in crate::store::contract) async fn a_rate_decides_as_the_arithmetic_does(store: Store) {
+pub(in crate::store::contract) async fn rate_decides_as_arithmetic(store: Store) {
     // Thirds, so that the interval is no whole number of milliseconds.
     let rate = Gcra::new(3, 1_000, 2);
     let mut tat = None;

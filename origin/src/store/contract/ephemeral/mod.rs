@@ -14,11 +14,11 @@ macro_rules! suite {
     ($open:expr) => {
         $crate::store::contract::run_suite! { ephemeral::limits on $open;
             exactly_as_many_are_allowed_as_the_window_holds
-            a_window_starts_with_its_first
+            window_starts_at_first_request
             undone_count_makes_room_for_one
-            what_is_forgotten_starts_anew
-            a_window_decides_as_the_arithmetic_does
-            a_rate_decides_as_the_arithmetic_does
+            forgotten_count_starts_anew
+            window_decides_as_arithmetic
+            rate_decides_as_arithmetic
             of_many_at_once_as_many_are_admitted_as_the_burst_holds
         }
         $crate::store::contract::run_suite! { ephemeral::values on $open;
@@ -31,20 +31,20 @@ macro_rules! suite {
         }
         $crate::store::contract::run_suite! { ephemeral::codes on $open;
             of_many_right_guesses_one_is_accepted
-            no_more_guesses_are_heard_than_the_code_bears
-            a_code_ends_with_its_tries
-            a_code_ends_with_its_time
-            a_new_code_takes_the_place_of_the_old
+            concurrent_guesses_are_limited_to_tries_of_code
+            code_after_last_try_is_absent
+            code_after_expiry_is_absent
+            new_code_replaces_old_one
         }
         $crate::store::contract::run_suite! { ephemeral::cache on $open;
-            what_is_filled_is_found
-            an_entry_ends_with_its_time
+            filled_entry_is_found
+            entry_after_expiry_is_absent
             groups_are_apart
-            a_lease_from_before_an_invalidation_fills_nothing
-            an_older_lease_that_stands_fills
-            a_group_holds_a_bounded_number_of_entries
-            what_is_too_large_is_not_cached
-            what_was_read_before_an_invalidation_is_never_served
+            lease_from_before_invalidation_fills_nothing
+            older_valid_lease_fills
+            group_holds_a_bounded_number_of_entries
+            oversized_value_is_not_cached
+            value_read_before_invalidation_is_never_served
         }
     };
 }

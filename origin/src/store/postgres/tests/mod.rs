@@ -56,7 +56,7 @@ async fn database() -> Database {
 
 /// Not part of the suite: it needs older tables of the same names.
 #[tokio::test]
-async fn the_tables_of_an_earlier_backend_are_left_alone() {
+async fn tables_of_earlier_backend_are_kept() {
     let database = Database::create().await;
     command(&database.config, "CREATE TABLE public.users (id serial PRIMARY KEY, email text)").await;
     command(&database.config, "INSERT INTO public.users (email) VALUES ('old@example.com')").await;
@@ -131,7 +131,7 @@ async fn any_number_of_starts_at_once_migrate_once() {
 }
 
 #[tokio::test]
-async fn an_older_version_starts_on_a_newer_schema() {
+async fn older_version_starts_on_newer_schema() {
     let database = database().await;
     let newer = "INSERT INTO refinery_schema_history VALUES (1000, 'later', '2030-01-01T00:00:00Z', '1'); \
                  ALTER TABLE users ADD COLUMN later text";
@@ -142,7 +142,7 @@ async fn an_older_version_starts_on_a_newer_schema() {
 
 /// Through a pooler in transaction mode the lock may stay with a connection of the pooler.
 #[tokio::test]
-async fn a_migrated_database_is_opened_without_the_lock() {
+async fn migrated_database_is_opened_without_lock() {
     let database = database().await;
     let other = client(&database.config).await;
     other.batch_execute(&format!("SELECT pg_advisory_lock({})", migrate::LOCK)).await.unwrap();
@@ -151,7 +151,7 @@ async fn a_migrated_database_is_opened_without_the_lock() {
 }
 
 #[tokio::test]
-async fn a_migrated_database_is_opened_by_a_role_that_makes_nothing() {
+async fn migrated_database_is_opened_by_role_without_create() {
     let database = database().await;
     let mut config = database.config.clone();
     config.server.options("-c role=pg_read_all_data");
@@ -159,7 +159,7 @@ async fn a_migrated_database_is_opened_by_a_role_that_makes_nothing() {
 }
 
 #[tokio::test]
-async fn what_waiting_does_not_mend_is_refused() {
+async fn permanent_connect_error_is_refused() {
     let fresh = Database::create().await;
     let mut config = fresh.config.clone();
     config.server.options("-c role=pg_read_all_data");
@@ -179,14 +179,14 @@ async fn what_waiting_does_not_mend_is_refused() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_utf8_is_refused_by_name() {
+async fn database_without_utf8_is_refused_by_name() {
     let database = Database::with("ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0").await;
     let error = migrate::accounts(&database.config).await.unwrap_err().to_string();
     assert!(error.contains("SQL_ASCII") && error.contains("UTF8"), "{error}");
 }
 
 #[tokio::test]
-async fn every_connection_has_the_settings() {
+async fn connections_have_the_settings() {
     let database = database().await;
     let pool = Pool::new(&database.config, SHORT).unwrap();
     let names = "SELECT current_setting('synchronous_commit'), current_setting('statement_timeout'), \
@@ -217,7 +217,7 @@ async fn connections_that_were_ended_are_survived_without_an_error() {
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_ends_in_a_timeout() {
+async fn silent_server_ends_in_timeout() {
     let database = database().await;
     let wire = Wire::to(&database.config).await;
     wire.silence_all();
@@ -229,7 +229,7 @@ async fn a_server_that_never_answers_ends_in_a_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_that_falls_silent_fails_what_runs_and_is_found_again_when_it_speaks() {
+async fn server_that_falls_silent_fails_calls_and_recovers() {
     let database = database().await;
     let wire = Wire::to(&database.config).await;
     let store = store(&wire.lead(&database.config), 4, SHORT);
@@ -244,7 +244,7 @@ async fn a_server_that_falls_silent_fails_what_runs_and_is_found_again_when_it_s
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_silent_connection_is_enough_to_leave_them_all() {
+async fn silent_connection_replaces_all_connections() {
     let database = database().await;
     let wire = Wire::to(&database.config).await;
     let store = store(&wire.lead(&database.config), 8, SHORT);
@@ -257,7 +257,7 @@ async fn one_silent_connection_is_enough_to_leave_them_all() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_unavailable_at_once() {
+async fn absent_server_is_unavailable_at_once() {
     let database = database().await;
     let mut config = Wire::to(&database.config).await.lead(&database.config);
     config.server = tokio_postgres::Config::new();
@@ -271,7 +271,7 @@ async fn a_server_that_is_not_there_is_unavailable_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whoever_goes_in_mid_transaction_leaves_nothing_open() {
+async fn call_dropped_in_transaction_leaves_nothing_open() {
     let database = database().await;
     let store = store(&database.config, 1, Limits::DEFAULT);
     let other = client(&database.config).await;
@@ -293,7 +293,7 @@ async fn whoever_goes_in_mid_transaction_leaves_nothing_open() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn who_waits_too_long_for_a_connection_is_told_so() {
+async fn wait_for_connection_over_limit_is_overloaded() {
     let database = database().await;
     let store = store(&database.config, 1, Limits { operation: BOUND, ..SHORT });
     let other = client(&database.config).await;
@@ -310,7 +310,7 @@ async fn who_waits_too_long_for_a_connection_is_told_so() {
 }
 
 #[tokio::test]
-async fn what_gave_way_is_repeated_and_what_failed_is_not() {
+async fn transient_step_is_repeated_and_final_one_is_not() {
     let database = database().await;
     let pool = Pool::new(&database.config, SHORT).unwrap();
     let deadlock: fn() -> StepError = || StepError::Again("deadlock");
@@ -337,7 +337,7 @@ async fn what_gave_way_is_repeated_and_what_failed_is_not() {
 }
 
 #[tokio::test]
-async fn what_is_long_past_is_found_by_an_index() {
+async fn ended_sessions_are_found_by_index() {
     let database = database().await;
     let client = client(&database.config).await;
     // Next to empty, the table would be read as a whole.
@@ -362,7 +362,7 @@ async fn forgetting_waits_for_nobody_who_has_an_old_session() {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_is_named() {
+async fn corrupt_row_is_named() {
     let database = database().await;
     // A name that only a newer version knows is kept as it is.
     command(&database.config, "UPDATE users SET plan = 'gold'").await;
@@ -374,7 +374,7 @@ async fn a_row_that_cannot_be_is_named() {
 }
 
 #[tokio::test]
-async fn a_text_with_a_nul_character_is_refused_by_that_name() {
+async fn text_with_nul_is_a_named_conflict() {
     let database = database().await;
     let store = store(&database.config, 1, SHORT);
     let mut opening = session(2, &user(1));

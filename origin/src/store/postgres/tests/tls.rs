@@ -95,7 +95,7 @@ fn by(port: u16, parameters: &str, direct: &PostgresConfig) -> PostgresConfig {
 #[case::right_name_wrong_chain("localhost", "sslmode=verify-full&sslrootcert=$WRONG", false)]
 #[case::not_of_the_system("localhost", "sslmode=verify-full", false)]
 #[tokio::test]
-async fn a_certificate_is_asked_for_what_the_mode_says(
+async fn certificate_is_verified_as_the_mode_requires(
     #[case] name: &str,
     #[case] parameters: &str,
     #[case] is_trusted: bool,
@@ -120,7 +120,7 @@ async fn a_certificate_is_asked_for_what_the_mode_says(
 #[case::refused("sslmode=require", false)]
 #[case::put_up_with("sslmode=prefer", true)]
 #[tokio::test]
-async fn a_server_without_tls_is(#[case] parameters: &str, #[case] is_served: bool) {
+async fn server_without_tls_is_served_only_when_preferred(#[case] parameters: &str, #[case] is_served: bool) {
     let database = database().await;
     let port = before(&database.config, None).await;
     match read_user(&store(&by(port, parameters, &database.config), 1, SHORT)).await {

@@ -41,7 +41,7 @@ fn run<S: Strategy>(
 }
 
 #[test]
-fn a_rate_in_redis_is_the_rate_in_shared() {
+fn rate_in_redis_equals_rate_in_shared() {
     let strategy = (1u32..50, 1u32..10_000, 1u32..8, offsets());
     run(strategy, |runtime, store, key, (limit, window_ms, burst, offsets)| {
         let rate = Gcra::new(limit, window_ms, burst);
@@ -57,7 +57,7 @@ fn a_rate_in_redis_is_the_rate_in_shared() {
 }
 
 #[test]
-fn a_window_in_redis_is_the_window_in_shared() {
+fn window_in_redis_equals_window_in_shared() {
     let strategy = (0u32..8, 1u32..10_000, offsets());
     run(strategy, |runtime, store, key, (limit, window_ms, offsets)| {
         let window = FixedWindow::new(limit, window_ms);

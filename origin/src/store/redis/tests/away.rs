@@ -65,7 +65,7 @@ async fn ask_everything(store: &RedisEphemeral) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_swallows_everything_is_waited_for_once_and_limits_go_on() {
+async fn silent_server_is_awaited_once_and_limits_hold() {
     let server = PrivateRedis::start(&[]).await;
     let way = Way::to(server.addr()).await;
     let store = Arc::new(open(&way.url(), "test", IMPATIENT).await.unwrap());
@@ -96,7 +96,7 @@ async fn what_swallows_everything_is_waited_for_once_and_limits_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_that_stands_still_and_goes_on_is_used_again() {
+async fn server_stopped_and_continued_is_used_again() {
     let server = PrivateRedis::start(&[]).await;
     let store = open(&server.url(), "test", IMPATIENT).await.unwrap();
     until(async || store.ping().await.is_ok()).await;
@@ -126,7 +126,7 @@ async fn filling_takes_no_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_that_is_restarted_is_used_again() {
+async fn restarted_server_is_used_again() {
     let mut server = PrivateRedis::start(&[]).await;
     let store = patient(&server.url(), "test").await;
     assert_eq!(allowed(&store, "key", 2).await, 2);
@@ -152,7 +152,7 @@ async fn fill(store: &RedisEphemeral, lease: u128) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_invalidation_that_redis_did_not_hear_is_made_up_for_before_anything_is_served() {
+async fn lost_invalidation_is_repeated_before_reads() {
     let server = PrivateRedis::start(&[]).await;
     let way = Way::to(server.addr()).await;
     let store = open(&way.url(), "test", IMPATIENT).await.unwrap();
@@ -192,7 +192,7 @@ async fn owing(server: &PrivateRedis) -> (Way, RedisEphemeral, RedisEphemeral) {
 
 /// No process knows of the invalidation any more: entries from before a process began may be stale.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_invalidation_that_died_with_its_process_is_not_missed_by_the_next() {
+async fn invalidation_lost_with_its_process_leaves_no_stale_reads() {
     let server = PrivateRedis::start(&[]).await;
     let (way, store, other) = owing(&server).await;
     // Another has read before the write, and has not filled yet.
@@ -212,7 +212,7 @@ async fn an_invalidation_that_died_with_its_process_is_not_missed_by_the_next() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_invalidation_that_is_owed_is_made_before_the_process_ends() {
+async fn pending_invalidation_is_sent_before_exit() {
     let server = PrivateRedis::start(&[]).await;
     let (way, store, other) = owing(&server).await;
     tokio::time::timeout(BOUND, store.flush()).await.expect("waits for Redis without a bound");
@@ -223,7 +223,7 @@ async fn an_invalidation_that_is_owed_is_made_before_the_process_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_invalidation_is_made_also_when_its_request_is_given_up() {
+async fn invalidation_of_dropped_request_is_sent() {
     let server = PrivateRedis::start(&[]).await;
     let store = Arc::new(patient(&server.url(), "test").await);
     for round in 0..50 {
@@ -242,7 +242,7 @@ async fn an_invalidation_is_made_also_when_its_request_is_given_up() {
 
 /// A server may come back with stale data: from a file, or as a replica that lagged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_that_comes_back_with_an_old_state_serves_nothing_old() {
+async fn server_restored_from_snapshot_serves_nothing_stale() {
     let mut server = PrivateRedis::start(&[]).await;
     let store = patient(&server.url(), "test").await;
     fill(&store, 10).await;
@@ -261,7 +261,7 @@ async fn a_server_that_comes_back_with_an_old_state_serves_nothing_old() {
 
 /// A server's writes as the master are lost when it has followed another one and is the master again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_that_followed_another_meanwhile_serves_nothing_old() {
+async fn server_that_was_a_replica_serves_nothing_stale() {
     let at_once = ["--repl-diskless-sync-delay", "0"];
     let (first, second) = (PrivateRedis::start(&at_once).await, PrivateRedis::start(&at_once).await);
     second.follow(Some(&first)).await;
@@ -293,7 +293,7 @@ async fn scripts_that_a_server_has_forgotten_are_sent_again() {
 
 /// A server that accepts no writes counts as away: the process answers alone, and nothing flaps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_that_takes_no_writes_counts_as_away() {
+async fn read_only_server_counts_as_away() {
     let server = PrivateRedis::start(&[]).await;
     let store = patient(&server.url(), "test").await;
     let mut connection = server.connect().await.unwrap();
@@ -308,7 +308,7 @@ async fn a_server_that_takes_no_writes_counts_as_away() {
 
 /// A key of another type fails alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_value_of_another_kind_does_not_take_redis_away() {
+async fn value_of_other_type_fails_alone() {
     let server = PrivateRedis::start(&[]).await;
     let store = patient(&server.url(), "test").await;
     store.put_code("key", CODE, START).await.unwrap();

@@ -51,7 +51,7 @@ async fn listener(answer: Option<&'static str>) -> String {
 #[case::a_cluster("redis+cluster://")]
 #[case::a_cluster_with_tls("rediss+cluster://")]
 #[tokio::test]
-async fn a_server_that_is_away_does_not_hold_up_the_start(#[case] scheme: &str) {
+async fn absent_server_does_not_delay_start(#[case] scheme: &str) {
     let refused = Port::reserve();
     for addr in [refused.addr(), listener(None).await] {
         let url = format!("{scheme}{addr}");
@@ -74,7 +74,7 @@ async fn refusal(url: &str) -> StoreError {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_at_the_start() {
+async fn wrong_password_is_refused_at_start() {
     let server = PrivateRedis::start(&["--requirepass", "right"]).await;
     for address in [format!("redis://:wrong@{}", server.addr()), server.url()] {
         let error = refusal(&address).await.to_string();
@@ -84,7 +84,7 @@ async fn a_wrong_password_is_told_at_the_start() {
 }
 
 #[tokio::test]
-async fn what_speaks_another_language_is_told_at_the_start() {
+async fn other_protocol_is_refused_at_start() {
     let addr = listener(Some("HTTP/1.1 400 Bad Request\r\n\r\n")).await;
     assert_eq!(refusal(&format!("redis://{addr}")).await.kind(), "refused");
 }
@@ -110,7 +110,7 @@ async fn user_with(server: &PrivateRedis, scheme: &str, rights: &[String]) -> St
 }
 
 #[tokio::test]
-async fn a_user_with_the_rights_of_the_documentation_may_do_everything() {
+async fn user_with_documented_rights_may_do_everything() {
     for (server, scheme) in
         [(PrivateRedis::start(&[]).await, "redis"), (PrivateRedis::cluster().await, "redis+cluster")]
     {
@@ -139,7 +139,7 @@ async fn a_user_with_the_rights_of_the_documentation_may_do_everything() {
 }
 
 #[tokio::test]
-async fn a_right_that_is_missing_is_told_at_the_start() {
+async fn missing_right_is_refused_at_start() {
     let server = PrivateRedis::start(&[]).await;
     for missing in ["-info", "-time", "-ping", "-evalsha", "-script|load", "-@write", "-@read", "resetkeys"] {
         let mut rights = documented_rights();

@@ -16,7 +16,7 @@ use crate::store::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_limit_holds_across_processes() {
+async fn limit_holds_across_processes() {
     let (url, prefix) = shared_server();
     let mut running = JoinSet::new();
     for _ in 0..4 {
@@ -35,7 +35,7 @@ async fn a_limit_holds_across_processes() {
 }
 
 #[tokio::test]
-async fn what_one_process_caches_another_finds_and_forgets() {
+async fn entry_of_one_process_is_found_and_invalidated_by_another() {
     let (url, prefix) = shared_server();
     let (one, other) = (patient(&url, &prefix).await, patient(&url, &prefix).await);
     let group = CacheGroup::SessionsOf(id(1));
@@ -55,7 +55,7 @@ async fn what_one_process_caches_another_finds_and_forgets() {
 
 /// Every key is gone some time after what it holds has ended.
 #[tokio::test]
-async fn every_key_expires() {
+async fn keys_expire() {
     let (url, prefix) = shared_server();
     let store = patient(&url, &prefix).await;
     store.count("a", FixedWindow::new(1, 60_000), START).await.unwrap();
@@ -143,7 +143,7 @@ fn documented_policy() -> &'static str {
 
 /// Other keys in Redis, however many, evict no full window that is in use.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_full_server_forgets_no_limit_that_is_in_use() {
+async fn full_server_keeps_limits_in_use() {
     const FILLERS: usize = 100;
     let arguments =
         ["--maxmemory", "12mb", "--maxmemory-samples", "64", "--maxmemory-policy", documented_policy()];

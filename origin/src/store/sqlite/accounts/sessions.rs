@@ -253,7 +253,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn what_is_long_past_is_found_by_an_index() {
+    async fn ended_sessions_are_found_by_index() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("accounts.db");
         migrate::accounts(&path).await.unwrap();

@@ -36,7 +36,7 @@ async fn changes_of(store: &SqliteChats, user: u32, after: u64) -> Vec<(u64, Id,
 }
 
 #[tokio::test]
-async fn every_write_takes_the_next_place_and_no_place_twice() {
+async fn writes_take_consecutive_positions() {
     let (store, _folder) = open().await;
     let (first, second) = (conversation(10, START), conversation(11, START));
     store.create_conversation(id(ADA), first.clone()).await.unwrap();
@@ -60,7 +60,7 @@ async fn every_write_takes_the_next_place_and_no_place_twice() {
 }
 
 #[tokio::test]
-async fn a_repetition_is_no_change_and_brings_nothing_back() {
+async fn repeated_write_is_no_change() {
     let (store, _folder) = open().await;
     let opened = conversation(10, START);
     let turn = delivery(id(ADA), opened.id, 1, 1);
@@ -81,7 +81,7 @@ async fn a_repetition_is_no_change_and_brings_nothing_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whoever_follows_while_others_write_misses_nothing() {
+async fn follower_during_writes_misses_nothing() {
     let (store, _folder) = open().await;
     let store = std::sync::Arc::new(store);
     let writers: Vec<_> = (0..4_u32)
@@ -112,7 +112,7 @@ async fn whoever_follows_while_others_write_misses_nothing() {
 }
 
 #[tokio::test]
-async fn every_page_is_read_from_an_index_in_its_order() {
+async fn pages_are_read_from_index_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chats.db");
     migrate::chats(&path).await.unwrap();
@@ -200,10 +200,10 @@ fn turn(conversation_id: Id, number: u32) -> TurnDelivery {
 }
 
 /// Prints how long pages of 100,000 messages take, by hand:
-/// `cargo test --release -p edgechat-origin --lib a_hundred_thousand -- --ignored --nocapture`
+/// `cargo test --release -p edgechat-origin --lib pages_of_hundred_thousand -- --ignored --nocapture`
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "prints figures, and asserts no times"]
-async fn a_hundred_thousand_messages() {
+async fn pages_of_hundred_thousand_messages_print_times() {
     const TURNS: u32 = 50_000;
     const ROUNDS: u32 = 500;
     let (store, _folder) = open().await;

@@ -40,7 +40,7 @@ async fn however_often_it_is_closed_the_journal_is_folded_in() {
 }
 
 #[tokio::test]
-async fn a_failed_write_of_a_group_leaves_the_others_alone() {
+async fn failed_write_in_group_leaves_others_alone() {
     let (engine, _folder) = engine();
     let (release, held) = mpsc::channel::<()>();
     let blocker = engine.write(move |c| {
@@ -58,7 +58,7 @@ async fn a_failed_write_of_a_group_leaves_the_others_alone() {
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_at_once() {
+async fn full_queue_refuses_at_once() {
     let (engine, _folder) = engine();
     let (release, held) = mpsc::channel::<()>();
     let (started, begun) = oneshot::channel();
@@ -147,7 +147,7 @@ async fn connection_that_is_left_in_a_transaction_is_opened_anew() {
 }
 
 #[tokio::test]
-async fn thread_that_is_gone_is_told() {
+async fn ended_thread_is_reported() {
     let (mut engine, _folder) = engine();
     engine.check_threads().unwrap();
     // In its place one that has nothing to do.

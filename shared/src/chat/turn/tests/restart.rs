@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[test]
-fn a_restart_ends_a_running_turn_with_its_checkpoint() {
+fn restart_ends_running_turn_at_checkpoint() {
     let mut turn = spoken();
     let record = turn.record().clone();
     let checkpoint = turn.log().unsaved().unwrap();
@@ -35,7 +35,7 @@ fn a_restart_ends_a_running_turn_with_its_checkpoint() {
 }
 
 #[test]
-fn every_start_after_the_restart_resets_who_holds_lost_words() {
+fn later_restart_resets_readers_of_lost_events() {
     let turn = spoken();
     let frames = turn.log().unsaved().unwrap().frames;
     let first = TurnState::restore(turn.record().clone(), [(1, frames.as_str())], NOW);
@@ -55,7 +55,7 @@ fn every_start_after_the_restart_resets_who_holds_lost_words() {
 }
 
 #[test]
-fn a_restart_between_end_and_close_closes_once() {
+fn restart_between_end_and_close_closes_once() {
     let mut turn = spoken();
     turn.end(TurnOutcome::Cancelled, NOW);
     let (record, before) = (turn.record().clone(), turn.log().unsaved().unwrap().frames);
@@ -71,7 +71,7 @@ fn a_restart_between_end_and_close_closes_once() {
 }
 
 #[test]
-fn the_whole_message_is_made_anew_from_the_record() {
+fn message_completed_is_rebuilt_from_record() {
     let mut turn = spoken();
     turn.apply(ModelEvent::Finish(FinishReason::Stop));
     turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
@@ -122,7 +122,7 @@ fn record_of_a_newer_version_is_read_and_written_back(#[case] name: &str, #[case
 }
 
 #[test]
-fn a_turn_whose_end_storage_does_not_take_was_interrupted() {
+fn turn_whose_end_is_not_stored_is_interrupted() {
     let mut turn = spoken();
     let frames = turn.log().unsaved().unwrap().frames;
     turn.apply(ModelEvent::TextDelta(" and more".to_owned()));

@@ -18,7 +18,7 @@ use crate::{
 #[rstest]
 #[case::streamed(1_024)]
 #[case::whole(MAX_ANSWER_BYTES + 1)]
-fn an_answer_that_is_too_long_is_cut(#[case] piece: usize) {
+fn answer_over_limit_is_cut(#[case] piece: usize) {
     let mut turn = begun();
     for _ in 0..=MAX_ANSWER_BYTES / piece {
         turn.apply(ModelEvent::TextDelta("x".repeat(piece)));
@@ -31,7 +31,7 @@ fn an_answer_that_is_too_long_is_cut(#[case] piece: usize) {
 }
 
 #[test]
-fn the_longest_answer_is_whole() {
+fn longest_answer_is_whole() {
     let mut turn = begun();
     turn.apply(ModelEvent::TextDelta("x".repeat(MAX_ANSWER_BYTES)));
     assert!(!turn.is_too_long());
@@ -67,7 +67,7 @@ fn large_turn(content: &Value, said: &str, streamed: bool) -> (TurnState, Vec<us
 }
 
 #[rstest]
-fn the_largest_turn_fits_in_storage(
+fn largest_turn_fits_in_storage(
     #[values("one text", "all texts", "picture and text")] asked: &str,
     #[values("x", "\n", "\u{1}", "é", "😀", "\"some words, \\ and so on\"\n")] said: &str,
     #[values(true, false)] streamed: bool,

@@ -68,12 +68,12 @@ fn chunks() -> impl Strategy<Value = Vec<Vec<ModelEvent>>> {
 
 proptest! {
     #[test]
-    fn a_written_request_is_read_again(asked in requests()) {
+    fn written_request_is_read_back(asked in requests()) {
         prop_assert_eq!(parse_request(&request(&asked)), Ok(asked));
     }
 
     #[test]
-    fn a_written_stream_is_read_again_however_it_is_cut(chunks in chunks(), places in vec(0_usize..2000, 0..8)) {
+    fn written_stream_in_any_pieces_is_read_back(chunks in chunks(), places in vec(0_usize..2000, 0..8)) {
         let mut stream = Vec::new();
         for chunk in &chunks {
             encode_chunk(&mut stream, IDENTITY, chunk);
@@ -153,7 +153,7 @@ proptest! {
     }
 
     #[test]
-    fn a_spoilt_stream_can_be_read(at in 0_usize..1000, byte in any::<u8>()) {
+    fn spoilt_stream_does_not_panic(at in 0_usize..1000, byte in any::<u8>()) {
         let mut stream = ANSWER.as_bytes().to_vec();
         let at = at % stream.len();
         stream[at] = byte;

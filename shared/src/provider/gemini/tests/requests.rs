@@ -7,7 +7,7 @@ use super::super::*;
 use crate::provider::{ChatMessage, ContentPart, ModelRequest, ResponseFormat, Role};
 
 #[test]
-fn a_path_names_its_model_and_nothing_else() {
+fn path_has_model_and_nothing_else() {
     assert_eq!(
         path("gemini-3.6-flash", true).unwrap(),
         "/v1beta/models/gemini-3.6-flash:streamGenerateContent?alt=sse"
@@ -25,12 +25,12 @@ fn a_path_names_its_model_and_nothing_else() {
 #[case("/v1beta/models/m-1", None)]
 #[case("/v1beta/models/a/b:generateContent", None)]
 #[case("/v1/models/m-1:generateContent", None)]
-fn a_path_is_read(#[case] path: &str, #[case] expected: Option<(&str, bool)>) {
+fn path_is_parsed(#[case] path: &str, #[case] expected: Option<(&str, bool)>) {
     assert_eq!(parse_path(path), expected);
 }
 
 #[test]
-fn a_request_is_written_in_geminis_shape() {
+fn request_is_written_in_shape_of_gemini() {
     let asked = ModelRequest {
         system: Some("Be brief.".to_owned()),
         messages: vec![
@@ -76,7 +76,7 @@ fn a_request_is_written_in_geminis_shape() {
 }
 
 #[test]
-fn a_request_is_read_in_both_ways_of_naming() {
+fn request_is_read_in_both_casings() {
     let read = parse_request(
         br#"{"contents":[{"parts":[{"text":"a"},{"inline_data":{"mime_type":"image/png","data":"iVBO"}}]},
                          {"role":"user","parts":[{"text":"b"}]},
@@ -117,12 +117,12 @@ fn a_request_is_read_in_both_ways_of_naming() {
     r#"{"contents":[{"parts":[{"text":"a"}]}],"generationConfig":{"responseMimeType":"text/x.enum"}}"#,
     RequestError::Config("responseMimeType of this kind")
 )]
-fn a_request_that_cannot_be_served_is_refused(#[case] body: &str, #[case] error: RequestError) {
+fn unservable_request_is_refused(#[case] body: &str, #[case] error: RequestError) {
     assert_eq!(parse_request(body.as_bytes()), Err(error));
 }
 
 #[test]
-fn a_request_that_is_no_json_is_refused() {
+fn request_without_json_is_refused() {
     for body in [&b""[..], b"<html>", b"{\"contents\":7}", b"\xFF"] {
         assert!(matches!(parse_request(body), Err(RequestError::Json(_))));
     }
