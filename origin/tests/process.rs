@@ -68,7 +68,7 @@ impl Origin {
     }
 }
 
-/// What is answered at this address.
+/// Sends a GET request and returns the response as text.
 fn get(addr: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(addr).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: origin\r\nConnection: close\r\n\r\n").unwrap();

@@ -33,15 +33,15 @@ pub struct Span {
     pub kind: u64,
     /// Its begin and its end, in nanoseconds since 1970.
     pub times_ns: (u64, u64),
-    /// What is known of it, as texts.
+    /// Its attributes, as texts.
     pub attributes: BTreeMap<String, String>,
-    /// The names of what happened in it, in order.
+    /// The names of its events, in order.
     pub events: Vec<String>,
     /// True when it failed.
     pub is_error: bool,
 }
 
-/// What has arrived so far.
+/// The spans and headers received so far.
 #[derive(Debug, Default)]
 struct Received {
     spans: Vec<Span>,

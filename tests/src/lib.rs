@@ -1,6 +1,6 @@
 //! The test harness of EdgeChat: it starts the parts and sends requests to them.
 //!
-//! - [`world`]: origin, Worker and provider of one test, which end with it
+//! - [`test_env`]: origin, Worker and provider of one test, which end with it
 //! - [`client`]: a phone: registers, sends messages, reads streams
 //! - [`clock`]: the current time
 //! - [`collector`]: a collector of traces

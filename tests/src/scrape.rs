@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use crate::{client::Client, test_env::TestEnv};
 
-/// What a scrape has found.
+/// The metrics of one scrape.
 #[derive(Debug)]
 pub struct Scrape(String);
 
 impl Scrape {
-    /// Reads the figures of the origin of a world that has `METRICS_ADDR` set to a port of its choice.
+    /// Reads the figures of the origin of an environment that has `METRICS_ADDR` set to a port of its choice.
     ///
     /// # Panics
     /// Panics when the origin serves none.
@@ -25,7 +25,8 @@ impl Scrape {
         Self(reply.expect_status(200).text())
     }
 
-    /// The value of a series that counts, such as `edgechat_deliveries_total{outcome="accepted"}`; zero when there is none yet.
+    /// The value of a series that counts, such as `edgechat_deliveries_total{outcome="accepted"}`; zero when there is none
+    /// yet.
     ///
     /// # Panics
     /// Panics when the value is no whole number.

@@ -1,4 +1,4 @@
-//! Access tokens signed by the harness with the key of every world, not by an origin.
+//! Access tokens signed by the harness with the key of every environment, not by an origin.
 
 use shared::{
     api::account::Plan,
@@ -14,7 +14,7 @@ use crate::{client::Phone, clock::now, test_env::JWT_SECRET};
 /// The lifetime of the token of an unknown user, in seconds: longer than any test.
 const NOBODYS_S: i64 = 86_400;
 
-/// Returns the key that the origin of every world signs with.
+/// Returns the key that the origin of every environment signs with.
 pub fn signing_key() -> SigningKey {
     SigningKey::from_secret(JWT_SECRET).expect("the secret is long enough")
 }

@@ -117,7 +117,7 @@ struct Pass {
     title: &'static str,
     /// The test programs.
     targets: &'static [&'static str],
-    /// Which of its tests.
+    /// The arguments that select tests of them.
     choice: &'static [&'static str],
     threads: &'static str,
     runs_on: servers::Use,
@@ -161,8 +161,8 @@ fn passes(filter: &[String]) -> Vec<Pass> {
     vec![embedded, production, chaos]
 }
 
-/// The checks that need no built Worker and no running part. Tests are compiled together with the programs that the black-box
-/// tests start, so that nothing is compiled twice.
+/// The checks that need no built Worker and no running part. Tests are compiled together with the programs that the
+/// black-box tests start, so that nothing is compiled twice.
 fn checks(workspace: &Workspace) -> Vec<(&'static str, Command)> {
     let native = |args: &[&str]| {
         let mut command = cargo(workspace.root(), args);

@@ -25,7 +25,8 @@ use crate::{
     },
 };
 
-/// How long the newest used refresh token still gets its successor again: a client whose answer was lost tries again.
+/// The time for which the newest used refresh token gets its successor again, since a client whose response was lost
+/// retries.
 const REFRESH_GRACE_MS: i64 = 10_000;
 /// The same after an exchange that a store's failure left undecided, and for so long that is remembered.
 const UNDECIDED_MS: i64 = 10 * 60 * SECOND_MS;
@@ -89,8 +90,8 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// Fails with [`AuthError::TokenInvalid`] when there is no such token or it has expired, [`AuthError::SessionEnded`] when
-    /// its session has ended, or ends now because the token had been used before.
+    /// Fails with [`AuthError::TokenInvalid`] when there is no such token or it has expired, [`AuthError::SessionEnded`]
+    /// when its session has ended, or ends now because the token had been used before.
     pub async fn refresh(&self, presented: &str, announcements: &Announcements) -> Result<Tokens, AuthError> {
         let now = self.clock.now();
         let presented = RefreshToken::decode(presented).ok_or(AuthError::TokenInvalid)?;
@@ -128,8 +129,8 @@ impl Auth {
     /// so an answer that was lost on the way from the store is made good.
     ///
     /// A store that fails may have made the exchange all the same, or make it when it comes back: whoever was told to try
-    /// again later is forgiven for longer. This is known before the exchange, because that ends the session where it does not
-    /// forgive.
+    /// again later is forgiven for longer. This is known before the exchange, because that ends the session where it does
+    /// not forgive.
     async fn exchange(&self, mut exchange: RefreshExchange) -> Result<RefreshOutcome, AuthError> {
         let (accounts, ephemeral) = (Arc::clone(&self.accounts), Arc::clone(&self.ephemeral));
         let outcome = detached(async move {
@@ -172,8 +173,8 @@ impl Auth {
     }
 }
 
-/// Returns whether an exchange of this token was left undecided. Where that cannot be told it was not: nobody is forgiven on a
-/// guess.
+/// Returns whether an exchange of this token was left undecided. Where that cannot be told it was not: nobody is forgiven on
+/// a guess.
 async fn is_undecided(store: &dyn Ephemeral, exchange: &RefreshExchange) -> bool {
     let known = store.get(&undecided_key(exchange), exchange.terms.now).await;
     known.is_ok_and(|known| known.is_some())

@@ -1,4 +1,4 @@
-//! What an operator does to accounts, beside the origins that serve: `edgechat sessions` and `edgechat users`.
+//! Commands of an operator on accounts, run beside the origins that serve: `edgechat sessions` and `edgechat users`.
 
 use clap::Subcommand;
 use shared::{
@@ -70,8 +70,8 @@ async fn find(app: &App, user: &str) -> Result<User, String> {
     found.map_err(|error| error.to_string())?.ok_or_else(|| format!("there is no user {user}"))
 }
 
-/// Tells the Worker, ahead of the origin that serves: that finds the events in the accounts, tells it again, and forgets what it
-/// has cached. Returns what the Worker knows in words.
+/// Tells the Worker, ahead of the origin that serves: that finds the events in the accounts, tells it again, and forgets
+/// what it has cached. Returns what the Worker knows in words.
 async fn tell(app: &App, announcements: &Announcements) -> &'static str {
     let events: Vec<_> = announcements.take().into_iter().map(|announced| announced.event).collect();
     if events.is_empty() || app.events.post_ahead(events).await {

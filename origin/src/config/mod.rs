@@ -47,10 +47,10 @@ pub struct Config {
     pub signing_keys: SigningKeys,
     /// The keys shared with the Worker; `None` in a development set-up without one.
     pub edge_keys: Option<EdgeKeys>,
-    /// `EDGE_URL`: the Worker, without a slash at the end; where unset, it finds out by asking within a minute that a session has
-    /// ended.
+    /// `EDGE_URL`: the Worker, without a slash at the end; where unset, it finds out by asking within a minute that a
+    /// session has ended.
     pub edge_url: Option<String>,
-    /// What serves each port.
+    /// The adapter of each port.
     pub stores: StoresConfig,
     /// Lifetimes and limits.
     pub limits: LimitsConfig,

@@ -1,4 +1,4 @@
-//! What an operator sees of the process.
+//! Settings of metrics and traces.
 
 use std::net::SocketAddr;
 
@@ -16,10 +16,10 @@ use super::{
 /// The section of figures and traces.
 #[derive(Clone, Debug)]
 pub struct TelemetryConfig {
-    /// `METRICS_ADDR`, default none: where `GET /metrics` is served, such as `127.0.0.1:9464`; port 0 takes a free one. It is for
-    /// a private network: whoever reaches it reads it.
+    /// `METRICS_ADDR`, default none: where `GET /metrics` is served, such as `127.0.0.1:9464`; port 0 takes a free one. It
+    /// is for a private network: whoever reaches it reads it.
     pub metrics_addr: Option<SocketAddr>,
-    /// Where spans go; none while `OTEL_EXPORTER_OTLP_ENDPOINT` is unset.
+    /// The collector of spans; none while `OTEL_EXPORTER_OTLP_ENDPOINT` is unset.
     pub traces: Option<TracesConfig>,
 }
 
@@ -32,7 +32,8 @@ pub struct TracesConfig {
     pub headers: Vec<(String, Secret)>,
     /// `OTEL_SERVICE_NAME`, default `edgechat`.
     pub service_name: Option<String>,
-    /// `OTEL_TRACES_SAMPLER_ARG`, default 1: the share of the traces that begin here and are recorded. A caller's choice holds.
+    /// `OTEL_TRACES_SAMPLER_ARG`, default 1: the share of the traces that begin here and are recorded. A caller's choice
+    /// holds.
     pub sampler: Sampler,
 }
 

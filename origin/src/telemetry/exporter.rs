@@ -1,5 +1,5 @@
-//! Spans on their way to the collector: written by the encoder that the Worker uses, too, and posted. A batch that cannot be sent
-//! is dropped; the log says so once, until one can be sent again.
+//! Spans on their way to the collector: written by the encoder that the Worker uses, too, and posted. A batch that cannot be
+//! sent is dropped; the log says so once, until one can be sent again.
 
 use std::{
     borrow::Cow,
@@ -51,7 +51,7 @@ pub(super) struct Exporter {
     url: Uri,
     headers: HeaderMap,
     resource: Vec<Attribute>,
-    /// Where requests run: spans are sent by a thread that is none of its own.
+    /// The runtime of the requests: spans are sent by a thread outside it.
     runtime: Handle,
     is_failing: AtomicBool,
 }

@@ -11,7 +11,7 @@ use prometheus_client::{
 
 use super::{deliveries::OutboxFigures, gauges::Gauges, process::Process, store_calls::StoreCallLabels};
 
-/// What the name of every figure begins with but those of the process, which all programs name alike.
+/// The prefix of all metric names except those of the process, which are the same for all programs.
 const PREFIX: &str = "edgechat";
 /// The upper bounds of a request's time, in seconds.
 const REQUEST_BUCKETS_S: [f64; 12] =

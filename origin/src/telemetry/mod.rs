@@ -1,4 +1,4 @@
-//! What an operator sees of this process: figures for Prometheus, on a port of their own, and traces for a collector.
+//! Metrics of this process for Prometheus, on a port of their own, and traces for a collector.
 //!
 //! A process has one set of figures, as it has one log. Labels are words of the program: routes, methods of ports, kinds of
 //! errors. So there are as many series as the program has such words, whatever clients send.

@@ -1,6 +1,6 @@
 //! Tests of the routes by requests to the router, each on stores of its own.
 //!
-//! - [`world`]: the router with a clock that tests set, and requests to it
+//! - [`test_env`]: the router with a clock that tests set, and requests to it
 
 mod conversations;
 mod deliveries;

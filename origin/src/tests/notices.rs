@@ -1,4 +1,4 @@
-//! What users are told by e-mail.
+//! Notices to users by e-mail.
 
 use std::sync::{
     Arc,
@@ -86,7 +86,7 @@ impl Mailer for Unsteady {
     }
 }
 
-/// A runner of notices with this mailer, on the stores of this world.
+/// A runner of notices with this mailer, on the stores of this environment.
 fn runner(env: &TestEnv, mailer: Option<Arc<dyn Mailer>>) -> Arc<Runner> {
     let accounts = || Arc::clone(&env.app.stores.accounts);
     let job: Arc<dyn Job> = Arc::new(Notify::new(accounts(), mailer, "EdgeChat".to_owned()));

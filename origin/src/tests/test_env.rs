@@ -38,7 +38,7 @@ pub(super) struct TestEnv {
     pub(super) clock: Arc<TestClock>,
     pub(super) keys: EdgeKeys,
     router: Router,
-    /// The folder of the stores, removed with the last world on it.
+    /// The folder of the stores, removed with the last environment on it.
     folder: Arc<TempDir>,
 }
 
@@ -47,7 +47,7 @@ impl TestEnv {
         Self::with(&[]).await
     }
 
-    /// Creates a world with these variables besides the secrets.
+    /// Creates an environment with these variables besides the secrets.
     pub(super) async fn with(vars: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}/edgechat.db", folder.path().display());
@@ -84,7 +84,7 @@ impl TestEnv {
         Self { app, clock, keys: EdgeKeys::parse(EDGE_KEY).unwrap(), router, folder }
     }
 
-    /// Returns the same world with other routes.
+    /// Returns the same environment with other routes.
     pub(super) fn serving(self, routes: Router<App>) -> Self {
         let router = routes::layered(self.app.clone(), Router::new(), routes);
         Self { router, ..self }

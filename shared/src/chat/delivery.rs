@@ -46,8 +46,8 @@ pub const fn heartbeat(now: Timestamp) -> Timestamp {
     now.plus_millis(HEARTBEAT_MS)
 }
 
-/// Returns the time of the next delivery after `attempts` that failed: doubling from one second to thirty, less up to a quarter
-/// by `jitter`.
+/// Returns the time of the next delivery after `attempts` that failed: doubling from one second to thirty, less up to a
+/// quarter by `jitter`.
 pub fn next_attempt(attempts: u32, now: Timestamp, jitter: u32) -> Timestamp {
     now.plus_millis(BACKOFF.wait_ms(attempts, jitter))
 }
@@ -55,14 +55,14 @@ pub fn next_attempt(attempts: u32, now: Timestamp, jitter: u32) -> Timestamp {
 /// The attempts for which an event of the origin is sent again each second: a Worker that is back knows it within two.
 const QUICK_EVENT_ATTEMPTS: u32 = 120;
 
-/// When to send an event to the Worker again after `attempts` in vain: each second for two minutes, then at most every half
-/// minute, with up to a quarter taken off by `jitter` (any number).
+/// Returns the time of the next attempt to send an event to the Worker after `attempts` failed ones: each second for two
+/// minutes, then at most every half minute, with up to a quarter taken off by `jitter` (any number).
 pub fn next_event_attempt(attempts: u32, now: Timestamp, jitter: u32) -> Timestamp {
     next_attempt(attempts.saturating_sub(QUICK_EVENT_ATTEMPTS).max(1), now, jitter)
 }
 
-/// Returns whether an answer of this status says nothing about the turn: something on the way, or a store behind it, does not
-/// work, and whatever else is delivered now will meet the same. Any other failure is of this turn alone.
+/// Returns whether an answer of this status says nothing about the turn: something on the way, or a store behind it, does
+/// not work, and whatever else is delivered now will meet the same. Any other failure is of this turn alone.
 pub const fn is_unreachable(status: u16) -> bool {
     matches!(status, 408 | 429 | 502..=504)
 }

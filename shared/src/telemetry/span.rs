@@ -24,9 +24,9 @@ pub struct FinishedSpan {
     pub started_ns: u64,
     /// Its end, likewise.
     pub ended_ns: u64,
-    /// What is known of it.
+    /// Its attributes.
     pub attributes: Vec<Attribute>,
-    /// What happened in it.
+    /// Its events, in order.
     pub events: Vec<SpanEvent>,
     /// The reason why it failed; none when it did not.
     pub error: Option<Cow<'static, str>>,

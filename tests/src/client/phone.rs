@@ -21,7 +21,7 @@ use crate::wait::{BOUND, until};
 pub struct Phone {
     /// Sends requests with the token.
     pub client: Client,
-    /// What registering answered.
+    /// The tokens of the registration.
     pub tokens: Tokens,
 }
 
@@ -73,7 +73,7 @@ impl Phone {
     /// As [`Self::say`], and waits until the origin has both messages.
     ///
     /// # Panics
-    /// When that takes too long.
+    /// Panics when that takes too long.
     pub async fn say_and_persist(&self, conversation: Id, text: &str) -> SentMessage {
         let sent = self.say(conversation, text).await;
         self.persisted(sent.turn_id).await;
@@ -88,7 +88,7 @@ impl Phone {
     /// As [`Self::stream`], to its end, and waits until the origin has both messages.
     ///
     /// # Panics
-    /// When that takes too long.
+    /// Panics when that takes too long.
     pub async fn stream_and_persist(&self, conversation: Id, text: &str) -> Vec<Event> {
         let events = self.stream(conversation, text).await.rest().await;
         self.persisted(events[0].turn_id()).await;
@@ -98,7 +98,7 @@ impl Phone {
     /// The messages of a conversation, oldest first, as the origin has them.
     ///
     /// # Panics
-    /// When they are more than any test makes.
+    /// Panics when there are more of them than any test makes.
     pub async fn messages(&self, conversation: Id) -> Vec<Message> {
         const MAX_PAGES: usize = 100;
         let first = format!("{}?limit=100", messages_path(conversation));
@@ -120,7 +120,7 @@ impl Phone {
     /// Waits until the turn is as it should be.
     ///
     /// # Panics
-    /// When that takes too long.
+    /// Panics when that takes too long.
     pub async fn turn_when(&self, turn: Id, what: &str, is_so: impl Fn(&Turn) -> bool) -> Turn {
         self.turn_within(BOUND, turn, what, is_so).await
     }
@@ -128,7 +128,7 @@ impl Phone {
     /// Waits until the origin has the turn, for as long as the outbox may take to try again.
     ///
     /// # Panics
-    /// When that takes too long.
+    /// Panics when that takes too long.
     pub async fn persisted(&self, turn: Id) -> Turn {
         const RETRIES: Duration = Duration::from_secs(90);
         self.turn_within(RETRIES, turn, "the turn to be persisted", |turn| turn.persisted).await
@@ -159,7 +159,7 @@ impl Phone {
         self.client.post(&format!("{}/cancel", turn_path(turn)))
     }
 
-    /// What the user has used.
+    /// Returns the usage of the user.
     pub async fn usage(&self) -> UsageReport {
         self.client.get("/api/v1/usage/me").send().await.expect_status(200).json()
     }

@@ -1,4 +1,4 @@
-//! One test's world: a folder, a scripted provider, an origin and a Worker of its own.
+//! One test's environment: a folder, a scripted provider, an origin and a Worker of its own.
 //!
 //! - [`TestEnv`], [`Setup`]: all of it together
 //! - `part`: a child process that can be killed and started again, with its log
@@ -40,13 +40,13 @@ pub const GEMINI_API_KEY: &str = "the-gemini-key-of-the-tests";
 /// The web origin that may read answers.
 pub const WEB_ORIGIN: &str = "https://app.example.com";
 
-/// Which stores the origin of every test gets: `embedded`, also when unset, or `production`.
+/// The variable that selects the origin's stores in all tests: `embedded`, also when unset, or `production`.
 const STORES: &str = "EDGECHAT_TEST_STORES";
 
-/// The variables of a world, by name.
+/// The variables of an environment, by name.
 type Vars = BTreeMap<&'static str, String>;
 
-/// What differs from one world to the next.
+/// The settings of one environment.
 #[derive(Debug)]
 pub struct Setup {
     vars: Vars,
@@ -75,7 +75,7 @@ impl Default for Setup {
 
 impl Setup {
     /// Sets a variable for both the origin and the Worker. With `ORIGIN_URL` the test brings an origin of its own, and
-    /// the world has none.
+    /// the environment has none.
     #[must_use]
     pub fn var(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.vars.insert(name, value.into());
@@ -89,14 +89,15 @@ impl Setup {
         self
     }
 
-    /// Adds what a measurement needs: `client_ip_proxy.js` at an address of its own, and [`TestEnv::restart_workerd_watched`].
+    /// Adds what a measurement needs: `client_ip_proxy.js` at an address of its own, and
+    /// [`TestEnv::restart_workerd_watched`].
     #[must_use]
     pub fn measured(mut self) -> Self {
         self.measured = true;
         self
     }
 
-    /// Starts the world.
+    /// Starts the environment.
     ///
     /// # Panics
     /// Panics when the environment does not name the built parts, or one does not come up.
@@ -153,12 +154,12 @@ pub struct TestEnv {
 }
 
 impl TestEnv {
-    /// A world with the defaults of the tests: development, generous limits.
+    /// An environment with the defaults of the tests: development, generous limits.
     pub async fn start() -> Self {
         Setup::default().start().await
     }
 
-    /// A world with other variables.
+    /// An environment with other variables.
     pub fn setup() -> Setup {
         Setup::default()
     }
@@ -205,7 +206,8 @@ impl TestEnv {
         self.start_origin().await;
     }
 
-    /// Runs a command of the origin's program, as an operator does beside the origin that serves, and returns what it printed.
+    /// Runs a command of the origin's program, as an operator does beside the origin that serves, and returns what it
+    /// printed.
     ///
     /// # Panics
     /// Panics when it fails.
@@ -233,8 +235,8 @@ impl TestEnv {
         self.edge.start().await;
     }
 
-    /// Ends the Worker's runtime and starts it again, watched; for a world that is [`Setup::measured`]. What the user objects had
-    /// stored is gone: their alarms would be counted with what is measured.
+    /// Ends the Worker's runtime and starts it again, watched; for an environment that is [`Setup::measured`]. What the user
+    /// objects had stored is gone: their alarms would be counted with what is measured.
     pub async fn restart_workerd_watched(&mut self, by: &Watch) {
         self.edge.kill().await;
         workerd::forget_objects(self.dir.path());
@@ -245,17 +247,17 @@ impl TestEnv {
     /// The base URL of `client_ip_proxy.js` before the Worker.
     ///
     /// # Panics
-    /// Panics when the world is not [`Setup::measured`].
+    /// Panics when the environment is not [`Setup::measured`].
     pub fn client_ip_proxy_url(&self) -> String {
-        self.measured.as_ref().expect("a measured world").client_ip_proxy.url()
+        self.measured.as_ref().expect("a measured environment").client_ip_proxy.url()
     }
 
     /// The base URL of what wraps the user object, while the runtime is watched by [`Watch::Isolates`] or [`Watch::Probe`].
     ///
     /// # Panics
-    /// Panics when the world is not [`Setup::measured`].
+    /// Panics when the environment is not [`Setup::measured`].
     pub fn wrapper_url(&self) -> String {
-        self.measured.as_ref().expect("a measured world").wrapper.url()
+        self.measured.as_ref().expect("a measured environment").wrapper.url()
     }
 
     /// The id of the origin's process.
@@ -274,8 +276,8 @@ impl TestEnv {
         self.edge.start().await;
     }
 
-    /// Changes what the user objects have stored, by a statement of SQL in each of their databases; the Worker's runtime must not
-    /// run.
+    /// Changes what the user objects have stored, by a statement of SQL in each of their databases; the Worker's runtime
+    /// must not run.
     pub fn change_objects(&self, statement: &str) {
         workerd::change_objects(self.dir.path(), statement);
     }
@@ -291,22 +293,22 @@ impl TestEnv {
         .await;
     }
 
-    /// What the origin wrote, over all its starts.
+    /// Returns the log of the origin, over all its starts.
     pub fn origin_log(&self) -> &Log {
         self.origin_part().log()
     }
 
-    /// What the Worker wrote, over all its starts.
+    /// Returns the log of the Worker, over all its starts.
     pub fn edge_log(&self) -> &Log {
         self.edge.log()
     }
 
     fn origin_part(&self) -> &Part {
-        self.origin.as_ref().expect("a world with an origin")
+        self.origin.as_ref().expect("an environment with an origin")
     }
 
     fn origin_part_mut(&mut self) -> &mut Part {
-        self.origin.as_mut().expect("a world with an origin")
+        self.origin.as_mut().expect("an environment with an origin")
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Launch {
     pub(crate) is_ready: IsReady,
 }
 
-/// A part of the world: running or not.
+/// A part of the environment: running or not.
 pub(crate) struct Part {
     launch: Launch,
     port: Port,
@@ -157,8 +157,8 @@ impl Part {
         self.wait_until_stopped(self.id()).await;
     }
 
-    /// Waits until no thread of a process runs, since signals are asynchronous. Where the system has no `/proc`, this does not
-    /// wait.
+    /// Waits until no thread of a process runs, since signals are asynchronous. Where the system has no `/proc`, this does
+    /// not wait.
     async fn wait_until_stopped(&self, pid: Pid) {
         let tasks = format!("/proc/{}/task", pid.as_raw_nonzero());
         let runs = || {

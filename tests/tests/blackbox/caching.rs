@@ -153,7 +153,7 @@ fn context(conversation_id: Id, system: &str) -> ConversationContext {
     }
 }
 
-/// A world with a mock origin, a user with a token, and one of the user's conversations.
+/// An environment with a mock origin, a user with a token, and one of the user's conversations.
 async fn env() -> (Origin, TestEnv, Client, Id) {
     let origin = Origin::start().await;
     let env = TestEnv::setup().var("ORIGIN_URL", &origin.url).start().await;
@@ -161,7 +161,7 @@ async fn env() -> (Origin, TestEnv, Client, Id) {
     (origin, env, client, Id::new(now(), [2; 10]))
 }
 
-/// A world whose Worker has cached the context of the conversation but no session.
+/// An environment whose Worker has cached the context of the conversation but no session.
 async fn restarted_env() -> (Origin, TestEnv, Client, Id) {
     let (origin, mut env, client, conversation) = env().await;
     let message = client.post(&messages_path(conversation)).json(&content("One")).send();

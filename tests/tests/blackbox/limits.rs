@@ -11,9 +11,9 @@ use shared::api::{ErrorCode, chat::SentMessage};
 
 const HEALTHY: &str = "/api/v1/users/me";
 
-/// A world that allows so many requests an hour: no test is slow enough for another hour to begin or for the limit to
+/// An environment that allows so many requests an hour: no test is slow enough for another hour to begin or for the limit to
 /// refill.
-async fn world_that_allows(requests_an_hour: &str) -> TestEnv {
+async fn env_with_limit(requests_an_hour: &str) -> TestEnv {
     let setup = TestEnv::setup().var("RATE_LIMIT_REQUESTS", requests_an_hour);
     setup.var("RATE_LIMIT_WINDOW_SECONDS", "3600").start().await
 }
@@ -33,7 +33,7 @@ fn assert_limited(reply: &Reply) {
 
 #[tokio::test]
 async fn request_101_of_window_is_limited() {
-    let env = world_that_allows("100").await;
+    let env = env_with_limit("100").await;
     let phone = env.phone().await;
     for request in 1..=100 {
         let reply = from(&phone.client, "203.0.113.7").await;
@@ -51,7 +51,7 @@ async fn request_101_of_window_is_limited() {
 
 #[tokio::test]
 async fn ipv6_network_is_limited_as_one_client() {
-    let env = world_that_allows("100").await;
+    let env = env_with_limit("100").await;
     let phone = env.phone().await;
     for host in 1..=100 {
         let reply = from(&phone.client, &format!("2001:db8:1:2::{host:x}")).await;
@@ -63,7 +63,7 @@ async fn ipv6_network_is_limited_as_one_client() {
 
 #[tokio::test]
 async fn user_limit_spans_addresses() {
-    let env = world_that_allows("5").await;
+    let env = env_with_limit("5").await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let ask = |host: u8| {
@@ -90,7 +90,7 @@ enum Gone {
 }
 
 async fn rate_of_user_outlives(gone: Gone) {
-    let mut env = world_that_allows("3").await;
+    let mut env = env_with_limit("3").await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
     // Each from its own address, which has the same limit.

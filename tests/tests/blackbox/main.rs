@@ -1,5 +1,5 @@
 //! Tests of EdgeChat as a client sees it: a real origin, the built Worker on plain workerd and a scripted provider, with a
-//! world per test. `cargo xtask test` builds the parts and runs these tests.
+//! environment per test. `cargo xtask test` builds the parts and runs these tests.
 //!
 //! - `main_job`: register, open a conversation, send a message, read it back, count it
 //! - `streaming`: text arrives as the provider sends it, however the network splits it

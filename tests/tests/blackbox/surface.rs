@@ -16,7 +16,7 @@ use shared::{
     auth::{keys::JwkSet, native::SigningKey},
 };
 
-/// What a check says once it is good: Redis must answer within a time that a busy machine may exceed now and then.
+/// Returns the result of a health check once it is good: a busy machine exceeds the time limit of Redis now and then.
 async fn when_all_is_well(client: &Client, path: &str, is_good: impl Fn(&Value) -> bool) -> Value {
     until(BOUND, &format!("a good answer of {path}"), || async {
         let reply = client.get(path).send().await;

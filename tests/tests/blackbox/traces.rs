@@ -68,7 +68,7 @@ fn root<'a>(spans: &'a [Span], caller: &str) -> &'a Span {
     root
 }
 
-/// What a message leaves behind: the last to come are the front's span and those of the turn.
+/// The spans of a message: the last to arrive are the front's span and those of the turn.
 const WHOLE: [&str; 5] = [MESSAGES, "turn", DELIVERY, "record_turn chats", "record_usage accounts"];
 
 /// Checks that a turn, its calls and what they did at the origin stand where they belong below the front's span.

@@ -19,8 +19,8 @@ use shared::{
     provider::completion::MAX_ANSWER_BYTES,
 };
 
-/// A phone with a running turn whose provider waits for the test. The world must be bound as well: dropping it ends its
-/// processes.
+/// A phone with a running turn whose provider waits for the test. The environment must be bound as well: dropping it ends
+/// its processes.
 struct Running {
     env: TestEnv,
     phone: Phone,

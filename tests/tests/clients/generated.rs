@@ -21,7 +21,8 @@ pub(crate) struct Generated {
 }
 
 impl Generated {
-    /// Generates the client of a world's API. `language` names the generator's configuration and the folder with the program.
+    /// Generates the client of an environment's API. `language` names the generator's configuration and the folder with the
+    /// program.
     pub(crate) async fn make(env: &TestEnv, language: &str) -> Self {
         let folder = kept(&format!("generated-{language}"));
         let document = document_file(env, &folder).await;

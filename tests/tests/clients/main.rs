@@ -1,6 +1,6 @@
-//! Tests of EdgeChat with third-party clients and validators: a world per test, and a program in the client's language that
-//! does a user's main job. `cargo xtask test` installs what they need, skips the languages a machine lacks, and runs these
-//! tests.
+//! Tests of EdgeChat with third-party clients and validators: an environment per test, and a program in the client's
+//! language that does a user's main job. `cargo xtask test` installs what they need, skips the languages a machine lacks,
+//! and runs these tests.
 //!
 //! - `curl`, `go`, `java`, `node`, `python`: tests that need that language; these names select what a machine skips
 //! - `generated`: clients generated from the API's description

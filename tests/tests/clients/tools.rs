@@ -59,7 +59,7 @@ pub(crate) fn java(name: &str, class_path: impl IntoIterator<Item = PathBuf>) ->
     Program::new(name, "java").arg("-cp").arg(class_path)
 }
 
-/// Returns the API's description as a world serves it.
+/// Returns the API's description as an environment serves it.
 pub(crate) async fn document(env: &TestEnv) -> String {
     env.client().get("/openapi.json").send().await.expect_status(200).text()
 }

@@ -1,5 +1,5 @@
-//! The databases of a test run, held by the program `edgechat-servers`: started once, for every suite, and ended with the run
-//! however that ends.
+//! The databases of a test run, held by the program `edgechat-servers`: started once, for every suite, and ended with the
+//! run however that ends.
 
 use std::{path::PathBuf, process::Command, time::Duration};
 
@@ -19,7 +19,7 @@ const START_TIMEOUT: Duration = Duration::from_mins(5);
 /// The embedded stores, for people.
 const EMBEDDED: &str = "SQLite and the process's own memory";
 
-/// Which stores a suite runs on.
+/// The stores that a suite runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
     /// Every adapter.

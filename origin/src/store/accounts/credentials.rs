@@ -12,7 +12,7 @@ pub struct Credential {
     pub user: User,
     /// The password's hash in PHC form.
     pub password_hash: String,
-    /// Whether a session of theirs that is on record, also one that is over, began from the network that was asked about.
+    /// True when a stored session of the user, also an ended one, started from the given network.
     pub is_known_network: bool,
 }
 
@@ -23,7 +23,7 @@ pub trait Credentials: Send + Sync + 'static {
     /// known to nobody.
     async fn credential(&self, email: String, network: Option<String>) -> StoreResult<Option<Credential>>;
 
-    /// Replaces the hash of a password by another one of the same password. False, and nothing happens, when the stored hash is
-    /// neither `old` nor, after a repetition, `new`.
+    /// Replaces the hash of a password by another one of the same password. False, and nothing happens, when the stored hash
+    /// is neither `old` nor, after a repetition, `new`.
     async fn replace_password_hash(&self, user_id: Id, old: String, new: String) -> StoreResult<bool>;
 }

@@ -24,17 +24,17 @@ pub struct NewSession {
     pub id: Id,
     /// Whose it is.
     pub user_id: Id,
-    /// What the user calls the device.
+    /// The user's name for the device.
     pub device_name: Option<String>,
     /// The network it begins from, where that is known.
     pub network: Option<String>,
-    /// When it begins.
+    /// The time at which it starts.
     pub created_at: Timestamp,
-    /// When it ends whatever happens.
+    /// The time at which it expires, however often it is refreshed.
     pub expires_at: Timestamp,
     /// Its first refresh token.
     pub refresh_hash: TokenHash,
-    /// When that expires if it is not used.
+    /// The time at which that token expires if it is not used.
     pub refresh_expires_at: Timestamp,
 }
 
@@ -43,9 +43,9 @@ pub struct NewSession {
 pub struct SessionOfUser {
     /// The session.
     pub id: Id,
-    /// When it ends whatever happens.
+    /// The time at which it expires, however often it is refreshed.
     pub expires_at: Timestamp,
-    /// When it was ended, if it was.
+    /// The time at which it was ended, if it was.
     pub ended_at: Option<Timestamp>,
     /// Whose it is.
     pub user: User,
@@ -68,7 +68,7 @@ pub struct RefreshExchange {
     /// The tokens that may follow it: the first does when it is used now; the others are of secrets that were in use before,
     /// and may have followed it already. Not empty.
     pub successors: Vec<TokenHash>,
-    /// When, and on which terms.
+    /// The time and the rules of the exchange.
     pub terms: ExchangeTerms,
     /// The id of the event that tells of the session's end, should the exchange end it.
     pub event_id: Id,
@@ -109,7 +109,7 @@ pub enum RefreshOutcome {
         session: Box<SessionOfUser>,
         /// The successor, one of those of the exchange.
         successor: TokenHash,
-        /// When the successor expires if it is not used.
+        /// The time at which the successor expires if it is not used.
         refresh_expires_at: Timestamp,
     },
     /// No such token, or it or its session has expired.
@@ -162,12 +162,12 @@ pub trait Sessions: Send + Sync + 'static {
     /// used.
     async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome>;
 
-    /// Ends a session of this user at the time of the event that tells of it, and stores that. False, and nothing happens, when it
-    /// is absent, somebody else's, or ended at another time.
+    /// Ends a session of this user at the time of the event that tells of it, and stores that. False, and nothing happens,
+    /// when it is absent, somebody else's, or ended at another time.
     async fn end_session(&self, user_id: Id, session_id: Id, event: AddressedEvent) -> StoreResult<bool>;
 
-    /// Ends the sessions of this user that began by the time of the event that tells of it, but for one, and stores that event
-    /// where any was open. Returns how many were.
+    /// Ends the sessions of this user that began by the time of the event that tells of it, but for one, and stores that
+    /// event where any was open. Returns how many were.
     async fn end_sessions(&self, user_id: Id, except: Option<Id>, event: AddressedEvent) -> StoreResult<u64>;
 
     /// Forgets the sessions that ended or expired before this time, with their refresh tokens, the oldest `limit` of them;

@@ -16,13 +16,13 @@ pub struct UsageEntry {
     pub turn_id: Id,
     /// The user whose turn it is.
     pub user_id: Id,
-    /// When it was taken on; its UTC day is the one it counts for.
+    /// The time at which it was admitted; it counts for the UTC day of it.
     pub at: Timestamp,
     /// The model's alias.
     pub model: String,
     /// The tokens it used.
     pub usage: usage::Usage,
-    /// Whether it failed.
+    /// True when it failed.
     pub failed: bool,
 }
 

@@ -37,7 +37,7 @@ use crate::{
 
 const BACKEND: Backend = Backend { store: "accounts", product: "postgresql" };
 
-/// How long what may take.
+/// The time limits of calls.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// A whole operation.

@@ -43,10 +43,10 @@ use crate::{
 };
 
 const BACKEND: Backend = Backend { store: "ephemeral", product: "redis" };
-/// How the figures name what Redis has not answered.
+/// The label in metrics of commands that Redis did not answer.
 const UNANSWERED: &str = "unanswered";
 
-/// How long it may take until a new connection can be used.
+/// The time limit until a new connection can be used.
 const ATTEMPT: Duration = Duration::from_secs(1);
 /// The pause between attempts.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -65,8 +65,8 @@ const FLUSH_AT_ONCE: usize = 256;
 /// The timeout of sending pending invalidations at shutdown.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The messages of Redis 6 and 7.0, and of later versions, for a command in a script that the user may not run. The error's code
-/// is then the generic one.
+/// The messages of Redis 6 and 7.0, and of later versions, for a command in a script that the user may not run. The error's
+/// code is then the generic one.
 const FORBIDDEN_IN_SCRIPT: [&str; 2] = ["can't run this command", "ACL failure in script"];
 
 /// The reason logged for a server that sent no response.
@@ -107,8 +107,8 @@ impl Server {
         Self { keys, connector, command, began_us: OnceLock::new(), state: Mutex::new(state) }
     }
 
-    /// Returns the start of this process, by the server's clock in microseconds: it does not read entries cached before. No entry
-    /// of this process is older.
+    /// Returns the start of this process, by the server's clock in microseconds: it does not read entries cached before. No
+    /// entry of this process is older.
     pub(super) fn began_us(&self) -> u64 {
         // Not called before the first connection.
         self.began_us.get().copied().unwrap_or(u64::MAX)

@@ -34,7 +34,7 @@ enum Store {
     Redis,
 }
 
-/// A world in which one server is private, and that server.
+/// An environment in which one server is private, and that server.
 async fn world_with(store: Store) -> (TestEnv, Server) {
     let (setup, server) = setup_with(store).await;
     (setup.start().await, server)

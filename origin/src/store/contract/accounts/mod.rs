@@ -111,7 +111,7 @@ fn exchange(presented: u8, successor: u8, millis: i64) -> RefreshExchange {
     }
 }
 
-/// What became of an exchange, in one word, and when the successor expires.
+/// Exchanges a token; returns the outcome in one word and the expiry of the successor.
 async fn outcome(store: &Store, exchange: RefreshExchange) -> (&'static str, i64) {
     let known = exchange.successors.clone();
     match store.exchange_refresh(exchange).await.unwrap() {

@@ -66,7 +66,7 @@ const POSTPONE: &str = "\
     UPDATE user_events e SET due_at = new.due_at \
     FROM unnest($1::uuid[], $2::bigint[]) AS new (id, due_at) WHERE e.id = new.id";
 
-/// What another lease has in its hands is passed over.
+/// Leases the events that are due. Rows locked by another lease are skipped.
 const LEASE: &str = "\
     WITH due AS ( \
         SELECT id FROM user_events WHERE due_at <= $1 ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED \

@@ -285,7 +285,7 @@ async fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> Step<Refr
     Ok(RefreshOutcome::of(decision, exchange, session, successor))
 }
 
-/// What somebody else has in their hands is passed over: it is forgotten the next time.
+/// Deletes the oldest ended sessions. Rows locked by another transaction are skipped: they are deleted the next time.
 const FORGET: &str = "\
     WITH oldest AS MATERIALIZED ( \
         SELECT id FROM sessions WHERE least(expires_at, ended_at) < $1 \

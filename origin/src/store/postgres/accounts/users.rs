@@ -83,7 +83,7 @@ const REGISTER: &str = "\
         SELECT $17::bytea, id, $18::bigint FROM new_session \
     ) SELECT id FROM new_user";
 
-/// Who was there before: the same user rather than another one with the e-mail.
+/// Finds the user that exists already: the one with the id rather than another one with the e-mail.
 const KNOWN: &str = "SELECT id FROM users WHERE id = $1 OR email = $2 ORDER BY id = $1 DESC LIMIT 1";
 
 const BY_ID: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1");

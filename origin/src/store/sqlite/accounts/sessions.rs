@@ -90,7 +90,7 @@ pub(super) fn insert(c: &Connection, session: &NewSession) -> StoreResult<()> {
     Ok(())
 }
 
-/// When a session was over, as the index `sessions_by_end` has it.
+/// The SQL of the time at which a session was over, as in the index `sessions_by_end`.
 macro_rules! end {
     () => {
         "min(expires_at, coalesce(ended_at, expires_at))"

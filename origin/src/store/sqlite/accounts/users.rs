@@ -110,7 +110,7 @@ fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreResult<Optio
     Ok(None)
 }
 
-/// Whether there is such a user.
+/// Returns true when there is a user with this id.
 pub(super) fn exists(c: &Connection, id: Id) -> StoreResult<bool> {
     Ok(c.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.exists([id.as_bytes()])?)
 }
