@@ -92,8 +92,8 @@ fn start_with_wrong_configuration_names_each_variable_and_exits_with_2() {
         let Output { status, stdout, stderr } = edgechat(folder.path(), &vars, arguments).output().unwrap();
         assert_eq!((status.code(), text(&stdout).as_str()), (Some(2), ""));
         let stderr = text(&stderr);
-        let named: Vec<_> = stderr.lines().map(|line| line.split(':').next().unwrap()).collect();
-        assert_eq!(named, ["LISTEN_ADDR", "JWT_SECRET", "REDIS_URL"], "{stderr}");
+        let variables: Vec<_> = stderr.lines().map(|line| line.split(':').next().unwrap()).collect();
+        assert_eq!(variables, ["LISTEN_ADDR", "JWT_SECRET", "REDIS_URL"], "{stderr}");
         assert!(!stderr.contains("hunter2"), "{stderr}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -118,19 +118,19 @@ class Turn {
       turn_id: this.id, conversation_id: this.answer.conversation_id, user_message_id: this.question.id,
       assistant_message_id: this.answer.id, model: "fast",
     });
-    const usage = await this.hear((await call).body.getReader());
+    const usage = await this.readAnswer((await call).body.getReader());
     this.end(usage);
     const receipt = await this.deliver(usage);
     // Read to its end, so that the connection is reused.
-    const told = await receipt.text();
-    if (!receipt.ok) throw new Error(`the origin answered ${receipt.status}: ${told}`);
+    const text = await receipt.text();
+    if (!receipt.ok) throw new Error(`the origin answered ${receipt.status}: ${text}`);
     this.object.undelivered = this.id;
     this.emit("turn.completed", { turn_id: this.id, finish_reason: "stop", usage, persisted: true });
     this.reader?.close();
   }
 
   // Reads the model's answer to its end and returns the usage.
-  async hear(reader) {
+  async readAnswer(reader) {
     const decoder = new TextDecoder();
     let unread = "", usage = null;
     for (;;) {
@@ -141,7 +141,7 @@ class Turn {
       for (let end; (end = unread.indexOf("\r\n\r\n", from)) >= 0; from = end + 4) {
         const chunk = JSON.parse(unread.slice(from + "data: ".length, end));
         if (chunk.usageMetadata) usage = usageOf(chunk.usageMetadata);
-        for (const part of chunk.candidates[0].content.parts) this.say(part.text);
+        for (const part of chunk.candidates[0].content.parts) this.sendText(part.text);
       }
       unread = unread.slice(from);
     }
@@ -150,7 +150,7 @@ class Turn {
   }
 
   // Sends the first text at once, then at most one event per STREAM_FLUSH_MS with all text since; each chunk as an event if 0.
-  say(text) {
+  sendText(text) {
     this.pending += text;
     if (this.timer) return;
     const now = Date.now();

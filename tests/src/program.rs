@@ -50,7 +50,7 @@ impl Program {
 
     /// Sets the working folder.
     #[must_use]
-    pub fn within(mut self, folder: impl AsRef<Path>) -> Self {
+    pub fn in_folder(mut self, folder: impl AsRef<Path>) -> Self {
         self.command.current_dir(folder);
         self
     }

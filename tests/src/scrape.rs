@@ -17,8 +17,8 @@ impl Scrape {
     /// Panics when the origin serves none.
     pub async fn of(env: &TestEnv) -> Self {
         let lines = env.origin_log().lines();
-        let mut told = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let last = told.rfind(|line| line["event"] == "serving metrics");
+        let mut events = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let last = events.rfind(|line| line["event"] == "serving metrics");
         let addr = last.and_then(|line| line["addr"].as_str().map(str::to_owned));
         let addr = addr.expect("the origin says where it serves metrics");
         let reply = Client::new(format!("http://{addr}")).get("/metrics").send().await;

@@ -176,8 +176,8 @@ mod tests {
                 continue;
             }
             let code = code.split("#[cfg(test)]\nmod tests").next().unwrap();
-            let named = imports.entry(parts[0].to_owned()).or_default();
-            let mut add = |base| named.extend(first_segments(code, base).into_iter().map(str::to_owned));
+            let names = imports.entry(parts[0].to_owned()).or_default();
+            let mut add = |base| names.extend(first_segments(code, base).into_iter().map(str::to_owned));
             add("crate::");
             if matches!(parts[..], [_] | [_, "mod"]) {
                 add("super::");
@@ -251,8 +251,8 @@ mod tests {
     fn modules_of_shared_use_only_those_before_them() {
         let folder = root().join("shared/src");
         for (path, code) in sources(&folder) {
-            let within = path.strip_prefix(&folder).unwrap().with_extension("");
-            let Some(at) = MODULES.iter().position(|module| within.starts_with(module)) else { continue };
+            let relative = path.strip_prefix(&folder).unwrap().with_extension("");
+            let Some(at) = MODULES.iter().position(|module| relative.starts_with(module)) else { continue };
             for name in through_crate(&code) {
                 let place = MODULES.iter().position(|module| *module == name);
                 assert!(place.is_none_or(|place| place <= at), "{} uses {name}", path.display());
@@ -300,14 +300,14 @@ mod tests {
         let (adapters, store) = (adapters(), root().join("origin/src/store"));
         assert!(adapters.contains("sqlite"), "{adapters:?}");
         for (path, code) in sources(&root().join("origin/src")) {
-            let named: Vec<_> =
+            let names: Vec<_> =
                 through_store(&code).into_iter().filter(|name| adapters.contains(*name)).collect();
-            let within = path.strip_prefix(&store).ok().and_then(|path| path.iter().next());
+            let relative = path.strip_prefix(&store).ok().and_then(|path| path.iter().next());
             // An adapter may name itself, and the contract suites name each adapter once.
-            let allowed = within.is_some_and(|folder| {
-                folder == "contract" || named.iter().all(|name| folder.to_str() == Some(*name))
+            let allowed = relative.is_some_and(|folder| {
+                folder == "contract" || names.iter().all(|name| folder.to_str() == Some(*name))
             });
-            assert!(named.is_empty() || allowed, "{} names {named:?}", path.display());
+            assert!(names.is_empty() || allowed, "{} names {names:?}", path.display());
         }
     }
 
@@ -341,12 +341,12 @@ mod tests {
             if allowed.iter().any(|folder| path.starts_with(folder)) {
                 continue;
             }
-            let within = path
+            let relative = path
                 .strip_prefix(&store)
                 .ok()
                 .and_then(|path| path.iter().next())
                 .and_then(|name| name.to_str());
-            if within.is_some_and(|folder| adapters.contains(folder)) {
+            if relative.is_some_and(|folder| adapters.contains(folder)) {
                 continue;
             }
             for database in DATABASES {
@@ -365,9 +365,9 @@ mod tests {
         assert!(folders.contains(&src.join("auth")), "{folders:?}");
         for (path, code) in folders.iter().flat_map(|folder| sources(folder)) {
             assert!(words(&code).all(|word| word != "axum"), "{} names axum", path.display());
-            let named = first_segments(&code, "crate::");
+            let names = first_segments(&code, "crate::");
             for module in ["app", "http", "routes", "server"] {
-                assert!(!named.contains(module), "{} imports crate::{module}", path.display());
+                assert!(!names.contains(module), "{} imports crate::{module}", path.display());
             }
         }
     }

@@ -350,9 +350,9 @@ mod tests {
             let port = bounded("workerd to listen", async {
                 loop {
                     let line = lines.next_line().await.unwrap().expect("workerd goes on until it listens");
-                    let told: Value = serde_json::from_str(&line).unwrap_or_default();
-                    if told["event"] == "listen" && told["socket"] == "http" {
-                        return told["port"].as_u64().unwrap();
+                    let event: Value = serde_json::from_str(&line).unwrap_or_default();
+                    if event["event"] == "listen" && event["socket"] == "http" {
+                        return event["port"].as_u64().unwrap();
                     }
                 }
             })
@@ -384,7 +384,7 @@ mod tests {
         let edge = Edge::start(&[("ORIGIN_URL", &origin), ("SCRIPTED_GEMINI_URL", &gemini)]).await;
         let phone = Client::new(edge.url.clone()).register().await;
         let conversation = phone.conversation().await;
-        let sent = phone.say(conversation, "Hello").await;
+        let sent = phone.send_message(conversation, "Hello").await;
         assert_eq!(sent.status, TurnStatus::Completed);
         assert_eq!(env.provider.calls(), 1);
         assert_eq!(phone.persisted(sent.turn_id).await.text, sent.assistant_message.content);
@@ -407,13 +407,13 @@ mod tests {
         let vars =
             [("ORIGIN_URL", &*origin), ("RATE_LIMIT_REQUESTS", "2"), ("CLIENT_IP_HEADER", "X-Forwarded-For")];
         let edge = Edge::start(&vars).await;
-        let told = [
+        let addresses = [
             "203.0.113.7",
             "198.51.100.1, 203.0.113.7",
             "198.51.100.2, 203.0.113.7",
             "203.0.113.7, 203.0.113.8",
         ];
-        assert_eq!(edge.answers("X-Forwarded-For", &told).await, [200, 200, 429, 200]);
+        assert_eq!(edge.answers("X-Forwarded-For", &addresses).await, [200, 200, 429, 200]);
     }
 
     #[tokio::test]

@@ -33,7 +33,7 @@ impl Scratch {
     pub(crate) fn make() -> Result<Self> {
         let parent = std::path::absolute(std::env::temp_dir()).context("the temporary folder is nowhere")?;
         sweep(&parent);
-        Self::within(&parent)
+        Self::make_in(&parent)
     }
 
     /// Lets a program make its temporary files there.
@@ -41,7 +41,7 @@ impl Scratch {
         command.env("TMPDIR", &self.folder);
     }
 
-    fn within(parent: &Path) -> Result<Self> {
+    fn make_in(parent: &Path) -> Result<Self> {
         let mut number = [0; 4];
         getrandom::fill(&mut number).map_err(|error| anyhow!("the system gives no randomness: {error}"))?;
         let folder = parent.join(format!("{PREFIX}{:08x}", u32::from_ne_bytes(number)));
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn folder_of_a_run_goes_with_it() {
         let parent = tempfile::tempdir().unwrap();
-        let scratch = Scratch::within(parent.path()).unwrap();
+        let scratch = Scratch::make_in(parent.path()).unwrap();
         let mut command = Command::new("sh");
         scratch.set_vars(command.args(["-c", "mkdir -p \"$TMPDIR/a/b\" && echo x > \"$TMPDIR/a/b/c\""]));
         assert!(command.status().unwrap().success());
@@ -101,18 +101,18 @@ mod tests {
     #[test]
     fn sweep_removes_folders_of_dead_runs_alone() {
         let parent = tempfile::tempdir().unwrap();
-        let living = Scratch::within(parent.path()).unwrap();
+        let living = Scratch::make_in(parent.path()).unwrap();
         let others = ["ec-0000000", "ec-0000000g", "edgechat-test-00000000"];
         let dead = ["ec-00000001", "ec-0000000f"];
         for name in others.iter().chain(&dead) {
             fs::create_dir(parent.path().join(name)).unwrap();
             fs::write(parent.path().join(name).join(LOCK), "").unwrap();
         }
-        let begun = parent.path().join("ec-00000002");
-        fs::create_dir(&begun).unwrap();
+        let unlocked = parent.path().join("ec-00000002");
+        fs::create_dir(&unlocked).unwrap();
         std::os::unix::fs::symlink(parent.path().join(others[0]), parent.path().join("ec-00000003")).unwrap();
         sweep(parent.path());
-        assert!(living.folder.is_dir() && begun.is_dir());
+        assert!(living.folder.is_dir() && unlocked.is_dir());
         assert!(others.iter().all(|name| parent.path().join(name).join(LOCK).is_file()));
         assert!(dead.iter().all(|name| !parent.path().join(name).exists()));
     }

@@ -25,14 +25,14 @@ const TAIL_BYTES: u64 = 16 * 1024;
 /// Counts the steps of a command, for their headlines: `==> [2/6] Node packages (npm ci), about 20 s`.
 #[derive(Debug)]
 pub(crate) struct Steps {
-    begun: usize,
+    started: usize,
     all: usize,
 }
 
 impl Steps {
     /// Begins to count to `all`.
     pub(crate) fn new(all: usize) -> Self {
-        Self { begun: 0, all }
+        Self { started: 0, all }
     }
 
     /// Prints the next step's headline; `takes` is how long the step took where it was measured.
@@ -41,9 +41,9 @@ impl Steps {
     }
 
     fn next(&mut self, title: &str, takes: Option<&str>) -> String {
-        self.begun += 1;
+        self.started += 1;
         let takes = takes.map(|time| format!(", about {time}")).unwrap_or_default();
-        format!("[{}/{}] {title}{takes}", self.begun, self.all)
+        format!("[{}/{}] {title}{takes}", self.started, self.all)
     }
 }
 

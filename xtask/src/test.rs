@@ -149,8 +149,8 @@ fn passes(filter: &[String]) -> Vec<Pass> {
         ..embedded
     };
     if filter.iter().any(|arg| !arg.starts_with('-')) {
-        let named = Pass { choice: &[], threads: STORE_CHAOS_THREADS, ..production };
-        return vec![embedded, named];
+        let chosen = Pass { choice: &[], threads: STORE_CHAOS_THREADS, ..production };
+        return vec![embedded, chosen];
     }
     let chaos = Pass {
         title: "Black-box tests, stores that die",

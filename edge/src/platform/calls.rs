@@ -13,7 +13,7 @@ use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 use super::headers::{HeaderLines, HeaderValues};
 
 /// The function that JavaScript calls, with a status and the values of the wanted headers, or with one of the numbers below.
-type Tell = dyn FnMut(u16, Option<String>, Option<Vec<u8>>);
+type OnEvent = dyn FnMut(u16, Option<String>, Option<Vec<u8>>);
 const CHUNK: u16 = 0;
 const END: u16 = 1;
 const BROKEN: u16 = 2;
@@ -30,7 +30,7 @@ extern "C" {
         headers: &str,
         body: Option<&[u8]>,
         wanted: &str,
-        tell: &Closure<Tell>,
+        on_event: &Closure<OnEvent>,
     ) -> JsCall;
 
     #[wasm_bindgen(method, js_class = "Call")]
@@ -86,7 +86,7 @@ pub struct CallHandle(Weak<Inner>);
 struct Inner {
     js: JsCall,
     inbox: Rc<RefCell<Inbox>>,
-    _tell: Closure<Tell>,
+    _on_event: Closure<OnEvent>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -121,22 +121,23 @@ impl HttpCall {
         wanted: &'static [&'static str],
     ) -> Self {
         let inbox: Rc<RefCell<Inbox>> = Rc::default();
-        let told = Rc::clone(&inbox);
-        let tell: Closure<Tell> = Closure::new(move |what, text: Option<String>, bytes: Option<Vec<u8>>| {
-            let event = match what {
-                CHUNK => CallEvent::Chunk(bytes.unwrap_or_default()),
-                END => CallEvent::End,
-                BROKEN => CallEvent::Broken(text.unwrap_or_default()),
-                status => CallEvent::Head(ResponseHead {
-                    status,
-                    headers: HeaderValues::new(wanted, text.unwrap_or_default()),
-                }),
-            };
-            told.borrow_mut().push(event);
-        });
+        let events = Rc::clone(&inbox);
+        let on_event: Closure<OnEvent> =
+            Closure::new(move |what, text: Option<String>, bytes: Option<Vec<u8>>| {
+                let event = match what {
+                    CHUNK => CallEvent::Chunk(bytes.unwrap_or_default()),
+                    END => CallEvent::End,
+                    BROKEN => CallEvent::Broken(text.unwrap_or_default()),
+                    status => CallEvent::Head(ResponseHead {
+                        status,
+                        headers: HeaderValues::new(wanted, text.unwrap_or_default()),
+                    }),
+                };
+                events.borrow_mut().push(event);
+            });
         let body = (!body.is_empty()).then_some(body);
-        let js = JsCall::new(method, url, headers.as_str(), body, &wanted.join("\n"), &tell);
-        Self { inner: Rc::new(Inner { js, inbox, _tell: tell }), is_over: false }
+        let js = JsCall::new(method, url, headers.as_str(), body, &wanted.join("\n"), &on_event);
+        Self { inner: Rc::new(Inner { js, inbox, _on_event: on_event }), is_over: false }
     }
 
     /// Returns a handle that aborts the call from outside, which then ends as broken.

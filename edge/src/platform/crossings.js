@@ -23,29 +23,29 @@ export function values(headers, wanted) {
 // An HTTP call. It is sent when it is created, and passes on its head, each chunk of its body, and its end.
 export class Call {
   #abort = new AbortController();
-  #tell;
+  #onEvent;
 
   // `wanted` names the headers of the response that are passed on, one a line.
-  constructor(method, url, headers, body, wanted, tell) {
-    this.#tell = tell;
+  constructor(method, url, headers, body, wanted, onEvent) {
+    this.#onEvent = onEvent;
     this.#run(send(method, url, headers, body, this.#abort.signal), wanted);
   }
 
   async #run(fetched, wanted) {
     try {
       const { status, headers, body } = await fetched;
-      this.#tell?.(status, values(headers, wanted));
+      this.#onEvent?.(status, values(headers, wanted));
       const reader = body?.getReader();
-      for (let chunk; reader && this.#tell && !(chunk = await reader.read()).done;) this.#tell?.(CHUNK, undefined, chunk.value);
-      this.#tell?.(END);
+      for (let chunk; reader && this.#onEvent && !(chunk = await reader.read()).done;) this.#onEvent?.(CHUNK, undefined, chunk.value);
+      this.#onEvent?.(END);
     } catch (error) {
-      this.#tell?.(BROKEN, `${error}`);
+      this.#onEvent?.(BROKEN, `${error}`);
     }
   }
 
   // Aborts the call, which then passes nothing more on.
   abort() {
-    this.#tell = null;
+    this.#onEvent = null;
     this.#abort.abort();
   }
 }

@@ -40,8 +40,8 @@ pub fn flush(config: &Rc<Config>, part: &'static str, spawn: impl FnOnce(Backgro
     if config.traces.is_none() {
         return;
     }
-    let begun = platform::now();
-    let spans = BUFFER.with_borrow_mut(|buffer| buffer.take(begun));
+    let started_at = platform::now();
+    let spans = BUFFER.with_borrow_mut(|buffer| buffer.take(started_at));
     if spans.is_empty() {
         return;
     }
@@ -50,8 +50,8 @@ pub fn flush(config: &Rc<Config>, part: &'static str, spawn: impl FnOnce(Backgro
         let Some(traces) = &config.traces else { return };
         let outcome = post(traces, part, &spans).await;
         BUFFER.with_borrow_mut(|buffer| match outcome {
-            Ok(()) => buffer.sent(begun),
-            Err(_) => buffer.failed(begun, platform::now()),
+            Ok(()) => buffer.sent(started_at),
+            Err(_) => buffer.failed(started_at, platform::now()),
         });
         if let Err(why) = outcome {
             // Until the next attempt nothing more is sent, so this is one line in half a minute.

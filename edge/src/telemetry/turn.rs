@@ -33,11 +33,11 @@ impl TurnSpan {
     }
 
     /// Notes the model's first words.
-    pub fn hear(&mut self, said: &[ModelEvent]) {
+    pub fn note_first_words(&mut self, events: &[ModelEvent]) {
         if self.has_words || !self.span.is_recorded() {
             return;
         }
-        self.has_words = said.iter().any(|event| matches!(event, ModelEvent::TextDelta(_)));
+        self.has_words = events.iter().any(|event| matches!(event, ModelEvent::TextDelta(_)));
         if self.has_words {
             self.span.event("first_words");
         }

@@ -223,14 +223,14 @@ impl User {
     pub(super) async fn find_turn(&self, turn: Id, scope: &Scope) -> Result<Option<Rc<LiveTurn>>> {
         let found = self.turns.find(turn)?;
         if let Some(turn) = &found {
-            self.settle(turn, scope).await;
+            self.close_ended_turn(turn, scope).await;
         }
         Ok(found)
     }
 
     /// Closes a turn that ended before this process began.
-    pub(super) async fn settle(&self, turn: &Rc<LiveTurn>, scope: &Scope) {
-        self.outbox.settle(turn, scope).await;
+    pub(super) async fn close_ended_turn(&self, turn: &Rc<LiveTurn>, scope: &Scope) {
+        self.outbox.close_ended_turn(turn, scope).await;
         self.runner.forget_outdated(scope);
     }
 

@@ -104,7 +104,7 @@ impl Outbox {
 
     /// Closes a turn that ended before this process began, after a delivery attempt: a process may die between a delivery and
     /// its record.
-    pub async fn settle(&self, turn: &Rc<LiveTurn>, scope: &Scope) {
+    pub async fn close_ended_turn(&self, turn: &Rc<LiveTurn>, scope: &Scope) {
         if turn.is_open() || turn.state().is_none_or(|state| state.is_closed()) {
             return;
         }

@@ -164,8 +164,8 @@ impl Runner {
 
     /// Ends a turn that a restart cut off, and with it the span that another process began.
     pub async fn finish_cut_off(&self, turn: &Rc<LiveTurn>, scope: &Scope) {
-        let begun = turn.state().map(|state| (state.record().trace, state.record().created_at));
-        let (caller, created_at) = begun.unwrap_or_default();
+        let started = turn.state().map(|state| (state.record().trace, state.record().created_at));
+        let (caller, created_at) = started.unwrap_or_default();
         let caller = caller.filter(|_| self.config.traces.is_some());
         let span = TurnSpan::begin(caller, turn.id(), created_at);
         self.finish(turn, TurnOutcome::Interrupted, scope).await;
@@ -308,7 +308,7 @@ impl Runner {
                 return TurnOutcome::Cancelled;
             }
             if !events.is_empty() {
-                span.hear(&events);
+                span.note_first_words(&events);
                 let flush_each = self.config.stream_flush_ms == 0;
                 turn.change(|state| {
                     for event in events.drain(..) {

@@ -46,7 +46,7 @@ pub(super) async fn sessions(app: &App, command: SessionsCommand) -> Result<Stri
     };
     let ended = ended.map_err(|error| error.to_string())?;
     let what = if ended == 1 { "1 session ended".to_owned() } else { format!("{ended} sessions ended") };
-    Ok(format!("{what}; {}", tell(app, &announcements).await))
+    Ok(format!("{what}; {}", notify_worker(app, &announcements).await))
 }
 
 /// Changes a user, and returns what happened in words.
@@ -58,7 +58,7 @@ pub(super) async fn users(app: &App, command: UsersCommand) -> Result<String, St
     if !changed.map_err(|error| error.to_string())? {
         return Err(format!("the user {} is gone", user.id));
     }
-    Ok(format!("the plan is {} now; {}", plan.as_str(), tell(app, &announcements).await))
+    Ok(format!("the plan is {} now; {}", plan.as_str(), notify_worker(app, &announcements).await))
 }
 
 async fn find(app: &App, user: &str) -> Result<User, String> {
@@ -72,7 +72,7 @@ async fn find(app: &App, user: &str) -> Result<User, String> {
 
 /// Tells the Worker, ahead of the origin that serves: that finds the events in the accounts, tells it again, and forgets
 /// what it has cached. Returns what the Worker knows in words.
-async fn tell(app: &App, announcements: &Announcements) -> &'static str {
+async fn notify_worker(app: &App, announcements: &Announcements) -> &'static str {
     let events: Vec<_> = announcements.take().into_iter().map(|announced| announced.event).collect();
     if events.is_empty() || app.events.post_ahead(events).await {
         "the Worker knows"

@@ -128,8 +128,8 @@ fn wrong_variable_is_named_with_remedy(#[case] vars: &[(&str, &str)], #[case] se
 #[test]
 fn wrong_variables_are_all_named_at_once() {
     let error = read(&[("LISTEN_ADDR", "x"), ("DEBUG", "x"), ("REDIS_URL", "http://r")]).unwrap_err();
-    let named: Vec<_> = error.0.iter().map(|problem| problem.variable).collect();
-    assert_eq!(named, ["DEBUG", "LISTEN_ADDR", "JWT_SECRET", "REDIS_URL"]);
+    let variables: Vec<_> = error.0.iter().map(|problem| problem.variable).collect();
+    assert_eq!(variables, ["DEBUG", "LISTEN_ADDR", "JWT_SECRET", "REDIS_URL"]);
     assert_eq!(error.to_string().lines().count(), 4);
 }
 

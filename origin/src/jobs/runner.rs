@@ -140,7 +140,7 @@ impl Runner {
     /// Runs a job and ends its lease.
     async fn run_one(&self, job: ClaimedJob, owner: Id) {
         let Some(code) = self.jobs.get(&*job.kind) else { return };
-        let outcome = within(self.limits.run, Arc::clone(code), job.clone()).await;
+        let outcome = run_with_timeout(self.limits.run, Arc::clone(code), job.clone()).await;
         let now = self.clock.now();
         let ended = match outcome {
             Ok(progress) => {
@@ -193,7 +193,11 @@ impl Runner {
 }
 
 /// Runs a job for so long at most; a panic is a failure. Given up, it is cut off.
-async fn within(limit: Duration, code: Arc<dyn Job>, job: ClaimedJob) -> Result<Progress, JobError> {
+async fn run_with_timeout(
+    limit: Duration,
+    code: Arc<dyn Job>,
+    job: ClaimedJob,
+) -> Result<Progress, JobError> {
     // A set ends its task when it is dropped.
     let mut run = JoinSet::new();
     run.spawn(async move { code.run(&job).await }.in_current_span());

@@ -198,7 +198,7 @@ async fn job_that_always_fails_is_given_up_unless_it_recurs() {
 
 /// A job that says when it has begun, and ends when it is told to.
 struct Held {
-    begun: Notify,
+    started: Notify,
     end: Notify,
     ended: AtomicU32,
 }
@@ -214,7 +214,7 @@ impl Job for Held {
     }
 
     async fn run(&self, _: &ClaimedJob) -> Result<Progress, JobError> {
-        self.begun.notify_one();
+        self.started.notify_one();
         self.end.notified().await;
         self.ended.fetch_add(1, Ordering::SeqCst);
         Ok(Progress::Done)
@@ -224,7 +224,7 @@ impl Job for Held {
 #[tokio::test]
 async fn stopped_runner_lets_running_jobs_finish_and_starts_no_others() {
     let stage = Stage::new().await;
-    let job = Arc::new(Held { begun: Notify::new(), end: Notify::new(), ended: 0.into() });
+    let job = Arc::new(Held { started: Notify::new(), end: Notify::new(), ended: 0.into() });
     let limits = Limits { run: BOUND, ..Limits::DEFAULT };
     let runner = Runner::new(
         Arc::clone(&stage.accounts),
@@ -236,7 +236,7 @@ async fn stopped_runner_lets_running_jobs_finish_and_starts_no_others() {
     stage.schedule("a").await;
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(runner.run(async { drop(stopped.await) }));
-    tokio::time::timeout(BOUND, job.begun.notified()).await.unwrap();
+    tokio::time::timeout(BOUND, job.started.notified()).await.unwrap();
     stage.schedule("b").await;
     drop(stop);
     job.end.notify_one();

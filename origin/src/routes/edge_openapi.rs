@@ -61,7 +61,7 @@ fn send_message() -> OperationBuilder {
     let answer = |description| {
         response(description).content(JSON, of::<SentMessage>()).content(EVENTS, of::<TurnEvent>())
     };
-    named("send_message", "Send a message", SEND_MESSAGE)
+    operation("send_message", "Send a message", SEND_MESSAGE)
         .parameter(id("The conversation"))
         .parameter(optional::<String>(
             ParameterIn::Header,
@@ -91,7 +91,7 @@ With `Accept: text/event-stream` or `stream: true` the answer is a stream of ser
 picture before it is sent, for example to 1536 pixels on its longest side as JPEG of quality 80.";
 
 fn turn() -> OperationBuilder {
-    named(
+    operation(
         "show_turn",
         "Show a turn",
         "How far it has come, with the text so far. A turn that has ended is shown for as long as its conversation is there.",
@@ -101,7 +101,7 @@ fn turn() -> OperationBuilder {
 }
 
 fn turn_events() -> OperationBuilder {
-    named("follow_turn", "Follow the events of a turn", TURN_EVENTS)
+    operation("follow_turn", "Follow the events of a turn", TURN_EVENTS)
         .parameter(id("The turn"))
         .parameter(optional::<u64>(ParameterIn::Query, "after", "Only events after the one with this id"))
         .parameter(optional::<u64>(ParameterIn::Header, "Last-Event-ID", "The same, as browsers send it"))
@@ -114,7 +114,7 @@ First those that came already, after the given one; then those to come, until th
 event of a turn that ended gets a 204, which stops a browser's `EventSource`.";
 
 fn cancel_turn() -> OperationBuilder {
-    named("cancel_turn", "Stop a turn", "The words so far stay. A turn that has ended stays as it ended.")
+    operation("cancel_turn", "Stop a turn", "The words so far stay. A turn that has ended stays as it ended.")
         .parameter(id("The turn"))
         .response("202", response("The turn, which ends now").content(JSON, of::<Turn>()))
 }
@@ -122,7 +122,7 @@ fn cancel_turn() -> OperationBuilder {
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
 
-fn named(id: &str, summary: &str, description: &str) -> OperationBuilder {
+fn operation(id: &str, summary: &str, description: &str) -> OperationBuilder {
     OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).description(Some(description))
 }
 

@@ -10,8 +10,8 @@ use super::error::{StoreError, StoreResult};
 pub(super) const LOCK_WAIT: Duration = Duration::from_mins(1);
 
 /// Migrations from the names their history keeps and their statements.
-pub(super) fn read(named: &[(&str, &str)]) -> StoreResult<Vec<Migration>> {
-    let read = named.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect::<Result<_, _>>();
+pub(super) fn read(migrations: &[(&str, &str)]) -> StoreResult<Vec<Migration>> {
+    let read = migrations.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect::<Result<_, _>>();
     read.map_err(|error| StoreError::Refused(error.to_string()))
 }
 

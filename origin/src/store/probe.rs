@@ -73,7 +73,7 @@ impl Probe {
         if let Some(finding) = known.as_ref().filter(|finding| is_fresh(finding, clock.elapsed())) {
             return finding.clone();
         }
-        let (tell, finding) = watch::channel(None);
+        let (sender, finding) = watch::channel(None);
         *known = Some(finding.clone());
         let clock = Arc::clone(clock);
         let checking = async move {
@@ -81,7 +81,7 @@ impl Probe {
             let outcome = tokio::time::timeout(TIMEOUT, ping).await.unwrap_or(Err(StoreError::Timeout));
             let at = clock.elapsed();
             let check = judge(backend, &outcome, at.saturating_sub(started));
-            tell.send_replace(Some(Finding { check, at }));
+            sender.send_replace(Some(Finding { check, at }));
         };
         // On its own: whoever asked first may leave while others wait. In the log it is of that request.
         tokio::spawn(checking.with_current_context().in_current_span());

@@ -75,8 +75,8 @@ impl OutboxFigures {
 pub async fn count(request: Request, next: Next) -> Response {
     let report = request.uri().query().and_then(OutboxReport::parse);
     let response = next.run(request).await;
-    let told = response.extensions().get::<DeliveryOutcome>().copied();
-    let outcome = told.unwrap_or_else(|| {
+    let reported = response.extensions().get::<DeliveryOutcome>().copied();
+    let outcome = reported.unwrap_or_else(|| {
         let is_ours = response.status().is_server_error();
         if is_ours { DeliveryOutcome::Failed } else { DeliveryOutcome::Refused }
     });

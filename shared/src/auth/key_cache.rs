@@ -82,17 +82,17 @@ impl KeyCachePolicy {
     /// Decides about the key of this id. [`KeyLookup::Refresh`] and [`KeyLookup::Fetch`] must be followed by
     /// [`Self::fetched`] or [`Self::failed`]; a caller that dies in between is forgotten after [`SHARED_FETCH_MS`].
     pub fn decide(&mut self, kid: &str, now: Timestamp) -> KeyLookup {
-        let is_in_flight = self.in_flight.is_some_and(|began| within(began, now, SHARED_FETCH_MS));
+        let is_in_flight = self.in_flight.is_some_and(|began| is_within(began, now, SHARED_FETCH_MS));
         if self.known.iter().any(|id| id == kid) {
-            let is_fresh = self.fetched_at.is_some_and(|at| within(at, now, FRESH_MS));
-            let asked_lately = self.asked_at.is_some_and(|at| within(at, now, REFRESH_EVERY_MS));
+            let is_fresh = self.fetched_at.is_some_and(|at| is_within(at, now, FRESH_MS));
+            let asked_lately = self.asked_at.is_some_and(|at| is_within(at, now, REFRESH_EVERY_MS));
             if is_fresh || is_in_flight || asked_lately {
                 return KeyLookup::Known;
             }
             self.begin(now);
             return KeyLookup::Refresh;
         }
-        self.absent.retain(|(_, since)| within(*since, now, ABSENT_MS));
+        self.absent.retain(|(_, since)| is_within(*since, now, ABSENT_MS));
         if self.absent.iter().any(|(id, _)| id == kid) {
             return KeyLookup::Absent;
         }
@@ -119,7 +119,7 @@ impl KeyCachePolicy {
             }
             self.absent.push_back((kid.to_owned(), now));
         }
-        if self.fetched_at.is_some_and(|at| at > began && within(at, now, FRESH_MS)) {
+        if self.fetched_at.is_some_and(|at| at > began && is_within(at, now, FRESH_MS)) {
             return false;
         }
         self.known = ids.iter().map(|id| (*id).to_owned()).collect();
@@ -145,7 +145,7 @@ impl KeyCachePolicy {
 }
 
 /// Returns whether `now` is less than this long after `then`. A clock that was set back counts as no time.
-fn within(then: Timestamp, now: Timestamp, span_ms: i64) -> bool {
+fn is_within(then: Timestamp, now: Timestamp, span_ms: i64) -> bool {
     now.millis_since(then) < span_ms
 }
 

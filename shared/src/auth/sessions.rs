@@ -156,9 +156,9 @@ mod tests {
     #[case::asked_at_once([(true, 1), (false, 1)], SessionStatus::Revoked)]
     #[case::asked_at_once_the_other_way([(false, 1), (true, 1)], SessionStatus::Revoked)]
     #[case::a_mistake_is_corrected([(false, 0), (true, 1)], SessionStatus::Active)]
-    fn report_of_later_request_counts(#[case] heard: [(bool, i64); 2], #[case] status: SessionStatus) {
+    fn report_of_later_request_counts(#[case] reports: [(bool, i64); 2], #[case] status: SessionStatus) {
         let mut sessions = Sessions::default();
-        for (alive, asked) in heard {
+        for (alive, asked) in reports {
             sessions.record(id(1), report(alive), after(asked));
         }
         assert_eq!(sessions.status(id(1), after(2)), status);

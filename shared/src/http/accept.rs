@@ -20,7 +20,7 @@ pub fn wants_event_stream(accept: Option<&str>, stream: Option<bool>) -> Result<
         (false, false) => Err(ErrorCode::NotAcceptable.into()),
         (true, false) => Ok(true),
         (false, true) => Ok(stream == Some(true)),
-        (true, true) => Ok(stream.unwrap_or(events.named && events.weight >= json.weight)),
+        (true, true) => Ok(stream.unwrap_or(events.is_explicit && events.weight >= json.weight)),
     }
 }
 
@@ -90,7 +90,7 @@ struct Quality {
     /// The `q` value in thousandths; 0 when it does not accept the type.
     weight: u16,
     /// True when it names the type itself, not only a range around it.
-    named: bool,
+    is_explicit: bool,
 }
 
 /// Reads the preference for a media type in an `Accept` header: the most specific range that fits counts (RFC 9110, 12.5.1).
@@ -110,7 +110,7 @@ fn quality(accept: &str, kind: &str, subtype: &str) -> Quality {
         };
         if specificity > best.0 {
             let weight = parts.find_map(weight).unwrap_or(1000);
-            best = (specificity, Quality { weight, named: specificity == 3 });
+            best = (specificity, Quality { weight, is_explicit: specificity == 3 });
         }
     }
     best.1

@@ -198,9 +198,9 @@ mod tests {
     #[case("://a.example", "`://a.example`")]
     #[case(r#"["https://a.example""#, "JSON list")]
     #[case("[1]", "JSON list")]
-    fn invalid_origin_is_named(#[case] text: &str, #[case] named: &str) {
+    fn invalid_origin_is_named(#[case] text: &str, #[case] expected: &str) {
         let error = CorsPolicy::parse(text).unwrap_err();
-        assert!(error.contains(named), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
 
     #[test]

@@ -105,7 +105,7 @@ mod tests {
         chunk(&[ModelEvent::Usage(Usage::default()), ModelEvent::Finish(FinishReason::Stop)])
     }
 
-    fn heard(pieces: &[Vec<u8>]) -> (Completion, Vec<ModelEvent>) {
+    fn completion_of(pieces: &[Vec<u8>]) -> (Completion, Vec<ModelEvent>) {
         let (mut completion, mut out) = (Completion::new(BEGAN, true), Vec::new());
         for piece in pieces {
             assert_eq!(completion.push(piece, after(1), &mut out), None);
@@ -119,18 +119,18 @@ mod tests {
     #[case::closed_early(&[words()], false, Ok(StreamEnd::Incomplete))]
     #[case::broken_early(&[words()], true, Err(ProviderFailure::Disconnected))]
     #[case::broken_at_once(&[], true, Err(ProviderFailure::Disconnected))]
-    fn end_of_bytes_is_what_was_said_before(
+    fn closed_connection_ends_by_earlier_events(
         #[case] pieces: &[Vec<u8>],
         #[case] is_broken: bool,
         #[case] outcome: Outcome,
     ) {
-        let (mut completion, mut out) = heard(pieces);
+        let (mut completion, mut out) = completion_of(pieces);
         assert_eq!(completion.close(is_broken, &mut out), outcome);
     }
 
     #[test]
     fn finished_answer_ends_though_its_connection_stays_open() {
-        let (mut completion, mut out) = heard(&[words(), finish()]);
+        let (mut completion, mut out) = completion_of(&[words(), finish()]);
         assert_eq!(completion.check(after(1), &mut out), None);
         let end = Ok(StreamEnd::Completed(FinishReason::Stop));
         assert_eq!(completion.check(after(3), &mut out), Some(end));
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn words_after_the_finish_put_the_end_off() {
-        let (mut completion, mut out) = heard(&[finish(), words()]);
+        let (mut completion, mut out) = completion_of(&[finish(), words()]);
         // The reason was given already: silence ends it after the same grace, counted from the newest words.
         assert_eq!(completion.check(after(2), &mut out), None);
         assert!(completion.check(after(9), &mut out).is_some());
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn silent_answer_times_out() {
-        let (mut completion, mut out) = heard(&[words()]);
+        let (mut completion, mut out) = completion_of(&[words()]);
         assert_eq!(completion.check(after(61), &mut out), None);
         assert_eq!(completion.check(after(62), &mut out), Some(Err(ProviderFailure::Timeout)));
     }

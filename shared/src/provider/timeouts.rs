@@ -21,7 +21,7 @@ pub struct ProviderTimeouts {
     /// The time at which the call went out.
     began: Timestamp,
     /// The time of the newest byte of its answer; `None` before the first.
-    heard: Option<Timestamp>,
+    last_received_at: Option<Timestamp>,
     /// True when the answer comes in pieces, as the model says it.
     streamed: bool,
     /// The time at which the answer counts as whole, whether or not its connection is closed; `None` while the model has
@@ -32,12 +32,12 @@ pub struct ProviderTimeouts {
 impl ProviderTimeouts {
     /// Starts with a call that goes out now.
     pub const fn new(began: Timestamp, streamed: bool) -> Self {
-        Self { began, heard: None, streamed, over_at: None }
+        Self { began, last_received_at: None, streamed, over_at: None }
     }
 
     /// Notes a piece of the answer.
     pub const fn record_bytes(&mut self, now: Timestamp) {
-        self.heard = Some(now);
+        self.last_received_at = Some(now);
     }
 
     /// Notes that the model has said why it stopped, and its usage when it is `counted`. What comes afterwards without a word,
@@ -68,10 +68,10 @@ impl ProviderTimeouts {
     /// # Errors
     /// [`ProviderFailure::Timeout`] when it is not.
     pub const fn check(&self, now: Timestamp) -> Result<(), ProviderFailure> {
-        let silent = match self.heard {
+        let silent = match self.last_received_at {
             _ if !self.streamed => false,
             None => now.millis_since(self.began) > FIRST_MS,
-            Some(heard) => now.millis_since(heard) > SILENCE_MS,
+            Some(last_received_at) => now.millis_since(last_received_at) > SILENCE_MS,
         };
         if silent || now.millis_since(self.began) > ANSWER_MS {
             return Err(ProviderFailure::Timeout);

@@ -45,7 +45,7 @@ impl SpanBuffer {
             self.spans.clear();
             return Vec::new();
         }
-        self.posts.retain(|begun| now.millis_since(*begun) < 2 * POST_TIMEOUT_MS);
+        self.posts.retain(|started_at| now.millis_since(*started_at) < 2 * POST_TIMEOUT_MS);
         if self.posts.len() >= MAX_POSTS {
             return Vec::new();
         }
@@ -54,15 +54,15 @@ impl SpanBuffer {
     }
 
     /// Notes that the collector took the post which began then.
-    pub fn sent(&mut self, begun: Timestamp) {
-        if let Some(at) = self.posts.iter().position(|post| *post == begun) {
+    pub fn sent(&mut self, started_at: Timestamp) {
+        if let Some(at) = self.posts.iter().position(|post| *post == started_at) {
             self.posts.swap_remove(at);
         }
     }
 
     /// Notes that the collector did not take the post which began then.
-    pub fn failed(&mut self, begun: Timestamp, now: Timestamp) {
-        self.sent(begun);
+    pub fn failed(&mut self, started_at: Timestamp, now: Timestamp) {
+        self.sent(started_at);
         self.paused_until = Some(now.plus_millis(PAUSE_MS));
     }
 }

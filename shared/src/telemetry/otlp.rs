@@ -129,10 +129,10 @@ mod tests {
             events: vec![SpanEvent { name: "first_word".into(), at_ns: 1_795_253_400_008_000_000 }],
             error: Some("the origin answered 503".into()),
         };
-        let begun =
+        let root =
             FinishedSpan { parent: None, error: None, attributes: vec![], events: vec![], ..span.clone() };
         let resource = [Attribute::new("service.name", "edgechat")];
-        let request = request(&resource, "edgechat", &[span, begun]);
+        let request = request(&resource, "edgechat", &[span, root]);
         let text = |text: &str| json!({ "stringValue": text });
         let expected = json!({ "resourceSpans": [{
             "resource": { "attributes": [{ "key": "service.name", "value": text("edgechat") }] },

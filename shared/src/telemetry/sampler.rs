@@ -74,17 +74,17 @@ mod tests {
         fn callers_choice_holds(new_trace: [u8; 16], trace: [u8; 16], ids: [[u8; 8]; 2], is_sampled: bool, ratio in 0.0..=1.0) {
             let [span_id, own_id] = ids.map(SpanId::from_bytes);
             let caller = TraceContext { trace_id: TraceId::from_bytes(trace), span_id, is_sampled };
-            let begun = Sampler { ratio }.begin(Some(caller), TraceId::from_bytes(new_trace), own_id);
-            prop_assert_eq!(begun, TraceContext { span_id: own_id, ..caller });
+            let context = Sampler { ratio }.begin(Some(caller), TraceId::from_bytes(new_trace), own_id);
+            prop_assert_eq!(context, TraceContext { span_id: own_id, ..caller });
         }
 
         #[test]
         fn trace_without_caller_is_chosen_by_its_id(trace: [u8; 16], span: [u8; 8]) {
             let (trace_id, span_id) = (TraceId::from_bytes(trace), SpanId::from_bytes(span));
-            let begun = Sampler::default().begin(None, trace_id, span_id);
-            prop_assert_eq!(begun, TraceContext { trace_id, span_id, is_sampled: true });
+            let context = Sampler::default().begin(None, trace_id, span_id);
+            prop_assert_eq!(context, TraceContext { trace_id, span_id, is_sampled: true });
             let never = Sampler { ratio: 0.0 }.begin(None, trace_id, span_id);
-            prop_assert_eq!(never, TraceContext { is_sampled: false, ..begun });
+            prop_assert_eq!(never, TraceContext { is_sampled: false, ..context });
             let (few, many) = (Sampler { ratio: 0.3 }, Sampler { ratio: 0.6 });
             prop_assert!(!few.is_chosen(trace_id) || many.is_chosen(trace_id));
         }

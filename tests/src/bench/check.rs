@@ -118,8 +118,8 @@ mod tests {
         let check = |first, flush_ms| check_stored(&[first, Some(turn(&all, false))], flush_ms);
         assert_eq!(check(Some(turn(&all, true)), 0), Ok(()));
         assert_eq!(check(Some(turn(&joined, true)), 33), Ok(()));
-        let begun = BaselineTurn { answer: None, events: None, delivered: true };
-        for wrong in [begun, turn(&all[1..], true), turn(&joined, true), turn(&all, false)] {
+        let unfinished = BaselineTurn { answer: None, events: None, delivered: true };
+        for wrong in [unfinished, turn(&all[1..], true), turn(&joined, true), turn(&all, false)] {
             assert!(check(Some(wrong.clone()), 0).is_err(), "{wrong:?}");
         }
         assert!(check(None, 0).is_err());

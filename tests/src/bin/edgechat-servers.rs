@@ -35,7 +35,7 @@ async fn run() -> Result<(), String> {
             .map_err(|error| format!("the addresses cannot be printed: {error}"))?;
         Ok::<_, String>(supply)
     };
-    let mut told = std::pin::pin!(async {
+    let mut signalled = std::pin::pin!(async {
         tokio::select! {
             _ = terminated.recv() => {},
             _ = interrupted.recv() => {},
@@ -44,11 +44,11 @@ async fn run() -> Result<(), String> {
     });
     let mut supply = tokio::select! {
         supply = held => supply?,
-        () = &mut told => return Ok(()),
+        () = &mut signalled => return Ok(()),
     };
     tokio::select! {
         never = supply.tidy() => match never {},
-        () = told => {},
+        () = signalled => {},
     }
     supply.end().await;
     Ok(())

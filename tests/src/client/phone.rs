@@ -66,16 +66,16 @@ impl Phone {
     }
 
     /// Sends a message and waits for the whole answer.
-    pub async fn say(&self, conversation: Id, text: &str) -> SentMessage {
+    pub async fn send_message(&self, conversation: Id, text: &str) -> SentMessage {
         self.message(conversation, &content(text)).send().await.expect_status(201).json()
     }
 
-    /// As [`Self::say`], and waits until the origin has both messages.
+    /// As [`Self::send_message`], and waits until the origin has both messages.
     ///
     /// # Panics
     /// Panics when that takes too long.
-    pub async fn say_and_persist(&self, conversation: Id, text: &str) -> SentMessage {
-        let sent = self.say(conversation, text).await;
+    pub async fn send_and_persist(&self, conversation: Id, text: &str) -> SentMessage {
+        let sent = self.send_message(conversation, text).await;
         self.persisted(sent.turn_id).await;
         sent
     }

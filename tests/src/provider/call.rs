@@ -102,7 +102,7 @@ impl Call {
     ///
     /// # Errors
     /// Fails with [`Gone`] when the caller has disconnected.
-    pub async fn say(&mut self, text: &str) -> Result<(), Gone> {
+    pub async fn send_text(&mut self, text: &str) -> Result<(), Gone> {
         self.events(vec![ModelEvent::TextDelta(text.to_owned())]).await
     }
 

@@ -46,7 +46,7 @@ pub async fn answer(mut call: Call, pace: Pace) -> Result<(), Gone> {
                 () = call.gone() => return Err(Gone),
             }
         }
-        call.say(&piece).await?;
+        call.send_text(&piece).await?;
         pause = pace.chunk;
     }
     call.finish(FinishReason::Stop, usage).await

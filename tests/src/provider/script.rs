@@ -23,7 +23,7 @@ const HTML: &str = "<!doctype html><html><head><title>Error 502</title></head><b
 #[derive(Clone, Debug)]
 pub enum Step {
     /// A piece of text, as one chunk.
-    Say(String),
+    Text(String),
     /// These bytes as they are, as one piece.
     Raw(Bytes),
     /// A pause.
@@ -54,7 +54,7 @@ pub enum Script {
 impl Script {
     /// Sends these pieces one by one and finishes with `STOP`.
     pub fn pieces<T: Into<String>>(pieces: impl IntoIterator<Item = T>) -> Self {
-        let said = pieces.into_iter().map(|piece| Step::Say(piece.into()));
+        let said = pieces.into_iter().map(|piece| Step::Text(piece.into()));
         Self::Steps(said.chain([stop()]).collect())
     }
 
@@ -82,7 +82,7 @@ impl Script {
     }
 
     /// The script of this name; [`NAMES`] lists them.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn by_name(name: &str) -> Option<Self> {
         const SLOW: Duration = Duration::from_secs(1);
         let status = |code| StatusCode::from_u16(code).ok().map(Self::error);
         Some(match name {
@@ -92,27 +92,27 @@ impl Script {
             "html200" => Self::html(StatusCode::OK),
             "empty" => Self::empty(),
             "nothing" => Self::NoReply,
-            "cut" => Self::Steps(vec![say("This answer breaks "), say("in the middle of"), Step::Cut]),
-            "incomplete" => Self::Steps(vec![say("This answer ends "), say("without a finish reason")]),
+            "cut" => Self::Steps(vec![text("This answer breaks "), text("in the middle of"), Step::Cut]),
+            "incomplete" => Self::Steps(vec![text("This answer ends "), text("without a finish reason")]),
             "refused" => Self::Steps(vec![Step::Refuse(RefusalReason::Safety)]),
             "error" => {
-                Self::Steps(vec![say("This answer fails "), Step::Error(StatusCode::SERVICE_UNAVAILABLE)])
+                Self::Steps(vec![text("This answer fails "), Step::Error(StatusCode::SERVICE_UNAVAILABLE)])
             }
             "length" => Self::Steps(vec![
-                say("This answer reaches its token limit"),
+                text("This answer reaches its token limit"),
                 Step::Finish(FinishReason::Length, USAGE),
             ]),
             "filter" => Self::Steps(vec![
-                say("This answer was filtered"),
+                text("This answer was filtered"),
                 Step::Finish(FinishReason::ContentFilter, USAGE),
             ]),
             "recitation" => {
-                Self::Steps(vec![say("This answer recites"), Step::Finish(FinishReason::Recitation, USAGE)])
+                Self::Steps(vec![text("This answer recites"), Step::Finish(FinishReason::Recitation, USAGE)])
             }
             "silent" => Self::Steps(vec![stop()]),
             "malformed" => Self::Steps(vec![Step::Finish(FinishReason::InvalidOutput, USAGE)]),
             "trailing" => Self::Steps(vec![
-                say("This answer is followed by an error"),
+                text("This answer is followed by an error"),
                 Step::Raw(bare_error(StatusCode::SERVICE_UNAVAILABLE)),
             ]),
             "open" => {
@@ -121,14 +121,14 @@ impl Script {
             "slow" => paced((1..=20).map(|second| format!("Second {second} of 20. ")), SLOW),
             "long" => paced((1..=2_000).map(|word| format!("word{word} ")), Duration::from_millis(5)),
             "mute" => Self::Steps(vec![Step::Hang]),
-            "hang" => Self::Steps(vec![say("This answer hangs "), Step::Hang]),
+            "hang" => Self::Steps(vec![text("This answer hangs "), Step::Hang]),
             _ => return None,
         })
     }
 
     /// The script that a message names as `/script NAME`.
     pub fn asked_for(message: &str) -> Option<Self> {
-        Self::named(message.strip_prefix("/script ")?.trim())
+        Self::by_name(message.strip_prefix("/script ")?.trim())
     }
 
     /// Answers `call` by this script.
@@ -146,7 +146,7 @@ impl Script {
         };
         for step in steps {
             match step {
-                Step::Say(text) => call.say(&text).await?,
+                Step::Text(text) => call.send_text(&text).await?,
                 Step::Raw(bytes) => call.raw(bytes).await?,
                 Step::Wait(time) => tokio::select! {
                     () = tokio::time::sleep(time) => {}
@@ -198,8 +198,8 @@ pub const NAMES: [(&str, &str); 25] = [
     ("mute", "never says anything, nor that it is there"),
 ];
 
-fn say(text: &str) -> Step {
-    Step::Say(text.to_owned())
+fn text(text: &str) -> Step {
+    Step::Text(text.to_owned())
 }
 
 fn stop() -> Step {
@@ -208,7 +208,7 @@ fn stop() -> Step {
 
 /// A script of these pieces with this pause before each.
 pub fn paced<T: Into<String>>(pieces: impl IntoIterator<Item = T>, pause: Duration) -> Script {
-    let steps = pieces.into_iter().flat_map(|piece| [Step::Wait(pause), Step::Say(piece.into())]);
+    let steps = pieces.into_iter().flat_map(|piece| [Step::Wait(pause), Step::Text(piece.into())]);
     Script::Steps(steps.chain([stop()]).collect())
 }
 
@@ -242,9 +242,9 @@ mod tests {
     #[test]
     fn listed_names_are_scripts() {
         for (name, _) in NAMES {
-            assert!(Script::named(name).is_some(), "{name}");
+            assert!(Script::by_name(name).is_some(), "{name}");
         }
-        assert!(Script::named("no-such-script").is_none());
+        assert!(Script::by_name("no-such-script").is_none());
     }
 
     #[test]

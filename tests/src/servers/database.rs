@@ -59,7 +59,7 @@ impl Bases {
     /// # Panics
     /// Panics when PostgreSQL refuses.
     pub async fn fresh(&self) -> Vec<(&'static str, String)> {
-        self.named().await.1
+        self.create().await.1
     }
 
     /// Does the same as [`Self::fresh`], for the life of the lease.
@@ -67,11 +67,11 @@ impl Bases {
     /// # Panics
     /// Panics when PostgreSQL refuses.
     pub async fn leased(&self) -> (Vec<(&'static str, String)>, Lease) {
-        let (name, vars) = self.named().await;
+        let (name, vars) = self.create().await;
         (vars, Lease(name))
     }
 
-    async fn named(&self) -> (String, Vec<(&'static str, String)>) {
+    async fn create(&self) -> (String, Vec<(&'static str, String)>) {
         let name = format!("{PREFIX}{:016x}", RandomState::new().hash_one(std::process::id()));
         note(&name);
         let made = make(&self.postgres, &name).await;

@@ -32,7 +32,7 @@ pub(super) async fn drained(talks: &[Talk]) {
         loop {
             match send(turn.wire.get(&path), &turn.run.findings.counts).await {
                 Outcome::Whole(answer) if answer.body["persisted"] == true => break,
-                Outcome::Whole(answer) if answer.status != 200 && !answer.is_passing() => {
+                Outcome::Whole(answer) if answer.status != 200 && !answer.is_transient() => {
                     turn.broken(
                         Promise::NotRefused,
                         format!("{} {} for the turn", answer.status, answer.code()),
@@ -90,15 +90,15 @@ async fn check_usage(run: &Run, wire: &Wire, talks: &[Talk], turns: u64, counted
     let Some(report) = read(wire, run, "/api/v1/usage/me").await else {
         return run.findings.broken(Promise::Usage, turn, "it cannot be read");
     };
-    let mut told = Counted::default();
-    told.add(&report["totals"]);
+    let mut reported = Counted::default();
+    reported.add(&report["totals"]);
     let requests = report["totals"]["requests"].as_u64().unwrap_or_default();
-    if (requests, told) != (turns, counted) {
+    if (requests, reported) != (turns, counted) {
         run.findings.broken(
             Promise::Usage,
             turn,
             format!(
-                "{requests} requests and {told:?} of this user, and the messages say {turns} and {counted:?}"
+                "{requests} requests and {reported:?} of this user, and the messages say {turns} and {counted:?}"
             ),
         );
     }
@@ -210,7 +210,7 @@ async fn read(wire: &Wire, run: &Run, path: &str) -> Option<Value> {
     for _ in 0..TRIES {
         match send(wire.get(path), &run.findings.counts).await {
             Outcome::Whole(answer) if answer.status == 200 => return Some(answer.body),
-            Outcome::Whole(answer) if !answer.is_passing() => return None,
+            Outcome::Whole(answer) if !answer.is_transient() => return None,
             _ => sleep(POLL).await,
         }
     }

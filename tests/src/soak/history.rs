@@ -55,26 +55,26 @@ fn compare(call: &ModelCall, before: &[Record]) -> Result<(), String> {
             expected.push(Expected { by_user: false, text: &record.text, optional });
         }
     }
-    let mut told = call.history.iter().peekable();
+    let mut sent = call.history.iter().peekable();
     for Expected { by_user, text, optional } in &expected {
         let is_it = |said: &&Said| said.by_user == *by_user && said.text == *text;
-        if told.next_if(is_it).is_none() && !optional {
+        if sent.next_if(is_it).is_none() && !optional {
             return Err(difference(call, &expected));
         }
     }
-    if told.next().is_some() { Err(difference(call, &expected)) } else { Ok(()) }
+    if sent.next().is_some() { Err(difference(call, &expected)) } else { Ok(()) }
 }
 
 fn difference(call: &ModelCall, expected: &[Expected<'_>]) -> String {
-    let told: Vec<_> = call.history.iter().map(|said| label(said.by_user, &said.text)).collect();
+    let sent: Vec<_> = call.history.iter().map(|said| label(said.by_user, &said.text)).collect();
     let wanted: Vec<_> = expected.iter().map(|said| label(said.by_user, said.text)).collect();
-    let missing: Vec<_> = wanted.iter().filter(|label| !told.contains(label)).cloned().collect();
-    let surplus: Vec<_> = told.iter().filter(|label| !wanted.contains(label)).cloned().collect();
+    let missing: Vec<_> = wanted.iter().filter(|label| !sent.contains(label)).cloned().collect();
+    let surplus: Vec<_> = sent.iter().filter(|label| !wanted.contains(label)).cloned().collect();
     format!(
-        "missing [{}], surplus [{}]; told [{}], expected [{}]",
+        "missing [{}], surplus [{}]; sent [{}], expected [{}]",
         missing.join(" "),
         surplus.join(" "),
-        told.join(" "),
+        sent.join(" "),
         wanted.join(" ")
     )
 }

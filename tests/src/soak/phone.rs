@@ -57,7 +57,7 @@ pub(super) async fn talk(run: Arc<Run>, wire: Wire, numbers: Vec<u32>) -> Vec<Ta
             let pause = plan.pause;
             let turn = TurnRun::new(Arc::clone(&run), wire.clone(), talk.conversation.clone(), plan);
             let turn = Arc::new(turn);
-            let record = say(Arc::clone(&turn), &talk.records).await;
+            let record = run_turn(Arc::clone(&turn), &talk.records).await;
             run.turn_is_over();
             let Some(record) = record else {
                 // Its outcome is unknown, and so is the history of the next message.
@@ -82,7 +82,7 @@ async fn open(run: &Run, wire: &Wire, number: u32) -> Option<String> {
             Outcome::Whole(answer) if answer.status == 201 => {
                 return answer.body["id"].as_str().map(str::to_owned);
             }
-            Outcome::Whole(answer) if !answer.is_passing() => {
+            Outcome::Whole(answer) if !answer.is_transient() => {
                 let refused = format!("{} {} for a conversation", answer.status, answer.code());
                 run.findings.broken(Promise::NotRefused, number, refused);
                 return None;
@@ -95,12 +95,12 @@ async fn open(run: &Run, wire: &Wire, number: u32) -> Option<String> {
 }
 
 /// Runs one turn, with the faults meanwhile and the checks after it.
-async fn say(turn: Arc<TurnRun>, before: &[Record]) -> Option<Record> {
+async fn run_turn(turn: Arc<TurnRun>, before: &[Record]) -> Option<Record> {
     let mut phones = JoinSet::new();
     for (at, mode) in turn.plan.modes.clone().into_iter().enumerate() {
         let turn = Arc::clone(&turn);
         let drops = if at == 0 { turn.plan.drops.clone() } else { Vec::new() };
-        phones.spawn(async move { turn.attend(mode, &drops).await });
+        phones.spawn(async move { turn.send_and_read(mode, &drops).await });
     }
     let mut others = JoinSet::new();
     if let Some(after_ms) = turn.plan.cancel_after_ms {
@@ -199,10 +199,10 @@ impl Record {
         }
         if matches!(self.status.as_str(), "completed" | "incomplete") && output_tokens != usage.output_tokens
         {
-            let told = usage.output_tokens;
+            let reported = usage.output_tokens;
             turn.broken(
                 Promise::Usage,
-                format!("{output_tokens} tokens are counted, and the model reported {told}"),
+                format!("{output_tokens} tokens are counted, and the model reported {reported}"),
             );
         }
     }
@@ -212,7 +212,7 @@ impl Record {
         let turn = Arc::clone(&self.run);
         if let Some(mode) = turn.plan.repeat {
             count(&turn.run.findings.counts.repeats);
-            if let Some(seen) = turn.attend(mode, &[]).await {
+            if let Some(seen) = turn.send_and_read(mode, &[]).await {
                 self.agrees(&seen, Promise::SameForAll, "sent again");
             }
         }
@@ -256,18 +256,19 @@ impl Record {
                 Outcome::Whole(answer) if answer.status == 204 && answer.is_empty => return,
                 Outcome::Events(mut events) => match events.next().await {
                     Ok(event) => {
-                        let told = format!("{when}: after the last id {end_id}: {} {}", event.kind, event.id);
-                        return turn.broken(Promise::NothingMore, told);
+                        let detail =
+                            format!("{when}: after the last id {end_id}: {} {}", event.kind, event.id);
+                        return turn.broken(Promise::NothingMore, detail);
                     }
                     Err(super::wire::End::Silent) => {
                         return turn.broken(Promise::NothingMore, format!("{when}: the stream stays open"));
                     }
                     Err(_) => return,
                 },
-                Outcome::Whole(answer) if !answer.is_passing() => {
-                    let told =
+                Outcome::Whole(answer) if !answer.is_transient() => {
+                    let detail =
                         format!("{when}: {} {} after the last id {end_id}", answer.status, answer.code());
-                    return turn.broken(Promise::NotRefused, told);
+                    return turn.broken(Promise::NotRefused, detail);
                 }
                 _ => sleep(Duration::from_millis(150)).await,
             }

@@ -193,7 +193,7 @@ fn answer(kind: Kind, number: u32, usage: Usage, rng: &mut Rng) -> Answer {
             piece.push_str("some more words of a large answer ");
         }
         said.push_str(&piece);
-        steps.push(Step::Say(piece));
+        steps.push(Step::Text(piece));
     }
     steps.extend(end);
     Answer { steps, said, expected }

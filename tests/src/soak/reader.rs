@@ -119,14 +119,16 @@ impl Held {
         if status == "completed" { Ok(()) } else { self.agrees(kind, id, &data["text"]) }
     }
 
-    fn agrees(&mut self, kind: &str, id: u64, told: &Value) -> Result<(), String> {
-        let told = told.as_str().ok_or_else(|| format!("no text in {kind} {id}"))?;
+    fn agrees(&mut self, kind: &str, id: u64, reported: &Value) -> Result<(), String> {
+        let reported = reported.as_str().ok_or_else(|| format!("no text in {kind} {id}"))?;
         match &self.text {
-            Some(text) if text != told => {
-                Err(format!("{kind} {id} says {:?}, and the words before it {:?}", short(told), short(text)))
-            }
+            Some(text) if text != reported => Err(format!(
+                "{kind} {id} says {:?}, and the words before it {:?}",
+                short(reported),
+                short(text)
+            )),
             _ => {
-                self.text = Some(told.to_owned());
+                self.text = Some(reported.to_owned());
                 Ok(())
             }
         }
@@ -187,7 +189,7 @@ mod tests {
     fn reader_reports_each_broken_rule() {
         let delta = |id| event(id, "message.delta", json!({ "text": "x" }));
         let end = |id, text: &str| event(id, "turn.cancelled", json!({ "text": text }));
-        for (events, told) in [
+        for (events, expected) in [
             (vec![delta(1)], "first event"),
             (vec![started(), delta(3)], "follows id 1"),
             (vec![started(), started()], "follows id 1"),
@@ -196,7 +198,7 @@ mod tests {
             (vec![started(), event(2, "turn.odd", json!({}))], "turn.odd"),
         ] {
             let error = taken(&events).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 }

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// The time limit of a phone's retries. No process is down for longer than some seconds.
-const PATIENCE: Duration = Duration::from_secs(90);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(90);
 /// The time for which a turn whose end every reader saw may still be reported as running.
 const BUSY: Duration = Duration::from_secs(10);
 /// The pause between two attempts.
@@ -54,7 +54,7 @@ pub(super) struct TurnRun {
 }
 
 /// The result of sending the message.
-enum Asked {
+enum SendOutcome {
     Stream(Box<Events>),
     Running(String),
     Whole(Seen),
@@ -75,12 +75,12 @@ impl TurnRun {
     }
 
     /// Sends the message and reads the answer to its end, however often the connection breaks.
-    pub(super) async fn attend(&self, mode: Mode, drops: &[u64]) -> Option<Seen> {
+    pub(super) async fn send_and_read(&self, mode: Mode, drops: &[u64]) -> Option<Seen> {
         let mut drops = drops.iter().copied();
         let seen = match self.ask(mode, &mut drops).await? {
-            Asked::Whole(seen) => seen,
-            Asked::Stream(events) => self.read(None, Some(events), Held::nothing(), &mut drops).await?,
-            Asked::Running(turn) => self.read(Some(turn), None, Held::nothing(), &mut drops).await?,
+            SendOutcome::Whole(seen) => seen,
+            SendOutcome::Stream(events) => self.read(None, Some(events), Held::nothing(), &mut drops).await?,
+            SendOutcome::Running(turn) => self.read(Some(turn), None, Held::nothing(), &mut drops).await?,
         };
         self.run.findings.counts.resets.fetch_add(seen.resets, Ordering::Relaxed);
         Some(seen)
@@ -92,10 +92,10 @@ impl TurnRun {
     }
 
     /// Sends the message until it is accepted.
-    async fn ask(&self, mode: Mode, drops: &mut impl Iterator<Item = u64>) -> Option<Asked> {
+    async fn ask(&self, mode: Mode, drops: &mut impl Iterator<Item = u64>) -> Option<SendOutcome> {
         let (first, counts) = (Instant::now(), &self.run.findings.counts);
         let mut tries = 0_u32;
-        while first.elapsed() < PATIENCE {
+        while first.elapsed() < RETRY_TIMEOUT {
             if tries > 0 {
                 count(&counts.repeats);
                 sleep(PAUSE).await;
@@ -113,10 +113,10 @@ impl TurnRun {
                 }
             };
             match outcome {
-                Outcome::Events(events) => return Some(Asked::Stream(events)),
+                Outcome::Events(events) => return Some(SendOutcome::Stream(events)),
                 Outcome::Whole(answer) => match self.taken(&answer, first) {
-                    Taken::Is(asked) => return Some(asked),
-                    Taken::Passing => {}
+                    Taken::Accepted(asked) => return Some(asked),
+                    Taken::Transient => {}
                     Taken::Refused => return None,
                 },
                 Outcome::Lost => {}
@@ -138,7 +138,7 @@ impl TurnRun {
                     return Taken::Refused;
                 };
                 self.acknowledge(&ids.turn);
-                Taken::Is(Asked::Whole(Seen {
+                Taken::Accepted(SendOutcome::Whole(Seen {
                     ids: Some(ids),
                     status: text(&body["status"]),
                     text: text(&message["content"]),
@@ -150,9 +150,9 @@ impl TurnRun {
             202 => {
                 let turn = text(&body["id"]);
                 self.acknowledge(&turn);
-                Taken::Is(Asked::Running(turn))
+                Taken::Accepted(SendOutcome::Running(turn))
             }
-            _ if answer.is_of_provider() => Taken::Is(Asked::Whole(Seen {
+            _ if answer.is_of_provider() => Taken::Accepted(SendOutcome::Whole(Seen {
                 ids: None,
                 status: "failed".to_owned(),
                 text: String::new(),
@@ -162,10 +162,10 @@ impl TurnRun {
             })),
             500 => {
                 self.broken(Promise::NotRefused, format!("500 {}", answer.code()));
-                Taken::Passing
+                Taken::Transient
             }
-            409 if answer.code() == "turn_running" && first.elapsed() < BUSY => Taken::Passing,
-            _ if answer.is_passing() => Taken::Passing,
+            409 if answer.code() == "turn_running" && first.elapsed() < BUSY => Taken::Transient,
+            _ if answer.is_transient() => Taken::Transient,
             status => {
                 self.broken(Promise::NotRefused, format!("{status} {}: {}", answer.code(), body["detail"]));
                 Taken::Refused
@@ -194,20 +194,20 @@ impl TurnRun {
     ) -> Option<Seen> {
         let (first, began_at, counts) = (Instant::now(), held.last, &self.run.findings.counts);
         let mut was_open = events.is_some();
-        while first.elapsed() < PATIENCE {
+        while first.elapsed() < RETRY_TIMEOUT {
             let stream = match (events.take(), &turn) {
                 (Some(stream), _) => stream,
                 // The head was received, and no event: the message is sent again.
                 (None, None) => match Box::pin(self.ask(Mode::Stream, &mut [].into_iter())).await? {
-                    Asked::Stream(stream) => {
+                    SendOutcome::Stream(stream) => {
                         held = Held::nothing();
                         stream
                     }
-                    Asked::Running(id) => {
+                    SendOutcome::Running(id) => {
                         turn = Some(id);
                         continue;
                     }
-                    Asked::Whole(seen) => return Some(seen),
+                    SendOutcome::Whole(seen) => return Some(seen),
                 },
                 (None, Some(id)) => {
                     if was_open {
@@ -258,7 +258,7 @@ impl TurnRun {
         };
         match send(request, &self.run.findings.counts).await {
             Outcome::Events(events) => Some(Some(events)),
-            Outcome::Whole(answer) if answer.is_passing() => {
+            Outcome::Whole(answer) if answer.is_transient() => {
                 if answer.status == 500 {
                     self.broken(Promise::NotRefused, format!("500 for the events after {last}"));
                 }
@@ -340,7 +340,7 @@ impl TurnRun {
     /// Cancels the turn this long after its id is known.
     pub(super) async fn cancel(&self, after_ms: u64) {
         let mut known = self.known.subscribe();
-        let Ok(Ok(turn)) = timeout(PATIENCE, async {
+        let Ok(Ok(turn)) = timeout(RETRY_TIMEOUT, async {
             known.wait_for(Option::is_some).await.map(|known| known.as_ref().map(|(id, _)| id.clone()))
         })
         .await
@@ -350,7 +350,7 @@ impl TurnRun {
         sleep(Duration::from_millis(after_ms)).await;
         let path = format!("/api/v1/chat/turns/{}/cancel", turn.unwrap_or_default());
         let first = Instant::now();
-        while first.elapsed() < PATIENCE {
+        while first.elapsed() < RETRY_TIMEOUT {
             match send(self.wire.ask(Method::POST, &path), &self.run.findings.counts).await {
                 Outcome::Whole(answer) if answer.status == 202 => {
                     if matches!(answer.body["status"].as_str(), Some("running" | "queued") | None) {
@@ -361,7 +361,7 @@ impl TurnRun {
                     }
                     return;
                 }
-                Outcome::Whole(answer) if !answer.is_passing() || answer.status == 500 => {
+                Outcome::Whole(answer) if !answer.is_transient() || answer.status == 500 => {
                     self.broken(
                         Promise::NotRefused,
                         format!("{} {} for a stop", answer.status, answer.code()),
@@ -381,7 +381,7 @@ impl TurnRun {
         let request = self.wire.ask(Method::PATCH, &path).json(&title);
         if let Outcome::Whole(answer) = send(request, &self.run.findings.counts).await
             && answer.status != 200
-            && !answer.is_passing()
+            && !answer.is_transient()
         {
             self.broken(Promise::NotRefused, format!("{} {} for a new name", answer.status, answer.code()));
         }
@@ -389,8 +389,8 @@ impl TurnRun {
 }
 
 enum Taken {
-    Is(Asked),
-    Passing,
+    Accepted(SendOutcome),
+    Transient,
     Refused,
 }
 

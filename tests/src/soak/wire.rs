@@ -53,7 +53,7 @@ impl Answer {
     }
 
     /// Returns true for a transient failure of the servers, after which the same request may be sent again.
-    pub(super) fn is_passing(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         matches!(self.status, 500 | 502..=504 | 429) && !self.is_of_provider()
     }
 

@@ -190,7 +190,7 @@ impl TestEnv {
     /// Panics when it has it all the same.
     pub async fn say_without_origin(&mut self, phone: &Phone, conversation: Id, text: &str) -> SentMessage {
         self.kill_origin().await;
-        let sent = phone.say(conversation, text).await;
+        let sent = phone.send_message(conversation, text).await;
         assert!(!sent.persisted, "{sent:?}");
         sent
     }

@@ -41,7 +41,7 @@ fn words(messages: &[Message]) -> Vec<&str> {
 }
 
 /// The texts of the model's last prompt.
-fn heard(env: &TestEnv) -> Vec<String> {
+fn last_prompt(env: &TestEnv) -> Vec<String> {
     let last = env.provider.received().pop().unwrap();
     let parts = last.request.messages.into_iter().flat_map(|message| message.parts);
     let text = |part| match part {
@@ -56,12 +56,12 @@ async fn message_after_earlier_parent_sends_only_its_branch() {
     let mut env = TestEnv::start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let say = async |env: &TestEnv, text: &str, answer: &str| {
+    let send = async |env: &TestEnv, text: &str, answer: &str| {
         env.provider.will(Script::pieces([answer]));
-        phone.say_and_persist(conversation, text).await
+        phone.send_and_persist(conversation, text).await
     };
-    let first = say(&env, "One", "First.").await;
-    let second = say(&env, "Two", "Second.").await;
+    let first = send(&env, "One", "First.").await;
+    let second = send(&env, "Two", "Second.").await;
     assert_eq!(conversation_of(&phone, conversation).await.head_id, Some(second.assistant_message.id));
 
     assert_eq!(
@@ -69,8 +69,8 @@ async fn message_after_earlier_parent_sends_only_its_branch() {
         Some(first.assistant_message.id)
     );
     assert_eq!(words(&phone.messages(conversation).await), ["One", "First."]);
-    let other = say(&env, "Three", "Third.").await;
-    assert_eq!(heard(&env), ["One", "First.", "Three"]);
+    let other = send(&env, "Three", "Third.").await;
+    assert_eq!(last_prompt(&env), ["One", "First.", "Three"]);
     let question = other.user_message.unwrap();
     assert_eq!((question.parent_id, question.seq), (Some(first.assistant_message.id), 5));
     assert_eq!(question.siblings, [second.user_message.as_ref().unwrap().id, question.id]);
@@ -89,11 +89,11 @@ async fn message_after_earlier_parent_sends_only_its_branch() {
             env.kill_workerd().await;
             env.start_workerd_without_objects().await;
         }
-        let sent = say(&env, text, answer).await;
+        let sent = send(&env, text, answer).await;
         assert_eq!(sent.status, TurnStatus::Completed);
         assert_eq!(conversation_of(&phone, conversation).await.head_id, Some(sent.assistant_message.id));
     }
-    assert_eq!(heard(&env), ["One", "First.", "Two", "Second.", "Four", "Fourth.", "Five"]);
+    assert_eq!(last_prompt(&env), ["One", "First.", "Two", "Second.", "Four", "Fourth.", "Five"]);
     let shown = phone.messages(conversation).await;
     assert_eq!(words(&shown), ["One", "First.", "Two", "Second.", "Four", "Fourth.", "Five", "Fifth."]);
     assert_eq!(shown[2].siblings, question.siblings);
@@ -106,15 +106,15 @@ async fn head_set_during_turn_is_kept() {
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
     env.provider.will(Script::pieces(["First."]));
-    let first = phone.say_and_persist(conversation, "One").await;
+    let first = phone.send_and_persist(conversation, "One").await;
     env.provider.will(Script::pieces(["Second."]));
-    phone.say_and_persist(conversation, "Two").await;
+    phone.send_and_persist(conversation, "Two").await;
 
     let upcoming = env.provider.hand_over();
     let asked = phone.message(conversation, &content("Three"));
     let meanwhile = async {
         let mut call = upcoming.arrives().await;
-        call.say("Third.").await.unwrap();
+        call.send_text("Third.").await.unwrap();
         choose(&phone, conversation, first.assistant_message.id).await;
         call.stop().await.unwrap();
     };
@@ -129,8 +129,8 @@ async fn head_set_during_turn_is_kept() {
         ["One", "First.", "Two", "Second.", "Three", "Third."]
     );
     env.provider.will(Script::pieces(["Fourth."]));
-    phone.say_and_persist(conversation, "Four").await;
-    assert_eq!(heard(&env), ["One", "First.", "Four"]);
+    phone.send_and_persist(conversation, "Four").await;
+    assert_eq!(last_prompt(&env), ["One", "First.", "Four"]);
     assert_eq!(words(&phone.messages(conversation).await), ["One", "First.", "Four", "Fourth."]);
     // The other branch is shown when the user chooses it.
     choose(&phone, conversation, third.assistant_message.id).await;
@@ -146,22 +146,22 @@ async fn branch_continues_during_origin_outage() {
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
     env.provider.will(Script::pieces(["First."]));
-    let first = phone.say_and_persist(conversation, "One").await;
+    let first = phone.send_and_persist(conversation, "One").await;
     env.provider.will(Script::pieces(["Second."]));
-    phone.say_and_persist(conversation, "Two").await;
+    phone.send_and_persist(conversation, "Two").await;
     choose(&phone, conversation, first.assistant_message.id).await;
     env.provider.will(Script::pieces(["Third."]));
-    phone.say_and_persist(conversation, "Three").await;
+    phone.send_and_persist(conversation, "Three").await;
 
     env.kill_origin().await;
     let mut turns = Vec::new();
     for (text, answer) in [("Four", "Fourth."), ("Five", "Fifth.")] {
         env.provider.will(Script::pieces([answer]));
-        let sent = phone.say(conversation, text).await;
+        let sent = phone.send_message(conversation, text).await;
         assert!(!sent.persisted);
         turns.push(sent.turn_id);
     }
-    assert_eq!(heard(&env), ["One", "First.", "Three", "Third.", "Four", "Fourth.", "Five"]);
+    assert_eq!(last_prompt(&env), ["One", "First.", "Three", "Third.", "Four", "Fourth.", "Five"]);
     env.start_origin().await;
     for turn in turns {
         phone.persisted(turn).await;
@@ -175,18 +175,16 @@ async fn branch_continues_during_origin_outage() {
 async fn head_outside_conversation_is_refused() {
     let env = TestEnv::start().await;
     let phone = env.phone().await;
-    let (here, elsewhere) = (phone.conversation().await, phone.conversation().await);
-    let sent = phone.say_and_persist(elsewhere, "Hello").await;
-    for wrong in [sent.assistant_message.id, elsewhere] {
+    let (here, other) = (phone.conversation().await, phone.conversation().await);
+    let sent = phone.send_and_persist(other, "Hello").await;
+    for wrong in [sent.assistant_message.id, other] {
         let choice = phone.client.ask(Method::PATCH, &path(here)).json(&json!({ "head_id": wrong }));
         let problem = choice.send().await.problem(ErrorCode::ValidationFailed);
         assert_eq!(problem.errors[0].field, "head_id");
     }
     let others = env.phone().await;
-    let choice = others
-        .client
-        .ask(Method::PATCH, &path(elsewhere))
-        .json(&json!({ "head_id": sent.assistant_message.id }));
+    let choice =
+        others.client.ask(Method::PATCH, &path(other)).json(&json!({ "head_id": sent.assistant_message.id }));
     choice.send().await.problem(ErrorCode::NotFound);
     assert_eq!(conversation_of(&phone, here).await.head_id, None);
 }

@@ -39,7 +39,7 @@ const VERIFY_PATH: &str = "/api/v1/auth/verify";
 /// restarted Worker may deliver one again.
 struct Origin {
     url: String,
-    asked: Mutex<mpsc::UnboundedReceiver<Asked>>,
+    asked: Mutex<mpsc::UnboundedReceiver<OriginRequest>>,
     receipts: Receipts,
 }
 
@@ -47,13 +47,13 @@ struct Origin {
 type Receipts = Arc<std::sync::Mutex<HashMap<Id, String>>>;
 
 /// A request that waits for its response. Dropping it responds with a failure.
-struct Asked {
+struct OriginRequest {
     what: String,
     body: Bytes,
     answer: oneshot::Sender<(u16, String)>,
 }
 
-impl Asked {
+impl OriginRequest {
     fn answer(self, value: &impl Serialize) {
         self.answer.send((200, serde_json::to_string(value).unwrap())).unwrap();
     }
@@ -78,7 +78,7 @@ impl Origin {
     }
 
     /// Returns the next request, which must be this one.
-    async fn asked(&self, what: &str) -> Asked {
+    async fn asked(&self, what: &str) -> OriginRequest {
         let mut asked = self.asked.lock().await;
         let next = bounded(&format!("{what} at the origin"), asked.recv()).await.unwrap();
         assert_eq!(next.what, what);
@@ -102,7 +102,7 @@ impl Origin {
 
 async fn by_hand(
     request: Request<Incoming>,
-    sender: mpsc::UnboundedSender<Asked>,
+    sender: mpsc::UnboundedSender<OriginRequest>,
     receipts: Receipts,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let what = format!("{} {}", request.method(), request.uri().path());
@@ -117,7 +117,7 @@ async fn by_hand(
     } else {
         let (answer, answered) = oneshot::channel();
         // After the test nothing responds.
-        let _ = sender.send(Asked { what, body, answer });
+        let _ = sender.send(OriginRequest { what, body, answer });
         answered.await.unwrap_or_else(|_| (500, String::new()))
     };
     let mut response = Response::new(Full::new(Bytes::from(text)));
@@ -264,7 +264,7 @@ async fn session_lookup_runs_during_provider_call() {
         let asked = origin.asked(&format!("GET {VERIFY_PATH}")).await;
         // The provider is called before the origin has responded, and its text is held back.
         let mut call = upcoming.arrives().await;
-        call.say("A secret").await.unwrap();
+        call.send_text("A secret").await.unwrap();
         asked.refuse(ErrorCode::SessionEnded);
         bounded("the model's call to be cut off", call.gone()).await;
     };
@@ -317,7 +317,7 @@ async fn image_over_budget_leaves_its_text() {
     let mut env = TestEnv::start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    phone.say_and_persist(conversation, "I like birds").await;
+    phone.send_and_persist(conversation, "I like birds").await;
     let photo = json!({ "content": [
         { "type": "text", "text": "What is this?" },
         { "type": "image", "mime_type": "image/jpeg", "data": "A".repeat(CONTEXT_BYTES + 4) },
@@ -330,7 +330,7 @@ async fn image_over_budget_leaves_its_text() {
             env.kill_workerd().await;
             env.start_workerd_without_objects().await;
         }
-        let question = phone.say_and_persist(conversation, "Where does it live?").await;
+        let question = phone.send_and_persist(conversation, "Where does it live?").await;
         let asked = env.provider.received().pop().unwrap().request.messages;
         let said: Vec<_> = asked.iter().flat_map(|message| &message.parts).collect();
         let text = |text: &str| ContentPart::Text(text.to_owned());

@@ -69,16 +69,16 @@ async fn round(
         Moment::Called => {
             kill_and_start(env, victim).await;
             // The Worker may be dead, and the provider's caller with it.
-            let _ = call.say("One ").await;
+            let _ = call.send_text("One ").await;
             let _ = call.stop().await;
         }
         Moment::Spoken => {
-            call.say("One ").await.unwrap();
+            call.send_text("One ").await.unwrap();
             kill_and_start(env, victim).await;
             let _ = call.stop().await;
         }
         Moment::Finished => {
-            call.say("One ").await.unwrap();
+            call.send_text("One ").await.unwrap();
             call.stop().await.unwrap();
             kill_and_start(env, victim).await;
         }
@@ -130,10 +130,10 @@ async fn message_counts_once_after_any_process_death() {
 
     // The model gets the whole conversation.
     env.provider.will(Script::pieces(["Calm."]));
-    phone.say(conversation, "How are you?").await;
+    phone.send_message(conversation, "How are you?").await;
     let last = env.provider.received().pop().unwrap();
-    let heard: Value = serde_json::from_slice(&last.body).unwrap();
+    let prompt: Value = serde_json::from_slice(&last.body).unwrap();
     for key in &rounds {
-        assert!(heard.to_string().contains(key.as_str()), "{key} is missing in {heard}");
+        assert!(prompt.to_string().contains(key.as_str()), "{key} is missing in {prompt}");
     }
 }

@@ -18,19 +18,19 @@ async fn second_message_during_turn_is_refused() {
     let upcoming = env.provider.hand_over();
     let (mut stream, mut call) =
         tokio::join!(phone.stream(conversation, "First"), async { upcoming.arrives().await });
-    call.say("One ").await.unwrap();
+    call.send_text("One ").await.unwrap();
     let first = stream.expect("turn.started").await.turn_id();
     stream.delta().await;
 
     let refused = phone.message(conversation, &content("Second")).send().await;
     refused.problem(ErrorCode::TurnRunning);
     assert!(refused.header("retry-after").is_some());
-    call.say("only.").await.unwrap();
+    call.send_text("only.").await.unwrap();
     call.stop().await.unwrap();
     assert_eq!(text_of(&stream.rest().await), "only.");
 
     env.provider.will(Script::pieces(["Two."]));
-    phone.say_and_persist(conversation, "Second").await;
+    phone.send_and_persist(conversation, "Second").await;
     phone.persisted(first).await;
     let said: Vec<_> =
         phone.messages(conversation).await.into_iter().map(|message| message.content).collect();
@@ -47,7 +47,7 @@ async fn simultaneous_messages_start_one_turn() {
     let (first, second, ()) = tokio::join!(ask("First"), ask("Second"), async {
         // Only one call arrives; it is answered after the other message was refused, which does not wait for it.
         let mut call = upcoming.arrives().await;
-        call.say("Hello").await.unwrap();
+        call.send_text("Hello").await.unwrap();
         call.stop().await.unwrap();
     });
     // A message that arrives after the first turn ended runs after it.
@@ -86,8 +86,8 @@ async fn turns_of_two_conversations_run_concurrently() {
     right_stream.expect("turn.started").await;
     for at in 0..3 {
         let (to_left, to_right) = (format!("left{at} "), format!("right{at} "));
-        right_call.say(&to_right).await.unwrap();
-        left_call.say(&to_left).await.unwrap();
+        right_call.send_text(&to_right).await.unwrap();
+        left_call.send_text(&to_left).await.unwrap();
         assert_eq!((left_stream.delta().await, right_stream.delta().await), (to_left, to_right));
     }
     right_call.stop().await.unwrap();
@@ -112,7 +112,7 @@ async fn concurrent_users_get_their_own_answers() {
         turns.spawn(async move {
             let phone = client.register().await;
             let conversation = phone.conversation().await;
-            phone.say_and_persist(conversation, &format!("I am user {user}")).await;
+            phone.send_and_persist(conversation, &format!("I am user {user}")).await;
             let messages = phone.messages(conversation).await;
             assert_eq!(messages.len(), 2);
             assert_eq!(messages[0].content, format!("I am user {user}"));

@@ -143,8 +143,8 @@ async fn delivery_without_worker_signature_is_refused() {
     let swapped = origin.post(TURNS_PATH).header(X_REQUEST_ID, REQUEST_ID).header(CLIENT_IP, "");
     swapped.header(SIGNATURE, &signature).json(&changed).send().await.problem(ErrorCode::Forbidden);
     let path = context_path(conversation);
-    let elsewhere = origin.get(&path).header(X_REQUEST_ID, REQUEST_ID).header(CLIENT_IP, "");
-    elsewhere.header(SIGNATURE, &signature).send().await.problem(ErrorCode::Forbidden);
+    let other_path = origin.get(&path).header(X_REQUEST_ID, REQUEST_ID).header(CLIENT_IP, "");
+    other_path.header(SIGNATURE, &signature).send().await.problem(ErrorCode::Forbidden);
     // A public route refuses a wrong signature as well.
     let login = origin.post("/api/v1/auth/login").header(SIGNATURE, &signature).json(&json!({}));
     login.send().await.problem(ErrorCode::Forbidden);
@@ -215,7 +215,7 @@ async fn turn_of_upload_longer_than_token_is_delivered() {
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
     // From here on the Worker has cached the conversation and needs nothing from the origin before it answers.
-    phone.persisted(phone.say(conversation, "Hello").await.turn_id).await;
+    phone.persisted(phone.send_message(conversation, "Hello").await.turn_id).await;
 
     let refused_from = now().plus_millis(STILL_VALID_S * SECOND_MS);
     let ends = refused_from.plus_millis(-LEEWAY_S * SECOND_MS);
@@ -262,5 +262,5 @@ async fn production_origin_refuses_requests_without_signature() {
     }
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    assert_eq!(phone.say(conversation, "Hello").await.status, TurnStatus::Completed);
+    assert_eq!(phone.send_message(conversation, "Hello").await.status, TurnStatus::Completed);
 }

@@ -56,8 +56,8 @@ async fn ten_concurrent_requests_with_one_key_start_one_turn() {
     let as_stream = join_all((0..5).map(|_| async { ask().stream().await.rest().await }));
     let (replies, streams, ()) = tokio::join!(as_json, as_stream, async {
         let mut call = upcoming.arrives().await;
-        call.say("Only ").await.unwrap();
-        call.say("once.").await.unwrap();
+        call.send_text("Only ").await.unwrap();
+        call.send_text("once.").await.unwrap();
         call.stop().await.unwrap();
     });
 

@@ -140,7 +140,7 @@ async fn foreign_conversation_is_not_found() {
     let env = TestEnv::start().await;
     let (ada, eve) = tokio::join!(env.phone(), env.phone());
     let conversation = ada.conversation().await;
-    let sent = ada.say_and_persist(conversation, "For my eyes only").await;
+    let sent = ada.send_and_persist(conversation, "For my eyes only").await;
 
     // An id that does not exist.
     let absent = Id::new(now(), [7; 10]);
@@ -165,7 +165,7 @@ async fn foreign_running_turn_is_not_found() {
     for attempt in attempts(conversation, turn) {
         try_it(&eve, attempt).await;
     }
-    call.say("Undisturbed.").await.unwrap();
+    call.send_text("Undisturbed.").await.unwrap();
     call.stop().await.unwrap();
     assert_eq!(stream.rest().await.last().unwrap().kind, "turn.completed");
 }
@@ -249,7 +249,7 @@ async fn ended_session_is_refused_on_every_route() {
     let mut env = TestEnv::start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let sent = phone.say_and_persist(conversation, "For my eyes only").await;
+    let sent = phone.send_and_persist(conversation, "For my eyes only").await;
 
     // Reuse of a refresh token after its successor was used ends the session.
     let refresh = async |token: &str| {

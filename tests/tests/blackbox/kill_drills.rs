@@ -79,11 +79,11 @@ async fn ask_and_kill(env: &mut TestEnv, ask: Ask, step: Step, delay: Duration) 
         return seen;
     }
     let (mut stream, mut call) = tokio::join!(ask.stream(), upcoming.arrives());
-    call.say("Once upon ").await.unwrap();
+    call.send_text("Once upon ").await.unwrap();
     assert!(seen.until(&mut stream, "message.delta").await);
     match step {
         Step::Begin | Step::Flush => {
-            call.say("a ").await.unwrap();
+            call.send_text("a ").await.unwrap();
             sleep(delay).await;
             env.kill_workerd().await;
         }

@@ -142,7 +142,7 @@ async fn concurrent_turns_are_limited() {
     let (stream, call) = running.pop().unwrap();
     call.stop().await.unwrap();
     assert!(stream.rest().await.last().unwrap().is_terminal());
-    phone.say(conversation, "Now").await;
+    phone.send_message(conversation, "Now").await;
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn daily_messages_are_limited() {
     // A message that was counted is served again; another user has another count.
     assert!([200, 201].contains(&ask("two").send().await.status));
     let theirs = other.conversation().await;
-    other.say(theirs, "Hello").await;
+    other.send_message(theirs, "Hello").await;
     assert_eq!(env.provider.calls(), 3);
     let today = phone.usage().await.today;
     assert_eq!((today.messages, today.messages_limit), (2, Some(2)));
@@ -174,7 +174,7 @@ async fn daily_count_survives_restart() {
     let mut env = TestEnv::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    phone.say(conversation, "Hello").await;
+    phone.send_message(conversation, "Hello").await;
     env.kill_workerd().await;
     env.start_workerd().await;
     let refused = phone.message(conversation, &content("Hello")).send().await;
@@ -192,7 +192,7 @@ async fn message_without_turn_is_not_counted() {
         unreachable.problem(ErrorCode::OriginUnavailable);
     }
     env.start_origin().await;
-    phone.say(conversation, "Hello").await;
+    phone.send_message(conversation, "Hello").await;
     let refused = phone.message(conversation, &content("Hello")).send().await;
     refused.problem(ErrorCode::DailyLimitReached);
 }
@@ -202,7 +202,7 @@ async fn deleted_conversation_keeps_daily_count() {
     let mut env = TestEnv::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    phone.say_and_persist(conversation, "Hello").await;
+    phone.send_and_persist(conversation, "Hello").await;
     let path = format!("/api/v1/chat/conversations/{conversation}");
     let _ = phone.client.ask(reqwest::Method::DELETE, &path).send().await.expect_status(204);
     env.kill_workerd().await;

@@ -25,7 +25,7 @@ async fn message_is_answered_stored_and_counted() {
     let conversation = phone.conversation().await;
     env.provider.will(Script::pieces(["Good ", "morning."]));
 
-    let sent = phone.say_and_persist(conversation, "Hello there").await;
+    let sent = phone.send_and_persist(conversation, "Hello there").await;
     assert_eq!(sent.status, TurnStatus::Completed);
     assert_eq!(sent.usage, Some(USAGE));
     let question = sent.user_message.unwrap();
@@ -115,7 +115,7 @@ async fn terminal_event_reports_persisted() {
     for _ in 0..TURNS {
         let events = phone.stream_and_persist(conversation, "Hello there").await;
         streamed |= events.last().unwrap().data["persisted"] == true;
-        whole |= phone.say_and_persist(conversation, "Hello again").await.persisted;
+        whole |= phone.send_and_persist(conversation, "Hello again").await.persisted;
         if streamed && whole {
             break;
         }
@@ -132,15 +132,15 @@ async fn conversation_history_is_sent_to_model() {
     let conversation = made.json::<Conversation>().id;
 
     env.provider.will(Script::pieces(["Aye."]));
-    phone.say_and_persist(conversation, "First").await;
+    phone.send_and_persist(conversation, "First").await;
     env.provider.will(Script::pieces(["Aye aye."]));
-    let second = phone.say_and_persist(conversation, "Second").await;
+    let second = phone.send_and_persist(conversation, "Second").await;
     assert_eq!((second.user_message.as_ref().unwrap().seq, second.assistant_message.seq), (3, 4));
 
     // The prompt is the same from the cached context and from the origin.
     env.kill_workerd().await;
     env.start_workerd().await;
-    let third = phone.say(conversation, "Third").await;
+    let third = phone.send_message(conversation, "Third").await;
     let third = third.user_message.unwrap();
     assert_eq!(third.seq, 5);
     assert_eq!(third.parent_id, Some(second.assistant_message.id));
@@ -200,7 +200,7 @@ async fn conversation_is_listed_changed_and_deleted() {
     let read: Conversation = phone.client.get(&path(first)).send().await.expect_status(200).json();
     assert_eq!(read, changed);
 
-    phone.say_and_persist(second, "Hello").await;
+    phone.send_and_persist(second, "Hello").await;
     let gone = phone.client.ask(reqwest::Method::DELETE, &path(second)).send().await.expect_status(204);
     assert!(gone.body.is_empty());
     for path in [path(second), messages_path(second)] {
@@ -218,11 +218,11 @@ async fn changed_conversation_applies_to_next_message() {
     let env = TestEnv::start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    phone.say_and_persist(conversation, "First").await;
+    phone.send_and_persist(conversation, "First").await;
     let path = format!("/api/v1/chat/conversations/{conversation}");
     let body = json!({ "system": "Rhyme.", "model": "smart" });
     let _ = phone.client.ask(reqwest::Method::PATCH, &path).json(&body).send().await.expect_status(200);
-    phone.say(conversation, "Second").await;
+    phone.send_message(conversation, "Second").await;
     let second = &env.provider.received()[1];
     assert_eq!(second.request.system.as_deref(), Some("Rhyme."));
     assert_eq!(second.model, models::resolve("smart").unwrap().model);
@@ -252,7 +252,7 @@ async fn lists_continue_at_cursor() {
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
     for text in ["One", "Two", "Three"] {
-        phone.say_and_persist(conversation, text).await;
+        phone.send_and_persist(conversation, text).await;
     }
     for (order, expected) in [("asc", vec![1, 2, 3, 4, 5, 6]), ("desc", vec![6, 5, 4, 3, 2, 1])] {
         let (mut seqs, mut cursor) = (Vec::new(), String::new());
@@ -364,7 +364,7 @@ async fn logs_contain_no_secrets() {
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
     env.provider.will(Script::pieces([ANSWER]));
-    phone.say_and_persist(conversation, PROMPT).await;
+    phone.send_and_persist(conversation, PROMPT).await;
     let _ = phone.message(conversation, &json!({ "content": PROMPT, "temperature": "hot" })).send().await;
     // A log is written in order: the line of the last request comes after all others. The Worker logs failures only, such as
     // that of a delivery.

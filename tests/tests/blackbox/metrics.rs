@@ -17,7 +17,7 @@ async fn metrics_after_turns_count_requests_store_calls_and_deliveries() {
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
     for text in ["One", "Two", "Three"] {
-        phone.say_and_persist(conversation, text).await;
+        phone.send_and_persist(conversation, text).await;
     }
     let scrape = Scrape::of(&env).await;
     let requests = |method: &str, route: &str, status: u16| {
@@ -64,10 +64,10 @@ async fn delivery_after_outage_reports_wait_and_backlog() {
     let phone = env.phone().await;
     let (one, two) = (phone.conversation().await, phone.conversation().await);
     for conversation in [one, two] {
-        phone.say_and_persist(conversation, "Before").await;
+        phone.send_and_persist(conversation, "Before").await;
     }
     let first = env.say_without_origin(&phone, one, "One").await;
-    let second = phone.say(two, "Two").await;
+    let second = phone.send_message(two, "Two").await;
     assert!(!second.persisted);
     env.start_origin().await;
     for turn in [first.turn_id, second.turn_id] {
@@ -87,7 +87,7 @@ async fn delivery_that_the_origin_has_already_is_counted_as_repeated() {
     let mut env = measured_world().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let sent = phone.say_and_persist(conversation, "Hello").await;
+    let sent = phone.send_and_persist(conversation, "Hello").await;
     // The note of a delivery is written with the next turn: a process that dies before delivers again.
     env.kill_workerd().await;
     env.start_workerd().await;
@@ -108,7 +108,7 @@ async fn dashboard_asks_for_metrics_that_exist() {
     let env = setup.var("OTEL_EXPORTER_OTLP_ENDPOINT", collector).start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    phone.say_and_persist(conversation, "Hello").await;
+    phone.send_and_persist(conversation, "Hello").await;
     env.origin_log().wait_for("spans cannot be sent").await;
     let scrape = Scrape::of(&env).await;
     let names = scrape.names();

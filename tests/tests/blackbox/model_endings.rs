@@ -23,7 +23,7 @@ use shared::{
 };
 
 fn says(text: &str) -> Step {
-    Step::Say(text.to_owned())
+    Step::Text(text.to_owned())
 }
 
 async fn status_and_reason(phone: &Phone, conversation: Id) -> (TurnStatus, Option<FinishReason>) {
@@ -91,7 +91,7 @@ async fn finish_without_text_fails_and_is_not_counted(#[case] reason: FinishReas
     assert_eq!(phone.usage().await.today.messages, 0);
 
     // The quota of one message a day is unused, and allows one.
-    phone.say_and_persist(conversation, "Hello").await;
+    phone.send_and_persist(conversation, "Hello").await;
     phone.message(conversation, &content("Hello")).send().await.problem(ErrorCode::DailyLimitReached);
     let usage = phone.usage().await;
     assert_eq!((usage.today.messages, usage.totals.errors), (1, 2));
@@ -118,7 +118,7 @@ async fn finished_answer_completes_while_connection_stays_open(#[case] heartbeat
     assert_eq!(events.last().unwrap().kind, "turn.completed");
     assert_eq!(text_of(&events), "All of it");
     bounded("the call to be cut off", provider).await.unwrap();
-    phone.say(conversation, "And now?").await;
+    phone.send_message(conversation, "And now?").await;
 }
 
 #[rstest]
@@ -173,14 +173,14 @@ async fn refused_message_is_left_out_of_prompt() {
     phone.message(conversation, &content("Forbidden")).send().await.problem(ErrorCode::ProviderRefused);
     env.provider.will(Script::error(StatusCode::SERVICE_UNAVAILABLE));
     phone.message(conversation, &content("Harmless")).send().await.problem(ErrorCode::ProviderUnavailable);
-    phone.say_and_persist(conversation, "Harmless").await;
+    phone.send_and_persist(conversation, "Harmless").await;
     // With the context from storage and from the origin as well.
     let changed = format!("/api/v1/chat/conversations/{conversation}");
     let rename = phone.client.ask(reqwest::Method::PATCH, &changed);
     let _ = rename.json(&serde_json::json!({ "title": "Again" })).send().await.expect_status(200);
     env.kill_workerd().await;
     env.start_workerd().await;
-    phone.say_and_persist(conversation, "More").await;
+    phone.send_and_persist(conversation, "More").await;
     let received = env.provider.received();
     let asked = |call: usize| {
         let parts = received[call].request.messages.iter().flat_map(|message| &message.parts);

@@ -39,11 +39,11 @@ async fn turn_during_origin_death_is_delivered_once() {
     let upcoming = env.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
-    call.say("Once ").await.unwrap();
+    call.send_text("Once ").await.unwrap();
     stream.delta().await;
 
     env.kill_origin().await;
-    call.say("upon a time.").await.unwrap();
+    call.send_text("upon a time.").await.unwrap();
     assert_eq!(stream.delta().await, "upon a time.");
     call.stop().await.unwrap();
     let end = stream.rest().await.pop().unwrap();
@@ -68,12 +68,12 @@ async fn conversation_continues_during_origin_outage() {
     let mut env = TestEnv::start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    phone.say_and_persist(conversation, "One").await;
+    phone.send_and_persist(conversation, "One").await;
 
     env.kill_origin().await;
     let mut turns = Vec::new();
     for text in ["Two", "Three"] {
-        let sent = phone.say(conversation, text).await;
+        let sent = phone.send_message(conversation, text).await;
         assert_eq!((sent.status, sent.persisted), (TurnStatus::Completed, false));
         turns.push(sent.turn_id);
     }
@@ -113,7 +113,7 @@ async fn suspended_origin_delays_no_turn() {
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
     env.suspend_origin().await;
-    call.say("Once upon a time.").await.unwrap();
+    call.send_text("Once upon a time.").await.unwrap();
     stream.delta().await;
     call.stop().await.unwrap();
     let end = stream.rest().await.pop().unwrap();
@@ -147,7 +147,7 @@ async fn edge_key_mismatch_is_503() {
     let mut env = TestEnv::start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    phone.say_and_persist(conversation, "One").await;
+    phone.send_and_persist(conversation, "One").await;
     env.kill_origin().await;
     env.start_origin_with("EDGE_KEYS", "another-key-that-is-long-enough-to-be-one").await;
 
@@ -160,13 +160,13 @@ async fn edge_key_mismatch_is_503() {
         assert_eq!(reply.header(SIGNATURE_ERROR), None);
     }
     // Cached contexts stay in use, from memory and from storage.
-    let two = phone.say(conversation, "Two").await;
+    let two = phone.send_message(conversation, "Two").await;
     assert_eq!((two.status, two.persisted), (TurnStatus::Completed, false));
     env.kill_workerd().await;
     env.start_workerd().await;
     // The Worker fetches the keys without a signature, so it can verify tokens.
     let _ = phone.client.get(&turn_path(two.turn_id)).send().await.expect_status(200);
-    let three = phone.say(conversation, "Three").await;
+    let three = phone.send_message(conversation, "Three").await;
     assert_eq!((three.status, three.persisted), (TurnStatus::Completed, false));
     for log in [env.origin_log(), env.edge_log()] {
         let why = "no key of EDGE_KEYS made the signature";
@@ -197,7 +197,7 @@ async fn user_object_reset_is_503_after_one_retry() {
     reply.problem(ErrorCode::Overloaded);
     until(BOUND, "the third reset in the log", || async { (resets() == 3).then_some(()) }).await;
     let conversation = phone.conversation().await;
-    assert_eq!(phone.say(conversation, "Hello").await.status, TurnStatus::Completed);
+    assert_eq!(phone.send_message(conversation, "Hello").await.status, TurnStatus::Completed);
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn outbox_survives_worker_restart() {
     let mut env = TestEnv::start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    phone.say_and_persist(conversation, "One").await;
+    phone.send_and_persist(conversation, "One").await;
     let sent = env.say_without_origin(&phone, conversation, "Two").await;
     env.kill_workerd().await;
     env.start_origin().await;
@@ -289,7 +289,7 @@ async fn turn_during_worker_death_is_interrupted() {
 
     // The conversation continues.
     env.provider.will(Script::pieces(["Here again."]));
-    let next = phone.say(conversation, "Are you there?").await;
+    let next = phone.send_message(conversation, "Are you there?").await;
     assert_eq!((next.status, next.user_message.unwrap().seq), (TurnStatus::Completed, 3));
 }
 
@@ -329,7 +329,7 @@ async fn front_panic_leaves_running_turn_alive() {
     let upcoming = env.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
-    call.say("Once ").await.unwrap();
+    call.send_text("Once ").await.unwrap();
     stream.delta().await;
     drop(stream);
 
@@ -338,7 +338,7 @@ async fn front_panic_leaves_running_turn_alive() {
     let state = phone.turn(turn).await;
     assert_eq!((state.status, state.text.as_str()), (TurnStatus::Running, "Once "));
     let mut stream = phone.events_after(turn, 2).stream().await;
-    call.say("upon a time.").await.unwrap();
+    call.send_text("upon a time.").await.unwrap();
     assert_eq!(stream.delta().await, "upon a time.");
     call.stop().await.unwrap();
     assert_eq!(stream.rest().await.last().unwrap().kind, "turn.completed");
@@ -374,12 +374,12 @@ async fn unreadable_turn_blocks_no_other_delivery() {
     let mut env = TestEnv::start().await;
     let phone = env.phone().await;
     let (one, other) = (phone.conversation().await, phone.conversation().await);
-    phone.say_and_persist(one, "Hello").await;
-    phone.say_and_persist(other, "Hello").await;
+    phone.send_and_persist(one, "Hello").await;
+    phone.send_and_persist(other, "Hello").await;
     env.kill_origin().await;
     let mut sent = Vec::new();
     for conversation in [one, one, other] {
-        sent.push(phone.say(conversation, "Once more").await.turn_id);
+        sent.push(phone.send_message(conversation, "Once more").await.turn_id);
     }
     env.kill_workerd().await;
     // As a newer version may have written it before a rollback to this one.
@@ -399,7 +399,7 @@ async fn unreadable_turn_blocks_no_other_delivery() {
                 && line.contains(&sent[0].to_string()))
     );
     // The conversation continues.
-    phone.say_and_persist(one, "Still there?").await;
+    phone.send_and_persist(one, "Still there?").await;
 }
 
 #[tokio::test]
@@ -426,24 +426,24 @@ async fn late_delivery_takes_its_place_in_prompt() {
     let mut env = TestEnv::start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    phone.say_and_persist(conversation, "One").await;
+    phone.send_and_persist(conversation, "One").await;
     let late = env.say_without_origin(&phone, conversation, "Two").await;
     env.start_origin().await;
     // Delivered after the previous turn, whose next attempt is due later.
-    let three = phone.say(conversation, "Three").await;
+    let three = phone.send_message(conversation, "Three").await;
     let path = format!("/api/v1/chat/conversations/{conversation}");
     let renamed = phone.client.ask(reqwest::Method::PATCH, &path).json(&json!({ "title": "Anew" }));
     let _ = renamed.send().await.expect_status(200);
-    phone.say(conversation, "Four").await;
+    phone.send_message(conversation, "Four").await;
     let asked = |messages: &[shared::provider::ChatMessage]| -> Vec<String> {
         let texts = messages.iter().filter(|message| message.role == shared::provider::Role::User);
         texts.flat_map(|message| &message.parts).map(|part| format!("{part:?}")).collect()
     };
-    let heard = asked(&env.provider.received().pop().unwrap().request.messages);
+    let prompt = asked(&env.provider.received().pop().unwrap().request.messages);
     let expected: Vec<_> = ["One", "Two", "Three", "Four"]
         .map(|text| format!("{:?}", ContentPart::Text(text.to_owned())))
         .into();
-    assert_eq!(heard, expected);
+    assert_eq!(prompt, expected);
     phone.persisted(three.turn_id).await;
     phone.persisted(late.turn_id).await;
     let seqs: Vec<_> = phone.messages(conversation).await.iter().map(|message| message.seq).collect();

@@ -42,7 +42,7 @@ async fn idle_object_leaves_nothing_running() {
     let conversation = phone.conversation().await;
     let (turn, mut stream, mut call) = started(&env, &phone, conversation, "Hello").await;
     let reader = phone.events(turn).stream().await;
-    call.say("Hi").await.unwrap();
+    call.send_text("Hi").await.unwrap();
     assert_eq!(stream.delta().await, "Hi");
     let state = probe(&client, "").await;
     assert_eq!((&state["intervals"], &state["reads"]), (&1.into(), &1.into()), "{state}");
@@ -108,7 +108,7 @@ async fn refused_storage_write_is_503_and_outbox_survives() {
     let (turn, stream, mut call) = started(&env, &phone, conversation, "Hello").await;
     probe(&client, &format!("?refuse={REFUSAL}")).await;
     // The running turn completes and is delivered.
-    call.say("Hi").await.unwrap();
+    call.send_text("Hi").await.unwrap();
     call.stop().await.unwrap();
     let events = stream.rest().await;
     assert_eq!((text_of(&events), &*events.last().unwrap().kind), ("Hi".to_owned(), "turn.completed"));
@@ -133,7 +133,7 @@ async fn client_forged_handover_is_replaced() {
     let (ada, eve) = (env.phone().await, env.phone().await);
     let conversation = ada.conversation().await;
     env.provider.will(Script::pieces(["A secret."]));
-    let turn = ada.say_and_persist(conversation, "Hush").await.turn_id;
+    let turn = ada.send_and_persist(conversation, "Hush").await.turn_id;
     let handover = |phone: &Phone| {
         let tokens = &phone.tokens;
         json!({

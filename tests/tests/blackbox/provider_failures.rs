@@ -24,7 +24,7 @@ use shared::{
 };
 
 fn spoken(then: Step) -> Script {
-    Script::Steps(vec![Step::Say("Half of ".to_owned()), Step::Say("an answer".to_owned()), then])
+    Script::Steps(vec![Step::Text("Half of ".to_owned()), Step::Text("an answer".to_owned()), then])
 }
 
 fn says_nothing_internal(text: &str) {
@@ -96,7 +96,7 @@ async fn failure_before_first_word_is_one_error(#[case] script: Script, #[case] 
     assert_eq!(phone.usage().await.totals.errors, 2);
 
     // The conversation continues.
-    let next = phone.say(by_stream, "Once more").await;
+    let next = phone.send_message(by_stream, "Once more").await;
     assert_eq!(next.status, TurnStatus::Completed);
 }
 
@@ -129,7 +129,7 @@ async fn provider_retry_after_is_forwarded() {
 
 #[rstest]
 #[case::cut(Step::Cut)]
-#[case::no_finish_reason(Step::Say("…".to_owned()))]
+#[case::no_finish_reason(Step::Text("…".to_owned()))]
 #[case::error_event(Step::Error(StatusCode::SERVICE_UNAVAILABLE))]
 #[case::garbage(Step::Raw(Bytes::from_static(b"data: backend-pool-eu fell over\n\n")))]
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn silent_provider_times_out() {
     let phone = env.phone().await;
     let (by_stream, midway) = (phone.conversation().await, phone.conversation().await);
     // One after the other, so that each call gets its own script.
-    env.provider.will(Script::Steps(vec![Step::Say("Half of ".to_owned()), Step::Hang]));
+    env.provider.will(Script::Steps(vec![Step::Text("Half of ".to_owned()), Step::Hang]));
     let mut broken = phone.stream(midway, "Hello").await;
     broken.expect("turn.started").await;
     assert_eq!(broken.delta().await, "Half of ");
@@ -198,7 +198,7 @@ async fn silent_provider_times_out() {
 #[tokio::test]
 async fn answer_over_one_minute_is_delivered() {
     const THOUGHT: Duration = Duration::from_secs(70);
-    const PATIENCE: Duration = Duration::from_secs(150);
+    const TIMEOUT: Duration = Duration::from_secs(150);
     let env = TestEnv::start().await;
     let phone = env.phone().await;
     let url = |conversation| phone.client.url(&messages_path(conversation));
@@ -216,7 +216,7 @@ async fn answer_over_one_minute_is_delivered() {
     assert_eq!(respond_async.status(), 202);
     let turn: Turn = respond_async.json().await.unwrap();
     let stream = phone.stream(by_stream, "Think hard").await;
-    let answer = bounded_by(PATIENCE, "the answer in one piece", ask(by_json).send()).await.unwrap();
+    let answer = bounded_by(TIMEOUT, "the answer in one piece", ask(by_json).send()).await.unwrap();
     assert_eq!(answer.status(), 201);
     let answer: SentMessage = answer.json().await.unwrap();
     let (turn, said) = (phone.persisted(turn.id).await, stream.rest().await);

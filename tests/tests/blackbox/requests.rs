@@ -76,8 +76,8 @@ async fn invalid_field_is_named() {
     for (path, body, field) in cases {
         let reply = phone.client.post(path).json(&body).send().await;
         let problem = reply.problem(ErrorCode::ValidationFailed);
-        let named = problem.errors.first().map(|error| error.field.as_str()).unwrap_or_default();
-        assert!(named.starts_with(field), "{path} {field}: {reply:?}");
+        let first_field = problem.errors.first().map(|error| error.field.as_str()).unwrap_or_default();
+        assert!(first_field.starts_with(field), "{path} {field}: {reply:?}");
         assert!(problem.detail.contains(field), "{reply:?}");
     }
     assert_eq!(env.provider.calls(), 0);

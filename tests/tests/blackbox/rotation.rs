@@ -53,7 +53,7 @@ async fn acknowledged_turn_is_delivered_after_secret_rotation() {
     let mut env = TestEnv::start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    phone.say_and_persist(conversation, "One").await;
+    phone.send_and_persist(conversation, "One").await;
     let sent = env.say_without_origin(&phone, conversation, "Two").await;
     env.start_origin_with("JWT_SECRET", &both()).await;
     phone.persisted(sent.turn_id).await;
@@ -114,7 +114,7 @@ async fn delivery_with_dropped_secret_is_retried_until_secret_returns() {
     let mut env = TestEnv::start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    phone.say_and_persist(conversation, "One").await;
+    phone.send_and_persist(conversation, "One").await;
     let sent = env.say_without_origin(&phone, conversation, "Two").await;
     env.start_origin_with("JWT_SECRET", NEW_SECRET).await;
     until(BOUND, "a refused delivery in the log", || async {

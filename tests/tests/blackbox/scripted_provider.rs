@@ -67,7 +67,7 @@ async fn held_call_is_answered_in_pieces_and_reports_disconnect() {
         ask.json(&json!({ "contents": [{ "parts": [{ "text": "hi" }] }] })).send()
     });
     let mut call: Call = upcoming.arrives().await;
-    call.say("one ").await.unwrap();
+    call.send_text("one ").await.unwrap();
     asking.abort();
     bounded("the caller to go", call.gone()).await;
 }
@@ -75,7 +75,7 @@ async fn held_call_is_answered_in_pieces_and_reports_disconnect() {
 #[tokio::test]
 async fn broken_answers_fail_to_read() {
     let provider = ScriptedGemini::start().await;
-    let half = || vec![Step::Say("half ".to_owned()), Step::Say("of it".to_owned())];
+    let half = || vec![Step::Text("half ".to_owned()), Step::Text("of it".to_owned())];
 
     provider.will(Script::Steps(half()));
     let reply = ask(&provider, "hi", true).await.unwrap();

@@ -46,14 +46,14 @@ async fn first_word_arrives_before_provider_finishes() {
     let upcoming = env.provider.hand_over();
     let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), async {
         let mut call = upcoming.arrives().await;
-        call.say("Once ").await.unwrap();
+        call.send_text("Once ").await.unwrap();
         call
     });
     stream.expect("turn.started").await;
     assert_eq!(stream.delta().await, "Once ");
     // Each further word is sent after the previous one was received.
     for word in ["upon ", "a ", "time "] {
-        call.say(word).await.unwrap();
+        call.send_text(word).await.unwrap();
         assert_eq!(stream.delta().await, word);
     }
     call.stop().await.unwrap();
@@ -71,7 +71,7 @@ async fn turn_started_arrives_before_provider_answers() {
     let mut stream = phone.stream(conversation, "Hello").await;
     stream.expect("turn.started").await;
     let mut call = upcoming.arrives().await;
-    call.say("Hello").await.unwrap();
+    call.send_text("Hello").await.unwrap();
     call.stop().await.unwrap();
     let rest = stream.rest().await;
     assert_eq!(rest.last().unwrap().kind, "turn.completed");
@@ -149,7 +149,7 @@ async fn chunk_of_100_kb_arrives_whole() {
     let conversation = phone.conversation().await;
     let text = "0123456789".repeat(10_000);
     env.provider.will(Script::pieces([text.clone()]));
-    assert_eq!(phone.say(conversation, "All at once").await.assistant_message.content, text);
+    assert_eq!(phone.send_message(conversation, "All at once").await.assistant_message.content, text);
 }
 
 #[tokio::test]

@@ -118,10 +118,10 @@ async fn openapi_document_is_complete() {
             assert!(ids.insert(id), "two operations are called {id}");
             let responses = operation["responses"].as_object().unwrap();
             assert!(responses.keys().any(|status| status.starts_with('2')), "{method} {path} never succeeds");
-            let named = path.split('/').filter(|segment| segment.starts_with('{')).count();
+            let in_path = path.split('/').filter(|segment| segment.starts_with('{')).count();
             let parameters = operation["parameters"].as_array().into_iter().flatten();
             let declared = parameters.filter(|parameter| parameter["in"] == "path").count();
-            assert_eq!(named, declared, "{method} {path} declares its path parameters");
+            assert_eq!(in_path, declared, "{method} {path} declares its path parameters");
         }
     }
     let expected = routes().map(|route| format!("{} {}", route.method.as_str(), route.path));

@@ -162,9 +162,9 @@ async fn message_without_a_clients_trace_is_one_tree_of_its_own() {
     let env = traced(&collector).var("OTEL_SERVICE_NAME", "chat").start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    phone.say_and_persist(conversation, "Hello").await;
-    let named = |spans: &[Span]| spans.iter().any(|span| span.name == MESSAGES);
-    let spans = collector.wait("the message's span", named).await;
+    phone.send_and_persist(conversation, "Hello").await;
+    let has_message = |spans: &[Span]| spans.iter().any(|span| span.name == MESSAGES);
+    let spans = collector.wait("the message's span", has_message).await;
     let spans = trace(&collector, &one(&spans, MESSAGES).trace_id, &WHOLE).await;
     assert_eq!(root(&spans, "").name, MESSAGES);
     let services: BTreeSet<_> = spans.iter().map(|span| span.service.as_str()).collect();
@@ -203,7 +203,7 @@ async fn share_of_zero_records_nothing_that_no_client_asks_for() {
     let env = traced(&collector).var("OTEL_TRACES_SAMPLER_ARG", "0").start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    phone.say_and_persist(conversation, "Hello").await;
+    phone.send_and_persist(conversation, "Hello").await;
     let message = phone.message(conversation, &content("Hello")).header("traceparent", &traceparent(true));
     let sent: SentMessage = message.send().await.expect_status(201).json();
     phone.persisted(sent.turn_id).await;
@@ -218,7 +218,7 @@ async fn delivery_after_an_outage_is_in_the_trace_of_its_turn() {
     let mut env = traced(&collector).start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    phone.say_and_persist(conversation, "Before").await;
+    phone.send_and_persist(conversation, "Before").await;
     env.kill_origin().await;
     let message = phone.message(conversation, &content("Hello")).header("traceparent", &traceparent(true));
     let sent: SentMessage = message.send().await.expect_status(201).json();
@@ -254,7 +254,7 @@ async fn turn_that_a_restart_cuts_off_is_one_span_all_the_same() {
     let message = phone.message(conversation, &content("Hello")).header("traceparent", &traceparent(true));
     let (mut stream, mut call) = tokio::join!(message.stream(), upcoming.arrives());
     let turn = stream.expect("turn.started").await.turn_id();
-    call.say("Once ").await.unwrap();
+    call.send_text("Once ").await.unwrap();
     stream.delta().await;
     trace(&collector, TRACE_ID, &[MESSAGES]).await;
     env.kill_workerd().await;

@@ -38,7 +38,7 @@ async fn running(words: &[&str]) -> Running {
     let (mut stream, call) = tokio::join!(phone.stream(conversation, "Hello"), async {
         let mut call = upcoming.arrives().await;
         for word in words {
-            call.say(word).await.unwrap();
+            call.send_text(word).await.unwrap();
         }
         call
     });
@@ -60,8 +60,8 @@ async fn finished(phone: &Phone, conversation: Id) -> (Id, Vec<Event>) {
 #[tokio::test]
 async fn disconnected_reader_leaves_turn_running() {
     let Running { env: _world, phone, conversation, turn, mut call, .. } = running(&["Once "]).await;
-    call.say("upon ").await.unwrap();
-    call.say("a time.").await.unwrap();
+    call.send_text("upon ").await.unwrap();
+    call.send_text("a time.").await.unwrap();
     call.stop().await.unwrap();
     let turn = phone.persisted(turn).await;
     assert_eq!((turn.status, turn.text.as_str()), (TurnStatus::Completed, "Once upon a time."));
@@ -82,10 +82,10 @@ async fn disconnected_json_client_leaves_turn_running() {
     let upcoming = env.provider.hand_over();
     let asking = tokio::spawn(phone.message(conversation, &content("Hello")).try_send());
     let mut call = upcoming.arrives().await;
-    call.say("Still ").await.unwrap();
+    call.send_text("Still ").await.unwrap();
     asking.abort();
     assert!(asking.await.unwrap_err().is_cancelled());
-    call.say("here.").await.unwrap();
+    call.send_text("here.").await.unwrap();
     call.stop().await.unwrap();
     let stored = edgechat_tests::wait::until(edgechat_tests::wait::BOUND, "both messages", || async {
         Some(phone.messages(conversation).await).filter(|messages| messages.len() == 2)
@@ -101,7 +101,7 @@ async fn turn_state_is_readable() {
     assert_eq!((state.status, state.text.as_str(), state.last_event_id), (TurnStatus::Running, "Once ", 2));
     assert_eq!((state.persisted, state.finished_at, state.usage, state.error), (false, None, None, None));
 
-    call.say("upon a time.").await.unwrap();
+    call.send_text("upon a time.").await.unwrap();
     call.stop().await.unwrap();
     let state =
         phone.turn_when(turn, "the turn to close", |turn| turn.persisted && turn.last_event_id == 5).await;
@@ -153,10 +153,10 @@ async fn reconnected_reader_resumes_at_cursor() {
     assert_eq!((whole.delta().await, whole.delta().await), ("Once ".to_owned(), "upon ".to_owned()));
 
     // Both receive the text that is sent from now on.
-    call.say("a ").await.unwrap();
+    call.send_text("a ").await.unwrap();
     assert_eq!((early.delta().await, whole.delta().await), ("a ".to_owned(), "a ".to_owned()));
     drop(early);
-    call.say("time.").await.unwrap();
+    call.send_text("time.").await.unwrap();
     let mut late = phone.events_after(turn, 4).stream().await;
     assert_eq!((whole.delta().await, late.delta().await), ("time.".to_owned(), "time.".to_owned()));
     call.stop().await.unwrap();
@@ -189,7 +189,7 @@ async fn turn_without_local_events_is_served_from_origin() {
             "?after={after}"
         );
     }
-    phone.say(conversation, "Still there?").await;
+    phone.send_message(conversation, "Still there?").await;
     assert_eq!(env.provider.received()[1].request.messages.len(), 3);
 }
 
@@ -229,7 +229,7 @@ async fn stream_opens_at_once_and_is_pinged() {
         seen.extend_from_slice(&piece.await.unwrap().unwrap());
     }
     assert_eq!(seen[..expected.len()], expected);
-    call.say("Hello").await.unwrap();
+    call.send_text("Hello").await.unwrap();
     call.stop().await.unwrap();
     assert_eq!(stream.rest().await.last().unwrap().kind, "turn.completed");
 }
@@ -278,7 +278,7 @@ async fn cursor_beyond_running_turn_is_reset() {
         (reset.id, &reset.data["text"], &reset.data["last_event_id"]),
         (3, &json!("Once upon "), &json!(3))
     );
-    call.say("a time.").await.unwrap();
+    call.send_text("a time.").await.unwrap();
     let delta = stream.expect("message.delta").await;
     assert_eq!((delta.id, &delta.data["text"]), (4, &json!("a time.")));
     call.stop().await.unwrap();
@@ -332,7 +332,7 @@ async fn cancel_ends_running_turn() {
     let again: Turn = phone.cancel(turn).send().await.expect_status(202).json();
     assert_eq!((again.status, again.text.as_str()), (TurnStatus::Cancelled, "Once upon "));
     env.provider.will(Script::pieces(["Anew."]));
-    let next = phone.say(conversation, "Go on").await;
+    let next = phone.send_message(conversation, "Go on").await;
     assert_eq!((next.assistant_message.content.as_str(), next.user_message.unwrap().seq), ("Anew.", 3));
 }
 
@@ -369,7 +369,7 @@ async fn respond_async_answer_is_fetched_later() {
     assert!(!turn.status.is_terminal());
     assert_eq!(reply.header("location"), Some(turn_path(turn.id).as_str()));
     let mut call = upcoming.arrives().await;
-    call.say("Later.").await.unwrap();
+    call.send_text("Later.").await.unwrap();
     call.stop().await.unwrap();
     assert_eq!(phone.persisted(turn.id).await.text, "Later.");
 }
@@ -390,7 +390,7 @@ async fn respond_async_turn_streams_its_text() {
     let mut stream = phone.events(turn.id).stream().await;
     stream.expect("turn.started").await;
     for word in ["Word ", "by ", "word."] {
-        call.say(word).await.unwrap();
+        call.send_text(word).await.unwrap();
         assert_eq!(stream.delta().await, word);
     }
     call.stop().await.unwrap();

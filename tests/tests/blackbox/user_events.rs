@@ -34,7 +34,7 @@ impl Listening {
         let upcoming = env.provider.hand_over();
         let (mut stream, call) = tokio::join!(phone.stream(conversation, "Hello"), async {
             let mut call = upcoming.arrives().await;
-            call.say("Once ").await.unwrap();
+            call.send_text("Once ").await.unwrap();
             call
         });
         let turn = stream.expect("turn.started").await.turn_id();
@@ -48,7 +48,7 @@ impl Listening {
         env.kill_origin().await;
         let refused = self.phone.client.get(&turn_path(self.turn)).send().await;
         refused.problem(ErrorCode::SessionEnded);
-        self.call.say("upon").await.expect("the turn itself goes on");
+        self.call.send_text("upon").await.expect("the turn itself goes on");
     }
 }
 
@@ -82,7 +82,7 @@ async fn logout_ends_its_own_session_alone() {
     let _ = other.client.post("/api/v1/auth/logout").send().await.expect_status(204);
     other.client.get(&turn_path(listening.turn)).send().await.problem(ErrorCode::SessionEnded);
     other.client.get("/api/v1/users/me").send().await.problem(ErrorCode::SessionEnded);
-    listening.call.say("upon ").await.unwrap();
+    listening.call.send_text("upon ").await.unwrap();
     assert_eq!(listening.stream.delta().await, "upon ");
     listening.call.stop().await.unwrap();
     assert_eq!(listening.stream.rest().await.last().unwrap().kind, "turn.completed");
@@ -122,7 +122,7 @@ async fn session_ended_by_command_line_expect_cut_off() {
 async fn session_that_ends_while_worker_is_away_is_refused_when_it_is_back() {
     let mut env = TestEnv::start().await;
     let phone = env.phone().await;
-    let turn = phone.say_and_persist(phone.conversation().await, "Hello").await.turn_id;
+    let turn = phone.send_and_persist(phone.conversation().await, "Hello").await.turn_id;
     env.kill_workerd().await;
     let session = phone.tokens.session_id;
     let at_origin = env.client_of_origin().with_token(&phone.tokens.access_token);
@@ -139,13 +139,13 @@ async fn conversation_changed_past_the_front_is_known_to_the_next_message() {
     let env = TestEnv::start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let _ = phone.say_and_persist(conversation, "Hello").await;
+    let _ = phone.send_and_persist(conversation, "Hello").await;
     let at_origin = env.client_of_origin().with_token(&phone.tokens.access_token);
     let path = format!("/api/v1/chat/conversations/{conversation}");
     let change = json!({ "system": "Answer in verse." });
     let _ = at_origin.ask(reqwest::Method::PATCH, &path).json(&change).send().await.expect_status(200);
     until(BOUND, "a prompt with the new instructions", || async {
-        let _ = phone.say(conversation, "And now?").await;
+        let _ = phone.send_message(conversation, "And now?").await;
         let last = env.provider.received().pop().unwrap();
         (last.request.system.as_deref() == Some("Answer in verse.")).then_some(())
     })
@@ -183,7 +183,7 @@ async fn events_of_anybody_else_are_refused() {
     let refused = post_events(&env, &EDGE_KEY.replace('e', "f"), vec![deleted]).await;
     assert!(refused.header(SIGNATURE_ERROR).is_some(), "{refused:?}");
     refused.problem(ErrorCode::Forbidden);
-    let _ = phone.say(phone.conversation().await, "Hello").await;
+    let _ = phone.send_message(phone.conversation().await, "Hello").await;
 }
 
 #[tokio::test]
@@ -202,7 +202,7 @@ async fn changed_plan_counts_before_the_next_token() {
     let env = TestEnv::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
-    let _ = phone.say(conversation, "Hello").await;
+    let _ = phone.send_message(conversation, "Hello").await;
     let message = phone.message(conversation, &json!({ "content": "Again" }));
     message.send().await.problem(ErrorCode::DailyLimitReached);
     let email = phone.email().to_owned();

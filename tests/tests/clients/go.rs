@@ -10,6 +10,11 @@ async fn net_http_does_the_main_job() {
     let program = kept("go").join("plain");
     let build = Program::new("the Go compiler", "go").args(["build", "-o"]).arg(&program).arg(".");
     // No other version of Go is installed, and no module.
-    build.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=mod").within(sources("go")).run(TOOL_BOUND).await;
+    build
+        .env("GOTOOLCHAIN", "local")
+        .env("GOFLAGS", "-mod=mod")
+        .in_folder(sources("go"))
+        .run(TOOL_BOUND)
+        .await;
     Program::new("net/http", program).env(URL, url(&env)).run(PROGRAM_BOUND).await;
 }

@@ -26,7 +26,7 @@ async fn schemathesis_finds_nothing() {
     let env = TestEnv::start().await;
     let phone = env.phone().await;
     let (conversation, doomed) = (phone.conversation().await, phone.conversation().await);
-    let sent = phone.say_and_persist(conversation, "Hello").await;
+    let sent = phone.send_and_persist(conversation, "Hello").await;
     let file = document_file(&env, &kept("schemathesis")).await;
     let config = sources("python").join("schemathesis.toml");
     let schemathesis = python("schemathesis").args(["-m", "schemathesis.cli", "--config-file"]).arg(config);
@@ -47,7 +47,7 @@ async fn schemathesis_finds_nothing() {
         .env("PYTHONHASHSEED", "0")
         .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
         .env("PYTHONPATH", sources("python"))
-        .within(kept("schemathesis"))
+        .in_folder(kept("schemathesis"))
         .run(TOOL_BOUND)
         .await;
     for phase in ["Examples", "Coverage", "Fuzzing"] {

@@ -22,14 +22,14 @@ pub(crate) fn sources(name: &str) -> PathBuf {
 
 /// Returns a folder of this name that is kept from one run to the next.
 pub(crate) fn kept(name: &str) -> PathBuf {
-    let folder = told("EDGECHAT_CLIENTS_DIR").join(name);
+    let folder = tool_path("EDGECHAT_CLIENTS_DIR").join(name);
     fs::create_dir_all(&folder).expect("a folder below cargo's own");
     folder
 }
 
 /// Node, running a program.
 pub(crate) fn node(name: &str, script: impl AsRef<Path>) -> Program {
-    Program::new(name, told("EDGECHAT_CLIENTS_NODE")).arg(script.as_ref())
+    Program::new(name, tool_path("EDGECHAT_CLIENTS_NODE")).arg(script.as_ref())
 }
 
 /// Node, running a tool that npm installed.
@@ -39,18 +39,18 @@ pub(crate) fn node_tool(package: &str, program: &str) -> Program {
 
 /// Python, with the packages that are installed for it.
 pub(crate) fn python(name: &str) -> Program {
-    Program::new(name, told("EDGECHAT_CLIENTS_PYTHON")).env("PYTHONDONTWRITEBYTECODE", "1")
+    Program::new(name, tool_path("EDGECHAT_CLIENTS_PYTHON")).env("PYTHONDONTWRITEBYTECODE", "1")
 }
 
 /// OpenAPI Generator.
 pub(crate) fn generator(name: &str) -> Program {
-    java(name, [told("EDGECHAT_CLIENTS_GENERATOR").join("*")])
+    java(name, [tool_path("EDGECHAT_CLIENTS_GENERATOR").join("*")])
         .arg("org.openapitools.codegen.OpenAPIGenerator")
 }
 
 /// The folder of jars with Kotlin's compiler, OkHttp and the other libraries of the Kotlin client.
 pub(crate) fn kotlin_libraries() -> PathBuf {
-    told("EDGECHAT_CLIENTS_KOTLIN")
+    tool_path("EDGECHAT_CLIENTS_KOTLIN")
 }
 
 /// Java with this class path.
@@ -76,7 +76,7 @@ pub(crate) fn url(env: &TestEnv) -> String {
     env.client().url("")
 }
 
-fn told(variable: &str) -> PathBuf {
+fn tool_path(variable: &str) -> PathBuf {
     let path = env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());
     path.unwrap_or_else(|| panic!("{variable} names no tool: run these tests by `cargo xtask test`"))
 }

@@ -61,7 +61,7 @@ pub async fn send(
         }
         Admitted::Known(turn) => {
             user.sessions.check(&request.identity, scope).await?;
-            user.settle(&turn, scope).await;
+            user.close_ended_turn(&turn, scope).await;
             turn
         }
     };

@@ -16,8 +16,8 @@ pub(super) fn file(rest: &str) -> Option<PathBuf> {
         Some(inner) if inner.starts_with("./") || inner.starts_with("../") || !inner.contains('/') => inner,
         _ => path,
     };
-    let named = !path.is_empty() && !path.ends_with('/') && path != ":memory:";
-    named.then(|| PathBuf::from(path.strip_prefix("./").unwrap_or(path)))
+    let is_file = !path.is_empty() && !path.ends_with('/') && path != ":memory:";
+    is_file.then(|| PathBuf::from(path.strip_prefix("./").unwrap_or(path)))
 }
 
 /// Returns the file of conversations in the same folder: `edgechat.db` → `edgechat-chats.db`.

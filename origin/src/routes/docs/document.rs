@@ -82,10 +82,10 @@ fn allow_absence(operation: &mut Value) {
     for media_type in media_types.into_iter().flat_map(Map::values_mut) {
         let Some(schema) = media_type.get_mut("schema") else { continue };
         let choices = schema.get("oneOf").and_then(Value::as_array);
-        let named =
+        let reference =
             choices.and_then(|choices| choices.iter().find(|choice| choice.get("$ref").is_some())).cloned();
-        if let Some(named) = named {
-            *schema = named;
+        if let Some(reference) = reference {
+            *schema = reference;
         }
     }
 }

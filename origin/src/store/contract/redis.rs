@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The timeout of a command in the suites: their assertions hold while Redis answers, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A store on the server that `EDGECHAT_TEST_REDIS` names.
 pub(super) async fn server() -> (Arc<dyn Ephemeral>, ()) {
@@ -45,7 +45,7 @@ pub(super) async fn cluster() -> (Arc<dyn Ephemeral>, Arc<PrivateRedis>) {
 /// A store whose every answer is from Redis.
 pub(in crate::store) async fn open_alone(url: &str, key_prefix: &str) -> RedisEphemeral {
     let store =
-        RedisEphemeral::open_within(&config(url, key_prefix), down::ephemeral(), PATIENCE).await.unwrap();
+        RedisEphemeral::open_within(&config(url, key_prefix), down::ephemeral(), TIMEOUT).await.unwrap();
     // Where the first attempt is late, a later one serves.
     until(async || store.ping().await.is_ok()).await;
     store

@@ -145,7 +145,7 @@ impl Filter {
     }
 
     /// Begins after the first value of the order's one field, ascending, and ends with the second.
-    pub(super) fn within(mut self, after: Bson, to: Bson) -> Self {
+    pub(super) fn between(mut self, after: Bson, to: Bson) -> Self {
         if let [field] = self.shape.sort {
             self.conditions.insert(*field, doc! { "$gt": after, "$lte": to });
         }
@@ -212,9 +212,10 @@ pub(super) fn samples(shape: &'static Shape) -> Vec<Filter> {
             return vec![plain, Filter { shape, conditions: doc! { "$or": twice }, descending: false }];
         }
         1 => {
-            let begun = orders.clone().into_iter().map(|query| query.after(Bson::Int32(1)));
-            let within = orders.clone().into_iter().map(|query| query.within(Bson::Int32(1), Bson::Int32(9)));
-            orders.extend(begun.chain(within).collect::<Vec<_>>());
+            let after = orders.clone().into_iter().map(|query| query.after(Bson::Int32(1)));
+            let between =
+                orders.clone().into_iter().map(|query| query.between(Bson::Int32(1), Bson::Int32(9)));
+            orders.extend(after.chain(between).collect::<Vec<_>>());
         }
         _ => {
             let begin = |query: Filter| query.after_both(Bson::Int32(1), Bson::Int32(1));

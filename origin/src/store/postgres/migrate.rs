@@ -68,10 +68,10 @@ async fn migrate(config: &PostgresConfig, migrations: &[(&str, &str)]) -> StoreR
 
 /// Opens a connection outside of the pool and its limits.
 async fn connect(config: &PostgresConfig) -> StoreResult<Client> {
-    let within = Limits::DEFAULT.connect;
-    let server = settings::migrating(config, within);
+    let timeout = Limits::DEFAULT.connect;
+    let server = settings::migrating(config, timeout);
     let connecting = server.connect(tls::connector(config.tls.as_ref())?);
-    let connected = tokio::time::timeout(within, connecting).await.map_err(|_| StoreError::Timeout)?;
+    let connected = tokio::time::timeout(timeout, connecting).await.map_err(|_| StoreError::Timeout)?;
     let (client, connection) = connected.map_err(|error| StepError::from(error).into_store_error())?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {

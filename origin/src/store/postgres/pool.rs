@@ -194,13 +194,13 @@ impl Connection {
         let (lock, read) = (self.prepared(lock).await?, self.prepared(read).await?);
         let client = self.client()?;
         // Polled in this order, the three are sent in this order, and the server works in the order of arrival.
-        let (begun, locked, row) = tokio::join!(
+        let (started, locked, row) = tokio::join!(
             biased;
             client.batch_execute("BEGIN"),
             client.query(&lock, values),
             client.query_opt(&read, values),
         );
-        begun?;
+        started?;
         locked?;
         Ok(row?)
     }

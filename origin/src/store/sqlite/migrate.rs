@@ -94,12 +94,13 @@ fn of_folder(what: &str, path: &Path, error: &io::Error) -> StoreError {
 
 /// Applies the missing migrations, each in a transaction of its own. Blocks.
 fn apply(path: &Path, migrations: &[(&str, &str)]) -> StoreResult<Vec<String>> {
-    let told = |what: &str, error: &dyn std::fmt::Display| format!("{what} {}: {error}", path.display());
+    let message = |what: &str, error: &dyn std::fmt::Display| format!("{what} {}: {error}", path.display());
     let migrations = migrations::read(migrations)?;
-    let mut connection = connect(path).map_err(|error| engine::failure(&error, told("opening", &error)))?;
+    let mut connection =
+        connect(path).map_err(|error| engine::failure(&error, message("opening", &error)))?;
     let report = migrations::runner(&migrations).run(&mut connection);
     let report =
-        report.map_err(|error| migrations::failure(&error, told("migrating", &error), engine::failure))?;
+        report.map_err(|error| migrations::failure(&error, message("migrating", &error), engine::failure))?;
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
 
@@ -161,8 +162,8 @@ mod tests {
         let kept = "SELECT c.id, updated_at, title || ' ' || content FROM conversations c JOIN \
                     (SELECT conversation_id, content FROM messages) ON conversation_id = c.id ORDER BY c.id";
         assert_eq!(rows(kept), text(&[(2, 70, "two hello"), (3, 60, "three hello"), (4, 50, "four hello")]));
-        let told = "SELECT conversation_id, position, hex(substr(user_id, 1, 1)) FROM changes ORDER BY user_id, position";
-        assert_eq!(rows(told), text(&[(3, 1, "01"), (2, 2, "01"), (4, 1, "09")]));
+        let changes = "SELECT conversation_id, position, hex(substr(user_id, 1, 1)) FROM changes ORDER BY user_id, position";
+        assert_eq!(rows(changes), text(&[(3, 1, "01"), (2, 2, "01"), (4, 1, "09")]));
         // The last message is the one that the conversation shows last, and that logs no change.
         let heads = "SELECT head_id, head_seq, iif(branch_id IS NULL, 'trunk', 'branch') FROM conversations \
                      JOIN messages ON messages.id = head_id ORDER BY 1";
@@ -171,7 +172,7 @@ mod tests {
         assert_eq!(rows(turns), text(&[(102, 7, "reply two"), (103, 7, "reply two"), (104, 7, "reply two")]));
         // The next change has a position after all of them.
         file.execute("UPDATE conversations SET pinned = 1 WHERE id = ?1", ([3_u8; 16],)).unwrap();
-        assert_eq!(rows(told), text(&[(2, 2, "01"), (3, 3, "01"), (4, 1, "09")]));
+        assert_eq!(rows(changes), text(&[(2, 2, "01"), (3, 3, "01"), (4, 1, "09")]));
     }
 
     #[tokio::test]

@@ -30,7 +30,7 @@ impl Mismatch {
     }
 
     /// The same, seen from the object that has the value under this name.
-    fn within(mut self, name: &str) -> Self {
+    fn in_member(mut self, name: &str) -> Self {
         self.path = if self.path.is_empty() || self.path.starts_with('[') {
             format!("{name}{}", self.path)
         } else {
@@ -41,7 +41,7 @@ impl Mismatch {
 
     /// The same, seen from the list that has the value in this place.
     fn at(self, index: usize) -> Self {
-        self.within(&format!("[{index}]"))
+        self.in_member(&format!("[{index}]"))
     }
 }
 
@@ -306,6 +306,6 @@ impl<'de> de::MapAccess<'de> for Members<'de> {
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Mismatch> {
         // serde asks for a value after its key only.
         let (name, value) = self.value.take().unwrap_or((Cow::Borrowed(""), Json::Null));
-        seed.deserialize(value).map_err(|mismatch| mismatch.within(&name))
+        seed.deserialize(value).map_err(|mismatch| mismatch.in_member(&name))
     }
 }

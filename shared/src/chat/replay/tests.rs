@@ -31,7 +31,7 @@ fn id(n: u8) -> Id {
     Id::new(NOW, [n; 10])
 }
 
-fn begun() -> TurnState {
+fn started_turn() -> TurnState {
     TurnState::begin(TurnSpec {
         turn_id: id(1),
         user_id: id(2),
@@ -54,7 +54,7 @@ fn begun() -> TurnState {
 }
 
 fn said(words: &[String]) -> TurnState {
-    let mut turn = begun();
+    let mut turn = started_turn();
     for word in words {
         turn.apply(ModelEvent::TextDelta(word.clone()));
         turn.flush();
@@ -208,7 +208,7 @@ proptest! {
 
 #[test]
 fn kill_before_the_first_checkpoint_keeps_turn_started() {
-    let running = begun();
+    let running = started_turn();
     let mut turn = TurnState::restore(running.record().clone(), [], NOW);
     turn.close();
     let mut reader = Reader::default();

@@ -23,7 +23,7 @@ fn id(n: u8) -> Id {
     Id::new(NOW, [n; 10])
 }
 
-fn begun() -> TurnState {
+fn started_turn() -> TurnState {
     TurnState::begin(spec())
 }
 
@@ -53,7 +53,7 @@ const fn stopped(reason: FinishReason) -> TurnOutcome {
 }
 
 fn spoken() -> TurnState {
-    let mut turn = begun();
+    let mut turn = started_turn();
     for word in ["Hi ", "you"] {
         turn.apply(ModelEvent::TextDelta(word.to_owned()));
         turn.flush();
@@ -146,7 +146,7 @@ fn other_outcomes_have_their_event_and_code(
     #[case] name: &str,
     #[case] code: &str,
 ) {
-    let mut turn = if spoke { spoken() } else { begun() };
+    let mut turn = if spoke { spoken() } else { started_turn() };
     let reason = match outcome {
         TurnOutcome::Answered(StreamEnd::Completed(reason)) => Some(reason),
         _ => None,
@@ -175,7 +175,7 @@ fn other_outcomes_have_their_event_and_code(
 
 #[test]
 fn retry_after_of_provider_is_in_error_of_turn() {
-    let mut turn = begun();
+    let mut turn = started_turn();
     turn.end(TurnOutcome::Failed(ProviderFailure::RateLimited { retry_after_s: Some(37) }), NOW);
     let error = turn.answer().unwrap_err();
     assert_eq!((error.code, error.retry_after_s), (ErrorCode::ProviderUnavailable, Some(37)));
@@ -195,7 +195,7 @@ fn turn_with_clock_set_back_ends_no_earlier_than_start() {
 
 #[test]
 fn words_are_one_event_from_flush_to_flush() {
-    let mut turn = begun();
+    let mut turn = started_turn();
     assert!(!turn.has_unflushed());
     for word in ["Hi ", "y", "ou"] {
         turn.apply(ModelEvent::TextDelta(word.to_owned()));

@@ -45,24 +45,24 @@ async fn compare(stage: &Stage, effort: Effort, users: usize, section: &mut Sect
     let (mut later_99, mut cpu) = (Pair::default(), Pair::default());
     let mut loads = sides.map(|side| Loads::new(format!("{what} at a model's pace"), side.name()));
     for round in effort.numbered(&format!("{what} at a model's pace")) {
-        let mut heard = Vec::with_capacity(sides.len());
+        let mut observations = Vec::with_capacity(sides.len());
         for side in sides {
             let messages = stage.messages(side, users).await;
             let site = stage.site(side);
             let work = listen(&site, &messages, length);
-            heard.push(stage.watched_side(side).observe(work).await);
+            observations.push(stage.watched_side(side).observe(work).await);
         }
         if round == 0 {
             continue;
         }
-        if let [baseline, worker] = heard.as_slice() {
+        if let [baseline, worker] = observations.as_slice() {
             for (pair, share) in [(&mut first_50, 0.5), (&mut first_99, 0.99)] {
                 pair.push(Some(first_word_ms(baseline, share)), Some(first_word_ms(worker, share)));
             }
             later_99.push(Some(later_word_ms(baseline)), Some(later_word_ms(worker)));
             cpu.push(each(baseline), each(worker));
         }
-        for (loads, observed) in loads.iter_mut().zip(heard) {
+        for (loads, observed) in loads.iter_mut().zip(observations) {
             loads.push(observed.load);
         }
     }
@@ -81,14 +81,14 @@ async fn compare(stage: &Stage, effort: Effort, users: usize, section: &mut Sect
 }
 
 /// The times at which the words of one answer arrived.
-struct Heard {
+struct TimedAnswer {
     asked: Instant,
     words: Vec<Instant>,
 }
 
 /// Reads one answer after the other on each lane, for at least this long. The lanes begin spread over the time of one
 /// answer: users are not synchronized.
-async fn listen(site: &Site, lanes: &[Lane], length: Duration) -> Vec<Heard> {
+async fn listen(site: &Site, lanes: &[Lane], length: Duration) -> Vec<TimedAnswer> {
     let lane_count = u32::try_from(lanes.len().max(1)).expect("a number of lanes");
     let apart = PACED.due(PACED.chunks) / lane_count;
     let began = Instant::now();
@@ -98,21 +98,21 @@ async fn listen(site: &Site, lanes: &[Lane], length: Duration) -> Vec<Heard> {
         listeners.spawn(async move {
             let mut connection = site.connect().await;
             sleep_until(began + apart * at).await;
-            let mut heard = Vec::new();
-            while heard.is_empty() || began.elapsed() < length {
-                heard.push(hear(&mut connection, &lane, heard.len()).await);
+            let mut answers = Vec::new();
+            while answers.is_empty() || began.elapsed() < length {
+                answers.push(read_answer(&mut connection, &lane, answers.len()).await);
             }
-            heard
+            answers
         });
     }
-    let mut heard = Vec::new();
+    let mut answers = Vec::new();
     while let Some(listener) = listeners.join_next().await {
-        heard.extend(listener.expect("a listener that failed has panicked already"));
+        answers.extend(listener.expect("a listener that failed has panicked already"));
     }
-    heard
+    answers
 }
 
-async fn hear(connection: &mut Connection, lane: &Lane, number: usize) -> Heard {
+async fn read_answer(connection: &mut Connection, lane: &Lane, number: usize) -> TimedAnswer {
     let mut answer = connection.ask(lane.request(number)).await;
     let (mut body, mut words) = (Vec::new(), Vec::with_capacity(PACED.chunks));
     while let Some(bytes) = answer.next().await {
@@ -127,15 +127,15 @@ async fn hear(connection: &mut Connection, lane: &Lane, number: usize) -> Heard 
     }
     let is_right = answer.status == StatusCode::OK && words.len() == PACED.chunks && lane.is_right(&body);
     assert!(is_right, "{}, not the paced answer: {}", answer.status, String::from_utf8_lossy(&body));
-    Heard { asked: answer.asked, words }
+    TimedAnswer { asked: answer.asked, words }
 }
 
-fn first_word_ms(observed: &Observed<Vec<Heard>>, share: f64) -> f64 {
+fn first_word_ms(observed: &Observed<Vec<TimedAnswer>>, share: f64) -> f64 {
     percentile_ms(observed.output.iter().filter_map(|one| Some(*one.words.first()? - one.asked)), share)
 }
 
 /// Returns the delay of a word after the first, from the model's sending to its arrival, p99.
-fn later_word_ms(observed: &Observed<Vec<Heard>>) -> f64 {
+fn later_word_ms(observed: &Observed<Vec<TimedAnswer>>) -> f64 {
     let waits = observed.output.iter().flat_map(|one| {
         let words = one.words.iter().enumerate().skip(1);
         words.map(|(at, word)| (*word - one.asked).saturating_sub(PACED.due(at)))
@@ -144,6 +144,6 @@ fn later_word_ms(observed: &Observed<Vec<Heard>>) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 answers are counted")]
-fn each(observed: &Observed<Vec<Heard>>) -> Option<f64> {
+fn each(observed: &Observed<Vec<TimedAnswer>>) -> Option<f64> {
     Some(observed.cpu_ms? / observed.output.len() as f64)
 }

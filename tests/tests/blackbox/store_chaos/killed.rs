@@ -6,7 +6,7 @@ use edgechat_tests::servers::mongo;
 
 use super::{
     Store,
-    load::{Load, Settled, serves},
+    load::{Load, Totals, serves},
     world_with,
 };
 
@@ -15,7 +15,7 @@ const KILLS: u64 = 20;
 const BACK: Duration = Duration::from_secs(10);
 
 /// Kills one server repeatedly while users register, sign in and chat, and checks every ledger at the end.
-async fn killed(store: Store) -> Settled {
+async fn killed(store: Store) -> Totals {
     let (env, mut server) = world_with(store).await;
     let one_writer = store == Store::Mongo && !mongo::durable_one_decides_races();
     let load = Load::start(&env, one_writer).await;
@@ -28,25 +28,25 @@ async fn killed(store: Store) -> Settled {
         let email = format!("after-{kill}@example.com");
         serves(&env, &email, BACK).await;
     }
-    let settled = load.settle().await;
-    assert!(settled.turns as u64 >= KILLS && settled.registered as u64 >= KILLS / 4, "{settled:?}");
-    settled
+    let totals = load.finish().await;
+    assert!(totals.turns as u64 >= KILLS && totals.registered as u64 >= KILLS / 4, "{totals:?}");
+    totals
 }
 
 #[tokio::test]
 async fn killed_postgresql_loses_no_acknowledged_write() {
-    let settled = killed(Store::Postgres).await;
-    assert!(settled.failed > 0, "no request failed: {settled:?}");
+    let totals = killed(Store::Postgres).await;
+    assert!(totals.failed > 0, "no request failed: {totals:?}");
 }
 
 #[tokio::test]
 async fn killed_mongodb_loses_no_acknowledged_write() {
-    let settled = killed(Store::Mongo).await;
-    assert!(settled.failed > 0, "no request failed: {settled:?}");
+    let totals = killed(Store::Mongo).await;
+    assert!(totals.failed > 0, "no request failed: {totals:?}");
 }
 
 #[tokio::test]
 async fn killed_redis_fails_no_request() {
-    let settled = killed(Store::Redis).await;
-    assert_eq!(settled.failed, 0, "{settled:?}");
+    let totals = killed(Store::Redis).await;
+    assert_eq!(totals.failed, 0, "{totals:?}");
 }

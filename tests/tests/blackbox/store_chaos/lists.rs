@@ -104,7 +104,7 @@ async fn turn_moves_conversation_to_top_of_list() {
     let phone = env.phone().await;
     let (one, other) = (phone.conversation().await, phone.conversation().await);
     for (turn, conversation) in [one, other, one, one, other].into_iter().enumerate() {
-        let sent = phone.say_and_persist(conversation, &format!("turn {turn}")).await;
+        let sent = phone.send_and_persist(conversation, &format!("turn {turn}")).await;
         let reply = phone.client.get("/api/v1/chat/conversations").send().await.expect_status(200);
         let page: Page<Conversation> = reply.json();
         assert_eq!(page.items[0].id, conversation);

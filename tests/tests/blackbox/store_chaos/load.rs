@@ -30,7 +30,7 @@ const TURNS_A_CONVERSATION: usize = 20;
 /// The turns between two sign-ins of a user; another user registers at each.
 const TURNS_A_SIGN_IN: usize = 3;
 /// The bound of one step while a server is killed repeatedly.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Counters shared by the users and the test.
 #[derive(Debug, Default)]
@@ -76,27 +76,26 @@ impl Load {
         let counters = &self.counters;
         let so_far = || counters.acknowledged.load(Ordering::SeqCst) + counters.failed.load(Ordering::SeqCst);
         let goal = so_far() + more;
-        until(PATIENCE, "more responses", || async { (so_far() >= goal).then_some(()) }).await;
+        until(TIMEOUT, "more responses", || async { (so_far() >= goal).then_some(()) }).await;
     }
 
     /// Stops the users and asserts that everything acknowledged is stored, and nothing twice.
-    pub(super) async fn settle(mut self) -> Settled {
+    pub(super) async fn finish(mut self) -> Totals {
         self.counters.stop.store(true, Ordering::SeqCst);
-        let mut settled =
-            Settled { failed: self.counters.failed.load(Ordering::SeqCst), ..Settled::default() };
-        while let Some(ledger) = bounded_by(PATIENCE * 2, "the users to stop", self.users.join_next()).await {
+        let mut totals = Totals { failed: self.counters.failed.load(Ordering::SeqCst), ..Totals::default() };
+        while let Some(ledger) = bounded_by(TIMEOUT * 2, "the users to stop", self.users.join_next()).await {
             let ledger = ledger.expect("a user whose responses were as expected");
-            settled.turns += ledger.turns.len();
-            settled.registered += ledger.registered.len();
+            totals.turns += ledger.turns.len();
+            totals.registered += ledger.registered.len();
             ledger.compare().await;
         }
-        settled
+        totals
     }
 }
 
 /// The totals of a load.
 #[derive(Debug, Default)]
-pub(super) struct Settled {
+pub(super) struct Totals {
     pub(super) turns: usize,
     pub(super) registered: usize,
     pub(super) failed: u64,
@@ -128,7 +127,7 @@ impl User {
             }
             let (conversation, said) = ledger.conversations.last_mut().expect("just opened");
             let text = format!("user-{}-turn-{turn}", self.number);
-            ledger.turns.push(self.say(*conversation, &text).await);
+            ledger.turns.push(self.send_message(*conversation, &text).await);
             self.rename(*conversation, &text).await;
             said.push(text);
             if turn % TURNS_A_SIGN_IN == 0 {
@@ -144,7 +143,7 @@ impl User {
 
     /// Opens a conversation. One whose response was lost stays empty and unused.
     async fn converse(&self) -> Id {
-        until(PATIENCE, "a conversation", || async {
+        until(TIMEOUT, "a conversation", || async {
             let reply =
                 self.phone.client.post("/api/v1/chat/conversations").json(&json!({})).try_send().await;
             self.counted(reply.ok()?, 201).map(|reply| reply.json::<Conversation>().id)
@@ -153,8 +152,8 @@ impl User {
     }
 
     /// Sends a message, with the same key until it gets an answer.
-    async fn say(&self, conversation: Id, text: &str) -> Id {
-        let sent: SentMessage = until(PATIENCE, "an answer", || async {
+    async fn send_message(&self, conversation: Id, text: &str) -> Id {
+        let sent: SentMessage = until(TIMEOUT, "an answer", || async {
             let reply = self.phone.message(conversation, &content(text)).key(text).try_send().await.ok()?;
             let expected = if reply.status == 200 { 200 } else { 201 };
             self.counted(reply, expected).map(|reply| reply.json())
@@ -169,7 +168,7 @@ impl User {
     /// Waits until the origin has a turn. Meanwhile the user reads and counts failures, so that the load continues while every
     /// user waits.
     async fn wait_for_delivery(&self, conversation: Id, turn: Id) {
-        until(PATIENCE * 2, "the turn to be delivered", || async {
+        until(TIMEOUT * 2, "the turn to be delivered", || async {
             if self.phone.turn(turn).await.persisted {
                 return Some(());
             }
@@ -186,7 +185,7 @@ impl User {
     async fn rename(&self, conversation: Id, title: &str) {
         let path = format!("/api/v1/chat/conversations/{conversation}");
         let body = json!({ "title": title });
-        until(PATIENCE, "a title", || async {
+        until(TIMEOUT, "a title", || async {
             let reply = self.phone.client.ask(Method::PATCH, &path).json(&body).try_send().await;
             self.counted(reply.ok()?, 200).map(|_| ())
         })
@@ -252,34 +251,34 @@ async fn sign_in(client: &Client, email: &str) -> Result<Reply, reqwest::Error> 
 
 /// Asserts that a new user can register, sign in, open a conversation and have a turn stored at the origin, each step within
 /// this time.
-pub(super) async fn serves(env: &TestEnv, email: &str, within: Duration) {
-    bounded_by(within, "everything to work again", async {
+pub(super) async fn serves(env: &TestEnv, email: &str, limit: Duration) {
+    bounded_by(limit, "everything to work again", async {
         let client = env.client();
         let body = json!({ "email": email, "password": PASSWORD });
-        until(within, "a registration", || async {
+        until(limit, "a registration", || async {
             let reply = client.post("/api/v1/auth/register").json(&body).try_send().await.ok()?;
             // The address is taken when an earlier attempt succeeded and its response was lost.
             [201, 400].contains(&reply.status).then_some(())
         })
         .await;
-        let tokens: Tokens = until(within, "a sign-in", || async {
+        let tokens: Tokens = until(limit, "a sign-in", || async {
             let reply = sign_in(&client, email).await.ok()?;
             (reply.status == 200).then(|| reply.json())
         })
         .await;
         let client = client.with_token(tokens.access_token);
-        let opened: Conversation = until(within, "a conversation", || async {
+        let opened: Conversation = until(limit, "a conversation", || async {
             let reply = client.post("/api/v1/chat/conversations").json(&json!({})).try_send().await.ok()?;
             (reply.status == 201).then(|| reply.json())
         })
         .await;
-        let sent: SentMessage = until(within, "an answer", || async {
+        let sent: SentMessage = until(limit, "an answer", || async {
             let ask = client.post(&messages_path(opened.id)).json(&content("Are you there?")).key(email);
             let reply = ask.try_send().await.ok()?;
             [200, 201].contains(&reply.status).then(|| reply.json())
         })
         .await;
-        until(within, "the turn at the origin", || async {
+        until(limit, "the turn at the origin", || async {
             let reply = client.get(&turn_path(sent.turn_id)).try_send().await.ok()?;
             (reply.status == 200 && reply.json::<Turn>().persisted).then_some(())
         })

@@ -13,7 +13,7 @@ async fn knows(store: &Store, number: u32, network: Option<&str>) -> bool {
 }
 
 pub(in crate::store::contract) async fn network_of_any_session_on_record_is_known(store: Store) {
-    let (home, office, elsewhere) = ("203.0.113.0/24", "2001:db8:1::/48", "198.51.100.0/24");
+    let (home, office, other_network) = ("203.0.113.0/24", "2001:db8:1::/48", "198.51.100.0/24");
     for number in [1, 2] {
         register(&store, number).await;
     }
@@ -21,7 +21,8 @@ pub(in crate::store::contract) async fn network_of_any_session_on_record_is_know
     assert!(store.open_session(opening).await.unwrap());
     let nowhere = NewSession { network: None, ..session(4, &user(1)) };
     assert!(store.open_session(nowhere).await.unwrap());
-    for (network, known) in [(home, true), (office, true), (elsewhere, false), ("", false), ("%", false)] {
+    for (network, known) in [(home, true), (office, true), (other_network, false), ("", false), ("%", false)]
+    {
         assert_eq!(knows(&store, 1, Some(network)).await, known, "{network}");
     }
     assert!(!knows(&store, 1, None).await, "no network is known to nobody");

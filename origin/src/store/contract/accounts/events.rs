@@ -108,8 +108,8 @@ pub(in crate::store::contract) async fn reuse_of_refresh_token_leaves_one_event(
     assert_eq!(outcome(&store, exchange(1, 4, 2)).await.0, "reused");
     assert_eq!(outcome(&store, exchange(1, 4, 3)).await.0, "ended");
     let ended = UserEvent::SessionEnded { session_id: id(1_001) };
-    let told: Vec<_> = lease(&store, 9).await.into_iter().map(|event| (event.at, event.event)).collect();
-    assert_eq!(told, [(at(2), ended)]);
+    let events: Vec<_> = lease(&store, 9).await.into_iter().map(|event| (event.at, event.event)).collect();
+    assert_eq!(events, [(at(2), ended)]);
 }
 
 pub(in crate::store::contract) async fn plan_changes_with_its_event(store: Store) {

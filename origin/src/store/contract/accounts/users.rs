@@ -97,9 +97,9 @@ pub(in crate::store::contract) async fn letters_beyond_ascii_are_kept_as_they_ar
     // Composed and decomposed, upper and lower case, a dotless and a dotted i: six addresses.
     let emails = ["\u{e9}va@x.org", "e\u{301}va@x.org", "Éva@x.org", "ıx@x.org", "İx@x.org", "ix@x.org"];
     for (number, email) in (1..).zip(emails) {
-        let named = shared::api::account::User { email: Some(email.to_owned()), ..user(number) };
-        let session = session(u8::try_from(number).unwrap(), &named);
-        let outcome = store.register(named, "phc".to_owned(), session).await.unwrap();
+        let new_user = shared::api::account::User { email: Some(email.to_owned()), ..user(number) };
+        let session = session(u8::try_from(number).unwrap(), &new_user);
+        let outcome = store.register(new_user, "phc".to_owned(), session).await.unwrap();
         assert_eq!(outcome, Registration::Created, "{email}");
     }
     for (number, email) in (1..).zip(emails) {

@@ -103,9 +103,9 @@ pub(in crate::store::contract) async fn conversation_changed_twice_is_listed_in_
     changes(&store, before, ALL).await;
     rename(&store, first.id, "Three", 502).await;
     for after in [0, before] {
-        let told = changes(&store, after, ALL).await;
-        assert_eq!(told.last().unwrap().conversation_id, first.id);
-        for change in &told {
+        let listed = changes(&store, after, ALL).await;
+        assert_eq!(listed.last().unwrap().conversation_id, first.id);
+        for change in &listed {
             let title = change.conversation.as_ref().unwrap().title.as_deref();
             let expected = if change.conversation_id == first.id { "Three" } else { "Two" };
             assert_eq!(title, Some(expected), "of {after}");
@@ -121,15 +121,15 @@ pub(in crate::store::contract) async fn deletions_are_listed(store: Store) {
     store.record_turn(delivery(id(OWNER), first.id, 1, 1)).await.unwrap().unwrap();
     let before = end(&changes(&store, 0, ALL).await);
     assert!(store.delete_conversation(id(OWNER), first.id).await.unwrap());
-    let told = changes(&store, before, ALL).await;
-    assert_eq!(ids(&told), [first.id]);
-    assert_eq!(told[0].conversation, None);
+    let listed = changes(&store, before, ALL).await;
+    assert_eq!(ids(&listed), [first.id]);
+    assert_eq!(listed[0].conversation, None);
     // One that is created and deleted between two reads appears, too.
     let third = open(&store, 12).await;
     assert!(store.delete_conversation(id(OWNER), third.id).await.unwrap());
-    let told = changes(&store, end(&told), ALL).await;
-    assert_eq!(ids(&told), [third.id]);
-    assert_eq!(told[0].conversation, None);
+    let listed = changes(&store, end(&listed), ALL).await;
+    assert_eq!(ids(&listed), [third.id]);
+    assert_eq!(listed[0].conversation, None);
     let mut seen = BTreeMap::new();
     follow(&store, 0, ALL, &mut seen).await;
     let expected = [(first.id, None), (second.id, Some(second)), (third.id, None)];
@@ -144,8 +144,8 @@ pub(in crate::store::contract) async fn changes_of_other_users_are_not_listed(st
     store.record_turn(delivery(id(OTHER), id(20), 1, 1)).await.unwrap().unwrap();
     assert!(store.delete_conversation(id(OTHER), id(21)).await.unwrap());
     assert_eq!(ids(&changes(&store, 0, ALL).await), [own.id]);
-    let told = store.changes(id(OTHER), 0, ALL, at(0)).await.unwrap();
-    let mut theirs = ids(&told);
+    let listed = store.changes(id(OTHER), 0, ALL, at(0)).await.unwrap();
+    let mut theirs = ids(&listed);
     theirs.sort_unstable();
     theirs.dedup();
     assert_eq!(theirs, [id(20), id(21), id(22)]);
@@ -244,8 +244,8 @@ pub(in crate::store::contract) async fn follower_of_many_writers_sees_all_change
     is_done.store(true, Ordering::SeqCst);
     let seen = follower.await.unwrap();
     assert_eq!(seen.len(), WRITERS);
-    for (conversation, told) in &seen {
-        assert_eq!(store.conversation(id(OWNER), *conversation).await.unwrap(), *told);
+    for (conversation, listed) in &seen {
+        assert_eq!(store.conversation(id(OWNER), *conversation).await.unwrap(), *listed);
     }
     let mut from_the_start = BTreeMap::new();
     follow(&store, 0, ALL, &mut from_the_start).await;
@@ -256,15 +256,15 @@ pub(in crate::store::contract) async fn followers_at_once_agree_on_the_order(sto
     for number in 10..30 {
         open(&store, number).await;
     }
-    let told = at_once(6, |_| {
+    let listed = at_once(6, |_| {
         let store = Arc::clone(&store);
         async move { changes(&store, 0, ALL).await }
     })
     .await;
     let order = changes(&store, 0, ALL).await;
     assert_eq!(order.len(), 20);
-    for told in told {
+    for listed in listed {
         // Each saw everything, because it was written before; and no place was given twice.
-        assert_eq!(told, order);
+        assert_eq!(listed, order);
     }
 }

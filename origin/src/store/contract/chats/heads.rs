@@ -50,9 +50,9 @@ pub(in crate::store::contract) async fn head_chosen_by_user_is_kept(store: Store
 
 pub(in crate::store::contract) async fn update_with_unknown_head_changes_nothing(store: Store) {
     talk(&store, 1).await;
-    let elsewhere = conversation(11, START);
-    store.create_conversation(id(OWNER), elsewhere.clone()).await.unwrap();
-    record(&store, &delivery_after(None, id(OWNER), elsewhere.id, 2, 1)).await;
+    let other_conversation = conversation(11, START);
+    store.create_conversation(id(OWNER), other_conversation.clone()).await.unwrap();
+    record(&store, &delivery_after(None, id(OWNER), other_conversation.id, 2, 1)).await;
     let before = store.conversation(id(OWNER), id(HERE)).await.unwrap();
     for wrong in [answer(2), id(999)] {
         let update = UpdateConversation {

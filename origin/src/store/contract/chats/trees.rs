@@ -284,8 +284,8 @@ pub(in crate::store::contract) async fn deleting_takes_every_branch(store: Store
     assert_eq!(store.messages(id(OWNER), id(HERE), wanted).await.unwrap(), None);
     // Its messages' ids are free again.
     store.create_conversation(id(OWNER), conversation(11, START)).await.unwrap();
-    let elsewhere = delivery_after(None, id(OWNER), id(11), 3, 1);
-    assert_eq!(store.record_turn(elsewhere).await.unwrap(), Some(2));
+    let other_delivery = delivery_after(None, id(OWNER), id(11), 3, 1);
+    assert_eq!(store.record_turn(other_delivery).await.unwrap(), Some(2));
 }
 
 pub(in crate::store::contract) async fn children_recorded_concurrently_leave_one_in_branch(store: Store) {

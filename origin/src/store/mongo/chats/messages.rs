@@ -73,7 +73,7 @@ pub(super) async fn fill_path(
         for span in spans.items {
             let branch = span.branch.map_or(Bson::Null, uuid);
             let run = queries::BRANCH.of([uuid(conversation_id), branch]);
-            let run = run.within(count(span.after), count(span.to));
+            let run = run.between(count(span.after), count(span.to));
             let run = if order == Order::Desc { run.descending() } else { run };
             if !take_all(db, run, builder).await? {
                 return Ok(());

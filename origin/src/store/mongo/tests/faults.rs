@@ -49,8 +49,8 @@ async fn refused_connection_is_unavailable() {
     let config = MongoConfig::parse(&format!("mongodb://somebody:hunter2@{address}/talk")).unwrap();
     let error = bounded(MongoChats::open(&config)).await.err().unwrap();
     assert_eq!(error.kind(), "unavailable");
-    let told = format!("{error} {error:?}");
-    assert!(told.contains(&address.to_string()) && !told.contains("hunter2"), "{told}");
+    let text = format!("{error} {error:?}");
+    assert!(text.contains(&address.to_string()) && !text.contains("hunter2"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -34,9 +34,9 @@ async fn operations_after(deletions: u32) -> u32 {
         }
     }
     env.proxy.set(Flow::Held, MANY);
-    let told = bounded(env.store.changes(id(USER), 0, deletions, at(0))).await.unwrap();
+    let listed = bounded(env.store.changes(id(USER), 0, deletions, at(0))).await.unwrap();
     let operations = MANY - env.proxy.passes_left();
-    assert_eq!(told.iter().map(|change| change.conversation_id).collect::<Vec<_>>(), ids);
+    assert_eq!(listed.iter().map(|change| change.conversation_id).collect::<Vec<_>>(), ids);
     for deleted in ids {
         assert_eq!(env.stored(deleted).await, 0);
     }
@@ -64,16 +64,16 @@ async fn logged_and_still_marked_change_hides_no_other() {
         let opened = env.open(20).await;
         // A follower with everything that is logged until now continues to the end.
         let mut place = u64::try_from(env.count(CHANGES, doc! {}).await).unwrap();
-        let mut told = Vec::new();
+        let mut listed = Vec::new();
         loop {
             let page = env.beside.changes(id(USER), place, 3, at(0)).await.unwrap();
-            told.extend(page.iter().map(|change| change.conversation_id));
+            listed.extend(page.iter().map(|change| change.conversation_id));
             place = page.last().map_or(place, |change| change.position);
             if page.len() < 3 {
                 break;
             }
         }
-        assert!(told.contains(&opened), "{told:?} after {steps} steps");
+        assert!(listed.contains(&opened), "{listed:?} after {steps} steps");
         env.proxy.set(Flow::Open, 0);
         bounded(looking).await.unwrap().unwrap();
         is_done

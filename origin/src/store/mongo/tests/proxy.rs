@@ -116,7 +116,7 @@ async fn requests(
     loop {
         let mut message = message(&mut from).await?;
         let is_operation = is_operation(&message);
-        let may_pass = || {
+        let is_let_through = || {
             let take = |left: u32| left.checked_sub(1);
             !is_operation || passes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
         };
@@ -125,7 +125,7 @@ async fn requests(
             match current {
                 Flow::Open => break,
                 Flow::Silent => {}
-                _ if may_pass() => break,
+                _ if is_let_through() => break,
                 Flow::Held => {}
                 Flow::Cut => return Ok(()),
                 Flow::CutOnce => {

@@ -35,8 +35,8 @@ impl TestEnv {
         assert_eq!((stored.messages.first().seq, stored.messages.answer().seq), (3, 4));
         let now = self.beside.conversation(id(USER), turn.conversation_id).await.unwrap().unwrap();
         assert_eq!((now.message_count, now.last_message_preview.as_deref()), (4, Some("answer 20")));
-        let told = self.beside.changes(id(USER), before, 10, at(0)).await.unwrap();
-        assert_eq!(told.last().map(|change| change.conversation.as_ref()), Some(Some(&now)));
+        let listed = self.beside.changes(id(USER), before, 10, at(0)).await.unwrap();
+        assert_eq!(listed.last().map(|change| change.conversation.as_ref()), Some(Some(&now)));
     }
 
     /// Checks that a conversation with one turn exists with both messages, or not at all.
@@ -100,12 +100,12 @@ async fn interrupted_deletion_is_completed_by_read_of_changes() {
         let before = env.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
         let is_done = env.broken_off(steps, env.store.delete_conversation(id(USER), conversation)).await;
         env.is_whole_or_gone(conversation).await;
-        let told = eventually(|| env.store.changes(id(USER), before[0].position, 10, at(0))).await;
-        if told.is_empty() {
+        let listed = eventually(|| env.store.changes(id(USER), before[0].position, 10, at(0))).await;
+        if listed.is_empty() {
             assert_eq!(steps, 0, "the first step is the deletion");
             assert_eq!(env.stored(conversation).await, 3);
         } else {
-            assert_eq!((told.len(), told[0].conversation.as_ref()), (1, None));
+            assert_eq!((listed.len(), listed[0].conversation.as_ref()), (1, None));
             assert_eq!(env.stored(conversation).await, 0);
         }
         is_done
@@ -125,11 +125,11 @@ async fn interrupted_read_of_changes_loses_none() {
         assert!(env.beside.delete_conversation(id(USER), deleted).await.unwrap());
         let look = || env.store.changes(id(USER), before[0].position, 10, at(0));
         let is_done = env.broken_off(steps, look()).await;
-        let told = eventually(look).await;
-        let mut ids: Vec<_> = told.iter().map(|change| change.conversation_id).collect();
+        let listed = eventually(look).await;
+        let mut ids: Vec<_> = listed.iter().map(|change| change.conversation_id).collect();
         ids.sort_unstable();
         assert_eq!(ids, [kept, deleted]);
-        for change in &told {
+        for change in &listed {
             assert_eq!(change.conversation.is_some(), change.conversation_id == kept);
             assert!(change.position > before[0].position);
         }
@@ -174,14 +174,14 @@ async fn write_between_steps_of_read_reaches_every_follower() {
         });
         let is_done = env.is_held_or_done(&looking).await;
         // Another follower reads, then the write happens, then the first read continues.
-        let told = env.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
-        assert_eq!(told.len(), 1);
+        let listed = env.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
+        assert_eq!(listed.len(), 1);
         env.beside.record_turn(delivery(id(USER), conversation, 20, 3)).await.unwrap().unwrap();
         env.proxy.set(Flow::Open, 0);
         bounded(looking).await.unwrap().unwrap();
         let now = env.beside.conversation(id(USER), conversation).await.unwrap();
-        let told = env.beside.changes(id(USER), told[0].position, 10, at(0)).await.unwrap();
-        assert_eq!(told.last().map(|change| &change.conversation), Some(&now));
+        let listed = env.beside.changes(id(USER), listed[0].position, 10, at(0)).await.unwrap();
+        assert_eq!(listed.last().map(|change| &change.conversation), Some(&now));
         is_done
     })
     .await;
@@ -201,12 +201,14 @@ async fn superseded_entries_are_removed_after_one_day() {
     }
     assert_eq!(env.count(CHANGES, doc! {}).await, 5);
     env.store.record_turn(delivery(id(USER), changed, 30, 1)).await.unwrap().unwrap();
-    let told = look(DAY_MS + 2).await.unwrap();
+    let listed = look(DAY_MS + 2).await.unwrap();
     // Entries a day old are removed: the first of the conversation and those of two rounds.
     assert_eq!(env.count(CHANGES, doc! {}).await, 3);
-    let ids: Vec<_> = told.iter().map(|change| change.conversation_id).collect();
+    let ids: Vec<_> = listed.iter().map(|change| change.conversation_id).collect();
     assert_eq!(ids, [other, changed]);
     assert!(
-        told.iter().all(|change| Some(&change.position) >= places.last() || change.conversation_id == other)
+        listed
+            .iter()
+            .all(|change| Some(&change.position) >= places.last() || change.conversation_id == other)
     );
 }

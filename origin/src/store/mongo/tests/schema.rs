@@ -40,11 +40,11 @@ async fn concurrent_starts_create_every_index() {
     for index in indexes::ALL {
         let collection = store.database().collection::<Document>(index.collection);
         let mut there = collection.list_indexes().await.unwrap();
-        let mut named = Vec::new();
+        let mut existing = Vec::new();
         while there.advance().await.unwrap() {
-            named.push(there.deserialize_current().unwrap());
+            existing.push(there.deserialize_current().unwrap());
         }
-        let found = named.iter().find(|found| {
+        let found = existing.iter().find(|found| {
             found.options.as_ref().and_then(|options| options.name.as_deref()) == Some(index.name)
         });
         let found = found.unwrap();

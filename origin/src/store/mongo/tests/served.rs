@@ -29,8 +29,8 @@ fn serves(index: &[(&str, i32)], shape: &Shape) -> bool {
 }
 
 fn indexes_of(collection: &str) -> impl Iterator<Item = &'static [(&'static str, i32)]> {
-    let named = indexes::ALL.iter().filter(move |index| index.collection == collection);
-    named.map(|index| index.fields).chain([IDS])
+    let declared = indexes::ALL.iter().filter(move |index| index.collection == collection);
+    declared.map(|index| index.fields).chain([IDS])
 }
 
 #[test]
@@ -60,18 +60,18 @@ fn index_that_does_not_serve_is_detected() {
 async fn server_uses_an_index_for_every_query() {
     let (store, _dropped) = mongo::open(&mongo::config(&mongo::url())).await;
     for query in queries::ALL.iter().flat_map(|shape| queries::samples(shape)) {
-        let told = format!("{query:?}");
+        let text = format!("{query:?}");
         let Some(plan) = plan(store.database(), query).await else {
-            let told = b"no explain here: only what the indexes begin with is checked\n";
-            std::io::stderr().write_all(told).unwrap();
+            let text = b"no explain here: only what the indexes begin with is checked\n";
+            std::io::stderr().write_all(text).unwrap();
             return;
         };
         let mut stages = Vec::new();
         collect_stages(&Bson::Document(plan), &mut stages);
         let is_indexed =
             |stage: &String| ["IXSCAN", "IDHACK", "EXPRESS"].iter().any(|name| stage.contains(name));
-        assert!(stages.iter().any(is_indexed), "{stages:?} {told}");
-        assert!(!stages.iter().any(|stage| stage == "COLLSCAN" || stage == "SORT"), "{stages:?} {told}");
+        assert!(stages.iter().any(is_indexed), "{stages:?} {text}");
+        assert!(!stages.iter().any(|stage| stage == "COLLSCAN" || stage == "SORT"), "{stages:?} {text}");
     }
 }
 

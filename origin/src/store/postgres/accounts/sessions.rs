@@ -164,7 +164,7 @@ const REPLACE: &str = "\
 const END: &str = "\
     WITH ended AS ( \
         UPDATE sessions SET ended_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL RETURNING user_id \
-    ), told AS ( \
+    ), new_event AS ( \
         INSERT INTO user_events (id, user_id, at, event, due_at) \
         SELECT $4::uuid, user_id, $3::bigint, $5::text, $3::bigint FROM ended ON CONFLICT (id) DO NOTHING \
     ) SELECT user_id FROM ended \
@@ -175,7 +175,7 @@ const END_ALL: &str = "\
     WITH ended AS ( \
         UPDATE sessions SET ended_at = $3 \
         WHERE user_id = $1 AND ended_at IS NULL AND created_at <= $3 AND id IS DISTINCT FROM $2::uuid RETURNING id \
-    ), told AS ( \
+    ), new_event AS ( \
         INSERT INTO user_events (id, user_id, at, event, due_at) \
         SELECT $4::uuid, $1, $3::bigint, $5::text, $3::bigint WHERE EXISTS (SELECT FROM ended) \
         ON CONFLICT (id) DO NOTHING \

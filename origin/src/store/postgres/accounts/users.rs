@@ -97,7 +97,7 @@ fn found(row: Option<Row>) -> Step<Option<User>> {
 const SET_PLAN: &str = "\
     WITH changed AS ( \
         UPDATE users SET plan = $2::text WHERE id = $1 AND plan <> $2::text RETURNING id \
-    ), told AS ( \
+    ), new_event AS ( \
         INSERT INTO user_events (id, user_id, at, event, due_at) \
         SELECT $3::uuid, id, $4::bigint, $5::text, $4::bigint FROM changed ON CONFLICT (id) DO NOTHING \
     ) SELECT id FROM users WHERE id = $1";

@@ -95,9 +95,9 @@ fn known(c: &Connection, message: &Message) -> StoreResult<Option<Position>> {
     if let Some(position) = position(c, message.conversation_id, message.id)? {
         return Ok(Some(position));
     }
-    let elsewhere =
+    let is_of_other_conversation =
         c.prepare_cached("SELECT 1 FROM messages WHERE id = ?1")?.exists([message.id.as_bytes()])?;
-    if elsewhere {
+    if is_of_other_conversation {
         return Err(StoreError::Conflict("the message's id is one of another conversation"));
     }
     Ok(None)

@@ -61,7 +61,7 @@ async fn failed_write_in_group_leaves_others_alone() {
 async fn full_queue_refuses_at_once() {
     let (engine, _folder) = engine();
     let (release, held) = mpsc::channel::<()>();
-    let (started, begun) = oneshot::channel();
+    let (started, wait_started) = oneshot::channel();
     let blocker = async {
         engine
             .write(move |_| {
@@ -71,7 +71,7 @@ async fn full_queue_refuses_at_once() {
             .await
     };
     let flood = async {
-        begun.await.unwrap();
+        wait_started.await.unwrap();
         let (mut waiting, mut refused) = (Vec::new(), 0);
         for n in 0..=QUEUE_LEN {
             let mut write = Box::pin(engine.write(move |c| insert(c, i64::try_from(n).unwrap())));
@@ -173,9 +173,10 @@ async fn job_is_logged_as_its_callers() {
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let (engine, _folder) = engine();
     let span = tracing::info_span!("request");
-    let within = |_: &Connection| Ok(Span::current().id());
-    let (read, written) =
-        async { tokio::join!(engine.read(within), engine.write(within)) }.instrument(span.clone()).await;
+    let current_span = |_: &Connection| Ok(Span::current().id());
+    let (read, written) = async { tokio::join!(engine.read(current_span), engine.write(current_span)) }
+        .instrument(span.clone())
+        .await;
     assert!(span.id().is_some());
     assert_eq!((read.unwrap(), written.unwrap()), (span.id(), span.id()));
 }

@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{NOW, begun, question, spec};
+use super::{NOW, question, spec, started_turn};
 use crate::{
     api::{
         ErrorCode, body,
@@ -19,7 +19,7 @@ use crate::{
 #[case::streamed(1_024)]
 #[case::whole(MAX_ANSWER_BYTES + 1)]
 fn answer_over_limit_is_cut(#[case] piece: usize) {
-    let mut turn = begun();
+    let mut turn = started_turn();
     for _ in 0..=MAX_ANSWER_BYTES / piece {
         turn.apply(ModelEvent::TextDelta("x".repeat(piece)));
     }
@@ -32,7 +32,7 @@ fn answer_over_limit_is_cut(#[case] piece: usize) {
 
 #[test]
 fn longest_answer_is_whole() {
-    let mut turn = begun();
+    let mut turn = started_turn();
     turn.apply(ModelEvent::TextDelta("x".repeat(MAX_ANSWER_BYTES)));
     assert!(!turn.is_too_long());
     turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
