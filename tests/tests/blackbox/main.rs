@@ -1,33 +1,38 @@
-//! Tests of EdgeChat as a client sees it: a real origin, the built Worker on plain workerd and a scripted provider, with a
+//! Tests of EdgeChat as a client sees it: a real origin, the built Worker on plain workerd and a scripted provider, with an
 //! environment per test. `cargo xtask test` builds the parts and runs these tests.
 //!
 //! - `main_job`: register, open a conversation, send a message, read it back, count it
 //! - `streaming`: text arrives as the provider sends it, however the network splits it
 //! - `idempotency`: the same key returns the same turn
-//! - `turns`: readers connect, disconnect and reconnect; cancelling ends a turn
+//! - `turns`: readers connect and disconnect; cancelling ends a turn
+//! - `cursors`: readers resume at a cursor
 //! - `branches`: a conversation is a tree
 //! - `concurrency`: concurrent messages
 //! - `chaos`: processes are killed at each kind of moment
-//! - `outages`: processes fail during a turn and recover
+//! - `outages`: the origin fails during a turn and recovers
+//! - `worker_crashes`: the Worker crashes or restarts during a turn
 //! - `kill_drills`: workerd is killed at each step of a turn
 //! - `store_chaos`: private databases of the production stores are killed, suspended and restarted
-//! - `provider_failures`: every way a provider fails
-//! - `identity`: tokens, and what is not yours
-//! - `requests`: malformed, too large, wrong; request ids; CORS
-//! - `limits`: too much
+//! - `provider_failures`, `model_endings`: provider failures, and finish reasons of the model
+//! - `identity`: tokens, and objects of other users
+//! - `requests`, `bodies`, `cors`: request heads and ids, request bodies, CORS
+//! - `limits`: rate limits and daily quotas
 //! - `deliveries`: the Worker's own way to the origin, walked by hand
-//! - `knowledge`: what the Worker knows of the origin's, and when it asks anew
-//! - `proxy`: what passes through to the origin
+//! - `caching`: the sessions and contexts that the Worker caches
+//! - `user_events`: events of the account that reach the user object
+//! - `proxy`: requests that pass through to the origin
 //! - `surface`: the routes of the table, health, documentation
 //! - `rotation`: the secret behind tokens is replaced
 //! - `scripted_provider`: the provider the others rely on
-//! - `platform`: what the user object leaves to the platform, and what the platform refuses
+//! - `platform`: rules that the user object leaves to the platform
 //! - `metrics`: the figures on the origin's private port
 //! - `traces`: spans of all parts in one tree
 //! - `baseline`: the reference that the benchmark relies on
 
 #[cfg(test)]
 mod baseline;
+#[cfg(test)]
+mod bodies;
 #[cfg(test)]
 mod branches;
 #[cfg(test)]
@@ -36,6 +41,10 @@ mod caching;
 mod chaos;
 #[cfg(test)]
 mod concurrency;
+#[cfg(test)]
+mod cors;
+#[cfg(test)]
+mod cursors;
 #[cfg(test)]
 mod deliveries;
 #[cfg(test)]
@@ -78,3 +87,5 @@ mod traces;
 mod turns;
 #[cfg(test)]
 mod user_events;
+#[cfg(test)]
+mod worker_crashes;

@@ -1,4 +1,8 @@
 //! One message and its turn, with several phones that send it, disconnect, resume and cancel it.
+//!
+//! - `edits`: the turn is cancelled, and its conversation renamed
+
+mod edits;
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -334,56 +338,6 @@ impl TurnRun {
         });
         if let Some(first) = another {
             self.broken(Promise::SameForAll, format!("the message is turn {first} and turn {turn}"));
-        }
-    }
-
-    /// Cancels the turn this long after its id is known.
-    pub(super) async fn cancel(&self, after_ms: u64) {
-        let mut known = self.known.subscribe();
-        let Ok(Ok(turn)) = timeout(RETRY_TIMEOUT, async {
-            known.wait_for(Option::is_some).await.map(|known| known.as_ref().map(|(id, _)| id.clone()))
-        })
-        .await
-        else {
-            return;
-        };
-        sleep(Duration::from_millis(after_ms)).await;
-        let path = format!("/api/v1/chat/turns/{}/cancel", turn.unwrap_or_default());
-        let first = Instant::now();
-        while first.elapsed() < RETRY_TIMEOUT {
-            match send(self.wire.ask(Method::POST, &path), &self.run.findings.counts).await {
-                Outcome::Whole(answer) if answer.status == 202 => {
-                    if matches!(answer.body["status"].as_str(), Some("running" | "queued") | None) {
-                        self.broken(
-                            Promise::Outcome,
-                            format!("a cancelled turn is reported as {}", answer.body["status"]),
-                        );
-                    }
-                    return;
-                }
-                Outcome::Whole(answer) if !answer.is_transient() || answer.status == 500 => {
-                    self.broken(
-                        Promise::NotRefused,
-                        format!("{} {} for a stop", answer.status, answer.code()),
-                    );
-                    return;
-                }
-                _ => sleep(PAUSE).await,
-            }
-        }
-    }
-
-    /// Renames the conversation after this time, which invalidates the user object's context. Servers may be down.
-    pub(super) async fn rename(&self, after_ms: u64) {
-        sleep(Duration::from_millis(after_ms)).await;
-        let path = format!("/api/v1/chat/conversations/{}", self.conversation);
-        let title = json!({ "title": format!("renamed in turn {}", self.plan.number) });
-        let request = self.wire.ask(Method::PATCH, &path).json(&title);
-        if let Outcome::Whole(answer) = send(request, &self.run.findings.counts).await
-            && answer.status != 200
-            && !answer.is_transient()
-        {
-            self.broken(Promise::NotRefused, format!("{} {} for a new name", answer.status, answer.code()));
         }
     }
 }
