@@ -7,20 +7,22 @@
 //! index would cost a row a turn; idempotency keys are read once.
 //!
 //! - [`account`]: the origin's notices of the account
+//! - [`contexts`]: contexts of conversations
+//! - [`deliveries`]: turns that the origin does not have
 //! - [`schema`]: the tables and their migrations
 //! - [`values`]: values of columns
 
 mod account;
+mod contexts;
+mod deliveries;
 mod schema;
 mod values;
 
 use std::{cell::RefCell, collections::HashMap};
 
 use shared::{
-    api::internal::ConversationContext,
     chat::{
         admission::KnownKey,
-        context,
         log::Segment,
         record::{MAX_ROW_BYTES, TurnRecord},
     },
@@ -33,6 +35,7 @@ use worker::{Result, SqlStorage, SqlStorageValue as Value, State};
 use self::values::{
     fingerprint_of, from_json, id_of, integer, json, number, optional, string, text, unsigned,
 };
+pub use self::{contexts::FetchedContext, deliveries::Undelivered};
 
 /// The turn runs, as far as storage knows.
 const RUNNING: i64 = 0;
@@ -57,17 +60,6 @@ pub struct StoredTurnRow {
     pub fingerprint: u64,
 }
 
-/// The longest context that is stored in the row of a turn, in bytes: that row is written three times.
-const MAX_INLINE_BYTES: usize = 4_096;
-
-/// A context from the origin.
-pub struct FetchedContext {
-    /// The time of its request.
-    pub at: Timestamp,
-    /// Its row; `None` when it is too large for one.
-    pub row: Option<String>,
-}
-
 /// A turn that begins.
 pub struct NewTurnRow<'a> {
     /// The turn.
@@ -84,15 +76,6 @@ pub struct NewTurnRow<'a> {
     pub rate: Tat,
     /// The context of its conversation, where storage does not have it.
     pub context: Option<&'a FetchedContext>,
-}
-
-/// A turn that the origin does not have.
-#[derive(Clone, Copy, Debug)]
-pub struct Undelivered {
-    /// The turn.
-    pub id: Id,
-    /// Its conversation.
-    pub conversation_id: Id,
 }
 
 /// The user object's tables.
@@ -144,24 +127,6 @@ impl Store {
             keys.insert(key.to_owned(), known);
         }
         Ok(())
-    }
-
-    /// Stores the context of a turn that begins; returns the columns of one that its row has room for. One that no row has room
-    /// for is not stored, and the one before is forgotten.
-    fn put_context(&self, turn: &NewTurnRow<'_>) -> Result<(Value, Value)> {
-        let (conversation, nothing) = (turn.record.conversation_id, (Value::Null, Value::Null));
-        match turn.context {
-            None => {}
-            Some(FetchedContext { row: None, .. }) => self.forget_context(conversation)?,
-            Some(FetchedContext { at, row: Some(row) }) if row.len() <= MAX_INLINE_BYTES => {
-                return Ok((Value::Integer(at.as_millis()), Value::String(row.clone())));
-            }
-            Some(FetchedContext { at, row: Some(row) }) => self.run(
-                "INSERT OR REPLACE INTO contexts (conversation_id, fetched_ms, context) VALUES (?, ?, ?)",
-                vec![text(conversation), Value::Integer(at.as_millis()), Value::String(row.clone())],
-            )?,
-        }
-        Ok(nothing)
     }
 
     /// Returns the state of the user's rate that the last turn began with.
@@ -219,49 +184,6 @@ impl Store {
                 Value::Integer(RUNNING),
             ],
         )
-    }
-
-    /// Records that the origin has the turn since `at`. The record is written with the next turn that begins, by the alarm, or
-    /// before turns are read: should this process die before, the turn is delivered again, and the origin recognises it.
-    pub fn note_delivery(&self, turn: Id, at: Timestamp) {
-        self.unwritten.borrow_mut().push((turn, at));
-    }
-
-    /// Writes the recorded deliveries, and erases the tokens of those turns.
-    pub fn write_deliveries(&self) -> Result<()> {
-        let mut unwritten = self.unwritten.borrow_mut();
-        while let Some((turn, at)) = unwritten.last() {
-            self.run(
-                "UPDATE turns SET state = ?, delivered_ms = ?, token = '' WHERE id = ? AND state = ?",
-                vec![
-                    Value::Integer(DONE),
-                    Value::Integer(at.as_millis()),
-                    text(*turn),
-                    Value::Integer(ENDED),
-                ],
-            )?;
-            unwritten.pop();
-        }
-        Ok(())
-    }
-
-    /// Records that the turn is no longer delivered, though the origin does not have it.
-    pub fn give_up(&self, turn: Id) -> Result<()> {
-        self.run(
-            "UPDATE turns SET state = ?, token = '' WHERE id = ? AND state = ?",
-            vec![Value::Integer(DONE), text(turn), Value::Integer(ENDED)],
-        )
-    }
-
-    /// Returns the ended turns whose delivery is pending, oldest first.
-    pub fn undelivered(&self) -> Result<Vec<Undelivered>> {
-        let query = "SELECT id, conversation_id FROM turns WHERE state = ? ORDER BY id";
-        let rows = self.rows(query, vec![Value::Integer(ENDED)])?;
-        let turn = |row: Vec<Value>| {
-            let mut row = row.into_iter();
-            Ok(Undelivered { id: id_of(row.next())?, conversation_id: id_of(row.next())? })
-        };
-        rows.into_iter().map(turn).collect()
     }
 
     /// Finds the turn a key names.
@@ -323,43 +245,6 @@ impl Store {
     pub fn oldest_done(&self) -> Result<Option<Timestamp>> {
         let query = "SELECT MIN(created_ms) FROM turns WHERE state >= ?";
         Ok(self.number(query, vec![Value::Integer(DONE)])?.map(Timestamp::from_millis))
-    }
-
-    /// Returns the ended turns of a conversation that the origin did not have at `asked`, in order; each by itself, so that one
-    /// which cannot be read hides no other.
-    pub fn turns_missing_at(&self, conversation: Id, asked: Timestamp) -> Result<Vec<Result<TurnRecord>>> {
-        self.write_deliveries()?;
-        let query = "SELECT record FROM turns WHERE conversation_id = ? AND state IN (?, ?) \
-                     AND (delivered_ms IS NULL OR delivered_ms >= ?) ORDER BY id";
-        let bindings = vec![
-            text(conversation),
-            Value::Integer(ENDED),
-            Value::Integer(DONE),
-            Value::Integer(asked.as_millis()),
-        ];
-        Ok(self.rows(query, bindings)?.into_iter().map(|row| from_json(row.into_iter().next())).collect())
-    }
-
-    /// Returns a conversation's context from the origin, and its time; none when it is of another version.
-    pub fn context(&self, conversation: Id) -> Result<Option<(Timestamp, ConversationContext)>> {
-        let query = "SELECT fetched_ms, context FROM contexts WHERE conversation_id = ?1 UNION ALL \
-                     SELECT context_ms, context FROM turns WHERE conversation_id = ?1 AND context IS NOT NULL \
-                     ORDER BY 1 DESC LIMIT 1";
-        let Some(row) = self.rows(query, vec![text(conversation)])?.pop() else {
-            return Ok(None);
-        };
-        let mut row = row.into_iter();
-        let fetched = Timestamp::from_millis(integer(row.next())?);
-        Ok(context::from_row(&string(row.next())?).map(|context| (fetched, context)))
-    }
-
-    /// Forgets a conversation's context.
-    pub fn forget_context(&self, conversation: Id) -> Result<()> {
-        self.run("DELETE FROM contexts WHERE conversation_id = ?", vec![text(conversation)])?;
-        self.run(
-            "UPDATE turns SET context_ms = NULL, context = NULL WHERE conversation_id = ? AND context IS NOT NULL",
-            vec![text(conversation)],
-        )
     }
 
     /// Erases the delivered turns of a deleted conversation. Their rows stay, as they carry the day's count.

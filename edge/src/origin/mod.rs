@@ -1,25 +1,30 @@
 //! Requests to the origin: signed with the edge key, with the user's token, and bounded in time.
+//!
+//! - [`error`]: the reasons why there is no answer
+//! - [`response`]: responses, checked and passed on
 
-use std::{borrow::Cow, fmt, rc::Rc, time::Duration};
+mod error;
+mod response;
 
-use futures_util::{StreamExt, stream};
+use std::{borrow::Cow, rc::Rc, time::Duration};
+
 use serde::de::DeserializeOwned;
 use shared::{
-    api::{ApiError, ErrorCode, error::PROBLEM_CONTENT_TYPE},
     auth::{
         edge::{EdgeRequest, sha256},
         sessions::SessionReport,
     },
     http::{
-        headers::{CLIENT_IP, SIGNATURE, SIGNATURE_ERROR, USER_EVENTS, X_REQUEST_ID},
+        headers::{CLIENT_IP, SIGNATURE, USER_EVENTS, X_REQUEST_ID},
         origin_answer::OriginAnswer,
     },
     id::Id,
     telemetry::TRACEPARENT,
 };
-use wasm_bindgen_futures::JsFuture;
-use worker::{FixedLengthStream, Response, Result, worker_sys};
+use worker::Result;
 
+pub use self::error::{OriginError, unavailable};
+use self::response::{FORWARDED, JUDGED, buffered, judge, timeout};
 use crate::{
     config::Config,
     log::Scope,
@@ -28,14 +33,8 @@ use crate::{
     telemetry::{OpenSpan, handed_on},
 };
 
-/// The seconds after which a client may retry when the origin does not answer.
-const RETRY_S: u64 = 2;
 /// The longest response that is read as a whole, in bytes.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
-/// The longest response that is buffered before it is forwarded to a client: if it breaks, the client gets an error and not a
-/// part of it.
-const MAX_BUFFERED_BYTES: u64 = 64 * 1024;
-
 /// The timeout of the user object's requests: less than the 10 s that OkHttp waits for a first byte.
 const USER_TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -61,50 +60,6 @@ pub struct Forwarded {
     pub response: web_sys::Response,
     /// The events for user objects that it came with, as JSON.
     pub events: Option<String>,
-}
-
-/// Why the origin gave no answer for a client.
-#[derive(Debug)]
-pub enum OriginError {
-    /// Nothing arrived for this time.
-    Timeout(Duration),
-    /// The connection could not be made or broke.
-    Unreachable(worker::Error),
-    /// It refused the Worker's signature: keys or clocks differ.
-    SignatureRefused(String),
-    /// A gateway in front of it, such as a load balancer, answered with this status.
-    Gateway(u16),
-}
-
-impl fmt::Display for OriginError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Timeout(timeout) => write!(f, "the origin was silent for {} ms", timeout.as_millis()),
-            Self::Unreachable(error) => write!(f, "the origin cannot be reached: {error}"),
-            Self::SignatureRefused(reason) => write!(f, "the origin refused the signature: {reason}"),
-            Self::Gateway(status) => write!(f, "a gateway before the origin answered {status}"),
-        }
-    }
-}
-
-impl From<worker::Error> for OriginError {
-    fn from(error: worker::Error) -> Self {
-        Self::Unreachable(error)
-    }
-}
-
-impl From<OriginError> for worker::Error {
-    fn from(error: OriginError) -> Self {
-        match error {
-            OriginError::Unreachable(error) => error,
-            error => Self::RustError(error.to_string()),
-        }
-    }
-}
-
-/// Returns the error of a request that needs the origin during its outage.
-pub fn unavailable() -> ApiError {
-    ApiError::from(ErrorCode::OriginUnavailable).retry_after(RETRY_S)
 }
 
 /// The user that a request to the origin is made for.
@@ -282,82 +237,6 @@ impl OriginClient {
     }
 }
 
-/// The headers that show whether a response is the origin's own.
-const JUDGED: &[&str] = &[SIGNATURE_ERROR, "Content-Type"];
-/// The same, for one that is passed on.
-const FORWARDED: &[&str] = &[SIGNATURE_ERROR, USER_EVENTS, "Content-Type", "Content-Length"];
-
-/// Makes a response for a client of a fetched one. A short body is read first: if it breaks off, the client gets an error and
-/// not half of it.
-async fn buffered(
-    call: &Call<'_>,
-    response: web_sys::Response,
-    head: &ResponseHead,
-    abort: AbortOnDrop,
-) -> std::result::Result<web_sys::Response, OriginError> {
-    let length: Option<u64> = head.get("Content-Length").and_then(|length| length.parse().ok());
-    if call.method == "HEAD" || matches!(head.status, 204 | 304) || length == Some(0) {
-        abort.disarm();
-        return Ok(platform::own(&response)?);
-    }
-    if length.is_some_and(|length| length <= MAX_BUFFERED_BYTES) {
-        let whole = JsFuture::from(response.array_buffer().map_err(worker::Error::from)?);
-        let body = timeout(call.timeout, whole).await.ok_or(OriginError::Timeout(call.timeout))?;
-        abort.disarm();
-        return Ok(platform::own_with_body(&response, &body.map_err(worker::Error::from)?)?);
-    }
-    let headers = response.headers();
-    let pieces = pieces(response, abort, call.timeout)?;
-    let builder = Response::builder().with_status(head.status).with_headers(worker::Headers(headers));
-    Ok(match length {
-        Some(length) => {
-            let sized: worker_sys::FixedLengthStream = FixedLengthStream::wrap(pieces, length).into();
-            builder.stream(sized.readable())
-        }
-        None => builder.from_stream(pieces)?,
-    }
-    .into())
-}
-
-/// Checks that a response is the origin's own.
-fn judge<'a>(
-    method: &str,
-    status: u16,
-    header: impl Fn(&str) -> Option<&'a str>,
-) -> std::result::Result<(), OriginError> {
-    if let Some(reason) = header(SIGNATURE_ERROR) {
-        return Err(OriginError::SignatureRefused(reason.to_owned()));
-    }
-    let is_ours = header("Content-Type").is_some_and(|media_type| {
-        media_type.starts_with(PROBLEM_CONTENT_TYPE) || media_type.starts_with("application/json")
-    });
-    if (502..=504).contains(&status) && !is_ours && method != "HEAD" {
-        return Err(OriginError::Gateway(status));
-    }
-    Ok(())
-}
-
-/// Streams the chunks of a response's body.
-fn pieces(
-    response: web_sys::Response,
-    abort: AbortOnDrop,
-    silence: Duration,
-) -> Result<impl futures_util::Stream<Item = Result<Vec<u8>>> + 'static> {
-    let body = Response::from(response).stream()?;
-    Ok(stream::unfold(Some((body, abort)), move |state| async move {
-        let (mut body, abort) = state?;
-        match timeout(silence, body.next()).await {
-            Some(Some(Ok(piece))) => Some((Ok(piece), Some((body, abort)))),
-            Some(Some(Err(error))) => Some((Err(error), None)),
-            Some(None) => {
-                abort.disarm();
-                None
-            }
-            None => Some((Err(OriginError::Timeout(silence).into()), None)),
-        }
-    }))
-}
-
 /// Returns a path of our own without its query and with `{id}` in the place of ids.
 fn template(path_and_query: &str) -> String {
     let segments = path_of(path_and_query)
@@ -384,10 +263,6 @@ fn end_span(span: &mut OpenSpan, status: std::result::Result<u16, &OriginError>)
         }
         Err(error) => span.fail(error.to_string()),
     }
-}
-
-async fn timeout<F: Future>(limit: Duration, waited: F) -> Option<F::Output> {
-    platform::timeout(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), waited).await
 }
 
 /// Returns 128 random bits in hex.
