@@ -13,6 +13,12 @@ pub enum AuthError {
     /// Another account has the e-mail.
     #[error("another account has this e-mail")]
     EmailTaken,
+    /// A new password is among the first that anybody would guess.
+    #[error("a new password is too easy to guess")]
+    PasswordGuessable {
+        /// The field it came in.
+        field: &'static str,
+    },
     /// The refresh token is none of ours, or has expired.
     #[error("the refresh token is not valid")]
     TokenInvalid,

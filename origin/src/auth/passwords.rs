@@ -1,22 +1,20 @@
-//! Passwords: argon2id (m=19456 KiB, t=2, p=1, the OWASP recommendation) in PHC form, off the async threads, a few at
-//! once. What is hashed is the password as RFC 8265 compares it, so that it is the same from every keyboard.
+//! Passwords, off the async threads, a few at once.
+//!
+//! - [`hashes`]: hashes, made and verified
+//! - [`strength`]: how easily a password is guessed
+
+mod hashes;
+mod strength;
 
 use std::sync::Arc;
 
-use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHasher as _, PasswordVerifier as _},
-};
-use shared::text::opaque_string;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tokio::sync::Semaphore;
 
+use self::hashes::SALT_BYTES;
 use super::AuthError;
 use crate::random::Random;
 
-const MEMORY_KIB: u32 = 19_456;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
-const SALT_BYTES: usize = 16;
 /// The most passwords that wait to be hashed. More are refused: each takes tens of milliseconds of a core.
 const MAX_WAITING: usize = 128;
 
@@ -26,16 +24,29 @@ pub enum PasswordError {
     /// Too many passwords wait to be hashed.
     #[error("too many passwords wait to be hashed")]
     Overloaded,
+    /// The password is among the first that anybody would guess.
+    #[error("the password is too easy to guess")]
+    Guessable,
     /// The hash function refused its input, or panicked.
     #[error("hashing a password failed: {0}")]
     Failed(String),
+}
+
+impl PasswordError {
+    /// Returns the error of whoever typed a new password in this field.
+    pub fn of_field(self, field: &'static str) -> AuthError {
+        match self {
+            Self::Guessable => AuthError::PasswordGuessable { field },
+            Self::Overloaded | Self::Failed(_) => self.into(),
+        }
+    }
 }
 
 impl From<PasswordError> for AuthError {
     fn from(error: PasswordError) -> Self {
         match error {
             PasswordError::Overloaded => Self::Overloaded,
-            PasswordError::Failed(_) => Self::Internal(error.to_string()),
+            PasswordError::Guessable | PasswordError::Failed(_) => Self::Internal(error.to_string()),
         }
     }
 }
@@ -47,8 +58,9 @@ pub enum PasswordMatch {
     Wrong,
     /// It is the password behind the hash.
     Right,
-    /// It is the password behind the hash, which was made of it as it was typed, before passwords were normalized.
-    RightAsTyped,
+    /// It is the password behind the hash, which is to be replaced: it is bcrypt's, has other parameters than those in use, or was
+    /// made before passwords were normalized.
+    RightOutdated,
 }
 
 /// Hashes and verifies passwords.
@@ -72,21 +84,44 @@ impl Passwords {
         Ok(Self {
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             running: Arc::new(Semaphore::new(cores)),
-            decoy: hash(&secret, &salt(random))?.into(),
+            decoy: hashes::hash(&URL_SAFE_NO_PAD.encode(secret), &salt(random))?.into(),
         })
     }
 
-    /// Returns the PHC string of a new password.
+    /// Returns the PHC string of a password that somebody chose, whose own words are none.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`PasswordError::Guessable`], and with [`PasswordError::Overloaded`] when too many wait already.
+    pub async fn hash_new(
+        &self,
+        password: String,
+        own_words: Vec<String>,
+        random: &dyn Random,
+    ) -> Result<String, PasswordError> {
+        let salt = salt(random);
+        let hash = move || {
+            let own_words: Vec<&str> = own_words.iter().map(String::as_str).collect();
+            if strength::is_guessable(&password, &own_words) {
+                return Err(PasswordError::Guessable);
+            }
+            hashes::hash(&password, &salt)
+        };
+        self.run(hash).await?
+    }
+
+    /// Returns the PHC string of a password that is in use already, however easily it is guessed.
     ///
     /// # Errors
     ///
     /// Fails with [`PasswordError::Overloaded`] when too many wait already.
-    pub async fn hash(&self, password: String, random: &dyn Random) -> Result<String, PasswordError> {
+    pub async fn rehash(&self, password: String, random: &dyn Random) -> Result<String, PasswordError> {
         let salt = salt(random);
-        self.run(move || hash(opaque_string(&password).as_bytes(), &salt)).await?
+        self.run(move || hashes::hash(&password, &salt)).await?
     }
 
-    /// Verifies a password. Without a hash it is wrong, and takes as long.
+    /// Verifies a password. Without a hash it is wrong, and takes as long as with one of ours. A bcrypt hash of an earlier backend
+    /// takes as long as its cost says, until its user's first sign-in replaces it.
     ///
     /// # Errors
     ///
@@ -96,27 +131,16 @@ impl Passwords {
         password: String,
         hash: Option<String>,
     ) -> Result<PasswordMatch, PasswordError> {
-        let known = hash.is_some();
+        let is_known = hash.is_some();
         let hash = hash.map_or_else(|| Arc::clone(&self.decoy), Arc::from);
-        let verify = move || {
-            let is_right = |text: &str| Argon2::default().verify_password(text.as_bytes(), &*hash).is_ok();
-            let compared = opaque_string(&password);
-            if is_right(&compared) {
-                PasswordMatch::Right
-            } else if *compared != password && is_right(&password) {
-                PasswordMatch::RightAsTyped
-            } else {
-                PasswordMatch::Wrong
-            }
-        };
-        let outcome = self.run(verify).await?;
-        Ok(if known { outcome } else { PasswordMatch::Wrong })
+        let outcome = self.run(move || hashes::verify(&password, &hash)).await?;
+        Ok(if is_known { outcome } else { PasswordMatch::Wrong })
     }
 
-    /// The PHC string that a password had before passwords were normalized.
+    /// Returns the PHC string that a password had before passwords were normalized.
     #[cfg(test)]
     pub(crate) fn hash_as_typed(password: &str) -> String {
-        hash(password.as_bytes(), &salt(&crate::random::SystemRandom)).unwrap()
+        hashes::hash_as_typed(password)
     }
 
     async fn run<T: Send + 'static>(
@@ -135,19 +159,17 @@ impl Passwords {
     }
 }
 
+/// Returns the words of a user's own that make a bad password.
+pub fn own_words(email: Option<&str>, display_name: Option<&str>) -> Vec<String> {
+    let local = email.and_then(|email| email.split('@').next());
+    let names = display_name.into_iter().flat_map(str::split_whitespace);
+    email.into_iter().chain(local).chain(display_name).chain(names).map(str::to_owned).collect()
+}
+
 fn salt(random: &dyn Random) -> [u8; SALT_BYTES] {
     let mut salt = [0; SALT_BYTES];
     random.fill(&mut salt);
     salt
-}
-
-fn hash(password: &[u8], salt: &[u8]) -> Result<String, PasswordError> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
-        .map_err(|error| PasswordError::Failed(error.to_string()))?;
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_with_salt(password, salt)
-        .map(|hash| hash.to_string())
-        .map_err(|error| PasswordError::Failed(error.to_string()))
 }
 
 #[cfg(test)]
@@ -156,42 +178,34 @@ mod tests {
     use crate::random::SystemRandom;
 
     #[tokio::test]
-    async fn password_matches_its_hash() {
+    async fn password_without_hash_is_wrong() {
         let passwords = Passwords::new(&SystemRandom).unwrap();
-        let hash = passwords.hash("correct horse".to_owned(), &SystemRandom).await.unwrap();
-        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        let verify = |password: &str, hash: Option<&str>| {
-            passwords.verify(password.to_owned(), hash.map(str::to_owned))
-        };
-        assert_eq!(verify("correct horse", Some(&hash)).await.unwrap(), PasswordMatch::Right);
-        for (password, hash) in [
-            ("wrong horse", Some(&*hash)),
-            ("correct horse", None),
-            ("correct horse", Some("no hash at all")),
-        ] {
-            assert_eq!(verify(password, hash).await.unwrap(), PasswordMatch::Wrong);
-        }
-        assert_ne!(hash, passwords.hash("correct horse".to_owned(), &SystemRandom).await.unwrap());
+        let verified = passwords.verify("correct horse".to_owned(), None).await.unwrap();
+        assert_eq!(verified, PasswordMatch::Wrong);
     }
 
     #[tokio::test]
-    async fn password_is_the_same_in_every_spelling() {
+    async fn hashes_of_one_password_differ_and_match_it() {
         let passwords = Passwords::new(&SystemRandom).unwrap();
-        let (composed, decomposed) = ("Caf\u{e9}\u{a0}au lait", "Cafe\u{301} au\u{3000}lait");
-        let hash = passwords.hash(decomposed.to_owned(), &SystemRandom).await.unwrap();
-        let verify =
-            |password: &str, hash: &str| passwords.verify(password.to_owned(), Some(hash.to_owned()));
-        for password in [composed, decomposed] {
-            assert_eq!(verify(password, &hash).await.unwrap(), PasswordMatch::Right);
+        let typed = "correct horse".to_owned();
+        let new = passwords.hash_new(typed.clone(), Vec::new(), &SystemRandom).await.unwrap();
+        let again = passwords.rehash(typed.clone(), &SystemRandom).await.unwrap();
+        assert_ne!(new, again);
+        for hash in [new, again] {
+            assert_eq!(passwords.verify(typed.clone(), Some(hash)).await.unwrap(), PasswordMatch::Right);
         }
-        // An old one, which was hashed as it was typed.
-        let earlier = super::hash(decomposed.as_bytes(), &salt(&SystemRandom)).unwrap();
-        assert_eq!(verify(decomposed, &earlier).await.unwrap(), PasswordMatch::RightAsTyped);
-        assert_eq!(verify(composed, &earlier).await.unwrap(), PasswordMatch::Wrong);
     }
 
     #[tokio::test]
-    async fn too_many_at_once_are_refused() {
+    async fn new_password_that_is_guessable_is_refused() {
+        let passwords = Passwords::new(&SystemRandom).unwrap();
+        let own = vec!["lovelace@example.com".to_owned()];
+        let refused = passwords.hash_new("lovelace@example.com".to_owned(), own, &SystemRandom).await;
+        assert!(matches!(refused, Err(PasswordError::Guessable)), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn verification_beyond_the_most_waiting_is_refused() {
         let passwords = Passwords::new(&SystemRandom).unwrap();
         let _all = passwords.waiting.try_acquire_many(u32::try_from(MAX_WAITING).unwrap()).unwrap();
         let refused = passwords.verify("p".to_owned(), None).await.unwrap_err();

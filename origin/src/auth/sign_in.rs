@@ -106,7 +106,7 @@ impl Auth {
         }
     }
 
-    /// Returns the user of a credential when this is their password. A hash of before passwords were normalized is replaced.
+    /// Returns the user of a credential when this is their password. An outdated hash is replaced.
     async fn check_password(
         &self,
         credential: Option<Credential>,
@@ -115,7 +115,7 @@ impl Auth {
         let (user, hash) = credential.map(|known| (known.user, known.password_hash)).unzip();
         match (self.passwords.verify(password.clone(), hash.clone()).await?, user, hash) {
             (PasswordMatch::Right, user, _) => Ok(user),
-            (PasswordMatch::RightAsTyped, Some(user), Some(hash)) => {
+            (PasswordMatch::RightOutdated, Some(user), Some(hash)) => {
                 if let Err(error) = self.rehash(&user, hash, password).await {
                     tracing::warn!(%error, "a password's hash was not replaced");
                 }
@@ -126,7 +126,7 @@ impl Auth {
     }
 
     async fn rehash(&self, user: &User, old: String, password: String) -> Result<(), AuthError> {
-        let new = self.passwords.hash(password, &*self.random).await?;
+        let new = self.passwords.rehash(password, &*self.random).await?;
         self.accounts.replace_password_hash(user.id, old, new).await?;
         Ok(())
     }

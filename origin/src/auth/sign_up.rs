@@ -8,7 +8,7 @@ use shared::{
     time::Timestamp,
 };
 
-use super::{Auth, AuthError};
+use super::{Auth, AuthError, passwords::own_words};
 use crate::{detached::detached, store::accounts::users::Registration};
 
 impl Auth {
@@ -55,10 +55,16 @@ impl Auth {
             // Stored as it was typed, at a time when addresses were compared more strictly.
             return Err(AuthError::EmailTaken);
         }
-        let password_hash = self.passwords.hash(request.password, &*self.random).await?;
+        let email = normalize_email(&request.email);
+        let own_words = own_words(Some(&email), request.display_name.as_deref());
+        let password_hash = self
+            .passwords
+            .hash_new(request.password, own_words, &*self.random)
+            .await
+            .map_err(|error| error.of_field("password"))?;
         let user = User {
             id: self.random.id(now),
-            email: Some(normalize_email(&request.email)),
+            email: Some(email),
             email_verified: false,
             phone: None,
             phone_verified: false,

@@ -119,6 +119,10 @@ impl From<AuthError> for Error {
         match error {
             AuthError::InvalidCredentials => ErrorCode::InvalidCredentials.into(),
             AuthError::EmailTaken => ErrorCode::EmailTaken.into(),
+            AuthError::PasswordGuessable { field } => {
+                ApiError::invalid_field(field, "is too easy to guess; choose a longer or less common one")
+                    .into()
+            }
             AuthError::TokenInvalid => ErrorCode::TokenInvalid.into(),
             AuthError::SessionEnded => ErrorCode::SessionEnded.into(),
             AuthError::RateLimited(limited) => limited.into(),

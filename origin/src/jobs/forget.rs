@@ -1,4 +1,5 @@
-//! Forgets what is over for long: sessions with their refresh tokens, and finished jobs.
+//! Forgets what is over for long: sessions with their refresh tokens, permissions to reset a
+//! password, and finished jobs.
 
 use std::sync::Arc;
 
@@ -52,7 +53,8 @@ impl Job for Forget {
             let sessions = self.accounts.forget_sessions(over_before, BATCH_ROWS).await?;
             let finished_before = now.plus_millis(-KEEP_JOBS_DAYS * DAY_MS);
             let jobs = self.accounts.forget_jobs(finished_before, BATCH_ROWS).await?;
-            if sessions.max(jobs) < u64::from(BATCH_ROWS) {
+            let resets = self.accounts.forget_password_resets(now, BATCH_ROWS).await?;
+            if sessions.max(jobs).max(resets) < u64::from(BATCH_ROWS) {
                 return Ok(Progress::Done);
             }
         }

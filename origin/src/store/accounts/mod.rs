@@ -1,4 +1,5 @@
-//! The accounts port, one trait an entity: [`users`], [`credentials`], [`sessions`], [`usage`], [`events`], [`jobs`]. The types of
+//! The accounts port, one trait an entity: [`users`], [`credentials`], [`password_resets`],
+//! [`sessions`], [`usage`], [`events`], [`jobs`]. The types of
 //! a trait stand beside it.
 //!
 //! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
@@ -8,6 +9,7 @@
 pub mod credentials;
 pub mod events;
 pub mod jobs;
+pub mod password_resets;
 pub mod sessions;
 pub mod usage;
 pub mod users;
@@ -15,14 +17,18 @@ pub mod users;
 use async_trait::async_trait;
 
 pub use self::{
-    credentials::Credentials, events::Events, jobs::Jobs, sessions::Sessions, usage::Usage, users::Users,
+    credentials::Credentials, events::Events, jobs::Jobs, password_resets::PasswordResets,
+    sessions::Sessions, usage::Usage, users::Users,
 };
 use super::error::StoreResult;
 
 /// The accounts port: every entity in one store.
-pub trait Accounts: Backend + Users + Credentials + Sessions + Usage + Events + Jobs {}
+pub trait Accounts:
+    Backend + Users + Credentials + PasswordResets + Sessions + Usage + Events + Jobs
+{
+}
 
-impl<T: Backend + Users + Credentials + Sessions + Usage + Events + Jobs> Accounts for T {}
+impl<T: Backend + Users + Credentials + PasswordResets + Sessions + Usage + Events + Jobs> Accounts for T {}
 
 /// The product behind a store.
 #[async_trait]

@@ -3,6 +3,7 @@
 pub(super) mod credentials;
 pub(super) mod events;
 pub(super) mod jobs;
+pub(super) mod password_resets;
 pub(super) mod refresh;
 pub(super) mod runners;
 pub(super) mod sessions;
@@ -39,6 +40,16 @@ macro_rules! suite {
         $crate::store::contract::run_suite! { accounts::credentials on $open;
             network_of_any_session_on_record_is_known
             hash_of_a_password_is_replaced_once
+            changed_password_ends_other_sessions_and_refresh_tokens
+            password_change_of_other_hash_or_ended_session_does_nothing
+            of_password_changes_at_once_one_wins
+        }
+        $crate::store::contract::run_suite! { accounts::password_resets on $open;
+            reset_sets_password_and_ends_all_sessions_once
+            expired_or_foreign_permission_resets_nothing
+            permission_for_phone_verifies_phone_if_still_the_users
+            of_resets_at_once_one_wins
+            expired_permissions_are_forgotten_oldest_first
         }
         $crate::store::contract::run_suite! { accounts::sessions on $open;
             session_belongs_to_its_user

@@ -3,6 +3,7 @@
 mod credentials;
 mod events;
 mod jobs;
+mod password_resets;
 mod sessions;
 mod usage;
 mod users;

@@ -214,6 +214,25 @@ fn use_token(
     Ok(())
 }
 
+/// Replaces all refresh tokens of a session by one. False, and nothing happens, when the session is not an open one of this user.
+pub(super) fn replace_tokens(
+    c: &Connection,
+    user_id: Id,
+    session_id: Id,
+    hash: &TokenHash,
+    expires_at: Timestamp,
+) -> StoreResult<bool> {
+    let is_open = c
+        .prepare_cached("SELECT 1 FROM sessions WHERE id = ?1 AND user_id = ?2 AND ended_at IS NULL")?
+        .exists((session_id.as_bytes(), user_id.as_bytes()))?;
+    if is_open {
+        c.prepare_cached("DELETE FROM refresh_tokens WHERE session_id = ?1")?
+            .execute([session_id.as_bytes()])?;
+        insert_token(c, hash, session_id, expires_at)?;
+    }
+    Ok(is_open)
+}
+
 /// The unused successor that is stored, or the one that replaces it.
 fn successor_again(c: &Connection, exchange: &RefreshExchange, stored: &TokenHash) -> StoreResult<TokenHash> {
     let Some(successor) = exchange.replacement(stored) else { return Ok(*stored) };
@@ -231,7 +250,12 @@ fn end(c: &Connection, session_id: Id, event: &AddressedEvent) -> StoreResult<()
 }
 
 /// Ends the sessions of a user that had begun, but for one.
-fn end_all(c: &Connection, user_id: Id, except: Option<Id>, event: &AddressedEvent) -> StoreResult<u64> {
+pub(super) fn end_all(
+    c: &Connection,
+    user_id: Id,
+    except: Option<Id>,
+    event: &AddressedEvent,
+) -> StoreResult<u64> {
     let ended = c
         .prepare_cached(
             "UPDATE sessions SET ended_at = ?2 \
