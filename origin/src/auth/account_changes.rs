@@ -75,13 +75,13 @@ impl Auth {
         Ok(is_known)
     }
 
-    fn event(&self, user_id: Id, event: UserEvent) -> AddressedEvent {
+    pub(super) fn event(&self, user_id: Id, event: UserEvent) -> AddressedEvent {
         let now = self.clock.now();
         AddressedEvent { id: self.random.id(now), user_id, at: now, event }
     }
 
     /// Writes to the accounts, and forgets what is cached of the user whatever came of it.
-    async fn change<T, F>(
+    pub(super) async fn change<T, F>(
         &self,
         user_id: Id,
         write: impl FnOnce(Arc<dyn Accounts>) -> F + Send + 'static,

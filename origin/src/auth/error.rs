@@ -10,6 +10,9 @@ pub enum AuthError {
     /// E-mail and password do not belong together.
     #[error("e-mail and password do not belong together")]
     InvalidCredentials,
+    /// The current password is another one.
+    #[error("the current password is another one")]
+    PasswordWrong,
     /// Another account has the e-mail.
     #[error("another account has this e-mail")]
     EmailTaken,
@@ -22,6 +25,9 @@ pub enum AuthError {
     /// The refresh token is none of ours, or has expired.
     #[error("the refresh token is not valid")]
     TokenInvalid,
+    /// A one-time code or a token of a link is wrong, was used or has expired.
+    #[error("the code is not valid")]
+    CodeInvalid,
     /// The session has ended.
     #[error("the session has ended")]
     SessionEnded,

@@ -4,6 +4,7 @@
 //! - [`sessions`]: from a session to tokens, from a refresh token to the next pair
 //! - [`session_cache`]: the check that a session is active
 //! - [`account_changes`]: ends of sessions, changes of plans
+//! - [`password_change`]: new passwords
 //! - [`passwords`]: hashes of passwords
 //! - [`tokens`]: access and refresh tokens, made and checked
 //! - [`throttle`]: how often somebody may try
@@ -11,6 +12,7 @@
 
 pub mod account_changes;
 pub mod error;
+pub mod password_change;
 pub mod passwords;
 pub mod session_cache;
 pub mod sessions;

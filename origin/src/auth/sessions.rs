@@ -153,7 +153,7 @@ impl Auth {
         Ok(outcome.await??)
     }
 
-    fn pair(
+    pub(super) fn pair(
         &self,
         user: User,
         session_id: Id,

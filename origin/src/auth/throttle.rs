@@ -95,6 +95,12 @@ impl Throttle {
         count(store, &failures_key(ip, email), self.by_email, "sign_in_failures", now).await
     }
 
+    /// Counts the use of a permission to reset a password from this address.
+    pub async fn reset(&self, store: &dyn Ephemeral, ip: &str, now: Timestamp) -> Result<(), RateLimited> {
+        let key = format!("reset:{}", client_key(ip));
+        count(store, &key, self.by_address, "password_reset", now).await
+    }
+
     /// Undoes the counted failure of a sign-in without a decision, such as in an outage.
     pub async fn undecided(&self, store: &dyn Ephemeral, ip: &str, email: &str, now: Timestamp) {
         tolerate(store.undo_count(&failures_key(ip, email), self.by_email, now).await);

@@ -118,12 +118,16 @@ impl From<AuthError> for Error {
     fn from(error: AuthError) -> Self {
         match error {
             AuthError::InvalidCredentials => ErrorCode::InvalidCredentials.into(),
+            AuthError::PasswordWrong => {
+                ApiError::new(ErrorCode::InvalidCredentials, "The current password is wrong").into()
+            }
             AuthError::EmailTaken => ErrorCode::EmailTaken.into(),
             AuthError::PasswordGuessable { field } => {
                 ApiError::invalid_field(field, "is too easy to guess; choose a longer or less common one")
                     .into()
             }
             AuthError::TokenInvalid => ErrorCode::TokenInvalid.into(),
+            AuthError::CodeInvalid => ErrorCode::CodeInvalid.into(),
             AuthError::SessionEnded => ErrorCode::SessionEnded.into(),
             AuthError::RateLimited(limited) => limited.into(),
             AuthError::Overloaded => ErrorCode::Overloaded.into(),

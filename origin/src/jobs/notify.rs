@@ -26,6 +26,8 @@ const KIND: &str = "notify";
 enum Notice {
     /// A session was ended because an old refresh token of it was used.
     RefreshTokenReused { user_id: Id, at: Timestamp },
+    /// The password is another one.
+    PasswordChanged { user_id: Id, at: Timestamp },
 }
 
 /// Returns the job that tells a user that their session was ended because a refresh token was used twice. An account gets one such
@@ -37,6 +39,19 @@ pub fn refresh_token_reused(id: Id, session: &SessionOfUser, now: Timestamp) -> 
         id,
         kind: KIND,
         key: Some(format!("refresh_token_reused:{user_id}:{}", now.day())),
+        // An id and a time can be written.
+        payload: serde_json::to_string(&notice).unwrap_or_default(),
+        due_at: now,
+    }
+}
+
+/// Returns the job that tells a user that their password is another one.
+pub fn password_changed(id: Id, user_id: Id, now: Timestamp) -> NewJob {
+    let notice = Notice::PasswordChanged { user_id, at: now };
+    NewJob {
+        id,
+        kind: KIND,
+        key: None,
         // An id and a time can be written.
         payload: serde_json::to_string(&notice).unwrap_or_default(),
         due_at: now,
@@ -57,19 +72,27 @@ impl Notify {
     }
 
     fn mail(&self, id: Id, to: String, notice: &Notice) -> Mail {
-        let Notice::RefreshTokenReused { at, .. } = notice;
-        Mail {
-            id,
-            to,
-            purpose: Purpose::SessionEnded,
-            subject: format!("{}: a session was ended", self.app_name),
-            text: format!(
-                "At {at}, a sign-in of your {} account was used that had been replaced by a newer one. That happens when \
-                 somebody has a copy of it, so its session was ended.\n\nSign in again on your device. If it keeps \
-                 happening, choose a new password.\n",
-                self.app_name
+        let app = &self.app_name;
+        let (purpose, subject, text) = match notice {
+            Notice::RefreshTokenReused { at, .. } => (
+                Purpose::SessionEnded,
+                format!("{app}: a session was ended"),
+                format!(
+                    "At {at}, a sign-in of your {app} account was used that had been replaced by a newer one. That happens when \
+                     somebody has a copy of it, so its session was ended.\n\nSign in again on your device. If it keeps \
+                     happening, choose a new password.\n"
+                ),
             ),
-        }
+            Notice::PasswordChanged { at, .. } => (
+                Purpose::PasswordChanged,
+                format!("{app}: your password was changed"),
+                format!(
+                    "At {at}, the password of your {app} account was changed, and your other sessions were ended.\n\nIf it was \
+                     not you, reset the password now: choose \"forgot password\" where you sign in.\n"
+                ),
+            ),
+        };
+        Mail { id, to, purpose, subject, text }
     }
 }
 
@@ -89,7 +112,7 @@ impl Job for Notify {
             tracing::info!("no mail can be sent; a notice is left out");
             return Ok(Progress::Done);
         };
-        let Notice::RefreshTokenReused { user_id, .. } = &notice;
+        let (Notice::RefreshTokenReused { user_id, .. } | Notice::PasswordChanged { user_id, .. }) = &notice;
         // Somebody who is gone, or has no address, is told nothing.
         let user = self.accounts.user(*user_id).await?;
         if let Some(User { email: Some(to), .. }) = user {

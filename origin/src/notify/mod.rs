@@ -15,6 +15,8 @@ pub use mailbox::Mailbox;
 pub enum Purpose {
     /// A session was ended that its user did not end.
     SessionEnded,
+    /// The password was changed.
+    PasswordChanged,
 }
 
 impl Purpose {
@@ -22,6 +24,7 @@ impl Purpose {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SessionEnded => "session_ended",
+            Self::PasswordChanged => "password_changed",
         }
     }
 }

@@ -100,6 +100,8 @@ fn public() -> OpenApiRouter<App> {
         .routes(routes!(auth::refresh::refresh))
         .routes(routes!(auth::logout::logout))
         .routes(routes!(auth::logout::logout_all))
+        .routes(routes!(auth::password::change))
+        .routes(routes!(auth::password::reset))
         .routes(routes!(auth::verify::verify))
         .routes(routes!(account::auth_me))
         .routes(routes!(account::users_me))

@@ -14,6 +14,7 @@ mod layers;
 mod list_cache;
 mod notices;
 mod outages;
+mod passwords;
 mod rotation;
 mod serving;
 mod sessions;

@@ -47,7 +47,7 @@ async fn email_in_any_case_registers_once() {
     let env = TestEnv::new().await;
     env.register("ada").await;
     let again = env
-        .send(Call::post(REGISTER).json(&json!({"email": "ADA@example.com", "password": "12345678"})))
+        .send(Call::post(REGISTER).json(&json!({"email": "ADA@example.com", "password": "another horse"})))
         .await;
     assert_eq!(again.problem(), problem(400, "email_taken"));
     assert_eq!(again.json()["detail"], "Email already registered");

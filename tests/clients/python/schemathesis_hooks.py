@@ -153,6 +153,16 @@ def due_refusals(case):
         # Credentials that nobody has, or that were tried too often.
         yield 401, "invalid_credentials", frozenset()
         yield 429, "rate_limited", frozenset()
+    if operation == "register":
+        # A password that anybody would guess.
+        yield 422, "validation_failed", frozenset({"password"})
+    if operation == "change_password":
+        # The current password is another one, or was wrong too often.
+        yield 401, "invalid_credentials", frozenset()
+        yield 429, "rate_limited", frozenset()
+    if operation == "reset_password":
+        # A token that was never given out.
+        yield 401, "code_invalid", frozenset()
     if operation in ("logout", "logout_all"):
         # The first request has ended the session of its token.
         yield 401, "session_ended", frozenset()

@@ -2,6 +2,7 @@
 
 pub(super) mod login;
 pub(super) mod logout;
+pub(super) mod password;
 pub(super) mod refresh;
 pub(super) mod register;
 pub(super) mod token;

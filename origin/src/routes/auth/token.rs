@@ -12,7 +12,7 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 use shared::api::{
     ErrorCode,
-    account::{MAX_REFRESH_TOKEN_CHARS, Tokens, is_possible_email, is_possible_password},
+    account::{MAX_REFRESH_TOKEN_CHARS, Tokens, is_possible_email, passwords::is_possible_password},
     body::parse_pairs,
 };
 

@@ -6,7 +6,11 @@ use serde_json::{Map, Value, json};
 use shared::{
     api::{
         account::{
-            MAX_EMAIL_CHARS, MAX_NAME_CHARS, MAX_PASSWORD_CHARS, MAX_REFRESH_TOKEN_CHARS, MIN_PASSWORD_CHARS,
+            MAX_EMAIL_CHARS, MAX_NAME_CHARS, MAX_REFRESH_TOKEN_CHARS,
+            codes::MAX_PHONE_CHARS,
+            passwords::{
+                MAX_LINK_TOKEN_CHARS, MAX_PASSWORD_CHARS, MAX_TYPED_PASSWORD_CHARS, MIN_PASSWORD_CHARS,
+            },
         },
         chat::{
             IMAGE_TYPES, MAX_OUTPUT_TOKENS, MAX_PARTS, MAX_SYSTEM_CHARS, MAX_TEMPERATURE, MAX_TEXT_CHARS,
@@ -82,13 +86,25 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
     let system = json!({"maxLength": MAX_SYSTEM_CHARS});
     let device = json!({"maxLength": MAX_NAME_CHARS, "pattern": NO_CONTROLS, "example": "Ada's phone"});
     let images: Vec<_> = IMAGE_TYPES.iter().filter_map(|name| name.strip_prefix("image/")).collect();
+    let new_password =
+        json!({"minLength": MIN_PASSWORD_CHARS, "maxLength": MAX_PASSWORD_CHARS, "format": "password"});
+    let typed_password = json!({"maxLength": MAX_TYPED_PASSWORD_CHARS, "format": "password"});
+    let email = json!({"format": "email", "maxLength": MAX_EMAIL_CHARS});
+    let phone = json!({"maxLength": MAX_PHONE_CHARS, "pattern": "^\\s*\\+[0-9 ()./-]{7,}\\s*$"});
     vec![
-        ("RegisterRequest", "email", json!({"format": "email", "maxLength": MAX_EMAIL_CHARS})),
-        (
-            "RegisterRequest",
-            "password",
-            json!({"minLength": MIN_PASSWORD_CHARS, "maxLength": MAX_PASSWORD_CHARS, "format": "password"}),
-        ),
+        ("ChangePasswordRequest", "current_password", typed_password.clone()),
+        ("ChangePasswordRequest", "new_password", new_password.clone()),
+        ("ForgotPasswordRequest", "email", email.clone()),
+        ("ResetPasswordRequest", "token", json!({"maxLength": MAX_LINK_TOKEN_CHARS})),
+        ("ResetPasswordRequest", "new_password", new_password.clone()),
+        ("SendCodeRequest", "email", email.clone()),
+        ("SendCodeRequest", "phone", phone.clone()),
+        ("VerifyCodeRequest", "email", email.clone()),
+        ("VerifyCodeRequest", "phone", phone),
+        ("VerifyCodeRequest", "code", json!({"pattern": "^[0-9]{6}$"})),
+        ("VerifyCodeRequest", "device_name", device.clone()),
+        ("RegisterRequest", "email", email),
+        ("RegisterRequest", "password", new_password),
         (
             "RegisterRequest",
             "display_name",
@@ -96,7 +112,7 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
         ),
         ("RegisterRequest", "device_name", device.clone()),
         ("LoginRequest", "email", json!({"maxLength": MAX_EMAIL_CHARS})),
-        ("LoginRequest", "password", json!({"maxLength": MAX_PASSWORD_CHARS, "format": "password"})),
+        ("LoginRequest", "password", typed_password),
         ("LoginRequest", "device_name", device),
         ("RefreshRequest", "refresh_token", json!({"maxLength": MAX_REFRESH_TOKEN_CHARS})),
         (
@@ -109,7 +125,7 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
         (
             "TokenForm",
             "password",
-            json!({"type": "string", "maxLength": MAX_PASSWORD_CHARS, "format": "password"}),
+            json!({"type": "string", "maxLength": MAX_TYPED_PASSWORD_CHARS, "format": "password"}),
         ),
         ("TokenForm", "refresh_token", json!({"type": "string", "maxLength": MAX_REFRESH_TOKEN_CHARS})),
         ("CreateConversation", "title", title.clone()),

@@ -1,0 +1,159 @@
+//! New passwords: in place of the current one, or by a permission to reset it. Both end other sessions, because whoever knew the
+//! old password may have one.
+
+use std::sync::Arc;
+
+use shared::{
+    api::{
+        account::{Tokens, User},
+        internal::user_event::{AddressedEvent, UserEvent},
+    },
+    auth::Claims,
+    id::Id,
+};
+
+use super::{
+    Auth, AuthError,
+    passwords::{PasswordMatch, own_words},
+    throttle::Guesser,
+    tokens::{RefreshToken, TokenIssuer},
+};
+use crate::{
+    detached::detached,
+    events::Announcements,
+    jobs::notify::password_changed,
+    store::{
+        Accounts,
+        accounts::{credentials::PasswordChange, password_resets::PasswordReset},
+    },
+};
+
+/// A signed-in user who wants another password.
+#[derive(Clone)]
+pub struct NewPassword {
+    /// The address they come from.
+    pub ip: String,
+    /// The claims of their token.
+    pub claims: Claims,
+    /// The user.
+    pub user: User,
+    /// The current password, as it was typed.
+    pub current: String,
+    /// The new one, as it was typed.
+    pub new: String,
+}
+
+impl Auth {
+    /// Changes a password. The session goes on with a new refresh token alone; all others of the user end.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`AuthError::PasswordWrong`], [`AuthError::PasswordGuessable`], [`AuthError::RateLimited`], or
+    /// [`AuthError::SessionEnded`] when the session ended or the password was changed meanwhile.
+    pub async fn change_password(
+        self: &Arc<Self>,
+        request: NewPassword,
+        announcements: &Announcements,
+    ) -> Result<Tokens, AuthError> {
+        let now = self.clock.now();
+        self.throttle.sign_in(&*self.ephemeral, &request.ip, &account_key(&request.user), now).await?;
+        let (auth, counted) = (Arc::clone(self), request.clone());
+        let old_hash = detached(async move { auth.check_counted_password(counted).await }).await??;
+        let NewPassword { claims, user, new, .. } = request;
+        let new_hash = self.hash_chosen(&user, new).await?;
+        let now = self.clock.now();
+        let refresh = TokenIssuer::refresh(&*self.random);
+        let refresh_expires_at = self.tokens.refresh_expiry(now);
+        let event = self.all_sessions_ended(&user, Some(claims.sid));
+        let change = PasswordChange {
+            user_id: user.id,
+            old_hash,
+            new_hash,
+            session_id: claims.sid,
+            refresh_hash: refresh.hash(),
+            refresh_expires_at,
+            event,
+            job: password_changed(self.random.id(now), user.id, now),
+        };
+        let write = async move |accounts: Arc<dyn Accounts>| accounts.change_password(change).await;
+        if !self.change(user.id, write).await? {
+            return Err(AuthError::SessionEnded);
+        }
+        announcements.add_stored(event);
+        Ok(self.pair(user, claims.sid, &refresh, refresh_expires_at, now))
+    }
+
+    /// Sets a password by a permission's token, and ends all sessions of its user.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`AuthError::CodeInvalid`] when there is no such permission, or it was used or has expired,
+    /// [`AuthError::PasswordGuessable`] or [`AuthError::RateLimited`].
+    pub async fn reset_password(
+        &self,
+        ip: &str,
+        token: &str,
+        new: String,
+        announcements: &Announcements,
+    ) -> Result<(), AuthError> {
+        let now = self.clock.now();
+        self.throttle.reset(&*self.ephemeral, ip, now).await?;
+        let token_hash = RefreshToken::decode(token).ok_or(AuthError::CodeInvalid)?.hash();
+        let user = self.accounts.password_reset_user(token_hash, now).await?;
+        let user = user.ok_or(AuthError::CodeInvalid)?;
+        let password_hash = self.hash_chosen(&user, new).await?;
+        let event = self.all_sessions_ended(&user, None);
+        let job = password_changed(self.random.id(event.at), user.id, event.at);
+        let reset = PasswordReset { token_hash, user_id: user.id, password_hash, event, job };
+        let write = async move |accounts: Arc<dyn Accounts>| accounts.reset_password(reset).await;
+        if !self.change(user.id, write).await? {
+            return Err(AuthError::CodeInvalid);
+        }
+        announcements.add_stored(event);
+        Ok(())
+    }
+
+    /// Checks like [`Self::check_current_password`], and tells the throttle, which has counted the attempt as one that fails, its
+    /// end.
+    async fn check_counted_password(&self, request: NewPassword) -> Result<String, AuthError> {
+        let (ip, account) = (request.ip.clone(), account_key(&request.user));
+        let outcome = self.check_current_password(request).await;
+        match &outcome {
+            Ok(_) => self.throttle.signed_in(&*self.ephemeral, &ip, &account).await,
+            Err(AuthError::PasswordWrong) => {}
+            Err(_) => self.throttle.undecided(&*self.ephemeral, &ip, &account, self.clock.now()).await,
+        }
+        outcome
+    }
+
+    /// Returns the stored hash of a user's password when they know it, within the guesses of a day.
+    async fn check_current_password(&self, request: NewPassword) -> Result<String, AuthError> {
+        let hash = self.accounts.password_hash(request.user.id).await?;
+        let guesser = Guesser::with_session(request.claims.sid);
+        self.throttle.guess(&*self.ephemeral, &guesser, self.clock.now()).await?;
+        let outcome = self.passwords.verify(request.current, hash.clone()).await;
+        if !matches!(outcome, Ok(PasswordMatch::Wrong)) {
+            self.throttle.not_wrong(&*self.ephemeral, &guesser, self.clock.now()).await;
+        }
+        match (outcome?, hash) {
+            (PasswordMatch::Right | PasswordMatch::RightOutdated, Some(hash)) => Ok(hash),
+            _ => Err(AuthError::PasswordWrong),
+        }
+    }
+
+    /// Hashes a password that a user chose.
+    async fn hash_chosen(&self, user: &User, new: String) -> Result<String, AuthError> {
+        let own_words = own_words(user.email.as_deref(), user.display_name.as_deref());
+        let hash = self.passwords.hash_new(new, own_words, &*self.random).await;
+        hash.map_err(|error| error.of_field("new_password"))
+    }
+
+    fn all_sessions_ended(&self, user: &User, except: Option<Id>) -> AddressedEvent {
+        self.event(user.id, UserEvent::UserSessionsEnded { except })
+    }
+}
+
+/// Returns the name under which a signed-in user's wrong passwords are counted. No e-mail address is the same.
+fn account_key(user: &User) -> String {
+    user.id.to_string()
+}

@@ -1,0 +1,77 @@
+//! `POST auth/change-password` and `POST auth/reset-password`.
+
+use axum::{Json as Reply, extract::State, http::StatusCode};
+use shared::api::account::{
+    Tokens,
+    passwords::{ChangePasswordRequest, ResetPasswordRequest},
+};
+
+use crate::{
+    app::App,
+    auth::password_change::NewPassword,
+    events::Announcements,
+    http::{ClientIp, CurrentUser, Error, Json},
+};
+
+/// Change the password
+///
+/// The session goes on with the returned tokens: its earlier refresh tokens are invalid. All other sessions of the user end, and the
+/// user is told by mail. Limited as `auth/login` is, with 50 wrong passwords a day for a session.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/change-password",
+    operation_id = "change_password",
+    tag = "auth",
+    security(("bearer" = [])),
+    request_body(
+        content = ChangePasswordRequest,
+        example = json!({"current_password": "correct horse battery", "new_password": "staple battery horse"}),
+    ),
+    responses(
+        (status = 200, description = "The tokens with which the session goes on", body = Tokens),
+        (status = 401, description = "`invalid_credentials`: the current password is another one"),
+    ),
+)]
+pub(in crate::routes) async fn change(
+    State(app): State<App>,
+    ClientIp(ip): ClientIp,
+    current: CurrentUser,
+    announcements: Announcements,
+    Json(request): Json<ChangePasswordRequest>,
+) -> Result<Reply<Tokens>, Error> {
+    let CurrentUser { user, claims } = current;
+    let ChangePasswordRequest { current_password: current, new_password: new } = request;
+    let request = NewPassword { ip, claims, user, current, new };
+    Ok(Reply(app.auth.change_password(request, &announcements).await?))
+}
+
+/// Set a new password by a token
+///
+/// The token comes from a mail of `auth/forgot-password` or from `auth/otp/verify`. It is valid once, for 30 minutes. All sessions of
+/// the user end, and the user is told by mail. Limited to 100 calls a minute from one address (`RATE_LIMIT_REQUESTS`).
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/reset-password",
+    operation_id = "reset_password",
+    tag = "auth",
+    request_body(
+        content = ResetPasswordRequest,
+        example = json!({
+            "token": "kJ3nU0o2b8fQe5q1xT7yWc9dRzPaLmVsHgIuEoYtBwA",
+            "new_password": "staple battery horse",
+        }),
+    ),
+    responses(
+        (status = 204, description = "The new password counts"),
+        (status = 401, description = "`code_invalid`: the token is wrong, was used or has expired"),
+    ),
+)]
+pub(in crate::routes) async fn reset(
+    State(app): State<App>,
+    ClientIp(ip): ClientIp,
+    announcements: Announcements,
+    Json(request): Json<ResetPasswordRequest>,
+) -> Result<StatusCode, Error> {
+    app.auth.reset_password(&ip, &request.token, request.new_password, &announcements).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
