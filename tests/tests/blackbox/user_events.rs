@@ -2,7 +2,7 @@
 //! streams; also when the Worker was away. The origin is gone wherever a test asks, so that nobody can have looked it up.
 
 use edgechat_tests::{
-    client::{EventStream, Phone, turn_path},
+    client::{EventStream, PASSWORD, Phone, turn_path},
     clock::now,
     provider::call::Call,
     test_env::{EDGE_KEY, TestEnv},
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use shared::{
     api::{
         ErrorCode,
-        account::Plan,
+        account::{Plan, Tokens},
         internal::user_event::{AddressedEvent, EVENTS_PATH, EventBatch, EventReceipt, UserEvent},
     },
     auth::edge::{EdgeKeys, EdgeRequest, sha256},
@@ -86,6 +86,23 @@ async fn logout_ends_its_own_session_alone() {
     assert_eq!(listening.stream.delta().await, "upon ");
     listening.call.stop().await.unwrap();
     assert_eq!(listening.stream.rest().await.last().unwrap().kind, "turn.completed");
+}
+
+#[tokio::test]
+async fn changed_password_cuts_streams_of_other_sessions_alone() {
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
+    let other = phone.sign_in_again().await;
+    let listening = Listening::start(&env, phone).await;
+    let body = json!({ "current_password": PASSWORD, "new_password": "staple battery horse" });
+    let reply = other.client.post("/api/v1/auth/change-password").json(&body).send().await.expect_status(200);
+    assert_eq!(reply.header(USER_EVENTS), None, "no client sees the events");
+    let tokens: Tokens = reply.json();
+    assert_eq!(tokens.session_id, other.tokens.session_id);
+    for token in [&other.tokens.access_token, &tokens.access_token] {
+        let _ = env.client().with_token(token).get("/api/v1/users/me").send().await.expect_status(200);
+    }
+    listening.expect_cut_off(&mut env).await;
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ const ACCOUNTS: &[(&str, &str)] = &[
     ("V3__session_networks", include_str!("../../../../migrations/sqlite/accounts/V3__session_networks.sql")),
     ("V4__jobs", include_str!("../../../../migrations/sqlite/accounts/V4__jobs.sql")),
     ("V5__user_events", include_str!("../../../../migrations/sqlite/accounts/V5__user_events.sql")),
-    ("V7__password_resets", include_str!("../../../../migrations/sqlite/accounts/V7__password_resets.sql")),
+    ("V6__password_resets", include_str!("../../../../migrations/sqlite/accounts/V6__password_resets.sql")),
 ];
 const CHATS: &[(&str, &str)] = &[
     ("V1__chats", include_str!("../../../../migrations/sqlite/chats/V1__chats.sql")),
