@@ -1,5 +1,6 @@
 //! The suite of the accounts port, an entity a file.
 
+pub(super) mod addresses;
 pub(super) mod credentials;
 pub(super) mod events;
 pub(super) mod jobs;
@@ -36,6 +37,14 @@ macro_rules! suite {
             letters_beyond_ascii_are_kept_as_they_are
             email_with_nul_matches_no_user
             times_are_exact_to_the_millisecond_however_far
+        }
+        $crate::store::contract::run_suite! { accounts::addresses on $open;
+            sign_in_by_unknown_address_creates_verified_user_once
+            sign_in_by_verified_address_keeps_password_and_sessions
+            sign_in_by_unverified_address_removes_password_and_sessions
+            sign_ins_at_once_by_unknown_address_create_one_user
+            changed_address_is_verified_and_replaces_refresh_tokens
+            address_of_somebody_else_is_taken
         }
         $crate::store::contract::run_suite! { accounts::credentials on $open;
             network_of_any_session_on_record_is_known

@@ -73,7 +73,7 @@ const REGISTER: &str = "\
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING id \
     ), new_credential AS ( \
         INSERT INTO credentials (user_id, password_hash, changed_at) \
-        SELECT id, $12::text, $11::bigint FROM new_user \
+        SELECT id, $12::text, $11::bigint FROM new_user WHERE $12::text IS NOT NULL \
     ), new_session AS ( \
         INSERT INTO sessions (id, user_id, device_name, network, created_at, last_used_at, expires_at) \
         SELECT $13::uuid, id, $14::text, $19::text, $15::bigint, $15::bigint, $16::bigint FROM new_user \
@@ -89,7 +89,7 @@ const KNOWN: &str = "SELECT id FROM users WHERE id = $1 OR email = $2 ORDER BY i
 const BY_ID: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1");
 const BY_EMAIL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.email = $1");
 
-fn found(row: Option<Row>) -> Step<Option<User>> {
+pub(super) fn found(row: Option<Row>) -> Step<Option<User>> {
     Ok(row.map(|row| read(&mut Columns::of("users", &row))).transpose()?)
 }
 
@@ -109,12 +109,33 @@ async fn insert(
     password_hash: &str,
     session: &NewSession,
 ) -> Step<Registration> {
+    if insert_row(c, user, Some(password_hash), session).await? {
+        return Ok(Registration::Created);
+    }
     let user_id = key(user.id);
+    // A statement of its own sees what the first one had to wait for.
+    match c.row(KNOWN, &[&user_id, &user.email]).await? {
+        Some(row) => {
+            let known: Uuid = Columns::of("users", &row).get("id")?;
+            Ok(if known == user_id { Registration::Created } else { Registration::EmailTaken })
+        }
+        None => Err(StoreError::Conflict("another account has this phone number").into()),
+    }
+}
+
+/// Inserts a user with their first session, and with their password if they have one. False, and nothing happens, when the id, the
+/// e-mail or the phone number is somebody's.
+pub(super) async fn insert_row(
+    c: &Connection,
+    user: &User,
+    password_hash: Option<&str>,
+    session: &NewSession,
+) -> Step<bool> {
     let created = c
         .row(
             REGISTER,
             &[
-                &user_id,
+                &key(user.id),
                 &user.email,
                 &user.email_verified,
                 &user.phone,
@@ -136,17 +157,7 @@ async fn insert(
             ],
         )
         .await?;
-    if created.is_some() {
-        return Ok(Registration::Created);
-    }
-    // A statement of its own sees what the first one had to wait for.
-    match c.row(KNOWN, &[&user_id, &user.email]).await? {
-        Some(row) => {
-            let known: Uuid = Columns::of("users", &row).get("id")?;
-            Ok(if known == user_id { Registration::Created } else { Registration::EmailTaken })
-        }
-        None => Err(StoreError::Conflict("another account has this phone number").into()),
-    }
+    Ok(created.is_some())
 }
 
 /// Reads the columns of `user_columns`.

@@ -1,5 +1,6 @@
 //! The accounts port on SQLite: a trait a file, with its statements.
 
+mod addresses;
 mod credentials;
 mod events;
 mod jobs;

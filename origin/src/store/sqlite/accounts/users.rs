@@ -10,7 +10,7 @@ use shared::{
     id::Id,
 };
 
-use super::{SqliteAccounts, events, sessions};
+use super::{SqliteAccounts, credentials, events, sessions};
 use crate::store::{
     accounts::{Users, sessions::NewSession, users::Registration},
     error::StoreResult,
@@ -69,7 +69,7 @@ macro_rules! user_columns {
 pub(super) use user_columns;
 
 /// The user of whom this is so.
-fn find(c: &Connection, is_so: &'static str, value: &dyn ToSql) -> StoreResult<Option<User>> {
+pub(super) fn find(c: &Connection, is_so: &'static str, value: &dyn ToSql) -> StoreResult<Option<User>> {
     let columns = user_columns!();
     let mut statement = c.prepare_cached(&format!("SELECT {columns} FROM users u WHERE {is_so}"))?;
     let mut rows = statement.query([value])?;
@@ -87,6 +87,13 @@ fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreResult<Optio
         let same = id == *user.id.as_bytes();
         return Ok(Some(if same { Registration::Created } else { Registration::EmailTaken }));
     }
+    insert_row(c, user)?;
+    credentials::set(c, user.id, password_hash, user.created_at)?;
+    Ok(None)
+}
+
+/// Inserts a user whom nobody else is.
+pub(super) fn insert_row(c: &Connection, user: &User) -> StoreResult<()> {
     c.prepare_cached(
         "INSERT INTO users (id, email, email_verified, phone, phone_verified, display_name, avatar_url, locale, \
          timezone, plan, created_at) VALUES (:id, :email, :email_verified, :phone, :phone_verified, :display_name, \
@@ -105,9 +112,7 @@ fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreResult<Optio
         ":plan": user.plan.as_str(),
         ":created_at": user.created_at.as_millis(),
     })?;
-    c.prepare_cached("INSERT INTO credentials (user_id, password_hash, changed_at) VALUES (?1, ?2, ?3)")?
-        .execute((user.id.as_bytes(), password_hash, user.created_at.as_millis()))?;
-    Ok(None)
+    Ok(())
 }
 
 /// Returns true when there is a user with this id.

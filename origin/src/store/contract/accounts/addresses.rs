@@ -1,0 +1,191 @@
+//! Addresses, and sign-ins by them.
+
+use shared::{
+    api::{account::User, internal::user_event::UserEvent},
+    auth::address::Address,
+};
+
+use super::{Store, exchange, outcome, register};
+use crate::store::{
+    accounts::{
+        addresses::{AddressChange, AddressChangeOutcome, AddressSignIn, AddressSignedIn},
+        jobs::NewJob,
+        sessions::NewSession,
+        users::Registration,
+    },
+    contract::{
+        at_once,
+        samples::{at, hash, id, session, user},
+    },
+};
+
+const PHONE: &str = "+491701234567";
+
+fn phone() -> Address {
+    Address::Phone(PHONE.to_owned())
+}
+
+fn email(number: u32) -> Address {
+    Address::Email(format!("user{number}@example.com"))
+}
+
+/// A sign-in whose new user and session have this number.
+fn sign_in(address: Address, number: u8, millis: i64) -> AddressSignIn {
+    let mut new_user = User { email: None, display_name: None, ..user(u32::from(number)) };
+    match &address {
+        Address::Email(email) => (new_user.email, new_user.email_verified) = (Some(email.clone()), true),
+        Address::Phone(phone) => (new_user.phone, new_user.phone_verified) = (Some(phone.clone()), true),
+    }
+    let session = NewSession { created_at: at(millis), ..session(number, &new_user) };
+    AddressSignIn { address, new_user, session, event_id: id(66_000 + u32::from(number)) }
+}
+
+pub(in crate::store::contract) async fn sign_in_by_unknown_address_creates_verified_user_once(store: Store) {
+    let first = sign_in(phone(), 31, 1_000);
+    let created = AddressSignedIn { user: first.new_user.clone(), is_new: true, event: None };
+    assert_eq!(store.user_by_address(phone()).await.unwrap(), None);
+    assert_eq!(store.sign_in_by_address(first.clone()).await.unwrap(), created);
+    assert_eq!(store.sign_in_by_address(first.clone()).await.unwrap(), created, "a repetition");
+    assert_eq!(store.user_by_address(phone()).await.unwrap(), Some(first.new_user.clone()));
+    assert_eq!(store.password_hash(id(31)).await.unwrap(), None);
+    assert_eq!(outcome_of(&store, 31).await, "exchanged");
+
+    let again = store.sign_in_by_address(sign_in(phone(), 32, 2_000)).await.unwrap();
+    assert_eq!(again, AddressSignedIn { user: first.new_user, is_new: false, event: None });
+    assert_eq!(store.user(id(32)).await.unwrap(), None);
+    assert!(store.session(id(31), id(1_032)).await.unwrap().is_some());
+}
+
+/// Returns the outcome of exchanging the first refresh token of a session with this number, of any user.
+async fn outcome_of(store: &Store, number: u8) -> &'static str {
+    use crate::store::accounts::sessions::RefreshOutcome;
+    match store.exchange_refresh(exchange(number, number + 100, 3_000)).await.unwrap() {
+        RefreshOutcome::Exchanged { .. } => "exchanged",
+        RefreshOutcome::Unknown => "unknown",
+        RefreshOutcome::Ended { .. } => "ended",
+        RefreshOutcome::Reused { .. } => "reused",
+    }
+}
+
+pub(in crate::store::contract) async fn sign_in_by_verified_address_keeps_password_and_sessions(
+    store: Store,
+) {
+    let verified = User { email_verified: true, ..user(1) };
+    let registered = store.register(verified.clone(), "phc".to_owned(), session(1, &verified)).await.unwrap();
+    assert_eq!(registered, Registration::Created);
+    let signed_in = store.sign_in_by_address(sign_in(email(1), 31, 1_000)).await.unwrap();
+    assert_eq!(signed_in, AddressSignedIn { user: verified, is_new: false, event: None });
+    assert_eq!(store.password_hash(id(1)).await.unwrap().as_deref(), Some("phc"));
+    for number in [1_001, 1_031] {
+        assert_eq!(store.session(id(1), id(number)).await.unwrap().unwrap().ended_at, None);
+    }
+    assert!(store.lease_events(at(9_000), at(9_000), 9).await.unwrap().is_empty());
+}
+
+pub(in crate::store::contract) async fn sign_in_by_unverified_address_removes_password_and_sessions(
+    store: Store,
+) {
+    for number in [1, 2] {
+        register(&store, number).await;
+    }
+    let by_owner = sign_in(email(1), 31, 1_000);
+    let signed_in = store.sign_in_by_address(by_owner.clone()).await.unwrap();
+    let event = by_owner.end_event(id(1));
+    assert_eq!(event.event, UserEvent::UserSessionsEnded { except: Some(id(1_031)) });
+    let verified = User { email_verified: true, ..user(1) };
+    assert_eq!(signed_in, AddressSignedIn { user: verified.clone(), is_new: false, event: Some(event) });
+    assert_eq!(store.user(id(1)).await.unwrap(), Some(verified));
+    assert_eq!(store.password_hash(id(1)).await.unwrap(), None);
+    assert_eq!(store.password_hash(id(2)).await.unwrap().as_deref(), Some("phc"));
+    let ended = async |user, number| store.session(id(user), id(number)).await.unwrap().unwrap().ended_at;
+    assert_eq!(
+        [ended(1, 1_001).await, ended(1, 1_031).await, ended(2, 1_002).await],
+        [Some(at(1_000)), None, None]
+    );
+    let events = store.lease_events(at(9_000), at(9_000), 9).await.unwrap();
+    assert_eq!(events.into_iter().map(|leased| leased.event).collect::<Vec<_>>(), [event]);
+
+    assert_eq!(store.sign_in_by_address(by_owner).await.unwrap().event, None, "a repetition");
+    assert_eq!(ended(1, 1_031).await, None);
+}
+
+pub(in crate::store::contract) async fn sign_ins_at_once_by_unknown_address_create_one_user(store: Store) {
+    let signed_in = at_once(6, |number| {
+        let (store, number) = (store.clone(), 31 + u8::try_from(number).unwrap());
+        async move { store.sign_in_by_address(sign_in(phone(), number, 1_000)).await.unwrap() }
+    })
+    .await;
+    let known = store.user_by_address(phone()).await.unwrap().unwrap();
+    assert!(signed_in.iter().all(|one| one.user == known && one.event.is_none()), "{signed_in:?}");
+    assert_eq!(signed_in.iter().filter(|one| one.is_new).count(), 1);
+    for number in 1_031..1_037 {
+        assert!(store.session(known.id, id(number)).await.unwrap().is_some(), "{number}");
+    }
+}
+
+fn change(address: Address, user: u32, job: bool) -> AddressChange {
+    let job = job.then(|| NewJob {
+        id: id(67_000),
+        kind: "notify",
+        key: None,
+        payload: "changed".to_owned(),
+        due_at: at(1_000),
+    });
+    AddressChange {
+        user_id: id(user),
+        address,
+        session_id: id(1_000 + user),
+        refresh_hash: hash(40),
+        refresh_expires_at: at(400_000),
+        job,
+    }
+}
+
+pub(in crate::store::contract) async fn changed_address_is_verified_and_replaces_refresh_tokens(
+    store: Store,
+) {
+    register(&store, 1).await;
+    assert_eq!(outcome(&store, exchange(1, 20, 1_000)).await.0, "exchanged");
+    let with_phone = User { phone: Some(PHONE.to_owned()), phone_verified: true, ..user(1) };
+    let changed = AddressChangeOutcome::Changed(Box::new(with_phone.clone()));
+    assert_eq!(store.change_address(change(phone(), 1, true)).await.unwrap(), changed);
+    assert_eq!(store.change_address(change(phone(), 1, true)).await.unwrap(), changed, "a repetition");
+    for gone in [1, 20] {
+        assert_eq!(outcome_of(&store, gone).await, "unknown", "{gone}");
+    }
+    let with_email = User { email: Some("new@example.com".to_owned()), email_verified: true, ..with_phone };
+    let address = Address::Email("new@example.com".to_owned());
+    let change = AddressChange { refresh_hash: hash(41), ..change(address, 1, false) };
+    assert_eq!(
+        store.change_address(change).await.unwrap(),
+        AddressChangeOutcome::Changed(Box::new(with_email.clone()))
+    );
+    assert_eq!(store.user_by_address(email(1)).await.unwrap(), None);
+    assert_eq!(store.user(id(1)).await.unwrap(), Some(with_email));
+    assert_eq!([outcome_of(&store, 40).await, outcome_of(&store, 41).await], ["unknown", "exchanged"]);
+    let claim = crate::store::accounts::jobs::JobClaim {
+        owner: id(68_000),
+        kinds: vec!["notify"],
+        now: at(9_000),
+        lease_until: at(90_000),
+        limit: 9,
+    };
+    assert_eq!(store.claim_jobs(claim).await.unwrap().len(), 1);
+}
+
+pub(in crate::store::contract) async fn address_of_somebody_else_is_taken(store: Store) {
+    for number in [1, 2] {
+        register(&store, number).await;
+    }
+    let taken = AddressChangeOutcome::Taken;
+    assert_eq!(store.change_address(change(email(2), 1, true)).await.unwrap(), taken);
+    assert_eq!(store.user(id(1)).await.unwrap(), Some(user(1)));
+    assert_eq!(outcome_of(&store, 1).await, "exchanged");
+    for refused in [
+        AddressChange { session_id: id(1_002), ..change(phone(), 1, true) },
+        AddressChange { user_id: id(9), ..change(phone(), 1, true) },
+    ] {
+        assert_eq!(store.change_address(refused).await.unwrap(), AddressChangeOutcome::NoSession);
+    }
+    assert_eq!(store.user_by_address(phone()).await.unwrap(), None);
+}

@@ -1,0 +1,180 @@
+//! Addresses of users.
+
+use async_trait::async_trait;
+use shared::{api::account::User, auth::address::Address};
+
+use super::{PostgresAccounts, users};
+use crate::store::{
+    accounts::{
+        Addresses,
+        addresses::{AddressChange, AddressChangeOutcome, AddressSignIn, AddressSignedIn},
+        sessions::NewSession,
+    },
+    error::{StoreError, StoreResult},
+    postgres::{
+        pool::Connection,
+        row::key,
+        step_error::{Step, StepError},
+    },
+    values::event_json,
+};
+
+#[async_trait]
+impl Addresses for PostgresAccounts {
+    async fn user_by_address(&self, address: Address) -> StoreResult<Option<User>> {
+        let address = &address;
+        self.0.run(|c| async move { users::found(find(&c, address).await?) }).await
+    }
+
+    async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<AddressSignedIn> {
+        let sign_in = &sign_in;
+        self.0.run(|c| async move { sign_in_user(&c, sign_in).await }).await
+    }
+
+    async fn change_address(&self, change: AddressChange) -> StoreResult<AddressChangeOutcome> {
+        let change = &change;
+        self.0.run(|c| async move { change_of_user(&c, change).await }).await
+    }
+}
+
+const BY_ADDRESS: &str =
+    concat!("SELECT ", users::user_columns!(), " FROM users u WHERE u.email = $1 OR u.phone = $2");
+
+async fn find(c: &Connection, address: &Address) -> Step<Option<tokio_postgres::Row>> {
+    c.row(BY_ADDRESS, &[&address.as_email(), &address.as_phone()]).await
+}
+
+/// Takes the row of whoever has the address, so that sign-ins follow one another.
+const LOCK: &str = "SELECT FROM users WHERE email = $1 OR phone = $2 FOR NO KEY UPDATE";
+
+/// Opens a session of a user who has the address. Where they had not verified it, it is verified, and whatever was there before is
+/// removed.
+const SIGN_IN: &str = "\
+    WITH verified AS ( \
+        UPDATE users SET email_verified = email_verified OR coalesce(email = $2::text, false), \
+            phone_verified = phone_verified OR coalesce(phone = $3::text, false) WHERE id = $1 AND $4 \
+    ), removed AS ( \
+        DELETE FROM credentials WHERE user_id = $1 AND $4 \
+    ), ended AS ( \
+        UPDATE sessions SET ended_at = $5 \
+        WHERE user_id = $1 AND ended_at IS NULL AND created_at <= $5 AND id <> $8::uuid AND $4 RETURNING id \
+    ), appended AS ( \
+        INSERT INTO user_events (id, user_id, at, event, due_at) \
+        SELECT $6::uuid, $1, $5::bigint, $7::text, $5::bigint WHERE EXISTS (SELECT FROM ended) \
+        ON CONFLICT (id) DO NOTHING \
+    ), opened AS ( \
+        INSERT INTO sessions (id, user_id, device_name, network, created_at, last_used_at, expires_at) \
+        VALUES ($8, $1, $9::text, $10::text, $5::bigint, $5::bigint, $11::bigint) \
+        ON CONFLICT (id) DO NOTHING RETURNING id \
+    ) INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $12::bytea, id, $13::bigint FROM opened";
+
+/// Signs in as whoever has the address; else as somebody new, unless they are created by somebody else meanwhile.
+async fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> Step<AddressSignedIn> {
+    if let Some(known) = sign_in_known(c, sign_in).await? {
+        return Ok(known);
+    }
+    if users::insert_row(c, &sign_in.new_user, None, &sign_in.session).await? {
+        return Ok(AddressSignedIn { user: sign_in.new_user.clone(), is_new: true, event: None });
+    }
+    let known = sign_in_known(c, sign_in).await?;
+    Ok(known.ok_or(StoreError::Conflict("another account has this id"))?)
+}
+
+async fn sign_in_known(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<AddressSignedIn>> {
+    let (email, phone) = (sign_in.address.as_email(), sign_in.address.as_phone());
+    let row = c.begin_locked(LOCK, BY_ADDRESS, &[&email, &phone]).await?;
+    let Some(user) = users::found(row)? else {
+        c.commit(None).await?;
+        return Ok(None);
+    };
+    let is_unverified = !sign_in.is_verified_by(&user);
+    let event = sign_in.end_event(user.id);
+    let NewSession { id, device_name, network, expires_at, refresh_hash, refresh_expires_at, .. } =
+        &sign_in.session;
+    c.commit(Some((
+        SIGN_IN,
+        &[
+            &key(user.id),
+            &email,
+            &phone,
+            &is_unverified,
+            &sign_in.at().as_millis(),
+            &key(event.id),
+            &event_json(&event),
+            &key(*id),
+            device_name,
+            network,
+            &expires_at.as_millis(),
+            &refresh_hash.as_slice(),
+            &refresh_expires_at.as_millis(),
+        ],
+    )))
+    .await?;
+    let is_new = user.id == sign_in.new_user.id;
+    let event = is_unverified.then_some(event);
+    Ok(Some(AddressSignedIn { user: sign_in.verified(user), is_new, event }))
+}
+
+/// Takes the session's row, as exchanges of its refresh tokens do.
+const LOCK_SESSION: &str =
+    "SELECT FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at IS NULL FOR NO KEY UPDATE";
+
+/// The open session's user.
+const OF_SESSION: &str = concat!(
+    "SELECT ",
+    users::user_columns!(),
+    " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL"
+);
+
+/// Changes nothing when somebody else has the address.
+const CHANGE: &str = "\
+    WITH changed AS ( \
+        UPDATE users SET email = coalesce($3::text, email), email_verified = email_verified OR $3::text IS NOT NULL, \
+            phone = coalesce($4::text, phone), phone_verified = phone_verified OR $4::text IS NOT NULL \
+        WHERE id = $2 AND NOT EXISTS (SELECT FROM users WHERE (email = $3 OR phone = $4) AND id <> $2) RETURNING id \
+    ), removed AS ( \
+        DELETE FROM refresh_tokens USING changed WHERE session_id = $1 AND hash <> $5 \
+    ), added AS ( \
+        INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $5, $1, $6::bigint FROM changed \
+        ON CONFLICT (hash) DO NOTHING \
+    ) INSERT INTO jobs (id, kind, key, payload, due_at) \
+      SELECT $7::uuid, $8::text, $9::text, $10::text, $11::bigint FROM changed WHERE $7::uuid IS NOT NULL \
+      ON CONFLICT DO NOTHING";
+
+/// Changes an address in two round trips, and reads the user back.
+async fn change_of_user(c: &Connection, change: &AddressChange) -> Step<AddressChangeOutcome> {
+    let (session_id, user_id) = (&key(change.session_id), &key(change.user_id));
+    let row = c.begin_locked(LOCK_SESSION, OF_SESSION, &[session_id, user_id]).await?;
+    if row.is_none() {
+        c.commit(None).await?;
+        return Ok(AddressChangeOutcome::NoSession);
+    }
+    let job = change.job.as_ref();
+    let changed = c
+        .commit(Some((
+            CHANGE,
+            &[
+                session_id,
+                user_id,
+                &change.address.as_email(),
+                &change.address.as_phone(),
+                &change.refresh_hash.as_slice(),
+                &change.refresh_expires_at.as_millis(),
+                &job.map(|job| key(job.id)),
+                &job.map(|job| job.kind),
+                &job.and_then(|job| job.key.as_deref()),
+                &job.map(|job| job.payload.as_str()),
+                &job.map(|job| job.due_at.as_millis()),
+            ],
+        )))
+        .await;
+    if matches!(changed, Err(StepError::Final(StoreError::Conflict(_)))) {
+        return Ok(AddressChangeOutcome::Taken);
+    }
+    changed?;
+    let user = users::found(find(c, &change.address).await?)?;
+    Ok(match user {
+        Some(user) if user.id == change.user_id => AddressChangeOutcome::Changed(Box::new(user)),
+        _ => AddressChangeOutcome::Taken,
+    })
+}

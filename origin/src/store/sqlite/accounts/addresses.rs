@@ -1,0 +1,87 @@
+//! Addresses of users.
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use shared::{api::account::User, auth::address::Address};
+
+use super::{SqliteAccounts, jobs, sessions, users};
+use crate::store::{
+    accounts::{
+        Addresses,
+        addresses::{AddressChange, AddressChangeOutcome, AddressSignIn, AddressSignedIn},
+    },
+    error::StoreResult,
+};
+
+#[async_trait]
+impl Addresses for SqliteAccounts {
+    async fn user_by_address(&self, address: Address) -> StoreResult<Option<User>> {
+        self.0.read(move |c| find(c, &address)).await
+    }
+
+    async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<AddressSignedIn> {
+        self.0.write(move |c| sign_in_user(c, &sign_in)).await
+    }
+
+    async fn change_address(&self, change: AddressChange) -> StoreResult<AddressChangeOutcome> {
+        self.0.write(move |c| change_of_user(c, &change)).await
+    }
+}
+
+fn find(c: &Connection, address: &Address) -> StoreResult<Option<User>> {
+    let is_so = match address {
+        Address::Email(_) => "u.email = ?1",
+        Address::Phone(_) => "u.phone = ?1",
+    };
+    users::find(c, is_so, &address.as_str())
+}
+
+/// Signs in within a write transaction.
+fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> StoreResult<AddressSignedIn> {
+    let Some(user) = find(c, &sign_in.address)? else {
+        users::insert_row(c, &sign_in.new_user)?;
+        sessions::insert(c, &sign_in.session)?;
+        return Ok(AddressSignedIn { user: sign_in.new_user.clone(), is_new: true, event: None });
+    };
+    let is_new = user.id == sign_in.new_user.id;
+    let mut event = None;
+    if !sign_in.is_verified_by(&user) {
+        let end = sign_in.end_event(user.id);
+        verify(c, &user, &sign_in.address)?;
+        c.prepare_cached("DELETE FROM credentials WHERE user_id = ?1")?.execute([user.id.as_bytes()])?;
+        sessions::end_all(c, user.id, Some(sign_in.session.id), &end)?;
+        event = Some(end);
+    }
+    sessions::insert(c, &sign_in.session_of(user.id))?;
+    Ok(AddressSignedIn { user: sign_in.verified(user), is_new, event })
+}
+
+fn verify(c: &Connection, user: &User, address: &Address) -> StoreResult<()> {
+    let sql = match address {
+        Address::Email(_) => "UPDATE users SET email_verified = 1 WHERE id = ?1",
+        Address::Phone(_) => "UPDATE users SET phone_verified = 1 WHERE id = ?1",
+    };
+    c.prepare_cached(sql)?.execute([user.id.as_bytes()])?;
+    Ok(())
+}
+
+/// Changes an address within a write transaction.
+fn change_of_user(c: &Connection, change: &AddressChange) -> StoreResult<AddressChangeOutcome> {
+    if find(c, &change.address)?.is_some_and(|user| user.id != change.user_id) {
+        return Ok(AddressChangeOutcome::Taken);
+    }
+    let (user_id, expires_at) = (change.user_id, change.refresh_expires_at);
+    if !sessions::replace_tokens(c, user_id, change.session_id, &change.refresh_hash, expires_at)? {
+        return Ok(AddressChangeOutcome::NoSession);
+    }
+    let sql = match change.address {
+        Address::Email(_) => "UPDATE users SET email = ?2, email_verified = 1 WHERE id = ?1",
+        Address::Phone(_) => "UPDATE users SET phone = ?2, phone_verified = 1 WHERE id = ?1",
+    };
+    c.prepare_cached(sql)?.execute((user_id.as_bytes(), change.address.as_str()))?;
+    if let Some(job) = &change.job {
+        jobs::schedule(c, job)?;
+    }
+    let user = find(c, &change.address)?;
+    Ok(user.map_or(AddressChangeOutcome::NoSession, |user| AddressChangeOutcome::Changed(Box::new(user))))
+}
