@@ -1,13 +1,28 @@
-//! Users, sessions and tokens.
+//! Users, and what signs them up and in.
 //!
 //! - [`passwords`]: the rules of passwords, and requests that change one
 //! - [`codes`]: one-time codes
+//! - [`session`]: sessions as their user sees them
+//! - [`profile`]: changes of what users say about themselves
+//! - [`event`]: the audit trail of an account
+//! - [`consent`]: documents that users agree to
 
 pub mod codes;
+pub mod consent;
+pub mod event;
 pub mod passwords;
+pub mod profile;
+pub mod session;
 
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+
+pub use self::{
+    consent::{Consent, Consents, GiveConsent},
+    event::{AccountEvent, AccountEventKind},
+    profile::{MAX_AVATAR_URL_BYTES, MAX_LOCALE_CHARS, MAX_TIMEZONE_CHARS, UpdateProfile},
+    session::{Platform, Session},
+};
 
 use self::passwords::{new_password_shape, password_length};
 use super::open::open_names;

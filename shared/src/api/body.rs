@@ -11,7 +11,7 @@ mod words;
 use std::borrow::Cow;
 
 use garde::{Validate, i18n::with_i18n};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 pub use self::json::MAX_DEPTH;
 use self::json::{Json, is_too_deep};
@@ -37,6 +37,16 @@ where
     }
     let json: Json<'_> = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
     read(json, "body")
+}
+
+/// Tells a field that is `null` from one that is not there.
+#[expect(clippy::option_option, reason = "absent, null and a value are three things")]
+pub(super) fn double_option<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Some)
 }
 
 /// The error of a body over its limit. It says how much is allowed and, where a picture may be the reason, what to do.

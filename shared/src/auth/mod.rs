@@ -6,6 +6,7 @@
 //! - [`key_cache`]: the policy of a verifier that remembers public keys
 //! - [`refresh`]: decisions about refresh tokens that are presented
 //! - [`sessions`]: sessions that are active as far as the edge knows
+//! - [`consents`]: the documents that a user is shown
 //! - [`edge`]: the HMAC between Worker and origin
 //!
 //! Natively also `native`, which signs and verifies, and `cases`, the table of tokens that every verifier is tested
@@ -14,6 +15,7 @@
 pub mod account_notices;
 pub mod address;
 pub mod claims;
+pub mod consents;
 pub mod edge;
 pub mod key_cache;
 pub mod keys;

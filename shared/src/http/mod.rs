@@ -10,6 +10,7 @@
 //! - [`body`]: sizes, times and codings of bodies
 //! - [`base_url`]: addresses of other servers
 //! - [`origin_answer`]: the meaning of the origin's answers at the edge
+//! - [`user_agent`]: the kind of program behind a request
 
 pub mod accept;
 pub mod address;
@@ -20,3 +21,4 @@ pub mod headers;
 pub mod origin_answer;
 pub mod request_id;
 pub mod retry_after;
+pub mod user_agent;

@@ -44,6 +44,11 @@ pub fn client_key(address: &str) -> ClientKey {
     })
 }
 
+/// Returns an address as it is stored and shown; `None` when it cannot be read. An IPv4 address within IPv6 is the IPv4 address.
+pub fn canonical(address: &str) -> Option<String> {
+    Some(address.trim().parse::<IpAddr>().ok()?.to_canonical().to_string())
+}
+
 /// The network around an address, as somebody gets one who may choose addresses within it. It is written as `203.0.113.0/24`
 /// or `2001:db8:1::/48`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

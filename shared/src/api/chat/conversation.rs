@@ -3,7 +3,11 @@
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
-use crate::{api::models, id::Id, time::Timestamp};
+use crate::{
+    api::{body::double_option, models},
+    id::Id,
+    time::Timestamp,
+};
 
 /// The most characters of a conversation's instructions.
 pub const MAX_SYSTEM_CHARS: usize = 20_000;
@@ -97,16 +101,6 @@ pub struct UpdateConversation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub head_id: Option<Id>,
-}
-
-/// Tells a field that is `null` from one that is not there.
-#[expect(clippy::option_option, reason = "absent, null and a value are three things")]
-fn double_option<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    T: Deserialize<'de>,
-    D: serde::Deserializer<'de>,
-{
-    Option::<T>::deserialize(deserializer).map(Some)
 }
 
 #[expect(

@@ -1,0 +1,96 @@
+//! The documents that a user is shown: those that the server requires, and those they have agreed to.
+
+use crate::{api::account::Consent, time::Timestamp};
+
+/// A document that everybody must agree to, in this version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequiredDocument {
+    /// Its name.
+    pub document: String,
+    /// The version in force.
+    pub version: String,
+}
+
+/// A version of a document that a user has agreed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedVersion {
+    /// The name of the document.
+    pub document: String,
+    /// The version.
+    pub version: String,
+    /// The time at which they first agreed to it.
+    pub accepted_at: Timestamp,
+}
+
+/// Returns an item for each document: the required ones in their order, then the others by name.
+pub fn list(required: &[RequiredDocument], accepted: &[AcceptedVersion]) -> Vec<Consent> {
+    let mut others: Vec<_> = accepted.iter().map(|accepted| accepted.document.as_str()).collect();
+    others.sort_unstable();
+    others.dedup();
+    others.retain(|document| required.iter().all(|required| required.document != *document));
+    let required = required.iter().map(|required| item(&required.document, Some(&required.version), accepted));
+    required.chain(others.into_iter().map(|document| item(document, None, accepted))).collect()
+}
+
+/// Returns a document's item with the acceptance of its current version, or else the newest one.
+pub fn item(document: &str, current: Option<&str>, accepted: &[AcceptedVersion]) -> Consent {
+    let of_document = accepted.iter().filter(|accepted| accepted.document == document);
+    let shown = of_document.max_by_key(|accepted| {
+        (current == Some(&accepted.version), accepted.accepted_at, accepted.version.as_str())
+    });
+    Consent {
+        document: document.to_owned(),
+        version: shown.map(|accepted| accepted.version.clone()),
+        accepted_at: shown.map(|accepted| accepted.accepted_at),
+        required: current.is_some(),
+        current_version: current.map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(document: &str, version: &str, at: i64) -> AcceptedVersion {
+        let accepted_at = Timestamp::from_millis(at);
+        AcceptedVersion { document: document.to_owned(), version: version.to_owned(), accepted_at }
+    }
+
+    fn required(document: &str, version: &str) -> RequiredDocument {
+        RequiredDocument { document: document.to_owned(), version: version.to_owned() }
+    }
+
+    /// The document, the version, its time, and the current version.
+    fn rows(items: &[Consent]) -> Vec<(&str, Option<&str>, Option<i64>, Option<&str>)> {
+        let row = |item: &'_ Consent| item.accepted_at.map(Timestamp::as_millis);
+        items
+            .iter()
+            .map(|item| (&*item.document, item.version.as_deref(), row(item), item.current_version.as_deref()))
+            .collect()
+    }
+
+    #[test]
+    fn required_documents_come_first_with_the_version_that_counts() {
+        let accepted = [
+            accepted("terms", "2", 20),
+            accepted("terms", "3", 30),
+            accepted("privacy", "1", 10),
+            accepted("privacy", "2", 11),
+            accepted("news", "1", 5),
+            accepted("beta", "1", 6),
+        ];
+        let items = list(&[required("terms", "2"), required("privacy", "3"), required("age", "1")], &accepted);
+        assert_eq!(
+            rows(&items),
+            [
+                ("terms", Some("2"), Some(20), Some("2")),
+                ("privacy", Some("2"), Some(11), Some("3")),
+                ("age", None, None, Some("1")),
+                ("beta", Some("1"), Some(6), None),
+                ("news", Some("1"), Some(5), None),
+            ]
+        );
+        assert!(items.iter().all(|item| item.required == item.current_version.is_some()));
+        assert_eq!(list(&[], &[]), []);
+    }
+}
