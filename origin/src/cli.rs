@@ -163,6 +163,7 @@ async fn serve_requests(config: Config) -> Result<(), String> {
         () = app.events.run(&app.stores) => (),
     }
     jobs.await.map_err(|error| format!("the runner of jobs failed: {error}"))?;
+    app.auth.flush().await;
     app.stores.ephemeral.flush().await;
     Ok(())
 }

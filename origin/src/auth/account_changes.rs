@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use shared::{
     api::{
-        account::Plan,
+        account::{AccountEventKind, Plan},
         internal::user_event::{AddressedEvent, UserEvent},
     },
     id::Id,
 };
 
-use super::{Auth, AuthError, session_cache};
+use super::{Auth, AuthError, Requester, session_cache};
 use crate::{
     detached::detached,
     events::Announcements,
@@ -28,11 +28,15 @@ impl Auth {
         &self,
         user_id: Id,
         session_id: Id,
+        requester: &Requester,
         announcements: &Announcements,
     ) -> Result<bool, AuthError> {
         let event = self.event(user_id, UserEvent::SessionEnded { session_id });
-        let end =
-            async move |accounts: Arc<dyn Accounts>| accounts.end_session(user_id, session_id, event).await;
+        let kind = AccountEventKind::SessionEnded;
+        let audit = self.audit_event(user_id, kind, Some(session_id), requester, event.at);
+        let end = async move |accounts: Arc<dyn Accounts>| {
+            accounts.end_session(user_id, session_id, event, audit).await
+        };
         let is_ended = self.change(user_id, end).await?;
         if is_ended {
             announcements.add_stored(event);
@@ -40,14 +44,23 @@ impl Auth {
         Ok(is_ended)
     }
 
-    /// Ends all sessions of a user. Returns the number of those that were open.
+    /// Ends all sessions of a user, at the wish of one of them if that is given. Returns the number of those that were open.
     ///
     /// # Errors
     ///
     /// Fails when the store does.
-    pub async fn end_sessions(&self, user_id: Id, announcements: &Announcements) -> Result<u64, AuthError> {
+    pub async fn end_sessions(
+        &self,
+        user_id: Id,
+        wished_by: Option<Id>,
+        requester: &Requester,
+        announcements: &Announcements,
+    ) -> Result<u64, AuthError> {
         let event = self.event(user_id, UserEvent::UserSessionsEnded { except: None });
-        let end = async move |accounts: Arc<dyn Accounts>| accounts.end_sessions(user_id, None, event).await;
+        let audit =
+            self.audit_event(user_id, AccountEventKind::SessionsEnded, wished_by, requester, event.at);
+        let end =
+            async move |accounts: Arc<dyn Accounts>| accounts.end_sessions(user_id, None, event, audit).await;
         let ended = self.change(user_id, end).await?;
         if ended > 0 {
             announcements.add_stored(event);

@@ -4,7 +4,7 @@ use shared::api::error::LimitState;
 
 use crate::{detached::DetachedError, store::StoreError};
 
-/// The failure of a sign-up, a sign-in, a refresh, or of the check of a session.
+/// The failure of a sign-up, a sign-in, a refresh, of the check of a session, or of a change of an account.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
     /// E-mail and password do not belong together.
@@ -31,6 +31,12 @@ pub enum AuthError {
     /// The session has ended.
     #[error("the session has ended")]
     SessionEnded,
+    /// The time zone is not in the IANA database.
+    #[error("there is no such time zone")]
+    UnknownTimezone,
+    /// The user has agreed to as many documents as one may.
+    #[error("the user has agreed to too many documents")]
+    TooManyConsents,
     /// Somebody tried too often.
     #[error(transparent)]
     RateLimited(#[from] RateLimited),

@@ -3,18 +3,27 @@
 //! - [`sign_up`], [`sign_in`]: from an e-mail and a password to a session
 //! - [`sessions`]: from a session to tokens, from a refresh token to the next pair
 //! - [`session_cache`]: the check that a session is active
+//! - [`session_list`]: the open sessions of a user
 //! - [`account_changes`]: ends of sessions, changes of plans
 //! - [`password_change`]: new passwords
+//! - [`profile`], [`consents`]: what users say about themselves, and agree to
+//! - [`audit`]: events for the audit trail
+//! - [`requester`]: who asks
 //! - [`passwords`]: hashes of passwords
 //! - [`tokens`]: access and refresh tokens, made and checked
 //! - [`throttle`]: how often somebody may try
 //! - [`error`]: why somebody is not let in
 
 pub mod account_changes;
+pub mod audit;
+pub mod consents;
 pub mod error;
 pub mod password_change;
 pub mod passwords;
+pub mod profile;
+pub mod requester;
 pub mod session_cache;
+pub mod session_list;
 pub mod sessions;
 pub mod sign_in;
 pub mod sign_up;
@@ -22,6 +31,8 @@ pub mod throttle;
 pub mod tokens;
 
 use std::sync::Arc;
+
+use shared::auth::consents::RequiredDocument;
 
 use crate::{
     clock::Clock,
@@ -31,7 +42,9 @@ use crate::{
 };
 
 pub use error::AuthError;
+pub use requester::Requester;
 
+use audit::LateEvents;
 use passwords::{PasswordError, Passwords};
 use throttle::Throttle;
 use tokens::TokenIssuer;
@@ -42,6 +55,8 @@ pub struct Auth {
     pub tokens: TokenIssuer,
     passwords: Passwords,
     throttle: Throttle,
+    required_documents: Vec<RequiredDocument>,
+    late_events: LateEvents,
     accounts: Arc<dyn Accounts>,
     ephemeral: Arc<dyn Ephemeral>,
     clock: Arc<dyn Clock>,
@@ -75,6 +90,8 @@ impl Auth {
             tokens: TokenIssuer::new(config).map_err(SetupError::Tokens)?,
             passwords: Passwords::new(&*random)?,
             throttle: Throttle::new(&config.limits),
+            required_documents: config.required_documents.clone(),
+            late_events: LateEvents::new(),
             accounts: Arc::clone(&stores.accounts),
             ephemeral: Arc::clone(&stores.ephemeral),
             clock,

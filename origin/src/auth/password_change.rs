@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shared::{
     api::{
-        account::{Tokens, User},
+        account::{AccountEventKind, Tokens, User},
         internal::user_event::{AddressedEvent, UserEvent},
     },
     auth::Claims,
@@ -13,7 +13,7 @@ use shared::{
 };
 
 use super::{
-    Auth, AuthError,
+    Auth, AuthError, Requester,
     passwords::{PasswordMatch, own_words},
     throttle::Guesser,
     tokens::{RefreshToken, TokenIssuer},
@@ -31,8 +31,8 @@ use crate::{
 /// A signed-in user who wants another password.
 #[derive(Clone)]
 pub struct NewPassword {
-    /// The address they come from.
-    pub ip: String,
+    /// The request they come with.
+    pub requester: Requester,
     /// The claims of their token.
     pub claims: Claims,
     /// The user.
@@ -56,10 +56,12 @@ impl Auth {
         announcements: &Announcements,
     ) -> Result<Tokens, AuthError> {
         let now = self.clock.now();
-        self.throttle.sign_in(&*self.ephemeral, &request.ip, &account_key(&request.user), now).await?;
+        self.throttle
+            .sign_in(&*self.ephemeral, &request.requester.ip, &account_key(&request.user), now)
+            .await?;
         let (auth, counted) = (Arc::clone(self), request.clone());
         let old_hash = detached(async move { auth.check_counted_password(counted).await }).await??;
-        let NewPassword { claims, user, new, .. } = request;
+        let NewPassword { requester, claims, user, new, .. } = request;
         let new_hash = self.hash_chosen(&user, new).await?;
         let now = self.clock.now();
         let refresh = TokenIssuer::refresh(&*self.random);
@@ -74,6 +76,13 @@ impl Auth {
             refresh_expires_at,
             event,
             job: password_changed(self.random.id(now), user.id, now),
+            audit: self.audit_event(
+                user.id,
+                AccountEventKind::PasswordChanged,
+                Some(claims.sid),
+                &requester,
+                event.at,
+            ),
         };
         let write = async move |accounts: Arc<dyn Accounts>| accounts.change_password(change).await;
         if !self.change(user.id, write).await? {
@@ -91,20 +100,21 @@ impl Auth {
     /// [`AuthError::PasswordGuessable`] or [`AuthError::RateLimited`].
     pub async fn reset_password(
         &self,
-        ip: &str,
+        requester: &Requester,
         token: &str,
         new: String,
         announcements: &Announcements,
     ) -> Result<(), AuthError> {
         let now = self.clock.now();
-        self.throttle.reset(&*self.ephemeral, ip, now).await?;
+        self.throttle.reset(&*self.ephemeral, &requester.ip, now).await?;
         let token_hash = RefreshToken::decode(token).ok_or(AuthError::CodeInvalid)?.hash();
         let user = self.accounts.password_reset_user(token_hash, now).await?;
         let user = user.ok_or(AuthError::CodeInvalid)?;
         let password_hash = self.hash_chosen(&user, new).await?;
         let event = self.all_sessions_ended(&user, None);
         let job = password_changed(self.random.id(event.at), user.id, event.at);
-        let reset = PasswordReset { token_hash, user_id: user.id, password_hash, event, job };
+        let audit = self.audit_event(user.id, AccountEventKind::PasswordReset, None, requester, event.at);
+        let reset = PasswordReset { token_hash, user_id: user.id, password_hash, event, job, audit };
         let write = async move |accounts: Arc<dyn Accounts>| accounts.reset_password(reset).await;
         if !self.change(user.id, write).await? {
             return Err(AuthError::CodeInvalid);
@@ -116,7 +126,7 @@ impl Auth {
     /// Checks like [`Self::check_current_password`], and tells the throttle, which has counted the attempt as one that fails, its
     /// end.
     async fn check_counted_password(&self, request: NewPassword) -> Result<String, AuthError> {
-        let (ip, account) = (request.ip.clone(), account_key(&request.user));
+        let (ip, account) = (request.requester.ip.clone(), account_key(&request.user));
         let outcome = self.check_current_password(request).await;
         match &outcome {
             Ok(_) => self.throttle.signed_in(&*self.ephemeral, &ip, &account).await,

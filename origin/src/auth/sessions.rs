@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use shared::{
-    api::account::{Tokens, User},
+    api::account::{AccountEventKind, Tokens, User},
     auth::refresh::ExchangeTerms,
     id::Id,
     limits::ip::network,
@@ -12,7 +12,7 @@ use shared::{
 };
 
 use super::{
-    Auth, AuthError, session_cache,
+    Auth, AuthError, Requester, session_cache,
     tokens::{RefreshToken, TokenIssuer, seconds},
 };
 use crate::{
@@ -21,7 +21,10 @@ use crate::{
     jobs::notify::refresh_token_reused,
     store::{
         Ephemeral,
-        accounts::sessions::{NewSession, RefreshExchange, RefreshOutcome, ReuseJob},
+        accounts::{
+            audit::AuditEvent,
+            sessions::{NewSession, RefreshExchange, RefreshOutcome, ReuseJob},
+        },
     },
 };
 
@@ -31,6 +34,9 @@ const REFRESH_GRACE_MS: i64 = 10_000;
 /// The same after an exchange that a store's failure left undecided, and for so long that is remembered.
 const UNDECIDED_MS: i64 = 10 * 60 * SECOND_MS;
 
+/// The most open sessions of a user. When another one begins, the one that was used longest ago ends.
+const MAX_OPEN_SESSIONS: u32 = 100;
+
 /// A session that is about to begin, with the token its client will hold.
 pub(crate) struct Opening {
     /// For the store.
@@ -39,11 +45,11 @@ pub(crate) struct Opening {
 }
 
 impl Auth {
-    /// Prepares a session of this user that begins now, from this address.
+    /// Prepares a session of this user that begins now, by this request.
     pub(crate) fn prepare_session(
         &self,
         user_id: Id,
-        ip: &str,
+        requester: &Requester,
         device_name: Option<String>,
         now: Timestamp,
     ) -> Opening {
@@ -51,8 +57,10 @@ impl Auth {
         let session = NewSession {
             id: self.random.id(now),
             user_id,
-            device_name: device_name.filter(|name| !name.trim().is_empty()),
-            network: network(ip).map(|network| network.to_string()),
+            device_name: named(device_name),
+            platform: requester.platform,
+            ip: requester.address(),
+            network: network(&requester.ip).map(|network| network.to_string()),
             created_at: now,
             expires_at: self.tokens.session_expiry(now),
             refresh_hash: refresh.hash(),
@@ -67,7 +75,19 @@ impl Auth {
         self.pair(user, session.id, &refresh, session.refresh_expires_at, session.created_at)
     }
 
-    /// Begins a session of somebody who has shown who they are.
+    /// Returns the event that this session begins, for the audit trail.
+    pub(crate) fn opening_event(
+        &self,
+        opening: &Opening,
+        kind: AccountEventKind,
+        requester: &Requester,
+    ) -> AuditEvent {
+        let session = &opening.session;
+        let event = self.audit_event(session.user_id, kind, Some(session.id), requester, session.created_at);
+        AuditEvent { device_name: session.device_name.clone(), ..event }
+    }
+
+    /// Begins a session of somebody who has shown who they are, and ends those that are too many then.
     ///
     /// # Errors
     ///
@@ -75,13 +95,18 @@ impl Auth {
     pub(super) async fn open_session(
         &self,
         user: User,
-        ip: &str,
+        requester: &Requester,
         device_name: Option<String>,
         now: Timestamp,
+        announcements: &Announcements,
     ) -> Result<Tokens, AuthError> {
-        let opening = self.prepare_session(user.id, ip, device_name, now);
-        if !self.accounts.open_session(opening.session.clone()).await? {
-            return Err(AuthError::InvalidCredentials);
+        let opening = self.prepare_session(user.id, requester, device_name, now);
+        let audit = self.opening_event(&opening, AccountEventKind::SignedIn, requester);
+        let opened = self.accounts.open_session(opening.session.clone(), MAX_OPEN_SESSIONS, audit).await?;
+        for session_id in opened.ok_or(AuthError::InvalidCredentials)? {
+            if let Err(error) = self.end_session(user.id, session_id, requester, announcements).await {
+                tracing::warn!(%error, "a session that is too many was not ended; the next sign-in ends it");
+            }
         }
         Ok(self.tokens_of(opening, user))
     }
@@ -90,9 +115,14 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// Fails with [`AuthError::TokenInvalid`] when there is no such token or it has expired, [`AuthError::SessionEnded`]
-    /// when its session has ended, or ends now because the token had been used before.
-    pub async fn refresh(&self, presented: &str, announcements: &Announcements) -> Result<Tokens, AuthError> {
+    /// Fails with [`AuthError::TokenInvalid`] when there is no such token or it has expired, [`AuthError::SessionEnded`] when
+    /// its session has ended, or ends now because the token had been used before.
+    pub async fn refresh(
+        &self,
+        presented: &str,
+        requester: &Requester,
+        announcements: &Announcements,
+    ) -> Result<Tokens, AuthError> {
         let now = self.clock.now();
         let presented = RefreshToken::decode(presented).ok_or(AuthError::TokenInvalid)?;
         let mut successors = self.tokens.successors(&presented);
@@ -104,7 +134,10 @@ impl Auth {
                 now,
                 grace_ms: REFRESH_GRACE_MS,
             },
+            ip: requester.address(),
+            request_id: requester.request_id.clone(),
             event_id: self.random.id(now),
+            audit_id: self.random.id(now),
             on_reuse: ReuseJob { id: self.random.id(now), make: refresh_token_reused },
         };
         match self.exchange(exchange).await? {
@@ -173,8 +206,13 @@ impl Auth {
     }
 }
 
-/// Returns whether an exchange of this token was left undecided. Where that cannot be told it was not: nobody is forgiven on
-/// a guess.
+/// Returns the name of a device, unless it is blank.
+pub(super) fn named(device_name: Option<String>) -> Option<String> {
+    device_name.filter(|name| !name.trim().is_empty())
+}
+
+/// Returns whether an exchange of this token was left undecided. Where that cannot be told it was not: nobody is forgiven on a
+/// guess.
 async fn is_undecided(store: &dyn Ephemeral, exchange: &RefreshExchange) -> bool {
     let known = store.get(&undecided_key(exchange), exchange.terms.now).await;
     known.is_ok_and(|known| known.is_some())

@@ -8,17 +8,18 @@ use shared::{
     text::{earlier_email, normalize_email},
 };
 
-use super::{Auth, AuthError, passwords::PasswordMatch, throttle::Guesser};
+use super::{Auth, AuthError, Requester, passwords::PasswordMatch, throttle::Guesser};
 use crate::{
     detached::detached,
+    events::Announcements,
     store::{StoreResult, accounts::credentials::Credential},
 };
 
 /// Somebody who wants to sign in.
 #[derive(Clone)]
 pub struct SignIn {
-    /// The address they come from.
-    pub ip: String,
+    /// The request they come with.
+    pub requester: Requester,
     /// A token they show beside, such as that of their last session; it need not be valid any more.
     pub shown_token: Option<String>,
     /// The e-mail as it was typed.
@@ -35,19 +36,24 @@ impl Auth {
     /// # Errors
     ///
     /// Fails with [`AuthError::InvalidCredentials`] or [`AuthError::RateLimited`].
-    pub async fn sign_in(self: &Arc<Self>, mut attempt: SignIn) -> Result<Tokens, AuthError> {
+    pub async fn sign_in(
+        self: &Arc<Self>,
+        attempt: SignIn,
+        announcements: &Announcements,
+    ) -> Result<Tokens, AuthError> {
         let now = self.clock.now();
         let email = normalize_email(&attempt.email);
-        let (ip, device_name) = (attempt.ip.clone(), attempt.device_name.take());
-        self.throttle.sign_in(&*self.ephemeral, &ip, &email, now).await?;
+        let (requester, device_name) = (attempt.requester.clone(), attempt.device_name.clone());
+        self.throttle.sign_in(&*self.ephemeral, &requester.ip, &email, now).await?;
         let auth = Arc::clone(self);
         let user = detached(async move { auth.check_counted(attempt, &email).await }).await??;
-        self.open_session(user.ok_or(AuthError::InvalidCredentials)?, &ip, device_name, now).await
+        let user = user.ok_or(AuthError::InvalidCredentials)?;
+        self.open_session(user, &requester, device_name, now, announcements).await
     }
 
     /// Checks like [`Self::check_limited`], and tells the throttle, which has counted the attempt as one that fails, its end.
     async fn check_counted(&self, attempt: SignIn, email: &str) -> Result<Option<User>, AuthError> {
-        let ip = attempt.ip.clone();
+        let ip = attempt.requester.ip.clone();
         let outcome = self.check_limited(attempt, email).await;
         match &outcome {
             Ok(Some(_)) => self.throttle.signed_in(&*self.ephemeral, &ip, email).await,
@@ -59,11 +65,15 @@ impl Auth {
 
     /// Returns who has this e-mail and this password, if anybody, within the guesses of a day.
     async fn check_limited(&self, attempt: SignIn, email: &str) -> Result<Option<User>, AuthError> {
-        let network = network(&attempt.ip).map(|network| network.to_string());
+        let network = network(&attempt.requester.ip).map(|network| network.to_string());
         let credential = self.find_credential(&attempt.email, email, network.clone()).await?;
         let guesser = self.guesser(&attempt, email, credential.as_ref(), network.as_deref());
         self.throttle.guess(&*self.ephemeral, &guesser, self.clock.now()).await?;
+        let account = credential.as_ref().map(|credential| credential.user.id);
         let outcome = self.check_password(credential, attempt.password).await;
+        if let (Ok(None), Some(account)) = (&outcome, account) {
+            self.note_failed_sign_in(account, &attempt.requester, attempt.device_name);
+        }
         if !matches!(outcome, Ok(None)) {
             self.throttle.not_wrong(&*self.ephemeral, &guesser, self.clock.now()).await;
         }

@@ -3,49 +3,49 @@
 use std::sync::Arc;
 
 use shared::{
-    api::account::{Plan, RegisterRequest, Tokens, User},
+    api::account::{AccountEventKind, Plan, RegisterRequest, Tokens, User},
     text::{earlier_email, normalize_email},
     time::Timestamp,
 };
 
-use super::{Auth, AuthError, passwords::own_words};
+use super::{Auth, AuthError, Requester, passwords::own_words};
 use crate::{detached::detached, store::accounts::users::Registration};
 
 impl Auth {
-    /// Makes an account of somebody at this address, and begins its first session.
+    /// Makes an account of somebody, and begins its first session.
     ///
     /// # Errors
     ///
     /// Fails with [`AuthError::EmailTaken`] or [`AuthError::RateLimited`].
     pub async fn sign_up(
         self: &Arc<Self>,
-        ip: String,
+        requester: Requester,
         request: RegisterRequest,
     ) -> Result<Tokens, AuthError> {
         let now = self.clock.now();
-        self.throttle.sign_up(&*self.ephemeral, &ip, now).await?;
+        self.throttle.sign_up(&*self.ephemeral, &requester.ip, now).await?;
         let auth = Arc::clone(self);
-        detached(async move { auth.register_counted(&ip, request, now).await }).await?
+        detached(async move { auth.register_counted(&requester, request, now).await }).await?
     }
 
     /// Registers like [`Self::register`], and takes the sign-up out of the day's count when it came to no decision, such as in
     /// an outage. A taken address is a decision: how many addresses somebody may try is limited as well.
     async fn register_counted(
         &self,
-        ip: &str,
+        requester: &Requester,
         request: RegisterRequest,
         now: Timestamp,
     ) -> Result<Tokens, AuthError> {
-        let outcome = self.register(ip, request, now).await;
+        let outcome = self.register(requester, request, now).await;
         if matches!(&outcome, Err(error) if !matches!(error, AuthError::EmailTaken)) {
-            self.throttle.sign_up_undecided(&*self.ephemeral, ip, self.clock.now()).await;
+            self.throttle.sign_up_undecided(&*self.ephemeral, &requester.ip, self.clock.now()).await;
         }
         outcome
     }
 
     async fn register(
         &self,
-        ip: &str,
+        requester: &Requester,
         request: RegisterRequest,
         now: Timestamp,
     ) -> Result<Tokens, AuthError> {
@@ -75,8 +75,9 @@ impl Auth {
             plan: Plan::Basic,
             created_at: now,
         };
-        let opening = self.prepare_session(user.id, ip, request.device_name, now);
-        match self.accounts.register(user.clone(), password_hash, opening.session.clone()).await? {
+        let opening = self.prepare_session(user.id, requester, request.device_name, now);
+        let audit = self.opening_event(&opening, AccountEventKind::SignedUp, requester);
+        match self.accounts.register(user.clone(), password_hash, opening.session.clone(), audit).await? {
             Registration::Created => Ok(self.tokens_of(opening, user)),
             Registration::EmailTaken => Err(AuthError::EmailTaken),
         }

@@ -126,6 +126,11 @@ impl TokenIssuer {
         now.plus_millis(self.refresh_lifetime_ms)
     }
 
+    /// Returns the time of the last use of a session whose refresh token expires now.
+    pub fn unused_since(&self, now: Timestamp) -> Timestamp {
+        now.plus_millis(-self.refresh_lifetime_ms)
+    }
+
     /// Returns the time at which a session that begins now ends at the latest.
     pub fn session_expiry(&self, now: Timestamp) -> Timestamp {
         now.plus_millis(self.session_lifetime_ms)

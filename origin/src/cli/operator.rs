@@ -7,7 +7,7 @@ use shared::{
     text::normalize_email,
 };
 
-use crate::{app::App, events::Announcements};
+use crate::{app::App, auth::Requester, events::Announcements};
 
 /// Commands about sessions.
 #[derive(Clone, Debug, Subcommand)]
@@ -39,10 +39,12 @@ pub(super) enum UsersCommand {
 pub(super) async fn sessions(app: &App, command: SessionsCommand) -> Result<String, String> {
     let SessionsCommand::End { user, session } = command;
     let user = find(app, &user).await?;
-    let announcements = Announcements::default();
+    let (operator, announcements) = (Requester::operator(), Announcements::default());
     let ended = match session {
-        Some(session) => app.auth.end_session(user.id, session, &announcements).await.map(u64::from),
-        None => app.auth.end_sessions(user.id, &announcements).await,
+        Some(session) => {
+            app.auth.end_session(user.id, session, &operator, &announcements).await.map(u64::from)
+        }
+        None => app.auth.end_sessions(user.id, None, &operator, &announcements).await,
     };
     let ended = ended.map_err(|error| error.to_string())?;
     let what = if ended == 1 { "1 session ended".to_owned() } else { format!("{ended} sessions ended") };

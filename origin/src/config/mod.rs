@@ -2,9 +2,10 @@
 //!
 //! - [`vars`]: the sources of variables
 //! - [`reader`]: parsing of one variable, and its problem when it is wrong
-//! - [`process`], [`secrets`], [`stores`], [`limits`], [`mail`], [`telemetry`]: the sections
+//! - [`process`], [`secrets`], [`stores`], [`limits`], [`mail`], [`consents`], [`telemetry`]: the sections
 //! - `foreign_vars`: variables of other parts, checked only
 
+pub mod consents;
 mod foreign_vars;
 pub mod limits;
 pub mod mail;
@@ -21,7 +22,7 @@ mod tests;
 use std::fmt;
 
 use shared::{
-    auth::{edge::EdgeKeys, native::SigningKeys},
+    auth::{consents::RequiredDocument, edge::EdgeKeys, native::SigningKeys},
     http::base_url,
 };
 
@@ -58,6 +59,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// The delivery of mails.
     pub mail: MailConfig,
+    /// `CONSENTS_REQUIRED`, default none: the documents that every user must agree to, each in its version.
+    pub required_documents: Vec<RequiredDocument>,
 }
 
 /// All problems, one variable a line.
@@ -89,6 +92,7 @@ impl Config {
         let limits = LimitsConfig::read(&mut reader);
         let edge_url = edge_url(&mut reader, process.environment);
         let telemetry = TelemetryConfig::read(&mut reader, process.environment);
+        let required_documents = consents::read(&mut reader);
         foreign_vars::check(&mut reader, process.environment);
         match (reader.into_problems(), secrets.signing_keys) {
             (problems, Some(signing_keys)) if problems.is_empty() => Ok(Self {
@@ -101,6 +105,7 @@ impl Config {
                 stores,
                 limits,
                 telemetry,
+                required_documents,
             }),
             (problems, _) => Err(ConfigError(problems)),
         }

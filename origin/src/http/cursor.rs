@@ -10,7 +10,7 @@ use shared::{
     time::Timestamp,
 };
 
-use crate::store::chats::ActivityPosition;
+use crate::store::{accounts::TimePosition, chats::ActivityPosition};
 
 /// A place in a list as text, and back.
 pub trait Place: Sized {
@@ -32,12 +32,23 @@ impl Place for u64 {
 
 impl Place for ActivityPosition {
     fn write(&self) -> String {
-        format!("{}.{}", self.activity_at.as_millis(), self.id)
+        TimePosition { at: self.activity_at, id: self.id }.write()
     }
 
     fn read(text: &str) -> Option<Self> {
-        let (activity_at, id) = text.split_once('.')?;
-        Some(Self { activity_at: Timestamp::from_millis(activity_at.parse().ok()?), id: Id::parse(id)? })
+        let TimePosition { at, id } = TimePosition::read(text)?;
+        Some(Self { activity_at: at, id })
+    }
+}
+
+impl Place for TimePosition {
+    fn write(&self) -> String {
+        format!("{}.{}", self.at.as_millis(), self.id)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (at, id) = text.split_once('.')?;
+        Some(Self { at: Timestamp::from_millis(at.parse().ok()?), id: Id::parse(id)? })
     }
 }
 

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use shared::{
-    api::{ApiError, ErrorCode},
+    api::{ApiError, ErrorCode, account::consent::MAX_CONSENTS},
     auth::{TokenError, edge::SignatureError},
 };
 
@@ -129,6 +129,13 @@ impl From<AuthError> for Error {
             AuthError::TokenInvalid => ErrorCode::TokenInvalid.into(),
             AuthError::CodeInvalid => ErrorCode::CodeInvalid.into(),
             AuthError::SessionEnded => ErrorCode::SessionEnded.into(),
+            AuthError::UnknownTimezone => {
+                ApiError::invalid_field("timezone", "is not a time zone of the IANA database").into()
+            }
+            AuthError::TooManyConsents => {
+                let detail = format!("You have agreed to {MAX_CONSENTS} versions of documents already");
+                ApiError::new(ErrorCode::Conflict, detail).into()
+            }
             AuthError::RateLimited(limited) => limited.into(),
             AuthError::Overloaded => ErrorCode::Overloaded.into(),
             AuthError::Store(error) => error.into(),

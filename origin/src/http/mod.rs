@@ -6,6 +6,7 @@
 //! - [`user_events`]: the events that a request causes for user objects at the edge
 //! - [`overload`]: the bound on concurrent requests
 //! - [`auth`]: bearer tokens, and the signed-in user
+//! - [`requester`]: who asks, for sessions and the audit trail
 //! - [`body`], [`query`], [`path`], [`cursor`], [`idempotency`]: extractors
 //! - [`encoded`]: responses that are encoded already
 
@@ -19,6 +20,7 @@ pub mod observe;
 pub mod overload;
 pub mod path;
 pub mod query;
+pub mod requester;
 pub mod signature;
 pub mod user_events;
 

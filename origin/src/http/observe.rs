@@ -30,11 +30,16 @@ use crate::{
     telemetry::{metrics::metrics, traces},
 };
 
+/// The id of a request, for handlers.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
 /// The layer.
-pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = app.clock.elapsed();
     let id = request_id::accept(request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok()))
         .map_or_else(|| app.random.id(app.clock.now()).to_string(), str::to_owned);
+    request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("(none)", MatchedPath::as_str);

@@ -1,9 +1,13 @@
-//! The user, as they see themselves.
+//! The user, as they see and change themselves.
 
-use axum::Json;
-use shared::api::account::User;
+use axum::{Json as Reply, extract::State};
+use shared::api::account::{UpdateProfile, User};
 
-use crate::http::CurrentUser;
+use crate::{
+    app::App,
+    auth::Requester,
+    http::{CurrentUser, Error, Json},
+};
 
 /// Show who is signed in
 ///
@@ -18,8 +22,8 @@ use crate::http::CurrentUser;
         (status = 200, description = "The user", body = User),
     ),
 )]
-pub(super) async fn auth_me(current: CurrentUser) -> Json<User> {
-    Json(current.user)
+pub(super) async fn auth_me(current: CurrentUser) -> Reply<User> {
+    Reply(current.user)
 }
 
 /// Show the signed-in user
@@ -35,6 +39,32 @@ pub(super) async fn auth_me(current: CurrentUser) -> Json<User> {
         (status = 200, description = "The user", body = User),
     ),
 )]
-pub(super) async fn users_me(current: CurrentUser) -> Json<User> {
-    Json(current.user)
+pub(super) async fn users_me(current: CurrentUser) -> Reply<User> {
+    Reply(current.user)
+}
+
+/// Change the signed-in user
+///
+/// Only the given fields change; `null` clears one. Every session of the user sees the change at once.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/users/me",
+    operation_id = "update_user",
+    tag = "users",
+    security(("bearer" = [])),
+    request_body(
+        content = UpdateProfile,
+        example = json!({"display_name": "Ada", "avatar_url": null, "locale": "de-CH", "timezone": "Europe/Zurich"}),
+    ),
+    responses(
+        (status = 200, description = "The user", body = User),
+    ),
+)]
+pub(super) async fn update(
+    State(app): State<App>,
+    current: CurrentUser,
+    requester: Requester,
+    Json(request): Json<UpdateProfile>,
+) -> Result<Reply<User>, Error> {
+    Ok(Reply(app.auth.update_profile(&current.claims, request, &requester).await?))
 }

@@ -3,7 +3,9 @@
 
 mod about;
 mod account;
+mod account_events;
 mod auth;
+mod consents;
 mod conversations;
 mod docs;
 mod edge_openapi;
@@ -104,7 +106,11 @@ fn public() -> OpenApiRouter<App> {
         .routes(routes!(auth::password::reset))
         .routes(routes!(auth::verify::verify))
         .routes(routes!(account::auth_me))
-        .routes(routes!(account::users_me))
+        .routes(routes!(auth::sessions::list))
+        .routes(routes!(auth::sessions::end))
+        .routes(routes!(account::users_me, account::update))
+        .routes(routes!(account_events::list))
+        .routes(routes!(consents::list, consents::give))
         .routes(routes!(conversations::create, conversations::list))
         .routes(routes!(conversations::show, conversations::update, conversations::delete))
         .routes(routes!(messages::list))

@@ -136,6 +136,8 @@ async fn request_texts_are_bounded() {
         "LoginRequest",
         "RefreshRequest",
         "TokenForm",
+        "UpdateProfile",
+        "GiveConsent",
         "CreateConversation",
         "UpdateConversation",
         "SendMessage",

@@ -1,9 +1,13 @@
 //! The jobs that every origin runs.
 
-use shared::time::{DAY_MS, SECOND_MS};
+use shared::{
+    api::account::AccountEventKind,
+    time::{DAY_MS, SECOND_MS},
+};
 
 use super::test_env::TestEnv;
 use crate::{
+    auth::Requester,
     clock::Clock as _,
     store::accounts::jobs::{JobClaim, NewJob, NextRun},
 };
@@ -15,9 +19,11 @@ async fn sessions_over_for_thirty_days_are_forgotten_within_the_hour() {
     let (ada, runner, accounts) = (env.register("ada").await, env.app.job_runner(), &env.app.stores.accounts);
     let mut sessions = vec![ada.session];
     for _ in 1..SESSIONS {
-        let opening = env.app.auth.prepare_session(ada.id, "", None, env.clock.now());
+        let requester = Requester::operator();
+        let opening = env.app.auth.prepare_session(ada.id, &requester, None, env.clock.now());
+        let audit = env.app.auth.opening_event(&opening, AccountEventKind::SignedIn, &requester);
         sessions.push(opening.session.id);
-        assert!(accounts.open_session(opening.session).await.unwrap());
+        assert!(accounts.open_session(opening.session, 100, audit).await.unwrap().is_some());
     }
     let left = async || {
         let mut left = 0;

@@ -187,6 +187,9 @@ async fn repeated_reuse_records_end_missing_in_cache() {
         presented: RefreshToken::decode(&first.refresh).unwrap().hash(),
         successors: vec![[7; 32]],
         terms: ExchangeTerms { successor_expires_at: env.clock.now(), now: env.clock.now(), grace_ms: 0 },
+        ip: None,
+        request_id: None,
+        audit_id: env.app.random.id(env.clock.now()),
         event_id: env.app.random.id(env.clock.now()),
         on_reuse: ReuseJob { id: env.app.random.id(env.clock.now()), make: refresh_token_reused },
     };
@@ -227,6 +230,9 @@ async fn refresh_unheard(env: &TestEnv, token: &str) -> Answer {
         presented: presented.hash(),
         successors: tokens.successors(&presented).iter().map(RefreshToken::hash).collect(),
         terms: ExchangeTerms { successor_expires_at: tokens.refresh_expiry(now), now, grace_ms: 10_000 },
+        ip: None,
+        request_id: None,
+        audit_id: env.app.random.id(env.clock.now()),
         event_id: env.app.random.id(now),
         on_reuse: ReuseJob { id: env.app.random.id(now), make: refresh_token_reused },
     };

@@ -1,9 +1,10 @@
 //! Tests of text that a user types, which is compared in its normal form.
 
 use serde_json::json;
+use shared::api::account::AccountEventKind;
 
 use super::test_env::{Answer, Call, TestEnv, problem};
-use crate::auth::passwords::Passwords;
+use crate::auth::{Requester, passwords::Passwords};
 
 async fn register(env: &TestEnv, email: &str, password: &str) -> Answer {
     let body = json!({"email": email, "password": password});
@@ -81,8 +82,10 @@ async fn unnormalized_stored_email_is_found() {
     earlier.id = env.app.random.id(earlier.created_at);
     earlier.email = Some("jose\u{301}@example.com".to_owned());
     let hash = Passwords::hash_as_typed("correct horse");
-    let session = env.app.auth.prepare_session(earlier.id, "", None, earlier.created_at).session;
-    env.app.stores.accounts.register(earlier, hash, session).await.unwrap();
+    let requester = Requester::operator();
+    let opening = env.app.auth.prepare_session(earlier.id, &requester, None, earlier.created_at);
+    let audit = env.app.auth.opening_event(&opening, AccountEventKind::SignedUp, &requester);
+    env.app.stores.accounts.register(earlier, hash, opening.session, audit).await.unwrap();
     assert_eq!(sign_in(&env, "Jose\u{301}@example.com ", "correct horse").await, 200);
     let again = register(&env, "jose\u{301}@example.com", "correct horse").await;
     assert_eq!(again.problem(), problem(400, "email_taken"));

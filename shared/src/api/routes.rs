@@ -113,7 +113,7 @@ const EVENTS: Body = Body::Json { max_bytes: MAX_BATCH_BYTES };
 const DELIVERY: Body = Body::Json { max_bytes: MAX_INTERNAL_BODY_BYTES };
 
 /// Every route. Where two could match a path, the first one does.
-pub static ROUTES: [Route; 35] = {
+pub static ROUTES: [Route; 41] = {
     use self::{
         Caller::{Anyone, Client, Edge, User},
         Method::{Delete, Get, Patch, Post},
@@ -138,7 +138,13 @@ pub static ROUTES: [Route; 35] = {
         route(Post, "/api/v1/auth/reset-password", Origin, Client, SMALL),
         route(Get, "/api/v1/auth/verify", Origin, User, NOTHING),
         route(Get, "/api/v1/auth/me", Origin, User, NOTHING),
+        route(Get, "/api/v1/auth/sessions", Origin, User, NOTHING),
+        route(Delete, "/api/v1/auth/sessions/{id}", Origin, User, NOTHING),
         route(Get, "/api/v1/users/me", Origin, User, NOTHING),
+        route(Patch, "/api/v1/users/me", Origin, User, SMALL),
+        route(Get, "/api/v1/users/me/events", Origin, User, NOTHING),
+        route(Get, "/api/v1/users/me/consents", Origin, User, NOTHING),
+        route(Post, "/api/v1/users/me/consents", Origin, User, SMALL),
         route(Post, "/api/v1/chat/conversations", Origin, User, JSON),
         route(Get, "/api/v1/chat/conversations", Origin, User, NOTHING),
         route(Get, "/api/v1/chat/conversations/{id}", Origin, User, NOTHING),

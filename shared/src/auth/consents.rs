@@ -22,26 +22,35 @@ pub struct AcceptedVersion {
     pub accepted_at: Timestamp,
 }
 
-/// Returns an item for each document: the required ones in their order, then the others by name.
+/// Returns an item for each document: the required ones in their order, then the others by name. It has the acceptance of the
+/// current version, or else the newest one.
 pub fn list(required: &[RequiredDocument], accepted: &[AcceptedVersion]) -> Vec<Consent> {
     let mut others: Vec<_> = accepted.iter().map(|accepted| accepted.document.as_str()).collect();
     others.sort_unstable();
     others.dedup();
     others.retain(|document| required.iter().all(|required| required.document != *document));
-    let required = required.iter().map(|required| item(&required.document, Some(&required.version), accepted));
-    required.chain(others.into_iter().map(|document| item(document, None, accepted))).collect()
+    let required = required.iter().map(|required| (&*required.document, Some(&*required.version)));
+    let documents = required.chain(others.into_iter().map(|document| (document, None)));
+    documents.map(|(document, current)| item(document, current, shown(document, current, accepted))).collect()
 }
 
-/// Returns a document's item with the acceptance of its current version, or else the newest one.
-pub fn item(document: &str, current: Option<&str>, accepted: &[AcceptedVersion]) -> Consent {
+fn shown<'a>(
+    document: &str,
+    current: Option<&str>,
+    accepted: &'a [AcceptedVersion],
+) -> Option<&'a AcceptedVersion> {
     let of_document = accepted.iter().filter(|accepted| accepted.document == document);
-    let shown = of_document.max_by_key(|accepted| {
+    of_document.max_by_key(|accepted| {
         (current == Some(&accepted.version), accepted.accepted_at, accepted.version.as_str())
-    });
+    })
+}
+
+/// Returns the item of a document whose required version is `current`, and of which this version is accepted.
+pub fn item(document: &str, current: Option<&str>, accepted: Option<&AcceptedVersion>) -> Consent {
     Consent {
         document: document.to_owned(),
-        version: shown.map(|accepted| accepted.version.clone()),
-        accepted_at: shown.map(|accepted| accepted.accepted_at),
+        version: accepted.map(|accepted| accepted.version.clone()),
+        accepted_at: accepted.map(|accepted| accepted.accepted_at),
         required: current.is_some(),
         current_version: current.map(str::to_owned),
     }
@@ -65,7 +74,9 @@ mod tests {
         let row = |item: &'_ Consent| item.accepted_at.map(Timestamp::as_millis);
         items
             .iter()
-            .map(|item| (&*item.document, item.version.as_deref(), row(item), item.current_version.as_deref()))
+            .map(|item| {
+                (&*item.document, item.version.as_deref(), row(item), item.current_version.as_deref())
+            })
             .collect()
     }
 
@@ -79,7 +90,8 @@ mod tests {
             accepted("news", "1", 5),
             accepted("beta", "1", 6),
         ];
-        let items = list(&[required("terms", "2"), required("privacy", "3"), required("age", "1")], &accepted);
+        let items =
+            list(&[required("terms", "2"), required("privacy", "3"), required("age", "1")], &accepted);
         assert_eq!(
             rows(&items),
             [

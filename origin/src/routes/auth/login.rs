@@ -5,8 +5,9 @@ use shared::api::account::{LoginRequest, Tokens};
 
 use crate::{
     app::App,
-    auth::sign_in::SignIn,
-    http::{ClientIp, Error, Json, auth::ShownBearer},
+    auth::{Requester, sign_in::SignIn},
+    events::Announcements,
+    http::{Error, Json, auth::ShownBearer},
 };
 
 /// Sign in with e-mail and password
@@ -14,7 +15,7 @@ use crate::{
 /// Limited to 100 calls a minute from one address (`RATE_LIMIT_REQUESTS`), to 10 failures in 15 minutes from one address for one
 /// e-mail, and to 50 failures a day for one e-mail from anywhere. A device that signed in before has a daily count of its own: it
 /// is known by its network (IPv4 /24, IPv6 /48), or by an access token of an earlier session in `Authorization`, which may have
-/// expired.
+/// expired. A user has at most 100 open sessions: when another one begins, the one that was used longest ago ends.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/login",
@@ -31,10 +32,12 @@ use crate::{
 )]
 pub(in crate::routes) async fn login(
     State(app): State<App>,
-    ClientIp(ip): ClientIp,
+    requester: Requester,
     ShownBearer(shown_token): ShownBearer,
+    announcements: Announcements,
     Json(request): Json<LoginRequest>,
 ) -> Result<Reply<Tokens>, Error> {
     let LoginRequest { email, password, device_name } = request;
-    Ok(Reply(app.auth.sign_in(SignIn { ip, shown_token, email, password, device_name }).await?))
+    let attempt = SignIn { requester, shown_token, email, password, device_name };
+    Ok(Reply(app.auth.sign_in(attempt, &announcements).await?))
 }

@@ -4,6 +4,7 @@ use axum::{extract::State, http::StatusCode};
 
 use crate::{
     app::App,
+    auth::Requester,
     events::Announcements,
     http::{CurrentUser, Error},
 };
@@ -23,10 +24,11 @@ use crate::{
 pub(in crate::routes) async fn logout(
     State(app): State<App>,
     current: CurrentUser,
+    requester: Requester,
     announcements: Announcements,
 ) -> Result<StatusCode, Error> {
     let claims = current.claims;
-    app.auth.end_session(claims.sub, claims.sid, &announcements).await?;
+    app.auth.end_session(claims.sub, claims.sid, &requester, &announcements).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -44,8 +46,10 @@ pub(in crate::routes) async fn logout(
 pub(in crate::routes) async fn logout_all(
     State(app): State<App>,
     current: CurrentUser,
+    requester: Requester,
     announcements: Announcements,
 ) -> Result<StatusCode, Error> {
-    app.auth.end_sessions(current.claims.sub, &announcements).await?;
+    let claims = current.claims;
+    app.auth.end_sessions(claims.sub, Some(claims.sid), &requester, &announcements).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,9 +1,10 @@
-//! Sign-up, sign-in, and checks of tokens.
+//! Sign-up, sign-in, sessions, and checks of tokens.
 
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod password;
 pub(super) mod refresh;
 pub(super) mod register;
+pub(super) mod sessions;
 pub(super) mod token;
 pub(super) mod verify;

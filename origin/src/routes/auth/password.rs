@@ -8,9 +8,9 @@ use shared::api::account::{
 
 use crate::{
     app::App,
-    auth::password_change::NewPassword,
+    auth::{Requester, password_change::NewPassword},
     events::Announcements,
-    http::{ClientIp, CurrentUser, Error, Json},
+    http::{CurrentUser, Error, Json},
 };
 
 /// Change the password
@@ -34,14 +34,14 @@ use crate::{
 )]
 pub(in crate::routes) async fn change(
     State(app): State<App>,
-    ClientIp(ip): ClientIp,
+    requester: Requester,
     current: CurrentUser,
     announcements: Announcements,
     Json(request): Json<ChangePasswordRequest>,
 ) -> Result<Reply<Tokens>, Error> {
     let CurrentUser { user, claims } = current;
     let ChangePasswordRequest { current_password: current, new_password: new } = request;
-    let request = NewPassword { ip, claims, user, current, new };
+    let request = NewPassword { requester, claims, user, current, new };
     Ok(Reply(app.auth.change_password(request, &announcements).await?))
 }
 
@@ -68,10 +68,10 @@ pub(in crate::routes) async fn change(
 )]
 pub(in crate::routes) async fn reset(
     State(app): State<App>,
-    ClientIp(ip): ClientIp,
+    requester: Requester,
     announcements: Announcements,
     Json(request): Json<ResetPasswordRequest>,
 ) -> Result<StatusCode, Error> {
-    app.auth.reset_password(&ip, &request.token, request.new_password, &announcements).await?;
+    app.auth.reset_password(&requester, &request.token, request.new_password, &announcements).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,6 +5,7 @@ use shared::api::account::{RefreshRequest, Tokens};
 
 use crate::{
     app::App,
+    auth::Requester,
     events::Announcements,
     http::{Error, Json},
 };
@@ -26,8 +27,9 @@ use crate::{
 )]
 pub(in crate::routes) async fn refresh(
     State(app): State<App>,
+    requester: Requester,
     announcements: Announcements,
     Json(request): Json<RefreshRequest>,
 ) -> Result<Reply<Tokens>, Error> {
-    Ok(Reply(app.auth.refresh(&request.refresh_token, &announcements).await?))
+    Ok(Reply(app.auth.refresh(&request.refresh_token, &requester, &announcements).await?))
 }

@@ -5,7 +5,8 @@ use shared::api::account::{RegisterRequest, Tokens};
 
 use crate::{
     app::App,
-    http::{ClientIp, Error, Json},
+    auth::Requester,
+    http::{Error, Json},
 };
 
 /// Create an account and sign in
@@ -32,8 +33,8 @@ use crate::{
 )]
 pub(in crate::routes) async fn register(
     State(app): State<App>,
-    ClientIp(ip): ClientIp,
+    requester: Requester,
     Json(request): Json<RegisterRequest>,
 ) -> Result<(StatusCode, Reply<Tokens>), Error> {
-    Ok((StatusCode::CREATED, Reply(app.auth.sign_up(ip, request).await?)))
+    Ok((StatusCode::CREATED, Reply(app.auth.sign_up(requester, request).await?)))
 }

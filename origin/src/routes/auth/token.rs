@@ -18,10 +18,10 @@ use shared::api::{
 
 use crate::{
     app::App,
-    auth::sign_in::SignIn,
+    auth::{Requester, sign_in::SignIn},
     events::Announcements,
     http::{
-        ClientIp, Error,
+        Error,
         auth::ShownBearer,
         body::{has_media_type, read_request},
     },
@@ -94,16 +94,19 @@ pub(in crate::routes) struct TokenProblem {
 )]
 pub(in crate::routes) async fn token(
     State(app): State<App>,
-    ClientIp(ip): ClientIp,
+    requester: Requester,
     ShownBearer(shown_token): ShownBearer,
     announcements: Announcements,
     form: TokenForm,
 ) -> Result<Reply<TokenAnswer>, GrantError> {
     let tokens = match form.grant()? {
         Grant::Password { username: email, password } => {
-            app.auth.sign_in(SignIn { ip, shown_token, email, password, device_name: None }).await
+            let attempt = SignIn { requester, shown_token, email, password, device_name: None };
+            app.auth.sign_in(attempt, &announcements).await
         }
-        Grant::Refresh { refresh_token } => app.auth.refresh(&refresh_token, &announcements).await,
+        Grant::Refresh { refresh_token } => {
+            app.auth.refresh(&refresh_token, &requester, &announcements).await
+        }
     };
     let tokens = tokens.map_err(Error::from)?;
     Ok(Reply(tokens.into()))

@@ -12,10 +12,15 @@ pub(super) fn add(document: &mut Value) {
     }
 }
 
-fn all() -> [(&'static str, Value); 12] {
+fn all() -> [(&'static str, Value); 17] {
     [
         ("User", user()),
         ("Tokens", tokens()),
+        ("SessionPage", json!({"items": [session()], "next_cursor": null})),
+        ("AccountEvent", account_event()),
+        ("AccountEventPage", json!({"items": [account_event()], "next_cursor": null})),
+        ("Consent", consent()),
+        ("Consents", json!({"items": [consent()]})),
         ("Conversation", conversation()),
         ("ConversationPage", json!({"items": [conversation()], "next_cursor": null})),
         ("Message", answer()),
@@ -40,6 +45,7 @@ fn all() -> [(&'static str, Value); 12] {
 
 const USER: &str = "019aa5d2-8c00-7000-8000-0c1d2e3f4a5b";
 const SESSION: &str = "019aa5d2-8c00-7000-8000-1a2b3c4d5e6f";
+const EVENT: &str = "019aa5d2-8c00-7000-8000-2b3c4d5e6f70";
 const CONVERSATION: &str = "019aa5d2-8c00-7000-8000-3f6d2b1c9e77";
 const TURN: &str = "019aa5d2-9000-7000-8000-5b4a39281706";
 const QUESTION: &str = "019aa5d2-9000-7000-8000-6c5b4a392817";
@@ -72,6 +78,41 @@ fn tokens() -> Value {
         "refresh_expires_in": 604_800,
         "session_id": SESSION,
         "user": user(),
+    })
+}
+
+fn session() -> Value {
+    json!({
+        "id": SESSION,
+        "device_name": "Ada's phone",
+        "platform": "ios",
+        "ip": "203.0.113.7",
+        "current": true,
+        "created_at": ASKED_AT,
+        "last_used_at": ANSWERED_AT,
+        "expires_at": "2026-11-28T09:30:02.500Z",
+    })
+}
+
+fn account_event() -> Value {
+    json!({
+        "id": EVENT,
+        "kind": "signed_in",
+        "at": ASKED_AT,
+        "session_id": SESSION,
+        "ip": "203.0.113.7",
+        "device_name": "Ada's phone",
+        "request_id": "019aa5d2-8c00-7000-8000-3f6d2b1c9e77",
+    })
+}
+
+fn consent() -> Value {
+    json!({
+        "document": "terms",
+        "version": "2026-10-01",
+        "accepted_at": ASKED_AT,
+        "required": true,
+        "current_version": "2026-10-01",
     })
 }
 
@@ -212,7 +253,7 @@ fn readiness() -> Value {
 mod tests {
     use serde::de::DeserializeOwned;
     use shared::api::{
-        account::{Tokens, User},
+        account::{AccountEvent, Consent, Consents, Session, Tokens, User},
         chat::{Conversation, Message, SentMessage, Turn},
         health::Readiness,
         page::Page,
@@ -232,6 +273,11 @@ mod tests {
     fn example_matches_sent_response() {
         reads::<User>("User");
         reads::<Tokens>("Tokens");
+        reads::<Page<Session>>("SessionPage");
+        reads::<AccountEvent>("AccountEvent");
+        reads::<Page<AccountEvent>>("AccountEventPage");
+        reads::<Consent>("Consent");
+        reads::<Consents>("Consents");
         reads::<Conversation>("Conversation");
         reads::<Page<Conversation>>("ConversationPage");
         reads::<Message>("Message");

@@ -6,8 +6,10 @@ use serde_json::{Map, Value, json};
 use shared::{
     api::{
         account::{
-            MAX_EMAIL_CHARS, MAX_NAME_CHARS, MAX_REFRESH_TOKEN_CHARS,
+            MAX_AVATAR_URL_BYTES, MAX_EMAIL_CHARS, MAX_LOCALE_CHARS, MAX_NAME_CHARS, MAX_REFRESH_TOKEN_CHARS,
+            MAX_TIMEZONE_CHARS,
             codes::MAX_PHONE_CHARS,
+            consent::MAX_DOCUMENT_CHARS,
             passwords::{
                 MAX_LINK_TOKEN_CHARS, MAX_PASSWORD_CHARS, MAX_TYPED_PASSWORD_CHARS, MIN_PASSWORD_CHARS,
             },
@@ -85,6 +87,8 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
     let title = json!({"maxLength": MAX_TITLE_CHARS});
     let system = json!({"maxLength": MAX_SYSTEM_CHARS});
     let device = json!({"maxLength": MAX_NAME_CHARS, "pattern": NO_CONTROLS, "example": "Ada's phone"});
+    let display_name =
+        json!({"minLength": 1, "maxLength": MAX_NAME_CHARS, "pattern": NO_CONTROLS, "example": "Ada"});
     let images: Vec<_> = IMAGE_TYPES.iter().filter_map(|name| name.strip_prefix("image/")).collect();
     let new_password =
         json!({"minLength": MIN_PASSWORD_CHARS, "maxLength": MAX_PASSWORD_CHARS, "format": "password"});
@@ -105,11 +109,7 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
         ("VerifyCodeRequest", "device_name", device.clone()),
         ("RegisterRequest", "email", email),
         ("RegisterRequest", "password", new_password),
-        (
-            "RegisterRequest",
-            "display_name",
-            json!({"minLength": 1, "maxLength": MAX_NAME_CHARS, "pattern": NO_CONTROLS, "example": "Ada"}),
-        ),
+        ("RegisterRequest", "display_name", display_name.clone()),
         ("RegisterRequest", "device_name", device.clone()),
         ("LoginRequest", "email", json!({"maxLength": MAX_EMAIL_CHARS})),
         ("LoginRequest", "password", typed_password),
@@ -128,6 +128,28 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
             json!({"type": "string", "maxLength": MAX_TYPED_PASSWORD_CHARS, "format": "password"}),
         ),
         ("TokenForm", "refresh_token", json!({"type": "string", "maxLength": MAX_REFRESH_TOKEN_CHARS})),
+        ("UpdateProfile", "display_name", display_name),
+        (
+            "UpdateProfile",
+            "avatar_url",
+            json!({"format": "uri", "maxLength": MAX_AVATAR_URL_BYTES, "example": "https://example.com/ada.png"}),
+        ),
+        (
+            "UpdateProfile",
+            "locale",
+            json!({"minLength": 2, "maxLength": MAX_LOCALE_CHARS, "example": "de-CH"}),
+        ),
+        (
+            "UpdateProfile",
+            "timezone",
+            json!({"minLength": 1, "maxLength": MAX_TIMEZONE_CHARS, "example": "Europe/Zurich"}),
+        ),
+        ("GiveConsent", "document", json!({"pattern": format!("^[a-z0-9_-]{{1,{MAX_DOCUMENT_CHARS}}}$")})),
+        (
+            "GiveConsent",
+            "version",
+            json!({"pattern": format!("^[A-Za-z0-9.:_+-]{{1,{MAX_DOCUMENT_CHARS}}}$")}),
+        ),
         ("CreateConversation", "title", title.clone()),
         ("CreateConversation", "model", model.clone()),
         ("CreateConversation", "system", system.clone()),

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use shared::{
     api::{
-        account::User,
+        account::{AccountEventKind, User},
         internal::user_event::{AddressedEvent, UserEvent},
     },
     auth::address::Address,
@@ -12,6 +12,7 @@ use shared::{
 };
 
 use super::{
+    audit::AuditEvent,
     jobs::NewJob,
     sessions::{NewSession, TokenHash},
 };
@@ -28,6 +29,8 @@ pub struct AddressSignIn {
     pub session: NewSession,
     /// The id of the event that tells of the end of sessions of somebody who had never verified the address.
     pub event_id: Id,
+    /// The event that notes in the audit trail that the new user signed up.
+    pub audit: AuditEvent,
 }
 
 impl AddressSignIn {
@@ -39,6 +42,11 @@ impl AddressSignIn {
     /// Returns the session, as one of the user who has the address.
     pub fn session_of(&self, user_id: Id) -> NewSession {
         NewSession { user_id, ..self.session.clone() }
+    }
+
+    /// Returns the event that notes in the audit trail that this user, who had the address, signed in.
+    pub fn signed_in_event(&self, user_id: Id) -> AuditEvent {
+        AuditEvent { user_id, kind: AccountEventKind::SignedIn, ..self.audit.clone() }
     }
 
     /// Returns the event that tells that the other sessions of this user ended.
@@ -91,6 +99,8 @@ pub struct AddressChange {
     pub refresh_expires_at: Timestamp,
     /// The job that tells them at the address that was theirs before, where it was another one.
     pub job: Option<NewJob>,
+    /// The event that notes it in the audit trail.
+    pub audit: AuditEvent,
 }
 
 /// The outcome of a change of address.
@@ -110,13 +120,13 @@ pub trait Addresses: Send + Sync + 'static {
     /// Returns the user who has this address.
     async fn user_by_address(&self, address: Address) -> StoreResult<Option<User>>;
 
-    /// Signs in whoever gets messages at an address, and creates them where nobody has it. A user who had not verified it gets
+    /// Signs in whoever gets messages at an address, and creates them where nobody has it; notes either in the audit trail. A user who had not verified it gets
     /// it verified and loses their password and other sessions, with the event that tells of it: whoever registered may have been
     /// somebody else. Repeated with the same session id, it changes nothing more. Of any number at once for one address the first
     /// creates the user.
     async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<AddressSignedIn>;
 
     /// Gives a signed-in user an address in place of the one they have, verified; replaces all refresh tokens of the session by
-    /// the new one; and schedules the job. A repetition changes nothing more.
+    /// the new one; schedules the job and notes it in the audit trail. A repetition changes nothing more.
     async fn change_address(&self, change: AddressChange) -> StoreResult<AddressChangeOutcome>;
 }

@@ -7,7 +7,7 @@ use shared::{
     time::Timestamp,
 };
 
-use super::{jobs::NewJob, sessions::TokenHash};
+use super::{audit::AuditEvent, jobs::NewJob, sessions::TokenHash};
 use crate::store::error::StoreResult;
 
 /// A password's hash with its user.
@@ -40,6 +40,8 @@ pub struct PasswordChange {
     pub event: AddressedEvent,
     /// The job that tells the user.
     pub job: NewJob,
+    /// The event that notes it in the audit trail.
+    pub audit: AuditEvent,
 }
 
 /// Passwords of users.
@@ -52,8 +54,8 @@ pub trait Credentials: Send + Sync + 'static {
     /// Returns the hash of a user's password; `None` when they have none.
     async fn password_hash(&self, user_id: Id) -> StoreResult<Option<String>>;
 
-    /// Changes a password, ends the user's other sessions that began by then, stores the event that tells of it and the job, and
-    /// replaces all refresh tokens of the session by the new one. A repetition changes nothing more. False, and nothing happens,
+    /// Changes a password, ends the user's other sessions that began by then, stores the event that tells of it, the one of the
+    /// audit trail and the job, and replaces all refresh tokens of the session by the new one. A repetition changes nothing more. False, and nothing happens,
     /// when the stored hash is neither `old_hash` nor, after a repetition, `new_hash`, or the session is not open.
     async fn change_password(&self, change: PasswordChange) -> StoreResult<bool>;
 

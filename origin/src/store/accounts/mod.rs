@@ -1,4 +1,5 @@
-//! The accounts port, one trait an entity: [`users`], [`addresses`], [`credentials`], [`password_resets`], [`sessions`], [`usage`],
+//! The accounts port, one trait an entity: [`users`], [`addresses`], [`credentials`], [`password_resets`], [`sessions`],
+//! [`audit`], [`consents`], [`usage`],
 //! [`events`], [`jobs`]. The types of a trait stand beside it.
 //!
 //! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
@@ -6,6 +7,8 @@
 //! refused, because not every adapter can store it.
 
 pub mod addresses;
+pub mod audit;
+pub mod consents;
 pub mod credentials;
 pub mod events;
 pub mod jobs;
@@ -15,22 +18,52 @@ pub mod usage;
 pub mod users;
 
 use async_trait::async_trait;
+use shared::{id::Id, time::Timestamp};
 
 pub use self::{
-    addresses::Addresses, credentials::Credentials, events::Events, jobs::Jobs,
-    password_resets::PasswordResets, sessions::Sessions, usage::Usage, users::Users,
+    addresses::Addresses, audit::Audit, consents::Consents, credentials::Credentials, events::Events,
+    jobs::Jobs, password_resets::PasswordResets, sessions::Sessions, usage::Usage, users::Users,
 };
 use super::error::StoreResult;
 
 /// The accounts port: every entity in one store.
 pub trait Accounts:
-    Backend + Users + Addresses + Credentials + PasswordResets + Sessions + Usage + Events + Jobs
+    Backend
+    + Users
+    + Addresses
+    + Credentials
+    + PasswordResets
+    + Sessions
+    + Audit
+    + Consents
+    + Usage
+    + Events
+    + Jobs
 {
 }
 
-impl<T: Backend + Users + Addresses + Credentials + PasswordResets + Sessions + Usage + Events + Jobs>
-    Accounts for T
+impl<T> Accounts for T where
+    T: Backend
+        + Users
+        + Addresses
+        + Credentials
+        + PasswordResets
+        + Sessions
+        + Audit
+        + Consents
+        + Usage
+        + Events
+        + Jobs
 {
+}
+
+/// A place in a list that is ordered by time, and by id within the same millisecond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimePosition {
+    /// The time of the item.
+    pub at: Timestamp,
+    /// Its id.
+    pub id: Id,
 }
 
 /// The product behind a store.

@@ -8,7 +8,7 @@ use shared::{
     time::Timestamp,
 };
 
-use super::{jobs::NewJob, sessions::TokenHash};
+use super::{audit::AuditEvent, jobs::NewJob, sessions::TokenHash};
 use crate::store::error::StoreResult;
 
 /// A permission to store.
@@ -37,6 +37,8 @@ pub struct PasswordReset {
     pub event: AddressedEvent,
     /// The job that tells the user.
     pub job: NewJob,
+    /// The event that notes it in the audit trail.
+    pub audit: AuditEvent,
 }
 
 /// Permissions to set a new password.
@@ -48,8 +50,8 @@ pub trait PasswordResets: Send + Sync + 'static {
     /// Returns the user who has a permission with this token that has not expired.
     async fn password_reset_user(&self, token_hash: TokenHash, now: Timestamp) -> StoreResult<Option<User>>;
 
-    /// Uses a permission: sets the password, ends all sessions of the user that began by then, stores the event that tells of it
-    /// and the job, removes all permissions of the user, and verifies the permission's address if it is still theirs. False, and
+    /// Uses a permission: sets the password, ends all sessions of the user that began by then, stores the event that tells of it,
+    /// the one of the audit trail and the job, removes all permissions of the user, and verifies the permission's address if it is still theirs. False, and
     /// nothing happens, when the permission is absent, used, expired or somebody else's. Of any number of uses at once one
     /// succeeds. A repetition of one that succeeded is false.
     async fn reset_password(&self, reset: PasswordReset) -> StoreResult<bool>;

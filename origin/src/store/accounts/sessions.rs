@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use shared::{
     api::{
-        account::User,
+        account::{AccountEventKind, Platform, User},
         internal::user_event::{AddressedEvent, UserEvent},
     },
     auth::refresh::{ExchangeTerms, RefreshDecision},
@@ -11,7 +11,7 @@ use shared::{
     time::Timestamp,
 };
 
-use super::jobs::NewJob;
+use super::{TimePosition, audit::AuditEvent, jobs::NewJob};
 use crate::store::error::StoreResult;
 
 /// The SHA-256 of a refresh token: all that is stored of one.
@@ -26,7 +26,11 @@ pub struct NewSession {
     pub user_id: Id,
     /// The user's name for the device.
     pub device_name: Option<String>,
-    /// The network it begins from, where that is known.
+    /// The kind of program it begins in, where that is known.
+    pub platform: Option<Platform>,
+    /// The address it begins from, where that is known.
+    pub ip: Option<String>,
+    /// The network of that address.
     pub network: Option<String>,
     /// The time at which it starts.
     pub created_at: Timestamp,
@@ -51,6 +55,45 @@ pub struct SessionOfUser {
     pub user: User,
 }
 
+/// A session in a list of its user's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedSession {
+    /// The session.
+    pub id: Id,
+    /// The user's name of the device.
+    pub device_name: Option<String>,
+    /// The kind of program it began in, where that is known.
+    pub platform: Option<Platform>,
+    /// The address it was used from last, where that is known.
+    pub ip: Option<String>,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it began or a token of it was exchanged last.
+    pub last_used_at: Timestamp,
+    /// When it ends whatever happens.
+    pub expires_at: Timestamp,
+}
+
+impl ListedSession {
+    /// Its place in the list.
+    pub fn position(&self) -> TimePosition {
+        TimePosition { at: self.created_at, id: self.id }
+    }
+}
+
+/// A part of a user's open sessions, those that began last first.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionsPage {
+    /// Open is what expires after this time,
+    pub now: Timestamp,
+    /// and was used after this one.
+    pub unused_since: Timestamp,
+    /// The last one of the page before.
+    pub after: Option<TimePosition>,
+    /// The most sessions.
+    pub limit: u32,
+}
+
 /// The job that is scheduled when an exchange ends the session.
 #[derive(Clone, Copy, Debug)]
 pub struct ReuseJob {
@@ -70,8 +113,14 @@ pub struct RefreshExchange {
     pub successors: Vec<TokenHash>,
     /// The time and the rules of the exchange.
     pub terms: ExchangeTerms,
+    /// The address that the token was presented from, where that is known.
+    pub ip: Option<String>,
+    /// The id of the request.
+    pub request_id: Option<String>,
     /// The id of the event that tells of the session's end, should the exchange end it.
     pub event_id: Id,
+    /// The id of the event of the audit trail that notes that end.
+    pub audit_id: Id,
     /// The job to schedule when the presented token had been used, and the session ends.
     pub on_reuse: ReuseJob,
 }
@@ -86,6 +135,20 @@ impl RefreshExchange {
     pub fn end_event(&self, user_id: Id, session_id: Id) -> AddressedEvent {
         let event = UserEvent::SessionEnded { session_id };
         AddressedEvent { id: self.event_id, user_id, at: self.terms.now, event }
+    }
+
+    /// The event that notes in the audit trail that this session ended by the exchange.
+    pub fn audit_event(&self, user_id: Id, session_id: Id) -> AuditEvent {
+        AuditEvent {
+            id: self.audit_id,
+            user_id,
+            at: self.terms.now,
+            kind: AccountEventKind::RefreshTokenReused,
+            session_id: Some(session_id),
+            ip: self.ip.clone(),
+            device_name: None,
+            request_id: self.request_id.clone(),
+        }
     }
 
     /// The job to schedule when this session ends by the exchange.
@@ -146,29 +209,55 @@ impl RefreshOutcome {
     }
 }
 
+/// The most sessions that one call of [`Sessions::open_session`] finds to be too many.
+pub const MAX_SURPLUS: u32 = 10;
+
 /// Sessions of users.
+///
+/// An event of the audit trail that comes with a write is noted in the same step, where the write changes something.
 #[async_trait]
 pub trait Sessions: Send + Sync + 'static {
-    /// Begins a session. Repeated with the same session id, it changes nothing. False when there is no such user.
-    async fn open_session(&self, session: NewSession) -> StoreResult<bool>;
+    /// Begins a session. Repeated with the same session id, it changes nothing. Returns up to [`MAX_SURPLUS`] other sessions of the
+    /// user that are open beyond the `most` that were used last, this one counted; `None` when there is no such user.
+    async fn open_session(
+        &self,
+        session: NewSession,
+        most: u32,
+        audit: AuditEvent,
+    ) -> StoreResult<Option<Vec<Id>>>;
 
     /// A session of this user; `None` when it is absent or somebody else's.
     async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>>;
 
+    /// A page of this user's open sessions.
+    async fn sessions(&self, user_id: Id, page: SessionsPage) -> StoreResult<Vec<ListedSession>>;
+
     /// Exchanges a refresh token for its successor. Of any number of exchanges at once the first decides and the others
-    /// see what it did. Reuse of an older token ends the session, stores the event that tells of it and schedules the
-    /// exchange's job in the same step. An unused successor that is none of the
+    /// see what it did. Reuse of an older token ends the session, stores the event that tells of it, notes it in the audit trail and
+    /// schedules the exchange's job in the same step. An unused successor that is none of the
     /// exchange's is replaced by its first, with the same end. What expired of the session's tokens is forgotten when one is
-    /// used.
+    /// used, and the address is then the session's.
     async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome>;
 
-    /// Ends a session of this user at the time of the event that tells of it, and stores that. False, and nothing happens,
-    /// when it is absent, somebody else's, or ended at another time.
-    async fn end_session(&self, user_id: Id, session_id: Id, event: AddressedEvent) -> StoreResult<bool>;
+    /// Ends a session of this user at the time of the event that tells of it, and stores that. False, and nothing happens, when it
+    /// is absent, somebody else's, or ended at another time.
+    async fn end_session(
+        &self,
+        user_id: Id,
+        session_id: Id,
+        event: AddressedEvent,
+        audit: AuditEvent,
+    ) -> StoreResult<bool>;
 
-    /// Ends the sessions of this user that began by the time of the event that tells of it, but for one, and stores that
-    /// event where any was open. Returns how many were.
-    async fn end_sessions(&self, user_id: Id, except: Option<Id>, event: AddressedEvent) -> StoreResult<u64>;
+    /// Ends the sessions of this user that began by the time of the event that tells of it, but for one, and stores that event
+    /// where any was open. Returns how many were.
+    async fn end_sessions(
+        &self,
+        user_id: Id,
+        except: Option<Id>,
+        event: AddressedEvent,
+        audit: AuditEvent,
+    ) -> StoreResult<u64>;
 
     /// Forgets the sessions that ended or expired before this time, with their refresh tokens, the oldest `limit` of them;
     /// without waiting for those that another call has in its hands. Returns how many went.

@@ -2,7 +2,7 @@
 
 use shared::{
     api::{
-        account::{Plan, User},
+        account::{AccountEventKind, Plan, Platform, User},
         chat::{Conversation, FinishReason, Message, Part, Role, TurnKind, TurnStatus},
         internal::{TurnDelivery, TurnMessages},
         usage::Usage,
@@ -13,6 +13,7 @@ use shared::{
 
 use crate::store::{
     accounts::{
+        audit::AuditEvent,
         jobs::NewJob,
         sessions::{NewSession, ReuseJob, SessionOfUser, TokenHash},
     },
@@ -59,11 +60,43 @@ pub(in crate::store) fn session(number: u8, user: &User) -> NewSession {
         id: id(1_000 + u32::from(number)),
         user_id: user.id,
         device_name: Some("Phone".to_owned()),
+        platform: Some(Platform::Android),
+        ip: Some("203.0.113.7".to_owned()),
         network: Some("203.0.113.0/24".to_owned()),
         created_at: START,
         expires_at: at(1_000_000),
         refresh_hash: hash(number),
         refresh_expires_at: at(500_000),
+    }
+}
+
+/// An event of a user's account, of request `number`.
+pub(in crate::store) fn audit_event(
+    number: u32,
+    user_id: Id,
+    kind: AccountEventKind,
+    at: Timestamp,
+) -> AuditEvent {
+    AuditEvent {
+        id: id(8_000_000 + number),
+        user_id,
+        at,
+        kind,
+        session_id: None,
+        ip: Some("203.0.113.7".to_owned()),
+        device_name: None,
+        request_id: Some(format!("request-{number}")),
+    }
+}
+
+/// The event that this session begins.
+pub(in crate::store) fn opening_event(session: &NewSession) -> AuditEvent {
+    AuditEvent {
+        id: session.id,
+        session_id: Some(session.id),
+        device_name: session.device_name.clone(),
+        ip: session.ip.clone(),
+        ..audit_event(0, session.user_id, AccountEventKind::SignedIn, session.created_at)
     }
 }
 

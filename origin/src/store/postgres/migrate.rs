@@ -40,6 +40,7 @@ const ACCOUNTS: &[(&str, &str)] = &[
     ("V3__jobs", include_str!("../../../../migrations/postgres/accounts/V3__jobs.sql")),
     ("V4__user_events", include_str!("../../../../migrations/postgres/accounts/V4__user_events.sql")),
     ("V5__password_resets", include_str!("../../../../migrations/postgres/accounts/V5__password_resets.sql")),
+    ("V6__account_trail", include_str!("../../../../migrations/postgres/accounts/V6__account_trail.sql")),
 ];
 
 /// The advisory lock of migrations: an arbitrary number that no other program on the same database is likely to use.

@@ -37,6 +37,11 @@ impl<'a> Columns<'a> {
         self.get(column).map(|id: Uuid| Id::from_bytes(id.into_bytes()))
     }
 
+    /// The next column, an id or NULL.
+    pub(super) fn optional_id(&mut self, column: &'static str) -> StoreResult<Option<Id>> {
+        Ok(self.get::<Option<Uuid>>(column)?.map(|id| Id::from_bytes(id.into_bytes())))
+    }
+
     /// The next column, a time.
     pub(super) fn time(&mut self, column: &'static str) -> StoreResult<Timestamp> {
         self.get(column).map(Timestamp::from_millis)
@@ -60,6 +65,16 @@ impl<'a> Columns<'a> {
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> StoreResult<T> {
         parse(self.get(column)?).ok_or_else(|| self.corrupt(column))
+    }
+
+    /// The next column, a word that `parse` knows, or NULL.
+    pub(super) fn optional_word<T>(
+        &mut self,
+        column: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> StoreResult<Option<T>> {
+        let Some(text) = self.get::<Option<&str>>(column)? else { return Ok(None) };
+        parse(text).map(Some).ok_or_else(|| self.corrupt(column))
     }
 
     /// The error of a column that cannot be what was written.

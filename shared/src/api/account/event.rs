@@ -19,6 +19,14 @@ open_names! {
         SessionsEnded = "sessions_ended",
         /// A session was ended because a refresh token of it was used twice.
         RefreshTokenReused = "refresh_token_reused",
+        /// The user chose another password, and all other sessions ended.
+        PasswordChanged = "password_changed",
+        /// A password was set by a link or a code, and all sessions ended.
+        PasswordReset = "password_reset",
+        /// The e-mail address was changed.
+        EmailChanged = "email_changed",
+        /// The phone number was changed.
+        PhoneChanged = "phone_changed",
         /// The profile was changed.
         ProfileChanged = "profile_changed",
         /// The user agreed to a document.

@@ -1,27 +1,31 @@
 //! Addresses, and sign-ins by them.
 
 use shared::{
-    api::{account::User, internal::user_event::UserEvent},
+    api::{
+        account::{AccountEventKind, User},
+        internal::user_event::UserEvent,
+    },
     auth::address::Address,
 };
 
-use super::{Store, exchange, outcome, register};
+use super::{Store, exchange, outcome, register, try_register};
 use crate::store::{
     accounts::{
         addresses::{AddressChange, AddressChangeOutcome, AddressSignIn, AddressSignedIn},
+        audit::AuditEvent,
         jobs::NewJob,
         sessions::NewSession,
         users::Registration,
     },
     contract::{
         at_once,
-        samples::{at, hash, id, session, user},
+        samples::{at, audit_event, hash, id, opening_event, session, user},
     },
 };
 
 const PHONE: &str = "+491701234567";
 
-fn phone() -> Address {
+pub(super) fn phone() -> Address {
     Address::Phone(PHONE.to_owned())
 }
 
@@ -30,14 +34,15 @@ fn email(number: u32) -> Address {
 }
 
 /// A sign-in whose new user and session have this number.
-fn sign_in(address: Address, number: u8, millis: i64) -> AddressSignIn {
+pub(super) fn sign_in(address: Address, number: u8, millis: i64) -> AddressSignIn {
     let mut new_user = User { email: None, display_name: None, ..user(u32::from(number)) };
     match &address {
         Address::Email(email) => (new_user.email, new_user.email_verified) = (Some(email.clone()), true),
         Address::Phone(phone) => (new_user.phone, new_user.phone_verified) = (Some(phone.clone()), true),
     }
     let session = NewSession { created_at: at(millis), ..session(number, &new_user) };
-    AddressSignIn { address, new_user, session, event_id: id(66_000 + u32::from(number)) }
+    let audit = AuditEvent { kind: AccountEventKind::SignedUp, ..opening_event(&session) };
+    AddressSignIn { address, new_user, session, event_id: id(66_000 + u32::from(number)), audit }
 }
 
 pub(in crate::store::contract) async fn sign_in_by_unknown_address_creates_verified_user_once(store: Store) {
@@ -71,7 +76,7 @@ pub(in crate::store::contract) async fn sign_in_by_verified_address_keeps_passwo
     store: Store,
 ) {
     let verified = User { email_verified: true, ..user(1) };
-    let registered = store.register(verified.clone(), "phc".to_owned(), session(1, &verified)).await.unwrap();
+    let registered = try_register(&store, verified.clone(), "phc", session(1, &verified)).await.unwrap();
     assert_eq!(registered, Registration::Created);
     let signed_in = store.sign_in_by_address(sign_in(email(1), 31, 1_000)).await.unwrap();
     assert_eq!(signed_in, AddressSignedIn { user: verified, is_new: false, event: None });
@@ -123,7 +128,7 @@ pub(in crate::store::contract) async fn sign_ins_at_once_by_unknown_address_crea
     }
 }
 
-fn change(address: Address, user: u32, job: bool) -> AddressChange {
+pub(super) fn change(address: Address, user: u32, job: bool) -> AddressChange {
     let job = job.then(|| NewJob {
         id: id(67_000),
         kind: "notify",
@@ -138,6 +143,7 @@ fn change(address: Address, user: u32, job: bool) -> AddressChange {
         refresh_hash: hash(40),
         refresh_expires_at: at(400_000),
         job,
+        audit: audit_event(67_000, id(user), AccountEventKind::PhoneChanged, at(1_000)),
     }
 }
 

@@ -1,8 +1,11 @@
 //! Passwords, and the networks that are known.
 
-use shared::api::internal::user_event::{AddressedEvent, UserEvent};
+use shared::api::{
+    account::AccountEventKind,
+    internal::user_event::{AddressedEvent, UserEvent},
+};
 
-use super::{Store, exchange, outcome, register};
+use super::{Store, exchange, open, outcome, register};
 use crate::store::{
     accounts::{
         credentials::PasswordChange,
@@ -11,7 +14,7 @@ use crate::store::{
     },
     contract::{
         at_once,
-        samples::{at, hash, id, session, user},
+        samples::{at, audit_event, hash, id, session, user},
     },
 };
 
@@ -27,9 +30,9 @@ pub(in crate::store::contract) async fn network_of_any_session_on_record_is_know
         register(&store, number).await;
     }
     let opening = NewSession { network: Some(office.to_owned()), ..session(3, &user(1)) };
-    assert!(store.open_session(opening).await.unwrap());
+    assert!(open(&store, opening).await);
     let nowhere = NewSession { network: None, ..session(4, &user(1)) };
-    assert!(store.open_session(nowhere).await.unwrap());
+    assert!(open(&store, nowhere).await);
     for (network, known) in [(home, true), (office, true), (other_network, false), ("", false), ("%", false)]
     {
         assert_eq!(knows(&store, 1, Some(network)).await, known, "{network}");
@@ -62,7 +65,7 @@ pub(in crate::store::contract) async fn hash_of_a_password_is_replaced_once(stor
     }
 }
 
-fn change(old: &str, new: &str, millis: i64) -> PasswordChange {
+pub(super) fn change(old: &str, new: &str, millis: i64) -> PasswordChange {
     PasswordChange {
         user_id: id(1),
         old_hash: old.to_owned(),
@@ -83,6 +86,7 @@ fn change(old: &str, new: &str, millis: i64) -> PasswordChange {
             payload: "changed".to_owned(),
             due_at: at(millis),
         },
+        audit: audit_event(60_000, id(1), AccountEventKind::PasswordChanged, at(millis)),
     }
 }
 
@@ -103,7 +107,7 @@ pub(in crate::store::contract) async fn changed_password_ends_other_sessions_and
     for number in [1, 2] {
         register(&store, number).await;
     }
-    assert!(store.open_session(session(3, &user(1))).await.unwrap());
+    assert!(open(&store, session(3, &user(1))).await);
     assert_eq!(outcome(&store, exchange(1, 20, 1_000)).await.0, "exchanged");
     assert_eq!(store.password_hash(id(1)).await.unwrap().as_deref(), Some("phc"));
     assert_eq!(store.password_hash(id(9)).await.unwrap(), None);
@@ -133,7 +137,7 @@ pub(in crate::store::contract) async fn password_change_of_other_hash_or_ended_s
     for number in [1, 2] {
         register(&store, number).await;
     }
-    assert!(store.open_session(session(3, &user(1))).await.unwrap());
+    assert!(open(&store, session(3, &user(1))).await);
     let somebody_elses = PasswordChange { session_id: id(1_002), ..change("phc", "new", 2_000) };
     let unknown = PasswordChange { user_id: id(9), ..change("phc", "new", 2_000) };
     for refused in [change("other", "new", 2_000), somebody_elses, unknown] {
@@ -145,7 +149,8 @@ pub(in crate::store::contract) async fn password_change_of_other_hash_or_ended_s
         at: at(2_500),
         event: UserEvent::SessionEnded { session_id: id(1_001) },
     };
-    assert!(store.end_session(id(1), id(1_001), event).await.unwrap());
+    let audit = audit_event(60_001, id(1), AccountEventKind::SessionEnded, event.at);
+    assert!(store.end_session(id(1), id(1_001), event, audit).await.unwrap());
     assert!(!store.change_password(change("phc", "new", 3_000)).await.unwrap());
     assert_eq!(store.password_hash(id(1)).await.unwrap().as_deref(), Some("phc"));
     assert_eq!(store.session(id(1), id(1_003)).await.unwrap().unwrap().ended_at, None);

@@ -4,20 +4,28 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use shared::{
     api::{
-        account::Plan,
+        account::{AccountEventKind, Plan},
         internal::user_event::{AddressedEvent, UserEvent},
     },
     id::Id,
 };
 
-use super::{Store, exchange, outcome, register};
-use crate::store::contract::{
-    at_once,
-    samples::{at, id, session, user},
+use super::{Store, exchange, open, outcome, register};
+use crate::store::{
+    accounts::audit::AuditEvent,
+    contract::{
+        at_once,
+        samples::{at, audit_event, id, session, user},
+    },
 };
 
 fn event(number: u32, millis: i64, event: UserEvent) -> AddressedEvent {
     AddressedEvent { id: id(5_000 + number), user_id: id(1), at: at(millis), event }
+}
+
+/// The event of the audit trail beside this one.
+fn noted(event: &AddressedEvent) -> AuditEvent {
+    AuditEvent { id: event.id, ..audit_event(0, event.user_id, AccountEventKind::SessionEnded, event.at) }
 }
 
 /// The events that are due at this time, leased for a second.
@@ -74,9 +82,10 @@ pub(in crate::store::contract) async fn ended_session_is_ended_once_with_its_eve
     register(&store, 2).await;
     let (session_id, session_event) = (id(1_001), UserEvent::SessionEnded { session_id: id(1_001) });
     let ended = event(1, 10, session_event);
-    assert!(!store.end_session(id(2), session_id, ended).await.unwrap(), "somebody else's");
-    assert!(store.end_session(id(1), session_id, ended).await.unwrap());
-    assert!(!store.end_session(id(1), session_id, event(2, 20, session_event)).await.unwrap(), "again");
+    assert!(!store.end_session(id(2), session_id, ended, noted(&ended)).await.unwrap(), "somebody else's");
+    assert!(store.end_session(id(1), session_id, ended, noted(&ended)).await.unwrap());
+    let again = event(2, 20, session_event);
+    assert!(!store.end_session(id(1), session_id, again, noted(&again)).await.unwrap(), "again");
     assert_eq!(store.session(id(1), session_id).await.unwrap().unwrap().ended_at, Some(at(10)));
     assert_eq!(lease(&store, 20).await, [ended]);
     assert_eq!(outcome(&store, exchange(1, 2, 30)).await.0, "ended");
@@ -87,17 +96,17 @@ pub(in crate::store::contract) async fn sessions_started_before_event_end_except
     for (number, millis) in [(2, 0), (3, 5), (4, 11)] {
         let mut other = session(number, &user(1));
         other.created_at = at(millis);
-        assert!(store.open_session(other).await.unwrap());
+        assert!(open(&store, other).await);
     }
     let all = event(1, 10, UserEvent::UserSessionsEnded { except: Some(id(1_003)) });
-    assert_eq!(store.end_sessions(id(1), Some(id(1_003)), all).await.unwrap(), 2);
+    assert_eq!(store.end_sessions(id(1), Some(id(1_003)), all, noted(&all)).await.unwrap(), 2);
     for (number, is_ended) in [(1_001, true), (1_002, true), (1_003, false), (1_004, false)] {
         let session = store.session(id(1), id(number)).await.unwrap().unwrap();
         assert_eq!(session.ended_at, is_ended.then_some(at(10)), "{number}");
     }
     assert_eq!(lease(&store, 10).await, [all]);
     let again = event(2, 10, UserEvent::UserSessionsEnded { except: Some(id(1_003)) });
-    assert_eq!(store.end_sessions(id(1), Some(id(1_003)), again).await.unwrap(), 0);
+    assert_eq!(store.end_sessions(id(1), Some(id(1_003)), again, noted(&again)).await.unwrap(), 0);
     assert_eq!(lease(&store, 10).await, [], "nothing has ended, and nothing is to be told");
 }
 

@@ -1,6 +1,8 @@
 //! The suite of the accounts port, an entity a file.
 
 pub(super) mod addresses;
+pub(super) mod audit;
+pub(super) mod consents;
 pub(super) mod credentials;
 pub(super) mod events;
 pub(super) mod jobs;
@@ -13,13 +15,13 @@ pub(super) mod users;
 
 use std::sync::Arc;
 
-use shared::auth::refresh::ExchangeTerms;
+use shared::{api::account::User, auth::refresh::ExchangeTerms, id::Id};
 
-use super::samples::{START, at, hash, id, reuse_job, session, user};
+use super::samples::{START, at, hash, id, opening_event, reuse_job, session, user};
 use crate::store::{
-    Accounts,
+    Accounts, StoreResult,
     accounts::{
-        sessions::{RefreshExchange, RefreshOutcome},
+        sessions::{NewSession, RefreshExchange, RefreshOutcome},
         users::Registration,
     },
 };
@@ -37,6 +39,8 @@ macro_rules! suite {
             letters_beyond_ascii_are_kept_as_they_are
             email_with_nul_matches_no_user
             times_are_exact_to_the_millisecond_however_far
+            profile_changes_where_it_is_named
+            profiles_changed_at_once_keep_every_field
         }
         $crate::store::contract::run_suite! { accounts::addresses on $open;
             sign_in_by_unknown_address_creates_verified_user_once
@@ -66,6 +70,25 @@ macro_rules! suite {
             sessions_over_before_a_time_are_forgotten
             forgetting_takes_the_oldest_sessions_of_anybody
             sessions_are_opened_and_forgotten_at_once
+            open_sessions_are_listed_from_the_last_that_began
+            use_of_a_session_moves_its_time_and_address
+            sessions_that_are_too_many_are_those_unused_for_longest
+        }
+        $crate::store::contract::run_suite! { accounts::audit on $open;
+            events_are_listed_from_the_newest
+            event_is_noted_once_for_a_user_who_is_there
+            event_has_the_name_of_its_session
+            writes_note_their_events_once
+            reuse_of_refresh_token_is_noted
+            changes_of_password_and_address_are_noted_once
+            sign_ins_by_address_are_noted_once
+            old_events_are_forgotten_and_no_others
+            event_of_a_newer_version_is_kept
+        }
+        $crate::store::contract::run_suite! { accounts::consents on $open;
+            first_consent_to_a_version_is_kept
+            no_more_versions_are_recorded_than_may_be
+            one_consent_sent_many_times_at_once_is_one
         }
         $crate::store::contract::run_suite! { accounts::refresh on $open;
             refresh_token_until_expiry_is_exchanged
@@ -114,7 +137,25 @@ type Store = Arc<dyn Accounts>;
 async fn register(store: &Store, number: u32) {
     let user = user(number);
     let session = session(u8::try_from(number).unwrap(), &user);
-    assert_eq!(store.register(user, "phc".to_owned(), session).await.unwrap(), Registration::Created);
+    assert_eq!(try_register(store, user, "phc", session).await.unwrap(), Registration::Created);
+}
+
+async fn try_register(
+    store: &Store,
+    user: User,
+    password_hash: &str,
+    session: NewSession,
+) -> StoreResult<Registration> {
+    let audit = opening_event(&session);
+    store.register(user, password_hash.to_owned(), session, audit).await
+}
+
+/// Opens a session among at most a thousand. Returns whether there is such a user.
+async fn open(store: &Store, session: NewSession) -> bool {
+    let audit = opening_event(&session);
+    let surplus = store.open_session(session, 1_000, audit).await.unwrap();
+    assert_eq!(surplus.clone().unwrap_or_default(), Vec::<Id>::new());
+    surplus.is_some()
 }
 
 fn exchange(presented: u8, successor: u8, millis: i64) -> RefreshExchange {
@@ -126,6 +167,9 @@ fn exchange(presented: u8, successor: u8, millis: i64) -> RefreshExchange {
             now: at(millis),
             grace_ms: 10_000,
         },
+        ip: Some("2001:db8::7".to_owned()),
+        request_id: Some("request-exchange".to_owned()),
+        audit_id: id(u32::from(presented) * 1_000 + u32::from(successor) + 9_000_000),
         event_id: id(u32::from(presented) * 1_000 + u32::from(successor) + 70_000),
         on_reuse: reuse_job(2_000_000 + u32::try_from(millis).unwrap()),
     }

@@ -1,11 +1,14 @@
 //! Permissions to set a new password.
 
 use shared::{
-    api::internal::user_event::{AddressedEvent, UserEvent},
+    api::{
+        account::AccountEventKind,
+        internal::user_event::{AddressedEvent, UserEvent},
+    },
     auth::address::Address,
 };
 
-use super::{Store, exchange, outcome, register};
+use super::{Store, exchange, outcome, register, try_register};
 use crate::store::{
     accounts::{
         jobs::NewJob,
@@ -13,11 +16,11 @@ use crate::store::{
     },
     contract::{
         at_once,
-        samples::{at, hash, id, session, user},
+        samples::{at, audit_event, hash, id, session, user},
     },
 };
 
-fn permission(token: u8, user: u32) -> NewPasswordReset {
+pub(super) fn permission(token: u8, user: u32) -> NewPasswordReset {
     NewPasswordReset {
         token_hash: hash(token),
         user_id: id(user),
@@ -26,7 +29,7 @@ fn permission(token: u8, user: u32) -> NewPasswordReset {
     }
 }
 
-fn reset(token: u8, user: u32, millis: i64) -> PasswordReset {
+pub(super) fn reset(token: u8, user: u32, millis: i64) -> PasswordReset {
     PasswordReset {
         token_hash: hash(token),
         user_id: id(user),
@@ -44,6 +47,7 @@ fn reset(token: u8, user: u32, millis: i64) -> PasswordReset {
             payload: "reset".to_owned(),
             due_at: at(millis),
         },
+        audit: audit_event(64_000 + u32::from(token), id(user), AccountEventKind::PasswordReset, at(millis)),
     }
 }
 
@@ -100,10 +104,8 @@ pub(in crate::store::contract) async fn permission_for_phone_verifies_phone_if_s
         |number| shared::api::account::User { phone: Some(format!("+4917012345{number}")), ..user(number) };
     for number in [11, 12] {
         let user = with_phone(number);
-        store
-            .register(user.clone(), "phc".to_owned(), session(u8::try_from(number).unwrap(), &user))
-            .await
-            .unwrap();
+        let session = session(u8::try_from(number).unwrap(), &user);
+        try_register(&store, user.clone(), "phc", session).await.unwrap();
         let address = phone(if number == 11 { "+491701234511" } else { "+491700000000" });
         let token = u8::try_from(100 + number).unwrap();
         let permission = NewPasswordReset { address, ..permission(token, number) };

@@ -1,9 +1,16 @@
 //! Addresses of users.
 
 use async_trait::async_trait;
-use shared::{api::account::User, auth::address::Address};
+use shared::{
+    api::account::{Platform, User},
+    auth::address::Address,
+};
 
-use super::{PostgresAccounts, users};
+use super::{
+    PostgresAccounts,
+    audit::{audit_json, audited},
+    users,
+};
 use crate::store::{
     accounts::{
         Addresses,
@@ -49,8 +56,8 @@ const LOCK: &str = "SELECT FROM users WHERE email = $1 OR phone = $2 FOR NO KEY 
 
 /// Opens a session of a user who has the address. Where they had not verified it, it is verified, and whatever was there before is
 /// removed.
-const SIGN_IN: &str = "\
-    WITH verified AS ( \
+const SIGN_IN: &str = concat!(
+    "WITH verified AS ( \
         UPDATE users SET email_verified = email_verified OR coalesce(email = $2::text, false), \
             phone_verified = phone_verified OR coalesce(phone = $3::text, false) WHERE id = $1 AND $4 \
     ), removed AS ( \
@@ -63,17 +70,21 @@ const SIGN_IN: &str = "\
         SELECT $6::uuid, $1, $5::bigint, $7::text, $5::bigint WHERE EXISTS (SELECT FROM ended) \
         ON CONFLICT (id) DO NOTHING \
     ), opened AS ( \
-        INSERT INTO sessions (id, user_id, device_name, network, created_at, last_used_at, expires_at) \
-        VALUES ($8, $1, $9::text, $10::text, $5::bigint, $5::bigint, $11::bigint) \
+        INSERT INTO sessions (id, user_id, device_name, platform, ip, network, created_at, last_used_at, expires_at) \
+        VALUES ($8, $1, $9::text, $14::text, $15::text, $10::text, $5::bigint, $5::bigint, $11::bigint) \
         ON CONFLICT (id) DO NOTHING RETURNING id \
-    ) INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $12::bytea, id, $13::bigint FROM opened";
+    ), ",
+    audited!("$16", "opened"),
+    " INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $12::bytea, id, $13::bigint FROM opened"
+);
 
 /// Signs in as whoever has the address; else as somebody new, unless they are created by somebody else meanwhile.
 async fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> Step<AddressSignedIn> {
     if let Some(known) = sign_in_known(c, sign_in).await? {
         return Ok(known);
     }
-    if users::insert_row(c, &sign_in.new_user, None, &sign_in.session).await? {
+    let audit = &audit_json(&sign_in.audit);
+    if users::insert_row(c, &sign_in.new_user, None, &sign_in.session, audit).await? {
         return Ok(AddressSignedIn { user: sign_in.new_user.clone(), is_new: true, event: None });
     }
     let known = sign_in_known(c, sign_in).await?;
@@ -89,8 +100,17 @@ async fn sign_in_known(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<A
     };
     let is_unverified = !sign_in.is_verified_by(&user);
     let event = sign_in.end_event(user.id);
-    let NewSession { id, device_name, network, expires_at, refresh_hash, refresh_expires_at, .. } =
-        &sign_in.session;
+    let NewSession {
+        id,
+        device_name,
+        platform,
+        ip,
+        network,
+        expires_at,
+        refresh_hash,
+        refresh_expires_at,
+        ..
+    } = &sign_in.session;
     c.commit(Some((
         SIGN_IN,
         &[
@@ -107,6 +127,9 @@ async fn sign_in_known(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<A
             &expires_at.as_millis(),
             &refresh_hash.as_slice(),
             &refresh_expires_at.as_millis(),
+            &platform.as_ref().map(Platform::as_str),
+            ip,
+            &audit_json(&sign_in.signed_in_event(user.id)),
         ],
     )))
     .await?;
@@ -127,8 +150,8 @@ const OF_SESSION: &str = concat!(
 );
 
 /// Changes nothing when somebody else has the address.
-const CHANGE: &str = "\
-    WITH changed AS ( \
+const CHANGE: &str = concat!(
+    "WITH changed AS ( \
         UPDATE users SET email = coalesce($3::text, email), email_verified = email_verified OR $3::text IS NOT NULL, \
             phone = coalesce($4::text, phone), phone_verified = phone_verified OR $4::text IS NOT NULL \
         WHERE id = $2 AND NOT EXISTS (SELECT FROM users WHERE (email = $3 OR phone = $4) AND id <> $2) RETURNING id \
@@ -137,9 +160,12 @@ const CHANGE: &str = "\
     ), added AS ( \
         INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $5, $1, $6::bigint FROM changed \
         ON CONFLICT (hash) DO NOTHING \
-    ) INSERT INTO jobs (id, kind, key, payload, due_at) \
+    ), ",
+    audited!("$12", "changed"),
+    " INSERT INTO jobs (id, kind, key, payload, due_at) \
       SELECT $7::uuid, $8::text, $9::text, $10::text, $11::bigint FROM changed WHERE $7::uuid IS NOT NULL \
-      ON CONFLICT DO NOTHING";
+      ON CONFLICT DO NOTHING"
+);
 
 /// Changes an address in two round trips, and reads the user back.
 async fn change_of_user(c: &Connection, change: &AddressChange) -> Step<AddressChangeOutcome> {
@@ -165,6 +191,7 @@ async fn change_of_user(c: &Connection, change: &AddressChange) -> Step<AddressC
                 &job.and_then(|job| job.key.as_deref()),
                 &job.map(|job| job.payload.as_str()),
                 &job.map(|job| job.due_at.as_millis()),
+                &audit_json(&change.audit),
             ],
         )))
         .await;

@@ -3,7 +3,11 @@
 use async_trait::async_trait;
 use shared::id::Id;
 
-use super::{PostgresAccounts, users};
+use super::{
+    PostgresAccounts,
+    audit::{audit_json, audited},
+    users,
+};
 use crate::store::{
     accounts::{
         Credentials,
@@ -55,8 +59,8 @@ const LOCKED: &str = "\
     FROM credentials k WHERE k.user_id = $2";
 
 /// One statement. Of two changes at once the second finds another hash.
-const CHANGE: &str = "\
-    WITH changed AS ( \
+const CHANGE: &str = concat!(
+    "WITH changed AS ( \
         UPDATE credentials SET password_hash = $3, changed_at = $5 WHERE user_id = $2 AND password_hash = $4 \
         RETURNING user_id \
     ), removed AS ( \
@@ -70,8 +74,11 @@ const CHANGE: &str = "\
         INSERT INTO user_events (id, user_id, at, event, due_at) \
         SELECT $8::uuid, $2, $5::bigint, $9::text, $5::bigint WHERE EXISTS (SELECT FROM ended) \
         ON CONFLICT (id) DO NOTHING \
-    ) INSERT INTO jobs (id, kind, key, payload, due_at) \
-      SELECT $10::uuid, $11::text, $12::text, $13::text, $14::bigint FROM changed ON CONFLICT DO NOTHING";
+    ), ",
+    audited!("$15", "changed"),
+    " INSERT INTO jobs (id, kind, key, payload, due_at) \
+      SELECT $10::uuid, $11::text, $12::text, $13::text, $14::bigint FROM changed ON CONFLICT DO NOTHING"
+);
 
 /// Changes a password in two round trips.
 async fn change_hash(c: &Connection, change: &PasswordChange) -> Step<bool> {
@@ -106,6 +113,7 @@ async fn change_hash(c: &Connection, change: &PasswordChange) -> Step<bool> {
             &job.key,
             &job.payload,
             &job.due_at.as_millis(),
+            &audit_json(&change.audit),
         ],
     )))
     .await?;

@@ -1,6 +1,8 @@
 //! The accounts port on PostgreSQL: a trait a file, with its statements.
 
 mod addresses;
+mod audit;
+mod consents;
 mod credentials;
 mod events;
 mod jobs;

@@ -3,7 +3,11 @@
 use async_trait::async_trait;
 use shared::{api::account::User, time::Timestamp};
 
-use super::{PostgresAccounts, users};
+use super::{
+    PostgresAccounts,
+    audit::{audit_json, audited},
+    users,
+};
 use crate::store::{
     accounts::{
         PasswordResets,
@@ -36,7 +40,7 @@ impl PasswordResets for PostgresAccounts {
     async fn reset_password(&self, reset: PasswordReset) -> StoreResult<bool> {
         let (event, job, reset) = (&reset.event, &reset.job, &reset);
         let used = self.0.run(|c| async move {
-            let values: [&(dyn tokio_postgres::types::ToSql + Sync); 11] = [
+            let values: [&(dyn tokio_postgres::types::ToSql + Sync); 12] = [
                 &reset.token_hash.as_slice(),
                 &key(reset.user_id),
                 &event.at.as_millis(),
@@ -48,6 +52,7 @@ impl PasswordResets for PostgresAccounts {
                 &job.key,
                 &job.payload,
                 &job.due_at.as_millis(),
+                &audit_json(&reset.audit),
             ];
             c.row(USE, &values).await
         });
@@ -76,8 +81,8 @@ const USER: &str = concat!(
 );
 
 /// One statement. Of two uses at once the second waits for the permission's row, and finds it gone.
-const USE: &str = "\
-    WITH used AS ( \
+const USE: &str = concat!(
+    "WITH used AS ( \
         DELETE FROM password_resets WHERE token_hash = $1 AND user_id = $2 AND expires_at > $3 \
         RETURNING user_id, email, phone \
     ), removed AS ( \
@@ -99,7 +104,10 @@ const USE: &str = "\
     ), scheduled AS ( \
         INSERT INTO jobs (id, kind, key, payload, due_at) \
         SELECT $7::uuid, $8::text, $9::text, $10::text, $11::bigint FROM used ON CONFLICT DO NOTHING \
-    ) SELECT user_id FROM used";
+    ), ",
+    audited!("$12", "used"),
+    " SELECT user_id FROM used"
+);
 
 const FORGET: &str = "\
     WITH oldest AS MATERIALIZED ( \

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use shared::{
-    api::internal::user_event::AddressedEvent,
+    api::{account::Platform, internal::user_event::AddressedEvent},
     auth::refresh::{PresentedToken, RefreshDecision, UsedToken},
     id::Id,
     time::Timestamp,
@@ -10,11 +10,19 @@ use shared::{
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
-use super::{PostgresAccounts, users};
+use super::{
+    PostgresAccounts,
+    audit::{audit_json, audited},
+    users,
+};
 use crate::store::{
     accounts::{
         Sessions,
-        sessions::{NewSession, RefreshExchange, RefreshOutcome, SessionOfUser},
+        audit::AuditEvent,
+        sessions::{
+            ListedSession, MAX_SURPLUS, NewSession, RefreshExchange, RefreshOutcome, SessionOfUser,
+            SessionsPage,
+        },
     },
     error::StoreResult,
     postgres::{
@@ -27,9 +35,14 @@ use crate::store::{
 
 #[async_trait]
 impl Sessions for PostgresAccounts {
-    async fn open_session(&self, session: NewSession) -> StoreResult<bool> {
-        let session = &session;
-        self.0.run(|c| async move { open(&c, session).await }).await
+    async fn open_session(
+        &self,
+        session: NewSession,
+        most: u32,
+        audit: AuditEvent,
+    ) -> StoreResult<Option<Vec<Id>>> {
+        let (session, audit) = (&session, &audit_json(&audit));
+        self.0.run(|c| async move { open(&c, session, most, audit).await }).await
     }
 
     async fn session(&self, user_id: Id, session_id: Id) -> StoreResult<Option<SessionOfUser>> {
@@ -42,22 +55,40 @@ impl Sessions for PostgresAccounts {
             .await
     }
 
+    async fn sessions(&self, user_id: Id, page: SessionsPage) -> StoreResult<Vec<ListedSession>> {
+        self.0.run(|c| async move { list(&c, user_id, &page).await }).await
+    }
+
     async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome> {
         let exchange = &exchange;
         self.0.run(|c| async move { exchange_token(&c, exchange).await }).await
     }
 
-    async fn end_session(&self, user_id: Id, session_id: Id, event: AddressedEvent) -> StoreResult<bool> {
-        let ending = &SessionEnd::new(user_id, session_id, &event);
+    async fn end_session(
+        &self,
+        user_id: Id,
+        session_id: Id,
+        event: AddressedEvent,
+        audit: AuditEvent,
+    ) -> StoreResult<bool> {
+        let ending = &SessionEnd::new(user_id, session_id, &event, &audit);
         self.0.run(|c| async move { Ok(c.row(END, &ending.values()).await?.is_some()) }).await
     }
 
-    async fn end_sessions(&self, user_id: Id, except: Option<Id>, event: AddressedEvent) -> StoreResult<u64> {
-        let (except, event, body) = (&except.map(key), &event, &event_json(&event));
+    async fn end_sessions(
+        &self,
+        user_id: Id,
+        except: Option<Id>,
+        event: AddressedEvent,
+        audit: AuditEvent,
+    ) -> StoreResult<u64> {
+        let (except, event, body, audit) =
+            (&except.map(key), &event, &event_json(&event), &audit_json(&audit));
         self.0
             .run(|c| async move {
                 let at = event.at.as_millis();
-                let ended = c.row(END_ALL, &[&key(user_id), except, &at, &key(event.id), body]).await?;
+                let values: Values<'_> = &[&key(user_id), except, &at, &key(event.id), body, audit];
+                let ended = c.row(END_ALL, values).await?;
                 Ok(ended.map_or(Ok(0), |row| Columns::of("sessions", &row).count("count"))?)
             })
             .await
@@ -76,20 +107,27 @@ macro_rules! columns {
     };
 }
 
-/// Opens unless the session is there.
-const OPEN: &str = "\
-    WITH known AS ( \
+/// Opens unless the session is there. Returns the others that are too many then.
+const OPEN: &str = concat!(
+    "WITH known AS ( \
         SELECT id FROM users WHERE id = $2 FOR KEY SHARE \
     ), opened AS ( \
-        INSERT INTO sessions (id, user_id, device_name, network, created_at, last_used_at, expires_at) \
-        SELECT $1, id, $3::text, $4::text, $5::bigint, $5::bigint, $6::bigint FROM known \
+        INSERT INTO sessions (id, user_id, device_name, platform, ip, network, created_at, last_used_at, expires_at) \
+        SELECT $1, id, $3::text, $9::text, $10::text, $4::text, $5::bigint, $5::bigint, $6::bigint FROM known \
         ON CONFLICT (id) DO NOTHING RETURNING id \
     ), token AS ( \
         INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $7::bytea, id, $8::bigint FROM opened \
-    ) SELECT id FROM known";
+    ), ",
+    audited!("$11", "opened"),
+    " SELECT known.id, ARRAY( \
+        SELECT s.id FROM sessions s \
+        WHERE s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > $5 AND s.id <> $1 \
+        ORDER BY s.last_used_at DESC, s.id DESC LIMIT $12::bigint OFFSET $13::bigint \
+    ) FROM known"
+);
 
-/// Begins a session with its first refresh token, unless it is there. False when there is no such user.
-async fn open(c: &Connection, session: &NewSession) -> Step<bool> {
+/// Begins a session with its first refresh token, unless it is there. `None` when there is no such user.
+async fn open(c: &Connection, session: &NewSession, most: u32, audit: &String) -> Step<Option<Vec<Id>>> {
     let known = c
         .row(
             OPEN,
@@ -102,10 +140,47 @@ async fn open(c: &Connection, session: &NewSession) -> Step<bool> {
                 &session.expires_at.as_millis(),
                 &session.refresh_hash.as_slice(),
                 &session.refresh_expires_at.as_millis(),
+                &session.platform.as_ref().map(Platform::as_str),
+                &session.ip,
+                audit,
+                &i64::from(MAX_SURPLUS),
+                &i64::from(most.saturating_sub(1)),
             ],
         )
         .await?;
-    Ok(known.is_some())
+    let Some(row) = known else { return Ok(None) };
+    let mut columns = Columns::of("users", &row);
+    columns.id("id")?;
+    let surplus: Vec<Uuid> = columns.get("surplus")?;
+    Ok(Some(surplus.into_iter().map(|id| Id::from_bytes(id.into_bytes())).collect()))
+}
+
+/// Without a place the page is the first.
+const LIST: &str = "\
+    SELECT id, device_name, platform, ip, created_at, last_used_at, expires_at FROM sessions \
+    WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND last_used_at > $3 \
+        AND ($4::bigint IS NULL OR (created_at, id) < ($4, $5::uuid)) \
+    ORDER BY created_at DESC, id DESC LIMIT $6";
+
+async fn list(c: &Connection, user_id: Id, page: &SessionsPage) -> Step<Vec<ListedSession>> {
+    let (at, id) = page.after.map(|after| (after.at.as_millis(), key(after.id))).unzip();
+    let (now, unused_since) = (page.now.as_millis(), page.unused_since.as_millis());
+    let values: Values<'_> = &[&key(user_id), &now, &unused_since, &at, &id, &i64::from(page.limit)];
+    let rows = c.rows(LIST, values).await?;
+    Ok(rows.iter().map(read_listed).collect::<StoreResult<_>>()?)
+}
+
+fn read_listed(row: &Row) -> StoreResult<ListedSession> {
+    let mut columns = Columns::of("sessions", row);
+    Ok(ListedSession {
+        id: columns.id("id")?,
+        device_name: columns.get("device_name")?,
+        platform: columns.optional_word("platform", Platform::parse)?,
+        ip: columns.get("ip")?,
+        created_at: columns.time("created_at")?,
+        last_used_at: columns.time("last_used_at")?,
+        expires_at: columns.time("expires_at")?,
+    })
 }
 
 /// A session of a user, with them.
@@ -152,7 +227,8 @@ const USE: &str = "\
         INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $3, session_id, $4::bigint FROM used \
     ), forgotten AS ( \
         DELETE FROM refresh_tokens t USING used WHERE t.session_id = used.session_id AND t.expires_at < $2 \
-    ) UPDATE sessions SET last_used_at = greatest(last_used_at, $2) FROM used WHERE sessions.id = used.session_id";
+    ) UPDATE sessions SET last_used_at = greatest(last_used_at, $2), ip = $5 FROM used \
+    WHERE sessions.id = used.session_id";
 
 /// Puts another token in the place of an unused successor.
 const REPLACE: &str = "\
@@ -161,25 +237,31 @@ const REPLACE: &str = "\
     ) UPDATE refresh_tokens t SET successor = $3 FROM replaced WHERE t.hash = $1";
 
 /// Ends a session with the event that tells of it; a row when it ended at that time, also by an earlier try.
-const END: &str = "\
-    WITH ended AS ( \
+const END: &str = concat!(
+    "WITH ended AS ( \
         UPDATE sessions SET ended_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL RETURNING user_id \
     ), new_event AS ( \
         INSERT INTO user_events (id, user_id, at, event, due_at) \
         SELECT $4::uuid, user_id, $3::bigint, $5::text, $3::bigint FROM ended ON CONFLICT (id) DO NOTHING \
-    ) SELECT user_id FROM ended \
-    UNION ALL SELECT user_id FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at = $3";
+    ), ",
+    audited!("$6", "ended"),
+    " SELECT user_id FROM ended \
+    UNION ALL SELECT user_id FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at = $3"
+);
 
 /// Ends a user's sessions with one event.
-const END_ALL: &str = "\
-    WITH ended AS ( \
+const END_ALL: &str = concat!(
+    "WITH ended AS ( \
         UPDATE sessions SET ended_at = $3 \
         WHERE user_id = $1 AND ended_at IS NULL AND created_at <= $3 AND id IS DISTINCT FROM $2::uuid RETURNING id \
     ), new_event AS ( \
         INSERT INTO user_events (id, user_id, at, event, due_at) \
         SELECT $4::uuid, $1, $3::bigint, $5::text, $3::bigint WHERE EXISTS (SELECT FROM ended) \
         ON CONFLICT (id) DO NOTHING \
-    ) SELECT count(*) FROM ended";
+    ), ",
+    audited!("$6", "ended"),
+    " SELECT count(*) FROM ended"
+);
 
 /// The values of [`END`].
 struct SessionEnd {
@@ -188,31 +270,37 @@ struct SessionEnd {
     at: i64,
     event_id: Uuid,
     body: String,
+    audit: String,
 }
 
 impl SessionEnd {
-    fn new(user_id: Id, session_id: Id, event: &AddressedEvent) -> Self {
+    fn new(user_id: Id, session_id: Id, event: &AddressedEvent, audit: &AuditEvent) -> Self {
         Self {
             session_id: key(session_id),
             user_id: key(user_id),
             at: event.at.as_millis(),
             event_id: key(event.id),
             body: event_json(event),
+            audit: audit_json(audit),
         }
     }
 
-    fn values(&self) -> [&(dyn ToSql + Sync); 5] {
-        [&self.session_id, &self.user_id, &self.at, &self.event_id, &self.body]
+    fn values(&self) -> [&(dyn ToSql + Sync); 6] {
+        [&self.session_id, &self.user_id, &self.at, &self.event_id, &self.body, &self.audit]
     }
 }
+
 /// Ends a session as [`END`] does, and schedules the job that follows.
-const REUSE: &str = "\
-    WITH ended AS ( \
+const REUSE: &str = concat!(
+    "WITH ended AS ( \
         UPDATE sessions SET ended_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL RETURNING user_id \
     ), appended AS ( \
         INSERT INTO user_events (id, user_id, at, event, due_at) \
         SELECT $4::uuid, user_id, $3::bigint, $5::text, $3::bigint FROM ended ON CONFLICT (id) DO NOTHING \
-    ) INSERT INTO jobs (id, kind, key, payload, due_at) VALUES ($6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
+    ), ",
+    audited!("$6", "ended"),
+    " INSERT INTO jobs (id, kind, key, payload, due_at) VALUES ($7, $8, $9, $10, $11) ON CONFLICT DO NOTHING"
+);
 
 /// A token as it was presented, with the session it belongs to and the successor that is stored.
 fn read_presented(row: &Row) -> StoreResult<(SessionOfUser, PresentedToken, Option<Vec<u8>>)> {
@@ -247,7 +335,8 @@ async fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> Step<Refr
     match decision {
         RefreshDecision::Use(expires_at) => {
             let expires_at = expires_at.as_millis();
-            c.commit(Some((USE, &[&presented, &now, &successor.as_slice(), &expires_at]))).await?;
+            let values: Values<'_> = &[&presented, &now, &successor.as_slice(), &expires_at, &exchange.ip];
+            c.commit(Some((USE, values))).await?;
         }
         RefreshDecision::Again(_) => {
             // A hash has 32 bytes, as the table says.
@@ -263,8 +352,9 @@ async fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> Step<Refr
         RefreshDecision::Reused => {
             let job = exchange.reuse_job(&session);
             let event = exchange.end_event(session.user.id, session.id);
-            let ending = SessionEnd::new(session.user.id, session.id, &event);
-            let [session_id, user_id, at, event_id, body] = ending.values();
+            let audit = exchange.audit_event(session.user.id, session.id);
+            let ending = SessionEnd::new(session.user.id, session.id, &event, &audit);
+            let [session_id, user_id, at, event_id, body, audit] = ending.values();
             let (job_id, due_at) = (key(job.id), job.due_at.as_millis());
             let values: Values<'_> = &[
                 session_id,
@@ -272,6 +362,7 @@ async fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> Step<Refr
                 at,
                 event_id,
                 body,
+                audit,
                 &job_id,
                 &job.kind,
                 &job.key,

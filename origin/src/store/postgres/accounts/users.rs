@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use shared::{
     api::{
-        account::{Plan, User},
+        account::{Plan, Platform, UpdateProfile, User},
         internal::user_event::AddressedEvent,
     },
     id::Id,
@@ -11,9 +11,12 @@ use shared::{
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::PostgresAccounts;
+use super::{
+    PostgresAccounts,
+    audit::{audit_json, audited},
+};
 use crate::store::{
-    accounts::{Users, sessions::NewSession, users::Registration},
+    accounts::{Users, audit::AuditEvent, sessions::NewSession, users::Registration},
     error::{StoreError, StoreResult},
     postgres::{
         pool::Connection,
@@ -30,9 +33,10 @@ impl Users for PostgresAccounts {
         user: User,
         password_hash: String,
         session: NewSession,
+        audit: AuditEvent,
     ) -> StoreResult<Registration> {
-        let (user, password_hash, session) = (&user, &password_hash, &session);
-        self.0.run(|c| async move { insert(&c, user, password_hash, session).await }).await
+        let (user, password_hash, session, audit) = (&user, &password_hash, &session, &audit_json(&audit));
+        self.0.run(|c| async move { insert(&c, user, password_hash, session, audit).await }).await
     }
 
     async fn user(&self, id: Id) -> StoreResult<Option<User>> {
@@ -42,6 +46,16 @@ impl Users for PostgresAccounts {
     async fn user_by_email(&self, email: String) -> StoreResult<Option<User>> {
         let email = &email;
         self.0.run(|c| async move { found(c.row(BY_EMAIL, &[email]).await?) }).await
+    }
+
+    async fn update_profile(
+        &self,
+        id: Id,
+        update: UpdateProfile,
+        audit: AuditEvent,
+    ) -> StoreResult<Option<User>> {
+        let (id, update, audit) = (&key(id), &update, &audit_json(&audit));
+        self.0.run(|c| async move { change_profile(&c, id, update, audit).await }).await
     }
 
     async fn set_plan(&self, id: Id, plan: Plan, event: AddressedEvent) -> StoreResult<bool> {
@@ -66,8 +80,8 @@ macro_rules! user_columns {
 pub(super) use user_columns;
 
 /// One statement, so all of it or nothing. A conflicting registration that is under way is waited for.
-const REGISTER: &str = "\
-    WITH new_user AS ( \
+const REGISTER: &str = concat!(
+    "WITH new_user AS ( \
         INSERT INTO users (id, email, email_verified, phone, phone_verified, display_name, avatar_url, locale, \
             timezone, plan, created_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING id \
@@ -75,13 +89,17 @@ const REGISTER: &str = "\
         INSERT INTO credentials (user_id, password_hash, changed_at) \
         SELECT id, $12::text, $11::bigint FROM new_user WHERE $12::text IS NOT NULL \
     ), new_session AS ( \
-        INSERT INTO sessions (id, user_id, device_name, network, created_at, last_used_at, expires_at) \
-        SELECT $13::uuid, id, $14::text, $19::text, $15::bigint, $15::bigint, $16::bigint FROM new_user \
+        INSERT INTO sessions (id, user_id, device_name, platform, ip, network, created_at, last_used_at, expires_at) \
+        SELECT $13::uuid, id, $14::text, $20::text, $21::text, $19::text, $15::bigint, $15::bigint, $16::bigint \
+        FROM new_user \
         ON CONFLICT (id) DO NOTHING RETURNING id \
     ), new_token AS ( \
         INSERT INTO refresh_tokens (hash, session_id, expires_at) \
         SELECT $17::bytea, id, $18::bigint FROM new_session \
-    ) SELECT id FROM new_user";
+    ), ",
+    audited!("$22", "new_user"),
+    " SELECT id FROM new_user"
+);
 
 /// Finds the user that exists already: the one with the id rather than another one with the e-mail.
 const KNOWN: &str = "SELECT id FROM users WHERE id = $1 OR email = $2 ORDER BY id = $1 DESC LIMIT 1";
@@ -108,8 +126,9 @@ async fn insert(
     user: &User,
     password_hash: &str,
     session: &NewSession,
+    audit: &String,
 ) -> Step<Registration> {
-    if insert_row(c, user, Some(password_hash), session).await? {
+    if insert_row(c, user, Some(password_hash), session, audit).await? {
         return Ok(Registration::Created);
     }
     let user_id = key(user.id);
@@ -123,13 +142,14 @@ async fn insert(
     }
 }
 
-/// Inserts a user with their first session, and with their password if they have one. False, and nothing happens, when the id, the
+/// Inserts a user with their first session and the event of it, and with their password if they have one. False, and nothing happens, when the id, the
 /// e-mail or the phone number is somebody's.
 pub(super) async fn insert_row(
     c: &Connection,
     user: &User,
     password_hash: Option<&str>,
     session: &NewSession,
+    audit: &String,
 ) -> Step<bool> {
     let created = c
         .row(
@@ -154,10 +174,63 @@ pub(super) async fn insert_row(
                 &session.refresh_hash.as_slice(),
                 &session.refresh_expires_at.as_millis(),
                 &session.network,
+                &session.platform.as_ref().map(Platform::as_str),
+                &session.ip,
+                audit,
             ],
         )
         .await?;
     Ok(created.is_some())
+}
+
+/// The first of two values says whether the second one is the field's, which may be NULL.
+const CHANGE_PROFILE: &str = concat!(
+    "WITH changed AS ( \
+        UPDATE users u SET \
+            display_name = CASE WHEN $2 THEN $3 ELSE u.display_name END, \
+            avatar_url = CASE WHEN $4 THEN $5 ELSE u.avatar_url END, \
+            locale = CASE WHEN $6 THEN $7 ELSE u.locale END, \
+            timezone = CASE WHEN $8 THEN $9 ELSE u.timezone END \
+        WHERE u.id = $1 AND ($2::boolean AND u.display_name IS DISTINCT FROM $3::text \
+            OR $4::boolean AND u.avatar_url IS DISTINCT FROM $5::text \
+            OR $6::boolean AND u.locale IS DISTINCT FROM $7::text \
+            OR $8::boolean AND u.timezone IS DISTINCT FROM $9::text) \
+        RETURNING ",
+    user_columns!(),
+    " ), ",
+    audited!("$10", "changed"),
+    " SELECT * FROM changed"
+);
+
+/// Changes the named fields. A statement of its own reads a user for whom none changes.
+async fn change_profile(
+    c: &Connection,
+    id: &Uuid,
+    update: &UpdateProfile,
+    audit: &String,
+) -> Step<Option<User>> {
+    let UpdateProfile { display_name, avatar_url, locale, timezone } = update;
+    let changed = c
+        .row(
+            CHANGE_PROFILE,
+            &[
+                id,
+                &display_name.is_some(),
+                &display_name.as_ref().and_then(Option::as_ref),
+                &avatar_url.is_some(),
+                &avatar_url.as_ref().and_then(Option::as_ref),
+                &locale.is_some(),
+                &locale.as_ref().and_then(Option::as_ref),
+                &timezone.is_some(),
+                &timezone.as_ref().and_then(Option::as_ref),
+                audit,
+            ],
+        )
+        .await?;
+    match changed {
+        Some(row) => found(Some(row)),
+        None => found(c.row(BY_ID, &[id]).await?),
+    }
 }
 
 /// Reads the columns of `user_columns`.

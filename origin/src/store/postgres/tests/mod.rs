@@ -30,7 +30,7 @@ use crate::{
         },
         contract::{
             postgres::{Database, client, command},
-            samples::{at, hash, id, reuse_job, session, user},
+            samples::{at, hash, id, opening_event, reuse_job, session, user},
         },
     },
 };
@@ -49,9 +49,15 @@ const BOUND: Duration = Duration::from_secs(20);
 async fn database() -> Database {
     let database = Database::create().await;
     let store = PostgresAccounts::open(&database.config).await.unwrap();
-    let registered = store.register(user(1), "phc".to_owned(), session(1, &user(1))).await.unwrap();
+    let registered = register(&store).await.unwrap();
     assert_eq!(registered, Registration::Created);
     database
+}
+
+async fn register(store: &PostgresAccounts) -> Result<Registration, StoreError> {
+    let session = session(1, &user(1));
+    let audit = opening_event(&session);
+    store.register(user(1), "phc".to_owned(), session, audit).await
 }
 
 /// Not part of the suite: it needs older tables of the same names.
@@ -61,7 +67,7 @@ async fn tables_of_earlier_backend_are_kept() {
     command(&database.config, "CREATE TABLE public.users (id serial PRIMARY KEY, email text)").await;
     command(&database.config, "INSERT INTO public.users (email) VALUES ('old@example.com')").await;
     let store = PostgresAccounts::open(&database.config).await.unwrap();
-    let registered = store.register(user(1), "phc".to_owned(), session(1, &user(1))).await.unwrap();
+    let registered = register(&store).await.unwrap();
     assert_eq!(registered, Registration::Created);
     let old = client(&database.config).await.query("SELECT email FROM public.users", &[]).await.unwrap();
     assert_eq!(old.len(), 1);
@@ -97,6 +103,9 @@ fn exchange() -> RefreshExchange {
         presented: hash(1),
         successors: vec![hash(2)],
         terms: ExchangeTerms { successor_expires_at: at(500_000), now: at(1_000), grace_ms: 10_000 },
+        ip: None,
+        request_id: None,
+        audit_id: id(9_000_000),
         event_id: id(9_000),
         on_reuse: reuse_job(2_000),
     }
@@ -379,7 +388,8 @@ async fn text_with_nul_is_a_named_conflict() {
     let store = store(&database.config, 1, SHORT);
     let mut opening = session(2, &user(1));
     opening.device_name = Some("a\0b".to_owned());
-    let error = store.open_session(opening).await.unwrap_err();
+    let audit = opening_event(&opening);
+    let error = store.open_session(opening, 9, audit).await.unwrap_err();
     assert_eq!(error.kind(), "conflict");
     assert!(error.to_string().contains("U+0000"), "{error}");
 }

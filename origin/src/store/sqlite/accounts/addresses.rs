@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use shared::{api::account::User, auth::address::Address};
 
-use super::{SqliteAccounts, jobs, sessions, users};
+use super::{SqliteAccounts, audit, jobs, sessions, users};
 use crate::store::{
     accounts::{
         Addresses,
@@ -41,6 +41,7 @@ fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> StoreResult<AddressS
     let Some(user) = find(c, &sign_in.address)? else {
         users::insert_row(c, &sign_in.new_user)?;
         sessions::insert(c, &sign_in.session)?;
+        audit::append(c, &sign_in.audit)?;
         return Ok(AddressSignedIn { user: sign_in.new_user.clone(), is_new: true, event: None });
     };
     let is_new = user.id == sign_in.new_user.id;
@@ -52,7 +53,9 @@ fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> StoreResult<AddressS
         sessions::end_all(c, user.id, Some(sign_in.session.id), &end)?;
         event = Some(end);
     }
-    sessions::insert(c, &sign_in.session_of(user.id))?;
+    if sessions::insert(c, &sign_in.session_of(user.id))? {
+        audit::append(c, &sign_in.signed_in_event(user.id))?;
+    }
     Ok(AddressSignedIn { user: sign_in.verified(user), is_new, event })
 }
 
@@ -79,6 +82,7 @@ fn change_of_user(c: &Connection, change: &AddressChange) -> StoreResult<Address
         Address::Phone(_) => "UPDATE users SET phone = ?2, phone_verified = 1 WHERE id = ?1",
     };
     c.prepare_cached(sql)?.execute((user_id.as_bytes(), change.address.as_str()))?;
+    audit::append(c, &change.audit)?;
     if let Some(job) = &change.job {
         jobs::schedule(c, job)?;
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _};
 use shared::{id::Id, time::Timestamp};
 
-use super::{SqliteAccounts, jobs, sessions, users};
+use super::{SqliteAccounts, audit, jobs, sessions, users};
 use crate::store::{
     accounts::{
         Credentials,
@@ -68,6 +68,7 @@ fn change_hash(c: &Connection, change: &PasswordChange) -> StoreResult<bool> {
     }
     set(c, user_id, &change.new_hash, now)?;
     sessions::end_all(c, user_id, Some(change.session_id), &change.event)?;
+    audit::append(c, &change.audit)?;
     jobs::schedule(c, &change.job)?;
     Ok(true)
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, named_params};
 use shared::{api::account::User, time::Timestamp};
 
-use super::{SqliteAccounts, credentials, jobs, sessions, users};
+use super::{SqliteAccounts, audit, credentials, jobs, sessions, users};
 use crate::store::{
     accounts::{
         PasswordResets,
@@ -89,6 +89,7 @@ fn consume(c: &Connection, reset: &PasswordReset) -> StoreResult<bool> {
     c.prepare_cached("DELETE FROM password_resets WHERE user_id = ?1")?.execute([user_id])?;
     credentials::set(c, reset.user_id, &reset.password_hash, reset.event.at)?;
     sessions::end_all(c, reset.user_id, None, &reset.event)?;
+    audit::append(c, &reset.audit)?;
     jobs::schedule(c, &reset.job)?;
     Ok(true)
 }

@@ -3,17 +3,21 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, named_params};
 use shared::{
-    api::internal::user_event::AddressedEvent,
+    api::{account::Platform, internal::user_event::AddressedEvent},
     auth::refresh::{PresentedToken, RefreshDecision, UsedToken},
     id::Id,
     time::Timestamp,
 };
 
-use super::{SqliteAccounts, events, jobs, users};
+use super::{SqliteAccounts, audit, events, jobs, users};
 use crate::store::{
     accounts::{
         Sessions,
-        sessions::{NewSession, RefreshExchange, RefreshOutcome, SessionOfUser, TokenHash},
+        audit::AuditEvent,
+        sessions::{
+            ListedSession, MAX_SURPLUS, NewSession, RefreshExchange, RefreshOutcome, SessionOfUser,
+            SessionsPage, TokenHash,
+        },
     },
     error::StoreResult,
     sqlite::row::{Columns, bytes},
@@ -21,14 +25,21 @@ use crate::store::{
 
 #[async_trait]
 impl Sessions for SqliteAccounts {
-    async fn open_session(&self, session: NewSession) -> StoreResult<bool> {
+    async fn open_session(
+        &self,
+        session: NewSession,
+        most: u32,
+        audit: AuditEvent,
+    ) -> StoreResult<Option<Vec<Id>>> {
         self.0
             .write(move |c| {
                 if !users::exists(c, session.user_id)? {
-                    return Ok(false);
+                    return Ok(None);
                 }
-                insert(c, &session)?;
-                Ok(true)
+                if insert(c, &session)? {
+                    audit::append(c, &audit)?;
+                }
+                surplus(c, &session, most).map(Some)
             })
             .await
     }
@@ -37,16 +48,26 @@ impl Sessions for SqliteAccounts {
         self.0.read(move |c| Ok(find(c, session_id)?.filter(|session| session.user.id == user_id))).await
     }
 
+    async fn sessions(&self, user_id: Id, page: SessionsPage) -> StoreResult<Vec<ListedSession>> {
+        self.0.read(move |c| list(c, user_id, &page)).await
+    }
+
     async fn exchange_refresh(&self, exchange: RefreshExchange) -> StoreResult<RefreshOutcome> {
         self.0.write(move |c| exchange_token(c, &exchange)).await
     }
 
-    async fn end_session(&self, user_id: Id, session_id: Id, event: AddressedEvent) -> StoreResult<bool> {
+    async fn end_session(
+        &self,
+        user_id: Id,
+        session_id: Id,
+        event: AddressedEvent,
+        audit: AuditEvent,
+    ) -> StoreResult<bool> {
         self.0
             .write(move |c| {
                 let session = find(c, session_id)?.filter(|session| session.user.id == user_id);
                 match session.map(|session| session.ended_at) {
-                    Some(None) => end(c, session_id, &event).map(|()| true),
+                    Some(None) => end(c, session_id, &event, &audit).map(|()| true),
                     Some(Some(ended_at)) => Ok(ended_at == event.at),
                     None => Ok(false),
                 }
@@ -54,8 +75,22 @@ impl Sessions for SqliteAccounts {
             .await
     }
 
-    async fn end_sessions(&self, user_id: Id, except: Option<Id>, event: AddressedEvent) -> StoreResult<u64> {
-        self.0.write(move |c| end_all(c, user_id, except, &event)).await
+    async fn end_sessions(
+        &self,
+        user_id: Id,
+        except: Option<Id>,
+        event: AddressedEvent,
+        audit: AuditEvent,
+    ) -> StoreResult<u64> {
+        self.0
+            .write(move |c| {
+                let ended = end_all(c, user_id, except, &event)?;
+                if ended > 0 {
+                    audit::append(c, &audit)?;
+                }
+                Ok(ended)
+            })
+            .await
     }
 
     async fn forget_sessions(&self, over_before: Timestamp, limit: u32) -> StoreResult<u64> {
@@ -68,18 +103,20 @@ impl Sessions for SqliteAccounts {
     }
 }
 
-/// Inserts a session with its first refresh token; nothing when the session is there.
-pub(super) fn insert(c: &Connection, session: &NewSession) -> StoreResult<()> {
+/// Inserts a session with its first refresh token. False, and nothing happens, when the session is there.
+pub(super) fn insert(c: &Connection, session: &NewSession) -> StoreResult<bool> {
     let inserted = c
         .prepare_cached(
-            "INSERT INTO sessions (id, user_id, device_name, network, created_at, last_used_at, expires_at) \
-             VALUES (:id, :user_id, :device_name, :network, :created_at, :created_at, :expires_at) \
+            "INSERT INTO sessions (id, user_id, device_name, platform, ip, network, created_at, last_used_at, expires_at) \
+             VALUES (:id, :user_id, :device_name, :platform, :ip, :network, :created_at, :created_at, :expires_at) \
              ON CONFLICT (id) DO NOTHING",
         )?
         .execute(named_params! {
             ":id": session.id.as_bytes(),
             ":user_id": session.user_id.as_bytes(),
             ":device_name": session.device_name,
+            ":platform": session.platform.as_ref().map(Platform::as_str),
+            ":ip": session.ip,
             ":network": session.network,
             ":created_at": session.created_at.as_millis(),
             ":expires_at": session.expires_at.as_millis(),
@@ -87,7 +124,61 @@ pub(super) fn insert(c: &Connection, session: &NewSession) -> StoreResult<()> {
     if inserted == 1 {
         insert_token(c, &session.refresh_hash, session.id, session.refresh_expires_at)?;
     }
-    Ok(())
+    Ok(inserted == 1)
+}
+
+/// The user's open sessions that are too many beside this one, which is open.
+fn surplus(c: &Connection, session: &NewSession, most: u32) -> StoreResult<Vec<Id>> {
+    let mut statement = c.prepare_cached(
+        "SELECT id FROM sessions \
+         WHERE user_id = :user_id AND ended_at IS NULL AND expires_at > :now AND id <> :id \
+         ORDER BY last_used_at DESC, id DESC LIMIT :limit OFFSET :others",
+    )?;
+    let mut rows = statement.query(named_params! {
+        ":user_id": session.user_id.as_bytes(),
+        ":now": session.created_at.as_millis(),
+        ":id": session.id.as_bytes(),
+        ":limit": MAX_SURPLUS,
+        ":others": most.saturating_sub(1),
+    })?;
+    let mut surplus = Vec::new();
+    while let Some(row) = rows.next()? {
+        surplus.push(Columns::of("sessions", row).id("id")?);
+    }
+    Ok(surplus)
+}
+
+/// Without a place the page is the first.
+const LIST: &str = "\
+    SELECT id, device_name, platform, ip, created_at, last_used_at, expires_at FROM sessions \
+    WHERE user_id = :user_id AND ended_at IS NULL AND expires_at > :now AND last_used_at > :unused_since \
+        AND (:after_at IS NULL OR (created_at, id) < (:after_at, :after_id)) \
+    ORDER BY created_at DESC, id DESC LIMIT :limit";
+
+fn list(c: &Connection, user_id: Id, page: &SessionsPage) -> StoreResult<Vec<ListedSession>> {
+    let mut statement = c.prepare_cached(LIST)?;
+    let mut rows = statement.query(named_params! {
+        ":user_id": user_id.as_bytes(),
+        ":now": page.now.as_millis(),
+        ":unused_since": page.unused_since.as_millis(),
+        ":after_at": page.after.map(|after| after.at.as_millis()),
+        ":after_id": bytes(page.after.as_ref().map(|after| &after.id)),
+        ":limit": page.limit,
+    })?;
+    let mut sessions = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut columns = Columns::of("sessions", row);
+        sessions.push(ListedSession {
+            id: columns.id("id")?,
+            device_name: columns.get("device_name")?,
+            platform: columns.optional_word("platform", Platform::parse)?,
+            ip: columns.get("ip")?,
+            created_at: columns.time("created_at")?,
+            last_used_at: columns.time("last_used_at")?,
+            expires_at: columns.time("expires_at")?,
+        });
+    }
+    Ok(sessions)
 }
 
 /// The SQL of the time at which a session was over, as in the index `sessions_by_end`.
@@ -138,7 +229,9 @@ fn exchange_token(c: &Connection, exchange: &RefreshExchange) -> StoreResult<Ref
             }
         }
         RefreshDecision::Reused => {
-            end(c, session.id, &exchange.end_event(session.user.id, session.id))?;
+            let user_id = session.user.id;
+            let audit = exchange.audit_event(user_id, session.id);
+            end(c, session.id, &exchange.end_event(user_id, session.id), &audit)?;
             jobs::schedule(c, &exchange.reuse_job(&session))?;
         }
         RefreshDecision::Expired | RefreshDecision::Ended => (),
@@ -209,8 +302,8 @@ fn use_token(
     insert_token(c, &exchange.successor(), session_id, expires_at)?;
     c.prepare_cached("DELETE FROM refresh_tokens WHERE session_id = ?1 AND expires_at < ?2")?
         .execute((session_id.as_bytes(), now))?;
-    c.prepare_cached("UPDATE sessions SET last_used_at = max(last_used_at, ?2) WHERE id = ?1")?
-        .execute((session_id.as_bytes(), now))?;
+    c.prepare_cached("UPDATE sessions SET last_used_at = max(last_used_at, ?2), ip = ?3 WHERE id = ?1")?
+        .execute((session_id.as_bytes(), now, exchange.ip.as_deref()))?;
     Ok(())
 }
 
@@ -243,10 +336,11 @@ fn successor_again(c: &Connection, exchange: &RefreshExchange, stored: &TokenHas
 }
 
 /// Ends a session that is open.
-fn end(c: &Connection, session_id: Id, event: &AddressedEvent) -> StoreResult<()> {
+fn end(c: &Connection, session_id: Id, event: &AddressedEvent, audit: &AuditEvent) -> StoreResult<()> {
     c.prepare_cached("UPDATE sessions SET ended_at = ?2 WHERE id = ?1")?
         .execute((session_id.as_bytes(), event.at.as_millis()))?;
-    events::append(c, event)
+    events::append(c, event)?;
+    audit::append(c, audit)
 }
 
 /// Ends the sessions of a user that had begun, but for one.
@@ -275,6 +369,15 @@ mod tests {
         engine::{connect, plan},
         migrate,
     };
+
+    #[tokio::test]
+    async fn sessions_of_a_user_are_listed_by_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("accounts.db");
+        migrate::accounts(&path).await.unwrap();
+        let plan = plan(&connect(&path).unwrap(), LIST);
+        assert!(plan.contains("sessions_by_user"), "{plan}");
+    }
 
     #[tokio::test]
     async fn ended_sessions_are_found_by_index() {

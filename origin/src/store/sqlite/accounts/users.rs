@@ -4,15 +4,15 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, ToSql, named_params};
 use shared::{
     api::{
-        account::{Plan, User},
+        account::{Plan, UpdateProfile, User},
         internal::user_event::AddressedEvent,
     },
     id::Id,
 };
 
-use super::{SqliteAccounts, credentials, events, sessions};
+use super::{SqliteAccounts, audit, credentials, events, sessions};
 use crate::store::{
-    accounts::{Users, sessions::NewSession, users::Registration},
+    accounts::{Users, audit::AuditEvent, sessions::NewSession, users::Registration},
     error::StoreResult,
     sqlite::row::Columns,
 };
@@ -24,6 +24,7 @@ impl Users for SqliteAccounts {
         user: User,
         password_hash: String,
         session: NewSession,
+        audit: AuditEvent,
     ) -> StoreResult<Registration> {
         self.0
             .write(move |c| {
@@ -31,6 +32,7 @@ impl Users for SqliteAccounts {
                     return Ok(refused);
                 }
                 sessions::insert(c, &session)?;
+                audit::append(c, &audit)?;
                 Ok(Registration::Created)
             })
             .await
@@ -42,6 +44,22 @@ impl Users for SqliteAccounts {
 
     async fn user_by_email(&self, email: String) -> StoreResult<Option<User>> {
         self.0.read(move |c| find(c, "u.email = ?1", &email)).await
+    }
+
+    async fn update_profile(
+        &self,
+        id: Id,
+        update: UpdateProfile,
+        audit: AuditEvent,
+    ) -> StoreResult<Option<User>> {
+        self.0
+            .write(move |c| {
+                if change_profile(c, id, &update)? {
+                    audit::append(c, &audit)?;
+                }
+                find(c, "u.id = ?1", &id.as_bytes().as_slice())
+            })
+            .await
     }
 
     async fn set_plan(&self, id: Id, plan: Plan, event: AddressedEvent) -> StoreResult<bool> {
@@ -113,6 +131,31 @@ pub(super) fn insert_row(c: &Connection, user: &User) -> StoreResult<()> {
         ":created_at": user.created_at.as_millis(),
     })?;
     Ok(())
+}
+
+/// The first of two values says whether the second one is the field's, which may be NULL.
+const CHANGE_PROFILE: &str = "\
+    UPDATE users SET \
+        display_name = iif(?2, ?3, display_name), avatar_url = iif(?4, ?5, avatar_url), \
+        locale = iif(?6, ?7, locale), timezone = iif(?8, ?9, timezone) \
+    WHERE id = ?1 AND (?2 AND display_name IS NOT ?3 OR ?4 AND avatar_url IS NOT ?5 \
+        OR ?6 AND locale IS NOT ?7 OR ?8 AND timezone IS NOT ?9)";
+
+/// Changes the named fields. False when none of them changes, or there is no such user.
+fn change_profile(c: &Connection, id: Id, update: &UpdateProfile) -> StoreResult<bool> {
+    let UpdateProfile { display_name, avatar_url, locale, timezone } = update;
+    let changed = c.prepare_cached(CHANGE_PROFILE)?.execute((
+        id.as_bytes(),
+        display_name.is_some(),
+        display_name.as_ref().and_then(Option::as_deref),
+        avatar_url.is_some(),
+        avatar_url.as_ref().and_then(Option::as_deref),
+        locale.is_some(),
+        locale.as_ref().and_then(Option::as_deref),
+        timezone.is_some(),
+        timezone.as_ref().and_then(Option::as_deref),
+    ))?;
+    Ok(changed == 1)
 }
 
 /// Returns true when there is a user with this id.
