@@ -278,6 +278,9 @@ fn summary(config: &Config) -> String {
         Some(limit) => format!("{limit} a day from one network"),
         None => "without limit from one network".to_owned(),
     };
+    let documents = config.required_documents.iter();
+    let documents: Vec<_> = documents.map(|known| format!("{} {}", known.document, known.version)).collect();
+    let documents = if documents.is_empty() { "none".to_owned() } else { documents.join(", ") };
     [
         "the configuration is right".to_owned(),
         format!("environment      {}", config.process.environment.as_str()),
@@ -301,6 +304,7 @@ fn summary(config: &Config) -> String {
         ),
         format!("sign-ups         {sign_ups}"),
         format!("basic plan       {daily}"),
+        format!("to be agreed to  {documents}"),
     ]
     .join("\n")
 }

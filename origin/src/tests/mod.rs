@@ -2,6 +2,7 @@
 //!
 //! - [`test_env`]: the router with a clock that tests set, and requests to it
 
+mod account;
 mod conversations;
 mod deliveries;
 mod document;

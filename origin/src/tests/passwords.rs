@@ -74,6 +74,8 @@ async fn changed_password_keeps_session_by_new_tokens_and_ends_others() {
         assert_eq!(refresh(&env, ended).await.status, 401);
     }
     assert_eq!(refresh(&env, &next.refresh).await.status, 200);
+    let trail = env.app.stores.accounts.audit_events(ada.id, None, 1).await.unwrap();
+    assert_eq!((trail[0].kind.as_str(), trail[0].session_id), ("password_changed", Some(ada.session)));
     assert_eq!([sign_in(&env, "correct horse").await.status, sign_in(&env, NEW).await.status], [401, 200]);
     assert_eq!(purposes_of_mails(&env).await, ["password_changed"]);
 }

@@ -73,6 +73,8 @@ def mend(case):
         case.headers["Idempotency-Key"] = new(case.headers["Idempotency-Key"])
     if operation == "send_message":
         case.body = sendable(case.body, case.headers)
+    if operation == "update_user":
+        case.body = profile(case.body)
     if operation == "register":
         case.body = case.body | {"email": unregistered(case.body["email"])}
     if operation == "login" and case.body["email"] == EXAMPLE_EMAIL:
@@ -89,6 +91,8 @@ def existing(operation, path):
     """The id of something that belongs to the person who asks."""
     if operation == "delete_conversation":
         return os.environ["EDGECHAT_DOOMED"]
+    if operation == "end_session":
+        return os.environ["EDGECHAT_SESSION"]
     return os.environ["EDGECHAT_TURN" if "/turns/" in path else "EDGECHAT_CONVERSATION"]
 
 
@@ -106,6 +110,12 @@ def unregistered(email):
         email = f"person{next(numbers)}@example.com"
     used.add(email.strip().lower())
     return email
+
+
+def profile(changes):
+    """These changes with an address, a language and a time zone that exist, where they have any."""
+    known = {"avatar_url": "https://example.com/ada.png", "locale": "de-CH", "timezone": "Europe/Zurich"}
+    return {name: value and known.get(name, value) for name, value in changes.items()}
 
 
 def sendable(message, headers):
@@ -172,8 +182,8 @@ def due_refusals(case):
         yield 401, "session_ended", frozenset()
     if operation == "oauth_token" and body.get("grant_type") == "refresh_token":
         yield 400, "invalid_grant" if "refresh_token" in body else "invalid_request", frozenset()
-    if operation == "delete_conversation":
-        # It was deleted by an earlier request.
+    if operation in ("delete_conversation", "end_session"):
+        # It was deleted, or has ended, by an earlier request.
         yield 404, "not_found", frozenset()
     if operation == "update_conversation" and body.get("head_id") is not None:
         # A head is a message of the conversation.

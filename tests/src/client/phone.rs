@@ -40,9 +40,18 @@ impl Phone {
     /// # Panics
     /// Panics when that fails.
     pub async fn sign_in_again(&self) -> Self {
-        let body = json!({ "email": self.email(), "password": PASSWORD });
-        let reply = self.client.anonymous().post("/api/v1/auth/login").json(&body).send().await;
-        let tokens: Tokens = reply.expect_status(200).json();
+        self.sign_in_on("", &[]).await
+    }
+
+    /// Signs the same user in on a device of this name, which sends these headers.
+    ///
+    /// # Panics
+    /// Panics when that fails.
+    pub async fn sign_in_on(&self, device_name: &str, headers: &[(&str, &str)]) -> Self {
+        let body = json!({ "email": self.email(), "password": PASSWORD, "device_name": device_name });
+        let ask = self.client.anonymous().post("/api/v1/auth/login");
+        let ask = headers.iter().fold(ask, |ask, (name, value)| ask.header(name, value));
+        let tokens: Tokens = ask.json(&body).send().await.expect_status(200).json();
         Self::new(self.client.with_token(&tokens.access_token), tokens)
     }
 

@@ -1,6 +1,7 @@
 //! Tests of EdgeChat as a client sees it: a real origin, the built Worker on plain workerd and a scripted provider, with an
 //! environment per test. `cargo xtask test` builds the parts and runs these tests.
 //!
+//! - `account`: sessions, profile, audit trail and consents of a user
 //! - `main_job`: register, open a conversation, send a message, read it back, count it
 //! - `streaming`: text arrives as the provider sends it, however the network splits it
 //! - `idempotency`: the same key returns the same turn
@@ -29,6 +30,8 @@
 //! - `traces`: spans of all parts in one tree
 //! - `baseline`: the reference that the benchmark relies on
 
+#[cfg(test)]
+mod account;
 #[cfg(test)]
 mod baseline;
 #[cfg(test)]

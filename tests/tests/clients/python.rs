@@ -42,6 +42,7 @@ async fn schemathesis_finds_nothing() {
         .env("EDGECHAT_PASSWORD", PASSWORD)
         .env("EDGECHAT_CONVERSATION", conversation.to_string())
         .env("EDGECHAT_DOOMED", doomed.to_string())
+        .env("EDGECHAT_SESSION", phone.sign_in_again().await.tokens.session_id.to_string())
         .env("EDGECHAT_TURN", sent.turn_id.to_string())
         // The requests are the same in every run.
         .env("PYTHONHASHSEED", "0")
