@@ -11,6 +11,7 @@
 //! - [`app`]: what every handler has at hand
 //! - [`clock`], [`random`]: time and randomness as arguments
 //! - [`detached`]: work that goes on when whoever waits for it has gone
+//! - [`http_client`]: how other servers are called
 //! - [`telemetry`]: metrics and traces
 //! - [`server`], [`logging`], [`cli`]: the process
 
@@ -22,6 +23,7 @@ pub mod config;
 pub mod detached;
 pub mod events;
 pub mod http;
+pub mod http_client;
 pub mod jobs;
 pub mod logging;
 pub mod notify;

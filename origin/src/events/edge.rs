@@ -10,10 +10,10 @@ use shared::{
     time::Timestamp,
 };
 
-/// The time for a whole call. A front that delivers to slow objects answers within it.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// The time for a connection to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+use crate::http_client::{self, Timeouts};
+
+/// A front that delivers to slow objects answers within the whole time.
+const TIMEOUTS: Timeouts = Timeouts { connect: Duration::from_secs(2), total: Duration::from_secs(10) };
 /// The longest receipt that is read, in bytes.
 const MAX_RECEIPT_BYTES: u64 = 16 * 1024;
 
@@ -49,16 +49,10 @@ impl EdgeClient {
     /// # Errors
     /// Fails when the TLS library cannot be set up.
     pub fn new(edge_url: &str, keys: EdgeKeys) -> Result<Self, reqwest::Error> {
-        // Already installed, or it is now: both are fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let url = format!("{edge_url}{EVENTS_PATH}");
         let path =
             url.splitn(4, '/').nth(3).map_or_else(|| EVENTS_PATH.to_owned(), |path| format!("/{path}"));
-        let client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+        let client = http_client::client(TIMEOUTS)?;
         Ok(Self { url, path, keys, client })
     }
 

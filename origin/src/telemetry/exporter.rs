@@ -3,21 +3,10 @@
 
 use std::{
     borrow::Cow,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, SystemTime},
 };
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header::CONTENT_TYPE};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use opentelemetry::{
     KeyValue,
     trace::{Event, SpanKind as SdkSpanKind, Status},
@@ -26,7 +15,10 @@ use opentelemetry_sdk::{
     error::{OTelSdkError, OTelSdkResult},
     trace::{SpanData, SpanExporter},
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use reqwest::{
+    Client, Url,
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+};
 use shared::telemetry::{
     Attribute, FinishedSpan, SpanEvent, SpanId, SpanKind, TraceContext, TraceId, Value, otlp, settings,
     span::clipped,
@@ -37,18 +29,21 @@ use super::{
     metrics::{SpanOutcome, metrics},
     traces::LIBRARY,
 };
-use crate::config::TracesConfig;
+use crate::{
+    config::TracesConfig,
+    http_client::{self, Timeouts},
+};
 
 /// The time that the collector has for an answer.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUTS: Timeouts = Timeouts { connect: Duration::from_secs(2), total: Duration::from_secs(5) };
 /// Bytes of an answer that are read, so that its connection can be used again.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Sends spans.
 #[derive(Debug)]
 pub(super) struct Exporter {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    url: Uri,
+    client: Client,
+    url: Url,
     headers: HeaderMap,
     resource: Vec<Attribute>,
     /// The runtime of the requests: spans are sent by a thread outside it.
@@ -61,7 +56,7 @@ pub(super) struct Exporter {
 pub enum ExporterError {
     /// TLS cannot be set up.
     #[error("OTEL_EXPORTER_OTLP_ENDPOINT: TLS cannot be set up: {0}")]
-    Tls(#[from] rustls::Error),
+    Tls(#[from] reqwest::Error),
     /// The address is none.
     #[error("OTEL_EXPORTER_OTLP_ENDPOINT: no request can be made to it")]
     Address,
@@ -72,12 +67,7 @@ pub enum ExporterError {
 
 impl Exporter {
     pub(super) fn new(config: &TracesConfig, runtime: Handle) -> Result<Self, ExporterError> {
-        let url: Uri = config.url.parse().map_err(|_| ExporterError::Address)?;
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls_config(&url)?)
-            .https_or_http()
-            .enable_http1()
-            .build();
+        let url: Url = config.url.parse().map_err(|_| ExporterError::Address)?;
         let mut headers = HeaderMap::new();
         for (name, value) in &config.headers {
             let pair = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value.expose()).ok());
@@ -88,38 +78,20 @@ impl Exporter {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(otlp::CONTENT_TYPE));
         let service = config.service_name.as_deref();
         let resource = settings::resource(service, "origin", env!("CARGO_PKG_VERSION"));
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let client = http_client::client(TIMEOUTS)?;
         Ok(Self { client, url, headers, resource, runtime, is_failing: AtomicBool::new(false) })
     }
 
     async fn post(&self, body: Vec<u8>) -> Result<(), String> {
-        let mut request = Request::new(Full::from(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.url.clone();
-        *request.headers_mut() = self.headers.clone();
-        let answer = self.client.request(request);
-        let posting = async move {
-            let answer = answer.await.map_err(|error| error.to_string())?;
+        let request = self.client.post(self.url.clone()).headers(self.headers.clone()).body(body);
+        let posting = self.runtime.spawn(async move {
+            let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
             let status = answer.status();
-            // What it says matters to nobody.
-            let _ = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
+            http_client::discard(answer, MAX_ANSWER_BYTES).await;
             if status.is_success() { Ok(()) } else { Err(format!("the collector answered {status}")) }
-        };
-        let posting = self.runtime.spawn(async { tokio::time::timeout(TIMEOUT, posting).await });
-        let late = |_| Err("the collector did not answer in time".to_owned());
-        posting.await.map_err(|error| error.to_string())?.unwrap_or_else(late)
+        });
+        posting.await.map_err(|error| error.to_string())?
     }
-}
-
-/// Trusts whom the system trusts, for an address that needs it.
-fn tls_config(url: &Uri) -> Result<ClientConfig, rustls::Error> {
-    let mut roots = RootCertStore::empty();
-    if url.scheme_str() == Some("https") {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl SpanExporter for Exporter {
