@@ -7,6 +7,7 @@
 pub mod api;
 pub mod auth;
 pub mod backoff;
+pub mod breaker;
 pub mod chat;
 pub mod http;
 pub mod id;

@@ -29,10 +29,11 @@ const IMPURE: [&str; 14] = [
 ];
 
 /// The modules of `shared`, each after those that it may use.
-const MODULES: [&str; 12] = [
+const MODULES: [&str; 13] = [
     "time",
     "id",
     "backoff",
+    "breaker",
     "sse",
     "text",
     "api",
