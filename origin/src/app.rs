@@ -7,10 +7,16 @@ use tokio::sync::Semaphore;
 use crate::{
     auth::{Auth, SetupError as AuthSetupError},
     clock::Clock,
-    config::{Config, MailConfig},
+    config::{Config, Secret},
     events::{EventDelivery, edge::EdgeClient},
-    jobs::{Job, Runner, forget::Forget, notify::Notify, runner::Limits},
-    notify::{Mailbox, Mailer},
+    jobs::{
+        Job, Runner, Waker,
+        forget::Forget,
+        notify::{Notify, Texts},
+        runner::Limits,
+    },
+    notify::{Channels, Messenger, channels::ChannelError},
+    one_time_secrets::OneTimeSecrets,
     random::Random,
     store::{Stores, probe::Probes},
 };
@@ -36,8 +42,12 @@ pub struct Parts {
     pub auth: Arc<Auth>,
     /// Delivers events to the Worker.
     pub events: EventDelivery,
-    /// Mails that are kept instead of delivered, in development.
-    pub mailbox: Option<Arc<Mailbox>>,
+    /// Delivers messages to people.
+    pub channels: Arc<Channels>,
+    /// Derives codes and tokens for them.
+    pub one_time_secrets: OneTimeSecrets,
+    /// Woken when a job was scheduled.
+    pub jobs: Waker,
     /// Requests that may run at once.
     pub in_flight: Semaphore,
     /// The health checks of the stores.
@@ -53,6 +63,12 @@ pub enum SetupError {
     /// Of calls to the Worker.
     #[error("the HTTP client for EDGE_URL cannot be made: {0}")]
     Edge(#[from] reqwest::Error),
+    /// Of messages to people.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// Of codes and tokens for them.
+    #[error("deriving the key of one-time secrets failed: {0}")]
+    OneTimeSecrets(hkdf::InvalidLength),
 }
 
 impl App {
@@ -60,24 +76,24 @@ impl App {
     ///
     /// # Errors
     ///
-    /// Fails when the cryptography refuses its parameters, or TLS for `EDGE_URL` cannot be set up.
+    /// Fails when the cryptography refuses its parameters, or TLS for another server cannot be set up.
     pub fn new(
         config: Config,
         stores: Stores,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SetupError> {
-        let auth = Auth::new(&config, &stores, Arc::clone(&clock), Arc::clone(&random))?;
+        let jobs = Waker::default();
+        let auth = Auth::new(&config, &stores, Arc::clone(&clock), Arc::clone(&random), jobs.clone())?;
         let edge = config.edge_url.as_deref().zip(config.edge_keys.clone());
         let edge = edge.map(|(url, keys)| EdgeClient::new(url, keys)).transpose()?;
-        let mailbox = match config.mail {
-            MailConfig::Mailbox => Some(Arc::new(Mailbox::new(Arc::clone(&clock)))),
-            MailConfig::Off => None,
-        };
+        let jwt_secret = config.jwt_secrets.first().map_or("", Secret::expose);
         Ok(Self(Arc::new(Parts {
             events: EventDelivery::new(edge, Arc::clone(&clock), Arc::clone(&random)),
             auth: Arc::new(auth),
-            mailbox,
+            channels: Arc::new(Channels::open(&config.notify, &clock, &random)?),
+            one_time_secrets: OneTimeSecrets::new(jwt_secret).map_err(SetupError::OneTimeSecrets)?,
+            jobs,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
             probes: Probes::default(),
             config,
@@ -91,11 +107,15 @@ impl App {
     pub fn job_runner(&self) -> Arc<Runner> {
         let accounts = || Arc::clone(&self.stores.accounts);
         let clock = || Arc::clone(&self.clock);
-        let mailer = self.mailbox.clone().map(|mailbox| mailbox as Arc<dyn Mailer>);
-        let app_name = self.config.process.app_name.clone();
-        let jobs: [Arc<dyn Job>; 2] =
-            [Arc::new(Forget::new(accounts(), clock())), Arc::new(Notify::new(accounts(), mailer, app_name))];
-        Runner::new(accounts(), jobs, clock(), Arc::clone(&self.random), Limits::DEFAULT)
+        let texts = Texts {
+            app_name: self.config.process.app_name.clone(),
+            public_url: self.config.notify.public_url.clone(),
+        };
+        let messenger = Arc::clone(&self.channels) as Arc<dyn Messenger>;
+        let notify = Notify::new(accounts(), messenger, texts, self.one_time_secrets.clone(), clock());
+        let jobs: [Arc<dyn Job>; 2] = [Arc::new(Forget::new(accounts(), clock())), Arc::new(notify)];
+        let (random, waker) = (Arc::clone(&self.random), self.jobs.clone());
+        Runner::new(accounts(), jobs, clock(), random, Limits::DEFAULT, waker)
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`routes`]: one file a resource
 //! - [`jobs`]: due work with leases
 //! - [`notify`]: messages to people outside of the app
+//! - [`one_time_secrets`]: codes and tokens, derived from ids
 //! - [`app`]: what every handler has at hand
 //! - [`clock`], [`random`]: time and randomness as arguments
 //! - [`detached`]: work that goes on when whoever waits for it has gone
@@ -27,6 +28,7 @@ pub mod http_client;
 pub mod jobs;
 pub mod logging;
 pub mod notify;
+pub mod one_time_secrets;
 pub mod random;
 pub mod routes;
 pub mod server;

@@ -37,6 +37,7 @@ use shared::auth::consents::RequiredDocument;
 use crate::{
     clock::Clock,
     config::Config,
+    jobs::Waker,
     random::Random,
     store::{Accounts, Ephemeral, Stores},
 };
@@ -61,6 +62,8 @@ pub struct Auth {
     ephemeral: Arc<dyn Ephemeral>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    /// Woken when a job was scheduled.
+    jobs: Waker,
 }
 
 /// The cryptography refuses the parameters it is given here. Every test that makes an [`Auth`] rules it out.
@@ -85,6 +88,7 @@ impl Auth {
         stores: &Stores,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
+        jobs: Waker,
     ) -> Result<Self, SetupError> {
         Ok(Self {
             tokens: TokenIssuer::new(config).map_err(SetupError::Tokens)?,
@@ -96,6 +100,7 @@ impl Auth {
             ephemeral: Arc::clone(&stores.ephemeral),
             clock,
             random,
+            jobs,
         })
     }
 }

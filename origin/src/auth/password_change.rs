@@ -88,6 +88,7 @@ impl Auth {
         if !self.change(user.id, write).await? {
             return Err(AuthError::SessionEnded);
         }
+        self.jobs.wake();
         announcements.add_stored(event);
         Ok(self.pair(user, claims.sid, &refresh, refresh_expires_at, now))
     }
@@ -119,6 +120,7 @@ impl Auth {
         if !self.change(user.id, write).await? {
             return Err(AuthError::CodeInvalid);
         }
+        self.jobs.wake();
         announcements.add_stored(event);
         Ok(())
     }

@@ -152,6 +152,7 @@ impl Auth {
             RefreshOutcome::Ended { .. } => Err(AuthError::SessionEnded),
             RefreshOutcome::Reused { event } => {
                 announcements.add_stored(event);
+                self.jobs.wake();
                 tracing::warn!("a refresh token was used twice; its session has been ended");
                 Err(AuthError::SessionEnded)
             }

@@ -2,13 +2,15 @@
 //!
 //! - [`vars`]: the sources of variables
 //! - [`reader`]: parsing of one variable, and its problem when it is wrong
-//! - [`process`], [`secrets`], [`stores`], [`limits`], [`mail`], [`consents`], [`telemetry`]: the sections
+//! - [`process`], [`secrets`], [`stores`], [`limits`], [`notify`], [`consents`], [`telemetry`]: the sections
+//! - `pem`: files with certificates
 //! - `foreign_vars`: variables of other parts, checked only
 
 pub mod consents;
 mod foreign_vars;
 pub mod limits;
-pub mod mail;
+pub mod notify;
+mod pem;
 pub mod process;
 pub mod reader;
 pub mod secrets;
@@ -27,7 +29,7 @@ use shared::{
 };
 
 pub use limits::LimitsConfig;
-pub use mail::MailConfig;
+pub use notify::NotifyConfig;
 pub use process::{Environment, LogFormat, ProcessConfig};
 pub use reader::Problem;
 pub use secrets::Secret;
@@ -57,10 +59,10 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Metrics and traces.
     pub telemetry: TelemetryConfig,
-    /// The delivery of mails.
-    pub mail: MailConfig,
     /// `CONSENTS_REQUIRED`, default none: the documents that every user must agree to, each in its version.
     pub required_documents: Vec<RequiredDocument>,
+    /// The delivery of messages to people.
+    pub notify: NotifyConfig,
 }
 
 /// All problems, one variable a line.
@@ -93,10 +95,10 @@ impl Config {
         let edge_url = edge_url(&mut reader, process.environment);
         let telemetry = TelemetryConfig::read(&mut reader, process.environment);
         let required_documents = consents::read(&mut reader);
+        let notify = NotifyConfig::read(&mut reader, process.environment);
         foreign_vars::check(&mut reader, process.environment);
         match (reader.into_problems(), secrets.signing_keys) {
             (problems, Some(signing_keys)) if problems.is_empty() => Ok(Self {
-                mail: MailConfig::of(process.environment),
                 process,
                 jwt_secrets: secrets.jwt_secrets,
                 signing_keys,
@@ -106,6 +108,7 @@ impl Config {
                 limits,
                 telemetry,
                 required_documents,
+                notify,
             }),
             (problems, _) => Err(ConfigError(problems)),
         }

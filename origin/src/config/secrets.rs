@@ -107,7 +107,7 @@ fn edge_keys(reader: &mut Reader<'_>, environment: Environment) -> Option<EdgeKe
 }
 
 /// Returns true for secrets as in examples and development set-ups.
-fn is_placeholder(secret: &str) -> bool {
+pub(super) fn is_placeholder(secret: &str) -> bool {
     const WORDS: [&str; 7] = ["development", "change", "example", "your-", "your_", "secret", "insecure"];
     let lower = secret.to_lowercase();
     let distinct = lower.chars().collect::<std::collections::BTreeSet<_>>().len();

@@ -12,6 +12,12 @@ const POSTGRES: (&str, &str) = ("DATABASE_URL", "postgresql+asyncpg://user:hunte
 const MONGO: (&str, &str) = ("MONGODB_URL", "mongodb://user:hunter2@mongo.example/talk");
 const REDIS: (&str, &str) = ("REDIS_URL", "redis://:hunter2@redis.example:6380/0");
 
+const SMTP: (&str, &str) = ("SMTP_URL", "smtp://ada:hunter2@mail.example");
+const FROM: (&str, &str) = ("MAIL_FROM", "EdgeChat <no-reply@example.com>");
+const PUBLIC: (&str, &str) = ("PUBLIC_URL", "https://chat.example.com/");
+const SMS: (&str, &str) = ("SMS_WEBHOOK_URL", "https://sms.example.com/send?key=hunter2");
+const SMS_KEY: (&str, &str) = ("SMS_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+
 fn read(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::read(&vars.iter().copied().collect())
 }
@@ -114,6 +120,30 @@ fn production_needs_secrets_and_logs_json() {
 #[case(&[PRODUCTION, SECRET, KEYS, POSTGRES, MONGO, ("EDGECHAT_REPLICAS", "2")], "REDIS_URL: is embedded in one process, and EDGECHAT_REPLICAS held 2; it should name a Redis server")]
 #[case(&[PRODUCTION, SECRET, KEYS, POSTGRES, REDIS, ("EDGECHAT_REPLICAS", "2")], "MONGODB_URL: is embedded in one process, and EDGECHAT_REPLICAS held 2; it should name a MongoDB server")]
 #[case(&[PRODUCTION, SECRET, KEYS, MONGO, REDIS, ("EDGECHAT_REPLICAS", "2")], "DATABASE_URL: is embedded in one process, and EDGECHAT_REPLICAS held 2; it should name a PostgreSQL server")]
+#[case(&[SECRET, FROM, ("SMTP_URL", "http://u:hunter2@mail.example")], "SMTP_URL: held something that is no address of an SMTP server; it should hold the address of an SMTP server, such as smtp://user:password@")]
+#[case(&[SECRET, FROM, ("SMTP_URL", "mail.example:25")], "SMTP_URL: held something that is no address of an SMTP server; it should hold")]
+#[case(&[SECRET, FROM, ("SMTP_URL", "smtp://ada@mail.example")], "SMTP_URL: held a user without a password, or a password without a user; it should hold")]
+#[case(&[SECRET, FROM, ("SMTP_URL", "smtp://u:hunter2@mail.example?tls=maybe")], "SMTP_URL: held tls=maybe; tls should be required, opportunistic or none")]
+#[case(&[SECRET, FROM, ("SMTP_URL", "smtps://u:hunter2@mail.example?tls=none")], "SMTP_URL: held tls=none; tls should be required, opportunistic or none")]
+#[case(&[SECRET, FROM, ("SMTP_URL", "smtp://u:hunter2@mail.example?hunter2@mail")], "SMTP_URL: held another parameter than tls; it should have no parameter but tls")]
+#[case(&[SECRET, FROM, ("SMTP_URL", "smtp://ada:1/hunter2@mail.example")], "SMTP_URL: held a path that is no host name; its path should be")]
+#[case(&[PRODUCTION, SECRET, KEYS, FROM, PUBLIC, ("SMTP_URL", "smtp://u:hunter2@mail.example?tls=none")], "SMTP_URL: held tls=none; tls should be required in production, or the scheme smtps://")]
+#[case(&[PRODUCTION, SECRET, KEYS, FROM, PUBLIC, ("SMTP_URL", "smtp://u:hunter2@mail.example?tls=opportunistic")], "SMTP_URL: held tls=opportunistic; tls should be required in production")]
+#[case(&[SECRET, SMTP], "MAIL_FROM: not set; it should hold the sender of mails, such as EdgeChat <no-reply@example.com>, as SMTP_URL is set")]
+#[case(&[SECRET, SMTP, ("MAIL_FROM", "EdgeChat")], "MAIL_FROM: held \"EdgeChat\"; it should hold the sender of mails")]
+#[case(&[SECRET, SMTP, FROM, ("SMTP_CA_FILE", "/nowhere/ca.pem")], "SMTP_CA_FILE: held \"/nowhere/ca.pem\", which cannot be read")]
+#[case(&[SECRET, ("PUBLIC_URL", "chat.example.com")], "PUBLIC_URL: held \"chat.example.com\"; it should be a URL such as https://")]
+#[case(&[PRODUCTION, SECRET, KEYS, SMTP, FROM], "PUBLIC_URL: not set; it should hold the https:// address of the app, for links in mails, as SMTP_URL is set")]
+#[case(&[PRODUCTION, SECRET, KEYS, SMTP, FROM, ("PUBLIC_URL", "http://chat.internal")], "PUBLIC_URL: held \"http://chat.internal\"; it should hold the https:// address")]
+#[case(&[SECRET, ("SMS_WEBHOOK_URL", "sms.example.com/hunter2")], "SMS_WEBHOOK_URL: held a secret of 23 characters; it should be a URL such as https://")]
+#[case(&[PRODUCTION, SECRET, KEYS, SMS_KEY, ("SMS_WEBHOOK_URL", "http://sms.example.com/hunter2")], "SMS_WEBHOOK_URL: held a secret of 30 characters; it should begin with https://")]
+#[case(&[PRODUCTION, SECRET, KEYS, SMS], "SMS_WEBHOOK_SECRET: not set; it should hold a random text of at least 32 characters, or whsec_")]
+#[case(&[PRODUCTION, SECRET, KEYS, SMS, ("SMS_WEBHOOK_SECRET", "development-secret-0123456789abcdef")], "SMS_WEBHOOK_SECRET: held a placeholder; it should hold")]
+#[case(&[SECRET, SMS, ("SMS_WEBHOOK_SECRET", "short-and-secret")], "SMS_WEBHOOK_SECRET: held a secret of 16 characters; it should hold")]
+#[case(&[SECRET, SMS, ("SMS_WEBHOOK_AUTHORIZATION", "Bearer hünter2")], "SMS_WEBHOOK_AUTHORIZATION: held a secret of 14 characters; it should hold the value of a header")]
+#[case(&[SECRET, SMS, ("SMS_WEBHOOK_CONTENT_TYPE", "text/xml")], "SMS_WEBHOOK_CONTENT_TYPE: held \"text/xml\"; it should hold application/json or")]
+#[case(&[SECRET, SMS, ("SMS_WEBHOOK_CONTENT_TYPE", "application/x-www-form-urlencoded")], "SMS_WEBHOOK_TEMPLATE: not set; it should hold a form such as To={to}&Body={text}")]
+#[case(&[SECRET, SMS, ("SMS_WEBHOOK_TEMPLATE", "key=hunter2&To={to}")], "SMS_WEBHOOK_TEMPLATE: held a secret of 19 characters; it should hold the body of a request with {to} and {text}")]
 #[case(&[PRODUCTION, SECRET, KEYS, ("STRIPE_SECRET_KEY", "sk_live_1")], "STRIPE_WEBHOOK_SECRET: not set; it should hold the signing secret")]
 fn wrong_variable_is_named_with_remedy(#[case] vars: &[(&str, &str)], #[case] sentence: &str) {
     let error = read(vars).unwrap_err();
@@ -148,4 +178,23 @@ fn traces_are_off_until_a_collector_is_named() {
     let [(name, value)] = traces.headers.as_slice() else { panic!("{traces:?}") };
     assert_eq!((name.as_str(), value.expose()), ("api-key", "hunter2"));
     assert!(!format!("{traces:?}").contains("hunter2"), "{traces:?}");
+}
+
+#[test]
+fn messages_are_kept_in_development_and_not_sent_in_production_until_servers_are_named() {
+    let shown = |vars: &[_]| {
+        let notify = read(vars).unwrap().notify;
+        [notify.mail.to_string(), notify.sms.to_string(), notify.public_url]
+    };
+    let (mailbox, local) = ("kept in memory, shown by GET /dev/mailbox", "http://127.0.0.1:8787");
+    assert_eq!(shown(&[SECRET]), [mailbox, mailbox, local]);
+    let off = ["not sent: SMTP_URL is not set", "not sent: SMS_WEBHOOK_URL is not set", local];
+    assert_eq!(shown(&[PRODUCTION, SECRET, KEYS]), off);
+    let smtp = "SMTP, mail.example:587, STARTTLS, from EdgeChat <no-reply@example.com>";
+    assert_eq!(shown(&[SECRET, SMTP, FROM]), [smtp, mailbox, local]);
+    let sms = "webhook, sms.example.com, signed";
+    let all = [PRODUCTION, SECRET, KEYS, SMTP, FROM, PUBLIC, SMS, SMS_KEY];
+    assert_eq!(shown(&all), [smtp, sms, "https://chat.example.com"]);
+    let debug = format!("{:?}", read(&all).unwrap().notify);
+    assert!(!debug.contains("hunter2") && !debug.contains("MfKQ9r8"), "{debug}");
 }

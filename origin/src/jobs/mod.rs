@@ -2,7 +2,8 @@
 //!
 //! - [`runner`]: claims, runs and ends jobs
 //! - [`forget`]: forgets what is over for long
-//! - [`notify`]: notices to users
+//! - [`notify`]: messages to users
+//! - [`waker`]: tells the runner that something is due
 //!
 //! A job may assume this:
 //!
@@ -17,6 +18,7 @@
 pub mod forget;
 pub mod notify;
 pub mod runner;
+pub mod waker;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ use async_trait::async_trait;
 use crate::store::accounts::jobs::ClaimedJob;
 
 pub use runner::Runner;
+pub use waker::Waker;
 
 /// The error of a run, for the log and the job's row.
 pub type JobError = Box<dyn std::error::Error + Send + Sync>;

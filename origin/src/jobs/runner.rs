@@ -11,7 +11,7 @@ use shared::{
 use tokio::{task::JoinSet, time};
 use tracing::Instrument as _;
 
-use super::{Job, JobError, Progress};
+use super::{Job, JobError, Progress, Waker};
 use crate::{
     clock::Clock,
     random::Random,
@@ -59,19 +59,21 @@ pub struct Runner {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     limits: Limits,
+    waker: Waker,
 }
 
 impl Runner {
-    /// A runner of these kinds of jobs.
+    /// A runner of these kinds of jobs, which looks for them when it is woken, and after each pause.
     pub fn new(
         accounts: Arc<dyn Accounts>,
         jobs: impl IntoIterator<Item = Arc<dyn Job>>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         limits: Limits,
+        waker: Waker,
     ) -> Arc<Self> {
         let jobs = jobs.into_iter().map(|job| (job.kind(), job)).collect();
-        Arc::new(Self { accounts, jobs, clock, random, limits })
+        Arc::new(Self { accounts, jobs, clock, random, limits, waker })
     }
 
     /// Runs until `stop` completes, then lets running jobs finish, for a bounded time. A store that does not answer is asked
@@ -87,6 +89,7 @@ impl Runner {
                 biased;
                 () = &mut stop => break,
                 Some(_) = running.join_next() => {}
+                () = self.waker.woken() => {}
                 () = time::sleep(self.pause()) => {}
             }
         }

@@ -15,7 +15,7 @@ use shared::{
 };
 use tokio::sync::{Notify, oneshot};
 
-use super::{Job, JobError, Progress, Runner, runner::Limits};
+use super::{Job, JobError, Progress, Runner, Waker, runner::Limits};
 use crate::{
     clock::{Clock, TestClock},
     random::{Random as _, SystemRandom},
@@ -98,7 +98,14 @@ impl Stage {
         let limits =
             Limits { run: Duration::from_millis(50), pause: Duration::from_millis(20), drain: BOUND };
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        Runner::new(Arc::clone(&self.accounts), [job], clock, Arc::new(SystemRandom), limits)
+        Runner::new(
+            Arc::clone(&self.accounts),
+            [job],
+            clock,
+            Arc::new(SystemRandom),
+            limits,
+            Waker::default(),
+        )
     }
 
     async fn schedule(&self, payload: &str) {
@@ -232,6 +239,7 @@ async fn stopped_runner_lets_running_jobs_finish_and_starts_no_others() {
         Arc::clone(&stage.clock) as Arc<dyn Clock>,
         Arc::new(SystemRandom),
         limits,
+        Waker::default(),
     );
     stage.schedule("a").await;
     let (stop, stopped) = oneshot::channel::<()>();
@@ -242,4 +250,39 @@ async fn stopped_runner_lets_running_jobs_finish_and_starts_no_others() {
     job.end.notify_one();
     tokio::time::timeout(BOUND, running).await.unwrap().unwrap();
     assert_eq!((job.ended.load(Ordering::SeqCst), stage.due().await), (1, 1));
+}
+
+#[tokio::test]
+async fn woken_runner_runs_what_was_scheduled_without_the_pause() {
+    let stage = Stage::new().await;
+    let job = Scripted::new(None, &[Way::Done]);
+    let waker = Waker::default();
+    // The bound of the test is shorter.
+    let limits = Limits { pause: BOUND * 100, ..Limits::DEFAULT };
+    let runner = Runner::new(
+        Arc::clone(&stage.accounts),
+        [Arc::clone(&job) as Arc<dyn Job>],
+        Arc::clone(&stage.clock) as Arc<dyn Clock>,
+        Arc::new(SystemRandom),
+        limits,
+        waker.clone(),
+    );
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(runner.run(async { drop(stopped.await) }));
+    // The last ones are more than run at once: the rest follows without being woken for.
+    for (scheduled, runs) in [(1, 1), (1, 2), (9, 11)] {
+        for _ in 0..scheduled {
+            stage.schedule("a").await;
+        }
+        waker.wake();
+        let ran = async {
+            while job.runs() < runs {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(BOUND, ran).await.unwrap();
+    }
+    drop(stop);
+    tokio::time::timeout(BOUND, running).await.unwrap().unwrap();
+    assert_eq!((job.runs(), stage.due().await), (11, 0));
 }

@@ -1,62 +1,57 @@
-//! Messages to people outside of the app.
+//! Messages to people outside of the app: e-mail and SMS.
 //!
-//! - [`Mailer`]: the port of e-mail
-//! - [`mailbox`]: the embedded adapter, which keeps mails for whoever develops
+//! - [`message`]: what is sent, to whom, and why
+//! - [`Messenger`]: the port
+//! - [`smtp`], [`sms_webhook`]: its adapters for servers
+//! - [`mailbox`]: its embedded adapter, which keeps messages for whoever develops
+//! - [`guarded`]: an adapter whose server is left alone while it fails
+//! - [`channels`]: the adapter of each channel, as the configuration has it
 
+pub mod channels;
+pub mod guarded;
 pub mod mailbox;
+pub mod message;
+pub mod sms_webhook;
+pub mod smtp;
 
 use async_trait::async_trait;
-use shared::id::Id;
 
+pub use channels::Channels;
 pub use mailbox::Mailbox;
+pub use message::{Channel, CodePurpose, Message, Purpose, Recipient};
 
-/// The reason of a mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// A session was ended that its user did not end.
-    SessionEnded,
-    /// The password was changed.
-    PasswordChanged,
+/// The reason why a message was not taken: for the log and a job's row, so without addresses, codes and the server's own words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The server does not answer, or cannot work now: no message is taken.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The server answered that it does not take this message now.
+    #[error("{0}")]
+    Postponed(String),
+    /// This message will never be taken.
+    #[error("{0}")]
+    Refused(String),
 }
 
-impl Purpose {
-    /// Returns its name.
-    pub const fn as_str(self) -> &'static str {
+impl SendError {
+    /// Returns true when the message is not to be sent again.
+    pub const fn is_permanent(&self) -> bool {
         match self {
-            Self::SessionEnded => "session_ended",
-            Self::PasswordChanged => "password_changed",
+            Self::Refused(_) => true,
+            Self::Unavailable(_) | Self::Postponed(_) => false,
         }
     }
 }
 
-/// An e-mail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mail {
-    /// Its id, the same when it is sent again.
-    pub id: Id,
-    /// The address.
-    pub to: String,
-    /// The reason.
-    pub purpose: Purpose,
-    /// The subject, one line.
-    pub subject: String,
-    /// The text.
-    pub text: String,
-}
-
-/// A mail that was not taken.
-#[derive(Debug, thiserror::Error)]
-#[error("the mail was not taken: {0}")]
-pub struct MailError(pub String);
-
-/// Delivers e-mail.
+/// Delivers messages.
 #[async_trait]
-pub trait Mailer: Send + Sync + 'static {
-    /// Hands a mail over; from then on its delivery is the adapter's. One that was handed over before may come again, and is
-    /// delivered once where the adapter can tell.
+pub trait Messenger: Send + Sync + 'static {
+    /// Hands a message over, within a bounded time; from then on its delivery is the server's. One that was handed over before may
+    /// come again with the same id, and is delivered once where the server can tell.
     ///
     /// # Errors
     ///
-    /// Fails when the mail is to be handed over again later.
-    async fn send(&self, mail: Mail) -> Result<(), MailError>;
+    /// See [`SendError`].
+    async fn send(&self, message: Message) -> Result<(), SendError>;
 }

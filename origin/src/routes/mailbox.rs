@@ -1,10 +1,10 @@
-//! `GET /dev/mailbox`: mails that were kept instead of delivered. In production there is no mailbox.
+//! `GET /dev/mailbox`: messages that were kept instead of delivered. In production there is no mailbox.
 
 use axum::{Json as Reply, extract::State};
 use serde::Serialize;
 use shared::{api::ErrorCode, time::Timestamp};
 
-use crate::{app::App, http::Error, notify::mailbox::SentMail};
+use crate::{app::App, http::Error, notify::mailbox::SentMessage};
 
 /// Messages, newest first.
 #[derive(Serialize)]
@@ -31,21 +31,21 @@ struct Message {
 
 /// Shows the mailbox.
 pub(super) async fn list(State(app): State<App>) -> Result<Reply<Messages>, Error> {
-    let mailbox = app.mailbox.as_ref().ok_or(ErrorCode::NotFound)?;
-    Ok(Reply(Messages { items: mailbox.mails().into_iter().map(Message::from).collect() }))
+    let mailbox = app.channels.mailbox.as_ref().ok_or(ErrorCode::NotFound)?;
+    Ok(Reply(Messages { items: mailbox.messages().into_iter().map(Message::from).collect() }))
 }
 
-impl From<SentMail> for Message {
-    fn from(SentMail { mail, sent_at }: SentMail) -> Self {
+impl From<SentMessage> for Message {
+    fn from(SentMessage { message, sent_at }: SentMessage) -> Self {
         Self {
-            to: mail.to,
-            channel: "email",
-            purpose: mail.purpose.as_str(),
-            code: None,
-            link: None,
-            token: None,
-            subject: mail.subject,
-            text: mail.text,
+            to: message.to.address().to_owned(),
+            channel: message.to.channel().as_str(),
+            purpose: message.purpose.as_str(),
+            code: message.code,
+            link: message.link,
+            token: message.token,
+            subject: message.subject,
+            text: message.text,
             sent_at,
         }
     }

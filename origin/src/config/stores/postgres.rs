@@ -2,13 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
+use rustls::RootCertStore;
 use tokio_postgres::config::{Host, SslMode};
 
-use crate::config::reader::Reader;
+use crate::config::{pem, reader::Reader};
 
 const WANTED: &str = "it should hold the address of a PostgreSQL server, such as \
                       postgres://user:password@host:5432/edgechat, with @, /, ? and other special characters of the \
@@ -174,11 +171,8 @@ fn certificates(path: &str) -> Result<Arc<RootCertStore>, Wrong> {
         (held, "sslrootcert should name a file with certificates in PEM form".to_owned())
     };
     let mut roots = RootCertStore::empty();
-    let found = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| wrong(format!("which cannot be read ({error})")))?;
-    let (added, _) = roots.add_parsable_certificates(found);
-    if added == 0 { Err(wrong("which has no certificate".to_owned())) } else { Ok(Arc::new(roots)) }
+    roots.add_parsable_certificates(pem::certificates(path).map_err(wrong)?);
+    Ok(Arc::new(roots))
 }
 
 /// The address without user and password.

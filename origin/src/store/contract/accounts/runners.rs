@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::Store;
 use crate::{
     clock::SystemClock,
-    jobs::{Job, JobError, Progress, Runner, runner::Limits},
+    jobs::{Job, JobError, Progress, Runner, Waker, runner::Limits},
     random::SystemRandom,
     store::{
         accounts::jobs::{ClaimedJob, NewJob},
@@ -57,8 +57,14 @@ pub(in crate::store::contract) async fn job_with_two_origins_runs_once(stores: [
     let limits = Limits { pause: Duration::from_millis(10), ..Limits::DEFAULT };
     let runners = stores.map(|store| {
         let (mut total, code) = (job.total.subscribe(), Arc::clone(&job) as Arc<dyn Job>);
-        let runner =
-            Runner::new(store, [code], Arc::new(SystemClock::start()), Arc::new(SystemRandom), limits);
+        let runner = Runner::new(
+            store,
+            [code],
+            Arc::new(SystemClock::start()),
+            Arc::new(SystemRandom),
+            limits,
+            Waker::default(),
+        );
         tokio::spawn(runner.run(async move {
             total.wait_for(|total| *total >= JOBS).await.unwrap();
         }))

@@ -1,0 +1,190 @@
+//! Messages to users, each the work of a job, so that one that cannot be sent now is sent later.
+//!
+//! - `texts`: their words
+//!
+//! A job's payload holds no secret: a code or a token is derived from its id when the message is sent.
+
+mod texts;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use shared::{id::Id, time::Timestamp};
+
+pub use texts::Texts;
+
+use super::{Job, JobError, Progress};
+use crate::{
+    clock::Clock,
+    notify::{CodePurpose, Messenger, Recipient},
+    one_time_secrets::OneTimeSecrets,
+    store::{
+        Accounts, StoreResult,
+        accounts::{
+            jobs::{ClaimedJob, NewJob},
+            sessions::SessionOfUser,
+        },
+    },
+};
+
+const KIND: &str = "notify";
+
+/// A notice, as a job's payload holds it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "notice", rename_all = "snake_case")]
+enum Notice {
+    /// A session was ended because an old refresh token of it was used.
+    RefreshTokenReused { user_id: Id, at: Timestamp },
+    /// Somebody asked for a code.
+    OneTimeCode { code_id: Id, to: Recipient, purpose: CodePurpose, expires_at: Timestamp },
+    /// Somebody asked for a link with which a user chooses a new password.
+    PasswordReset { reset_id: Id, user_id: Id, expires_at: Timestamp },
+    /// The password was changed.
+    PasswordChanged { user_id: Id, at: Timestamp },
+}
+
+impl Notice {
+    /// Returns the time from which on its message is of no use.
+    const fn expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::OneTimeCode { expires_at, .. } | Self::PasswordReset { expires_at, .. } => {
+                Some(*expires_at)
+            }
+            Self::RefreshTokenReused { .. } | Self::PasswordChanged { .. } => None,
+        }
+    }
+
+    fn job(&self, id: Id, key: Option<String>, due_at: Timestamp) -> NewJob {
+        // Ids, times and names can be written.
+        let payload = serde_json::to_string(self).unwrap_or_default();
+        NewJob { id, kind: KIND, key, payload, due_at }
+    }
+}
+
+/// Returns the job that tells a user that their session was ended because a refresh token was used twice. An account gets one such
+/// mail a day, however many sessions it was: nobody can have mails sent to an address in numbers by using tokens twice.
+pub fn refresh_token_reused(id: Id, session: &SessionOfUser, now: Timestamp) -> NewJob {
+    let user_id = session.user.id;
+    let key = format!("refresh_token_reused:{user_id}:{}", now.day());
+    Notice::RefreshTokenReused { user_id, at: now }.job(id, Some(key), now)
+}
+
+/// Returns the job that sends the code of `code_id` ([`OneTimeSecrets::code`]) to an address or a number, unless `expires_at` comes
+/// first. The job has that id, too: scheduled twice, it is one.
+pub fn one_time_code(
+    code_id: Id,
+    to: Recipient,
+    purpose: CodePurpose,
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> NewJob {
+    Notice::OneTimeCode { code_id, to, purpose, expires_at }.job(code_id, None, now)
+}
+
+/// Returns the job that mails a user the link with the token of `reset_id` ([`OneTimeSecrets::token`]), with which they choose a new
+/// password, unless `expires_at` comes first. The job has that id, too: scheduled twice, it is one.
+pub fn password_reset(reset_id: Id, user_id: Id, expires_at: Timestamp, now: Timestamp) -> NewJob {
+    Notice::PasswordReset { reset_id, user_id, expires_at }.job(reset_id, None, now)
+}
+
+/// Returns the job that tells a user by mail that their password was changed.
+pub fn password_changed(id: Id, user_id: Id, at: Timestamp) -> NewJob {
+    Notice::PasswordChanged { user_id, at }.job(id, None, at)
+}
+
+/// The job.
+pub struct Notify {
+    accounts: Arc<dyn Accounts>,
+    messenger: Arc<dyn Messenger>,
+    texts: Texts,
+    secrets: OneTimeSecrets,
+    clock: Arc<dyn Clock>,
+}
+
+impl Notify {
+    /// A job that sends messages to users of these accounts.
+    pub fn new(
+        accounts: Arc<dyn Accounts>,
+        messenger: Arc<dyn Messenger>,
+        texts: Texts,
+        secrets: OneTimeSecrets,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { accounts, messenger, texts, secrets, clock }
+    }
+
+    /// Returns whom a notice is for; nobody when they are gone, or have no e-mail address.
+    async fn recipient(&self, notice: &Notice) -> StoreResult<Option<Recipient>> {
+        match notice {
+            Notice::OneTimeCode { to, .. } => Ok(Some(to.clone())),
+            Notice::RefreshTokenReused { user_id, .. }
+            | Notice::PasswordReset { user_id, .. }
+            | Notice::PasswordChanged { user_id, .. } => {
+                let user = self.accounts.user(*user_id).await?;
+                Ok(user.and_then(|user| user.email).map(Recipient::Email))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Job for Notify {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn period_ms(&self) -> Option<i64> {
+        None
+    }
+
+    async fn run(&self, job: &ClaimedJob) -> Result<Progress, JobError> {
+        let notice: Notice = serde_json::from_str(&job.payload)?;
+        let Some(to) = self.recipient(&notice).await? else { return Ok(Progress::Done) };
+        let now = self.clock.now();
+        if notice.expires_at().is_some_and(|expires_at| expires_at <= now) {
+            tracing::warn!(channel = to.channel().as_str(), "a message expired before it could be sent");
+            return Ok(Progress::Done);
+        }
+        let message = self.texts.message(job.id, to, &notice, &self.secrets, now);
+        let (channel, purpose) = (message.to.channel().as_str(), message.purpose.as_str());
+        match self.messenger.send(message).await {
+            Ok(()) => Ok(Progress::Done),
+            Err(error) if error.is_permanent() => {
+                tracing::warn!(%error, channel, purpose, "a message was refused and is not sent");
+                Ok(Progress::Done)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_007);
+
+    fn id(number: u8) -> Id {
+        Id::from_bytes([number; 16])
+    }
+
+    #[test]
+    fn payload_holds_ids_and_no_secret() {
+        let secrets = OneTimeSecrets::new("0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c").unwrap();
+        let to = Recipient::Phone("+491701234567".to_owned());
+        let expires_at = NOW.plus_millis(300_000);
+        let code = one_time_code(id(1), to, CodePurpose::Login, expires_at, NOW);
+        let reset = password_reset(id(1), id(2), expires_at, NOW);
+        for job in [&code, &reset] {
+            assert!(
+                !job.payload.contains(&secrets.code(id(1))) && !job.payload.contains(&secrets.token(id(1)))
+            );
+            assert_eq!((job.id, job.due_at), (id(1), NOW));
+        }
+        assert_eq!(
+            code.payload,
+            r#"{"notice":"one_time_code","code_id":"01010101-0101-0101-0101-010101010101","to":{"phone":"+491701234567"},"purpose":"login","expires_at":"2026-11-21T09:35:00.007Z"}"#
+        );
+    }
+}
