@@ -84,15 +84,23 @@ impl App {
         random: Arc<dyn Random>,
     ) -> Result<Self, SetupError> {
         let jobs = Waker::default();
-        let auth = Auth::new(&config, &stores, Arc::clone(&clock), Arc::clone(&random), jobs.clone())?;
+        let jwt_secret = config.jwt_secrets.first().map_or("", Secret::expose);
+        let one_time_secrets = OneTimeSecrets::new(jwt_secret).map_err(SetupError::OneTimeSecrets)?;
+        let auth = Auth::new(
+            &config,
+            &stores,
+            Arc::clone(&clock),
+            Arc::clone(&random),
+            jobs.clone(),
+            one_time_secrets.clone(),
+        )?;
         let edge = config.edge_url.as_deref().zip(config.edge_keys.clone());
         let edge = edge.map(|(url, keys)| EdgeClient::new(url, keys)).transpose()?;
-        let jwt_secret = config.jwt_secrets.first().map_or("", Secret::expose);
         Ok(Self(Arc::new(Parts {
             events: EventDelivery::new(edge, Arc::clone(&clock), Arc::clone(&random)),
             auth: Arc::new(auth),
             channels: Arc::new(Channels::open(&config.notify, &clock, &random)?),
-            one_time_secrets: OneTimeSecrets::new(jwt_secret).map_err(SetupError::OneTimeSecrets)?,
+            one_time_secrets,
             jobs,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
             probes: Probes::default(),

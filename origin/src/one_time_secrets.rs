@@ -8,9 +8,11 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
-use shared::id::Id;
-
-use crate::notify::{CodePurpose, Recipient};
+use shared::{
+    api::account::codes::CodePurpose,
+    auth::{address::Address, edge::sha256},
+    id::Id,
+};
 
 /// Separates this key from others derived from the same secret (RFC 5869, section 3.2).
 const KEY_INFO: &[u8] = b"edgechat one-time secret v1";
@@ -46,10 +48,15 @@ impl OneTimeSecrets {
         URL_SAFE_NO_PAD.encode(self.derive("token", &[id.as_bytes()]))
     }
 
+    /// Returns the hash of the token of this id, which is stored where the token is accepted.
+    pub fn token_hash(&self, id: Id) -> [u8; 32] {
+        sha256(&self.derive("token", &[id.as_bytes()]))
+    }
+
     /// Returns the keyed hash of a code, for the ephemeral store. It is another one for another recipient or purpose, so a code that
     /// was sent for one thing proves nothing else. The code is what somebody typed.
-    pub fn code_hash(&self, code: &str, to: &Recipient, purpose: CodePurpose) -> [u8; 32] {
-        let fields = [to.channel().as_str(), to.address(), purpose.as_str(), code];
+    pub fn code_hash(&self, code: &str, to: &Address, purpose: CodePurpose) -> [u8; 32] {
+        let fields = [to.kind(), to.as_str(), purpose.as_str(), code];
         self.derive("code hash", &fields.map(str::as_bytes))
     }
 
@@ -113,10 +120,10 @@ mod tests {
     fn hash_of_a_code_is_another_for_each_recipient_and_purpose() {
         let secrets = secrets();
         let recipients = [
-            Recipient::Email("ada@example.com".to_owned()),
-            Recipient::Email("adb@example.com".to_owned()),
-            Recipient::Phone("+491701234567".to_owned()),
-            Recipient::Email("+491701234567".to_owned()),
+            Address::Email("ada@example.com".to_owned()),
+            Address::Email("adb@example.com".to_owned()),
+            Address::Phone("+491701234567".to_owned()),
+            Address::Email("+491701234567".to_owned()),
         ];
         let purposes = [CodePurpose::Login, CodePurpose::Verify, CodePurpose::Reset];
         let hashes: BTreeSet<_> = recipients
@@ -147,7 +154,7 @@ mod tests {
 
         #[test]
         fn hash_depends_on_the_code_alone_for_one_recipient_and_purpose(code in "[0-9]{6}", guess in "\\PC{0,8}") {
-            let to = Recipient::Email("ada@example.com".to_owned());
+            let to = Address::Email("ada@example.com".to_owned());
             let hash = |code: &str| secrets().code_hash(code, &to, CodePurpose::Login);
             prop_assert_eq!(hash(&code) == hash(&guess), code == guess);
         }

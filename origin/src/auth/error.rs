@@ -22,6 +22,9 @@ pub enum AuthError {
         /// The field it came in.
         field: &'static str,
     },
+    /// Another account has the address.
+    #[error("another account has this address")]
+    AddressTaken,
     /// The refresh token is none of ours, or has expired.
     #[error("the refresh token is not valid")]
     TokenInvalid,

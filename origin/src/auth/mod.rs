@@ -5,6 +5,7 @@
 //! - [`session_cache`]: the check that a session is active
 //! - [`session_list`]: the open sessions of a user
 //! - [`account_changes`]: ends of sessions, changes of plans
+//! - [`codes`]: one-time codes
 //! - [`password_change`]: new passwords
 //! - [`profile`], [`consents`]: what users say about themselves, and agree to
 //! - [`audit`]: events for the audit trail
@@ -16,6 +17,7 @@
 
 pub mod account_changes;
 pub mod audit;
+pub mod codes;
 pub mod consents;
 pub mod error;
 pub mod password_change;
@@ -32,14 +34,15 @@ pub mod tokens;
 
 use std::sync::Arc;
 
-use shared::auth::consents::RequiredDocument;
+use shared::{auth::consents::RequiredDocument, time::SECOND_MS};
 
 use crate::{
     clock::Clock,
     config::Config,
     jobs::Waker,
+    one_time_secrets::OneTimeSecrets,
     random::Random,
-    store::{Accounts, Ephemeral, Stores},
+    store::{Accounts, Ephemeral, Stores, accounts::jobs::NewJob},
 };
 
 pub use error::AuthError;
@@ -64,6 +67,8 @@ pub struct Auth {
     random: Arc<dyn Random>,
     /// Woken when a job was scheduled.
     jobs: Waker,
+    one_time_secrets: OneTimeSecrets,
+    code_lifetime_ms: i64,
 }
 
 /// The cryptography refuses the parameters it is given here. Every test that makes an [`Auth`] rules it out.
@@ -89,6 +94,7 @@ impl Auth {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         jobs: Waker,
+        one_time_secrets: OneTimeSecrets,
     ) -> Result<Self, SetupError> {
         Ok(Self {
             tokens: TokenIssuer::new(config).map_err(SetupError::Tokens)?,
@@ -101,6 +107,15 @@ impl Auth {
             clock,
             random,
             jobs,
+            one_time_secrets,
+            code_lifetime_ms: config.limits.code_minutes * 60 * SECOND_MS,
         })
+    }
+
+    /// Schedules a job that is due now.
+    async fn schedule(&self, job: NewJob) -> Result<(), AuthError> {
+        self.accounts.schedule_job(job).await?;
+        self.jobs.wake();
+        Ok(())
     }
 }

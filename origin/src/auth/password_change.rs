@@ -16,7 +16,7 @@ use super::{
     Auth, AuthError, Requester,
     passwords::{PasswordMatch, own_words},
     throttle::Guesser,
-    tokens::{RefreshToken, TokenIssuer},
+    tokens::{OpaqueToken, TokenIssuer},
 };
 use crate::{
     detached::detached,
@@ -64,7 +64,7 @@ impl Auth {
         let NewPassword { requester, claims, user, new, .. } = request;
         let new_hash = self.hash_chosen(&user, new).await?;
         let now = self.clock.now();
-        let refresh = TokenIssuer::refresh(&*self.random);
+        let refresh = TokenIssuer::opaque(&*self.random);
         let refresh_expires_at = self.tokens.refresh_expiry(now);
         let event = self.all_sessions_ended(&user, Some(claims.sid));
         let change = PasswordChange {
@@ -108,7 +108,7 @@ impl Auth {
     ) -> Result<(), AuthError> {
         let now = self.clock.now();
         self.throttle.reset(&*self.ephemeral, &requester.ip, now).await?;
-        let token_hash = RefreshToken::decode(token).ok_or(AuthError::CodeInvalid)?.hash();
+        let token_hash = OpaqueToken::decode(token).ok_or(AuthError::CodeInvalid)?.hash();
         let user = self.accounts.password_reset_user(token_hash, now).await?;
         let user = user.ok_or(AuthError::CodeInvalid)?;
         let password_hash = self.hash_chosen(&user, new).await?;

@@ -13,7 +13,7 @@ use shared::{
 
 use super::{
     Auth, AuthError, Requester, session_cache,
-    tokens::{RefreshToken, TokenIssuer, seconds},
+    tokens::{OpaqueToken, TokenIssuer, seconds},
 };
 use crate::{
     detached::detached,
@@ -41,7 +41,7 @@ const MAX_OPEN_SESSIONS: u32 = 100;
 pub(crate) struct Opening {
     /// For the store.
     pub(crate) session: NewSession,
-    refresh: RefreshToken,
+    refresh: OpaqueToken,
 }
 
 impl Auth {
@@ -53,7 +53,7 @@ impl Auth {
         device_name: Option<String>,
         now: Timestamp,
     ) -> Opening {
-        let refresh = TokenIssuer::refresh(&*self.random);
+        let refresh = TokenIssuer::opaque(&*self.random);
         let session = NewSession {
             id: self.random.id(now),
             user_id,
@@ -103,12 +103,42 @@ impl Auth {
         let opening = self.prepare_session(user.id, requester, device_name, now);
         let audit = self.opening_event(&opening, AccountEventKind::SignedIn, requester);
         let opened = self.accounts.open_session(opening.session.clone(), MAX_OPEN_SESSIONS, audit).await?;
-        for session_id in opened.ok_or(AuthError::InvalidCredentials)? {
+        let surplus = opened.ok_or(AuthError::InvalidCredentials)?;
+        self.end_all_of(&user, surplus, requester, announcements).await;
+        Ok(self.tokens_of(opening, user))
+    }
+
+    /// Ends the sessions of a user that are too many beside one that is stored.
+    pub(super) async fn end_surplus(
+        &self,
+        user: &User,
+        opening: &Opening,
+        requester: &Requester,
+        announcements: &Announcements,
+    ) {
+        let session = NewSession { user_id: user.id, ..opening.session.clone() };
+        let audit = self.opening_event(opening, AccountEventKind::SignedIn, requester);
+        // The session is there, so this changes nothing.
+        match self.accounts.open_session(session, MAX_OPEN_SESSIONS, audit).await {
+            Ok(surplus) => {
+                self.end_all_of(user, surplus.unwrap_or_default(), requester, announcements).await;
+            }
+            Err(error) => tracing::warn!(%error, "sessions that may be too many were not counted"),
+        }
+    }
+
+    async fn end_all_of(
+        &self,
+        user: &User,
+        sessions: Vec<Id>,
+        requester: &Requester,
+        announcements: &Announcements,
+    ) {
+        for session_id in sessions {
             if let Err(error) = self.end_session(user.id, session_id, requester, announcements).await {
                 tracing::warn!(%error, "a session that is too many was not ended; the next sign-in ends it");
             }
         }
-        Ok(self.tokens_of(opening, user))
     }
 
     /// Returns the next pair for a refresh token.
@@ -124,11 +154,11 @@ impl Auth {
         announcements: &Announcements,
     ) -> Result<Tokens, AuthError> {
         let now = self.clock.now();
-        let presented = RefreshToken::decode(presented).ok_or(AuthError::TokenInvalid)?;
+        let presented = OpaqueToken::decode(presented).ok_or(AuthError::TokenInvalid)?;
         let mut successors = self.tokens.successors(&presented);
         let exchange = RefreshExchange {
             presented: presented.hash(),
-            successors: successors.iter().map(RefreshToken::hash).collect(),
+            successors: successors.iter().map(OpaqueToken::hash).collect(),
             terms: ExchangeTerms {
                 successor_expires_at: self.tokens.refresh_expiry(now),
                 now,
@@ -191,7 +221,7 @@ impl Auth {
         &self,
         user: User,
         session_id: Id,
-        refresh: &RefreshToken,
+        refresh: &OpaqueToken,
         refresh_expires_at: Timestamp,
         now: Timestamp,
     ) -> Tokens {

@@ -36,10 +36,10 @@ pub struct TokenIssuer {
     session_lifetime_ms: i64,
 }
 
-/// A refresh token: 256 random bits.
-pub struct RefreshToken([u8; REFRESH_BYTES]);
+/// A token that says nothing by itself: 256 random bits. Refresh tokens and permissions to reset a password are such.
+pub struct OpaqueToken([u8; REFRESH_BYTES]);
 
-impl RefreshToken {
+impl OpaqueToken {
     /// The token as a client holds it.
     pub fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
@@ -103,20 +103,20 @@ impl TokenIssuer {
         self.verifier.verify_origin(token)
     }
 
-    /// A first refresh token.
-    pub fn refresh(random: &dyn Random) -> RefreshToken {
+    /// Makes a token that follows no other.
+    pub fn opaque(random: &dyn Random) -> OpaqueToken {
         let mut bytes = [0; REFRESH_BYTES];
         random.fill(&mut bytes);
-        RefreshToken(bytes)
+        OpaqueToken(bytes)
     }
 
     /// The tokens that may follow this one, one of each secret, the secret in use first. They are always the same, so that a
     /// client whose answer was lost gets its token again, and no raw token need be stored.
-    pub fn successors(&self, token: &RefreshToken) -> Vec<RefreshToken> {
+    pub fn successors(&self, token: &OpaqueToken) -> Vec<OpaqueToken> {
         let successor = |key: &Hmac<Sha256>| {
             let mut mac = key.clone();
             mac.update(&token.0);
-            RefreshToken(mac.finalize().into_bytes().into())
+            OpaqueToken(mac.finalize().into_bytes().into())
         };
         self.successor_keys.iter().map(successor).collect()
     }

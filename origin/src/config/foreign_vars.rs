@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Validates `CORS_ORIGINS`, `CORS_ALLOWED_HEADERS`, `DEFAULT_MODEL`, `GEMINI_API_BASE`, `ORIGIN_URL`,
-/// `OTP_EXPIRATION_MINUTES`, `PROVIDER_TRACEPARENT` and the variables of payments.
+/// `PROVIDER_TRACEPARENT` and the variables of payments.
 pub(super) fn check(reader: &mut Reader<'_>, environment: Environment) {
     if let Some(text) = reader.text("CORS_ORIGINS")
         && let Err(reason) = CorsPolicy::parse(text)
@@ -48,7 +48,6 @@ pub(super) fn check(reader: &mut Reader<'_>, environment: Environment) {
             reader.wrong(variable, quoted(text), reason);
         }
     }
-    reader.number("OTP_EXPIRATION_MINUTES", 5, 1..=60);
     reader.flag("PROVIDER_TRACEPARENT", false);
     payments(reader, environment);
 }

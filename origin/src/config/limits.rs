@@ -17,6 +17,8 @@ pub struct LimitsConfig {
     pub basic_tier_daily_limit: Option<u64>,
     /// `SIGN_UP_DAILY_LIMIT`, default 20: sign-ups a day from one network; `None`, held as 0, is no limit.
     pub sign_up_daily_limit: Option<u32>,
+    /// `OTP_EXPIRATION_MINUTES`, default 5: minutes a one-time code is valid.
+    pub code_minutes: i64,
     /// `CACHE_TTL_SECONDS`, default 300: seconds a list of conversations is cached; 0 turns that off.
     pub cache_ttl_s: i64,
 }
@@ -32,6 +34,7 @@ impl LimitsConfig {
             rate_limit_window_s: small(reader.number("RATE_LIMIT_WINDOW_SECONDS", 60, 1..=86_400)),
             basic_tier_daily_limit: (daily > 0).then_some(daily),
             sign_up_daily_limit: (sign_ups > 0).then_some(sign_ups),
+            code_minutes: small(reader.number("OTP_EXPIRATION_MINUTES", 5, 1..=60)).into(),
             cache_ttl_s: small(reader.number("CACHE_TTL_SECONDS", 300, 0..=86_400)).into(),
         }
     }

@@ -33,6 +33,20 @@ impl FromRequestParts<App> for CurrentUser {
     }
 }
 
+/// The signed-in user of a request that may have none. A token that is there must be valid.
+pub struct OptionalUser(pub Option<CurrentUser>);
+
+impl FromRequestParts<App> for OptionalUser {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        if !parts.headers.contains_key(AUTHORIZATION) {
+            return Ok(Self(None));
+        }
+        CurrentUser::from_request_parts(parts, app).await.map(Some).map(Self)
+    }
+}
+
 /// The bearer token of a request, unchecked, for the one route that has its own rule about the time of its validity.
 pub struct Bearer(pub String);
 

@@ -126,6 +126,9 @@ impl From<AuthError> for Error {
                 ApiError::invalid_field(field, "is too easy to guess; choose a longer or less common one")
                     .into()
             }
+            AuthError::AddressTaken => {
+                ApiError::new(ErrorCode::EmailTaken, "Another account has this address").into()
+            }
             AuthError::TokenInvalid => ErrorCode::TokenInvalid.into(),
             AuthError::CodeInvalid => ErrorCode::CodeInvalid.into(),
             AuthError::SessionEnded => ErrorCode::SessionEnded.into(),

@@ -71,7 +71,7 @@ impl Channels {
 #[async_trait]
 impl Messenger for Channels {
     async fn send(&self, message: Message) -> Result<(), SendError> {
-        let (messenger, variable) = match message.to.channel() {
+        let (messenger, variable) = match Channel::of(&message.to) {
             Channel::Email => (&self.mail, "SMTP_URL"),
             Channel::Sms => (&self.sms, "SMS_WEBHOOK_URL"),
         };

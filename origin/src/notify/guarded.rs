@@ -69,14 +69,10 @@ impl<M: Messenger> Messenger for Guarded<M> {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use shared::{id::Id, time::Timestamp};
+    use shared::{auth::address::Address, id::Id, time::Timestamp};
 
     use super::*;
-    use crate::{
-        clock::TestClock,
-        notify::{Purpose, Recipient},
-        random::SystemRandom,
-    };
+    use crate::{clock::TestClock, notify::Purpose, random::SystemRandom};
 
     /// An adapter that counts its calls and answers the same each time.
     struct Scripted {
@@ -95,7 +91,7 @@ mod tests {
     fn message() -> Message {
         Message {
             id: Id::from_bytes([7; 16]),
-            to: Recipient::Phone("+491701234567".to_owned()),
+            to: Address::Phone("+491701234567".to_owned()),
             purpose: Purpose::Login,
             subject: String::new(),
             text: "…".to_owned(),

@@ -56,20 +56,17 @@ impl Messenger for Mailbox {
 
 #[cfg(test)]
 mod tests {
-    use shared::id::Id;
+    use shared::{auth::address::Address, id::Id};
 
     use super::*;
-    use crate::{
-        clock::TestClock,
-        notify::{Purpose, Recipient},
-    };
+    use crate::{clock::TestClock, notify::Purpose};
 
     const START: Timestamp = Timestamp::from_millis(1_795_253_400_007);
 
     fn message(number: usize) -> Message {
         Message {
             id: Id::from_bytes(u128::try_from(number).unwrap().to_be_bytes()),
-            to: Recipient::Email(format!("user{number}@example.com")),
+            to: Address::Email(format!("user{number}@example.com")),
             purpose: Purpose::SessionEnded,
             subject: "Your session was ended".to_owned(),
             text: "…".to_owned(),

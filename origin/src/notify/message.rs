@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-use shared::id::Id;
+use shared::{api::account::codes::CodePurpose, auth::address::Address, id::Id};
 
 /// The way to somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,46 +14,20 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// Returns the channel that reaches an address.
+    pub const fn of(address: &Address) -> Self {
+        match address {
+            Address::Email(_) => Self::Email,
+            Address::Phone(_) => Self::Sms,
+        }
+    }
+
     /// Returns its name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Email => "email",
             Self::Sms => "sms",
         }
-    }
-}
-
-/// The address of somebody.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Recipient {
-    /// An e-mail address.
-    Email(String),
-    /// A telephone number, as `+491701234567` (E.164).
-    Phone(String),
-}
-
-impl Recipient {
-    /// Returns the address or number.
-    pub fn address(&self) -> &str {
-        match self {
-            Self::Email(address) | Self::Phone(address) => address,
-        }
-    }
-
-    /// Returns the channel that reaches it.
-    pub const fn channel(&self) -> Channel {
-        match self {
-            Self::Email(_) => Channel::Email,
-            Self::Phone(_) => Channel::Sms,
-        }
-    }
-}
-
-/// Without the address: it is personal.
-impl fmt::Debug for Recipient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Recipient({})", self.channel().as_str())
     }
 }
 
@@ -89,30 +62,12 @@ impl Purpose {
     }
 }
 
-/// The purpose of a one-time code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CodePurpose {
-    /// It signs its user in.
-    Login,
-    /// It confirms an address.
-    Verify,
-    /// It lets its user choose a new password.
-    Reset,
-}
-
-impl CodePurpose {
-    /// Returns its name.
-    pub const fn as_str(self) -> &'static str {
-        self.purpose().as_str()
-    }
-
-    /// Returns the purpose of the message with the code.
-    pub const fn purpose(self) -> Purpose {
-        match self {
-            Self::Login => Purpose::Login,
-            Self::Verify => Purpose::Verify,
-            Self::Reset => Purpose::Reset,
+impl From<CodePurpose> for Purpose {
+    fn from(purpose: CodePurpose) -> Self {
+        match purpose {
+            CodePurpose::Login => Self::Login,
+            CodePurpose::Verify => Self::Verify,
+            CodePurpose::Reset => Self::Reset,
         }
     }
 }
@@ -123,7 +78,7 @@ pub struct Message {
     /// Its id, the same when it is sent again.
     pub id: Id,
     /// The recipient.
-    pub to: Recipient,
+    pub to: Address,
     /// The reason.
     pub purpose: Purpose,
     /// The subject of a mail, one line; an SMS has none.
@@ -141,6 +96,6 @@ pub struct Message {
 /// Without anything that is the recipient's alone.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Message({}, {}, {})", self.id, self.to.channel().as_str(), self.purpose.as_str())
+        write!(f, "Message({}, {}, {})", self.id, Channel::of(&self.to).as_str(), self.purpose.as_str())
     }
 }

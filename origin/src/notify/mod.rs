@@ -18,7 +18,7 @@ use async_trait::async_trait;
 
 pub use channels::Channels;
 pub use mailbox::Mailbox;
-pub use message::{Channel, CodePurpose, Message, Purpose, Recipient};
+pub use message::{Channel, Message, Purpose};
 
 /// The reason why a message was not taken: for the log and a job's row, so without addresses, codes and the server's own words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

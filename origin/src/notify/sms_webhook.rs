@@ -11,8 +11,9 @@ use reqwest::{
 };
 use serde_json::json;
 use sha2::Sha256;
+use shared::auth::address::Address;
 
-use super::{Message, Messenger, Recipient, SendError};
+use super::{Message, Messenger, SendError};
 use crate::{
     clock::Clock,
     config::notify::{
@@ -47,7 +48,7 @@ impl SmsWebhook {
 #[async_trait]
 impl Messenger for SmsWebhook {
     async fn send(&self, message: Message) -> Result<(), SendError> {
-        let Recipient::Phone(to) = &message.to else {
+        let Address::Phone(to) = &message.to else {
             return Err(SendError::Refused("the recipient is no phone number".to_owned()));
         };
         let id = message.id.to_string();

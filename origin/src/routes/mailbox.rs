@@ -4,7 +4,11 @@ use axum::{Json as Reply, extract::State};
 use serde::Serialize;
 use shared::{api::ErrorCode, time::Timestamp};
 
-use crate::{app::App, http::Error, notify::mailbox::SentMessage};
+use crate::{
+    app::App,
+    http::Error,
+    notify::{Channel, mailbox::SentMessage},
+};
 
 /// Messages, newest first.
 #[derive(Serialize)]
@@ -38,8 +42,8 @@ pub(super) async fn list(State(app): State<App>) -> Result<Reply<Messages>, Erro
 impl From<SentMessage> for Message {
     fn from(SentMessage { message, sent_at }: SentMessage) -> Self {
         Self {
-            to: message.to.address().to_owned(),
-            channel: message.to.channel().as_str(),
+            to: message.to.as_str().to_owned(),
+            channel: Channel::of(&message.to).as_str(),
             purpose: message.purpose.as_str(),
             code: message.code,
             link: message.link,

@@ -3,6 +3,7 @@
 //! - [`test_env`]: the router with a clock that tests set, and requests to it
 
 mod account;
+mod codes;
 mod conversations;
 mod deliveries;
 mod document;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use shared::{id::Id, time::DAY_MS};
+use shared::{api::account::codes::CodePurpose, auth::address::Address, id::Id, time::DAY_MS};
 
 use super::test_env::{Call, Member, TestEnv, problem};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         notify::{Notify, Texts, one_time_code, password_changed, password_reset},
         runner::Limits,
     },
-    notify::{CodePurpose, Message, Messenger, Recipient, SendError},
+    notify::{Message, Messenger, SendError},
     random::{Random as _, SystemRandom},
 };
 
@@ -74,7 +74,7 @@ async fn production_has_no_mailbox() {
 }
 
 /// Schedules a code for this address in five minutes from now at the latest; returns the code.
-async fn schedule_code(env: &TestEnv, to: &Recipient, purpose: CodePurpose) -> String {
+async fn schedule_code(env: &TestEnv, to: &Address, purpose: CodePurpose) -> String {
     let now = env.clock.now();
     let code_id = SystemRandom.id(now);
     let job = one_time_code(code_id, to.clone(), purpose, now.plus_millis(300_000), now);
@@ -88,7 +88,7 @@ async fn schedule_code(env: &TestEnv, to: &Recipient, purpose: CodePurpose) -> S
 async fn codes_are_in_the_mailbox_with_their_channel_once() {
     let env = TestEnv::with(&[("APP_NAME", "Chatty")]).await;
     let (email, phone) =
-        (Recipient::Email("bob@example.com".to_owned()), Recipient::Phone("+491701234567".to_owned()));
+        (Address::Email("bob@example.com".to_owned()), Address::Phone("+491701234567".to_owned()));
     let by_mail = schedule_code(&env, &email, CodePurpose::Verify).await;
     let sent = &messages(&env).await[0];
     let expected = json!({
@@ -110,7 +110,15 @@ async fn password_notices_go_to_the_users_address() {
     let (ada, now) = (env.register("ada").await, env.clock.now());
     let (reset_id, notice_id) = (SystemRandom.id(now), SystemRandom.id(now));
     let accounts = &env.app.stores.accounts;
-    accounts.schedule_job(password_reset(reset_id, ada.id, now.plus_millis(300_000), now)).await.unwrap();
+    accounts
+        .schedule_job(password_reset(
+            reset_id,
+            Address::email("ada@example.com"),
+            now.plus_millis(300_000),
+            now,
+        ))
+        .await
+        .unwrap();
     let token = env.app.one_time_secrets.token(reset_id);
     let sent = messages(&env).await[0].clone();
     let told = (&sent["to"], &sent["purpose"], &sent["token"], &sent["link"]);
@@ -126,8 +134,8 @@ async fn password_notices_go_to_the_users_address() {
 async fn nobody_is_told_of_an_account_that_is_gone() {
     let env = TestEnv::new().await;
     let now = env.clock.now();
-    let (reset_id, user_id) = (SystemRandom.id(now), SystemRandom.id(now));
-    let job = password_reset(reset_id, user_id, now.plus_millis(300_000), now);
+    let reset_id = SystemRandom.id(now);
+    let job = password_reset(reset_id, Address::email("ada@example.com"), now.plus_millis(300_000), now);
     env.app.stores.accounts.schedule_job(job).await.unwrap();
     assert_eq!(messages(&env).await, Vec::<Value>::new());
 }
@@ -203,7 +211,7 @@ async fn refused_notice_is_left_out() {
 #[tokio::test]
 async fn expired_code_is_not_sent() {
     let env = TestEnv::new().await;
-    schedule_code(&env, &Recipient::Email("bob@example.com".to_owned()), CodePurpose::Login).await;
+    schedule_code(&env, &Address::Email("bob@example.com".to_owned()), CodePurpose::Login).await;
     let messenger = Scripted::new(&[away()]);
     let runner = runner(&env, &messenger);
     runner.run_due().await;
@@ -220,7 +228,7 @@ async fn expired_code_is_not_sent() {
 #[tokio::test]
 async fn message_without_a_channel_is_left_out() {
     let env = TestEnv::with(&[("EDGECHAT_ENV", "production")]).await;
-    schedule_code(&env, &Recipient::Phone("+491701234567".to_owned()), CodePurpose::Login).await;
+    schedule_code(&env, &Address::Phone("+491701234567".to_owned()), CodePurpose::Login).await;
     let messenger = Scripted::new(&[Ok(())]);
     env.app.job_runner().run_due().await;
     env.clock.advance(60_000);

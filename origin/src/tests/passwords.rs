@@ -36,7 +36,7 @@ async fn hash(env: &TestEnv, member: &Member) -> String {
 
 /// Stores a permission to reset a member's password, and returns its token.
 async fn permission(env: &TestEnv, user_id: Id) -> String {
-    let token = TokenIssuer::refresh(&SystemRandom);
+    let token = TokenIssuer::opaque(&SystemRandom);
     let permission = NewPasswordReset {
         token_hash: token.hash(),
         user_id,

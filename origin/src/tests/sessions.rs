@@ -10,7 +10,7 @@ use shared::{auth::refresh::ExchangeTerms, time::DAY_MS};
 
 use super::test_env::{Answer, Call, Member, TestEnv, problem};
 use crate::{
-    auth::tokens::RefreshToken,
+    auth::tokens::OpaqueToken,
     clock::Clock as _,
     jobs::notify::refresh_token_reused,
     store::{
@@ -184,7 +184,7 @@ async fn repeated_reuse_records_end_missing_in_cache() {
     assert_eq!(me(&env, &second.access).await.status, 200);
     // The accounts store has ended the session, and the process died before it wrote to the cache.
     let reuse = RefreshExchange {
-        presented: RefreshToken::decode(&first.refresh).unwrap().hash(),
+        presented: OpaqueToken::decode(&first.refresh).unwrap().hash(),
         successors: vec![[7; 32]],
         terms: ExchangeTerms { successor_expires_at: env.clock.now(), now: env.clock.now(), grace_ms: 0 },
         ip: None,
@@ -225,10 +225,10 @@ async fn unused_token_expires_and_session_ends_after_thirty_days() {
 /// it was stopped.
 async fn refresh_unheard(env: &TestEnv, token: &str) -> Answer {
     let (tokens, now) = (&env.app.auth.tokens, env.clock.now());
-    let presented = RefreshToken::decode(token).unwrap();
+    let presented = OpaqueToken::decode(token).unwrap();
     let exchange = RefreshExchange {
         presented: presented.hash(),
-        successors: tokens.successors(&presented).iter().map(RefreshToken::hash).collect(),
+        successors: tokens.successors(&presented).iter().map(OpaqueToken::hash).collect(),
         terms: ExchangeTerms { successor_expires_at: tokens.refresh_expiry(now), now, grace_ms: 10_000 },
         ip: None,
         request_id: None,

@@ -170,6 +170,17 @@ def due_refusals(case):
         # The current password is another one, or was wrong too often.
         yield 401, "invalid_credentials", frozenset()
         yield 429, "rate_limited", frozenset()
+    if operation in ("send_code", "verify_code") and ("phone" in body) == ("email" in body):
+        # One of both, which a schema cannot say without a class of its own for each.
+        yield 422, "validation_failed", frozenset({"email"})
+        yield 422, "validation_failed", frozenset({"phone"})
+    if operation in ("send_code", "forgot_password"):
+        # The address got one a minute ago, or five within the hour.
+        yield 429, "rate_limited", frozenset()
+    if operation == "verify_code":
+        # A code that was never sent, or guessed too often.
+        yield 401, "code_invalid", frozenset()
+        yield 429, "rate_limited", frozenset()
     if operation == "reset_password":
         # A token that was never given out.
         yield 401, "code_invalid", frozenset()

@@ -10,19 +10,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use shared::{id::Id, time::Timestamp};
+use shared::{api::account::codes::CodePurpose, auth::address::Address, id::Id, time::Timestamp};
 
 pub use texts::Texts;
 
 use super::{Job, JobError, Progress};
 use crate::{
     clock::Clock,
-    notify::{CodePurpose, Messenger, Recipient},
+    notify::{Channel, Messenger},
     one_time_secrets::OneTimeSecrets,
     store::{
         Accounts, StoreResult,
         accounts::{
             jobs::{ClaimedJob, NewJob},
+            password_resets::NewPasswordReset,
             sessions::SessionOfUser,
         },
     },
@@ -37,11 +38,13 @@ enum Notice {
     /// A session was ended because an old refresh token of it was used.
     RefreshTokenReused { user_id: Id, at: Timestamp },
     /// Somebody asked for a code.
-    OneTimeCode { code_id: Id, to: Recipient, purpose: CodePurpose, expires_at: Timestamp },
-    /// Somebody asked for a link with which a user chooses a new password.
-    PasswordReset { reset_id: Id, user_id: Id, expires_at: Timestamp },
+    OneTimeCode { code_id: Id, to: Address, purpose: CodePurpose, expires_at: Timestamp },
+    /// Somebody asked for a link with which whoever has the address chooses a new password.
+    PasswordReset { reset_id: Id, to: Address, expires_at: Timestamp },
     /// The password was changed.
     PasswordChanged { user_id: Id, at: Timestamp },
+    /// The e-mail address is another one; this one was it before.
+    EmailChanged { to: Address, at: Timestamp },
 }
 
 impl Notice {
@@ -51,7 +54,9 @@ impl Notice {
             Self::OneTimeCode { expires_at, .. } | Self::PasswordReset { expires_at, .. } => {
                 Some(*expires_at)
             }
-            Self::RefreshTokenReused { .. } | Self::PasswordChanged { .. } => None,
+            Self::RefreshTokenReused { .. } | Self::PasswordChanged { .. } | Self::EmailChanged { .. } => {
+                None
+            }
         }
     }
 
@@ -74,7 +79,7 @@ pub fn refresh_token_reused(id: Id, session: &SessionOfUser, now: Timestamp) -> 
 /// first. The job has that id, too: scheduled twice, it is one.
 pub fn one_time_code(
     code_id: Id,
-    to: Recipient,
+    to: Address,
     purpose: CodePurpose,
     expires_at: Timestamp,
     now: Timestamp,
@@ -82,10 +87,16 @@ pub fn one_time_code(
     Notice::OneTimeCode { code_id, to, purpose, expires_at }.job(code_id, None, now)
 }
 
-/// Returns the job that mails a user the link with the token of `reset_id` ([`OneTimeSecrets::token`]), with which they choose a new
-/// password, unless `expires_at` comes first. The job has that id, too: scheduled twice, it is one.
-pub fn password_reset(reset_id: Id, user_id: Id, expires_at: Timestamp, now: Timestamp) -> NewJob {
-    Notice::PasswordReset { reset_id, user_id, expires_at }.job(reset_id, None, now)
+/// Returns the job that sends whoever has an address, if anybody, the link with the token of `reset_id` ([`OneTimeSecrets::token`]),
+/// with which they choose a new password, unless `expires_at` comes first. It permits that token, too. The job has that id as well:
+/// scheduled twice, it is one.
+pub fn password_reset(reset_id: Id, to: Address, expires_at: Timestamp, now: Timestamp) -> NewJob {
+    Notice::PasswordReset { reset_id, to, expires_at }.job(reset_id, None, now)
+}
+
+/// Returns the job that tells a user, at the address that was theirs, that it no longer is.
+pub fn email_changed(id: Id, email: String, at: Timestamp) -> NewJob {
+    Notice::EmailChanged { to: Address::Email(email), at }.job(id, None, at)
 }
 
 /// Returns the job that tells a user by mail that their password was changed.
@@ -114,17 +125,39 @@ impl Notify {
         Self { accounts, messenger, texts, secrets, clock }
     }
 
-    /// Returns whom a notice is for; nobody when they are gone, or have no e-mail address.
-    async fn recipient(&self, notice: &Notice) -> StoreResult<Option<Recipient>> {
+    /// Returns whom a notice is for; nobody when they are gone, have no e-mail address, or have no account to reset.
+    async fn recipient(&self, notice: &Notice) -> StoreResult<Option<Address>> {
         match notice {
-            Notice::OneTimeCode { to, .. } => Ok(Some(to.clone())),
-            Notice::RefreshTokenReused { user_id, .. }
-            | Notice::PasswordReset { user_id, .. }
-            | Notice::PasswordChanged { user_id, .. } => {
+            Notice::OneTimeCode { to, purpose: CodePurpose::Reset, .. } => {
+                let user = self.accounts.user_by_address(to.clone()).await?;
+                Ok(user.map(|_| to.clone()))
+            }
+            Notice::PasswordReset { reset_id, to, expires_at } => {
+                Ok(self.permit_reset(*reset_id, to, *expires_at).await?.then(|| to.clone()))
+            }
+            Notice::OneTimeCode { to, .. } | Notice::EmailChanged { to, .. } => Ok(Some(to.clone())),
+            Notice::RefreshTokenReused { user_id, .. } | Notice::PasswordChanged { user_id, .. } => {
                 let user = self.accounts.user(*user_id).await?;
-                Ok(user.and_then(|user| user.email).map(Recipient::Email))
+                Ok(user.and_then(|user| user.email).map(Address::Email))
             }
         }
+    }
+
+    /// Permits the token of this id to reset the password of whoever has the address. False when nobody has.
+    async fn permit_reset(
+        &self,
+        reset_id: Id,
+        address: &Address,
+        expires_at: Timestamp,
+    ) -> StoreResult<bool> {
+        let Some(user) = self.accounts.user_by_address(address.clone()).await? else { return Ok(false) };
+        let reset = NewPasswordReset {
+            token_hash: self.secrets.token_hash(reset_id),
+            user_id: user.id,
+            address: address.clone(),
+            expires_at,
+        };
+        self.accounts.create_password_reset(reset).await
     }
 }
 
@@ -140,14 +173,14 @@ impl Job for Notify {
 
     async fn run(&self, job: &ClaimedJob) -> Result<Progress, JobError> {
         let notice: Notice = serde_json::from_str(&job.payload)?;
-        let Some(to) = self.recipient(&notice).await? else { return Ok(Progress::Done) };
         let now = self.clock.now();
         if notice.expires_at().is_some_and(|expires_at| expires_at <= now) {
-            tracing::warn!(channel = to.channel().as_str(), "a message expired before it could be sent");
+            tracing::warn!("a message expired before it could be sent");
             return Ok(Progress::Done);
         }
+        let Some(to) = self.recipient(&notice).await? else { return Ok(Progress::Done) };
         let message = self.texts.message(job.id, to, &notice, &self.secrets, now);
-        let (channel, purpose) = (message.to.channel().as_str(), message.purpose.as_str());
+        let (channel, purpose) = (Channel::of(&message.to).as_str(), message.purpose.as_str());
         match self.messenger.send(message).await {
             Ok(()) => Ok(Progress::Done),
             Err(error) if error.is_permanent() => {
@@ -172,10 +205,11 @@ mod tests {
     #[test]
     fn payload_holds_ids_and_no_secret() {
         let secrets = OneTimeSecrets::new("0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c").unwrap();
-        let to = Recipient::Phone("+491701234567".to_owned());
+        let to = Address::Phone("+491701234567".to_owned());
         let expires_at = NOW.plus_millis(300_000);
         let code = one_time_code(id(1), to, CodePurpose::Login, expires_at, NOW);
-        let reset = password_reset(id(1), id(2), expires_at, NOW);
+        let to = Address::Email("ada@example.com".to_owned());
+        let reset = password_reset(id(1), to, expires_at, NOW);
         for job in [&code, &reset] {
             assert!(
                 !job.payload.contains(&secrets.code(id(1))) && !job.payload.contains(&secrets.token(id(1)))

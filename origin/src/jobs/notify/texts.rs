@@ -2,13 +2,15 @@
 //! is one part: at most 160 characters of the alphabet of GSM 03.38.
 
 use shared::{
+    api::account::codes::CodePurpose,
+    auth::address::Address,
     id::Id,
     time::{SECOND_MS, Timestamp},
 };
 
 use super::Notice;
 use crate::{
-    notify::{Channel, CodePurpose, Message, Purpose, Recipient},
+    notify::{Channel, Message, Purpose},
     one_time_secrets::OneTimeSecrets,
 };
 
@@ -41,7 +43,7 @@ impl Texts {
     pub(super) fn message(
         &self,
         id: Id,
-        to: Recipient,
+        to: Address,
         notice: &Notice,
         secrets: &OneTimeSecrets,
         now: Timestamp,
@@ -49,8 +51,9 @@ impl Texts {
         let words = match notice {
             Notice::RefreshTokenReused { at, .. } => self.refresh_token_reused(*at),
             Notice::PasswordChanged { at, .. } => self.password_changed(*at),
+            Notice::EmailChanged { at, .. } => self.email_changed(*at),
             Notice::OneTimeCode { code_id, purpose, expires_at, .. } => {
-                self.code(to.channel(), *purpose, secrets.code(*code_id), &time_left(*expires_at, now))
+                self.code(Channel::of(&to), *purpose, secrets.code(*code_id), &time_left(*expires_at, now))
             }
             Notice::PasswordReset { reset_id, expires_at, .. } => {
                 self.password_reset(secrets.token(*reset_id), &time_left(*expires_at, now))
@@ -86,7 +89,7 @@ impl Texts {
                 ),
             ),
         };
-        Words { purpose: purpose.purpose(), subject, text, code: Some(code), link: None, token: None }
+        Words { purpose: purpose.into(), subject, text, code: Some(code), link: None, token: None }
     }
 
     fn password_reset(&self, token: String, time_left: &str) -> Words {
@@ -105,6 +108,18 @@ impl Texts {
             link: Some(link),
             token: Some(token),
         }
+    }
+
+    fn email_changed(&self, at: Timestamp) -> Words {
+        let app = &self.app_name;
+        notice(
+            Purpose::EmailChanged,
+            format!("{app}: your address was changed"),
+            format!(
+                "Your {app} account has another e-mail address since {at}, and this one signs nobody in any more.\n\nIf it was \
+                 not you, write to those who run {app}.\n"
+            ),
+        )
     }
 
     fn password_changed(&self, at: Timestamp) -> Words {
@@ -169,22 +184,22 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_007);
 
-    fn write(app_name: &str, to: Recipient, notice: &Notice) -> Message {
+    fn write(app_name: &str, to: Address, notice: &Notice) -> Message {
         let texts =
             Texts { app_name: app_name.to_owned(), public_url: "https://chat.example.com".to_owned() };
         let secrets = OneTimeSecrets::new("0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c").unwrap();
         texts.message(Id::from_bytes([9; 16]), to, notice, &secrets, NOW)
     }
 
-    fn phone() -> Recipient {
-        Recipient::Phone("+491701234567".to_owned())
+    fn phone() -> Address {
+        Address::Phone("+491701234567".to_owned())
     }
 
-    fn email() -> Recipient {
-        Recipient::Email("ada@example.com".to_owned())
+    fn email() -> Address {
+        Address::Email("ada@example.com".to_owned())
     }
 
-    fn code(to: &Recipient, purpose: CodePurpose, minutes: i64) -> Notice {
+    fn code(to: &Address, purpose: CodePurpose, minutes: i64) -> Notice {
         let expires_at = NOW.plus_millis(minutes * 60 * SECOND_MS - 40);
         Notice::OneTimeCode { code_id: Id::from_bytes([1; 16]), to: to.clone(), purpose, expires_at }
     }
@@ -213,9 +228,8 @@ mod tests {
 
     #[test]
     fn reset_has_link_and_token() {
-        let ids = (Id::from_bytes([1; 16]), Id::from_bytes([2; 16]));
         let expires_at = NOW.plus_millis(60 * 60 * SECOND_MS);
-        let notice = Notice::PasswordReset { reset_id: ids.0, user_id: ids.1, expires_at };
+        let notice = Notice::PasswordReset { reset_id: Id::from_bytes([1; 16]), to: email(), expires_at };
         let message = write("Chatty", email(), &notice);
         let (link, token) = (message.link.unwrap(), message.token.unwrap());
         assert_eq!(link, format!("https://chat.example.com/reset-password#token={token}"));

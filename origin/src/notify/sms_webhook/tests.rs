@@ -61,7 +61,7 @@ fn webhook(url: &str, vars: &[(&str, &str)]) -> SmsWebhook {
 fn message() -> Message {
     Message {
         id: Id::from_bytes([7; 16]),
-        to: Recipient::Phone(TO.to_owned()),
+        to: Address::Phone(TO.to_owned()),
         purpose: Purpose::Login,
         subject: String::new(),
         text: TEXT.to_owned(),
@@ -156,7 +156,7 @@ async fn gateway_that_is_not_there_is_unavailable_and_its_address_not_told() {
 
 #[tokio::test]
 async fn mail_is_refused() {
-    let to = Recipient::Email("ada@example.com".to_owned());
+    let to = Address::Email("ada@example.com".to_owned());
     let sent = webhook("http://gateway", &[]).send(Message { to, ..message() }).await;
     assert!(sent.is_err_and(|error| error.is_permanent()));
 }

@@ -3,16 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use lettre::{
-    Address,
     address::Envelope,
     message::{
         Mailbox, Message as Builder,
         header::{ContentType, HeaderName, HeaderValue},
     },
 };
-use shared::time::Timestamp;
+use shared::{auth::address::Address, time::Timestamp};
 
-use crate::notify::{Message, Recipient, SendError};
+use crate::notify::{Message, SendError};
 
 /// Says that no person wrote the mail, so that no vacation answers it (RFC 3834).
 const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitted");
@@ -32,7 +31,7 @@ impl Mail {
     /// Fails when the recipient is no address that mail can be sent to.
     pub(super) fn compose(message: &Message, from: &Mailbox, now: Timestamp) -> Result<Self, SendError> {
         let refused = || SendError::Refused("the recipient is no e-mail address".to_owned());
-        let Recipient::Email(to) = &message.to else { return Err(refused()) };
+        let Address::Email(to) = &message.to else { return Err(refused()) };
         let to = recipient(to).ok_or_else(refused)?;
         let since_1970 = Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or(0));
         let automatic = HeaderValue::new(AUTO_SUBMITTED, "auto-generated".to_owned());
@@ -51,9 +50,9 @@ impl Mail {
 }
 
 /// Reads an address, whose domain is returned in ASCII (RFC 5891): not every server knows another form.
-fn recipient(text: &str) -> Option<Address> {
+fn recipient(text: &str) -> Option<lettre::Address> {
     let (user, domain) = text.rsplit_once('@').filter(|_| !text.contains(char::is_control))?;
-    Address::new(user, idna::domain_to_ascii(domain).ok()?).ok()
+    lettre::Address::new(user, idna::domain_to_ascii(domain).ok()?).ok()
 }
 
 fn one_line(text: &str) -> String {
@@ -74,7 +73,7 @@ mod tests {
     fn message(to: &str, subject: &str, text: &str) -> Message {
         Message {
             id: Id::from_bytes([0x42; 16]),
-            to: Recipient::Email(to.to_owned()),
+            to: Address::Email(to.to_owned()),
             purpose: Purpose::Login,
             subject: subject.to_owned(),
             text: text.to_owned(),
@@ -145,7 +144,7 @@ mod tests {
 
     #[test]
     fn phone_number_is_refused() {
-        let to = Recipient::Phone("+491701234567".to_owned());
+        let to = Address::Phone("+491701234567".to_owned());
         let message = Message { to, ..message("", "a", "b") };
         let from = "no-reply@example.com".parse().unwrap();
         assert!(Mail::compose(&message, &from, NOW).is_err_and(|error| error.is_permanent()));

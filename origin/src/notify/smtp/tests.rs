@@ -1,7 +1,7 @@
 //! The adapter with a server whose answers the tests choose.
 
 use rstest::rstest;
-use shared::id::Id;
+use shared::{auth::address::Address, id::Id};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     clock::TestClock,
     config::{Config, notify::MailConfig},
-    notify::{Purpose, Recipient},
+    notify::Purpose,
 };
 
 const START: Timestamp = Timestamp::from_millis(1_795_253_400_007);
@@ -107,7 +107,7 @@ fn smtp(url: &str, clock: &Arc<TestClock>) -> Smtp {
 fn message() -> Message {
     Message {
         id: Id::from_bytes([7; 16]),
-        to: Recipient::Email("ada@example.org".to_owned()),
+        to: Address::Email("ada@example.org".to_owned()),
         purpose: Purpose::Login,
         subject: "123456 is your code".to_owned(),
         text: "It is 123456.\n".to_owned(),

@@ -1,5 +1,6 @@
 //! Sign-up, sign-in, sessions, and checks of tokens.
 
+pub(super) mod codes;
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod password;

@@ -1,16 +1,19 @@
-//! `POST auth/change-password` and `POST auth/reset-password`.
+//! `POST auth/change-password`, `POST auth/forgot-password` and `POST auth/reset-password`.
 
 use axum::{Json as Reply, extract::State, http::StatusCode};
-use shared::api::account::{
-    Tokens,
-    passwords::{ChangePasswordRequest, ResetPasswordRequest},
+use shared::{
+    api::account::{
+        Tokens,
+        passwords::{ChangePasswordRequest, ForgotPasswordRequest, ResetPasswordRequest},
+    },
+    auth::address::Address,
 };
 
 use crate::{
     app::App,
     auth::{Requester, password_change::NewPassword},
     events::Announcements,
-    http::{CurrentUser, Error, Json},
+    http::{ClientIp, CurrentUser, Error, Json},
 };
 
 /// Change the password
@@ -43,6 +46,27 @@ pub(in crate::routes) async fn change(
     let ChangePasswordRequest { current_password: current, new_password: new } = request;
     let request = NewPassword { requester, claims, user, current, new };
     Ok(Reply(app.auth.change_password(request, &announcements).await?))
+}
+
+/// Send a link to set a new password
+///
+/// A mail with a link that is valid once, for 30 minutes, if somebody has the address. The answer does not tell whether. Limited as
+/// `auth/otp/send` is.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/forgot-password",
+    operation_id = "forgot_password",
+    tag = "auth",
+    request_body(content = ForgotPasswordRequest, example = json!({"email": "ada@example.com"})),
+    responses((status = 202, description = "The mail is on its way, if somebody has the address")),
+)]
+pub(in crate::routes) async fn forgot(
+    State(app): State<App>,
+    ClientIp(ip): ClientIp,
+    Json(request): Json<ForgotPasswordRequest>,
+) -> Result<StatusCode, Error> {
+    app.auth.send_reset_link(&ip, Address::email(&request.email)).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Set a new password by a token

@@ -70,8 +70,13 @@ fn license() -> License {
 /// Documents that an operation accepts either kind of token, or needs none.
 fn secure(operation: &mut Value) {
     let Some(operation) = operation.as_object_mut() else { return };
-    let needed = operation.get("security").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
-    let security = if needed { json!([{"bearer": []}, {"oauth2": ["api"]}]) } else { json!([]) };
+    let declared = operation.get("security").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let security = match declared {
+        [] => json!([]),
+        // An empty requirement beside the others: the token may be absent.
+        list if list.contains(&json!({})) => json!([{}, {"bearer": []}, {"oauth2": ["api"]}]),
+        _ => json!([{"bearer": []}, {"oauth2": ["api"]}]),
+    };
     operation.insert("security".to_owned(), security);
 }
 

@@ -108,6 +108,12 @@ pub enum VerifiedCode {
     },
 }
 
+impl From<Tokens> for VerifiedCode {
+    fn from(tokens: Tokens) -> Self {
+        Self::Tokens(Box::new(tokens))
+    }
+}
+
 impl SendCodeRequest {
     /// Returns the address of the request.
     ///

@@ -1,0 +1,88 @@
+//! `POST auth/otp/send` and `POST auth/otp/verify`.
+
+use axum::{Json as Reply, extract::State, http::StatusCode};
+use shared::{
+    api::account::codes::{CodePurpose, SendCodeRequest, SentCode, VerifiedCode, VerifyCodeRequest},
+    auth::TokenError,
+};
+
+use crate::{
+    app::App,
+    auth::{Requester, codes::ShownCode},
+    events::Announcements,
+    http::{ClientIp, Error, Json, auth::OptionalUser},
+};
+
+/// Send a one-time code
+///
+/// Six digits, to a phone number or an e-mail address, valid for 5 minutes (`OTP_EXPIRATION_MINUTES`) and 5 guesses. It replaces any
+/// that was sent before for the same purpose. The answer does not tell whether there is an account. Limited to one a minute and 5 an
+/// hour for an address, to 100 a day from one network (IPv4 /24, IPv6 /48), and to 100 calls a minute from one address
+/// (`RATE_LIMIT_REQUESTS`).
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/otp/send",
+    operation_id = "send_code",
+    tag = "auth",
+    request_body(
+        content = SendCodeRequest,
+        example = json!({"phone": "+49 170 1234567", "purpose": "login"}),
+    ),
+    responses((status = 202, description = "The code is on its way, if the address can get one", body = SentCode)),
+)]
+pub(in crate::routes) async fn send(
+    State(app): State<App>,
+    ClientIp(ip): ClientIp,
+    Json(request): Json<SendCodeRequest>,
+) -> Result<(StatusCode, Reply<SentCode>), Error> {
+    let sent = app.auth.send_code(&ip, request.address()?, request.purpose).await?;
+    Ok((StatusCode::ACCEPTED, Reply(sent)))
+}
+
+/// Show a one-time code
+///
+/// - `login` signs in, and signs up where nobody has the address. Where somebody registered with it and never verified it, the account
+///   loses its password and its other sessions: they may be somebody else's.
+/// - `verify` needs an access token. The address becomes the user's, in place of the one before, which is told by mail. The session
+///   goes on with the returned tokens.
+/// - `reset` returns a `reset_token` for `auth/reset-password`, valid for 30 minutes.
+///
+/// 50 wrong codes a day for an address, whoever guesses.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/otp/verify",
+    operation_id = "verify_code",
+    tag = "auth",
+    security((), ("bearer" = [])),
+    request_body(
+        content = VerifyCodeRequest,
+        example = json!({"phone": "+49 170 1234567", "code": "204861", "purpose": "login"}),
+    ),
+    responses(
+        (status = 200, description = "The tokens, or the permission to set a new password", body = VerifiedCode),
+        (status = 400, description = "`email_taken`: somebody else has the address"),
+        (status = 401, description = "`code_invalid`: the code is wrong, was used or has expired"),
+    ),
+)]
+pub(in crate::routes) async fn verify(
+    State(app): State<App>,
+    requester: Requester,
+    OptionalUser(current): OptionalUser,
+    announcements: Announcements,
+    Json(request): Json<VerifyCodeRequest>,
+) -> Result<Reply<VerifiedCode>, Error> {
+    let address = request.address()?;
+    let VerifyCodeRequest { code, purpose, device_name, .. } = request;
+    let shown = ShownCode { requester, address, purpose, code };
+    let verified = match purpose {
+        CodePurpose::Login => app.auth.sign_in_by_code(shown, device_name, &announcements).await?.into(),
+        CodePurpose::Verify => {
+            let current = current.ok_or(TokenError::Missing)?;
+            app.auth.verify_address(shown, current.user, &current.claims).await?.into()
+        }
+        CodePurpose::Reset => {
+            VerifiedCode::Reset { reset_token: app.auth.permit_reset_by_code(shown).await? }
+        }
+    };
+    Ok(Reply(verified))
+}
