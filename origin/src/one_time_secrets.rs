@@ -1,8 +1,9 @@
 //! Codes and tokens that prove who somebody is, once. Each is derived from an id, so that a job that sends one holds only the id: no
 //! secret is at rest in the accounts, in their backups or in the logs of a database.
 //!
-//! All come from the first secret of `JWT_SECRET`. When that is replaced, those that were scheduled before and are sent or used
-//! afterwards are void, and their user asks for another one; they live for minutes.
+//! All come from the first secret of `JWT_SECRET`. When that is replaced, a code from before is void, since its hash is keyed, and so is
+//! a token that was scheduled and not sent, since another one is derived when it is. Their users ask for another one; both live for
+//! minutes.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;

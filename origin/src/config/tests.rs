@@ -191,7 +191,7 @@ fn messages_are_kept_in_development_and_not_sent_in_production_until_servers_are
     assert_eq!(shown(&[SECRET]), [mailbox, mailbox, local]);
     let off = ["not sent: SMTP_URL is not set", "not sent: SMS_WEBHOOK_URL is not set", local];
     assert_eq!(shown(&[PRODUCTION, SECRET, KEYS]), off);
-    let smtp = "SMTP, mail.example:587, STARTTLS, from EdgeChat <no-reply@example.com>";
+    let smtp = "SMTP, mail.example:587, by STARTTLS, from EdgeChat <no-reply@example.com>";
     assert_eq!(shown(&[SECRET, SMTP, FROM]), [smtp, mailbox, local]);
     let sms = "webhook, sms.example.com, signed";
     let all = [PRODUCTION, SECRET, KEYS, SMTP, FROM, PUBLIC, SMS, SMS_KEY];

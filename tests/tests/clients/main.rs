@@ -3,6 +3,7 @@
 //! and runs these tests.
 //!
 //! - `curl`, `go`, `java`, `node`, `python`: tests that need that language; these names select what a machine skips
+//! - `python_mail`: e-mail, received by a server in Python
 //! - `generated`: clients generated from the API's description
 //! - `tools`: paths of the programs
 //!
@@ -20,5 +21,7 @@ mod java;
 mod node;
 #[cfg(test)]
 mod python;
+#[cfg(test)]
+mod python_mail;
 #[cfg(test)]
 mod tools;

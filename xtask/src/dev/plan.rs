@@ -44,6 +44,7 @@ impl Plan {
         settings.set("LISTEN_ADDR", origin.to_string());
         settings.set("ORIGIN_URL", format!("http://{}", reachable(origin)));
         settings.set("EDGE_URL", format!("http://{worker}"));
+        settings.set_default("PUBLIC_URL", format!("http://{worker}"));
         settings.set_default("DATABASE_URL", "sqlite://.edgechat/edgechat.db");
         settings.set_default("EDGECHAT_ENV", "development");
         settings.alias("JWT_SECRET", "SECRET_KEY");
@@ -111,6 +112,7 @@ mod tests {
         assert_eq!(plan.worker, "127.0.0.1:8787".parse().unwrap());
         assert_eq!(plan.settings.get("LISTEN_ADDR"), Some("127.0.0.1:8080"));
         assert_eq!(plan.settings.get("ORIGIN_URL"), Some("http://127.0.0.1:8080"));
+        assert_eq!(plan.settings.get("PUBLIC_URL"), Some("http://127.0.0.1:8787"));
         assert_eq!(plan.settings.get("DATABASE_URL"), Some("sqlite://.edgechat/edgechat.db"));
         assert_eq!(plan.settings.get("EDGECHAT_ENV"), Some("development"));
         assert_eq!(plan.settings.get("BASIC_TIER_DAILY_LIMIT"), Some("1000"));

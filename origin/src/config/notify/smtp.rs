@@ -191,9 +191,9 @@ fn roots(reader: &mut Reader<'_>) -> Option<Vec<CertificateDer<'static>>> {
 impl fmt::Display for SmtpConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let protection = match self.tls {
-            SmtpTls::Implicit => "TLS",
-            SmtpTls::Required => "STARTTLS",
-            SmtpTls::Opportunistic => "STARTTLS if offered",
+            SmtpTls::Implicit => "by TLS",
+            SmtpTls::Required => "by STARTTLS",
+            SmtpTls::Opportunistic => "by STARTTLS if offered",
             SmtpTls::Off => "without TLS",
         };
         write!(f, "SMTP, {}:{}, {protection}, from {}", self.host, self.port, self.from)
