@@ -129,4 +129,22 @@ fn outcome(status: StatusCode) -> Result<(), SendError> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::config::{Config, notify::SmsConfig};
+
+    /// The example of the specification of Standard Webhooks.
+    #[test]
+    fn signature_is_that_of_the_specification() {
+        let vars = [
+            ("JWT_SECRET", "0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c"),
+            ("SMS_WEBHOOK_URL", "http://gateway"),
+            ("SMS_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ];
+        let config = Config::read(&vars.into_iter().collect()).unwrap();
+        let SmsConfig::Webhook(config) = config.notify.sms else { panic!("{:?}", config.notify) };
+        let signed = r#"msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{"test": 2432232314}"#;
+        let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        assert_eq!(signatures(&config.keys, signed).as_deref(), Ok(signature));
+    }
+}

@@ -21,6 +21,7 @@ mod rotation;
 mod serving;
 mod sessions;
 mod sign_in;
+mod sms;
 mod spelling;
 mod sync;
 mod test_env;

@@ -1,6 +1,9 @@
 //! Messages to users: notices, codes and links.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -10,7 +13,7 @@ use super::test_env::{Call, Member, TestEnv, problem};
 use crate::{
     clock::Clock,
     jobs::{
-        Job, Runner, Waker,
+        Job, Runner,
         notify::{Notify, Texts, one_time_code, password_changed, password_reset},
         runner::Limits,
     },
@@ -167,13 +170,17 @@ impl Messenger for Scripted {
 
 /// A runner of notices with this adapter, on the stores of this environment.
 fn runner(env: &TestEnv, messenger: &Arc<Scripted>) -> Arc<Runner> {
+    runner_with(env, messenger, Limits::DEFAULT)
+}
+
+fn runner_with(env: &TestEnv, messenger: &Arc<Scripted>, limits: Limits) -> Arc<Runner> {
     let accounts = || Arc::clone(&env.app.stores.accounts);
     let clock = || Arc::clone(&env.clock) as Arc<dyn Clock>;
     let texts = Texts { app_name: "EdgeChat".to_owned(), public_url: "https://chat.example.com".to_owned() };
     let messenger = Arc::clone(messenger) as Arc<dyn Messenger>;
     let job: Arc<dyn Job> =
         Arc::new(Notify::new(accounts(), messenger, texts, env.app.one_time_secrets.clone(), clock()));
-    Runner::new(accounts(), [job], clock(), Arc::new(SystemRandom), Limits::DEFAULT, Waker::default())
+    Runner::new(accounts(), [job], clock(), Arc::new(SystemRandom), limits, env.app.jobs.clone())
 }
 
 fn away() -> Result<(), SendError> {
@@ -234,4 +241,21 @@ async fn message_without_a_channel_is_left_out() {
     env.clock.advance(60_000);
     runner(&env, &messenger).run_due().await;
     assert_eq!(messenger.ids(), [], "it is not sent later");
+}
+
+#[tokio::test]
+async fn notice_is_sent_at_once_by_the_process_of_its_cause() {
+    const BOUND: Duration = Duration::from_secs(20);
+    let env = TestEnv::new().await;
+    let messenger = Scripted::new(&[Ok(())]);
+    let limits = Limits { pause: BOUND * 100, ..Limits::DEFAULT };
+    let running = tokio::spawn(runner_with(&env, &messenger, limits).run(std::future::pending()));
+    reuse(&env, &env.register("ada").await).await;
+    let sent = async {
+        while messenger.ids().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, sent).await.unwrap();
+    running.abort();
 }

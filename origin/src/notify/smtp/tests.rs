@@ -1,11 +1,14 @@
 //! The adapter with a server whose answers the tests choose.
 
+use rcgen::{CertificateParams, KeyPair};
 use rstest::rstest;
+use rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 use shared::{auth::address::Address, id::Id};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::{
@@ -175,6 +178,33 @@ async fn mail_is_not_sent_without_the_required_protection() {
     let error = smtp(&url, &Arc::new(TestClock::at(START))).send(message()).await.unwrap_err();
     assert!(matches!(error, SendError::Unavailable(_)), "{error:?}");
     assert_eq!((server.seen("AUTH"), server.seen("MAIL")), (0, 0));
+}
+
+#[tokio::test]
+async fn server_with_an_unknown_certificate_gets_nothing() {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("smtps://ada:hunter2@{}", listener.local_addr().unwrap());
+    let accepted = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        TlsAcceptor::from(Arc::new(config)).accept(stream).await.is_ok()
+    });
+    let error = smtp(&url, &Arc::new(TestClock::at(START))).send(message()).await.unwrap_err();
+    assert!(
+        matches!(error, SendError::Unavailable(_)) && error.to_string().contains("certificate"),
+        "{error}"
+    );
+    assert!(!accepted.await.unwrap(), "the client ends the handshake");
 }
 
 #[tokio::test]
