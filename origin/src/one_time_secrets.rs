@@ -9,11 +9,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
-use shared::{
-    api::account::codes::CodePurpose,
-    auth::{address::Address, edge::sha256},
-    id::Id,
-};
+use shared::{address::Address, api::account::codes::CodePurpose, auth::edge::sha256, id::Id};
 
 /// Separates this key from others derived from the same secret (RFC 5869, section 3.2).
 const KEY_INFO: &[u8] = b"edgechat one-time secret v1";

@@ -4,6 +4,7 @@
 //! It builds natively and for wasm32. What belongs to one side only (HTTP, storage, rendering into that side's response
 //! type) lives in `edge` or `origin`.
 
+pub mod address;
 pub mod api;
 pub mod auth;
 pub mod backoff;

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use shared::{
+    address::Address,
     api::account::{
         AccountEventKind, Plan, Tokens, User,
         codes::{CodePurpose, SentCode},
     },
-    auth::{Claims, address::Address},
+    auth::Claims,
     time::{SECOND_MS, Timestamp},
 };
 

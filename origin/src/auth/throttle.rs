@@ -9,7 +9,7 @@
 //!   to the account before has a separate count of the same size, so that strangers cannot lock the user out.
 
 use shared::{
-    auth::address::Address,
+    address::Address,
     id::Id,
     limits::{
         ip::{client_key, network},

@@ -69,7 +69,7 @@ impl<M: Messenger> Messenger for Guarded<M> {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use shared::{auth::address::Address, id::Id, time::Timestamp};
+    use shared::{address::Address, id::Id, time::Timestamp};
 
     use super::*;
     use crate::{clock::TestClock, notify::Purpose, random::SystemRandom};

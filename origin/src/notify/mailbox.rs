@@ -56,7 +56,7 @@ impl Messenger for Mailbox {
 
 #[cfg(test)]
 mod tests {
-    use shared::{auth::address::Address, id::Id};
+    use shared::{address::Address, id::Id};
 
     use super::*;
     use crate::{clock::TestClock, notify::Purpose};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use shared::{api::account::codes::CodePurpose, auth::address::Address, id::Id};
+use shared::{address::Address, api::account::codes::CodePurpose, id::Id};
 
 /// The way to somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

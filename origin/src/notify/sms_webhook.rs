@@ -11,7 +11,7 @@ use reqwest::{
 };
 use serde_json::json;
 use sha2::Sha256;
-use shared::auth::address::Address;
+use shared::address::Address;
 
 use super::{Message, Messenger, SendError};
 use crate::{

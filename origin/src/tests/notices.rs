@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use shared::{api::account::codes::CodePurpose, auth::address::Address, id::Id, time::DAY_MS};
+use shared::{address::Address, api::account::codes::CodePurpose, id::Id, time::DAY_MS};
 
 use super::test_env::{Call, Member, TestEnv, problem};
 use crate::{

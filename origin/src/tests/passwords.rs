@@ -1,7 +1,7 @@
 //! Tests of new passwords, and of hashes of earlier backends.
 
 use serde_json::{Value, json};
-use shared::{auth::address::Address, id::Id};
+use shared::{address::Address, id::Id};
 
 use super::test_env::{Answer, Call, Member, TestEnv, problem};
 use crate::{

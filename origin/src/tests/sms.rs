@@ -14,7 +14,7 @@ use hmac::{Hmac, Mac as _};
 use rstest::rstest;
 use serde_json::{Value, json};
 use sha2::Sha256;
-use shared::{api::account::codes::CodePurpose, auth::address::Address, id::Id};
+use shared::{address::Address, api::account::codes::CodePurpose, id::Id};
 use tokio::net::TcpListener;
 
 use super::test_env::{START, TestEnv};

@@ -13,7 +13,6 @@
 //! with. The Worker verifies signatures with the platform's WebCrypto and takes all other rules from [`token`].
 
 pub mod account_notices;
-pub mod address;
 pub mod claims;
 pub mod consents;
 pub mod edge;

@@ -29,13 +29,14 @@ const IMPURE: [&str; 14] = [
 ];
 
 /// The modules of `shared`, each after those that it may use.
-const MODULES: [&str; 13] = [
+const MODULES: [&str; 14] = [
     "time",
     "id",
     "backoff",
     "breaker",
     "sse",
     "text",
+    "address",
     "api",
     "limits",
     "auth",

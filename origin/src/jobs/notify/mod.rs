@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use shared::{api::account::codes::CodePurpose, auth::address::Address, id::Id, time::Timestamp};
+use shared::{address::Address, api::account::codes::CodePurpose, id::Id, time::Timestamp};
 
 pub use texts::Texts;
 

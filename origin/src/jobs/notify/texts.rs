@@ -2,8 +2,8 @@
 //! is one part: at most 160 characters of the alphabet of GSM 03.38.
 
 use shared::{
+    address::Address,
     api::account::codes::CodePurpose,
-    auth::address::Address,
     id::Id,
     time::{SECOND_MS, Timestamp},
 };

@@ -9,7 +9,7 @@ use lettre::{
         header::{ContentType, HeaderName, HeaderValue},
     },
 };
-use shared::{auth::address::Address, time::Timestamp};
+use shared::{address::Address, time::Timestamp};
 
 use crate::notify::{Message, SendError};
 

@@ -3,7 +3,7 @@
 use rcgen::{CertificateParams, KeyPair};
 use rstest::rstest;
 use rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
-use shared::{auth::address::Address, id::Id};
+use shared::{address::Address, id::Id};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},

@@ -2,11 +2,11 @@
 
 use axum::{Json as Reply, extract::State, http::StatusCode};
 use shared::{
+    address::Address,
     api::account::{
         Tokens,
         passwords::{ChangePasswordRequest, ForgotPasswordRequest, ResetPasswordRequest},
     },
-    auth::address::Address,
 };
 
 use crate::{

@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use shared::{
+    address::Address,
     api::{
         account::{AccountEventKind, User},
         internal::user_event::{AddressedEvent, UserEvent},
     },
-    auth::address::Address,
     id::Id,
     time::Timestamp,
 };

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use shared::{
+    address::Address,
     api::{account::User, internal::user_event::AddressedEvent},
-    auth::address::Address,
     id::Id,
     time::Timestamp,
 };

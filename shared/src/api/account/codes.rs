@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{MAX_NAME_CHARS, Tokens, email_shape, no_controls};
 use crate::{
+    address::{Address, normalize_phone},
     api::ApiError,
-    auth::address::{Address, normalize_phone},
 };
 
 /// The most characters of a phone number as it is typed.

@@ -1,11 +1,11 @@
 //! Addresses, and sign-ins by them.
 
 use shared::{
+    address::Address,
     api::{
         account::{AccountEventKind, User},
         internal::user_event::UserEvent,
     },
-    auth::address::Address,
 };
 
 use super::{Store, exchange, outcome, register, try_register};

@@ -1,11 +1,11 @@
 //! Permissions to set a new password.
 
 use shared::{
+    address::Address,
     api::{
         account::AccountEventKind,
         internal::user_event::{AddressedEvent, UserEvent},
     },
-    auth::address::Address,
 };
 
 use super::{Store, exchange, outcome, register, try_register};

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use shared::{
+    address::Address,
     api::account::{Platform, User},
-    auth::address::Address,
 };
 
 use super::{

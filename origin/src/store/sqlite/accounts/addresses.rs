@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use shared::{api::account::User, auth::address::Address};
+use shared::{address::Address, api::account::User};
 
 use super::{SqliteAccounts, audit, jobs, sessions, users};
 use crate::store::{
