@@ -1,7 +1,12 @@
 //! Python: httpx and requests; openapi-spec-validator; and schemathesis, which sends requests made from the API's
 //! description.
 
-use edgechat_tests::{client::PASSWORD, test_env::TestEnv};
+use edgechat_tests::{
+    client::PASSWORD,
+    test_env::TestEnv,
+    wait::{BOUND, until},
+};
+use serde_json::{Value, json};
 
 use super::tools::{PROGRAM_BOUND, TOOL_BOUND, URL, document_file, kept, python, sources, url};
 
@@ -27,6 +32,17 @@ async fn schemathesis_finds_nothing() {
     let phone = env.phone().await;
     let (conversation, doomed) = (phone.conversation().await, phone.conversation().await);
     let sent = phone.send_and_persist(conversation, "Hello").await;
+    let code_email = "code@example.com";
+    let to_reset = env.phone().await;
+    for (path, body) in [
+        ("otp/send", json!({ "email": code_email, "purpose": "login" })),
+        ("forgot-password", json!({ "email": to_reset.email() })),
+    ] {
+        let _ =
+            env.client().post(&format!("/api/v1/auth/{path}")).json(&body).send().await.expect_status(202);
+    }
+    let code = from_mailbox(&env, "login", "code").await;
+    let reset_token = from_mailbox(&env, "reset", "token").await;
     let file = document_file(&env, &kept("schemathesis")).await;
     let config = sources("python").join("schemathesis.toml");
     let schemathesis = python("schemathesis").args(["-m", "schemathesis.cli", "--config-file"]).arg(config);
@@ -41,6 +57,9 @@ async fn schemathesis_finds_nothing() {
         .env("EDGECHAT_CHANGE_PASSWORD_TOKEN", &env.phone().await.tokens.access_token)
         .env("EDGECHAT_EMAIL", phone.tokens.user.email.as_deref().expect("the e-mail of a registered user"))
         .env("EDGECHAT_PASSWORD", PASSWORD)
+        .env("EDGECHAT_CODE_EMAIL", code_email)
+        .env("EDGECHAT_CODE", code)
+        .env("EDGECHAT_RESET_TOKEN", reset_token)
         .env("EDGECHAT_CONVERSATION", conversation.to_string())
         .env("EDGECHAT_DOOMED", doomed.to_string())
         .env("EDGECHAT_SESSION", phone.sign_in_again().await.tokens.session_id.to_string())
@@ -55,4 +74,16 @@ async fn schemathesis_finds_nothing() {
     for phase in ["Examples", "Coverage", "Fuzzing"] {
         assert!(said.contains(&format!("✅ {phase}")), "{said}");
     }
+}
+
+/// Returns a field of the message for a purpose, once it is in the mailbox.
+async fn from_mailbox(env: &TestEnv, purpose: &str, field: &str) -> String {
+    until(BOUND, "a message in the mailbox", || async {
+        let mailbox: Value =
+            env.client_of_origin().get("/dev/mailbox").send().await.expect_status(200).value();
+        let messages = mailbox["items"].as_array()?;
+        let message = messages.iter().find(|message| message["purpose"] == purpose)?;
+        message[field].as_str().map(str::to_owned)
+    })
+    .await
 }

@@ -94,7 +94,7 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
         json!({"minLength": MIN_PASSWORD_CHARS, "maxLength": MAX_PASSWORD_CHARS, "format": "password"});
     let typed_password = json!({"maxLength": MAX_TYPED_PASSWORD_CHARS, "format": "password"});
     let email = json!({"format": "email", "maxLength": MAX_EMAIL_CHARS});
-    let phone = json!({"maxLength": MAX_PHONE_CHARS, "pattern": "^\\s*\\+[0-9 ()./-]{7,}\\s*$"});
+    let phone = json!({"maxLength": MAX_PHONE_CHARS, "pattern": "^ *\\+[ ()./-]*[1-9]([ ()./-]*[0-9]){6,14}[ ()./-]*$"});
     vec![
         ("ChangePasswordRequest", "current_password", typed_password.clone()),
         ("ChangePasswordRequest", "new_password", new_password.clone()),
