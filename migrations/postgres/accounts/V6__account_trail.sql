@@ -1,4 +1,4 @@
--- What users see of their sessions: the kind of program, and the address that a session was used from last. NULL for sessions of
+-- Columns of sessions for their users: the kind of program, and the address that a session was used from last. NULL for sessions of
 -- before, and where it was unknown. The address is personal data: it goes with the session.
 ALTER TABLE sessions ADD COLUMN platform text COLLATE "C", ADD COLUMN ip text COLLATE "C";
 

@@ -1,4 +1,4 @@
-//! Who asks for something, as sessions and the audit trail note it.
+//! The requester of a change, as sessions and the audit trail note it.
 
 use shared::{api::account::Platform, limits::ip::canonical};
 

@@ -2,9 +2,9 @@
 
 use clap::Subcommand;
 use shared::{
+    address::Address,
     api::account::{Plan, User},
     id::Id,
-    text::normalize_email,
 };
 
 use crate::{app::App, auth::Requester, events::Announcements};
@@ -67,7 +67,7 @@ async fn find(app: &App, user: &str) -> Result<User, String> {
     let accounts = &app.stores.accounts;
     let found = match Id::parse(user) {
         Some(id) => accounts.user(id).await,
-        None => accounts.user_by_email(normalize_email(user)).await,
+        None => accounts.user_by_address(Address::email(user)).await,
     };
     found.map_err(|error| error.to_string())?.ok_or_else(|| format!("there is no user {user}"))
 }

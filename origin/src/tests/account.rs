@@ -1,4 +1,4 @@
-//! What users see and change of their account: sessions, profile, audit trail, consents.
+//! Tests of a user's own account: sessions, profile, audit trail, consents.
 
 use serde_json::{Value, json};
 use shared::{

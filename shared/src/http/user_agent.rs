@@ -26,7 +26,7 @@ pub fn platform(user_agent: &str) -> Option<Platform> {
     if has(&["windows", "macintosh", "mac os x", "macos", "linux", "x11", "(x86_64)"]) {
         return Some(Platform::Desktop);
     }
-    // What Apple's own library sends; programs on a Mac have said so above, as far as they do.
+    // Apple's own library sends this; programs on a Mac have said so above, as far as they do.
     has(&["cfnetwork/", "darwin/"]).then_some(Platform::Ios)
 }
 

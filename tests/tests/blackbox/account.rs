@@ -1,4 +1,4 @@
-//! What users see and change of their account, by the Worker: sessions of two devices, the profile, the audit trail, consents.
+//! The user's own account, by the Worker: sessions of two devices, the profile, the audit trail, consents.
 
 use edgechat_tests::{
     client::{Phone, turn_path},

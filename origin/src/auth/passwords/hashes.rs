@@ -1,8 +1,6 @@
 //! Hashes of passwords: argon2id as the OWASP recommends it, and bcrypt as earlier backends wrote it, which is accepted and
 //! never made.
 
-use std::borrow::Cow;
-
 use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
@@ -54,7 +52,7 @@ pub(super) fn verify(password: &str, hash: &str) -> PasswordMatch {
     let compared = opaque_string(password);
     if is_right(&compared) {
         if has_current_params(hash) { PasswordMatch::Right } else { PasswordMatch::RightOutdated }
-    } else if matches!(&compared, Cow::Owned(compared) if compared != password) && is_right(password) {
+    } else if *compared != *password && is_right(password) {
         // Made of the password as it was typed, before passwords were normalized.
         PasswordMatch::RightOutdated
     } else {

@@ -13,9 +13,9 @@ pub struct AuditEvent {
     pub id: Id,
     /// The user whose account it is.
     pub user_id: Id,
-    /// When it happened.
+    /// The time at which it happened.
     pub at: Timestamp,
-    /// What happened.
+    /// Its kind.
     pub kind: AccountEventKind,
     /// The session that began or ended, or else the one in which it was done.
     pub session_id: Option<Id>,

@@ -66,11 +66,11 @@ pub struct ListedSession {
     pub platform: Option<Platform>,
     /// The address it was used from last, where that is known.
     pub ip: Option<String>,
-    /// When it began.
+    /// The time at which it began.
     pub created_at: Timestamp,
-    /// When it began or a token of it was exchanged last.
+    /// The time at which it began or a token of it was exchanged last.
     pub last_used_at: Timestamp,
-    /// When it ends whatever happens.
+    /// The time at which it ends whatever happens.
     pub expires_at: Timestamp,
 }
 

@@ -37,9 +37,6 @@ pub trait Users: Send + Sync + 'static {
     /// Returns a user.
     async fn user(&self, id: Id) -> StoreResult<Option<User>>;
 
-    /// Returns the user with this e-mail (in lower case).
-    async fn user_by_email(&self, email: String) -> StoreResult<Option<User>>;
-
     /// Changes the named fields of a user's profile, and notes it in their audit trail where that changes anything. Returns the
     /// user as they are now; `None` when there is no such user.
     async fn update_profile(

@@ -104,7 +104,7 @@ fn read(row: &Row) -> StoreResult<AuditEvent> {
     })
 }
 
-/// What somebody else has in their hands is passed over: it is forgotten the next time.
+/// Passes over rows that another call has in its hands: they are forgotten the next time.
 const FORGET: &str = "\
     WITH oldest AS MATERIALIZED ( \
         SELECT id FROM audit_events WHERE at < $1 ORDER BY at LIMIT $2::bigint FOR UPDATE SKIP LOCKED \

@@ -43,11 +43,6 @@ impl Users for PostgresAccounts {
         self.0.run(|c| async move { found(c.row(BY_ID, &[&key(id)]).await?) }).await
     }
 
-    async fn user_by_email(&self, email: String) -> StoreResult<Option<User>> {
-        let email = &email;
-        self.0.run(|c| async move { found(c.row(BY_EMAIL, &[email]).await?) }).await
-    }
-
     async fn update_profile(
         &self,
         id: Id,
@@ -105,7 +100,6 @@ const REGISTER: &str = concat!(
 const KNOWN: &str = "SELECT id FROM users WHERE id = $1 OR email = $2 ORDER BY id = $1 DESC LIMIT 1";
 
 const BY_ID: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1");
-const BY_EMAIL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.email = $1");
 
 pub(super) fn found(row: Option<Row>) -> Step<Option<User>> {
     Ok(row.map(|row| read(&mut Columns::of("users", &row))).transpose()?)

@@ -42,10 +42,6 @@ impl Users for SqliteAccounts {
         self.0.read(move |c| find(c, "u.id = ?1", &id.as_bytes().as_slice())).await
     }
 
-    async fn user_by_email(&self, email: String) -> StoreResult<Option<User>> {
-        self.0.read(move |c| find(c, "u.email = ?1", &email)).await
-    }
-
     async fn update_profile(
         &self,
         id: Id,
