@@ -79,6 +79,13 @@ impl Load {
         until(TIMEOUT, "more responses", || async { (so_far() >= goal).then_some(()) }).await;
     }
 
+    /// Waits for that many more failed responses.
+    pub(super) async fn failures(&self, more: u64) {
+        let so_far = || self.counters.failed.load(Ordering::SeqCst);
+        let goal = so_far() + more;
+        until(TIMEOUT, "more failures", || async { (so_far() >= goal).then_some(()) }).await;
+    }
+
     /// Stops the users and asserts that everything acknowledged is stored, and nothing twice.
     pub(super) async fn finish(mut self) -> Totals {
         self.counters.stop.store(true, Ordering::SeqCst);

@@ -19,12 +19,18 @@ const TIMEOUTS: Duration = Duration::from_secs(9);
 /// The recovery bound.
 const BACK: Duration = Duration::from_secs(10);
 
-/// Sends every kind of request at once; each is answered within the timeouts of the stores.
-async fn everything(env: &TestEnv, phone: &Phone, conversation: Id, wave: usize) -> [Reply; 6] {
+/// Sends every kind of request at once; each is answered within the timeouts of the stores. Another user signs in than the one whose
+/// phone sends the rest: there may be more waves than a user has open sessions.
+async fn everything(
+    env: &TestEnv,
+    phone: &Phone,
+    other: &Phone,
+    conversation: Id,
+    wave: usize,
+) -> [Reply; 6] {
     let nobody = env.client();
-    let email = phone.tokens.user.email.clone().unwrap();
     let text = format!("wave-{wave}");
-    let credentials = json!({ "email": email, "password": PASSWORD });
+    let credentials = json!({ "email": other.email(), "password": PASSWORD });
     let newcomer = json!({ "email": format!("wave-{wave}@example.com"), "password": PASSWORD });
     let sent = tokio::join!(
         nobody.post("/api/v1/auth/login").json(&credentials).send(),
@@ -40,12 +46,12 @@ async fn everything(env: &TestEnv, phone: &Phone, conversation: Id, wave: usize)
 /// Sends waves of requests while a server is suspended and returns the replies.
 async fn waves(store: Store) -> Vec<[Reply; 6]> {
     let (env, server) = world_with(store).await;
-    let phone = env.phone().await;
+    let (phone, other) = (env.phone().await, env.phone().await);
     let conversation = phone.conversation().await;
     server.suspend().await;
     let (since, mut answered) = (now(), Vec::new());
     while now().millis_since(since) < SUSPENDED_MS {
-        let wave = everything(&env, &phone, conversation, answered.len());
+        let wave = everything(&env, &phone, &other, conversation, answered.len());
         answered.push(bounded_by(TIMEOUTS, "every request to be answered", wave).await);
     }
     server.resume().await;
