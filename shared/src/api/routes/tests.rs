@@ -11,19 +11,23 @@ use crate::api::internal::{TURNS_PATH, context_path, turn_path};
 const ID: &str = "019aa5d2-8c00-7000-8000-3f6d2b1c9e77";
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get"];
 
-/// The methods of a path, by its segments.
-fn allowed(path: &str) -> BTreeSet<&'static str> {
+/// The routes of a path, by its segments.
+fn routes_of(path: &str) -> impl Iterator<Item = &'static Route> {
     let is_same =
         |(pattern, segment): (&str, &str)| pattern == segment || (pattern == "{id}" && !segment.is_empty());
-    let matches = |route: &&Route| {
+    ROUTES.iter().filter(move |route| {
         route.path.split('/').count() == path.split('/').count()
             && route.path.split('/').zip(path.split('/')).all(is_same)
-    };
+    })
+}
+
+/// The methods of a path, by its segments.
+fn allowed(path: &str) -> BTreeSet<&'static str> {
     let names = |route: &Route| match route.method {
         Method::Get => vec!["GET", "HEAD"],
         method => vec![method.as_str()],
     };
-    ROUTES.iter().filter(matches).flat_map(names).collect()
+    routes_of(path).flat_map(names).collect()
 }
 
 fn check(method: &str, path: &str) {
@@ -38,8 +42,8 @@ fn check(method: &str, path: &str) {
             assert!(!allowed.contains(method), "{method} {path}");
             assert_eq!(listed.iter().copied().collect::<BTreeSet<_>>(), allowed, "{method} {path}");
             assert_eq!(listed.len(), allowed.len(), "{text}");
-            let has_turns = path.starts_with("/api/v1/chat/turns/") || path.ends_with("/messages");
-            assert_eq!(is_at_edge, has_turns || path == EVENTS_PATH, "{path}");
+            let is_expected_at_edge = routes_of(path).any(|route| route.server != Server::Origin);
+            assert_eq!(is_at_edge, is_expected_at_edge, "{path}");
         }
         Found::Nothing => assert!(allowed.is_empty(), "{method} {path}"),
     }
@@ -185,6 +189,17 @@ fn paths() -> impl Strategy<Value = String> {
         },
     );
     prop_oneof![any, near]
+}
+
+#[test]
+fn path_named_like_a_resource_of_the_worker_is_the_origins() {
+    let expected = [Method::Get, Method::Patch, Method::Delete];
+    match find("POST", "/api/v1/chat/conversations/messages") {
+        Found::OtherMethods { allowed, is_at_edge: false } => {
+            assert!(expected.into_iter().all(|method| allowed.contains(method)));
+        }
+        found => panic!("{found:?}"),
+    }
 }
 
 proptest! {
