@@ -1,6 +1,7 @@
 //! Limits as arithmetic over a state and a `now`. Nothing is stored here; the caller keeps the state.
 //!
 //! - [`gcra`]: a steady rate with a burst, for a user
+//! - [`failures`]: failed attempts and the delay that they cost
 //! - [`window`]: exactly N in a window that starts with the first request
 //! - [`ip`]: windows by client address, in a bounded table
 //! - [`shares`]: a limiter with fixed figures behind a limit that is configured
@@ -9,6 +10,7 @@
 //! - [`platform`]: the platform's own refusals
 
 pub mod daily;
+pub mod failures;
 pub mod gcra;
 pub mod ip;
 pub mod memory;
