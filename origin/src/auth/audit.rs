@@ -3,16 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use shared::{api::account::AccountEventKind, id::Id, limits::window::FixedWindow, time::Timestamp};
+use shared::{api::account::AccountEventKind, id::Id, time::Timestamp};
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::Instrument as _;
 
 use super::{Auth, Requester, sessions::named};
-use crate::store::{Accounts, Ephemeral, accounts::audit::AuditEvent};
+use crate::store::accounts::audit::AuditEvent;
 
-/// The most failed sign-ins of an account that are noted in a day.
-const DAILY_FAILURES: u32 = 50;
-const DAY_MS: u32 = 24 * 60 * 60 * 1_000;
 /// The most events that wait to be noted. More are left out: the store is away or too slow then.
 const MAX_WAITING: u32 = 512;
 /// The time limit for those that wait when the process ends.
@@ -26,19 +23,15 @@ impl LateEvents {
         Self(Arc::new(Semaphore::new(MAX_WAITING as usize)))
     }
 
-    /// Notes a failed sign-in soon, up to so many a day and account.
-    fn note(&self, accounts: Arc<dyn Accounts>, ephemeral: Arc<dyn Ephemeral>, event: AuditEvent) {
+    /// Runs this soon.
+    fn spawn(&self, noting: impl Future<Output = ()> + Send + 'static) {
         let Ok(place) = Arc::clone(&self.0).try_acquire_owned() else {
             tracing::warn!("too many events wait to be noted; one is left out");
             return;
         };
         let noting = async move {
-            let _place = place;
-            if is_within_day(&*ephemeral, &event).await
-                && let Err(error) = accounts.append_audit_event(event).await
-            {
-                tracing::warn!(%error, "a failed sign-in is not noted");
-            }
+            noting.await;
+            drop(place);
         };
         tokio::spawn(noting.in_current_span());
     }
@@ -49,13 +42,6 @@ impl LateEvents {
             tracing::warn!("ending: some events were not noted in time");
         }
     }
-}
-
-/// Counts the event. A throttle that does not answer leaves none out: guesses are limited before.
-async fn is_within_day(ephemeral: &dyn Ephemeral, event: &AuditEvent) -> bool {
-    let key = format!("noted-failures:{}", event.user_id);
-    let counted = ephemeral.count(&key, FixedWindow::new(DAILY_FAILURES, DAY_MS), event.at).await;
-    counted.map_or(true, |decision| decision.allowed)
 }
 
 impl Auth {
@@ -80,9 +66,9 @@ impl Auth {
         }
     }
 
-    /// Notes soon that somebody failed to sign in to this account.
+    /// Notes soon that somebody failed to sign in to this account, up to so many a day.
     pub(super) fn note_failed_sign_in(
-        &self,
+        self: &Arc<Self>,
         user_id: Id,
         requester: &Requester,
         device_name: Option<String>,
@@ -90,7 +76,14 @@ impl Auth {
         let now = self.clock.now();
         let event = self.audit_event(user_id, AccountEventKind::SignInFailed, None, requester, now);
         let event = AuditEvent { device_name: named(device_name), ..event };
-        self.late_events.note(Arc::clone(&self.accounts), Arc::clone(&self.ephemeral), event);
+        let auth = Arc::clone(self);
+        self.late_events.spawn(async move {
+            if auth.throttle.may_note(&*auth.ephemeral, user_id, now).await
+                && let Err(error) = auth.accounts.append_audit_event(event).await
+            {
+                tracing::warn!(%error, "a failed sign-in is not noted");
+            }
+        });
     }
 
     /// Waits until everything is noted, for a bounded time: before the process ends.

@@ -17,7 +17,7 @@ use shared::{
 
 use super::{
     Auth, AuthError, Requester, session_cache,
-    throttle::{SentKind, Throttle},
+    throttle::{SentKind, Throttle, Way},
     tokens::{TokenIssuer, seconds},
 };
 use crate::{
@@ -44,6 +44,8 @@ const RESET_LIFETIME_MS: i64 = 30 * 60 * SECOND_MS;
 pub struct ShownCode {
     /// The request.
     pub requester: Requester,
+    /// The claims of the access token that it came with.
+    pub claims: Option<Claims>,
     /// The address that the code was sent to.
     pub address: Address,
     /// The purpose that it was sent for.
@@ -115,7 +117,7 @@ impl Auth {
     ///
     /// Fails with [`AuthError::CodeInvalid`] or [`AuthError::RateLimited`].
     pub async fn sign_in_by_code(
-        &self,
+        self: &Arc<Self>,
         shown: ShownCode,
         device_name: Option<String>,
         announcements: &Announcements,
@@ -153,7 +155,7 @@ impl Auth {
     /// Fails with [`AuthError::CodeInvalid`], [`AuthError::AddressTaken`], [`AuthError::SessionEnded`] or
     /// [`AuthError::RateLimited`].
     pub async fn verify_address(
-        &self,
+        self: &Arc<Self>,
         shown: ShownCode,
         user: User,
         claims: &Claims,
@@ -197,7 +199,7 @@ impl Auth {
     /// # Errors
     ///
     /// Fails with [`AuthError::CodeInvalid`], also when nobody has the address, or [`AuthError::RateLimited`].
-    pub async fn permit_reset_by_code(&self, shown: ShownCode) -> Result<String, AuthError> {
+    pub async fn permit_reset_by_code(self: &Arc<Self>, shown: ShownCode) -> Result<String, AuthError> {
         self.check_code(&shown).await?;
         let user = self.accounts.user_by_address(shown.address.clone()).await?;
         let user = user.ok_or(AuthError::CodeInvalid)?;
@@ -215,19 +217,21 @@ impl Auth {
     }
 
     /// Checks a code, and uses it up when it is right. It is counted as a wrong guess before, whether there is a code or not.
-    async fn check_code(&self, shown: &ShownCode) -> Result<(), AuthError> {
+    async fn check_code(self: &Arc<Self>, shown: &ShownCode) -> Result<(), AuthError> {
         let now = self.clock.now();
-        let ShownCode { requester, address, purpose, code } = shown;
-        self.throttle.guess_code(&*self.ephemeral, &requester.ip, address, now).await?;
+        let ShownCode { requester, claims, address, purpose, code } = shown;
+        self.throttle.request(&*self.ephemeral, Way::Code, &requester.ip, now).await?;
+        let guesser = self.code_guesser(requester, address, claims.as_ref()).await?;
+        let key = code_key(address, *purpose);
         let hash = self.one_time_secrets.code_hash(code, address, *purpose);
-        let outcome = self.ephemeral.try_code(&code_key(address, *purpose), hash, now).await;
-        if !matches!(outcome, Ok(CodeOutcome::Wrong { .. } | CodeOutcome::Absent)) {
-            self.throttle.code_not_wrong(&*self.ephemeral, address, now).await;
-        }
-        match outcome? {
-            CodeOutcome::Accepted => Ok(()),
-            CodeOutcome::Wrong { .. } | CodeOutcome::Absent => Err(AuthError::CodeInvalid),
-        }
+        let ephemeral = Arc::clone(&self.ephemeral);
+        let check = async move {
+            Ok(match ephemeral.try_code(&key, hash, now).await? {
+                CodeOutcome::Accepted => Some(()),
+                CodeOutcome::Wrong { .. } | CodeOutcome::Absent => None,
+            })
+        };
+        self.guess(guesser, check).await?.ok_or(AuthError::CodeInvalid)
     }
 
     /// A new user of this address, which is verified.

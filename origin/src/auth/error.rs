@@ -57,12 +57,23 @@ pub enum AuthError {
     Internal(String),
 }
 
+/// What uses up a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitKind {
+    /// Requests of any outcome.
+    Requests,
+    /// Attempts that failed.
+    Failures,
+}
+
 /// A limit that is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the limit {} is used up", limit.policy)]
 pub struct RateLimited {
     /// Seconds until it is not.
     pub retry_after_s: u64,
+    /// What used it up.
+    pub kind: LimitKind,
     /// The limit.
     pub limit: LimitState,
 }

@@ -7,6 +7,7 @@
 //! - [`account_changes`]: ends of sessions, changes of plans
 //! - [`codes`]: one-time codes
 //! - [`password_change`]: new passwords
+//! - [`guesses`]: guesses at passwords, codes and tokens, counted
 //! - [`profile`], [`consents`]: what users say about themselves, and agree to
 //! - [`audit`]: events for the audit trail
 //! - [`requester`]: who asks
@@ -20,6 +21,7 @@ pub mod audit;
 pub mod codes;
 pub mod consents;
 pub mod error;
+pub mod guesses;
 pub mod password_change;
 pub mod passwords;
 pub mod profile;

@@ -15,11 +15,10 @@ use shared::{
 use super::{
     Auth, AuthError, Requester,
     passwords::{PasswordMatch, own_words},
-    throttle::Guesser,
+    throttle::{Guesser, Way},
     tokens::{OpaqueToken, TokenIssuer},
 };
 use crate::{
-    detached::detached,
     events::Announcements,
     jobs::notify::password_changed,
     store::{
@@ -56,12 +55,11 @@ impl Auth {
         announcements: &Announcements,
     ) -> Result<Tokens, AuthError> {
         let now = self.clock.now();
-        self.throttle
-            .sign_in(&*self.ephemeral, &request.requester.ip, &account_key(&request.user), now)
-            .await?;
-        let (auth, counted) = (Arc::clone(self), request.clone());
-        let old_hash = detached(async move { auth.check_counted_password(counted).await }).await??;
-        let NewPassword { requester, claims, user, new, .. } = request;
+        let NewPassword { requester, claims, user, current, new } = request;
+        self.throttle.request(&*self.ephemeral, Way::Password, &requester.ip, now).await?;
+        let guesser = Guesser::with_session(Way::Password, claims.sid);
+        let old_hash = self.guess(guesser, self.clone().check_current_password(user.id, current)).await?;
+        let old_hash = old_hash.ok_or(AuthError::PasswordWrong)?;
         let new_hash = self.hash_chosen(&user, new).await?;
         let now = self.clock.now();
         let refresh = TokenIssuer::opaque(&*self.random);
@@ -100,16 +98,18 @@ impl Auth {
     /// Fails with [`AuthError::CodeInvalid`] when there is no such permission, or it was used or has expired,
     /// [`AuthError::PasswordGuessable`] or [`AuthError::RateLimited`].
     pub async fn reset_password(
-        &self,
+        self: &Arc<Self>,
         requester: &Requester,
         token: &str,
         new: String,
         announcements: &Announcements,
     ) -> Result<(), AuthError> {
         let now = self.clock.now();
-        self.throttle.reset(&*self.ephemeral, &requester.ip, now).await?;
+        self.throttle.request(&*self.ephemeral, Way::Link, &requester.ip, now).await?;
         let token_hash = OpaqueToken::decode(token).ok_or(AuthError::CodeInvalid)?.hash();
-        let user = self.accounts.password_reset_user(token_hash, now).await?;
+        let accounts = Arc::clone(&self.accounts);
+        let check = async move { Ok(accounts.password_reset_user(token_hash, now).await?) };
+        let user = self.guess(Guesser::of_token(Way::Link, &requester.ip), check).await?;
         let user = user.ok_or(AuthError::CodeInvalid)?;
         let password_hash = self.hash_chosen(&user, new).await?;
         let event = self.all_sessions_ended(&user, None);
@@ -125,32 +125,17 @@ impl Auth {
         Ok(())
     }
 
-    /// Checks like [`Self::check_current_password`], and tells the throttle, which has counted the attempt as one that fails, its
-    /// end.
-    async fn check_counted_password(&self, request: NewPassword) -> Result<String, AuthError> {
-        let (ip, account) = (request.requester.ip.clone(), account_key(&request.user));
-        let outcome = self.check_current_password(request).await;
-        match &outcome {
-            Ok(_) => self.throttle.signed_in(&*self.ephemeral, &ip, &account).await,
-            Err(AuthError::PasswordWrong) => {}
-            Err(_) => self.throttle.undecided(&*self.ephemeral, &ip, &account, self.clock.now()).await,
-        }
-        outcome
-    }
-
-    /// Returns the stored hash of a user's password when they know it, within the guesses of a day.
-    async fn check_current_password(&self, request: NewPassword) -> Result<String, AuthError> {
-        let hash = self.accounts.password_hash(request.user.id).await?;
-        let guesser = Guesser::with_session(request.claims.sid);
-        self.throttle.guess(&*self.ephemeral, &guesser, self.clock.now()).await?;
-        let outcome = self.passwords.verify(request.current, hash.clone()).await;
-        if !matches!(outcome, Ok(PasswordMatch::Wrong)) {
-            self.throttle.not_wrong(&*self.ephemeral, &guesser, self.clock.now()).await;
-        }
-        match (outcome?, hash) {
-            (PasswordMatch::Right | PasswordMatch::RightOutdated, Some(hash)) => Ok(hash),
-            _ => Err(AuthError::PasswordWrong),
-        }
+    /// Returns the stored hash of a user's password when they know it.
+    async fn check_current_password(
+        self: Arc<Self>,
+        user_id: Id,
+        current: String,
+    ) -> Result<Option<String>, AuthError> {
+        let hash = self.accounts.password_hash(user_id).await?;
+        Ok(match (self.passwords.verify(current, hash.clone()).await?, hash) {
+            (PasswordMatch::Right | PasswordMatch::RightOutdated, Some(hash)) => Some(hash),
+            _ => None,
+        })
     }
 
     /// Hashes a password that a user chose.
@@ -163,9 +148,4 @@ impl Auth {
     fn all_sessions_ended(&self, user: &User, except: Option<Id>) -> AddressedEvent {
         self.event(user.id, UserEvent::UserSessionsEnded { except })
     }
-}
-
-/// Returns the name under which a signed-in user's wrong passwords are counted. No e-mail address is the same.
-fn account_key(user: &User) -> String {
-    user.id.to_string()
 }

@@ -13,6 +13,7 @@ use shared::{
 
 use super::{
     Auth, AuthError, Requester, session_cache,
+    throttle::{Guesser, Way},
     tokens::{OpaqueToken, TokenIssuer, seconds},
 };
 use crate::{
@@ -155,6 +156,8 @@ impl Auth {
     ) -> Result<Tokens, AuthError> {
         let now = self.clock.now();
         let presented = OpaqueToken::decode(presented).ok_or(AuthError::TokenInvalid)?;
+        let guesser = Guesser::of_token(Way::Refresh, &requester.ip);
+        let counted = self.throttle.begin_guess(&*self.ephemeral, guesser, now).await?;
         let mut successors = self.tokens.successors(&presented);
         let exchange = RefreshExchange {
             presented: presented.hash(),
@@ -178,7 +181,10 @@ impl Auth {
                     .ok_or_else(|| AuthError::Internal("the stored successor is none of those".to_owned()))?;
                 Ok(self.pair(session.user, session.id, &successor, refresh_expires_at, now))
             }
-            RefreshOutcome::Unknown => Err(AuthError::TokenInvalid),
+            RefreshOutcome::Unknown => {
+                self.throttle.end_wrong_guess(&*self.ephemeral, counted, now).await;
+                Err(AuthError::TokenInvalid)
+            }
             RefreshOutcome::Ended { .. } => Err(AuthError::SessionEnded),
             RefreshOutcome::Reused { event } => {
                 announcements.add_stored(event);

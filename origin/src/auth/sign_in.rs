@@ -8,9 +8,12 @@ use shared::{
     text::{earlier_email, normalize_email},
 };
 
-use super::{Auth, AuthError, Requester, passwords::PasswordMatch, throttle::Guesser};
+use super::{
+    Auth, AuthError, Requester,
+    passwords::PasswordMatch,
+    throttle::{Guesser, Way},
+};
 use crate::{
-    detached::detached,
     events::Announcements,
     store::{StoreResult, accounts::credentials::Credential},
 };
@@ -42,40 +45,29 @@ impl Auth {
         announcements: &Announcements,
     ) -> Result<Tokens, AuthError> {
         let now = self.clock.now();
-        let email = normalize_email(&attempt.email);
-        let (requester, device_name) = (attempt.requester.clone(), attempt.device_name.clone());
-        self.throttle.sign_in(&*self.ephemeral, &requester.ip, &email, now).await?;
-        let auth = Arc::clone(self);
-        let user = detached(async move { auth.check_counted(attempt, &email).await }).await??;
-        let user = user.ok_or(AuthError::InvalidCredentials)?;
+        let SignIn { requester, shown_token, email, password, device_name } = attempt;
+        self.throttle.request(&*self.ephemeral, Way::Password, &requester.ip, now).await?;
+        let normal_email = normalize_email(&email);
+        let network = network(&requester.ip).map(|network| network.to_string());
+        let credential = self.find_credential(&email, &normal_email, network).await?;
+        let guesser = self.guesser(&requester, shown_token.as_deref(), &normal_email, credential.as_ref());
+        let check = self.clone().check_noted(credential, password, requester.clone(), device_name.clone());
+        let user = self.guess(guesser, check).await?.ok_or(AuthError::InvalidCredentials)?;
         self.open_session(user, &requester, device_name, now, announcements).await
     }
 
-    /// Checks like [`Self::check_limited`], and tells the throttle, which has counted the attempt as one that fails, its end.
-    async fn check_counted(&self, attempt: SignIn, email: &str) -> Result<Option<User>, AuthError> {
-        let ip = attempt.requester.ip.clone();
-        let outcome = self.check_limited(attempt, email).await;
-        match &outcome {
-            Ok(Some(_)) => self.throttle.signed_in(&*self.ephemeral, &ip, email).await,
-            Ok(None) => {}
-            Err(_) => self.throttle.undecided(&*self.ephemeral, &ip, email, self.clock.now()).await,
-        }
-        outcome
-    }
-
-    /// Returns who has this e-mail and this password, if anybody, within the guesses of a day.
-    async fn check_limited(&self, attempt: SignIn, email: &str) -> Result<Option<User>, AuthError> {
-        let network = network(&attempt.requester.ip).map(|network| network.to_string());
-        let credential = self.find_credential(&attempt.email, email, network.clone()).await?;
-        let guesser = self.guesser(&attempt, email, credential.as_ref(), network.as_deref());
-        self.throttle.guess(&*self.ephemeral, &guesser, self.clock.now()).await?;
+    /// Checks like [`Self::check_password`], and notes a wrong password in the account's audit trail.
+    async fn check_noted(
+        self: Arc<Self>,
+        credential: Option<Credential>,
+        password: String,
+        requester: Requester,
+        device_name: Option<String>,
+    ) -> Result<Option<User>, AuthError> {
         let account = credential.as_ref().map(|credential| credential.user.id);
-        let outcome = self.check_password(credential, attempt.password).await;
+        let outcome = self.check_password(credential, password).await;
         if let (Ok(None), Some(account)) = (&outcome, account) {
-            self.note_failed_sign_in(account, &attempt.requester, attempt.device_name);
-        }
-        if !matches!(outcome, Ok(None)) {
-            self.throttle.not_wrong(&*self.ephemeral, &guesser, self.clock.now()).await;
+            self.note_failed_sign_in(account, &requester, device_name);
         }
         outcome
     }
@@ -100,19 +92,20 @@ impl Auth {
     /// Returns whose guess this is: that of a device which signed in to the account before, or anybody's.
     fn guesser(
         &self,
-        attempt: &SignIn,
+        requester: &Requester,
+        shown_token: Option<&str>,
         email: &str,
         credential: Option<&Credential>,
-        network: Option<&str>,
     ) -> Guesser {
-        let Some(credential) = credential else { return Guesser::stranger(email) };
-        let shown = attempt.shown_token.as_deref().and_then(|token| self.tokens.verify_origin(token).ok());
-        if let Some(claims) = shown.filter(|claims| claims.sub == credential.user.id) {
-            return Guesser::with_session(claims.sid);
-        }
-        match network.filter(|_| credential.is_known_network) {
-            Some(network) => Guesser::in_known_network(credential.user.id, network),
-            None => Guesser::stranger(email),
+        let stranger = || Guesser::stranger(Way::Password, &requester.ip, email);
+        let Some(credential) = credential else { return stranger() };
+        let shown = shown_token.and_then(|token| self.tokens.verify_origin(token).ok());
+        match shown.filter(|claims| claims.sub == credential.user.id) {
+            Some(claims) => Guesser::with_session(Way::Password, claims.sid),
+            None if credential.is_known_network => {
+                Guesser::in_known_network(Way::Password, &requester.ip, credential.user.id)
+            }
+            None => stranger(),
         }
     }
 

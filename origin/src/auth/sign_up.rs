@@ -8,8 +8,12 @@ use shared::{
     time::Timestamp,
 };
 
-use super::{Auth, AuthError, Requester, passwords::own_words};
-use crate::{detached::detached, store::accounts::users::Registration};
+use super::{
+    Auth, AuthError, Requester,
+    passwords::own_words,
+    throttle::{Guesser, Way},
+};
+use crate::store::accounts::users::Registration;
 
 impl Auth {
     /// Makes an account of somebody, and begins its first session.
@@ -23,37 +27,40 @@ impl Auth {
         request: RegisterRequest,
     ) -> Result<Tokens, AuthError> {
         let now = self.clock.now();
-        self.throttle.sign_up(&*self.ephemeral, &requester.ip, now).await?;
-        let auth = Arc::clone(self);
-        detached(async move { auth.register_counted(&requester, request, now).await }).await?
+        self.throttle.request(&*self.ephemeral, Way::SignUp, &requester.ip, now).await?;
+        let guesser = Guesser::of_token(Way::SignUp, &requester.ip);
+        let registered = self.guess(guesser, self.clone().register_counted(requester, request, now)).await?;
+        registered.ok_or(AuthError::EmailTaken)
     }
 
     /// Registers like [`Self::register`], and takes the sign-up out of the day's count when it came to no decision, such as in
     /// an outage. A taken address is a decision: how many addresses somebody may try is limited as well.
     async fn register_counted(
-        &self,
-        requester: &Requester,
+        self: Arc<Self>,
+        requester: Requester,
         request: RegisterRequest,
         now: Timestamp,
-    ) -> Result<Tokens, AuthError> {
-        let outcome = self.register(requester, request, now).await;
-        if matches!(&outcome, Err(error) if !matches!(error, AuthError::EmailTaken)) {
+    ) -> Result<Option<Tokens>, AuthError> {
+        self.throttle.sign_up(&*self.ephemeral, &requester.ip, now).await?;
+        let outcome = self.register(&requester, request, now).await;
+        if outcome.is_err() {
             self.throttle.sign_up_undecided(&*self.ephemeral, &requester.ip, self.clock.now()).await;
         }
         outcome
     }
 
+    /// Registers; `None` when somebody has the address.
     async fn register(
         &self,
         requester: &Requester,
         request: RegisterRequest,
         now: Timestamp,
-    ) -> Result<Tokens, AuthError> {
+    ) -> Result<Option<Tokens>, AuthError> {
         if let Some(earlier) = earlier_email(&request.email)
             && self.accounts.credential(earlier, None).await?.is_some()
         {
             // Stored as it was typed, at a time when addresses were compared more strictly.
-            return Err(AuthError::EmailTaken);
+            return Ok(None);
         }
         let email = normalize_email(&request.email);
         let own_words = own_words(Some(&email), request.display_name.as_deref());
@@ -77,9 +84,11 @@ impl Auth {
         };
         let opening = self.prepare_session(user.id, requester, request.device_name, now);
         let audit = self.opening_event(&opening, AccountEventKind::SignedUp, requester);
-        match self.accounts.register(user.clone(), password_hash, opening.session.clone(), audit).await? {
-            Registration::Created => Ok(self.tokens_of(opening, user)),
-            Registration::EmailTaken => Err(AuthError::EmailTaken),
-        }
+        Ok(
+            match self.accounts.register(user.clone(), password_hash, opening.session.clone(), audit).await? {
+                Registration::Created => Some(self.tokens_of(opening, user)),
+                Registration::EmailTaken => None,
+            },
+        )
     }
 }

@@ -1,72 +1,132 @@
-//! Limits of sign-ups and sign-ins. Everything here fails open: a store that does not answer blocks no request.
+//! Limits of every way in. Everything here fails open: a store that does not answer blocks no request.
 //!
-//! - From one address: `RATE_LIMIT_REQUESTS` sign-ups, and as many sign-ins, in `RATE_LIMIT_WINDOW_SECONDS` (100 in 60 s).
+//! **Requests**, counted before anything is looked up:
+//! - From one address: `RATE_LIMIT_REQUESTS` of each [`Way`] in `RATE_LIMIT_WINDOW_SECONDS` (100 in 60 s).
 //! - From one network (IPv4 /24, IPv6 /48): `SIGN_UP_DAILY_LIMIT` sign-ups a day (20).
-//! - From one address for one e-mail: 10 sign-ins that fail in 15 minutes. One that succeeds starts the count anew.
-//! - Codes and links, for one address: one a minute, 5 an hour; from one network (IPv4 /24, IPv6 /48): 100 a day.
-//! - Wrong codes for one address, from anywhere: 50 a day, however many codes.
-//! - For one e-mail, from anywhere: 50 sign-ins that fail a day, whether there is such an account or not. A device that signed in
-//!   to the account before has a separate count of the same size, so that strangers cannot lock the user out.
+//! - Codes and links, for one address: one a minute, 5 an hour; from one network: 100 a day.
+//!
+//! **Wrong guesses**, each counted before it is checked, whether there is such an account or not. Some are free, each further one
+//! doubles the delay until the next, and they are forgiven one by one:
+//! - From one address, for all accounts: [`CLIENT`].
+//! - From one network, for one account: [`NETWORK`].
+//! - From anywhere, for one account: [`ACCOUNT`], at most 47 in any 24 hours.
+//!
+//! A device that signed in to the account before has an [`ACCOUNT`] of its own in place of the last two, so that strangers cannot keep
+//! its user out. It is known by a token of the account, or by a network in which a session of the account began; with a token it is
+//! exempt from [`CLIENT`] as well.
 
 use shared::{
     address::Address,
+    api::error::LimitState,
     id::Id,
     limits::{
+        failures::{FailureDecision, FailureDelay, FailureState},
         ip::{client_key, network},
         window::FixedWindow,
     },
     time::Timestamp,
 };
 
-use super::error::RateLimited;
+use super::error::{LimitKind, RateLimited};
 use crate::{
     config::LimitsConfig,
     store::{Ephemeral, StoreResult},
 };
 
-const FAILURES: u32 = 10;
-const FAILURES_WINDOW_MS: u32 = 15 * 60 * 1_000;
-const DAILY_FAILURES: u32 = 50;
-const DAY_MS: u32 = 24 * 60 * 60 * 1_000;
+const SECOND_MS: u32 = 1_000;
+const MINUTE_MS: u32 = 60 * SECOND_MS;
+const HOUR_MS: u32 = 60 * MINUTE_MS;
+const DAY_MS: u32 = 24 * HOUR_MS;
 
+/// Wrong guesses from one address: the delay stays short, because many people may share an address.
+const CLIENT: FailureDelay = FailureDelay::new(30, SECOND_MS, MINUTE_MS, MINUTE_MS);
+/// Wrong guesses from one network for one account: fewer than the account forgives, so that no network alone delays others.
+const NETWORK: FailureDelay = FailureDelay::new(5, SECOND_MS, 3 * HOUR_MS, 3 * HOUR_MS);
+/// Wrong guesses for one account.
+const ACCOUNT: FailureDelay = FailureDelay::new(10, SECOND_MS, HOUR_MS, HOUR_MS);
+
+/// Failed sign-ins of an account that are noted in its audit trail in a day.
+const NOTED_FAILURES: u32 = 50;
 /// Codes that are sent to one address: one in this time.
-const RESEND_MS: u32 = 60 * 1_000;
+const RESEND_MS: u32 = MINUTE_MS;
 /// Codes that are sent to one address in an hour.
 const HOURLY_MESSAGES: u32 = 5;
-const HOUR_MS: u32 = 60 * 60 * 1_000;
 /// Codes that are sent on request of one network in a day.
 const DAILY_MESSAGES: u32 = 100;
 
-/// The limits of sign-up and sign-in.
+/// The limits of the ways in.
 pub struct Throttle {
     by_address: FixedWindow,
-    by_email: FixedWindow,
-    guesses: FixedWindow,
     sign_ups: Option<FixedWindow>,
-    resend: FixedWindow,
-    hourly_messages: FixedWindow,
-    daily_messages: FixedWindow,
 }
 
-/// The daily count of failures that a guess at a password belongs to.
+/// A way in, or what is guessed there. Each is counted by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A new account; the guess is that an address has none.
+    SignUp,
+    /// A password.
+    Password,
+    /// A one-time code.
+    Code,
+    /// The token of a link.
+    Link,
+    /// A refresh token.
+    Refresh,
+}
+
+impl Way {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignUp => "sign_up",
+            Self::Password => "sign_in",
+            Self::Code => "codes",
+            Self::Link => "links",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
+/// The counts that a guess belongs to.
 #[derive(Clone, Debug)]
-pub struct Guesser(String);
+pub struct Guesser {
+    client: Option<String>,
+    counts: Vec<(String, FailureDelay)>,
+}
 
 impl Guesser {
-    /// An unknown device: all of them share one count for an account.
-    pub fn stranger(email: &str) -> Self {
-        Self(format!("guesses:{email}"))
+    /// An unknown device, for the account that has this address or none.
+    pub fn stranger(way: Way, ip: &str, address: &str) -> Self {
+        let name = format!("failures:{}:{address}", way.as_str());
+        let counts = vec![(format!("{name}:{}", network_key(ip)), NETWORK), (name, ACCOUNT)];
+        Self { counts, ..Self::of_token(way, ip) }
     }
 
     /// A device in a network from which the account was signed in to before.
-    pub fn in_known_network(user_id: Id, network: &str) -> Self {
-        Self(format!("guesses-from:{user_id}:{network}"))
+    pub fn in_known_network(way: Way, ip: &str, user_id: Id) -> Self {
+        let name = format!("failures-from:{}:{user_id}:{}", way.as_str(), network_key(ip));
+        Self { counts: vec![(name, ACCOUNT)], ..Self::of_token(way, ip) }
     }
 
     /// A device with a token of a session of the account.
-    pub fn with_session(session_id: Id) -> Self {
-        Self(format!("guesses-by:{session_id}"))
+    pub fn with_session(way: Way, session_id: Id) -> Self {
+        let name = format!("failures-by:{}:{session_id}", way.as_str());
+        Self { client: None, counts: vec![(name, ACCOUNT)] }
     }
+
+    /// Whoever shows a token that names its account and cannot be guessed.
+    pub fn of_token(way: Way, ip: &str) -> Self {
+        let client = format!("client-failures:{}:{}", way.as_str(), client_key(ip));
+        Self { client: Some(client), counts: Vec::new() }
+    }
+}
+
+/// A guess that is counted as a wrong one.
+#[must_use]
+pub struct CountedGuess {
+    guesser: Guesser,
+    /// The states of the guesser's counts, as far as the store answered.
+    states: Vec<Option<FailureState>>,
 }
 
 /// The kind of a message that anybody can have sent to an address. Each is counted by itself.
@@ -91,22 +151,27 @@ impl SentKind {
 impl Throttle {
     /// The limits of this configuration.
     pub fn new(limits: &LimitsConfig) -> Self {
-        let window_ms = limits.rate_limit_window_s.saturating_mul(1_000);
+        let window_ms = limits.rate_limit_window_s.saturating_mul(SECOND_MS);
         Self {
             by_address: FixedWindow::new(limits.rate_limit_requests, window_ms),
-            by_email: FixedWindow::new(FAILURES, FAILURES_WINDOW_MS),
-            guesses: FixedWindow::new(DAILY_FAILURES, DAY_MS),
             sign_ups: limits.sign_up_daily_limit.map(|limit| FixedWindow::new(limit, DAY_MS)),
-            resend: FixedWindow::new(1, RESEND_MS),
-            hourly_messages: FixedWindow::new(HOURLY_MESSAGES, HOUR_MS),
-            daily_messages: FixedWindow::new(DAILY_MESSAGES, DAY_MS),
         }
     }
 
-    /// Counts a sign-up from this address and its network.
+    /// Counts a request from this address.
+    pub async fn request(
+        &self,
+        store: &dyn Ephemeral,
+        way: Way,
+        ip: &str,
+        now: Timestamp,
+    ) -> Result<(), RateLimited> {
+        let key = format!("{}:{}", way.as_str(), client_key(ip));
+        count(store, &key, self.by_address, way.as_str(), now).await
+    }
+
+    /// Counts a sign-up from this network.
     pub async fn sign_up(&self, store: &dyn Ephemeral, ip: &str, now: Timestamp) -> Result<(), RateLimited> {
-        let key = format!("sign-up:{}", client_key(ip));
-        count(store, &key, self.by_address, "sign_up", now).await?;
         let Some(sign_ups) = self.sign_ups else { return Ok(()) };
         count(store, &sign_ups_key(ip), sign_ups, "sign_ups_of_a_day", now).await
     }
@@ -118,33 +183,51 @@ impl Throttle {
         }
     }
 
-    /// Counts a sign-in from this address for this e-mail, as one that fails.
-    pub async fn sign_in(
+    /// Counts a guess as a wrong one, before it is checked. One that comes too early is counted nowhere.
+    pub async fn begin_guess(
         &self,
         store: &dyn Ephemeral,
-        ip: &str,
-        email: &str,
+        guesser: Guesser,
         now: Timestamp,
-    ) -> Result<(), RateLimited> {
-        let key = format!("sign-in:{}", client_key(ip));
-        count(store, &key, self.by_address, "sign_in", now).await?;
-        count(store, &failures_key(ip, email), self.by_email, "sign_in_failures", now).await
+    ) -> Result<CountedGuess, RateLimited> {
+        if let Some(client) = &guesser.client {
+            let decision = tolerate(store.check_failures(client, CLIENT, now).await);
+            refuse_denied(decision, CLIENT, "failures_of_an_address")?;
+        }
+        let mut counted = CountedGuess { guesser, states: Vec::new() };
+        for (key, rule) in counted.guesser.counts.clone() {
+            let decision = tolerate(store.count_failure(&key, rule, now).await);
+            if let Err(limited) = refuse_denied(decision, rule, "failures") {
+                self.undo_guess(store, counted, now).await;
+                return Err(limited);
+            }
+            counted.states.push(decision.map(|decision| decision.state));
+        }
+        Ok(counted)
     }
 
-    /// Counts the use of a permission to reset a password from this address.
-    pub async fn reset(&self, store: &dyn Ephemeral, ip: &str, now: Timestamp) -> Result<(), RateLimited> {
-        let key = format!("reset:{}", client_key(ip));
-        count(store, &key, self.by_address, "password_reset", now).await
+    /// Ends a guess that was wrong.
+    pub async fn end_wrong_guess(&self, store: &dyn Ephemeral, counted: CountedGuess, now: Timestamp) {
+        if let Some(client) = counted.guesser.client {
+            tolerate(store.count_failure(&client, CLIENT, now).await);
+        }
     }
 
-    /// Undoes the counted failure of a sign-in without a decision, such as in an outage.
-    pub async fn undecided(&self, store: &dyn Ephemeral, ip: &str, email: &str, now: Timestamp) {
-        tolerate(store.undo_count(&failures_key(ip, email), self.by_email, now).await);
+    /// Undoes the counts of a guess that was right, or was not checked.
+    pub async fn undo_guess(&self, store: &dyn Ephemeral, counted: CountedGuess, now: Timestamp) {
+        for ((key, rule), state) in counted.guesser.counts.into_iter().zip(counted.states) {
+            if let Some(state) = state {
+                tolerate(store.undo_failure(&key, rule, state, now).await);
+            }
+        }
     }
 
-    /// Resets the count of failures, after a sign-in that succeeded.
-    pub async fn signed_in(&self, store: &dyn Ephemeral, ip: &str, email: &str) {
-        tolerate(store.forget(&failures_key(ip, email)).await);
+    /// Counts a failed sign-in that is to be noted in an audit trail. A store that does not answer leaves none out: guesses are
+    /// limited before.
+    pub async fn may_note(&self, store: &dyn Ephemeral, user_id: Id, now: Timestamp) -> bool {
+        let key = format!("noted-failures:{user_id}");
+        let counted = tolerate(store.count(&key, FixedWindow::new(NOTED_FAILURES, DAY_MS), now).await);
+        counted.is_none_or(|decision| decision.allowed)
     }
 
     /// Counts a code or link that is to be sent to an address on request of an IP address.
@@ -157,55 +240,26 @@ impl Throttle {
         now: Timestamp,
     ) -> Result<(), RateLimited> {
         count(store, &format!("send:{}", client_key(ip)), self.by_address, "messages", now).await?;
-        count(store, &format!("sends:{}", network_key(ip)), self.daily_messages, "messages_of_a_day", now)
-            .await?;
-        count(store, &kind.key("resend", address), self.resend, "messages_of_a_minute", now).await?;
-        count(store, &kind.key("hourly", address), self.hourly_messages, "messages_of_an_hour", now).await
+        count(store, &format!("sends:{}", network_key(ip)), DAILY, "messages_of_a_day", now).await?;
+        count(store, &kind.key("resend", address), RESEND, "messages_of_a_minute", now).await?;
+        count(store, &kind.key("hourly", address), HOURLY, "messages_of_an_hour", now).await
     }
 
     /// Undoes the counts of an address of what could not be sent.
     pub async fn not_sent(&self, store: &dyn Ephemeral, kind: SentKind, address: &Address, now: Timestamp) {
-        tolerate(store.undo_count(&kind.key("resend", address), self.resend, now).await);
-        tolerate(store.undo_count(&kind.key("hourly", address), self.hourly_messages, now).await);
+        tolerate(store.undo_count(&kind.key("resend", address), RESEND, now).await);
+        tolerate(store.undo_count(&kind.key("hourly", address), HOURLY, now).await);
     }
 
     /// Returns the seconds from one message to an address to the next.
     pub const fn resend_s() -> u64 {
-        (RESEND_MS / 1_000) as u64
-    }
-
-    /// Counts a guess at a code, as a wrong one, before it is checked.
-    pub async fn guess_code(
-        &self,
-        store: &dyn Ephemeral,
-        ip: &str,
-        address: &Address,
-        now: Timestamp,
-    ) -> Result<(), RateLimited> {
-        count(store, &format!("code:{}", client_key(ip)), self.by_address, "codes", now).await?;
-        count(store, &code_guesses_key(address), self.guesses, "wrong_codes_of_a_day", now).await
-    }
-
-    /// Undoes the count of a guess at a code that was right, or was not checked.
-    pub async fn code_not_wrong(&self, store: &dyn Ephemeral, address: &Address, now: Timestamp) {
-        tolerate(store.undo_count(&code_guesses_key(address), self.guesses, now).await);
-    }
-
-    /// Counts a guess at a password, as a wrong one, before it is checked.
-    pub async fn guess(
-        &self,
-        store: &dyn Ephemeral,
-        guesser: &Guesser,
-        now: Timestamp,
-    ) -> Result<(), RateLimited> {
-        count(store, &guesser.0, self.guesses, "sign_in_failures_of_a_day", now).await
-    }
-
-    /// Undoes the count of a guess that was right, or was not checked.
-    pub async fn not_wrong(&self, store: &dyn Ephemeral, guesser: &Guesser, now: Timestamp) {
-        tolerate(store.undo_count(&guesser.0, self.guesses, now).await);
+        (RESEND_MS / SECOND_MS) as u64
     }
 }
+
+const RESEND: FixedWindow = FixedWindow::new(1, RESEND_MS);
+const HOURLY: FixedWindow = FixedWindow::new(HOURLY_MESSAGES, HOUR_MS);
+const DAILY: FixedWindow = FixedWindow::new(DAILY_MESSAGES, DAY_MS);
 
 /// Addresses that cannot be read are one network.
 fn network_key(ip: &str) -> String {
@@ -214,14 +268,6 @@ fn network_key(ip: &str) -> String {
 
 fn sign_ups_key(ip: &str) -> String {
     format!("sign-ups:{}", network_key(ip))
-}
-
-fn code_guesses_key(address: &Address) -> String {
-    format!("code-guesses:{}:{}", address.kind(), address.as_str())
-}
-
-fn failures_key(ip: &str, email: &str) -> String {
-    format!("sign-in-failures:{}:{email}", client_key(ip))
 }
 
 async fn count(
@@ -233,7 +279,23 @@ async fn count(
 ) -> Result<(), RateLimited> {
     match tolerate(store.count(key, window, now).await) {
         Some(decision) if !decision.allowed => {
-            Err(RateLimited { retry_after_s: decision.reset_s, limit: window.limit_state(policy, &decision) })
+            let limit = window.limit_state(policy, &decision);
+            Err(RateLimited { retry_after_s: decision.reset_s, kind: LimitKind::Requests, limit })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Fails when a guess comes too early.
+fn refuse_denied(
+    decision: Option<FailureDecision>,
+    rule: FailureDelay,
+    policy: &'static str,
+) -> Result<(), RateLimited> {
+    match decision {
+        Some(decision) if !decision.allowed => {
+            let limit: LimitState = rule.limit_state(policy, &decision);
+            Err(RateLimited { retry_after_s: limit.reset_s, kind: LimitKind::Failures, limit })
         }
         _ => Ok(()),
     }

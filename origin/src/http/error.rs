@@ -13,7 +13,10 @@ use shared::{
 };
 
 use crate::{
-    auth::{AuthError, error::RateLimited},
+    auth::{
+        AuthError,
+        error::{LimitKind, RateLimited},
+    },
     detached::DetachedError,
     store::StoreError,
 };
@@ -109,7 +112,16 @@ impl From<DetachedError> for Error {
 
 impl From<RateLimited> for Error {
     fn from(limited: RateLimited) -> Self {
-        let error = ApiError::from(ErrorCode::RateLimited);
+        let error = match limited.kind {
+            LimitKind::Requests => ApiError::from(ErrorCode::RateLimited),
+            LimitKind::Failures => {
+                let wait = readable_seconds(limited.retry_after_s);
+                ApiError::new(
+                    ErrorCode::RateLimited,
+                    format!("Too many failed attempts. Try again in {wait}."),
+                )
+            }
+        };
         Self::Client(error.retry_after(limited.retry_after_s).limited_by(limited.limit))
     }
 }
@@ -155,6 +167,16 @@ impl IntoResponse for Error {
         response.extensions_mut().insert(Arc::new(self));
         response
     }
+}
+
+/// Returns a time as a person says it, rounded up.
+fn readable_seconds(seconds: u64) -> String {
+    let (number, unit) = match seconds {
+        0..=90 => (seconds, "second"),
+        91..=5_400 => (seconds.div_ceil(60), "minute"),
+        _ => (seconds.div_ceil(3_600), "hour"),
+    };
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The status of a code.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use shared::{
     id::Id,
     limits::{
+        failures::{FailureDecision, FailureDelay, FailureState},
         gcra::{Gcra, GcraDecision},
         window::FixedWindow,
     },
@@ -86,8 +87,31 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// Undoes one that [`Self::count`] allowed under this key, in one step, if its window is still open.
     async fn undo_count(&self, key: &str, window: FixedWindow, now: Timestamp) -> StoreResult<()>;
 
-    /// Forgets what was counted under this key.
-    async fn forget(&self, key: &str) -> StoreResult<()>;
+    /// Counts an attempt under this key as one that fails, unless it comes before its time, in one step: of any number at once as
+    /// many are allowed as are free. A key is always used with the same rule, and only with this method and the next two.
+    async fn count_failure(
+        &self,
+        key: &str,
+        rule: FailureDelay,
+        now: Timestamp,
+    ) -> StoreResult<FailureDecision>;
+
+    /// Undoes an attempt that [`Self::count_failure`] allowed under this key, in one step; `counted` is the state that it returned.
+    async fn undo_failure(
+        &self,
+        key: &str,
+        rule: FailureDelay,
+        counted: FailureState,
+        now: Timestamp,
+    ) -> StoreResult<()>;
+
+    /// Decides on an attempt under this key, and counts nothing.
+    async fn check_failures(
+        &self,
+        key: &str,
+        rule: FailureDelay,
+        now: Timestamp,
+    ) -> StoreResult<FailureDecision>;
 
     /// Takes one under this key from a steady rate, if it has one to give, in one step. A key is always used with the
     /// same rate, and never with [`Self::count`].

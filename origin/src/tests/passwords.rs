@@ -84,16 +84,15 @@ async fn changed_password_keeps_session_by_new_tokens_and_ends_others() {
 async fn wrong_current_password_changes_nothing_and_is_limited() {
     let env = TestEnv::new().await;
     let ada = env.register("ada").await;
-    for _ in 0..10 {
+    for _ in 0..11 {
         let refused = change(&env, &ada, "wrong horse", NEW).await;
         assert_eq!(refused.problem(), problem(401, "invalid_credentials"));
         assert_eq!(refused.json()["detail"], "The current password is wrong");
     }
     assert_eq!(change(&env, &ada, "correct horse", NEW).await.problem(), problem(429, "rate_limited"));
     assert_eq!(sign_in(&env, "correct horse").await.status, 200, "signing in has its own count");
-    env.clock.advance(15 * 60 * 1_000);
-    let next = Member::of(&sign_in(&env, "correct horse").await.json());
-    assert_eq!(change(&env, &next, "correct horse", NEW).await.status, 200);
+    env.clock.advance(1_000);
+    assert_eq!(change(&env, &ada, "correct horse", NEW).await.status, 200);
 }
 
 #[tokio::test]

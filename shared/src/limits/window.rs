@@ -34,8 +34,8 @@ pub struct WindowDecision {
 
 impl FixedWindow {
     /// A limit of zero denies everything; a window of zero counts as one millisecond.
-    pub fn new(limit: u32, window_ms: u32) -> Self {
-        Self { limit, window_ms: window_ms.max(1) }
+    pub const fn new(limit: u32, window_ms: u32) -> Self {
+        Self { limit, window_ms: if window_ms == 0 { 1 } else { window_ms } }
     }
 
     /// Returns the number of requests that a window holds.

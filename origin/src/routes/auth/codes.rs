@@ -73,7 +73,8 @@ pub(in crate::routes) async fn verify(
 ) -> Result<Reply<VerifiedCode>, Error> {
     let address = request.address()?;
     let VerifyCodeRequest { code, purpose, device_name, .. } = request;
-    let shown = ShownCode { requester, address, purpose, code };
+    let claims = current.as_ref().map(|current| current.claims.clone());
+    let shown = ShownCode { requester, claims, address, purpose, code };
     let verified = match purpose {
         CodePurpose::Login => app.auth.sign_in_by_code(shown, device_name, &announcements).await?.into(),
         CodePurpose::Verify => {

@@ -18,6 +18,15 @@ use super::{
 };
 use crate::store::error::StoreResult;
 
+/// Whoever has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressOwner {
+    /// The user.
+    pub user_id: Id,
+    /// True when a stored session of the user, also an ended one, started from the given network.
+    pub is_known_network: bool,
+}
+
 /// The sign-in of somebody who gets messages at an address.
 #[derive(Clone, Debug)]
 pub struct AddressSignIn {
@@ -119,6 +128,13 @@ pub enum AddressChangeOutcome {
 pub trait Addresses: Send + Sync + 'static {
     /// Returns the user who has this address.
     async fn user_by_address(&self, address: Address) -> StoreResult<Option<User>>;
+
+    /// Returns who has this address, and whether they know this network. No network is known to nobody.
+    async fn address_owner(
+        &self,
+        address: Address,
+        network: Option<String>,
+    ) -> StoreResult<Option<AddressOwner>>;
 
     /// Signs in whoever gets messages at an address, and creates them where nobody has it; notes either in the audit trail. A user who had not verified it gets
     /// it verified and loses their password and other sessions, with the event that tells of it: whoever registered may have been

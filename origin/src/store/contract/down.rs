@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use shared::{
     id::Id,
     limits::{
+        failures::{FailureDecision, FailureDelay, FailureState},
         gcra::{Gcra, GcraDecision},
         window::FixedWindow,
     },
@@ -66,7 +67,9 @@ failing! {
     ping() -> ();
     count(&str, FixedWindow, Timestamp) -> WindowDecision;
     undo_count(&str, FixedWindow, Timestamp) -> ();
-    forget(&str) -> ();
+    count_failure(&str, FailureDelay, Timestamp) -> FailureDecision;
+    undo_failure(&str, FailureDelay, FailureState, Timestamp) -> ();
+    check_failures(&str, FailureDelay, Timestamp) -> FailureDecision;
     admit(&str, Gcra, Timestamp) -> GcraDecision;
     insert_nonce(&str, Timestamp, Timestamp) -> bool;
     get_or_insert(&str, Vec<u8>, Timestamp, Timestamp) -> Vec<u8>;

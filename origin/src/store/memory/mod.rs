@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use shared::{
     id::Id,
     limits::{
+        failures::{FailureDecision, FailureDelay, FailureState},
         gcra::{Gcra, GcraDecision, Tat},
         window::{FixedWindow, WindowState},
     },
@@ -31,7 +32,7 @@ use crate::telemetry::{
 use cache::Cache;
 use values::Values;
 
-/// The most windows, rates, nonces or codes. Beyond it the store says that it is overloaded: limits and nonces fail open,
+/// The most windows, failures, rates, nonces or codes. Beyond it the store says that it is overloaded: limits and nonces fail open,
 /// and a code is not sent.
 const MAX_ENTRIES: usize = 500_000;
 /// The fewest entries worth a sweep for expired ones.
@@ -42,6 +43,7 @@ const FULL_SWEEP_MS: i64 = 1_000;
 /// Short-lived state in this process.
 pub struct MemoryEphemeral {
     windows: Mutex<Expiring<(FixedWindow, WindowState)>>,
+    failures: Mutex<Expiring<FailureState>>,
     rates: Mutex<Expiring<(Tat, Timestamp)>>,
     nonces: Mutex<Expiring<Timestamp>>,
     values: Mutex<Values>,
@@ -53,6 +55,7 @@ impl Default for MemoryEphemeral {
     fn default() -> Self {
         Self {
             windows: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
+            failures: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
             rates: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
             nonces: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
             values: Mutex::default(),
@@ -72,6 +75,7 @@ impl MemoryEphemeral {
             watch(Figure::Entries, BACKEND, table, move || store.upgrade().map(|store| read(&store)));
         };
         count("windows", |store| lock(&store.windows).entries.len());
+        count("failures", |store| lock(&store.failures).entries.len());
         count("rates", |store| lock(&store.rates).entries.len());
         count("nonces", |store| lock(&store.nonces).entries.len());
         count("values", |store| lock(&store.values).len());
@@ -113,9 +117,42 @@ impl Ephemeral for MemoryEphemeral {
         Ok(())
     }
 
-    async fn forget(&self, key: &str) -> StoreResult<()> {
-        lock(&self.windows).entries.remove(&Key::of(key));
+    async fn count_failure(
+        &self,
+        key: &str,
+        rule: FailureDelay,
+        now: Timestamp,
+    ) -> StoreResult<FailureDecision> {
+        let mut failures = lock(&self.failures);
+        let key = Key::of(key);
+        let decision = rule.count(failures.entries.get(&key).copied(), now);
+        failures.insert(key, decision.state, now, |state| state.forgiven_at.max(state.next_at) > now)?;
+        Ok(decision)
+    }
+
+    async fn undo_failure(
+        &self,
+        key: &str,
+        rule: FailureDelay,
+        counted: FailureState,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        if let Entry::Occupied(mut known) = lock(&self.failures).entries.entry(Key::of(key)) {
+            match rule.undo(*known.get(), counted, now) {
+                Some(left) => *known.get_mut() = left,
+                None => drop(known.remove()),
+            }
+        }
         Ok(())
+    }
+
+    async fn check_failures(
+        &self,
+        key: &str,
+        rule: FailureDelay,
+        now: Timestamp,
+    ) -> StoreResult<FailureDecision> {
+        Ok(rule.check(lock(&self.failures).entries.get(&Key::of(key)).copied(), now))
     }
 
     async fn admit(&self, key: &str, rate: Gcra, now: Timestamp) -> StoreResult<GcraDecision> {

@@ -11,6 +11,7 @@ use crate::store::{ephemeral::CacheGroup, values::digest};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Window,
+    Failures,
     Rate,
     Nonce,
     Value,
@@ -21,6 +22,7 @@ impl Kind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Window => "window",
+            Self::Failures => "failures",
             Self::Rate => "rate",
             Self::Nonce => "nonce",
             Self::Value => "value",

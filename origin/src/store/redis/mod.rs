@@ -37,6 +37,7 @@ use redis::{Cmd, FromRedisValue, Script, ScriptInvocation};
 use shared::{
     id::Id,
     limits::{
+        failures::{FailureDecision, FailureDelay, FailureState},
         gcra::{Gcra, GcraDecision},
         window::FixedWindow,
     },
@@ -162,12 +163,53 @@ impl Ephemeral for RedisEphemeral {
         undone.or(undone_here)
     }
 
-    async fn forget(&self, key: &str) -> StoreResult<()> {
-        let name = self.server.keys.of(Kind::Window, key);
-        // While Redis is away, what was counted there stays until its window closes.
-        let forgotten = self.server.ask(|connection| server::unlink(connection, name)).await;
-        let forgotten_here = self.local.forget(key).await;
-        forgotten.or(forgotten_here)
+    async fn count_failure(
+        &self,
+        key: &str,
+        rule: FailureDelay,
+        now: Timestamp,
+    ) -> StoreResult<FailureDecision> {
+        let mut call = self.call(&scripts::COUNT_FAILURE, Kind::Failures, key);
+        call.arg(now.as_millis()).arg(rule.free()).arg(rule.first_ms()).arg(rule.longest_ms());
+        call.arg(rule.forgiven_ms()).arg(rule.most()).arg(SLACK_MS);
+        let Ok(before) = self.run::<Option<String>>("count_failure", &call).await else {
+            return self.local.count_failure(key, rule, now).await;
+        };
+        let decision = rule.count(before.as_deref().and_then(scripts::failures), now);
+        if decision.allowed {
+            let _ = self.local.count_failure(key, rule, now).await;
+        }
+        Ok(decision)
+    }
+
+    async fn undo_failure(
+        &self,
+        key: &str,
+        rule: FailureDelay,
+        counted: FailureState,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        let mut call = self.call(&scripts::UNDO_FAILURE, Kind::Failures, key);
+        call.arg(now.as_millis()).arg(rule.forgiven_ms()).arg(counted.next_at.as_millis());
+        // While Redis is away, what was counted there stays until it is forgiven.
+        let undone =
+            self.run::<()>("undo_failure", &call).await.map_err(|Unanswered| self.server.unavailable());
+        let undone_here = self.local.undo_failure(key, rule, counted, now).await;
+        undone.or(undone_here)
+    }
+
+    async fn check_failures(
+        &self,
+        key: &str,
+        rule: FailureDelay,
+        now: Timestamp,
+    ) -> StoreResult<FailureDecision> {
+        let get = Cmd::get(self.server.keys.of(Kind::Failures, key));
+        let question = |mut connection| async move { get.query_async(&mut connection).await };
+        let Ok(state) = self.server.ask_for::<Option<String>, _>("check_failures", question).await else {
+            return self.local.check_failures(key, rule, now).await;
+        };
+        Ok(rule.check(state.as_deref().and_then(scripts::failures), now))
     }
 
     async fn admit(&self, key: &str, rate: Gcra, now: Timestamp) -> StoreResult<GcraDecision> {

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use redis::Script;
 use shared::{
-    limits::{gcra::Tat, window::WindowState},
+    limits::{failures::FailureState, gcra::Tat, window::WindowState},
     time::Timestamp,
 };
 
@@ -25,6 +25,8 @@ macro_rules! scripts {
 scripts! {
     COUNT = "scripts/count.lua";
     UNDO_COUNT = "scripts/undo_count.lua";
+    COUNT_FAILURE = "scripts/count_failure.lua";
+    UNDO_FAILURE = "scripts/undo_failure.lua";
     ADMIT = "scripts/admit.lua";
     INSERT_NONCE = "scripts/insert_nonce.lua";
     GET_OR_INSERT = "scripts/get_or_insert.lua";
@@ -42,6 +44,13 @@ pub(super) fn window(text: &str) -> Option<WindowState> {
     let (started, count) = text.split_once(':')?;
     let started_at = Timestamp::from_millis(started.parse().ok()?);
     Some(WindowState { started_at, count: count.parse().ok()? })
+}
+
+/// The failures that `count_failure.lua` stores.
+pub(super) fn failures(text: &str) -> Option<FailureState> {
+    let (forgiven, next) = text.split_once(':')?;
+    let forgiven_at = Timestamp::from_millis(forgiven.parse().ok()?);
+    Some(FailureState { forgiven_at, next_at: Timestamp::from_millis(next.parse().ok()?) })
 }
 
 /// The time that `admit.lua` stores.
@@ -82,10 +91,13 @@ mod tests {
     fn stored_values_of_scripts_are_read() {
         let state = WindowState { started_at: START, count: 3 };
         assert_eq!(window("1795253400007:3"), Some(state));
+        let state = FailureState { forgiven_at: START, next_at: START.plus_millis(-7) };
+        assert_eq!(failures("1795253400007:1795253400000"), Some(state));
         assert_eq!(tat("1795253400007000"), Some(Tat::from_micros(1_795_253_400_007_000)));
         assert_eq!(value(b"1795253400007:a:b".to_vec()), Some((START, b"a:b".to_vec())));
         for text in ["", ":", "1", "x:1", "1:x", "1:-1"] {
             assert_eq!(window(text), None, "{text}");
+            assert_eq!(failures(text).filter(|_| text != "1:-1"), None, "{text}");
         }
         assert_eq!(value(b"value".to_vec()), None);
     }

@@ -372,7 +372,7 @@ async fn ping(mut connection: Connection) -> RedisResult<()> {
     Cmd::ping().exec_async(&mut connection).await
 }
 
-pub(super) async fn unlink(mut connection: Connection, key: String) -> RedisResult<()> {
+async fn unlink(mut connection: Connection, key: String) -> RedisResult<()> {
     Cmd::unlink(key).exec_async(&mut connection).await
 }
 

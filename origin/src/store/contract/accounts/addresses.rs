@@ -11,7 +11,7 @@ use shared::{
 use super::{Store, exchange, outcome, register, try_register};
 use crate::store::{
     accounts::{
-        addresses::{AddressChange, AddressChangeOutcome, AddressSignIn, AddressSignedIn},
+        addresses::{AddressChange, AddressChangeOutcome, AddressOwner, AddressSignIn, AddressSignedIn},
         audit::AuditEvent,
         jobs::NewJob,
         sessions::NewSession,
@@ -49,9 +49,12 @@ pub(in crate::store::contract) async fn sign_in_by_unknown_address_creates_verif
     let first = sign_in(phone(), 31, 1_000);
     let created = AddressSignedIn { user: first.new_user.clone(), is_new: true, event: None };
     assert_eq!(store.user_by_address(phone()).await.unwrap(), None);
+    assert_eq!(store.address_owner(phone(), None).await.unwrap(), None);
     assert_eq!(store.sign_in_by_address(first.clone()).await.unwrap(), created);
     assert_eq!(store.sign_in_by_address(first.clone()).await.unwrap(), created, "a repetition");
     assert_eq!(store.user_by_address(phone()).await.unwrap(), Some(first.new_user.clone()));
+    let owner = AddressOwner { user_id: id(31), is_known_network: true };
+    assert_eq!(store.address_owner(phone(), first.session.network.clone()).await.unwrap(), Some(owner));
     assert_eq!(store.password_hash(id(31)).await.unwrap(), None);
     assert_eq!(outcome_of(&store, 31).await, "exchanged");
 

@@ -1,13 +1,17 @@
 //! Passwords, and the networks that are known.
 
-use shared::api::{
-    account::AccountEventKind,
-    internal::user_event::{AddressedEvent, UserEvent},
+use shared::{
+    address::Address,
+    api::{
+        account::AccountEventKind,
+        internal::user_event::{AddressedEvent, UserEvent},
+    },
 };
 
 use super::{Store, exchange, open, outcome, register};
 use crate::store::{
     accounts::{
+        addresses::AddressOwner,
         credentials::PasswordChange,
         jobs::{JobClaim, NewJob},
         sessions::NewSession,
@@ -20,8 +24,14 @@ use crate::store::{
 
 async fn knows(store: &Store, number: u32, network: Option<&str>) -> bool {
     let email = format!("user{number}@example.com");
-    let known = store.credential(email, network.map(str::to_owned)).await.unwrap();
-    known.unwrap().is_known_network
+    let known = store.credential(email.clone(), network.map(str::to_owned)).await.unwrap();
+    let owner = store.address_owner(Address::Email(email.clone()), network.map(str::to_owned)).await.unwrap();
+    let known = known.unwrap();
+    assert_eq!(
+        owner,
+        Some(AddressOwner { user_id: known.user.id, is_known_network: known.is_known_network })
+    );
+    known.is_known_network
 }
 
 pub(in crate::store::contract) async fn network_of_any_session_on_record_is_known(store: Store) {

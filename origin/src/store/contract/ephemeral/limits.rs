@@ -1,8 +1,8 @@
-//! Windows and rates.
+//! Windows, failures and rates.
 
 use std::sync::Arc;
 
-use shared::limits::{gcra::Gcra, window::FixedWindow};
+use shared::limits::{failures::FailureDelay, gcra::Gcra, window::FixedWindow};
 
 use super::Store;
 use crate::store::contract::{
@@ -54,13 +54,48 @@ pub(in crate::store::contract) async fn undone_count_makes_room_for_one(store: S
     assert_eq!(store.count("key", window, at(90_000)).await.unwrap().remaining, 1);
 }
 
-pub(in crate::store::contract) async fn forgotten_count_starts_anew(store: Store) {
-    let window = FixedWindow::new(1, 60_000);
-    assert!(store.count("key", window, START).await.unwrap().allowed);
-    store.forget("key").await.unwrap();
-    store.forget("key").await.unwrap();
-    assert!(store.count("key", window, START).await.unwrap().allowed);
-    assert!(!store.count("key", window, START).await.unwrap().allowed);
+/// Three free failures, then a second, doubled, up to a minute; one is forgiven in ten seconds.
+const DELAYS: FailureDelay = FailureDelay::new(3, 1_000, 60_000, 10_000);
+
+pub(in crate::store::contract) async fn as_many_failures_at_once_are_allowed_as_are_free(store: Store) {
+    let allowed = at_once(32, |_| {
+        let store = Arc::clone(&store);
+        async move { store.count_failure("key", DELAYS, START).await.unwrap().allowed }
+    })
+    .await;
+    // The first one that is not free begins the delay.
+    assert_eq!(allowed.iter().filter(|allowed| **allowed).count(), 4);
+    assert!(store.count_failure("other key", DELAYS, START).await.unwrap().allowed);
+}
+
+pub(in crate::store::contract) async fn failures_decide_as_arithmetic(store: Store) {
+    let mut state = None;
+    for offset in UNEVEN {
+        let checked = store.check_failures("key", DELAYS, at(offset)).await.unwrap();
+        assert_eq!(checked, DELAYS.check(state, at(offset)), "at {offset}");
+        let expected = DELAYS.count(state, at(offset));
+        state = Some(expected.state);
+        assert_eq!(store.count_failure("key", DELAYS, at(offset)).await.unwrap(), expected, "at {offset}");
+    }
+}
+
+pub(in crate::store::contract) async fn undone_failure_leaves_no_trace(store: Store) {
+    let nothing = DELAYS.count(None, START).state;
+    store.undo_failure("key", DELAYS, nothing, START).await.unwrap();
+    for _ in 0..3 {
+        store.count_failure("key", DELAYS, START).await.unwrap();
+    }
+    for offset in [5, 6] {
+        let right = store.count_failure("key", DELAYS, at(offset)).await.unwrap();
+        assert!(right.allowed);
+        assert!(!store.check_failures("key", DELAYS, at(offset)).await.unwrap().allowed);
+        store.undo_failure("key", DELAYS, right.state, at(offset)).await.unwrap();
+    }
+    let wrong = store.count_failure("key", DELAYS, at(7)).await.unwrap();
+    // One that is counted after it keeps its delay.
+    store.undo_failure("key", DELAYS, nothing, at(7)).await.unwrap();
+    let checked = store.check_failures("key", DELAYS, at(7)).await.unwrap();
+    assert_eq!((checked.allowed, checked.state.next_at), (false, wrong.state.next_at));
 }
 
 /// Offsets that come in bursts, far apart, and back in time.

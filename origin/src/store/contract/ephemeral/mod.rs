@@ -16,7 +16,9 @@ macro_rules! suite {
             exactly_as_many_are_allowed_as_the_window_holds
             window_starts_at_first_request
             undone_count_makes_room_for_one
-            forgotten_count_starts_anew
+            as_many_failures_at_once_are_allowed_as_are_free
+            failures_decide_as_arithmetic
+            undone_failure_leaves_no_trace
             window_decides_as_arithmetic
             rate_decides_as_arithmetic
             of_many_at_once_as_many_are_admitted_as_the_burst_holds

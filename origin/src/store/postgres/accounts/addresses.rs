@@ -14,13 +14,13 @@ use super::{
 use crate::store::{
     accounts::{
         Addresses,
-        addresses::{AddressChange, AddressChangeOutcome, AddressSignIn, AddressSignedIn},
+        addresses::{AddressChange, AddressChangeOutcome, AddressOwner, AddressSignIn, AddressSignedIn},
         sessions::NewSession,
     },
     error::{StoreError, StoreResult},
     postgres::{
         pool::Connection,
-        row::key,
+        row::{Columns, key},
         step_error::{Step, StepError},
     },
     values::event_json,
@@ -31,6 +31,20 @@ impl Addresses for PostgresAccounts {
     async fn user_by_address(&self, address: Address) -> StoreResult<Option<User>> {
         let address = &address;
         self.0.run(|c| async move { users::found(find(&c, address).await?) }).await
+    }
+
+    async fn address_owner(
+        &self,
+        address: Address,
+        network: Option<String>,
+    ) -> StoreResult<Option<AddressOwner>> {
+        let (address, network) = (&address, network.as_deref());
+        self.0
+            .run(|c| async move {
+                let owner = c.row(OWNER, &[&address.as_email(), &address.as_phone(), &network]).await?;
+                Ok(owner.map(|row| read_owner(&mut Columns::of("users", &row))).transpose()?)
+            })
+            .await
     }
 
     async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<AddressSignedIn> {
@@ -49,6 +63,14 @@ const BY_ADDRESS: &str =
 
 async fn find(c: &Connection, address: &Address) -> Step<Option<tokio_postgres::Row>> {
     c.row(BY_ADDRESS, &[&address.as_email(), &address.as_phone()]).await
+}
+
+const OWNER: &str = "\
+    SELECT u.id, EXISTS (SELECT FROM sessions s WHERE s.user_id = u.id AND s.network = $3) \
+    FROM users u WHERE u.email = $1 OR u.phone = $2";
+
+fn read_owner(columns: &mut Columns<'_>) -> StoreResult<AddressOwner> {
+    Ok(AddressOwner { user_id: columns.id("id")?, is_known_network: columns.get("network")? })
 }
 
 /// Takes the row of whoever has the address, so that sign-ins follow one another.

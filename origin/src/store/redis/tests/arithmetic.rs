@@ -1,7 +1,7 @@
 //! The scripts store what the arithmetic in `shared` says, over any sequence of times.
 
 use proptest::{prelude::*, test_runner::TestRunner};
-use shared::limits::{gcra::Gcra, window::FixedWindow};
+use shared::limits::{failures::FailureDelay, gcra::Gcra, window::FixedWindow};
 use tokio::runtime::Runtime;
 
 use super::{at, patient, shared_server};
@@ -51,6 +51,28 @@ fn rate_in_redis_equals_rate_in_shared() {
             tat = Some(expected.tat);
             let decision = runtime.block_on(store.admit(key, rate, at(offset))).unwrap();
             prop_assert_eq!(decision, expected, "at {}", offset);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn failures_in_redis_equal_failures_in_shared() {
+    let strategy = (0u32..5, 1u32..5_000, 1u32..60_000, 1u32..60_000, offsets());
+    run(strategy, |runtime, store, key, (free, first_ms, longest_ms, forgiven_ms, offsets)| {
+        let rule = FailureDelay::new(free, first_ms, longest_ms, forgiven_ms);
+        let mut state = None;
+        for (number, offset) in offsets.into_iter().enumerate() {
+            let expected = rule.count(state, at(offset));
+            state = Some(expected.state);
+            let decision = runtime.block_on(store.count_failure(key, rule, at(offset))).unwrap();
+            prop_assert_eq!(decision, expected, "at {}", offset);
+            if number % 3 == 2 {
+                state = rule.undo(expected.state, expected.state, at(offset));
+                runtime.block_on(store.undo_failure(key, rule, expected.state, at(offset))).unwrap();
+            }
+            let checked = runtime.block_on(store.check_failures(key, rule, at(offset))).unwrap();
+            prop_assert_eq!(checked, rule.check(state, at(offset)), "at {}", offset);
         }
         Ok(())
     });

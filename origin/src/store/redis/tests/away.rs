@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use shared::{
     id::Id,
-    limits::{gcra::Gcra, window::FixedWindow},
+    limits::{failures::FailureDelay, gcra::Gcra, window::FixedWindow},
 };
 use tokio::task::JoinSet;
 
@@ -40,8 +40,17 @@ async fn allowed(store: &RedisEphemeral, key: &str, times: usize) -> usize {
 async fn ask_everything(store: &RedisEphemeral) {
     assert_eq!(store.ping().await.unwrap_err().kind(), "unavailable");
     assert_eq!(allowed(store, "fresh", 10).await, 3);
-    store.forget("fresh").await.unwrap();
-    assert_eq!(allowed(store, "fresh", 10).await, 3);
+    store.undo_count("fresh", window(), START).await.unwrap();
+    assert_eq!(allowed(store, "fresh", 10).await, 1);
+    let rule = FailureDelay::new(2, 1_000, 60_000, 60_000);
+    let mut last = None;
+    for _ in 0..10 {
+        last = Some(store.count_failure("fresh", rule, START).await.unwrap());
+    }
+    let last = last.unwrap();
+    assert_eq!((last.allowed, last.retry_after_ms), (false, 1_000));
+    store.undo_failure("fresh", rule, last.state, START).await.unwrap();
+    assert_eq!(store.check_failures("fresh", rule, START).await.unwrap().remaining, 0);
     let rate = Gcra::new(1, 1_000, 2);
     let mut admitted = 0;
     for _ in 0..10 {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rstest::rstest;
-use shared::limits::{gcra::Gcra, window::FixedWindow};
+use shared::limits::{failures::FailureDelay, gcra::Gcra, window::FixedWindow};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -120,7 +120,10 @@ async fn user_with_documented_rights_may_do_everything() {
         let (window, rate) = (FixedWindow::new(3, 1_000), Gcra::new(3, 1_000, 2));
         store.count("key", window, START).await.unwrap();
         store.undo_count("key", window, START).await.unwrap();
-        store.forget("key").await.unwrap();
+        let rule = FailureDelay::new(1, 1_000, 1_000, 1_000);
+        let counted = store.count_failure("key", rule, START).await.unwrap().state;
+        assert!(store.check_failures("key", rule, START).await.unwrap().allowed);
+        store.undo_failure("key", rule, counted, START).await.unwrap();
         store.admit("key", rate, START).await.unwrap();
         assert!(store.insert_nonce("key", at(1_000), START).await.unwrap());
         store.get_or_insert("key", vec![1], at(1_000), START).await.unwrap();

@@ -8,15 +8,24 @@ use super::{SqliteAccounts, audit, jobs, sessions, users};
 use crate::store::{
     accounts::{
         Addresses,
-        addresses::{AddressChange, AddressChangeOutcome, AddressSignIn, AddressSignedIn},
+        addresses::{AddressChange, AddressChangeOutcome, AddressOwner, AddressSignIn, AddressSignedIn},
     },
     error::StoreResult,
+    sqlite::row::Columns,
 };
 
 #[async_trait]
 impl Addresses for SqliteAccounts {
     async fn user_by_address(&self, address: Address) -> StoreResult<Option<User>> {
         self.0.read(move |c| find(c, &address)).await
+    }
+
+    async fn address_owner(
+        &self,
+        address: Address,
+        network: Option<String>,
+    ) -> StoreResult<Option<AddressOwner>> {
+        self.0.read(move |c| find_owner(c, &address, network.as_deref())).await
     }
 
     async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<AddressSignedIn> {
@@ -35,6 +44,31 @@ fn find(c: &Connection, address: &Address) -> StoreResult<Option<User>> {
     };
     users::find(c, is_so, &address.as_str())
 }
+
+fn find_owner(c: &Connection, address: &Address, network: Option<&str>) -> StoreResult<Option<AddressOwner>> {
+    let sql = match address {
+        Address::Email(_) => owner_sql!("email"),
+        Address::Phone(_) => owner_sql!("phone"),
+    };
+    let mut statement = c.prepare_cached(sql)?;
+    let mut rows = statement.query((address.as_str(), network))?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let mut columns = Columns::of("users", row);
+    Ok(Some(AddressOwner { user_id: columns.id("id")?, is_known_network: columns.get("network")? }))
+}
+
+/// Finds by the column that holds this kind of address.
+macro_rules! owner_sql {
+    ($column:literal) => {
+        concat!(
+            "SELECT u.id, EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.network = ?2) \
+             FROM users u WHERE u.",
+            $column,
+            " = ?1"
+        )
+    };
+}
+use owner_sql;
 
 /// Signs in within a write transaction.
 fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> StoreResult<AddressSignedIn> {
