@@ -15,7 +15,7 @@ use super::{Auth, AuthError, Requester, session_cache};
 use crate::{
     detached::detached,
     events::Announcements,
-    store::{Accounts, StoreResult},
+    store::{Accounts, StoreResult, accounts::suspensions::SuspensionOutcome},
 };
 
 impl Auth {
@@ -86,6 +86,39 @@ impl Auth {
             announcements.add_stored(event);
         }
         Ok(is_known)
+    }
+
+    /// Suspends a user: all their sessions end, and nothing signs them in.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the store does.
+    pub async fn suspend(
+        &self,
+        user_id: Id,
+        announcements: &Announcements,
+    ) -> Result<SuspensionOutcome, AuthError> {
+        let event = self.event(user_id, UserEvent::UserSessionsEnded { except: None });
+        let operator = Requester::operator();
+        let audit = self.audit_event(user_id, AccountEventKind::Suspended, None, &operator, event.at);
+        let suspend = async move |accounts: Arc<dyn Accounts>| accounts.suspend(user_id, event, audit).await;
+        let outcome = self.change(user_id, suspend).await?;
+        if outcome == SuspensionOutcome::Changed {
+            announcements.add_stored(event);
+        }
+        Ok(outcome)
+    }
+
+    /// Ends the suspension of a user, who can sign in again.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the store does.
+    pub async fn resume(&self, user_id: Id) -> Result<SuspensionOutcome, AuthError> {
+        let now = self.clock.now();
+        let audit = self.audit_event(user_id, AccountEventKind::Resumed, None, &Requester::operator(), now);
+        let resume = async move |accounts: Arc<dyn Accounts>| accounts.resume(user_id, audit).await;
+        self.change(user_id, resume).await
     }
 
     pub(super) fn event(&self, user_id: Id, event: UserEvent) -> AddressedEvent {

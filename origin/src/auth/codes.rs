@@ -133,12 +133,14 @@ impl Auth {
         let (accounts, ephemeral) = (Arc::clone(&self.accounts), Arc::clone(&self.ephemeral));
         let signed_in = detached(async move {
             let signed_in = accounts.sign_in_by_address(sign_in).await;
-            if let Ok(AddressSignedIn { user, .. }) = &signed_in {
+            if let Ok(Some(AddressSignedIn { user, .. })) = &signed_in {
                 session_cache::invalidate(&*ephemeral, user.id).await;
             }
             signed_in
         });
-        let AddressSignedIn { user, is_new, event } = signed_in.await??;
+        // A suspended account has no codes.
+        let signed_in = signed_in.await??.ok_or(AuthError::CodeInvalid)?;
+        let AddressSignedIn { user, is_new, event } = signed_in;
         if let Some(event) = event {
             announcements.add_stored(event);
         }

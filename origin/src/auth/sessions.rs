@@ -92,7 +92,7 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// Fails with [`AuthError::InvalidCredentials`] when the account was deleted meanwhile.
+    /// Fails with [`AuthError::InvalidCredentials`] when the account was deleted or suspended meanwhile.
     pub(super) async fn open_session(
         &self,
         user: User,

@@ -109,14 +109,17 @@ impl Auth {
         }
     }
 
-    /// Returns the user of a credential when this is their password. An outdated hash is replaced.
+    /// Returns the user of a credential when this is their password and they are not suspended. An outdated hash is replaced.
     async fn check_password(
         &self,
         credential: Option<Credential>,
         password: String,
     ) -> Result<Option<User>, AuthError> {
+        let is_suspended = credential.as_ref().is_some_and(|known| known.is_suspended);
         let (user, hash) = credential.map(|known| (known.user, known.password_hash)).unzip();
+        // A suspended user takes the time of a password as well.
         match (self.passwords.verify(password.clone(), hash.clone()).await?, user, hash) {
+            _ if is_suspended => Ok(None),
             (PasswordMatch::Right, user, _) => Ok(user),
             (PasswordMatch::RightOutdated, Some(user), Some(hash)) => {
                 if let Err(error) = self.rehash(&user, hash, password).await {

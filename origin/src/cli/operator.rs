@@ -7,7 +7,9 @@ use shared::{
     id::Id,
 };
 
-use crate::{app::App, auth::Requester, events::Announcements};
+use crate::{
+    app::App, auth::Requester, events::Announcements, store::accounts::suspensions::SuspensionOutcome,
+};
 
 /// Commands about sessions.
 #[derive(Clone, Debug, Subcommand)]
@@ -33,6 +35,16 @@ pub(super) enum UsersCommand {
         #[arg(value_parser = known_plan)]
         plan: Plan,
     },
+    /// Suspend a user: all sessions end, and every way to sign in is refused as if there were no such account
+    Suspend {
+        /// The user's e-mail address or id
+        user: String,
+    },
+    /// End the suspension of a user, who can sign in again
+    Resume {
+        /// The user's e-mail address or id
+        user: String,
+    },
 }
 
 /// Ends sessions, and returns what happened in words.
@@ -53,14 +65,47 @@ pub(super) async fn sessions(app: &App, command: SessionsCommand) -> Result<Stri
 
 /// Changes a user, and returns what happened in words.
 pub(super) async fn users(app: &App, command: UsersCommand) -> Result<String, String> {
-    let UsersCommand::SetPlan { user, plan } = command;
-    let user = find(app, &user).await?;
+    match command {
+        UsersCommand::SetPlan { user, plan } => set_plan(app, &user, plan).await,
+        UsersCommand::Suspend { user } => suspend(app, &user).await,
+        UsersCommand::Resume { user } => resume(app, &user).await,
+    }
+}
+
+async fn set_plan(app: &App, user: &str, plan: Plan) -> Result<String, String> {
+    let user = find(app, user).await?;
     let announcements = Announcements::default();
     let changed = app.auth.set_plan(user.id, plan, &announcements).await;
     if !changed.map_err(|error| error.to_string())? {
-        return Err(format!("the user {} is gone", user.id));
+        return Err(gone(&user));
     }
     Ok(format!("the plan is {} now; {}", plan.as_str(), notify_worker(app, &announcements).await))
+}
+
+async fn suspend(app: &App, user: &str) -> Result<String, String> {
+    let user = find(app, user).await?;
+    let announcements = Announcements::default();
+    match app.auth.suspend(user.id, &announcements).await.map_err(|error| error.to_string())? {
+        SuspensionOutcome::Changed => {
+            let worker = notify_worker(app, &announcements).await;
+            Ok(format!("the user {} is suspended and has no session; {worker}", user.id))
+        }
+        SuspensionOutcome::Unchanged => Ok(format!("the user {} was suspended before", user.id)),
+        SuspensionOutcome::NoUser => Err(gone(&user)),
+    }
+}
+
+async fn resume(app: &App, user: &str) -> Result<String, String> {
+    let user = find(app, user).await?;
+    match app.auth.resume(user.id).await.map_err(|error| error.to_string())? {
+        SuspensionOutcome::Changed => Ok(format!("the user {} can sign in again", user.id)),
+        SuspensionOutcome::Unchanged => Ok(format!("the user {} was not suspended", user.id)),
+        SuspensionOutcome::NoUser => Err(gone(&user)),
+    }
+}
+
+fn gone(user: &User) -> String {
+    format!("the user {} is gone", user.id)
 }
 
 async fn find(app: &App, user: &str) -> Result<User, String> {

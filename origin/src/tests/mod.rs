@@ -23,6 +23,7 @@ mod sessions;
 mod sign_in;
 mod sms;
 mod spelling;
+mod suspensions;
 mod sync;
 mod test_env;
 mod tokens;

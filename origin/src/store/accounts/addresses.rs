@@ -138,9 +138,9 @@ pub trait Addresses: Send + Sync + 'static {
 
     /// Signs in whoever gets messages at an address, and creates them where nobody has it; notes either in the audit trail. A user who had not verified it gets
     /// it verified and loses their password and other sessions, with the event that tells of it: whoever registered may have been
-    /// somebody else. Repeated with the same session id, it changes nothing more. Of any number at once for one address the first
+    /// somebody else. `None`, and nothing happens, when whoever has it is suspended. Repeated with the same session id, it changes nothing more. Of any number at once for one address the first
     /// creates the user.
-    async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<AddressSignedIn>;
+    async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<Option<AddressSignedIn>>;
 
     /// Gives a signed-in user an address in place of the one they have, verified; replaces all refresh tokens of the session by
     /// the new one; schedules the job and notes it in the audit trail. A repetition changes nothing more.

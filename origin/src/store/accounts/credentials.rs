@@ -17,6 +17,8 @@ pub struct Credential {
     pub user: User,
     /// The password's hash in PHC form.
     pub password_hash: String,
+    /// True when the user is suspended: no password is theirs.
+    pub is_suspended: bool,
     /// True when a stored session of the user, also an ended one, started from the given network.
     pub is_known_network: bool,
 }

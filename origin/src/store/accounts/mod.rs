@@ -1,5 +1,5 @@
 //! The accounts port, one trait an entity: [`users`], [`addresses`], [`credentials`], [`password_resets`], [`sessions`],
-//! [`audit`], [`consents`], [`usage`],
+//! [`suspensions`], [`audit`], [`consents`], [`usage`],
 //! [`events`], [`jobs`]. The types of a trait stand beside it.
 //!
 //! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
@@ -14,6 +14,7 @@ pub mod events;
 pub mod jobs;
 pub mod password_resets;
 pub mod sessions;
+pub mod suspensions;
 pub mod usage;
 pub mod users;
 
@@ -22,7 +23,8 @@ use shared::{id::Id, time::Timestamp};
 
 pub use self::{
     addresses::Addresses, audit::Audit, consents::Consents, credentials::Credentials, events::Events,
-    jobs::Jobs, password_resets::PasswordResets, sessions::Sessions, usage::Usage, users::Users,
+    jobs::Jobs, password_resets::PasswordResets, sessions::Sessions, suspensions::Suspensions, usage::Usage,
+    users::Users,
 };
 use super::error::StoreResult;
 
@@ -34,6 +36,7 @@ pub trait Accounts:
     + Credentials
     + PasswordResets
     + Sessions
+    + Suspensions
     + Audit
     + Consents
     + Usage
@@ -49,6 +52,7 @@ impl<T> Accounts for T where
         + Credentials
         + PasswordResets
         + Sessions
+        + Suspensions
         + Audit
         + Consents
         + Usage

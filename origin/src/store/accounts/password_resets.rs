@@ -44,15 +44,15 @@ pub struct PasswordReset {
 /// Permissions to set a new password.
 #[async_trait]
 pub trait PasswordResets: Send + Sync + 'static {
-    /// Stores a permission. Repeated with the same token, it changes nothing. False when there is no such user.
+    /// Stores a permission. Repeated with the same token, it changes nothing. False when there is no such user, or they are suspended.
     async fn create_password_reset(&self, reset: NewPasswordReset) -> StoreResult<bool>;
 
-    /// Returns the user who has a permission with this token that has not expired.
+    /// Returns the user who has a permission with this token that has not expired, and is not suspended.
     async fn password_reset_user(&self, token_hash: TokenHash, now: Timestamp) -> StoreResult<Option<User>>;
 
     /// Uses a permission: sets the password, ends all sessions of the user that began by then, stores the event that tells of it,
     /// the one of the audit trail and the job, removes all permissions of the user, and verifies the permission's address if it is still theirs. False, and
-    /// nothing happens, when the permission is absent, used, expired or somebody else's. Of any number of uses at once one
+    /// nothing happens, when the permission is absent, used, expired or somebody else's, or the user is suspended. Of any number of uses at once one
     /// succeeds. A repetition of one that succeeded is false.
     async fn reset_password(&self, reset: PasswordReset) -> StoreResult<bool>;
 

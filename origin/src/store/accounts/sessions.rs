@@ -218,7 +218,8 @@ pub const MAX_SURPLUS: u32 = 10;
 #[async_trait]
 pub trait Sessions: Send + Sync + 'static {
     /// Begins a session. Repeated with the same session id, it changes nothing. Returns up to [`MAX_SURPLUS`] other sessions of the
-    /// user that are open beyond the `most` that were used last, this one counted; `None` when there is no such user.
+    /// user that are open beyond the `most` that were used last, this one counted; `None` when there is no such user, or they
+    /// are suspended.
     async fn open_session(
         &self,
         session: NewSession,

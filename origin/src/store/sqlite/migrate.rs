@@ -22,6 +22,7 @@ const ACCOUNTS: &[(&str, &str)] = &[
     ("V5__user_events", include_str!("../../../../migrations/sqlite/accounts/V5__user_events.sql")),
     ("V6__password_resets", include_str!("../../../../migrations/sqlite/accounts/V6__password_resets.sql")),
     ("V7__account_trail", include_str!("../../../../migrations/sqlite/accounts/V7__account_trail.sql")),
+    ("V8__suspensions", include_str!("../../../../migrations/sqlite/accounts/V8__suspensions.sql")),
 ];
 const CHATS: &[(&str, &str)] = &[
     ("V1__chats", include_str!("../../../../migrations/sqlite/chats/V1__chats.sql")),

@@ -31,6 +31,10 @@ open_names! {
         ProfileChanged = "profile_changed",
         /// The user agreed to a document.
         ConsentGiven = "consent_given",
+        /// An operator suspended the account, and all sessions ended.
+        Suspended = "suspended",
+        /// An operator ended the suspension of the account.
+        Resumed = "resumed",
     }
 }
 

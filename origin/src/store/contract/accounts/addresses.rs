@@ -50,15 +50,15 @@ pub(in crate::store::contract) async fn sign_in_by_unknown_address_creates_verif
     let created = AddressSignedIn { user: first.new_user.clone(), is_new: true, event: None };
     assert_eq!(store.user_by_address(phone()).await.unwrap(), None);
     assert_eq!(store.address_owner(phone(), None).await.unwrap(), None);
-    assert_eq!(store.sign_in_by_address(first.clone()).await.unwrap(), created);
-    assert_eq!(store.sign_in_by_address(first.clone()).await.unwrap(), created, "a repetition");
+    assert_eq!(store.sign_in_by_address(first.clone()).await.unwrap().unwrap(), created);
+    assert_eq!(store.sign_in_by_address(first.clone()).await.unwrap().unwrap(), created, "a repetition");
     assert_eq!(store.user_by_address(phone()).await.unwrap(), Some(first.new_user.clone()));
     let owner = AddressOwner { user_id: id(31), is_known_network: true };
     assert_eq!(store.address_owner(phone(), first.session.network.clone()).await.unwrap(), Some(owner));
     assert_eq!(store.password_hash(id(31)).await.unwrap(), None);
     assert_eq!(outcome_of(&store, 31).await, "exchanged");
 
-    let again = store.sign_in_by_address(sign_in(phone(), 32, 2_000)).await.unwrap();
+    let again = store.sign_in_by_address(sign_in(phone(), 32, 2_000)).await.unwrap().unwrap();
     assert_eq!(again, AddressSignedIn { user: first.new_user, is_new: false, event: None });
     assert_eq!(store.user(id(32)).await.unwrap(), None);
     assert!(store.session(id(31), id(1_032)).await.unwrap().is_some());
@@ -81,7 +81,7 @@ pub(in crate::store::contract) async fn sign_in_by_verified_address_keeps_passwo
     let verified = User { email_verified: true, ..user(1) };
     let registered = try_register(&store, verified.clone(), "phc", session(1, &verified)).await.unwrap();
     assert_eq!(registered, Registration::Created);
-    let signed_in = store.sign_in_by_address(sign_in(email(1), 31, 1_000)).await.unwrap();
+    let signed_in = store.sign_in_by_address(sign_in(email(1), 31, 1_000)).await.unwrap().unwrap();
     assert_eq!(signed_in, AddressSignedIn { user: verified, is_new: false, event: None });
     assert_eq!(store.password_hash(id(1)).await.unwrap().as_deref(), Some("phc"));
     for number in [1_001, 1_031] {
@@ -97,7 +97,7 @@ pub(in crate::store::contract) async fn sign_in_by_unverified_address_removes_pa
         register(&store, number).await;
     }
     let by_owner = sign_in(email(1), 31, 1_000);
-    let signed_in = store.sign_in_by_address(by_owner.clone()).await.unwrap();
+    let signed_in = store.sign_in_by_address(by_owner.clone()).await.unwrap().unwrap();
     let event = by_owner.end_event(id(1));
     assert_eq!(event.event, UserEvent::UserSessionsEnded { except: Some(id(1_031)) });
     let verified = User { email_verified: true, ..user(1) };
@@ -113,14 +113,14 @@ pub(in crate::store::contract) async fn sign_in_by_unverified_address_removes_pa
     let events = store.lease_events(at(9_000), at(9_000), 9).await.unwrap();
     assert_eq!(events.into_iter().map(|leased| leased.event).collect::<Vec<_>>(), [event]);
 
-    assert_eq!(store.sign_in_by_address(by_owner).await.unwrap().event, None, "a repetition");
+    assert_eq!(store.sign_in_by_address(by_owner).await.unwrap().unwrap().event, None, "a repetition");
     assert_eq!(ended(1, 1_031).await, None);
 }
 
 pub(in crate::store::contract) async fn sign_ins_at_once_by_unknown_address_create_one_user(store: Store) {
     let signed_in = at_once(6, |number| {
         let (store, number) = (store.clone(), 31 + u8::try_from(number).unwrap());
-        async move { store.sign_in_by_address(sign_in(phone(), number, 1_000)).await.unwrap() }
+        async move { store.sign_in_by_address(sign_in(phone(), number, 1_000)).await.unwrap().unwrap() }
     })
     .await;
     let known = store.user_by_address(phone()).await.unwrap().unwrap();

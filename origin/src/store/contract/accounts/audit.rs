@@ -175,7 +175,7 @@ pub(in crate::store::contract) async fn changes_of_password_and_address_are_note
 pub(in crate::store::contract) async fn sign_ins_by_address_are_noted_once(store: Store) {
     for number in [31, 31, 32, 32] {
         let sign_in = addresses::sign_in(addresses::phone(), number, i64::from(number));
-        store.sign_in_by_address(sign_in).await.unwrap();
+        store.sign_in_by_address(sign_in).await.unwrap().unwrap();
     }
     assert_eq!(kinds(&store, 31).await, ["signed_in", "signed_up"]);
     let listed = store.audit_events(id(31), None, 10).await.unwrap();

@@ -10,6 +10,7 @@ pub(super) mod password_resets;
 pub(super) mod refresh;
 pub(super) mod runners;
 pub(super) mod sessions;
+pub(super) mod suspensions;
 pub(super) mod usage;
 pub(super) mod users;
 
@@ -73,6 +74,11 @@ macro_rules! suite {
             open_sessions_are_listed_from_the_last_that_began
             use_of_a_session_moves_its_time_and_address
             sessions_that_are_too_many_are_those_unused_for_longest
+        }
+        $crate::store::contract::run_suite! { accounts::suspensions on $open;
+            suspension_ends_sessions_and_is_noted_once
+            suspended_user_gets_no_session_and_no_permission
+            no_session_that_begins_during_suspension_stays_open
         }
         $crate::store::contract::run_suite! { accounts::audit on $open;
             events_are_listed_from_the_newest

@@ -47,7 +47,7 @@ impl Addresses for PostgresAccounts {
             .await
     }
 
-    async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<AddressSignedIn> {
+    async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<Option<AddressSignedIn>> {
         let sign_in = &sign_in;
         self.0.run(|c| async move { sign_in_user(&c, sign_in).await }).await
     }
@@ -76,6 +76,13 @@ fn read_owner(columns: &mut Columns<'_>) -> StoreResult<AddressOwner> {
 /// Takes the row of whoever has the address, so that sign-ins follow one another.
 const LOCK: &str = "SELECT FROM users WHERE email = $1 OR phone = $2 FOR NO KEY UPDATE";
 
+/// Whoever has the address, and when they were suspended.
+const WITH_SUSPENSION: &str = concat!(
+    "SELECT ",
+    users::user_columns!(),
+    ", u.suspended_at FROM users u WHERE u.email = $1 OR u.phone = $2"
+);
+
 /// Opens a session of a user who has the address. Where they had not verified it, it is verified, and whatever was there before is
 /// removed.
 const SIGN_IN: &str = concat!(
@@ -101,25 +108,46 @@ const SIGN_IN: &str = concat!(
 );
 
 /// Signs in as whoever has the address; else as somebody new, unless they are created by somebody else meanwhile.
-async fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> Step<AddressSignedIn> {
+async fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<AddressSignedIn>> {
     if let Some(known) = sign_in_known(c, sign_in).await? {
-        return Ok(known);
+        return Ok(known.signed_in());
     }
     let audit = &audit_json(&sign_in.audit);
     if users::insert_row(c, &sign_in.new_user, None, &sign_in.session, audit).await? {
-        return Ok(AddressSignedIn { user: sign_in.new_user.clone(), is_new: true, event: None });
+        let user = sign_in.new_user.clone();
+        return Ok(Some(AddressSignedIn { user, is_new: true, event: None }));
     }
     let known = sign_in_known(c, sign_in).await?;
-    Ok(known.ok_or(StoreError::Conflict("another account has this id"))?)
+    Ok(known.ok_or(StoreError::Conflict("another account has this id"))?.signed_in())
 }
 
-async fn sign_in_known(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<AddressSignedIn>> {
+/// Somebody who has an address.
+enum Known {
+    SignedIn(Box<AddressSignedIn>),
+    Suspended,
+}
+
+impl Known {
+    fn signed_in(self) -> Option<AddressSignedIn> {
+        match self {
+            Self::SignedIn(signed_in) => Some(*signed_in),
+            Self::Suspended => None,
+        }
+    }
+}
+
+async fn sign_in_known(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<Known>> {
     let (email, phone) = (sign_in.address.as_email(), sign_in.address.as_phone());
-    let row = c.begin_locked(LOCK, BY_ADDRESS, &[&email, &phone]).await?;
-    let Some(user) = users::found(row)? else {
+    let Some(row) = c.begin_locked(LOCK, WITH_SUSPENSION, &[&email, &phone]).await? else {
         c.commit(None).await?;
         return Ok(None);
     };
+    let mut columns = Columns::of("users", &row);
+    let user = users::read(&mut columns)?;
+    if columns.optional_time("suspended_at")?.is_some() {
+        c.commit(None).await?;
+        return Ok(Some(Known::Suspended));
+    }
     let is_unverified = !sign_in.is_verified_by(&user);
     let event = sign_in.end_event(user.id);
     let NewSession {
@@ -157,7 +185,8 @@ async fn sign_in_known(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<A
     .await?;
     let is_new = user.id == sign_in.new_user.id;
     let event = is_unverified.then_some(event);
-    Ok(Some(AddressSignedIn { user: sign_in.verified(user), is_new, event }))
+    let signed_in = AddressSignedIn { user: sign_in.verified(user), is_new, event };
+    Ok(Some(Known::SignedIn(Box::new(signed_in))))
 }
 
 /// Takes the session's row, as exchanges of its refresh tokens do.

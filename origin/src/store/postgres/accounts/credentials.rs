@@ -132,12 +132,14 @@ async fn find(c: &Connection, email: &str, network: Option<&str>) -> Step<Option
     let sql = concat!(
         "SELECT ",
         users::user_columns!(),
-        ", k.password_hash, EXISTS (SELECT FROM sessions s WHERE s.user_id = u.id AND s.network = $2) \
+        ", k.password_hash, u.suspended_at IS NOT NULL, \
+         EXISTS (SELECT FROM sessions s WHERE s.user_id = u.id AND s.network = $2) \
          FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = $1"
     );
     let Some(row) = c.row(sql, &[&email, &network]).await? else { return Ok(None) };
     let mut columns = Columns::of("users", &row);
     let user = users::read(&mut columns)?;
     let password_hash = columns.get("password_hash")?;
-    Ok(Some(Credential { user, password_hash, is_known_network: columns.get("network")? }))
+    let is_suspended = columns.get("suspended_at")?;
+    Ok(Some(Credential { user, password_hash, is_suspended, is_known_network: columns.get("network")? }))
 }

@@ -68,7 +68,7 @@ impl PasswordResets for PostgresAccounts {
 /// Stores a permission unless it is there. The row is that of the user.
 const CREATE: &str = "\
     WITH known AS ( \
-        SELECT id FROM users WHERE id = $2 FOR KEY SHARE \
+        SELECT id FROM users WHERE id = $2 AND suspended_at IS NULL FOR KEY SHARE \
     ), created AS ( \
         INSERT INTO password_resets (token_hash, user_id, email, phone, expires_at) \
         SELECT $1, id, $3::text, $4::text, $5::bigint FROM known ON CONFLICT DO NOTHING \
@@ -77,13 +77,15 @@ const CREATE: &str = "\
 const USER: &str = concat!(
     "SELECT ",
     users::user_columns!(),
-    " FROM password_resets r JOIN users u ON u.id = r.user_id WHERE r.token_hash = $1 AND r.expires_at > $2"
+    " FROM password_resets r JOIN users u ON u.id = r.user_id WHERE r.token_hash = $1 AND r.expires_at > $2 \
+     AND u.suspended_at IS NULL"
 );
 
 /// One statement. Of two uses at once the second waits for the permission's row, and finds it gone.
 const USE: &str = concat!(
     "WITH used AS ( \
         DELETE FROM password_resets WHERE token_hash = $1 AND user_id = $2 AND expires_at > $3 \
+            AND EXISTS (SELECT FROM users WHERE id = $2 AND suspended_at IS NULL) \
         RETURNING user_id, email, phone \
     ), removed AS ( \
         DELETE FROM password_resets r USING used WHERE r.user_id = used.user_id AND r.token_hash <> $1 \

@@ -110,7 +110,7 @@ macro_rules! columns {
 /// Opens unless the session is there. Returns the others that are too many then.
 const OPEN: &str = concat!(
     "WITH known AS ( \
-        SELECT id FROM users WHERE id = $2 FOR KEY SHARE \
+        SELECT id FROM users WHERE id = $2 AND suspended_at IS NULL FOR KEY SHARE \
     ), opened AS ( \
         INSERT INTO sessions (id, user_id, device_name, platform, ip, network, created_at, last_used_at, expires_at) \
         SELECT $1, id, $3::text, $9::text, $10::text, $4::text, $5::bigint, $5::bigint, $6::bigint FROM known \

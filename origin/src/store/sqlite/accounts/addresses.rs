@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use shared::{address::Address, api::account::User};
 
-use super::{SqliteAccounts, audit, jobs, sessions, users};
+use super::{SqliteAccounts, audit, jobs, sessions, suspensions, users};
 use crate::store::{
     accounts::{
         Addresses,
@@ -28,7 +28,7 @@ impl Addresses for SqliteAccounts {
         self.0.read(move |c| find_owner(c, &address, network.as_deref())).await
     }
 
-    async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<AddressSignedIn> {
+    async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<Option<AddressSignedIn>> {
         self.0.write(move |c| sign_in_user(c, &sign_in)).await
     }
 
@@ -71,13 +71,17 @@ macro_rules! owner_sql {
 use owner_sql;
 
 /// Signs in within a write transaction.
-fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> StoreResult<AddressSignedIn> {
+fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> StoreResult<Option<AddressSignedIn>> {
     let Some(user) = find(c, &sign_in.address)? else {
         users::insert_row(c, &sign_in.new_user)?;
         sessions::insert(c, &sign_in.session)?;
         audit::append(c, &sign_in.audit)?;
-        return Ok(AddressSignedIn { user: sign_in.new_user.clone(), is_new: true, event: None });
+        let user = sign_in.new_user.clone();
+        return Ok(Some(AddressSignedIn { user, is_new: true, event: None }));
     };
+    if !suspensions::may_sign_in(c, user.id)? {
+        return Ok(None);
+    }
     let is_new = user.id == sign_in.new_user.id;
     let mut event = None;
     if !sign_in.is_verified_by(&user) {
@@ -90,7 +94,7 @@ fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> StoreResult<AddressS
     if sessions::insert(c, &sign_in.session_of(user.id))? {
         audit::append(c, &sign_in.signed_in_event(user.id))?;
     }
-    Ok(AddressSignedIn { user: sign_in.verified(user), is_new, event })
+    Ok(Some(AddressSignedIn { user: sign_in.verified(user), is_new, event }))
 }
 
 fn verify(c: &Connection, user: &User, address: &Address) -> StoreResult<()> {

@@ -39,7 +39,8 @@ fn find(c: &Connection, email: &str, network: Option<&str>) -> StoreResult<Optio
     let mut statement = c.prepare_cached(concat!(
         "SELECT ",
         users::user_columns!(),
-        ", k.password_hash, EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.network = ?2) \
+        ", k.password_hash, u.suspended_at IS NOT NULL, \
+         EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.network = ?2) \
          FROM users u JOIN credentials k ON k.user_id = u.id WHERE u.email = ?1"
     ))?;
     let mut rows = statement.query((email, network))?;
@@ -47,7 +48,8 @@ fn find(c: &Connection, email: &str, network: Option<&str>) -> StoreResult<Optio
     let mut columns = Columns::of("users", row);
     let user = users::read(&mut columns)?;
     let password_hash = columns.get("password_hash")?;
-    Ok(Some(Credential { user, password_hash, is_known_network: columns.get("network")? }))
+    let is_suspended = columns.get("suspended_at")?;
+    Ok(Some(Credential { user, password_hash, is_suspended, is_known_network: columns.get("network")? }))
 }
 
 fn find_hash(c: &Connection, user_id: Id) -> StoreResult<Option<String>> {

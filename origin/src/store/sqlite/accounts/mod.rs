@@ -8,6 +8,7 @@ mod events;
 mod jobs;
 mod password_resets;
 mod sessions;
+mod suspensions;
 mod usage;
 mod users;
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, named_params};
 use shared::{api::account::User, time::Timestamp};
 
-use super::{SqliteAccounts, audit, credentials, jobs, sessions, users};
+use super::{SqliteAccounts, audit, credentials, jobs, sessions, suspensions, users};
 use crate::store::{
     accounts::{
         PasswordResets,
@@ -43,7 +43,7 @@ const FORGET: &str = "DELETE FROM password_resets WHERE token_hash IN \
                       (SELECT token_hash FROM password_resets WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)";
 
 fn insert(c: &Connection, reset: &NewPasswordReset) -> StoreResult<bool> {
-    if !users::exists(c, reset.user_id)? {
+    if !suspensions::may_sign_in(c, reset.user_id)? {
         return Ok(false);
     }
     c.prepare_cached(
@@ -64,7 +64,8 @@ fn find_user(c: &Connection, token_hash: &TokenHash, now: Timestamp) -> StoreRes
     let mut statement = c.prepare_cached(concat!(
         "SELECT ",
         users::user_columns!(),
-        " FROM password_resets r JOIN users u ON u.id = r.user_id WHERE r.token_hash = ?1 AND r.expires_at > ?2"
+        " FROM password_resets r JOIN users u ON u.id = r.user_id WHERE r.token_hash = ?1 AND r.expires_at > ?2 \
+         AND u.suspended_at IS NULL"
     ))?;
     let mut rows = statement.query((token_hash, now.as_millis()))?;
     let Some(row) = rows.next()? else { return Ok(None) };
@@ -80,7 +81,7 @@ fn consume(c: &Connection, reset: &PasswordReset) -> StoreResult<bool> {
                  email_verified = max(email_verified, users.email IS NOT NULL AND users.email IS r.email), \
                  phone_verified = max(phone_verified, users.phone IS NOT NULL AND users.phone IS r.phone) \
              FROM password_resets r \
-             WHERE users.id = ?2 AND r.user_id = ?2 AND r.token_hash = ?1 AND r.expires_at > ?3",
+             WHERE users.id = ?2 AND users.suspended_at IS NULL AND r.user_id = ?2 AND r.token_hash = ?1 AND r.expires_at > ?3",
         )?
         .execute((reset.token_hash, user_id, now))?;
     if verified == 0 {

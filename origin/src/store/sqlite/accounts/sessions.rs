@@ -9,7 +9,7 @@ use shared::{
     time::Timestamp,
 };
 
-use super::{SqliteAccounts, audit, events, jobs, users};
+use super::{SqliteAccounts, audit, events, jobs, suspensions, users};
 use crate::store::{
     accounts::{
         Sessions,
@@ -33,7 +33,7 @@ impl Sessions for SqliteAccounts {
     ) -> StoreResult<Option<Vec<Id>>> {
         self.0
             .write(move |c| {
-                if !users::exists(c, session.user_id)? {
+                if !suspensions::may_sign_in(c, session.user_id)? {
                     return Ok(None);
                 }
                 if insert(c, &session)? {
