@@ -9,16 +9,46 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
-use shared::{address::Address, api::account::codes::CodePurpose, auth::edge::sha256, id::Id};
+use shared::{
+    address::Address, api::account::codes::CodePurpose, auth::edge::sha256, id::Id, time::Timestamp,
+};
+use subtle::ConstantTimeEq as _;
 
 /// Separates this key from others derived from the same secret (RFC 5869, section 3.2).
 const KEY_INFO: &[u8] = b"edgechat one-time secret v1";
 /// The number of codes there are: six decimal digits.
 const CODES: u32 = 1_000_000;
 
+/// The bytes of a link's token: the user's id, the time, and 256 bits derived from both and from the address.
+const EMAIL_LINK_BYTES: usize = 16 + 8 + 32;
+
+/// What the token of a link to confirm an e-mail address claims. It is true when [`OneTimeSecrets::is_email_link`] says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmailLink {
+    /// The user whose address it is.
+    pub user_id: Id,
+    /// The time at which the link expires.
+    pub expires_at: Timestamp,
+    proof: [u8; 32],
+}
+
 /// Derives one-time secrets.
 #[derive(Clone)]
 pub struct OneTimeSecrets(Hmac<Sha256>);
+
+impl EmailLink {
+    /// Reads the token of a link; anything of another form is `None`.
+    pub fn decode(token: &str) -> Option<Self> {
+        let bytes: [u8; EMAIL_LINK_BYTES] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
+        let (user_id, rest) = bytes.split_first_chunk()?;
+        let (expires_at, proof) = rest.split_first_chunk()?;
+        Some(Self {
+            user_id: Id::from_bytes(*user_id),
+            expires_at: Timestamp::from_millis(i64::from_be_bytes(*expires_at)),
+            proof: proof.try_into().ok()?,
+        })
+    }
+}
 
 impl OneTimeSecrets {
     /// Derives the key from the first secret of `JWT_SECRET`.
@@ -48,6 +78,27 @@ impl OneTimeSecrets {
     /// Returns the hash of the token of this id, which is stored where the token is accepted.
     pub fn token_hash(&self, id: Id) -> [u8; 32] {
         sha256(&self.derive("token", &[id.as_bytes()]))
+    }
+
+    /// Returns the token of a link with which a user confirms that an e-mail address is theirs. Nothing of it is stored: it proves that
+    /// somebody read a mail to this address, and is of no use once the address is confirmed or another one.
+    pub fn email_link_token(&self, user_id: Id, email: &str, expires_at: Timestamp) -> String {
+        let proof = self.email_link_proof(user_id, email, expires_at);
+        let mut token = Vec::with_capacity(EMAIL_LINK_BYTES);
+        token.extend_from_slice(user_id.as_bytes());
+        token.extend_from_slice(&expires_at.as_millis().to_be_bytes());
+        token.extend_from_slice(&proof);
+        URL_SAFE_NO_PAD.encode(token)
+    }
+
+    /// Returns whether a link was sent to this address of its user.
+    pub fn is_email_link(&self, link: &EmailLink, email: &str) -> bool {
+        self.email_link_proof(link.user_id, email, link.expires_at).ct_eq(&link.proof).into()
+    }
+
+    fn email_link_proof(&self, user_id: Id, email: &str, expires_at: Timestamp) -> [u8; 32] {
+        let expires_at = expires_at.as_millis().to_be_bytes();
+        self.derive("e-mail link", &[user_id.as_bytes(), email.as_bytes(), &expires_at])
     }
 
     /// Returns the keyed hash of a code, for the ephemeral store. It is another one for another recipient or purpose, so a code that
@@ -128,6 +179,24 @@ mod tests {
             .flat_map(|to| purposes.map(|purpose| secrets.code_hash("123456", to, purpose)))
             .collect();
         assert_eq!(hashes.len(), recipients.len() * purposes.len());
+    }
+
+    #[test]
+    fn email_link_proves_its_user_address_and_time_alone() {
+        let expires_at = Timestamp::from_millis(1_795_253_400_007);
+        let token = secrets().email_link_token(id(1), "ada@example.com", expires_at);
+        let link = EmailLink::decode(&token).unwrap();
+        assert_eq!((link.user_id, link.expires_at), (id(1), expires_at));
+        assert!(secrets().is_email_link(&link, "ada@example.com"));
+        assert!(!secrets().is_email_link(&link, "eve@example.com"));
+        let later = EmailLink { expires_at: expires_at.plus_millis(1), ..link };
+        let other = EmailLink { user_id: id(2), ..link };
+        for forged in [later, other] {
+            assert!(!secrets().is_email_link(&forged, "ada@example.com"));
+        }
+        for malformed in ["", "a", &token[1..], &format!("{token}AAAA"), "é"] {
+            assert_eq!(EmailLink::decode(malformed), None, "{malformed}");
+        }
     }
 
     proptest! {

@@ -6,6 +6,7 @@
 //! - [`session_list`]: the open sessions of a user
 //! - [`account_changes`]: ends of sessions, changes of plans
 //! - [`codes`]: one-time codes
+//! - [`email_links`]: links that confirm an address
 //! - [`password_change`]: new passwords
 //! - [`guesses`]: guesses at passwords, codes and tokens, counted
 //! - [`profile`], [`consents`]: what users say about themselves, and agree to
@@ -20,6 +21,7 @@ pub mod account_changes;
 pub mod audit;
 pub mod codes;
 pub mod consents;
+pub mod email_links;
 pub mod error;
 pub mod guesses;
 pub mod password_change;

@@ -104,13 +104,8 @@ impl Auth {
         new: String,
         announcements: &Announcements,
     ) -> Result<(), AuthError> {
-        let now = self.clock.now();
-        self.throttle.request(&*self.ephemeral, Way::Link, &requester.ip, now).await?;
+        let user = self.user_of_reset_token(requester, token).await?;
         let token_hash = OpaqueToken::decode(token).ok_or(AuthError::CodeInvalid)?.hash();
-        let accounts = Arc::clone(&self.accounts);
-        let check = async move { Ok(accounts.password_reset_user(token_hash, now).await?) };
-        let user = self.guess(Guesser::of_token(Way::Link, &requester.ip), check).await?;
-        let user = user.ok_or(AuthError::CodeInvalid)?;
         let password_hash = self.hash_chosen(&user, new).await?;
         let event = self.all_sessions_ended(&user, None);
         let job = password_changed(self.random.id(event.at), user.id, event.at);
@@ -123,6 +118,28 @@ impl Auth {
         self.jobs.wake();
         announcements.add_stored(event);
         Ok(())
+    }
+
+    /// Returns the user who may set a password by this token, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`AuthError::CodeInvalid`] when there is no such permission, or it was used or has expired, or with
+    /// [`AuthError::RateLimited`].
+    pub async fn user_of_reset_token(
+        self: &Arc<Self>,
+        requester: &Requester,
+        token: &str,
+    ) -> Result<User, AuthError> {
+        let now = self.clock.now();
+        self.throttle.request(&*self.ephemeral, Way::Link, &requester.ip, now).await?;
+        let (accounts, token) = (Arc::clone(&self.accounts), OpaqueToken::decode(token));
+        let check = async move {
+            let Some(token) = token else { return Ok(None) };
+            Ok(accounts.password_reset_user(token.hash(), now).await?)
+        };
+        let user = self.guess(Guesser::of_token(Way::Link, &requester.ip), check).await?;
+        user.ok_or(AuthError::CodeInvalid)
     }
 
     /// Returns the stored hash of a user's password when they know it.

@@ -13,7 +13,7 @@ use super::{
     passwords::own_words,
     throttle::{Guesser, Way},
 };
-use crate::store::accounts::users::Registration;
+use crate::{jobs::notify::email_verification, store::accounts::users::Registration};
 
 impl Auth {
     /// Makes an account of somebody, and begins its first session.
@@ -71,7 +71,7 @@ impl Auth {
             .map_err(|error| error.of_field("password"))?;
         let user = User {
             id: self.random.id(now),
-            email: Some(email),
+            email: Some(email.clone()),
             email_verified: false,
             phone: None,
             phone_verified: false,
@@ -84,11 +84,13 @@ impl Auth {
         };
         let opening = self.prepare_session(user.id, requester, request.device_name, now);
         let audit = self.opening_event(&opening, AccountEventKind::SignedUp, requester);
-        Ok(
-            match self.accounts.register(user.clone(), password_hash, opening.session.clone(), audit).await? {
-                Registration::Created => Some(self.tokens_of(opening, user)),
-                Registration::EmailTaken => None,
-            },
-        )
+        let job = email_verification(self.random.id(now), user.id, email, now);
+        let session = opening.session.clone();
+        let registration = self.accounts.register(user.clone(), password_hash, session, audit, job).await?;
+        self.jobs.wake();
+        Ok(match registration {
+            Registration::Created => Some(self.tokens_of(opening, user)),
+            Registration::EmailTaken => None,
+        })
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod list_cache;
 mod mailbox;
 mod messages;
 mod models;
+mod pages;
 mod sync;
 mod usage;
 
@@ -54,6 +55,7 @@ pub fn router(app: App) -> Result<Router, serde_json::Error> {
     let documents = [public_document, edge_openapi::document(), open_document, always_document];
     let document = docs::document(&app.config.process.app_name, documents)?;
     let public = public
+        .merge(pages::router())
         .layer(from_fn_with_state(app.clone(), user_events::hand_over))
         .layer(from_fn_with_state(app.clone(), signature::accept));
     let routes = open

@@ -16,6 +16,7 @@ mod layers;
 mod list_cache;
 mod notices;
 mod outages;
+mod pages;
 mod passwords;
 mod rotation;
 mod serving;

@@ -4,7 +4,10 @@ use serde_json::json;
 use shared::api::account::AccountEventKind;
 
 use super::test_env::{Answer, Call, TestEnv, problem};
-use crate::auth::{Requester, passwords::Passwords};
+use crate::{
+    auth::{Requester, passwords::Passwords},
+    jobs::notify::email_verification,
+};
 
 async fn register(env: &TestEnv, email: &str, password: &str) -> Answer {
     let body = json!({"email": email, "password": password});
@@ -85,7 +88,9 @@ async fn unnormalized_stored_email_is_found() {
     let requester = Requester::operator();
     let opening = env.app.auth.prepare_session(earlier.id, &requester, None, earlier.created_at);
     let audit = env.app.auth.opening_event(&opening, AccountEventKind::SignedUp, &requester);
-    env.app.stores.accounts.register(earlier, hash, opening.session, audit).await.unwrap();
+    let email = earlier.email.clone().unwrap();
+    let job = email_verification(opening.session.id, earlier.id, email, earlier.created_at);
+    env.app.stores.accounts.register(earlier, hash, opening.session, audit, job).await.unwrap();
     assert_eq!(sign_in(&env, "Jose\u{301}@example.com ", "correct horse").await, 200);
     let again = register(&env, "jose\u{301}@example.com", "correct horse").await;
     assert_eq!(again.problem(), problem(400, "email_taken"));

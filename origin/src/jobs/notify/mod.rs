@@ -10,9 +10,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use shared::{address::Address, api::account::codes::CodePurpose, id::Id, time::Timestamp};
+use shared::{
+    address::Address,
+    api::account::{User, codes::CodePurpose},
+    id::Id,
+    time::{SECOND_MS, Timestamp},
+};
 
 pub use texts::Texts;
+
+use texts::Secrets;
 
 use super::{Job, JobError, Progress};
 use crate::{
@@ -30,6 +37,8 @@ use crate::{
 };
 
 const KIND: &str = "notify";
+/// The life of a link that confirms an address: people read mails a day later, and it gives nobody a session.
+const EMAIL_LINK_LIFETIME_MS: i64 = 24 * 60 * 60 * SECOND_MS;
 
 /// A notice, as a job's payload holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,6 +50,8 @@ enum Notice {
     OneTimeCode { code_id: Id, to: Address, purpose: CodePurpose, expires_at: Timestamp },
     /// Somebody asked for a link with which whoever has the address chooses a new password.
     PasswordReset { reset_id: Id, to: Address, expires_at: Timestamp },
+    /// Somebody registered with an address; a link confirms it.
+    EmailVerification { user_id: Id, to: Address, expires_at: Timestamp },
     /// The password was changed.
     PasswordChanged { user_id: Id, at: Timestamp },
     /// The e-mail address is another one; this one was it before.
@@ -51,9 +62,9 @@ impl Notice {
     /// Returns the time from which on its message is of no use.
     const fn expires_at(&self) -> Option<Timestamp> {
         match self {
-            Self::OneTimeCode { expires_at, .. } | Self::PasswordReset { expires_at, .. } => {
-                Some(*expires_at)
-            }
+            Self::OneTimeCode { expires_at, .. }
+            | Self::PasswordReset { expires_at, .. }
+            | Self::EmailVerification { expires_at, .. } => Some(*expires_at),
             Self::RefreshTokenReused { .. } | Self::PasswordChanged { .. } | Self::EmailChanged { .. } => {
                 None
             }
@@ -92,6 +103,12 @@ pub fn one_time_code(
 /// scheduled twice, it is one.
 pub fn password_reset(reset_id: Id, to: Address, expires_at: Timestamp, now: Timestamp) -> NewJob {
     Notice::PasswordReset { reset_id, to, expires_at }.job(reset_id, None, now)
+}
+
+/// Returns the job that sends a new user the link with which they confirm their address, unless that is done before.
+pub fn email_verification(id: Id, user_id: Id, email: String, now: Timestamp) -> NewJob {
+    let expires_at = now.plus_millis(EMAIL_LINK_LIFETIME_MS);
+    Notice::EmailVerification { user_id, to: Address::Email(email), expires_at }.job(id, None, now)
 }
 
 /// Returns the job that tells a user, at the address that was theirs, that it no longer is.
@@ -135,11 +152,32 @@ impl Notify {
             Notice::PasswordReset { reset_id, to, expires_at } => {
                 Ok(self.permit_reset(*reset_id, to, *expires_at).await?.then(|| to.clone()))
             }
+            Notice::EmailVerification { user_id, to, .. } => {
+                let user = self.accounts.user(*user_id).await?;
+                Ok(user.and_then(|user| unverified_email(&user)).filter(|email| email == to))
+            }
             Notice::OneTimeCode { to, .. } | Notice::EmailChanged { to, .. } => Ok(Some(to.clone())),
             Notice::RefreshTokenReused { user_id, .. } | Notice::PasswordChanged { user_id, .. } => {
                 let user = self.accounts.user(*user_id).await?;
                 Ok(user.and_then(|user| user.email).map(Address::Email))
             }
+        }
+    }
+
+    /// Returns the token of a link that confirms the address of a notice, where it is an e-mail address that somebody has and has not
+    /// confirmed.
+    async fn email_link_token(&self, notice: &Notice, now: Timestamp) -> StoreResult<Option<String>> {
+        let token = |user_id, email: &Address, expires_at| {
+            email.as_email().map(|email| self.secrets.email_link_token(user_id, email, expires_at))
+        };
+        match notice {
+            Notice::EmailVerification { user_id, to, expires_at } => Ok(token(*user_id, to, *expires_at)),
+            Notice::OneTimeCode { to, purpose: CodePurpose::Verify, .. } => {
+                let owner = self.accounts.user_by_address(to.clone()).await?;
+                let owner = owner.filter(|user| unverified_email(user).as_ref() == Some(to));
+                Ok(owner.and_then(|user| token(user.id, to, now.plus_millis(EMAIL_LINK_LIFETIME_MS))))
+            }
+            _ => Ok(None),
         }
     }
 
@@ -179,7 +217,9 @@ impl Job for Notify {
             return Ok(Progress::Done);
         }
         let Some(to) = self.recipient(&notice).await? else { return Ok(Progress::Done) };
-        let message = self.texts.message(job.id, to, &notice, &self.secrets, now);
+        let secrets =
+            Secrets { one_time: &self.secrets, email_link: self.email_link_token(&notice, now).await? };
+        let message = self.texts.message(job.id, to, &notice, &secrets, now);
         let (channel, purpose) = (Channel::of(&message.to).as_str(), message.purpose.as_str());
         match self.messenger.send(message).await {
             Ok(()) => Ok(Progress::Done),
@@ -190,6 +230,11 @@ impl Job for Notify {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Returns the e-mail address that a user has not confirmed.
+fn unverified_email(user: &User) -> Option<Address> {
+    user.email.clone().filter(|_| !user.email_verified).map(Address::Email)
 }
 
 #[cfg(test)]

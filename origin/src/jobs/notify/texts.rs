@@ -28,6 +28,14 @@ pub struct Texts {
     pub public_url: String,
 }
 
+/// The secrets that a message may have.
+pub(super) struct Secrets<'a> {
+    /// Makes codes and tokens of ids.
+    pub(super) one_time: &'a OneTimeSecrets,
+    /// The token of a link that confirms the recipient's address.
+    pub(super) email_link: Option<String>,
+}
+
 /// The words of a message, and the secrets in it.
 struct Words {
     purpose: Purpose,
@@ -45,7 +53,7 @@ impl Texts {
         id: Id,
         to: Address,
         notice: &Notice,
-        secrets: &OneTimeSecrets,
+        secrets: &Secrets<'_>,
         now: Timestamp,
     ) -> Message {
         let words = match notice {
@@ -53,11 +61,21 @@ impl Texts {
             Notice::PasswordChanged { at, .. } => self.password_changed(*at),
             Notice::EmailChanged { at, .. } => self.email_changed(*at),
             Notice::OneTimeCode { code_id, purpose, expires_at, .. } => {
-                self.code(Channel::of(&to), *purpose, secrets.code(*code_id), &time_left(*expires_at, now))
+                let time_left = time_left(*expires_at, now);
+                let words =
+                    self.code(Channel::of(&to), *purpose, secrets.one_time.code(*code_id), &time_left);
+                match &secrets.email_link {
+                    Some(token) => self.with_email_link(words, token),
+                    None => words,
+                }
             }
             Notice::PasswordReset { reset_id, expires_at, .. } => {
-                self.password_reset(secrets.token(*reset_id), &time_left(*expires_at, now))
+                self.password_reset(secrets.one_time.token(*reset_id), &time_left(*expires_at, now))
             }
+            Notice::EmailVerification { expires_at, .. } => self.email_verification(
+                secrets.email_link.clone().unwrap_or_default(),
+                &time_left(*expires_at, now),
+            ),
         };
         let Words { purpose, subject, text, code, link, token } = words;
         Message { id, to, purpose, subject, text, code, link, token }
@@ -94,8 +112,7 @@ impl Texts {
 
     fn password_reset(&self, token: String, time_left: &str) -> Words {
         let app = &self.app_name;
-        // Behind the number sign it is sent to no server, and stands in no server's log.
-        let link = format!("{}/reset-password#token={token}", self.public_url);
+        let link = format!("{}/reset-password?token={token}", self.public_url);
         Words {
             purpose: Purpose::Reset,
             subject: format!("{app}: choose a new password"),
@@ -108,6 +125,33 @@ impl Texts {
             link: Some(link),
             token: Some(token),
         }
+    }
+
+    fn email_verification(&self, token: String, time_left: &str) -> Words {
+        let app = &self.app_name;
+        let link = self.email_link(&token);
+        Words {
+            purpose: Purpose::Verify,
+            subject: format!("{app}: confirm your address"),
+            text: format!(
+                "Welcome to {app}. To confirm that this is your address, open this link in the next {time_left}:\n\n{link}\n\n\
+                 If you did not register with {app}, do not confirm: somebody else typed your address.\n"
+            ),
+            code: None,
+            link: Some(link),
+            token: Some(token),
+        }
+    }
+
+    /// Adds the link that does what the code does.
+    fn with_email_link(&self, words: Words, token: &str) -> Words {
+        let link = self.email_link(token);
+        let text = format!("{}\nOr open this link in the next 24 hours:\n\n{link}\n", words.text);
+        Words { text, link: Some(link), token: Some(token.to_owned()), ..words }
+    }
+
+    fn email_link(&self, token: &str) -> String {
+        format!("{}/verify-email?token={token}", self.public_url)
     }
 
     fn email_changed(&self, at: Timestamp) -> Words {
@@ -188,6 +232,8 @@ mod tests {
         let texts =
             Texts { app_name: app_name.to_owned(), public_url: "https://chat.example.com".to_owned() };
         let secrets = OneTimeSecrets::new("0f9a3b7c5d1e8f2a4b6c0d9e7f3a5b1c").unwrap();
+        let email_link = matches!(notice, Notice::EmailVerification { .. }).then(|| "a-token".to_owned());
+        let secrets = Secrets { one_time: &secrets, email_link };
         texts.message(Id::from_bytes([9; 16]), to, notice, &secrets, NOW)
     }
 
@@ -232,12 +278,24 @@ mod tests {
         let notice = Notice::PasswordReset { reset_id: Id::from_bytes([1; 16]), to: email(), expires_at };
         let message = write("Chatty", email(), &notice);
         let (link, token) = (message.link.unwrap(), message.token.unwrap());
-        assert_eq!(link, format!("https://chat.example.com/reset-password#token={token}"));
+        assert_eq!(link, format!("https://chat.example.com/reset-password?token={token}"));
         for line in [&link, &token] {
             assert!(message.text.lines().any(|found| found == *line), "{}", message.text);
         }
         assert!(message.text.contains("in the next 60 minutes") && !message.subject.contains(&token));
         assert_eq!((message.purpose, message.code), (Purpose::Reset, None));
+    }
+
+    #[test]
+    fn new_user_gets_link_to_confirm_their_address() {
+        let expires_at = NOW.plus_millis(24 * 60 * 60 * SECOND_MS);
+        let user_id = Id::from_bytes([2; 16]);
+        let message =
+            write("Chatty", email(), &Notice::EmailVerification { user_id, to: email(), expires_at });
+        let link = "https://chat.example.com/verify-email?token=a-token";
+        assert_eq!((message.link.as_deref(), message.token.as_deref()), (Some(link), Some("a-token")));
+        assert!(message.text.lines().any(|line| line == link) && message.text.contains("24 hours"));
+        assert_eq!((message.purpose, message.code), (Purpose::Verify, None));
     }
 
     #[test]

@@ -142,6 +142,10 @@ pub trait Addresses: Send + Sync + 'static {
     /// creates the user.
     async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<Option<AddressSignedIn>>;
 
+    /// Verifies the e-mail address of a user, and notes it in the audit trail. A repetition changes nothing more. False, and nothing
+    /// happens, when this is no user's address who has this id and is not suspended.
+    async fn verify_email(&self, user_id: Id, email: String, audit: AuditEvent) -> StoreResult<bool>;
+
     /// Gives a signed-in user an address in place of the one they have, verified; replaces all refresh tokens of the session by
     /// the new one; schedules the job and notes it in the audit trail. A repetition changes nothing more.
     async fn change_address(&self, change: AddressChange) -> StoreResult<AddressChangeOutcome>;

@@ -9,7 +9,7 @@ use shared::{
     id::Id,
 };
 
-use super::{audit::AuditEvent, sessions::NewSession};
+use super::{audit::AuditEvent, jobs::NewJob, sessions::NewSession};
 use crate::store::error::StoreResult;
 
 /// The outcome of a registration.
@@ -24,7 +24,7 @@ pub enum Registration {
 /// Users.
 #[async_trait]
 pub trait Users: Send + Sync + 'static {
-    /// Creates a user with a password, a first session and a first event of their audit trail: all of it or nothing. E-mails are
+    /// Creates a user with a password, a first session and a first event of their audit trail, and schedules a job: all of it or nothing. E-mails are
     /// unique as they are stored, in lower case. Repeated with the same user id, it is `Created` and changes nothing.
     async fn register(
         &self,
@@ -32,6 +32,7 @@ pub trait Users: Send + Sync + 'static {
         password_hash: String,
         session: NewSession,
         audit: AuditEvent,
+        job: NewJob,
     ) -> StoreResult<Registration>;
 
     /// Returns a user.

@@ -225,3 +225,14 @@ pub(in crate::store) fn updated(outcome: Updated) -> Option<Conversation> {
 pub(in crate::store) fn picture(bytes: usize) -> Part {
     Part::Image { mime_type: Some("image/png".to_owned()), data: Some("A".repeat(bytes)), file_id: None }
 }
+
+/// The job that is scheduled with a registration, at its session's begin.
+pub(in crate::store) fn registration_job(session: &NewSession) -> NewJob {
+    NewJob {
+        id: session.id,
+        kind: "registration",
+        key: None,
+        payload: "{}".to_owned(),
+        due_at: session.created_at,
+    }
+}

@@ -25,6 +25,8 @@ open_names! {
         PasswordReset = "password_reset",
         /// The e-mail address was changed.
         EmailChanged = "email_changed",
+        /// The e-mail address was confirmed by a link.
+        EmailVerified = "email_verified",
         /// The phone number was changed.
         PhoneChanged = "phone_changed",
         /// The profile was changed.

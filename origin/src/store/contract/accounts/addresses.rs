@@ -198,3 +198,21 @@ pub(in crate::store::contract) async fn address_of_somebody_else_is_taken(store:
     }
     assert_eq!(store.user_by_address(phone()).await.unwrap(), None);
 }
+
+pub(in crate::store::contract) async fn email_is_verified_once_while_it_is_the_users(store: Store) {
+    for number in [1, 2] {
+        register(&store, number).await;
+    }
+    let audit = || audit_event(3, id(1), AccountEventKind::EmailVerified, at(1_000));
+    let verify = async |user: u32, number: u32| {
+        store.verify_email(id(user), format!("user{number}@example.com"), audit()).await.unwrap()
+    };
+    assert_eq!((verify(1, 2).await, verify(3, 3).await), (false, false));
+    assert!(!store.user(id(1)).await.unwrap().unwrap().email_verified);
+    assert_eq!((verify(1, 1).await, verify(1, 1).await), (true, true), "also a repetition");
+    assert!(store.user(id(1)).await.unwrap().unwrap().email_verified);
+    assert!(!store.user(id(2)).await.unwrap().unwrap().email_verified);
+    let events = store.audit_events(id(1), None, 10).await.unwrap();
+    let noted = events.iter().filter(|event| event.kind == AccountEventKind::EmailVerified);
+    assert_eq!(noted.count(), 1);
+}

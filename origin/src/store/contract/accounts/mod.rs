@@ -18,10 +18,11 @@ use std::sync::Arc;
 
 use shared::{api::account::User, auth::refresh::ExchangeTerms, id::Id};
 
-use super::samples::{START, at, hash, id, opening_event, reuse_job, session, user};
+use super::samples::{START, at, hash, id, opening_event, registration_job, reuse_job, session, user};
 use crate::store::{
     Accounts, StoreResult,
     accounts::{
+        jobs::NewJob,
         sessions::{NewSession, RefreshExchange, RefreshOutcome},
         users::Registration,
     },
@@ -35,6 +36,7 @@ macro_rules! suite {
             plan_of_a_newer_version_is_kept
             email_is_unique_and_compared_as_stored
             registering_again_changes_nothing
+            registration_schedules_its_job_once
             of_registrations_at_once_one_wins
             registration_sent_concurrently_creates_one_user
             letters_beyond_ascii_are_kept_as_they_are
@@ -50,6 +52,7 @@ macro_rules! suite {
             sign_ins_at_once_by_unknown_address_create_one_user
             changed_address_is_verified_and_replaces_refresh_tokens
             address_of_somebody_else_is_taken
+            email_is_verified_once_while_it_is_the_users
         }
         $crate::store::contract::run_suite! { accounts::credentials on $open;
             network_of_any_session_on_record_is_known
@@ -140,6 +143,9 @@ pub(super) use suite;
 
 type Store = Arc<dyn Accounts>;
 
+/// A time that no case reaches, in milliseconds.
+const LATER_MS: i64 = 1_000_000_000_000;
+
 async fn register(store: &Store, number: u32) {
     let user = user(number);
     let session = session(u8::try_from(number).unwrap(), &user);
@@ -153,7 +159,8 @@ async fn try_register(
     session: NewSession,
 ) -> StoreResult<Registration> {
     let audit = opening_event(&session);
-    store.register(user, password_hash.to_owned(), session, audit).await
+    let job = NewJob { due_at: at(LATER_MS), ..registration_job(&session) };
+    store.register(user, password_hash.to_owned(), session, audit, job).await
 }
 
 /// Opens a session among at most a thousand. Returns whether there is such a user.

@@ -10,12 +10,13 @@ use shared::{
 use super::{Store, exchange, outcome, register, try_register, usage::usage};
 use crate::store::{
     accounts::{
+        jobs::JobClaim,
         usage::{UsageEntry, UsageOutcome},
         users::Registration,
     },
     contract::{
         at_once,
-        samples::{at, audit_event, id, session, user},
+        samples::{at, audit_event, id, opening_event, registration_job, session, user},
     },
 };
 
@@ -68,6 +69,25 @@ pub(in crate::store::contract) async fn registering_again_changes_nothing(store:
         "phc"
     );
     assert!(store.session(id(1), id(1_002)).await.unwrap().is_none());
+}
+
+pub(in crate::store::contract) async fn registration_schedules_its_job_once(store: Store) {
+    let session = session(1, &user(1));
+    for _ in 0..2 {
+        let job = registration_job(&session);
+        let audit = opening_event(&session);
+        let registered = store.register(user(1), "phc".to_owned(), session.clone(), audit, job).await;
+        assert_eq!(registered.unwrap(), Registration::Created);
+    }
+    let claim = JobClaim {
+        owner: id(9),
+        kinds: vec!["registration"],
+        now: at(1_000_000),
+        lease_until: at(1_100_000),
+        limit: 10,
+    };
+    let claimed = store.claim_jobs(claim).await.unwrap();
+    assert_eq!(claimed.into_iter().map(|job| job.id).collect::<Vec<_>>(), [session.id]);
 }
 
 pub(in crate::store::contract) async fn of_registrations_at_once_one_wins(store: Store) {

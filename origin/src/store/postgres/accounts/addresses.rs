@@ -4,17 +4,19 @@ use async_trait::async_trait;
 use shared::{
     address::Address,
     api::account::{Platform, User},
+    id::Id,
 };
 
 use super::{
     PostgresAccounts,
     audit::{audit_json, audited},
-    users,
+    users::{self, FirstSession},
 };
 use crate::store::{
     accounts::{
         Addresses,
         addresses::{AddressChange, AddressChangeOutcome, AddressOwner, AddressSignIn, AddressSignedIn},
+        audit::AuditEvent,
         sessions::NewSession,
     },
     error::{StoreError, StoreResult},
@@ -50,6 +52,11 @@ impl Addresses for PostgresAccounts {
     async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<Option<AddressSignedIn>> {
         let sign_in = &sign_in;
         self.0.run(|c| async move { sign_in_user(&c, sign_in).await }).await
+    }
+
+    async fn verify_email(&self, user_id: Id, email: String, audit: AuditEvent) -> StoreResult<bool> {
+        let (user_id, email, audit) = (&key(user_id), &email, &audit_json(&audit));
+        self.0.run(|c| async move { Ok(c.row(VERIFY, &[user_id, email, audit]).await?.is_some()) }).await
     }
 
     async fn change_address(&self, change: AddressChange) -> StoreResult<AddressChangeOutcome> {
@@ -113,7 +120,8 @@ async fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<Ad
         return Ok(known.signed_in());
     }
     let audit = &audit_json(&sign_in.audit);
-    if users::insert_row(c, &sign_in.new_user, None, &sign_in.session, audit).await? {
+    let opening = FirstSession { password_hash: None, session: &sign_in.session, job: None };
+    if users::insert_row(c, &sign_in.new_user, &opening, audit).await? {
         let user = sign_in.new_user.clone();
         return Ok(Some(AddressSignedIn { user, is_new: true, event: None }));
     }
@@ -188,6 +196,16 @@ async fn sign_in_known(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<K
     let signed_in = AddressSignedIn { user: sign_in.verified(user), is_new, event };
     Ok(Some(Known::SignedIn(Box::new(signed_in))))
 }
+
+/// One statement. The row is that of the user.
+const VERIFY: &str = concat!(
+    "WITH verified AS ( \
+        UPDATE users SET email_verified = true \
+        WHERE id = $1 AND email = $2 AND NOT email_verified AND suspended_at IS NULL RETURNING id \
+    ), ",
+    audited!("$3", "verified"),
+    " SELECT id FROM users WHERE id = $1 AND email = $2 AND suspended_at IS NULL"
+);
 
 /// Takes the session's row, as exchanges of its refresh tokens do.
 const LOCK_SESSION: &str =

@@ -16,7 +16,7 @@ use super::{
     audit::{audit_json, audited},
 };
 use crate::store::{
-    accounts::{Users, audit::AuditEvent, sessions::NewSession, users::Registration},
+    accounts::{Users, audit::AuditEvent, jobs::NewJob, sessions::NewSession, users::Registration},
     error::{StoreError, StoreResult},
     postgres::{
         pool::Connection,
@@ -34,9 +34,12 @@ impl Users for PostgresAccounts {
         password_hash: String,
         session: NewSession,
         audit: AuditEvent,
+        job: NewJob,
     ) -> StoreResult<Registration> {
-        let (user, password_hash, session, audit) = (&user, &password_hash, &session, &audit_json(&audit));
-        self.0.run(|c| async move { insert(&c, user, password_hash, session, audit).await }).await
+        let (user, audit) = (&user, &audit_json(&audit));
+        let opening =
+            &FirstSession { password_hash: Some(&password_hash), session: &session, job: Some(&job) };
+        self.0.run(|c| async move { insert(&c, user, opening, audit).await }).await
     }
 
     async fn user(&self, id: Id) -> StoreResult<Option<User>> {
@@ -93,7 +96,11 @@ const REGISTER: &str = concat!(
         SELECT $17::bytea, id, $18::bigint FROM new_session \
     ), ",
     audited!("$22", "new_user"),
-    " SELECT id FROM new_user"
+    ", scheduled AS ( \
+        INSERT INTO jobs (id, kind, key, payload, due_at) \
+        SELECT $23::uuid, $24::text, $25::text, $26::text, $27::bigint FROM new_user WHERE $23::uuid IS NOT NULL \
+        ON CONFLICT DO NOTHING \
+    ) SELECT id FROM new_user"
 );
 
 /// Finds the user that exists already: the one with the id rather than another one with the e-mail.
@@ -118,11 +125,10 @@ const SET_PLAN: &str = "\
 async fn insert(
     c: &Connection,
     user: &User,
-    password_hash: &str,
-    session: &NewSession,
+    opening: &FirstSession<'_>,
     audit: &String,
 ) -> Step<Registration> {
-    if insert_row(c, user, Some(password_hash), session, audit).await? {
+    if insert_row(c, user, opening, audit).await? {
         return Ok(Registration::Created);
     }
     let user_id = key(user.id);
@@ -136,15 +142,25 @@ async fn insert(
     }
 }
 
-/// Inserts a user with their first session and the event of it, and with their password if they have one. False, and nothing happens, when the id, the
+/// What is stored with a new user.
+pub(super) struct FirstSession<'a> {
+    /// The hash of their password, if they have one.
+    pub(super) password_hash: Option<&'a str>,
+    /// Their first session.
+    pub(super) session: &'a NewSession,
+    /// The job to schedule.
+    pub(super) job: Option<&'a NewJob>,
+}
+
+/// Inserts a user with what comes with them, and the event of it. False, and nothing happens, when the id, the
 /// e-mail or the phone number is somebody's.
 pub(super) async fn insert_row(
     c: &Connection,
     user: &User,
-    password_hash: Option<&str>,
-    session: &NewSession,
+    opening: &FirstSession<'_>,
     audit: &String,
 ) -> Step<bool> {
+    let FirstSession { password_hash, session, job } = opening;
     let created = c
         .row(
             REGISTER,
@@ -160,7 +176,7 @@ pub(super) async fn insert_row(
                 &user.timezone,
                 &user.plan.as_str(),
                 &user.created_at.as_millis(),
-                &password_hash,
+                password_hash,
                 &key(session.id),
                 &session.device_name,
                 &session.created_at.as_millis(),
@@ -171,6 +187,11 @@ pub(super) async fn insert_row(
                 &session.platform.as_ref().map(Platform::as_str),
                 &session.ip,
                 audit,
+                &job.map(|job| key(job.id)),
+                &job.map(|job| job.kind),
+                &job.and_then(|job| job.key.as_deref()),
+                &job.map(|job| job.payload.as_str()),
+                &job.map(|job| job.due_at.as_millis()),
             ],
         )
         .await?;

@@ -30,7 +30,7 @@ use crate::{
         },
         contract::{
             postgres::{Database, client, command},
-            samples::{at, hash, id, opening_event, reuse_job, session, user},
+            samples::{at, hash, id, opening_event, registration_job, reuse_job, session, user},
         },
     },
 };
@@ -57,7 +57,8 @@ async fn database() -> Database {
 async fn register(store: &PostgresAccounts) -> Result<Registration, StoreError> {
     let session = session(1, &user(1));
     let audit = opening_event(&session);
-    store.register(user(1), "phc".to_owned(), session, audit).await
+    let job = registration_job(&session);
+    store.register(user(1), "phc".to_owned(), session, audit, job).await
 }
 
 /// Not part of the suite: it needs older tables of the same names.

@@ -2,13 +2,14 @@
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use shared::{address::Address, api::account::User};
+use shared::{address::Address, api::account::User, id::Id};
 
 use super::{SqliteAccounts, audit, jobs, sessions, suspensions, users};
 use crate::store::{
     accounts::{
         Addresses,
         addresses::{AddressChange, AddressChangeOutcome, AddressOwner, AddressSignIn, AddressSignedIn},
+        audit::AuditEvent,
     },
     error::StoreResult,
     sqlite::row::Columns,
@@ -30,6 +31,10 @@ impl Addresses for SqliteAccounts {
 
     async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<Option<AddressSignedIn>> {
         self.0.write(move |c| sign_in_user(c, &sign_in)).await
+    }
+
+    async fn verify_email(&self, user_id: Id, email: String, audit: AuditEvent) -> StoreResult<bool> {
+        self.0.write(move |c| verify_of_user(c, user_id, &email, &audit)).await
     }
 
     async fn change_address(&self, change: AddressChange) -> StoreResult<AddressChangeOutcome> {
@@ -104,6 +109,20 @@ fn verify(c: &Connection, user: &User, address: &Address) -> StoreResult<()> {
     };
     c.prepare_cached(sql)?.execute([user.id.as_bytes()])?;
     Ok(())
+}
+
+/// Verifies an address within a write transaction.
+fn verify_of_user(c: &Connection, user_id: Id, email: &str, audit: &AuditEvent) -> StoreResult<bool> {
+    let values = (user_id.as_bytes(), email);
+    let sql = "SELECT 1 FROM users WHERE id = ?1 AND email = ?2 AND suspended_at IS NULL";
+    if !c.prepare_cached(sql)?.exists(values)? {
+        return Ok(false);
+    }
+    let sql = "UPDATE users SET email_verified = 1 WHERE id = ?1 AND email = ?2 AND email_verified = 0";
+    if c.prepare_cached(sql)?.execute(values)? == 1 {
+        audit::append(c, audit)?;
+    }
+    Ok(true)
 }
 
 /// Changes an address within a write transaction.

@@ -10,9 +10,9 @@ use shared::{
     id::Id,
 };
 
-use super::{SqliteAccounts, audit, credentials, events, sessions};
+use super::{SqliteAccounts, audit, credentials, events, jobs, sessions};
 use crate::store::{
-    accounts::{Users, audit::AuditEvent, sessions::NewSession, users::Registration},
+    accounts::{Users, audit::AuditEvent, jobs::NewJob, sessions::NewSession, users::Registration},
     error::StoreResult,
     sqlite::row::Columns,
 };
@@ -25,6 +25,7 @@ impl Users for SqliteAccounts {
         password_hash: String,
         session: NewSession,
         audit: AuditEvent,
+        job: NewJob,
     ) -> StoreResult<Registration> {
         self.0
             .write(move |c| {
@@ -33,6 +34,7 @@ impl Users for SqliteAccounts {
                 }
                 sessions::insert(c, &session)?;
                 audit::append(c, &audit)?;
+                jobs::schedule(c, &job)?;
                 Ok(Registration::Created)
             })
             .await
