@@ -55,6 +55,11 @@ impl Breaker {
         Self { limits, state: State::Closed { failures: 0 }, epoch: 0 }
     }
 
+    /// Returns true while every call is made.
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
     /// Admits a call.
     ///
     /// # Errors
@@ -136,7 +141,10 @@ mod tests {
     fn consecutive_failures_open_the_breaker_for_the_pause() {
         let mut breaker = opened();
         assert_eq!(breaker.admit(at(999)), Err(at(1_000)));
-        assert!(breaker.admit(at(1_000)).is_ok());
+        let probe = breaker.admit(at(1_000)).unwrap();
+        assert!(!breaker.is_closed());
+        assert!(!breaker.record(probe, CallOutcome::Answered, at(1_001), 0));
+        assert!(breaker.is_closed());
     }
 
     #[test]

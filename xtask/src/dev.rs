@@ -2,11 +2,13 @@
 //!
 //! - [`plan`]: addresses and variables of the parts; [`ports`], [`secrets`]
 //! - [`wrangler`]: both Workers in one session
+//! - [`mailbox`]: the messages to users, printed
 //! - [`http`]: the question whether a part answers
 //! - [`banner`]: the text at the end
 
 mod banner;
 mod http;
+mod mailbox;
 mod plan;
 mod ports;
 mod secrets;
@@ -23,7 +25,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use self::{banner::Banner, plan::Plan};
+use self::{banner::Banner, mailbox::Mailbox, plan::Plan};
 use crate::{
     build::{self, Profile},
     process::{interrupt, part::Part},
@@ -51,7 +53,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let (machine, mut steps) = setup::everything(workspace, Optimization::Compiler, &PROGRAMS, 1)?;
     steps.headline("Starting", None);
     let mut parts = Vec::new();
-    let result = start(workspace, &machine, plan, &mut parts).and_then(|()| watch(&mut parts));
+    let mut mailbox = Mailbox::new(plan.origin_address());
+    let result = start(workspace, &machine, plan, &mut parts).and_then(|()| watch(&mut parts, &mut mailbox));
     if interrupt::raised() {
         println!("\nstopping");
     }
@@ -108,13 +111,14 @@ fn up(
     result
 }
 
-/// Watches until the user interrupts or a part ends by itself.
-fn watch(parts: &mut [Part]) -> Result<()> {
+/// Watches, and prints messages to users, until the user interrupts or a part ends by itself.
+fn watch(parts: &mut [Part], mailbox: &mut Mailbox) -> Result<()> {
     while !interrupt::raised() {
         for part in parts.iter_mut() {
             part.print_warnings();
             part.require_running()?;
         }
+        mailbox.print_new();
         sleep(WATCH);
     }
     Ok(())

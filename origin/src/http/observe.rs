@@ -66,14 +66,14 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     response
 }
 
-/// Turns errors into a problem body. A response that has a JSON body of its own is left as it is.
+/// Turns errors into a problem body. A response that has a body of its own, JSON or a page for people, is left as it is.
 fn render(response: Response, request_id: &str) -> (Response, Option<ErrorCode>, Option<String>) {
     if response.status().as_u16() < 400 {
         return (response, None, None);
     }
     let (error, reason) = match response.extensions().get::<Arc<Error>>() {
         Some(error) => (error.to_api_error(), error.reason().map(Cow::into_owned)),
-        None if has_json_body(&response) => return (response, None, None),
+        None if has_own_body(&response) => return (response, None, None),
         None => (Error::from(of_status(response.status())).to_api_error(), None),
     };
     let signature_error = match response.extensions().get::<Arc<Error>>().map(AsRef::as_ref) {
@@ -101,11 +101,9 @@ fn of_status(status: StatusCode) -> ErrorCode {
     }
 }
 
-fn has_json_body(response: &Response) -> bool {
-    response
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+fn has_own_body(response: &Response) -> bool {
+    let media_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    media_type.starts_with(b"application/json") || media_type.starts_with(b"text/html")
 }
 
 fn problem(error: &ApiError, failed: &Response, request_id: &str) -> Response {

@@ -51,7 +51,8 @@ impl Channels {
             MailConfig::Mailbox => in_mailbox(),
             MailConfig::Smtp(config) => {
                 let smtp = Smtp::new(config, clock())?;
-                Some(Arc::new(Guarded::new(smtp, "the SMTP server", clock(), random())) as Arc<dyn Messenger>)
+                Some(Arc::new(Guarded::new(smtp, Channel::Email, "the SMTP server", clock(), random()))
+                    as Arc<dyn Messenger>)
             }
             MailConfig::Off => None,
         };
@@ -59,7 +60,7 @@ impl Channels {
             SmsConfig::Mailbox => in_mailbox(),
             SmsConfig::Webhook(config) => {
                 let webhook = SmsWebhook::new(config, clock())?;
-                Some(Arc::new(Guarded::new(webhook, "the SMS gateway", clock(), random()))
+                Some(Arc::new(Guarded::new(webhook, Channel::Sms, "the SMS gateway", clock(), random()))
                     as Arc<dyn Messenger>)
             }
             SmsConfig::Off => None,

@@ -9,8 +9,8 @@ use shared::{
     time::SECOND_MS,
 };
 
-use super::{Message, Messenger, SendError};
-use crate::{clock::Clock, random::Random};
+use super::{Channel, Message, Messenger, SendError};
+use crate::{clock::Clock, random::Random, telemetry::messages::set_circuit};
 
 /// The bounds of the breaker. A probe takes less than a delivery may.
 const LIMITS: BreakerLimits = BreakerLimits {
@@ -22,6 +22,8 @@ const LIMITS: BreakerLimits = BreakerLimits {
 /// An adapter whose server is left alone while it fails.
 pub struct Guarded<M> {
     adapter: M,
+    /// The channel, for the metrics.
+    channel: Channel,
     /// The server, for the log.
     server: &'static str,
     breaker: Mutex<Breaker>,
@@ -30,9 +32,16 @@ pub struct Guarded<M> {
 }
 
 impl<M: Messenger> Guarded<M> {
-    /// Guards an adapter; `server` is what the log calls its server.
-    pub fn new(adapter: M, server: &'static str, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
-        Self { adapter, server, breaker: Mutex::new(Breaker::new(LIMITS)), clock, random }
+    /// Guards the adapter of a channel; `server` is what the log calls its server.
+    pub fn new(
+        adapter: M,
+        channel: Channel,
+        server: &'static str,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        set_circuit(channel.as_str(), false);
+        Self { adapter, channel, server, breaker: Mutex::new(Breaker::new(LIMITS)), clock, random }
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
@@ -58,7 +67,12 @@ impl<M: Messenger> Messenger for Guarded<M> {
         let mut jitter = [0; 4];
         self.random.fill(&mut jitter);
         let jitter = u32::from_ne_bytes(jitter);
-        if self.breaker().record(permit, outcome, self.clock.now(), jitter) {
+        let (is_opened, is_open) = {
+            let mut breaker = self.breaker();
+            (breaker.record(permit, outcome, self.clock.now(), jitter), !breaker.is_closed())
+        };
+        set_circuit(self.channel.as_str(), is_open);
+        if is_opened {
             tracing::warn!("{} fails and is left alone for a while", self.server);
         }
         sent
@@ -105,8 +119,13 @@ mod tests {
         let adapter = Arc::new(Scripted { calls: 0.into(), answer: Mutex::new(answer) });
         let clock = Arc::new(TestClock::at(Timestamp::from_millis(1_795_253_400_007)));
         let random = Arc::new(SystemRandom);
-        let guarded =
-            Guarded::new(Arc::clone(&adapter), "the server", Arc::clone(&clock) as Arc<dyn Clock>, random);
+        let guarded = Guarded::new(
+            Arc::clone(&adapter),
+            Channel::Sms,
+            "the server",
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            random,
+        );
         (guarded, adapter, clock)
     }
 

@@ -9,7 +9,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{deliveries::OutboxFigures, gauges::Gauges, process::Process, store_calls::StoreCallLabels};
+use super::{
+    deliveries::OutboxFigures, gauges::Gauges, messages::MessageFigures, process::Process,
+    store_calls::StoreCallLabels,
+};
 
 /// The prefix of all metric names except those of the process, which are the same for all programs.
 const PREFIX: &str = "edgechat";
@@ -27,6 +30,7 @@ pub struct Metrics {
     pub(super) store_calls: Family<StoreCallLabels, Histogram>,
     pub(super) deliveries: Family<DeliveryLabels, Counter>,
     pub(super) outbox: OutboxFigures,
+    pub(super) messages: MessageFigures,
     pub(super) gauges: Gauges,
     spans: Family<SpanLabels, Counter>,
 }
@@ -75,6 +79,7 @@ impl Metrics {
             store_calls: Family::new_with_constructor(store_call),
             deliveries: Family::default(),
             outbox: OutboxFigures::default(),
+            messages: MessageFigures::default(),
             gauges: Gauges::default(),
             spans: Family::default(),
         };
@@ -96,6 +101,7 @@ impl Metrics {
         );
         ours.register("deliveries", "Turns that the Worker delivered", self.deliveries.clone());
         self.outbox.register(ours);
+        self.messages.register(ours);
         ours.register("spans", "Recorded spans of traces", self.spans.clone());
         let build = ours.sub_registry_with_label(("version".into(), env!("CARGO_PKG_VERSION").into()));
         build.register("build_info", "The version of the program", ConstGauge::new(1_i64));

@@ -14,6 +14,7 @@
 pub mod deliveries;
 pub mod exporter;
 pub mod gauges;
+pub mod messages;
 pub mod metrics;
 pub mod private;
 pub mod process;

@@ -25,16 +25,11 @@ async fn verify(env: &TestEnv, address: &Value, purpose: &str, code: &str) -> An
     env.send(shown(address, purpose, code)).await
 }
 
-async fn mailbox(env: &TestEnv) -> Vec<Value> {
-    env.app.job_runner().run_due().await;
-    env.send(Call::get("/dev/mailbox")).await.json()["items"].as_array().unwrap().clone()
-}
-
 /// Sends a code and returns it as it arrives.
 async fn code(env: &TestEnv, address: &Value, purpose: &str) -> String {
     let sent = send(env, address, purpose).await;
     assert_eq!(sent.status, 202, "{:?}", sent.body);
-    let newest = mailbox(env).await.remove(0);
+    let newest = env.mailbox().await.remove(0);
     assert_eq!(newest["purpose"], purpose);
     newest["code"].as_str().unwrap().to_owned()
 }
@@ -59,7 +54,7 @@ async fn code_of_unknown_phone_signs_up_and_then_in() {
     let typed = json!({"phone": "+49 (170) 123-4567"});
     let sent = send(&env, &typed, "login").await;
     assert_eq!((sent.status, sent.json()), (202, json!({"expires_in": 300, "resend_in": 60})));
-    let mail = mailbox(&env).await.remove(0);
+    let mail = env.mailbox().await.remove(0);
     assert_eq!((&mail["to"], &mail["channel"]), (&json!(PHONE), &json!("sms")));
     let mut body = typed.clone();
     body["device_name"] = json!("Ada's phone");
@@ -211,7 +206,7 @@ async fn changed_address_is_told_to_the_old_one_and_somebody_elses_is_refused() 
     let code_of_new = code(&env, &new, "verify").await;
     let answer = env.send(shown(&new, "verify", &code_of_new).token(&ada.access)).await;
     assert_eq!(answer.json()["user"]["email"], "new@example.com");
-    let mail = mailbox(&env).await.remove(0);
+    let mail = env.mailbox().await.remove(0);
     assert_eq!((&mail["to"], &mail["purpose"]), (&json!("ada@example.com"), &json!("email_changed")));
     assert_eq!(login(&env, "correct horse").await, 401, "the old address signs nobody in");
 
@@ -241,7 +236,7 @@ async fn code_for_reset_of_unknown_address_is_answered_alike_and_not_sent() {
     let env = TestEnv::new().await;
     let sent = send(&env, &json!({"email": "nobody@example.com"}), "reset").await;
     assert_eq!((sent.status, sent.json()), (202, json!({"expires_in": 300, "resend_in": 60})));
-    assert_eq!(mailbox(&env).await, Vec::<Value>::new());
+    assert_eq!(env.mailbox().await, Vec::<Value>::new());
 }
 
 #[tokio::test]
@@ -254,7 +249,7 @@ async fn link_resets_password_once_and_unknown_address_gets_none() {
     let (known, unknown) = (forgot(" Ada@Example.com").await, forgot("nobody@example.com").await);
     assert_eq!((known.status, unknown.status), (202, 202));
     assert_eq!(known.body, unknown.body);
-    let mails = mailbox(&env).await;
+    let mails = env.mailbox().await;
     assert_eq!(mails.len(), 1);
     let (token, link) = (mails[0]["token"].as_str().unwrap(), mails[0]["link"].as_str().unwrap());
     assert_eq!(link, format!("https://chat.example/reset-password#token={token}"));

@@ -27,5 +27,6 @@ mod spelling;
 mod suspensions;
 mod sync;
 mod test_env;
+mod timings;
 mod tokens;
 mod usage;

@@ -53,9 +53,7 @@ async fn reset(env: &TestEnv, token: &str, new: &str) -> Answer {
 }
 
 async fn purposes_of_mails(env: &TestEnv) -> Vec<Value> {
-    env.app.job_runner().run_due().await;
-    let mailbox = env.send(Call::get("/dev/mailbox")).await.json();
-    mailbox["items"].as_array().unwrap().iter().map(|mail| mail["purpose"].clone()).collect()
+    env.mailbox().await.into_iter().map(|mail| mail["purpose"].clone()).collect()
 }
 
 #[tokio::test]

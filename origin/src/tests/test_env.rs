@@ -127,6 +127,16 @@ impl TestEnv {
         Member::of(&answer.json())
     }
 
+    /// Runs the jobs that are due, and returns the messages that were sent, the newest first, but for those that come with
+    /// registrations.
+    pub(super) async fn mailbox(&self) -> Vec<Value> {
+        self.app.job_runner().run_due().await;
+        let answer = self.send(Call::get("/dev/mailbox")).await;
+        assert_eq!(answer.status, 200);
+        let messages = answer.json()["items"].as_array().unwrap().clone();
+        messages.into_iter().filter(|mail| mail["purpose"] != "verify" || !mail["code"].is_null()).collect()
+    }
+
     /// Opens a conversation.
     pub(super) async fn open(&self, member: &Member) -> Id {
         let answer =

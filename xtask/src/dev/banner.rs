@@ -32,6 +32,7 @@ EdgeChat is up. Ctrl-C stops it.
   origin    http://{origin}
   Gemini    {provider}
   data      .edgechat/ (logs in .edgechat/logs/)
+  mailbox   mails and SMS appear here with their codes and links
 {notes}
 Register, open a conversation, and watch the answer come:
 

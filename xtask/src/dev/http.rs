@@ -1,4 +1,4 @@
-//! One GET request, to see whether a part answers.
+//! One GET request to a part.
 
 use std::{
     io::{self, Read, Write},
@@ -8,8 +8,8 @@ use std::{
 
 /// Longer than a healthy part takes for a health check, short enough to ask again.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than any health report.
-const MAX_ANSWER_BYTES: u64 = 64 * 1024;
+/// Longer than any health report, and than a full mailbox.
+const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
 
 /// Returns the status and the body of the answer.
 ///

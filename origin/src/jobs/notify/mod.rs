@@ -24,7 +24,7 @@ use texts::Secrets;
 use super::{Job, JobError, Progress};
 use crate::{
     clock::Clock,
-    notify::{Channel, Messenger},
+    notify::{Channel, Messenger, Purpose, SendError},
     one_time_secrets::OneTimeSecrets,
     store::{
         Accounts, StoreResult,
@@ -34,6 +34,7 @@ use crate::{
             sessions::SessionOfUser,
         },
     },
+    telemetry::messages::{MessageOutcome, count_message},
 };
 
 const KIND: &str = "notify";
@@ -65,6 +66,18 @@ impl Notice {
             Self::OneTimeCode { expires_at, .. }
             | Self::PasswordReset { expires_at, .. }
             | Self::EmailVerification { expires_at, .. } => Some(*expires_at),
+            Self::RefreshTokenReused { .. } | Self::PasswordChanged { .. } | Self::EmailChanged { .. } => {
+                None
+            }
+        }
+    }
+
+    /// Returns the channel and purpose of a message that can expire.
+    fn channel_and_purpose(&self) -> Option<(Channel, Purpose)> {
+        match self {
+            Self::OneTimeCode { to, purpose, .. } => Some((Channel::of(to), (*purpose).into())),
+            Self::PasswordReset { to, .. } => Some((Channel::of(to), Purpose::Reset)),
+            Self::EmailVerification { to, .. } => Some((Channel::of(to), Purpose::Verify)),
             Self::RefreshTokenReused { .. } | Self::PasswordChanged { .. } | Self::EmailChanged { .. } => {
                 None
             }
@@ -214,6 +227,9 @@ impl Job for Notify {
         let now = self.clock.now();
         if notice.expires_at().is_some_and(|expires_at| expires_at <= now) {
             tracing::warn!("a message expired before it could be sent");
+            if let Some((channel, purpose)) = notice.channel_and_purpose() {
+                count_message(channel.as_str(), purpose.as_str(), MessageOutcome::Expired);
+            }
             return Ok(Progress::Done);
         }
         let Some(to) = self.recipient(&notice).await? else { return Ok(Progress::Done) };
@@ -221,7 +237,9 @@ impl Job for Notify {
             Secrets { one_time: &self.secrets, email_link: self.email_link_token(&notice, now).await? };
         let message = self.texts.message(job.id, to, &notice, &secrets, now);
         let (channel, purpose) = (Channel::of(&message.to).as_str(), message.purpose.as_str());
-        match self.messenger.send(message).await {
+        let sent = self.messenger.send(message).await;
+        count_message(channel, purpose, outcome_of(&sent));
+        match sent {
             Ok(()) => Ok(Progress::Done),
             Err(error) if error.is_permanent() => {
                 tracing::warn!(%error, channel, purpose, "a message was refused and is not sent");
@@ -229,6 +247,14 @@ impl Job for Notify {
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+const fn outcome_of(sent: &Result<(), SendError>) -> MessageOutcome {
+    match sent {
+        Ok(()) => MessageOutcome::Sent,
+        Err(error) if error.is_permanent() => MessageOutcome::Refused,
+        Err(_) => MessageOutcome::Retried,
     }
 }
 
