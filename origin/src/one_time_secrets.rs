@@ -194,7 +194,7 @@ mod tests {
         for forged in [later, other] {
             assert!(!secrets().is_email_link(&forged, "ada@example.com"));
         }
-        for malformed in ["", "a", &token[1..], &format!("{token}AAAA"), "é"] {
+        for malformed in ["", "a", &token.replacen('A', "", 1), &format!("{token}AAAA"), "é"] {
             assert_eq!(EmailLink::decode(malformed), None, "{malformed}");
         }
     }

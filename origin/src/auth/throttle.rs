@@ -7,13 +7,14 @@
 //!
 //! **Wrong guesses**, each counted before it is checked, whether there is such an account or not. Some are free, each further one
 //! doubles the delay until the next, and they are forgiven one by one:
-//! - From one address, for all accounts: [`CLIENT`].
+//! - From one address, for all accounts: 30 % of `RATE_LIMIT_REQUESTS` are free. The delay stays below a minute, because many people may
+//!   share an address.
 //! - From one network, for one account: [`NETWORK`].
 //! - From anywhere, for one account: [`ACCOUNT`], at most 47 in any 24 hours.
 //!
 //! A device that signed in to the account before has an [`ACCOUNT`] of its own in place of the last two, so that strangers cannot keep
 //! its user out. It is known by a token of the account, or by a network in which a session of the account began; with a token it is
-//! exempt from [`CLIENT`] as well.
+//! exempt from the limit of its address as well.
 
 use shared::{
     address::Address,
@@ -38,8 +39,8 @@ const MINUTE_MS: u32 = 60 * SECOND_MS;
 const HOUR_MS: u32 = 60 * MINUTE_MS;
 const DAY_MS: u32 = 24 * HOUR_MS;
 
-/// Wrong guesses from one address: the delay stays short, because many people may share an address.
-const CLIENT: FailureDelay = FailureDelay::new(30, SECOND_MS, MINUTE_MS, MINUTE_MS);
+/// Of a hundred requests that one address may make, so many may be wrong guesses at no cost.
+const FREE_PERCENT: u32 = 30;
 /// Wrong guesses from one network for one account: fewer than the account forgives, so that no network alone delays others.
 const NETWORK: FailureDelay = FailureDelay::new(5, SECOND_MS, 3 * HOUR_MS, 3 * HOUR_MS);
 /// Wrong guesses for one account.
@@ -57,6 +58,7 @@ const DAILY_MESSAGES: u32 = 100;
 /// The limits of the ways in.
 pub struct Throttle {
     by_address: FixedWindow,
+    failures_of_address: FailureDelay,
     sign_ups: Option<FixedWindow>,
 }
 
@@ -154,6 +156,7 @@ impl Throttle {
         let window_ms = limits.rate_limit_window_s.saturating_mul(SECOND_MS);
         Self {
             by_address: FixedWindow::new(limits.rate_limit_requests, window_ms),
+            failures_of_address: failures_of_address(limits.rate_limit_requests),
             sign_ups: limits.sign_up_daily_limit.map(|limit| FixedWindow::new(limit, DAY_MS)),
         }
     }
@@ -191,8 +194,9 @@ impl Throttle {
         now: Timestamp,
     ) -> Result<CountedGuess, RateLimited> {
         if let Some(client) = &guesser.client {
-            let decision = tolerate(store.check_failures(client, CLIENT, now).await);
-            refuse_denied(decision, CLIENT, "failures_of_an_address")?;
+            let rule = self.failures_of_address;
+            let decision = tolerate(store.check_failures(client, rule, now).await);
+            refuse_denied(decision, rule, "failures_of_an_address")?;
         }
         let mut counted = CountedGuess { guesser, states: Vec::new() };
         for (key, rule) in counted.guesser.counts.clone() {
@@ -209,7 +213,7 @@ impl Throttle {
     /// Ends a guess that was wrong.
     pub async fn end_wrong_guess(&self, store: &dyn Ephemeral, counted: CountedGuess, now: Timestamp) {
         if let Some(client) = counted.guesser.client {
-            tolerate(store.count_failure(&client, CLIENT, now).await);
+            tolerate(store.count_failure(&client, self.failures_of_address, now).await);
         }
     }
 
@@ -260,6 +264,11 @@ impl Throttle {
 const RESEND: FixedWindow = FixedWindow::new(1, RESEND_MS);
 const HOURLY: FixedWindow = FixedWindow::new(HOURLY_MESSAGES, HOUR_MS);
 const DAILY: FixedWindow = FixedWindow::new(DAILY_MESSAGES, DAY_MS);
+
+fn failures_of_address(requests: u32) -> FailureDelay {
+    let free = requests.saturating_mul(FREE_PERCENT) / 100;
+    FailureDelay::new(free, SECOND_MS, MINUTE_MS, MINUTE_MS)
+}
 
 /// Addresses that cannot be read are one network.
 fn network_key(ip: &str) -> String {

@@ -252,7 +252,7 @@ async fn link_resets_password_once_and_unknown_address_gets_none() {
     let mails = env.mailbox().await;
     assert_eq!(mails.len(), 1);
     let (token, link) = (mails[0]["token"].as_str().unwrap(), mails[0]["link"].as_str().unwrap());
-    assert_eq!(link, format!("https://chat.example/reset-password#token={token}"));
+    assert_eq!(link, format!("https://chat.example/reset-password?token={token}"));
     let reset = async |new: &str| {
         let body = json!({"token": token, "new_password": new});
         env.send(Call::post("/api/v1/auth/reset-password").json(&body)).await

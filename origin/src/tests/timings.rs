@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::test_env::{Call, TestEnv};
-use crate::{events::Announcements, random::Random as _};
+use crate::events::Announcements;
 
 /// More than it takes to forgive whatever one sample is counted as.
 const PAUSE_MS: i64 = 4 * 3_600 * 1_000;
@@ -37,6 +37,7 @@ fn median(sorted: &[f64]) -> f64 {
 
 /// Returns the probability that a sample of the second is larger than one of the first, which is 0.5 where they are alike, and how
 /// many standard deviations that is away (Mann–Whitney; times have no ties to speak of).
+#[expect(clippy::cast_precision_loss, reason = "numbers of samples are small")]
 fn compared(first: &[f64], second: &[f64]) -> (f64, f64) {
     let mut all: Vec<_> = first.iter().map(|time| (*time, false)).collect();
     all.extend(second.iter().map(|time| (*time, true)));
@@ -50,6 +51,7 @@ fn compared(first: &[f64], second: &[f64]) -> (f64, f64) {
 }
 
 /// Sends a request for each account as often as there are samples, and compares bodies and times.
+#[expect(clippy::disallowed_methods, reason = "this measures real time")]
 async fn measure(env: &TestEnv, what: &str, call: impl Fn(&str) -> Call) {
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
     let mut answers: Vec<Option<(u16, Value)>> = vec![None; ACCOUNTS.len()];
@@ -81,7 +83,6 @@ async fn measure(env: &TestEnv, what: &str, call: impl Fn(&str) -> Call) {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "this measures real time")]
 async fn accounts_known_unknown_and_suspended_are_answered_alike() {
     let env = TestEnv::with(&[("RATE_LIMIT_REQUESTS", "1000000")]).await;
     for name in ["known", "suspended"] {

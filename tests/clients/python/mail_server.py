@@ -1,4 +1,4 @@
-"""A server for e-mail (aiosmtpd), which gets one mail from EdgeChat, reads it with Python's own parser and checks it.
+"""A server for e-mail (aiosmtpd), which waits for one mail from EdgeChat, by its subject, reads it with Python's own parser and checks it.
 
 It ends with 0 when the mail is as expected. The test tells it by variables what to expect.
 """
@@ -28,6 +28,8 @@ class Handler:
 
     async def handle_DATA(self, server, session, envelope):
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        if str(message["Subject"]) != os.environ["EXPECTED_SUBJECT"]:
+            return "250 2.0.0 taken"
         self.ids.append(message["Message-ID"])
         if self.refusals > 0:
             self.refusals -= 1

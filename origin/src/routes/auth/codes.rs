@@ -47,7 +47,8 @@ pub(in crate::routes) async fn send(
 ///   goes on with the returned tokens.
 /// - `reset` returns a `reset_token` for `auth/reset-password`, valid for 30 minutes.
 ///
-/// 50 wrong codes a day for an address, whoever guesses.
+/// Wrong codes are delayed as wrong passwords are in `auth/login`: an address gets at most 50 guesses a day, whoever guesses, and a
+/// device that signed in to its account before has a count of its own.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/otp/verify",

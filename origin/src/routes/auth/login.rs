@@ -12,10 +12,11 @@ use crate::{
 
 /// Sign in with e-mail and password
 ///
-/// Limited to 100 calls a minute from one address (`RATE_LIMIT_REQUESTS`), to 10 failures in 15 minutes from one address for one
-/// e-mail, and to 50 failures a day for one e-mail from anywhere. A device that signed in before has a daily count of its own: it
-/// is known by its network (IPv4 /24, IPv6 /48), or by an access token of an earlier session in `Authorization`, which may have
-/// expired. A user has at most 100 open sessions: when another one begins, the one that was used longest ago ends.
+/// Limited to 100 calls a minute from one address (`RATE_LIMIT_REQUESTS`). Wrong passwords are delayed: 5 of one network for one
+/// e-mail, 10 of all networks for one e-mail, and 30 of one address for all e-mails cost nothing; each further one doubles the time
+/// until the next, from one second up to 3 hours, one hour and one minute, and one is forgiven in each of these times. An e-mail gets
+/// at most 50 guesses a day. A device that signed in before has a count of its own, so that others cannot keep it out: it is known by
+/// its network (IPv4 /24, IPv6 /48), or by an access token of an earlier session in `Authorization`, which may have expired. A user has at most 100 open sessions: when another one begins, the one that was used longest ago ends.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/login",

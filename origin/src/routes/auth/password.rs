@@ -19,7 +19,8 @@ use crate::{
 /// Change the password
 ///
 /// The session goes on with the returned tokens: its earlier refresh tokens are invalid. All other sessions of the user end, and the
-/// user is told by mail. Limited as `auth/login` is, with 50 wrong passwords a day for a session.
+/// user is told by mail. Wrong passwords of a session are delayed: 10 cost nothing,
+/// each further one doubles the time until the next, up to an hour.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/change-password",
@@ -50,8 +51,9 @@ pub(in crate::routes) async fn change(
 
 /// Send a link to set a new password
 ///
-/// A mail with a link that is valid once, for 30 minutes, if somebody has the address. The answer does not tell whether. Limited as
-/// `auth/otp/send` is.
+/// A mail with a link that is valid once, for 30 minutes, if somebody has the address. The answer does not tell whether. The link opens
+/// a page of `PUBLIC_URL` with a form for the new password; an app that opens it itself sends its `token` to `auth/reset-password`.
+/// Limited as `auth/otp/send` is.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/forgot-password",
@@ -72,7 +74,8 @@ pub(in crate::routes) async fn forgot(
 /// Set a new password by a token
 ///
 /// The token comes from a mail of `auth/forgot-password` or from `auth/otp/verify`. It is valid once, for 30 minutes. All sessions of
-/// the user end, and the user is told by mail. Limited to 100 calls a minute from one address (`RATE_LIMIT_REQUESTS`).
+/// the user end, and the user is told by mail. Limited to 100 calls a minute from one address (`RATE_LIMIT_REQUESTS`); wrong tokens
+/// are delayed as in `auth/refresh`.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/reset-password",

@@ -13,7 +13,8 @@ use crate::{
 /// Exchange a refresh token for the next pair
 ///
 /// A refresh token is used once. Within ten seconds the token that was used last gets the same successor again, for clients
-/// whose answer was lost; any later use ends the session (`session_ended`).
+/// whose answer was lost; any later use ends the session (`session_ended`). Tokens that are
+/// none of ours are delayed: 30 of one address cost nothing, each further one doubles the time until the next, up to a minute.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/refresh",

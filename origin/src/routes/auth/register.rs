@@ -12,7 +12,8 @@ use crate::{
 /// Create an account and sign in
 ///
 /// Limited to 100 calls a minute from one address (`RATE_LIMIT_REQUESTS`), and to 20 a day from one network, which is an IPv4 /24
-/// or an IPv6 /48 (`SIGN_UP_DAILY_LIMIT`). The password is the same in every spelling (RFC 8265, OpaqueString).
+/// or an IPv6 /48 (`SIGN_UP_DAILY_LIMIT`). Addresses that are taken are delayed as wrong tokens are in `auth/refresh`.
+/// The password is the same in every spelling (RFC 8265, OpaqueString). A mail with a link confirms the address.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/register",
