@@ -25,6 +25,7 @@
 //! - `surface`: the routes of the table, health, documentation
 //! - `rotation`: the secret behind tokens is replaced
 //! - `scripted_provider`: the provider the others rely on
+//! - `mail_links`: pages that links of mails open, and suspended users
 //! - `platform`: rules that the user object leaves to the platform
 //! - `metrics`: the figures on the origin's private port
 //! - `traces`: spans of all parts in one tree
@@ -58,6 +59,8 @@ mod identity;
 mod kill_drills;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod mail_links;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
