@@ -6,6 +6,7 @@ mod clients;
 mod compiler;
 mod files;
 mod node;
+mod package;
 mod servers;
 mod wasm;
 mod wasm_source;

@@ -2,13 +2,15 @@
 //! language that does a user's main job. `cargo xtask test` installs what they need, skips the languages a machine lacks,
 //! and runs these tests.
 //!
-//! - `curl`, `go`, `java`, `node`, `python`: tests that need that language; these names select what a machine skips
+//! - `browser`, `curl`, `go`, `java`, `node`, `python`: tests that need that program; these names select what a machine skips
 //! - `python_mail`: e-mail, received by a server in Python
 //! - `generated`: clients generated from the API's description
 //! - `tools`: paths of the programs
 //!
 //! The programs lie in `tests/clients`.
 
+#[cfg(test)]
+mod browser;
 #[cfg(test)]
 mod curl;
 #[cfg(test)]

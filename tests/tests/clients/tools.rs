@@ -37,6 +37,11 @@ pub(crate) fn node_tool(package: &str, program: &str) -> Program {
     node(package, sources("node").join("node_modules").join(package).join(program))
 }
 
+/// The program of the browser.
+pub(crate) fn chromium() -> PathBuf {
+    tool_path("EDGECHAT_CHROMIUM_BIN")
+}
+
 /// Python, with the packages that are installed for it.
 pub(crate) fn python(name: &str) -> Program {
     Program::new(name, tool_path("EDGECHAT_CLIENTS_PYTHON")).env("PYTHONDONTWRITEBYTECODE", "1")

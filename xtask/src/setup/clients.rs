@@ -1,6 +1,6 @@
 //! The clients and tools of others that the API is tested with: those of Node are locked by npm, those of Python by pip's
 //! checksums, and what Maven fetches for Java (OpenAPI Generator, OkHttp, Kotlin) is compared with lists of checksums.
-//! `curl`, Go, Python, Java and Maven are the machine's.
+//! `curl`, Go, Python, Java and Maven are the machine's; so is Chromium, which apt installs where it can.
 //!
 //! A machine that lacks a language runs the tests of the others, and the run names what is left out.
 
@@ -14,7 +14,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Node, checksums, node};
+use super::{
+    Node, checksums, node,
+    package::{can_install, find_or_install, from_variable},
+};
 use crate::{
     fingerprint,
     process::program::{find, stdout_of},
@@ -25,6 +28,11 @@ use crate::{
 /// The oldest versions that the pinned tools run on.
 const OLDEST_JAVA: u32 = 17;
 const OLDEST_PYTHON: &str = "3.11";
+
+/// The variable with the browser's program.
+const BROWSER: &str = "EDGECHAT_CHROMIUM_BIN";
+/// The names under which Chromium is installed.
+const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 
 /// Jars that Maven fetches: the variable with the folder, the name of its project and folder, its title, and the goal.
 const JAVA_LIBRARIES: [(&str, &str, &str, &str); 2] = [
@@ -96,6 +104,10 @@ impl Clients {
                 clients.lack(tests, what, &format!("the program `{program}`"));
             }
         }
+        match browser(workspace)? {
+            Some(program) => clients.vars.push((BROWSER, program.into())),
+            None => clients.lack("browser::", "the pages and passkeys in a browser", "Chromium"),
+        }
         Ok(clients)
     }
 
@@ -123,6 +135,15 @@ fn node_packages(workspace: &Workspace, folder: &Path) -> Result<()> {
         fingerprint::write(&stamp, &wanted)?;
     }
     Ok(())
+}
+
+/// Chromium, or `None` where it is not installed and cannot be.
+fn browser(workspace: &Workspace) -> Result<Option<PathBuf>> {
+    let look = || from_variable(BROWSER).or_else(|| BROWSERS.into_iter().find_map(find));
+    if look().is_none() && !can_install()? {
+        return Ok(None);
+    }
+    find_or_install(workspace, "chromium", look).map(Some)
 }
 
 /// A Python that is new enough and can make environments.

@@ -1,19 +1,17 @@
-//! Servers that are programs of the machine: found, or installed by apt on Debian as root.
+//! Servers that are programs of the machine.
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context, Result};
 
-use super::super::{apt, files::list};
-use crate::{
-    process::program::{find, stdout_of},
-    step,
-    workspace::Workspace,
+use super::super::{
+    files::list,
+    package::{find_or_install, from_variable},
 };
+use crate::{process::program::find, workspace::Workspace};
 
 /// Folders that hold one folder a version of PostgreSQL, which packages leave out of the `PATH`.
 const VERSIONS: [&str; 3] = ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"];
@@ -39,23 +37,6 @@ pub(super) fn redis(workspace: &Workspace) -> Result<PathBuf> {
 /// The program `mongod`, where there is one.
 pub(super) fn mongod() -> Option<PathBuf> {
     from_variable("EDGECHAT_MONGOD_BIN").or_else(|| find("mongod"))
-}
-
-fn from_variable(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
-}
-
-/// Returns what `look` finds, at once or after the package is installed.
-fn find_or_install(
-    workspace: &Workspace,
-    package: &str,
-    look: impl Fn() -> Option<PathBuf>,
-) -> Result<PathBuf> {
-    if let Some(found) = look() {
-        return Ok(found);
-    }
-    install(workspace, package)?;
-    look().with_context(|| format!("the package {package} brought no program to the usual place"))
 }
 
 fn find_postgres() -> Option<PathBuf> {
@@ -84,24 +65,6 @@ fn newest_first(folder: &Path) -> Vec<PathBuf> {
         .collect();
     versions.sort();
     versions.into_iter().rev().map(|(_, programs)| programs).collect()
-}
-
-/// Installs a package of Debian. Its service is not started where the system leaves that open.
-fn install(workspace: &Workspace, package: &str) -> Result<()> {
-    let root = stdout_of(Command::new("id").arg("-u"))? == "0";
-    anyhow::ensure!(
-        root && apt::is_debian(),
-        "only root can install packages, and only on Debian is it known how"
-    );
-    let log = |name: &str| workspace.setup_logs().join(format!("apt-{package}-{name}.log"));
-    step::logged("Package lists (apt-get update)", Command::new("apt-get").arg("update"), &log("update"))?;
-    let mut command = Command::new("apt-get");
-    command
-        .args(["install", "--yes", "--no-install-recommends", package])
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        // No service belongs into single-user mode, which invoke-rc.d takes this for.
-        .env("RUNLEVEL", "1");
-    step::logged(&format!("{package} (apt-get install)"), &mut command, &log("install"))
 }
 
 #[cfg(test)]
