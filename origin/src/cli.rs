@@ -281,6 +281,7 @@ fn summary(config: &Config) -> String {
     let documents = config.required_documents.iter();
     let documents: Vec<_> = documents.map(|known| format!("{} {}", known.document, known.version)).collect();
     let documents = if documents.is_empty() { "none".to_owned() } else { documents.join(", ") };
+    let passkeys = config.passkeys.as_ref().map_or("no domain: off", |passkeys| &passkeys.rp_id);
     [
         "the configuration is right".to_owned(),
         format!("environment      {}", config.process.environment.as_str()),
@@ -307,6 +308,7 @@ fn summary(config: &Config) -> String {
         format!("sign-ups         {sign_ups}"),
         format!("basic plan       {daily}"),
         format!("to be agreed to  {documents}"),
+        format!("passkeys of      {passkeys}"),
     ]
     .join("\n")
 }

@@ -2,6 +2,7 @@
 
 use shared::api::error::LimitState;
 
+use super::passkeys::PasskeyError;
 use crate::{detached::DetachedError, store::StoreError};
 
 /// The failure of a sign-up, a sign-in, a refresh, of the check of a session, or of a change of an account.
@@ -40,6 +41,9 @@ pub enum AuthError {
     /// The user has agreed to as many documents as one may.
     #[error("the user has agreed to too many documents")]
     TooManyConsents,
+    /// A passkey was not accepted.
+    #[error(transparent)]
+    Passkey(#[from] PasskeyError),
     /// Somebody tried too often.
     #[error(transparent)]
     RateLimited(#[from] RateLimited),

@@ -7,6 +7,7 @@
 //! - [`account_changes`]: ends of sessions, changes of plans
 //! - [`codes`]: one-time codes
 //! - [`email_links`]: links that confirm an address
+//! - [`passkeys`]: passkeys, registered and used
 //! - [`password_change`]: new passwords
 //! - [`guesses`]: guesses at passwords, codes and tokens, counted
 //! - [`profile`], [`consents`]: what users say about themselves, and agree to
@@ -24,6 +25,7 @@ pub mod consents;
 pub mod email_links;
 pub mod error;
 pub mod guesses;
+pub mod passkeys;
 pub mod password_change;
 pub mod passwords;
 pub mod profile;
@@ -53,6 +55,7 @@ pub use error::AuthError;
 pub use requester::Requester;
 
 use audit::LateEvents;
+use passkeys::PasskeyParts;
 use passwords::{PasswordError, Passwords};
 use throttle::Throttle;
 use tokens::TokenIssuer;
@@ -73,6 +76,8 @@ pub struct Auth {
     jobs: Waker,
     one_time_secrets: OneTimeSecrets,
     code_lifetime_ms: i64,
+    /// `None` where passkeys are off.
+    passkeys: Option<PasskeyParts>,
 }
 
 /// The cryptography refuses the parameters it is given here. Every test that makes an [`Auth`] rules it out.
@@ -84,6 +89,9 @@ pub enum SetupError {
     /// Of refresh tokens.
     #[error("deriving the key of refresh tokens failed: {0}")]
     Tokens(hkdf::InvalidLength),
+    /// Of passkeys.
+    #[error("PASSKEY_RP_ID or PASSKEY_ORIGINS: {0}")]
+    Passkeys(#[from] passkeys::ceremony::SetupError),
 }
 
 impl Auth {
@@ -113,6 +121,7 @@ impl Auth {
             jobs,
             one_time_secrets,
             code_lifetime_ms: config.limits.code_minutes * 60 * SECOND_MS,
+            passkeys: PasskeyParts::new(config)?,
         })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! **Requests**, counted before anything is looked up:
 //! - From one address: `RATE_LIMIT_REQUESTS` of each [`Way`] in `RATE_LIMIT_WINDOW_SECONDS` (100 in 60 s).
+//! - From one address: twice as many requests for sign-ins by a passkey, which take two each. From one user: as many for new ones.
 //! - From one network (IPv4 /24, IPv6 /48): `SIGN_UP_DAILY_LIMIT` sign-ups a day (20).
 //! - Codes and links, for one address: one a minute, 5 an hour; from one network: 100 a day.
 //!
@@ -59,6 +60,7 @@ const DAILY_MESSAGES: u32 = 100;
 pub struct Throttle {
     by_address: FixedWindow,
     failures_of_address: FailureDelay,
+    by_passkey: FixedWindow,
     sign_ups: Option<FixedWindow>,
 }
 
@@ -157,6 +159,7 @@ impl Throttle {
         Self {
             by_address: FixedWindow::new(limits.rate_limit_requests, window_ms),
             failures_of_address: failures_of_address(limits.rate_limit_requests),
+            by_passkey: FixedWindow::new(limits.rate_limit_requests.saturating_mul(2), window_ms),
             sign_ups: limits.sign_up_daily_limit.map(|limit| FixedWindow::new(limit, DAY_MS)),
         }
     }
@@ -215,6 +218,22 @@ impl Throttle {
         if let Some(client) = counted.guesser.client {
             tolerate(store.count_failure(&client, self.failures_of_address, now).await);
         }
+    }
+
+    /// Counts a challenge for a sign-in by a passkey, or its answer, from this address.
+    pub async fn passkey(&self, store: &dyn Ephemeral, ip: &str, now: Timestamp) -> Result<(), RateLimited> {
+        let key = format!("passkey:{}", client_key(ip));
+        count(store, &key, self.by_passkey, "passkeys", now).await
+    }
+
+    /// Counts a challenge for a user who registers a passkey.
+    pub async fn new_passkey(
+        &self,
+        store: &dyn Ephemeral,
+        user_id: Id,
+        now: Timestamp,
+    ) -> Result<(), RateLimited> {
+        count(store, &format!("new-passkey:{user_id}"), self.by_address, "new_passkeys", now).await
     }
 
     /// Undoes the counts of a guess that was right, or was not checked.

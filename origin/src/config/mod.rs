@@ -2,14 +2,16 @@
 //!
 //! - [`vars`]: the sources of variables
 //! - [`reader`]: parsing of one variable, and its problem when it is wrong
-//! - [`process`], [`secrets`], [`stores`], [`limits`], [`notify`], [`consents`], [`telemetry`]: the sections
+//! - [`process`], [`secrets`], [`stores`], [`limits`], [`notify`], [`consents`], [`apps`], [`passkeys`], [`telemetry`]: the sections
 //! - `pem`: files with certificates
 //! - `foreign_vars`: variables of other parts, checked only
 
+pub mod apps;
 pub mod consents;
 mod foreign_vars;
 pub mod limits;
 pub mod notify;
+pub mod passkeys;
 mod pem;
 pub mod process;
 pub mod reader;
@@ -28,8 +30,10 @@ use shared::{
     http::base_url,
 };
 
+pub use apps::AppsConfig;
 pub use limits::LimitsConfig;
 pub use notify::NotifyConfig;
+pub use passkeys::PasskeysConfig;
 pub use process::{Environment, LogFormat, ProcessConfig};
 pub use reader::Problem;
 pub use secrets::Secret;
@@ -63,6 +67,10 @@ pub struct Config {
     pub required_documents: Vec<RequiredDocument>,
     /// The delivery of messages to people.
     pub notify: NotifyConfig,
+    /// The apps that share the server's sign-ins.
+    pub apps: AppsConfig,
+    /// Passkeys; `None` when they are off.
+    pub passkeys: Option<PasskeysConfig>,
 }
 
 /// All problems, one variable a line.
@@ -96,6 +104,8 @@ impl Config {
         let telemetry = TelemetryConfig::read(&mut reader, process.environment);
         let required_documents = consents::read(&mut reader);
         let notify = NotifyConfig::read(&mut reader, process.environment);
+        let apps = AppsConfig::read(&mut reader);
+        let passkeys = PasskeysConfig::read(&mut reader, &apps);
         foreign_vars::check(&mut reader, process.environment);
         match (reader.into_problems(), secrets.signing_keys) {
             (problems, Some(signing_keys)) if problems.is_empty() => Ok(Self {
@@ -109,6 +119,8 @@ impl Config {
                 telemetry,
                 required_documents,
                 notify,
+                apps,
+                passkeys,
             }),
             (problems, _) => Err(ConfigError(problems)),
         }

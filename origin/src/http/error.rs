@@ -8,7 +8,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use shared::{
-    api::{ApiError, ErrorCode, account::consent::MAX_CONSENTS},
+    api::{
+        ApiError, ErrorCode,
+        account::{consent::MAX_CONSENTS, passkey::MAX_PASSKEYS},
+    },
     auth::{TokenError, edge::SignatureError},
 };
 
@@ -16,6 +19,7 @@ use crate::{
     auth::{
         AuthError,
         error::{LimitKind, RateLimited},
+        passkeys::PasskeyError,
     },
     detached::DetachedError,
     store::StoreError,
@@ -151,12 +155,39 @@ impl From<AuthError> for Error {
                 let detail = format!("You have agreed to {MAX_CONSENTS} versions of documents already");
                 ApiError::new(ErrorCode::Conflict, detail).into()
             }
+            AuthError::Passkey(error) => error.into(),
             AuthError::RateLimited(limited) => limited.into(),
             AuthError::Overloaded => ErrorCode::Overloaded.into(),
             AuthError::Store(error) => error.into(),
             AuthError::Detached(error) => error.into(),
             AuthError::Internal(reason) => Self::Internal(reason),
         }
+    }
+}
+
+impl From<PasskeyError> for Error {
+    fn from(error: PasskeyError) -> Self {
+        let (code, detail) = match error {
+            PasskeyError::Off => return ErrorCode::NotFound.into(),
+            PasskeyError::CredentialInvalid(reason) => {
+                return ApiError::invalid_field("credential", reason).into();
+            }
+            PasskeyError::ChallengeInvalid => (
+                ErrorCode::CodeInvalid,
+                "The challenge was used or has expired; ask for new options".to_owned(),
+            ),
+            PasskeyError::Refused => {
+                (ErrorCode::InvalidCredentials, "The passkey is not accepted".to_owned())
+            }
+            PasskeyError::Known => (ErrorCode::Conflict, "The passkey is registered already".to_owned()),
+            PasskeyError::TooMany => {
+                (ErrorCode::Conflict, format!("You have {MAX_PASSKEYS} passkeys already"))
+            }
+            PasskeyError::LastWayIn => {
+                (ErrorCode::Conflict, "You could not sign in without this passkey".to_owned())
+            }
+        };
+        ApiError::new(code, detail).into()
     }
 }
 

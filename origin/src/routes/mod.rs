@@ -4,6 +4,7 @@
 mod about;
 mod account;
 mod account_events;
+mod app_links;
 mod auth;
 mod consents;
 mod conversations;
@@ -89,6 +90,8 @@ fn open() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(about::about))
         .routes(routes!(keys::jwks))
+        .routes(routes!(app_links::apple))
+        .routes(routes!(app_links::android))
         .routes(routes!(health::ready))
         .routes(routes!(health::database))
         .routes(routes!(health::mongo))
@@ -113,6 +116,12 @@ fn public() -> OpenApiRouter<App> {
         .routes(routes!(account::auth_me))
         .routes(routes!(auth::sessions::list))
         .routes(routes!(auth::sessions::end))
+        .routes(routes!(auth::passkeys::begin_registration))
+        .routes(routes!(auth::passkeys::register))
+        .routes(routes!(auth::passkeys::begin_login))
+        .routes(routes!(auth::passkeys::login))
+        .routes(routes!(auth::passkeys::list))
+        .routes(routes!(auth::passkeys::rename, auth::passkeys::remove))
         .routes(routes!(account::users_me, account::update))
         .routes(routes!(account_events::list))
         .routes(routes!(consents::list, consents::give))

@@ -1,4 +1,4 @@
-//! The ephemeral port: state that may be lost at any moment. Throttles, nonces, one-time codes, idempotency records, and
+//! The ephemeral port: state that may be lost at any moment. Throttles, nonces, one-time codes, challenges, idempotency records, and
 //! caches of the other ports' data.
 //!
 //! Keys are the caller's words; an adapter shares a server with others by a prefix of its own. Times come from the
@@ -17,13 +17,16 @@ use shared::{
 
 pub use shared::limits::window::WindowDecision;
 
-use super::error::StoreResult;
+use super::error::{StoreError, StoreResult};
 
 /// The most entries of a cache group. Which ones there are is the caller's choice, such as the size of a page.
 pub const MAX_ENTRIES_A_GROUP: usize = 16;
 /// The largest entry that is cached: a page of ordinary titles. With the number of entries it bounds what one user can take
 /// of a cache that all share, about a megabyte.
 pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
+
+/// The largest value of a challenge.
+pub const MAX_CHALLENGE_BYTES: usize = 2 * 1024;
 
 /// A one-time code that was sent to a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +142,19 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// checked than the code allows.
     async fn try_code(&self, key: &str, hash: [u8; 32], now: Timestamp) -> StoreResult<CodeOutcome>;
 
+    /// Puts what belongs to a challenge under this key until `until`, at most [`MAX_CHALLENGE_BYTES`]. Fails when it could not be
+    /// stored.
+    async fn put_challenge(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<()>;
+
+    /// Takes what [`Self::put_challenge`] put under this key, in one step: of any number at once one gets it.
+    async fn take_challenge(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>>;
+
     /// Returns the cached value of `entry` in this group; nothing when its server does not answer. `lease` is a new id; the
     /// returned lease may be an older one that is still valid.
     async fn cached(&self, group: CacheGroup, entry: &str, lease: Id, now: Timestamp) -> Cached;
@@ -163,4 +179,12 @@ pub trait Ephemeral: Send + Sync + 'static {
 
     /// Sends the server the unsent invalidations, within a second. Called at shutdown.
     async fn flush(&self);
+}
+
+/// Refuses what is too large for a challenge.
+pub(super) fn check_challenge(value: &[u8]) -> StoreResult<()> {
+    if value.len() > MAX_CHALLENGE_BYTES {
+        return Err(StoreError::Refused(format!("a challenge has {} bytes", value.len())));
+    }
+    Ok(())
 }

@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use shared::{
     api::{
+        account::AccountEventKind,
         chat::{SendMessage, TurnStatus},
         routes::{Body, Caller, Found, ROUTES, Route, Server, find},
     },
     chat::event,
+    id::Id,
 };
 
-use super::test_env::{Call, TestEnv};
+use super::test_env::{Call, Member, START, TestEnv};
+use crate::store::accounts::{audit::AuditEvent, passkeys::StoredPasskey};
 
 /// The routes that clients know.
 fn routes() -> impl Iterator<Item = &'static Route> {
@@ -99,11 +102,12 @@ async fn operations_have_descriptions_errors_and_headers() {
 
 #[tokio::test]
 async fn body_examples_are_accepted() {
-    let env = TestEnv::new().await;
+    let env = TestEnv::with(&[("PASSKEY_RP_ID", "example.com")]).await;
     let document = document(&env).await;
     let ada = env.register("grace").await;
     let conversation = Call::post("/api/v1/chat/conversations").token(&ada.access).json(&json!({}));
     let id = env.send(conversation).await.json()["id"].as_str().unwrap().to_owned();
+    add_passkey(&env, &ada, Id::parse(&id).unwrap()).await;
     let mut sent = 0;
     for (method, path, operation) in operations(&document) {
         let example = &operation["requestBody"]["content"]["application/json"]["example"];
@@ -128,6 +132,32 @@ async fn body_examples_are_accepted() {
     assert_eq!(sent, routes().filter(|route| matches!(route.body, Body::Json { .. })).count());
 }
 
+/// Gives a user a passkey with this id.
+async fn add_passkey(env: &TestEnv, user: &Member, id: Id) {
+    let passkey = StoredPasskey {
+        id,
+        user_id: user.id,
+        credential_id: b"of the example".to_vec(),
+        credential: "{}".to_owned(),
+        sign_count: 0,
+        backed_up: false,
+        name: None,
+        created_at: START,
+        last_used_at: None,
+    };
+    let audit = AuditEvent {
+        id,
+        user_id: user.id,
+        at: START,
+        kind: AccountEventKind::PasskeyAdded,
+        session_id: None,
+        ip: None,
+        device_name: None,
+        request_id: None,
+    };
+    env.app.stores.accounts.add_passkey(passkey, 1, audit).await.unwrap();
+}
+
 #[tokio::test]
 async fn request_texts_are_bounded() {
     let env = TestEnv::new().await;
@@ -140,6 +170,9 @@ async fn request_texts_are_bounded() {
         "TokenForm",
         "UpdateProfile",
         "GiveConsent",
+        "RegisterPasskey",
+        "RenamePasskey",
+        "PasskeyLogin",
         "CreateConversation",
         "UpdateConversation",
         "SendMessage",

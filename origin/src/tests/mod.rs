@@ -1,8 +1,10 @@
 //! Tests of the routes by requests to the router, each on stores of its own.
 //!
 //! - [`test_env`]: the router with a clock that tests set, and requests to it
+//! - [`authenticator`]: an authenticator for passkeys
 
 mod account;
+mod authenticator;
 mod codes;
 mod conversations;
 mod deliveries;
@@ -17,6 +19,7 @@ mod list_cache;
 mod notices;
 mod outages;
 mod pages;
+mod passkeys;
 mod passwords;
 mod rotation;
 mod serving;

@@ -72,8 +72,13 @@ impl TestEnv {
 
     /// Creates another process on the same stores, with this `JWT_SECRET`.
     pub(super) fn with_secrets(&self, jwt_secret: &str) -> Self {
-        let vars = [("JWT_SECRET", jwt_secret), ("EDGE_KEYS", EDGE_KEY)];
-        let config = Config::read(&vars.into_iter().collect()).unwrap();
+        self.configured(&[("JWT_SECRET", jwt_secret)])
+    }
+
+    /// Creates another process on the same stores, with these variables besides the secrets.
+    pub(super) fn configured(&self, vars: &[(&str, &str)]) -> Self {
+        let base = [("JWT_SECRET", JWT_SECRET), ("EDGE_KEYS", EDGE_KEY)];
+        let config = Config::read(&base.iter().chain(vars).copied().collect()).unwrap();
         Self::of(config, self.app.stores.clone(), Arc::clone(&self.clock), Arc::clone(&self.folder))
     }
 

@@ -6,10 +6,12 @@
 //! - [`profile`]: changes of what users say about themselves
 //! - [`event`]: the audit trail of an account
 //! - [`consent`]: documents that users agree to
+//! - [`passkey`]: passkeys, and requests that register or use one
 
 pub mod codes;
 pub mod consent;
 pub mod event;
+pub mod passkey;
 pub mod passwords;
 pub mod profile;
 pub mod session;
@@ -20,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     consent::{Consent, Consents, GiveConsent},
     event::{AccountEvent, AccountEventKind},
+    passkey::{Passkey, PasskeyLogin, PasskeyOptions, Passkeys, RegisterPasskey, RenamePasskey},
     profile::{MAX_AVATAR_URL_BYTES, MAX_LOCALE_CHARS, MAX_TIMEZONE_CHARS, UpdateProfile},
     session::{Platform, Session},
 };

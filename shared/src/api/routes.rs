@@ -113,7 +113,7 @@ const EVENTS: Body = Body::Json { max_bytes: MAX_BATCH_BYTES };
 const DELIVERY: Body = Body::Json { max_bytes: MAX_INTERNAL_BODY_BYTES };
 
 /// Every route. Where two could match a path, the first one does.
-pub static ROUTES: [Route; 44] = {
+pub static ROUTES: [Route; 53] = {
     use self::{
         Caller::{Anyone, Client, Edge, User},
         Method::{Delete, Get, Patch, Post},
@@ -123,6 +123,8 @@ pub static ROUTES: [Route; 44] = {
     [
         route(Get, "/", Origin, Anyone, NOTHING),
         route(Get, "/.well-known/jwks.json", Origin, Anyone, NOTHING),
+        route(Get, "/.well-known/apple-app-site-association", Origin, Anyone, NOTHING),
+        route(Get, "/.well-known/assetlinks.json", Origin, Anyone, NOTHING),
         route(Get, "/api/v1/health", Origin, Anyone, NOTHING),
         route(Get, "/api/v1/health/ready", Origin, Anyone, NOTHING),
         route(Get, "/api/v1/health/db", Origin, Anyone, NOTHING),
@@ -143,6 +145,13 @@ pub static ROUTES: [Route; 44] = {
         route(Get, "/api/v1/auth/me", Origin, User, NOTHING),
         route(Get, "/api/v1/auth/sessions", Origin, User, NOTHING),
         route(Delete, "/api/v1/auth/sessions/{id}", Origin, User, NOTHING),
+        route(Post, "/api/v1/auth/passkeys/register/options", Origin, User, NOTHING),
+        route(Post, "/api/v1/auth/passkeys/register", Origin, User, SMALL),
+        route(Post, "/api/v1/auth/passkeys/login/options", Origin, Client, NOTHING),
+        route(Post, "/api/v1/auth/passkeys/login", Origin, Client, SMALL),
+        route(Get, "/api/v1/auth/passkeys", Origin, User, NOTHING),
+        route(Patch, "/api/v1/auth/passkeys/{id}", Origin, User, SMALL),
+        route(Delete, "/api/v1/auth/passkeys/{id}", Origin, User, NOTHING),
         route(Get, "/api/v1/users/me", Origin, User, NOTHING),
         route(Patch, "/api/v1/users/me", Origin, User, SMALL),
         route(Get, "/api/v1/users/me/events", Origin, User, NOTHING),

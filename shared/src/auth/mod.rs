@@ -7,6 +7,7 @@
 //! - [`refresh`]: decisions about refresh tokens that are presented
 //! - [`sessions`]: sessions that are active as far as the edge knows
 //! - [`consents`]: the documents that a user is shown
+//! - [`ways_in`]: what a user can sign in with
 //! - [`edge`]: the HMAC between Worker and origin
 //!
 //! Natively also `native`, which signs and verifies, and `cases`, the table of tokens that every verifier is tested
@@ -21,6 +22,7 @@ pub mod keys;
 pub mod refresh;
 pub mod sessions;
 pub mod token;
+pub mod ways_in;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cases;

@@ -3,6 +3,7 @@
 pub(super) mod codes;
 pub(super) mod login;
 pub(super) mod logout;
+pub(super) mod passkeys;
 pub(super) mod password;
 pub(super) mod refresh;
 pub(super) mod register;

@@ -12,7 +12,7 @@ pub(super) fn add(document: &mut Value) {
     }
 }
 
-fn all() -> [(&'static str, Value); 17] {
+fn all() -> [(&'static str, Value); 20] {
     [
         ("User", user()),
         ("Tokens", tokens()),
@@ -21,6 +21,9 @@ fn all() -> [(&'static str, Value); 17] {
         ("AccountEventPage", json!({"items": [account_event()], "next_cursor": null})),
         ("Consent", consent()),
         ("Consents", json!({"items": [consent()]})),
+        ("Passkey", passkey()),
+        ("Passkeys", json!({"items": [passkey()]})),
+        ("PasskeyOptions", passkey_options()),
         ("Conversation", conversation()),
         ("ConversationPage", json!({"items": [conversation()], "next_cursor": null})),
         ("Message", answer()),
@@ -91,6 +94,30 @@ fn session() -> Value {
         "created_at": ASKED_AT,
         "last_used_at": ANSWERED_AT,
         "expires_at": "2026-11-28T09:30:02.500Z",
+    })
+}
+
+fn passkey() -> Value {
+    json!({
+        "id": "019aa5d2-9000-7000-8000-0a1b2c3d4e5f",
+        "name": "Ada's phone",
+        "backed_up": true,
+        "created_at": ASKED_AT,
+        "last_used_at": null,
+    })
+}
+
+fn passkey_options() -> Value {
+    json!({
+        "challenge_id": "019aa5d2-9000-7000-8000-9f8e7d6c5b4a",
+        "expires_in": 300,
+        "public_key": {
+            "challenge": "9S9A8sVvPLJXPB3oQKBnyOUFjEvHp4xS1vZkCqTsIqI",
+            "timeout": 300_000,
+            "rpId": "example.com",
+            "allowCredentials": [],
+            "userVerification": "required",
+        },
     })
 }
 
@@ -253,7 +280,9 @@ fn readiness() -> Value {
 mod tests {
     use serde::de::DeserializeOwned;
     use shared::api::{
-        account::{AccountEvent, Consent, Consents, Session, Tokens, User},
+        account::{
+            AccountEvent, Consent, Consents, Passkey, PasskeyOptions, Passkeys, Session, Tokens, User,
+        },
         chat::{Conversation, Message, SentMessage, Turn},
         health::Readiness,
         page::Page,
@@ -278,6 +307,9 @@ mod tests {
         reads::<Page<AccountEvent>>("AccountEventPage");
         reads::<Consent>("Consent");
         reads::<Consents>("Consents");
+        reads::<Passkey>("Passkey");
+        reads::<Passkeys>("Passkeys");
+        reads::<PasskeyOptions>("PasskeyOptions");
         reads::<Conversation>("Conversation");
         reads::<Page<Conversation>>("ConversationPage");
         reads::<Message>("Message");

@@ -113,7 +113,7 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
         ("RegisterRequest", "device_name", device.clone()),
         ("LoginRequest", "email", json!({"maxLength": MAX_EMAIL_CHARS})),
         ("LoginRequest", "password", typed_password),
-        ("LoginRequest", "device_name", device),
+        ("LoginRequest", "device_name", device.clone()),
         ("RefreshRequest", "refresh_token", json!({"maxLength": MAX_REFRESH_TOKEN_CHARS})),
         (
             "TokenForm",
@@ -128,6 +128,9 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
             json!({"type": "string", "maxLength": MAX_TYPED_PASSWORD_CHARS, "format": "password"}),
         ),
         ("TokenForm", "refresh_token", json!({"type": "string", "maxLength": MAX_REFRESH_TOKEN_CHARS})),
+        ("RegisterPasskey", "name", display_name.clone()),
+        ("RenamePasskey", "name", display_name.clone()),
+        ("PasskeyLogin", "device_name", device.clone()),
         ("UpdateProfile", "display_name", display_name),
         (
             "UpdateProfile",

@@ -137,7 +137,7 @@ pub trait Addresses: Send + Sync + 'static {
     ) -> StoreResult<Option<AddressOwner>>;
 
     /// Signs in whoever gets messages at an address, and creates them where nobody has it; notes either in the audit trail. A user who had not verified it gets
-    /// it verified and loses their password and other sessions, with the event that tells of it: whoever registered may have been
+    /// it verified and loses their password, passkeys and other sessions, with the event that tells of it: whoever registered may have been
     /// somebody else. `None`, and nothing happens, when whoever has it is suspended. Repeated with the same session id, it changes nothing more. Of any number at once for one address the first
     /// creates the user.
     async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<Option<AddressSignedIn>>;

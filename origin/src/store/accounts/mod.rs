@@ -1,5 +1,5 @@
-//! The accounts port, one trait an entity: [`users`], [`addresses`], [`credentials`], [`password_resets`], [`sessions`],
-//! [`suspensions`], [`audit`], [`consents`], [`usage`],
+//! The accounts port, one trait an entity: [`users`], [`addresses`], [`credentials`], [`password_resets`], [`passkeys`],
+//! [`sessions`], [`suspensions`], [`audit`], [`consents`], [`usage`],
 //! [`events`], [`jobs`]. The types of a trait stand beside it.
 //!
 //! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
@@ -12,6 +12,7 @@ pub mod consents;
 pub mod credentials;
 pub mod events;
 pub mod jobs;
+pub mod passkeys;
 pub mod password_resets;
 pub mod sessions;
 pub mod suspensions;
@@ -23,8 +24,8 @@ use shared::{id::Id, time::Timestamp};
 
 pub use self::{
     addresses::Addresses, audit::Audit, consents::Consents, credentials::Credentials, events::Events,
-    jobs::Jobs, password_resets::PasswordResets, sessions::Sessions, suspensions::Suspensions, usage::Usage,
-    users::Users,
+    jobs::Jobs, passkeys::Passkeys, password_resets::PasswordResets, sessions::Sessions,
+    suspensions::Suspensions, usage::Usage, users::Users,
 };
 use super::error::StoreResult;
 
@@ -35,6 +36,7 @@ pub trait Accounts:
     + Addresses
     + Credentials
     + PasswordResets
+    + Passkeys
     + Sessions
     + Suspensions
     + Audit
@@ -51,6 +53,7 @@ impl<T> Accounts for T where
         + Addresses
         + Credentials
         + PasswordResets
+        + Passkeys
         + Sessions
         + Suspensions
         + Audit

@@ -76,4 +76,6 @@ failing! {
     get(&str, Timestamp) -> Option<Vec<u8>>;
     put_code(&str, OneTimeCode, Timestamp) -> ();
     try_code(&str, [u8; 32], Timestamp) -> CodeOutcome;
+    put_challenge(&str, Vec<u8>, Timestamp, Timestamp) -> ();
+    take_challenge(&str, Timestamp) -> Option<Vec<u8>>;
 }

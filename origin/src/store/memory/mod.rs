@@ -21,7 +21,7 @@ use shared::{
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    ephemeral::{CacheGroup, Cached, CodeOutcome, Ephemeral, OneTimeCode, WindowDecision},
+    ephemeral::{CacheGroup, Cached, CodeOutcome, Ephemeral, OneTimeCode, WindowDecision, check_challenge},
     error::{StoreError, StoreResult},
     values::digest,
 };
@@ -35,6 +35,8 @@ use values::Values;
 /// The most windows, failures, rates, nonces or codes. Beyond it the store says that it is overloaded: limits and nonces fail open,
 /// and a code is not sent.
 const MAX_ENTRIES: usize = 500_000;
+/// The most challenges that wait for an answer. Beyond it the oldest goes: a stranger who asks for many stops nobody.
+const MAX_CHALLENGES: usize = 20_000;
 /// The fewest entries worth a sweep for expired ones.
 const MIN_SWEEP: usize = 1_024;
 /// The least time between two sweeps of a full table, in milliseconds.
@@ -48,6 +50,7 @@ pub struct MemoryEphemeral {
     nonces: Mutex<Expiring<Timestamp>>,
     values: Mutex<Values>,
     codes: Mutex<Expiring<OneTimeCode>>,
+    challenges: Mutex<Values>,
     cache: Mutex<Cache>,
 }
 
@@ -60,6 +63,7 @@ impl Default for MemoryEphemeral {
             nonces: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
             values: Mutex::default(),
             codes: Mutex::new(Expiring::up_to(MAX_ENTRIES)),
+            challenges: Mutex::new(Values::up_to(MAX_CHALLENGES)),
             cache: Mutex::default(),
         }
     }
@@ -80,6 +84,7 @@ impl MemoryEphemeral {
         count("nonces", |store| lock(&store.nonces).entries.len());
         count("values", |store| lock(&store.values).len());
         count("codes", |store| lock(&store.codes).entries.len());
+        count("challenges", |store| lock(&store.challenges).len());
         count("cache", |store| lock(&store.cache).len());
         store
     }
@@ -211,6 +216,22 @@ impl Ephemeral for MemoryEphemeral {
             codes.entries.remove(&key);
         }
         Ok(if accepted { CodeOutcome::Accepted } else { CodeOutcome::Wrong { tries_left } })
+    }
+
+    async fn put_challenge(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        check_challenge(&value)?;
+        lock(&self.challenges).insert(Key::of(key), value, until, now);
+        Ok(())
+    }
+
+    async fn take_challenge(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>> {
+        Ok(lock(&self.challenges).take(Key::of(key), now))
     }
 
     async fn cached(&self, group: CacheGroup, entry: &str, lease: Id, now: Timestamp) -> Cached {

@@ -33,13 +33,18 @@ impl Default for Values {
 }
 
 impl Values {
-    fn up_to(max_len: usize) -> Self {
+    pub(super) fn up_to(max_len: usize) -> Self {
         Self { by_key: HashMap::new(), oldest_first: VecDeque::new(), last_number: 0, max_len }
     }
 
     /// Returns the value under this key that has not expired.
     pub(super) fn get(&self, key: Key, now: Timestamp) -> Option<&[u8]> {
         self.by_key.get(&key).filter(|value| value.until > now).map(|value| &*value.bytes)
+    }
+
+    /// Removes the value under this key, and returns it unless it has expired.
+    pub(super) fn take(&mut self, key: Key, now: Timestamp) -> Option<Vec<u8>> {
+        self.by_key.remove(&key).filter(|value| value.until > now).map(|value| value.bytes)
     }
 
     /// Returns the number of values.
@@ -109,6 +114,18 @@ mod tests {
         assert_eq!(values.by_key.len(), 0);
         insert(&mut values, 8, 300, 200);
         assert_eq!(known(&values, 200), [8]);
+    }
+
+    #[test]
+    fn taken_value_makes_room() {
+        let mut values = Values::up_to(2);
+        insert(&mut values, 0, 100, 0);
+        insert(&mut values, 1, 100, 0);
+        assert_eq!(values.take(key(0), START), Some(vec![0]));
+        assert_eq!(values.take(key(0), START), None);
+        insert(&mut values, 2, 100, 0);
+        assert_eq!(known(&values, 0), [1, 2]);
+        assert_eq!(values.take(key(1), START.plus_millis(100)), None);
     }
 
     #[test]

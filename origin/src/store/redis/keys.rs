@@ -16,6 +16,7 @@ pub(super) enum Kind {
     Nonce,
     Value,
     Code,
+    Challenge,
 }
 
 impl Kind {
@@ -27,6 +28,7 @@ impl Kind {
             Self::Nonce => "nonce",
             Self::Value => "value",
             Self::Code => "code",
+            Self::Challenge => "challenge",
         }
     }
 }

@@ -49,7 +49,7 @@ use tracing::Instrument as _;
 use super::{
     ephemeral::{
         CacheGroup, Cached, CodeOutcome, Ephemeral, MAX_ENTRIES_A_GROUP, MAX_ENTRY_BYTES, OneTimeCode,
-        WindowDecision,
+        WindowDecision, check_challenge,
     },
     error::{StoreError, StoreResult},
 };
@@ -284,6 +284,27 @@ impl Ephemeral for RedisEphemeral {
             Err(_) if outcome == scripts::RIGHT => CodeOutcome::Accepted,
             Err(_) => CodeOutcome::Absent,
         })
+    }
+
+    async fn put_challenge(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        check_challenge(&value)?;
+        let mut call = self.call(&scripts::PUT_CHALLENGE, Kind::Challenge, key);
+        call.arg(until.as_millis()).arg(&value[..]).arg(kept_ms(until, now));
+        self.run::<()>("put_challenge", &call).await.map_err(|Unanswered| self.server.unavailable())
+    }
+
+    async fn take_challenge(&self, key: &str, now: Timestamp) -> StoreResult<Option<Vec<u8>>> {
+        let call = self.call(&scripts::TAKE_CHALLENGE, Kind::Challenge, key);
+        let stored = self.run::<Option<Vec<u8>>>("take_challenge", &call).await;
+        let stored = stored.map_err(|Unanswered| self.server.unavailable())?;
+        let live = stored.and_then(scripts::value).filter(|(until, _)| *until > now);
+        Ok(live.map(|(_, value)| value))
     }
 
     async fn cached(&self, group: CacheGroup, entry: &str, lease: Id, now: Timestamp) -> Cached {

@@ -32,6 +32,8 @@ scripts! {
     GET_OR_INSERT = "scripts/get_or_insert.lua";
     PUT_CODE = "scripts/put_code.lua";
     TRY_CODE = "scripts/try_code.lua";
+    PUT_CHALLENGE = "scripts/put_challenge.lua";
+    TAKE_CHALLENGE = "scripts/take_challenge.lua";
     CACHED = "scripts/cached.lua";
     FILL = "scripts/fill.lua";
 }
@@ -58,7 +60,7 @@ pub(super) fn tat(text: &str) -> Option<Tat> {
     text.parse().ok().map(Tat::from_micros)
 }
 
-/// Decodes what `get_or_insert.lua` stores: the expiry and the value.
+/// Decodes what `get_or_insert.lua` and `put_challenge.lua` store: the expiry and the value.
 pub(super) fn value(mut stored: Vec<u8>) -> Option<(Timestamp, Vec<u8>)> {
     let mark = stored.iter().position(|byte| *byte == b':')?;
     let value = stored.split_off(mark + 1);

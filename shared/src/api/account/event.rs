@@ -37,6 +37,10 @@ open_names! {
         Suspended = "suspended",
         /// An operator ended the suspension of the account.
         Resumed = "resumed",
+        /// A passkey was registered.
+        PasskeyAdded = "passkey_added",
+        /// A passkey was removed.
+        PasskeyRemoved = "passkey_removed",
     }
 }
 

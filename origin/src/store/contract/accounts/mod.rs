@@ -6,6 +6,7 @@ pub(super) mod consents;
 pub(super) mod credentials;
 pub(super) mod events;
 pub(super) mod jobs;
+pub(super) mod passkeys;
 pub(super) mod password_resets;
 pub(super) mod refresh;
 pub(super) mod runners;
@@ -60,6 +61,17 @@ macro_rules! suite {
             changed_password_ends_other_sessions_and_refresh_tokens
             password_change_of_other_hash_or_ended_session_does_nothing
             of_password_changes_at_once_one_wins
+        }
+        $crate::store::contract::run_suite! { accounts::passkeys on $open;
+            passkey_is_read_back_as_written
+            passkeys_added_at_once_are_no_more_than_may_be
+            credential_added_at_once_by_many_users_is_one_users
+            use_of_passkey_needs_a_greater_count
+            of_uses_at_once_with_one_count_one_is_recorded
+            passkey_is_named_by_its_user_alone
+            removed_passkey_is_gone_and_noted_once
+            of_removals_at_once_the_last_way_in_stays
+            proof_of_an_unverified_address_removes_passkeys
         }
         $crate::store::contract::run_suite! { accounts::password_resets on $open;
             reset_sets_password_and_ends_all_sessions_once

@@ -1,6 +1,7 @@
 //! The suite of the ephemeral port.
 
 pub(super) mod cache;
+pub(super) mod challenges;
 pub(super) mod codes;
 pub(super) mod limits;
 pub(super) mod values;
@@ -37,6 +38,11 @@ macro_rules! suite {
             code_after_last_try_is_absent
             code_after_expiry_is_absent
             new_code_replaces_old_one
+        }
+        $crate::store::contract::run_suite! { ephemeral::challenges on $open;
+            of_many_takers_at_once_one_gets_the_challenge
+            challenge_lasts_its_time_under_its_key
+            oversized_challenge_is_refused
         }
         $crate::store::contract::run_suite! { ephemeral::cache on $open;
             filled_entry_is_found

@@ -98,6 +98,8 @@ const SIGN_IN: &str = concat!(
             phone_verified = phone_verified OR coalesce(phone = $3::text, false) WHERE id = $1 AND $4 \
     ), removed AS ( \
         DELETE FROM credentials WHERE user_id = $1 AND $4 \
+    ), removed_passkeys AS ( \
+        DELETE FROM passkeys WHERE user_id = $1 AND $4 \
     ), ended AS ( \
         UPDATE sessions SET ended_at = $5 \
         WHERE user_id = $1 AND ended_at IS NULL AND created_at <= $5 AND id <> $8::uuid AND $4 RETURNING id \

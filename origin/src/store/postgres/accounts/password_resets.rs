@@ -93,6 +93,10 @@ const USE: &str = concat!(
         UPDATE users u SET email_verified = u.email_verified OR coalesce(u.email = used.email, false), \
             phone_verified = u.phone_verified OR coalesce(u.phone = used.phone, false) \
         FROM used WHERE u.id = used.user_id \
+    ), removed_passkeys AS ( \
+        DELETE FROM passkeys p USING used, users u WHERE p.user_id = used.user_id AND u.id = used.user_id \
+            AND NOT coalesce(u.email_verified AND u.email = used.email, false) \
+            AND NOT coalesce(u.phone_verified AND u.phone = used.phone, false) \
     ), changed AS ( \
         INSERT INTO credentials (user_id, password_hash, changed_at) SELECT user_id, $4::text, $3::bigint FROM used \
         ON CONFLICT (user_id) DO UPDATE SET password_hash = excluded.password_hash, changed_at = excluded.changed_at \

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use shared::{address::Address, api::account::User, id::Id};
 
-use super::{SqliteAccounts, audit, jobs, sessions, suspensions, users};
+use super::{SqliteAccounts, audit, jobs, passkeys, sessions, suspensions, users};
 use crate::store::{
     accounts::{
         Addresses,
@@ -93,6 +93,7 @@ fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> StoreResult<Option<A
         let end = sign_in.end_event(user.id);
         verify(c, &user, &sign_in.address)?;
         c.prepare_cached("DELETE FROM credentials WHERE user_id = ?1")?.execute([user.id.as_bytes()])?;
+        passkeys::remove_all(c, user.id)?;
         sessions::end_all(c, user.id, Some(sign_in.session.id), &end)?;
         event = Some(end);
     }

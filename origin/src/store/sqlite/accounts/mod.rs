@@ -6,6 +6,7 @@ mod consents;
 mod credentials;
 mod events;
 mod jobs;
+mod passkeys;
 mod password_resets;
 mod sessions;
 mod suspensions;

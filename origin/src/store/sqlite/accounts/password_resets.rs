@@ -75,6 +75,14 @@ fn find_user(c: &Connection, token_hash: &TokenHash, now: Timestamp) -> StoreRes
 /// Uses a permission within a write transaction.
 fn consume(c: &Connection, reset: &PasswordReset) -> StoreResult<bool> {
     let (user_id, now) = (reset.user_id.as_bytes(), reset.event.at.as_millis());
+    c.prepare_cached(
+        "DELETE FROM passkeys WHERE user_id = ?2 AND EXISTS ( \
+             SELECT 1 FROM password_resets r JOIN users u ON u.id = r.user_id \
+             WHERE r.token_hash = ?1 AND r.user_id = ?2 AND r.expires_at > ?3 \
+                 AND NOT coalesce(u.email_verified AND u.email = r.email, 0) \
+                 AND NOT coalesce(u.phone_verified AND u.phone = r.phone, 0))",
+    )?
+    .execute((reset.token_hash, user_id, now))?;
     let verified = c
         .prepare_cached(
             "UPDATE users SET \
