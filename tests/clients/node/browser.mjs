@@ -1,6 +1,8 @@
 // Chromium for the other programs here: headless, without a way out of the machine, and with a record of what pages do.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
 
 import { chromium } from "playwright-core";
 
@@ -22,6 +24,20 @@ export async function withBrowser(job) {
   } finally {
     await browser.close();
   }
+}
+
+/**
+ * Serves an empty page at an address of this machine, until the program ends: the site of an app.
+ */
+export async function serveSite(url) {
+  const { hostname, port } = new URL(url);
+  const server = createServer((_, response) => {
+    response.setHeader("Content-Type", "text/html; charset=utf-8");
+    response.end('<!doctype html><title>An app</title><link rel="icon" href="data:,">');
+  });
+  server.listen(Number(port), hostname === "localhost" ? "127.0.0.1" : hostname);
+  await once(server, "listening");
+  server.unref();
 }
 
 /**

@@ -200,6 +200,13 @@ def due_refusals(case):
         # A token that was never given out, or is used; a password that anybody would guess.
         yield 401, "code_invalid", frozenset()
         yield 422, "validation_failed", frozenset({"new_password"})
+    if operation in ("register_passkey", "login_by_passkey"):
+        # Only an authenticator makes a credential, and only of a challenge.
+        yield 401, "code_invalid", frozenset()
+        yield 422, "validation_failed", frozenset({"credential"})
+    if operation in ("rename_passkey", "remove_passkey"):
+        # The user has none.
+        yield 404, "not_found", frozenset()
     if operation in ("logout", "logout_all"):
         # The first request has ended the session of its token.
         yield 401, "session_ended", frozenset()

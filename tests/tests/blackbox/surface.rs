@@ -81,6 +81,23 @@ async fn served_keys_are_public_only() {
     }
 }
 
+/// iOS and Android follow no redirect and insist on the type.
+#[tokio::test]
+async fn files_for_apps_come_through_the_worker_as_json() {
+    let android = format!("com.example.chat:{}", ["AB"; 32].join(":"));
+    let setup = TestEnv::setup().var("APPLE_APP_IDS", "A1B2C3D4E5.com.example.chat");
+    let env = setup.var("ANDROID_APPS", android).start().await;
+    let files = [
+        ("/.well-known/apple-app-site-association", "/webcredentials/apps/0", "A1B2C3D4E5.com.example.chat"),
+        ("/.well-known/assetlinks.json", "/0/target/package_name", "com.example.chat"),
+    ];
+    for (path, pointer, expected) in files {
+        let reply = env.client().get(path).send().await.expect_status(200);
+        assert_eq!(reply.header("content-type"), Some("application/json"), "{path}");
+        assert_eq!(reply.value().pointer(pointer), Some(&json!(expected)), "{path}");
+    }
+}
+
 /// Every `$ref` below this value.
 fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
     match value {

@@ -28,7 +28,10 @@ async fn description_passes_openapi_spec_validator() {
 
 #[tokio::test]
 async fn schemathesis_finds_nothing() {
-    let env = TestEnv::start().await;
+    let android = format!("com.example.chat:{}", ["AB"; 32].join(":"));
+    let setup = TestEnv::setup().var("PASSKEY_RP_ID", "localhost");
+    let setup = setup.var("APPLE_APP_IDS", "A1B2C3D4E5.com.example.chat").var("ANDROID_APPS", android);
+    let env = setup.start().await;
     let phone = env.phone().await;
     let (conversation, doomed) = (phone.conversation().await, phone.conversation().await);
     let sent = phone.send_and_persist(conversation, "Hello").await;
