@@ -53,13 +53,11 @@ fn list<T: PartialEq>(
     let Some(text) = reader.text(variable) else { return Vec::new() };
     let mut apps = Vec::new();
     for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-        match parse(item).filter(|app| apps.len() < MAX_APPS && !apps.contains(app)) {
-            Some(app) => apps.push(app),
-            None => {
-                reader.wrong(variable, quoted(item), wanted);
-                return Vec::new();
-            }
-        }
+        let Some(app) = parse(item).filter(|app| apps.len() < MAX_APPS && !apps.contains(app)) else {
+            reader.wrong(variable, quoted(item), wanted);
+            return Vec::new();
+        };
+        apps.push(app);
     }
     apps
 }

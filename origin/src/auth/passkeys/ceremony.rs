@@ -66,7 +66,7 @@ impl Ceremonies {
     pub fn new(config: &PasskeysConfig, name: &str) -> Result<Self, SetupError> {
         let (own, others) = config.origins.split_first().ok_or(SetupError(WebauthnError::Configuration))?;
         let builder = WebauthnBuilder::new(&config.rp_id, own).map_err(SetupError)?.rp_name(name);
-        let builder = others.iter().fold(builder, |builder, origin| builder.append_allowed_origin(origin));
+        let builder = others.iter().fold(builder, WebauthnBuilder::append_allowed_origin);
         builder.build().map(Self).map_err(SetupError)
     }
 

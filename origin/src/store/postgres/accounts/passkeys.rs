@@ -150,7 +150,7 @@ async fn add(c: &Connection, passkey: &StoredPasskey, most: u32, audit: &String)
     match added {
         // Another user's, at the same time.
         Err(StepError::Final(StoreError::Conflict(_))) => Ok(PasskeyAddition::Taken),
-        added => added.map(|_| PasskeyAddition::Added),
+        added => added.map(|()| PasskeyAddition::Added),
     }
 }
 
