@@ -35,11 +35,6 @@ impl Authenticator {
         }
     }
 
-    /// Makes one that synchronises its passkey.
-    pub(super) fn synchronised(number: u8) -> Self {
-        Self { count: None, ..Self::new(number) }
-    }
-
     fn key(&self) -> KeyPair {
         KeyPair::from_pem(&self.key).unwrap()
     }

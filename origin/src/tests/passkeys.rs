@@ -166,7 +166,8 @@ async fn copied_passkey_whose_count_does_not_rise_is_refused() {
 #[tokio::test]
 async fn synchronised_passkey_does_not_count() {
     let env = TestEnv::with(&VARS).await;
-    let (ada, mut phone) = (env.register("ada").await, Authenticator::synchronised(1));
+    let (ada, mut phone) =
+        (env.register("ada").await, Authenticator { count: None, ..Authenticator::new(1) });
     assert_eq!(register(&env, &ada, &mut phone).await["backed_up"], true);
     let mut laptop = phone.clone();
     for device in [&mut phone, &mut laptop] {

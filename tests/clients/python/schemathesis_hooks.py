@@ -7,6 +7,7 @@ Requests that are invalid on purpose are left as they are.
 
 import datetime
 import itertools
+import json
 import os
 
 import schemathesis
@@ -17,6 +18,8 @@ from schemathesis.openapi.checks import RejectedPositiveData
 EXAMPLE_EMAIL = "ada@example.com"
 # Names what has to be new in every request; the same in every run.
 numbers = itertools.count(1)
+# The requests with credentials that an authenticator has made, by their operation; each is accepted once.
+passkey_requests = json.loads(os.environ["EDGECHAT_PASSKEY_REQUESTS"])
 # The idempotency keys and e-mails that are taken.
 used = {os.environ["EDGECHAT_EMAIL"], os.environ["EDGECHAT_CODE_EMAIL"]}
 
@@ -86,6 +89,10 @@ def mend(case):
     if operation == "verify_code" and is_first(operation):
         address, code = os.environ["EDGECHAT_CODE_EMAIL"], os.environ["EDGECHAT_CODE"]
         case.body = {"email": address, "code": code, "purpose": "login"}
+    if operation in passkey_requests:
+        # Only an authenticator makes a credential, and only of a challenge that was given out.
+        good = passkey_requests[operation]
+        case.body = good if is_first(operation) else case.body | {"credential": good["credential"]}
     if operation == "oauth_token" and case.body.get("grant_type") != "refresh_token":
         case.body = case.body | {"username": os.environ["EDGECHAT_EMAIL"], "password": os.environ["EDGECHAT_PASSWORD"]}
 
@@ -105,6 +112,8 @@ def existing(operation, path):
         return os.environ["EDGECHAT_DOOMED"]
     if operation == "end_session":
         return os.environ["EDGECHAT_SESSION"]
+    if operation.endswith("_passkey"):
+        return os.environ["EDGECHAT_DOOMED_PASSKEY" if operation == "remove_passkey" else "EDGECHAT_PASSKEY"]
     return os.environ["EDGECHAT_TURN" if "/turns/" in path else "EDGECHAT_CONVERSATION"]
 
 
@@ -201,12 +210,8 @@ def due_refusals(case):
         yield 401, "code_invalid", frozenset()
         yield 422, "validation_failed", frozenset({"new_password"})
     if operation in ("register_passkey", "login_by_passkey"):
-        # Only an authenticator makes a credential, and only of a challenge.
+        # A challenge that was never given out, or is used.
         yield 401, "code_invalid", frozenset()
-        yield 422, "validation_failed", frozenset({"credential"})
-    if operation in ("rename_passkey", "remove_passkey"):
-        # The user has none.
-        yield 404, "not_found", frozenset()
     if operation in ("logout", "logout_all"):
         # The first request has ended the session of its token.
         yield 401, "session_ended", frozenset()
@@ -216,7 +221,7 @@ def due_refusals(case):
         yield 401, "session_ended", frozenset()
     if operation == "oauth_token" and body.get("grant_type") == "refresh_token":
         yield 400, "invalid_grant" if "refresh_token" in body else "invalid_request", frozenset()
-    if operation in ("delete_conversation", "end_session"):
+    if operation in ("delete_conversation", "end_session", "remove_passkey"):
         # It was deleted, or has ended, by an earlier request.
         yield 404, "not_found", frozenset()
     if operation == "update_conversation" and body.get("head_id") is not None:

@@ -5,10 +5,14 @@
 //! - `browser`, `curl`, `go`, `java`, `node`, `python`: tests that need that program; these names select what a machine skips
 //! - `python_mail`: e-mail, received by a server in Python
 //! - `generated`: clients generated from the API's description
-//! - `tools`: paths of the programs
+//! - `authenticator`: an authenticator for passkeys; `tools`: paths of the programs
 //!
 //! The programs lie in `tests/clients`.
 
+// The origin's tests have the same one.
+#[cfg(test)]
+#[path = "../../../origin/src/tests/authenticator.rs"]
+mod authenticator;
 #[cfg(test)]
 mod browser;
 #[cfg(test)]

@@ -2,13 +2,16 @@
 //! description.
 
 use edgechat_tests::{
-    client::PASSWORD,
+    client::{PASSWORD, Phone},
     test_env::TestEnv,
     wait::{BOUND, until},
 };
 use serde_json::{Value, json};
 
-use super::tools::{PROGRAM_BOUND, TOOL_BOUND, URL, document_file, kept, python, sources, url};
+use super::{
+    authenticator::Authenticator,
+    tools::{PROGRAM_BOUND, TOOL_BOUND, URL, document_file, kept, python, sources, url},
+};
 
 #[tokio::test]
 async fn httpx_and_requests_do_the_main_job() {
@@ -46,6 +49,13 @@ async fn schemathesis_finds_nothing() {
     }
     let code = from_mailbox(&env, "login", "code").await;
     let reset_token = from_mailbox(&env, "reset", "token").await;
+    let mut passkeys = [Authenticator::new(1), Authenticator::new(2)];
+    let [renamed, removed] =
+        [register_passkey(&phone, &mut passkeys[0]).await, register_passkey(&phone, &mut passkeys[1]).await];
+    let passkey_requests = json!({
+        "register_passkey": registration(&phone, &mut Authenticator::new(3)).await,
+        "login_by_passkey": login(&phone, &mut passkeys[0]).await,
+    });
     let file = document_file(&env, &kept("schemathesis")).await;
     let config = sources("python").join("schemathesis.toml");
     let schemathesis = python("schemathesis").args(["-m", "schemathesis.cli", "--config-file"]).arg(config);
@@ -66,6 +76,9 @@ async fn schemathesis_finds_nothing() {
         .env("EDGECHAT_CONVERSATION", conversation.to_string())
         .env("EDGECHAT_DOOMED", doomed.to_string())
         .env("EDGECHAT_SESSION", phone.sign_in_again().await.tokens.session_id.to_string())
+        .env("EDGECHAT_PASSKEY", renamed)
+        .env("EDGECHAT_DOOMED_PASSKEY", removed)
+        .env("EDGECHAT_PASSKEY_REQUESTS", passkey_requests.to_string())
         .env("EDGECHAT_TURN", sent.turn_id.to_string())
         // The requests are the same in every run.
         .env("PYTHONHASHSEED", "0")
@@ -89,4 +102,31 @@ async fn from_mailbox(env: &TestEnv, purpose: &str, field: &str) -> String {
         message[field].as_str().map(str::to_owned)
     })
     .await
+}
+
+/// The site whose passkeys the environment accepts.
+const SITE: &str = "https://localhost";
+
+/// Registers a passkey of this user and returns its id.
+async fn register_passkey(phone: &Phone, authenticator: &mut Authenticator) -> String {
+    let body = registration(phone, authenticator).await;
+    let answer = phone.client.post("/api/v1/auth/passkeys/register").json(&body).send().await;
+    answer.expect_status(201).value()["id"].as_str().expect("an id").to_owned()
+}
+
+/// Returns a request that registers a passkey.
+async fn registration(phone: &Phone, authenticator: &mut Authenticator) -> Value {
+    let options = passkey_options(phone, "register").await;
+    json!({ "challenge_id": options["challenge_id"], "credential": authenticator.make(SITE, &options) })
+}
+
+/// Returns a request that signs in by a passkey.
+async fn login(phone: &Phone, authenticator: &mut Authenticator) -> Value {
+    let options = passkey_options(phone, "login").await;
+    json!({ "challenge_id": options["challenge_id"], "credential": authenticator.sign(SITE, &options) })
+}
+
+async fn passkey_options(phone: &Phone, purpose: &str) -> Value {
+    let path = format!("/api/v1/auth/passkeys/{purpose}/options");
+    phone.client.post(&path).send().await.expect_status(200).value()
 }
