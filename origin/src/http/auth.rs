@@ -27,7 +27,7 @@ impl FromRequestParts<App> for CurrentUser {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let now = app.clock.now();
-        let claims = app.auth.tokens.verify(bearer_of(parts)?, now)?;
+        let claims = app.auth.tokens.verify(&bearer_of(parts)?, now)?;
         let user = app.auth.session_user(&claims, now).await?;
         Ok(Self { user, claims })
     }
@@ -54,7 +54,7 @@ impl FromRequestParts<App> for Bearer {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
-        Ok(Self(bearer_of(parts)?.to_owned()))
+        Ok(Self(bearer_of(parts)?))
     }
 }
 
@@ -65,11 +65,15 @@ impl FromRequestParts<App> for ShownBearer {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
-        Ok(Self(bearer_of(parts).ok().map(str::to_owned)))
+        Ok(Self(bearer_of(parts).ok()))
     }
 }
 
-fn bearer_of(parts: &Parts) -> Result<&str, Error> {
-    let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    Ok(bearer(header)?)
+/// Reads the header as the Worker's platform does: several are one whose values are separated by commas (RFC 9110, section 5.3), and
+/// letters beyond ASCII are no reason to overlook one.
+fn bearer_of(parts: &Parts) -> Result<String, Error> {
+    let values = parts.headers.get_all(AUTHORIZATION).iter();
+    let values: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    let header = (!values.is_empty()).then(|| values.join(", "));
+    Ok(bearer(header.as_deref())?.to_owned())
 }

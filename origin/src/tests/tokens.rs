@@ -1,7 +1,10 @@
 //! Tests of access tokens: those that are valid and those that are refused.
 
 use serde_json::json;
-use shared::auth::{cases::token_cases, native::Verifier};
+use shared::auth::{
+    cases::{boundary_cases, token_cases},
+    native::Verifier,
+};
 
 use super::test_env::{Call, START, TestEnv, problem};
 use crate::clock::Clock as _;
@@ -13,7 +16,9 @@ async fn token_table_has_expected_verdicts() {
     let env = TestEnv::new().await;
     let member = env.register("ada").await;
     let claims = env.app.auth.tokens.verify(&member.access, START).unwrap();
-    for case in token_cases(env.app.config.signing_keys.signing(), &claims, START) {
+    let key = env.app.config.signing_keys.signing();
+    let [cases, boundaries] = [token_cases(key, &claims, START), boundary_cases(key, &claims, START)];
+    for case in cases.into_iter().chain(boundaries) {
         let answer = env.send(Call::get(ME).token(&case.token)).await;
         match case.expected {
             Ok(()) => assert_eq!(answer.status, 200, "{}: {:?}", case.name, answer.body),

@@ -7,6 +7,7 @@
 
 mod phone;
 mod reply;
+mod signed;
 mod stream;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,11 +40,24 @@ impl Client {
     /// # Panics
     /// Panics when no HTTP client can be created.
     pub fn new(base: String) -> Self {
+        // A connection to a process that was killed must not be reused.
+        Self::with_idle_connections(base, 0)
+    }
+
+    /// Creates an anonymous client of this address that keeps its connections, for many requests to a process that stays.
+    ///
+    /// # Panics
+    /// Panics when no HTTP client can be created.
+    pub fn keeping_connections(base: String) -> Self {
+        const MOST: usize = 32;
+        Self::with_idle_connections(base, MOST)
+    }
+
+    fn with_idle_connections(base: String, most: usize) -> Self {
         let http = http_client()
             .http1_only()
             .tcp_nodelay(true)
-            // A connection to a process that was killed must not be reused.
-            .pool_max_idle_per_host(0)
+            .pool_max_idle_per_host(most)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("an HTTP client without TLS");

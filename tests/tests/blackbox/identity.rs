@@ -4,14 +4,12 @@ use edgechat_tests::{
     client::{Phone, Reply, content, messages_path, turn_path},
     clock::now,
     test_env::TestEnv,
-    tokens,
     wait::bounded,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{
-    api::{ErrorCode, Problem, account::Tokens},
-    auth::cases::token_cases,
+    api::{ErrorCode, account::Tokens},
     id::Id,
 };
 use tokio::{
@@ -27,32 +25,6 @@ async fn ask_everywhere(phone: &Phone, conversation: Id, token: &str) -> Vec<Rep
     replies.push(client.get(&turn_path(conversation)).send().await);
     replies.push(client.get(&format!("{}/events", turn_path(conversation))).send().await);
     replies
-}
-
-#[tokio::test]
-async fn token_table_has_same_verdict_on_every_route() {
-    let env = TestEnv::start().await;
-    let phone = env.phone().await;
-    let conversation = phone.conversation().await;
-    let (key, claims) = (tokens::signing_key(), tokens::claims_of(&phone));
-    let count = token_cases(&key, &claims, now()).len();
-    for at in 0..count {
-        // Created for each request: some are valid for seconds only.
-        let case = token_cases(&key, &claims, now()).swap_remove(at);
-        let mut wrong = Vec::new();
-        for reply in ask_everywhere(&phone, conversation, &case.token).await {
-            match case.expected {
-                Ok(()) if reply.status == 401 => wrong.push(reply),
-                Ok(()) => {}
-                Err(code) if reply.status == code.status() && reply.json::<Problem>().code == code => {
-                    assert!(reply.header("www-authenticate").unwrap().starts_with("Bearer"), "{reply:?}");
-                    reply.problem(code);
-                }
-                Err(_) => wrong.push(reply),
-            }
-        }
-        assert!(wrong.is_empty(), "the token “{}” should be {:?}: {wrong:?}", case.name, case.expected);
-    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@
 //! - `kill_drills`: workerd is killed at each step of a turn
 //! - `store_chaos`: private databases of the production stores are killed, suspended and restarted
 //! - `provider_failures`, `model_endings`: provider failures, and finish reasons of the model
+//! - `forged_tokens`: forged and mangled tokens on every route
 //! - `identity`: tokens, and objects of other users
 //! - `requests`, `bodies`, `cors`: request heads and ids, request bodies, CORS
 //! - `limits`: rate limits and daily quotas
@@ -51,6 +52,8 @@ mod cors;
 mod cursors;
 #[cfg(test)]
 mod deliveries;
+#[cfg(test)]
+mod forged_tokens;
 #[cfg(test)]
 mod idempotency;
 #[cfg(test)]

@@ -106,6 +106,12 @@ fn memory() -> (Arc<dyn Ephemeral>, ()) {
     (Arc::new(MemoryEphemeral::default()), ())
 }
 
+/// Returns the rounds of a case that is also a drill: those that `EDGECHAT_DRILL_ROUNDS` names, or else the usual number.
+pub(super) fn drill_rounds(usual: u32) -> u32 {
+    std::env::var("EDGECHAT_DRILL_ROUNDS")
+        .map_or(usual, |rounds| rounds.parse().expect("EDGECHAT_DRILL_ROUNDS is a number of rounds"))
+}
+
 /// Runs so many at once and returns what each returned.
 pub(super) async fn at_once<T, F>(count: usize, make: impl Fn(usize) -> F) -> Vec<T>
 where

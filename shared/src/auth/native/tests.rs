@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     api::{account::Plan, error::ErrorCode},
     auth::{
-        cases::token_cases,
+        cases::{boundary_cases, token_cases},
         claims::{AUDIENCE, ISSUER, LEEWAY_S},
     },
     id::Id,
@@ -47,7 +47,7 @@ fn token_cases_have_their_outcome(#[case] plan: Plan) {
             verifier.verify(&case.token, NOW.plus_millis(15_000)).map(|_| ()).map_err(TokenError::code);
         assert_eq!(later, case.expected, "{} 15 s later", case.name);
     }
-    let mut names: Vec<_> = cases.iter().map(|case| case.name).collect();
+    let mut names: Vec<_> = cases.iter().map(|case| case.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), cases.len(), "two cases have the same name");
@@ -55,6 +55,18 @@ fn token_cases_have_their_outcome(#[case] plan: Plan) {
     tokens.sort_unstable();
     tokens.dedup();
     assert_eq!(tokens.len(), cases.len(), "two cases have the same token");
+}
+
+#[test]
+fn boundary_cases_have_their_outcome_in_their_second() {
+    let verifier = Verifier::new(key().jwk_set());
+    let begin = Timestamp::from_secs(NOW.as_secs());
+    for case in boundary_cases(&key(), &claims(), NOW) {
+        for now in [begin, NOW, begin.plus_millis(999)] {
+            let outcome = verifier.verify(&case.token, now).map(|_| ()).map_err(TokenError::code);
+            assert_eq!(outcome, case.expected, "{} at {now}", case.name);
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::store::{
         sessions::{RefreshExchange, RefreshOutcome},
     },
     contract::{
-        at_once,
+        at_once, drill_rounds,
         samples::{at, hash, id},
     },
 };
@@ -90,15 +90,23 @@ pub(in crate::store::contract) async fn expired_used_token_is_forgotten(store: S
     assert_eq!(outcome(&store, exchange(4, 5, 500_005)).await.0, "ended");
 }
 
+/// The chain of a session that is refreshed by many at once, again and again. `EDGECHAT_DRILL_ROUNDS` is the number of rounds (10).
 pub(in crate::store::contract) async fn exchanges_at_once_agree(store: Store) {
     register(&store, 1).await;
-    let outcomes = at_once(16, |_| {
-        let store = Arc::clone(&store);
-        async move { outcome(&store, exchange(1, 2, 1_000)).await }
-    })
-    .await;
-    assert!(outcomes.iter().all(|outcome| *outcome == ("exchanged", 501_000)), "{outcomes:?}");
-    assert_eq!(outcome(&store, exchange(2, 3, 1_001)).await.0, "exchanged");
+    let rounds = drill_rounds(10).min(250);
+    for token in 1..=u8::try_from(rounds).unwrap() {
+        let millis = 1_000 + i64::from(token);
+        let outcomes = at_once(50, |_| {
+            let store = Arc::clone(&store);
+            async move { outcome(&store, exchange(token, token + 1, millis)).await }
+        })
+        .await;
+        let expected = ("exchanged", millis + 500_000);
+        assert!(outcomes.iter().all(|outcome| *outcome == expected), "round {token}: {outcomes:?}");
+    }
+    // Each has one successor, whose chain goes on.
+    let last = u8::try_from(rounds).unwrap() + 1;
+    assert_eq!(outcome(&store, exchange(last, last + 1, 2_000)).await.0, "exchanged");
 }
 
 pub(in crate::store::contract) async fn reuses_at_once_end_the_session_once(store: Store) {
