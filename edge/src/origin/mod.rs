@@ -11,11 +11,13 @@ use std::{borrow::Cow, rc::Rc, time::Duration};
 use serde::de::DeserializeOwned;
 use shared::{
     auth::{
+        consent_gate,
+        consents::RequiredDocument,
         edge::{EdgeRequest, sha256},
         sessions::SessionReport,
     },
     http::{
-        headers::{CLIENT_IP, SIGNATURE, USER_EVENTS, X_REQUEST_ID},
+        headers::{CLIENT_IP, MISSING_CONSENTS, SIGNATURE, USER_EVENTS, X_REQUEST_ID},
         origin_answer::OriginAnswer,
     },
     id::Id,
@@ -75,6 +77,8 @@ pub struct OnBehalf<'a> {
 pub struct UserAnswer<T> {
     /// Its report on the user's session.
     pub session: SessionReport,
+    /// The documents that the user is to agree to, where it says so.
+    pub missing_consents: Option<Vec<RequiredDocument>>,
     /// The requested object, or the error for the client.
     pub answer: std::result::Result<T, Error>,
 }
@@ -100,10 +104,19 @@ impl OriginClient {
         call: &Call<'_>,
         headers: HeaderLines,
     ) -> std::result::Result<(u16, Vec<u8>), OriginError> {
+        let (head, body) = self.fetch_with_head(call, headers).await?;
+        Ok((head.status, body))
+    }
+
+    async fn fetch_with_head(
+        &self,
+        call: &Call<'_>,
+        headers: HeaderLines,
+    ) -> std::result::Result<(ResponseHead, Vec<u8>), OriginError> {
         let mut span =
             self.span(call, || Cow::Owned(format!("{} {}", call.method, template(call.path_and_query))));
         let answer = self.fetch_within(&span, call, headers).await;
-        end_span(&mut span, answer.as_ref().map(|(status, _)| *status));
+        end_span(&mut span, answer.as_ref().map(|(head, _)| head.status));
         answer
     }
 
@@ -112,13 +125,13 @@ impl OriginClient {
         span: &OpenSpan,
         call: &Call<'_>,
         headers: HeaderLines,
-    ) -> std::result::Result<(u16, Vec<u8>), OriginError> {
+    ) -> std::result::Result<(ResponseHead, Vec<u8>), OriginError> {
         let (url, headers) = self.signed(span, call, headers)?;
         let answer = HttpCall::begin(call.method, &url, &headers, call.body, JUDGED).whole(MAX_ANSWER_BYTES);
         let answer = timeout(call.timeout, answer).await.ok_or(OriginError::Timeout(call.timeout))?;
         let (head, body) = answer.map_err(worker::Error::RustError)?;
         judge(call.method, head.status, |name| head.get(name))?;
-        Ok((head.status, body))
+        Ok((head, body))
     }
 
     /// Begins the span of a call.
@@ -151,24 +164,25 @@ impl OriginClient {
         let fetched = async {
             let mut headers = HeaderLines::default();
             headers.set("Authorization", &format!("Bearer {}", who.token))?;
-            self.fetch(&call, headers).await
+            self.fetch_with_head(&call, headers).await
         };
         let (answer, why) = match fetched.await {
-            Ok((status, body)) => match OriginAnswer::of(status, &body) {
+            Ok((head, body)) => match OriginAnswer::of(head.status, &body) {
                 OriginAnswer::Found => {
                     let found = serde_json::from_slice(&body).map_err(|error| Error::Internal(error.into()));
-                    return UserAnswer { session: SessionReport::Active, answer: found };
+                    let missing_consents = head.get(MISSING_CONSENTS).and_then(consent_gate::from_header);
+                    return UserAnswer { session: SessionReport::Active, missing_consents, answer: found };
                 }
                 OriginAnswer::Refused(code) => {
                     let session = OriginAnswer::Refused(code).session();
-                    return UserAnswer { session, answer: Err(code.into()) };
+                    return UserAnswer { session, missing_consents: None, answer: Err(code.into()) };
                 }
-                OriginAnswer::Failed => (OriginAnswer::Failed, format!("it answered {status}")),
+                OriginAnswer::Failed => (OriginAnswer::Failed, format!("it answered {}", head.status)),
             },
             Err(error) => (OriginAnswer::Failed, error.to_string()),
         };
         scope.error(&format!("the origin, GET {path}"), &why);
-        UserAnswer { session: answer.session(), answer: Err(unavailable().into()) }
+        UserAnswer { session: answer.session(), missing_consents: None, answer: Err(unavailable().into()) }
     }
 
     /// Sends a request to the origin and returns its response for a client: the body is streamed, and aborted when it stalls for
@@ -189,8 +203,8 @@ impl OriginClient {
         let (response, head, abort) = sent?;
         let response = buffered(call, response, &head, abort).await?;
         let events = head.get(USER_EVENTS).map(str::to_owned);
-        if events.is_some() {
-            response.headers().delete(USER_EVENTS).map_err(worker::Error::from)?;
+        for name in [USER_EVENTS, MISSING_CONSENTS].into_iter().filter(|name| head.get(name).is_some()) {
+            response.headers().delete(name).map_err(worker::Error::from)?;
         }
         Ok(Forwarded { response, events })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use shared::{
     api::error::PROBLEM_CONTENT_TYPE,
-    http::headers::{SIGNATURE_ERROR, USER_EVENTS},
+    http::headers::{MISSING_CONSENTS, SIGNATURE_ERROR, USER_EVENTS},
 };
 use wasm_bindgen_futures::JsFuture;
 use worker::{FixedLengthStream, Response, Result, worker_sys};
@@ -16,10 +16,11 @@ use crate::platform::{self, AbortOnDrop, ResponseHead};
 /// The longest response that is buffered before it is forwarded to a client: if it breaks, the client gets an error and not a
 /// part of it.
 const MAX_BUFFERED_BYTES: u64 = 64 * 1024;
-/// The headers that show whether a response is the origin's own.
-pub(super) const JUDGED: &[&str] = &[SIGNATURE_ERROR, "Content-Type"];
+/// The headers that show whether a response is the origin's own, and what it says about its user.
+pub(super) const JUDGED: &[&str] = &[SIGNATURE_ERROR, "Content-Type", MISSING_CONSENTS];
 /// The same, for one that is passed on.
-pub(super) const FORWARDED: &[&str] = &[SIGNATURE_ERROR, USER_EVENTS, "Content-Type", "Content-Length"];
+pub(super) const FORWARDED: &[&str] =
+    &[SIGNATURE_ERROR, USER_EVENTS, MISSING_CONSENTS, "Content-Type", "Content-Length"];
 
 /// Makes a response for a client of a fetched one. A short body is read first: if it breaks off, the client gets an error and
 /// not half of it.

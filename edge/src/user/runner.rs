@@ -221,7 +221,8 @@ impl Runner {
     }
 
     /// Sends the provider's call, then stores that the turn runs. In this order, because the response waits for storage anyway
-    /// and the model takes time. Meanwhile the session is checked, too: until it is known to be active, nothing is shown.
+    /// and the model takes time. Meanwhile the session is checked, too: until it is known to be active, nothing is shown. Nothing
+    /// goes to the provider before the user is known to have agreed to the documents that the origin requires.
     async fn begin(
         &self,
         turn: &LiveTurn,
@@ -242,12 +243,15 @@ impl Runner {
         });
         let (model, name, prompt, (head, siblings, last_seq)) = prepared.ok_or(ErrorCode::NotFound)??;
 
+        self.sessions.require_consents(&request.identity, request.now, scope).await?;
         let call = CompletionStream::begin(&self.config, model, &prompt, request.is_streamed, scope);
         let call = call.map_err(|error| {
             scope.error("the provider's call", &error);
             ProviderFailure::Disconnected
         });
         self.sessions.check(&request.identity, scope).await?;
+        // The check may have brought another word than the one that was known before the call.
+        self.sessions.reject_missing_consents(request.now)?;
         let state = TurnState::begin(TurnSpec {
             turn_id: turn.id(),
             user_id: request.identity.user_id,

@@ -1,5 +1,6 @@
 //! The check that a session is active: a token identifies its user, but does not show whether the session was ended
-//! meanwhile. The origin knows. Its events are stored here; its answers are cached for a while.
+//! meanwhile. The origin knows. Its events are stored here; its answers are cached for a while. With them comes its word about the
+//! documents that the user is to agree to.
 
 use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
@@ -8,14 +9,22 @@ use shared::{
     api::{ErrorCode, account::Plan, internal::user_event::AddressedEvent},
     auth::{
         account_notices::AccountNotices,
+        consent_gate::{ConsentDecision, ConsentGate},
+        consents::RequiredDocument,
         sessions::{SessionReport, SessionStatus, Sessions},
     },
     id::Id,
+    time::Timestamp,
 };
 use worker::Result as WorkerResult;
 
 use super::{Identity, store::Store};
-use crate::{log::Scope, origin::OriginClient, platform, reply::Error};
+use crate::{
+    log::Scope,
+    origin::{OriginClient, unavailable},
+    platform,
+    reply::Error,
+};
 
 /// The origin's route that only checks a session.
 const VERIFY_PATH: &str = "/api/v1/auth/verify";
@@ -28,6 +37,7 @@ pub struct SessionGate {
     store: Rc<Store>,
     notices: RefCell<AccountNotices>,
     known: RefCell<Sessions>,
+    consents: RefCell<ConsentGate>,
 }
 
 impl SessionGate {
@@ -36,8 +46,9 @@ impl SessionGate {
     /// # Errors
     /// Fails with the errors of SQLite.
     pub fn open(origin: OriginClient, store: Rc<Store>) -> WorkerResult<Self> {
-        let notices = RefCell::new(store.notices()?);
-        Ok(Self { origin, store, notices, known: RefCell::default() })
+        let notices = store.notices()?;
+        let consents = RefCell::new(ConsentGate::remembered(notices.has_consented));
+        Ok(Self { origin, store, notices: RefCell::new(notices), known: RefCell::default(), consents })
     }
 
     /// Stores an event about sessions, the plan or the account.
@@ -113,6 +124,46 @@ impl SessionGate {
         self.reject_revoked(identity)
     }
 
+    /// Refuses a call of the model, asked for at `since`, while documents that the user is to agree to are missing. Asks the origin,
+    /// unless its last word was that none is.
+    ///
+    /// # Errors
+    /// Fails with [`ErrorCode::ConsentRequired`], with [`ErrorCode::OriginUnavailable`] when the origin does not answer, and with
+    /// any 401 of it.
+    pub async fn require_consents(
+        &self,
+        identity: &Identity,
+        since: Timestamp,
+        scope: &Scope,
+    ) -> Result<(), Error> {
+        match self.consents.borrow().decide(since) {
+            ConsentDecision::Pass => return Ok(()),
+            ConsentDecision::Refuse(error) => return Err(error.into()),
+            ConsentDecision::Ask => {}
+        }
+        let asked = platform::now();
+        let verified = self.get::<IgnoredAny>(VERIFY_PATH, identity, scope);
+        let Some(answer) = platform::timeout(VERIFY_TIMEOUT_MS, verified).await else {
+            let unanswered = SessionReport::Unanswered;
+            self.known.borrow_mut().record(identity.session_id, unanswered, asked);
+            return Err(unavailable().into());
+        };
+        answer?;
+        self.reject_missing_consents(since)
+    }
+
+    /// Refuses a call of the model, asked for at `since`, when the origin has said since then that documents are missing.
+    ///
+    /// # Errors
+    /// Fails with [`ErrorCode::ConsentRequired`].
+    pub fn reject_missing_consents(&self, since: Timestamp) -> Result<(), Error> {
+        match self.consents.borrow().decide(since) {
+            ConsentDecision::Refuse(error) => Err(error.into()),
+            // An origin that says nothing about it requires nothing.
+            ConsentDecision::Pass | ConsentDecision::Ask => Ok(()),
+        }
+    }
+
     /// Gets a resource of this user from the origin, and records the session's status from the response.
     ///
     /// # Errors
@@ -126,7 +177,21 @@ impl SessionGate {
         let asked = platform::now();
         let answer = self.origin.get(path, identity.on_behalf(), scope).await;
         self.known.borrow_mut().record(identity.session_id, answer.session, asked);
+        if let Some(missing) = answer.missing_consents {
+            scope.logged("storing that the user has consented", self.record_consents(missing, asked));
+        }
         answer.answer
+    }
+
+    /// Records the origin's word about consents, and stores whether anything is missing when that has changed.
+    fn record_consents(&self, missing: Vec<RequiredDocument>, asked: Timestamp) -> WorkerResult<()> {
+        self.consents.borrow_mut().record(missing, asked);
+        let has_consented = self.consents.borrow().is_complete();
+        if self.notices.borrow().has_consented == has_consented {
+            return Ok(());
+        }
+        self.notices.borrow_mut().has_consented = has_consented;
+        self.store.put_notices(&self.notices.borrow())
     }
 
     fn status(&self, session: Id) -> SessionStatus {

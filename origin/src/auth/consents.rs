@@ -4,7 +4,7 @@ use shared::{
     api::account::{AccountEventKind, Consent, GiveConsent, consent::MAX_CONSENTS},
     auth::{
         Claims,
-        consents::{AcceptedVersion, item, list},
+        consents::{AcceptedVersion, RequiredDocument, item, list, missing},
     },
     id::Id,
 };
@@ -20,6 +20,18 @@ impl Auth {
     /// Fails when the store does.
     pub async fn consents(&self, user_id: Id) -> Result<Vec<Consent>, AuthError> {
         Ok(list(&self.required_documents, &self.accounts.consents(user_id).await?))
+    }
+
+    /// Returns the documents that a user is to agree to before words of theirs go to a model.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the store does.
+    pub async fn missing_consents(&self, user_id: Id) -> Result<Vec<RequiredDocument>, AuthError> {
+        if self.required_documents.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(missing(&self.required_documents, &self.accounts.consents(user_id).await?))
     }
 
     /// Records that a token's user has agreed to a version of a document. Returns it with the time at which they did so first, and

@@ -6,6 +6,7 @@
 //! - [`user_events`]: the events that a request causes for user objects at the edge
 //! - [`overload`]: the bound on concurrent requests
 //! - [`auth`]: bearer tokens, and the signed-in user
+//! - [`missing_consents`]: the documents that a user is to agree to, for the user object
 //! - [`requester`]: who asks, for sessions and the audit trail
 //! - [`body`], [`query`], [`path`], [`cursor`], [`idempotency`]: extractors
 //! - [`encoded`]: responses that are encoded already
@@ -16,6 +17,7 @@ pub mod cursor;
 pub mod encoded;
 pub mod error;
 pub mod idempotency;
+pub mod missing_consents;
 pub mod observe;
 pub mod overload;
 pub mod path;
@@ -29,6 +31,7 @@ pub use body::{Json, OptionalJson};
 pub use encoded::Encoded;
 pub use error::Error;
 pub use idempotency::IdempotencyKey;
+pub use missing_consents::MissingConsents;
 pub use path::PathId;
 pub use query::Query;
 pub use signature::ClientIp;

@@ -77,6 +77,10 @@ fn send_message() -> OperationBuilder {
         .response("200", answer("The answer as a stream of events"))
         .response("201", answer("The answer, whole, after the model has come to its end"))
         .response("202", response("The turn runs on; `Location` names it").content(JSON, of::<Turn>()))
+        .response(
+            "403",
+            response("`consent_required`: `errors` names the documents that the user is to agree to first"),
+        )
         .response("406", response("`not_acceptable`: neither JSON nor a stream of events is accepted"))
         .response("409", response("`turn_running`: another answer is still running in this conversation"))
         .response("502", response("`provider_error` or `provider_refused`"))

@@ -21,7 +21,7 @@ use super::list_cache::write_and_invalidate;
 use crate::{
     app::App,
     http::{
-        CurrentUser, Error, PathId,
+        CurrentUser, Error, MissingConsents, PathId,
         auth::Bearer,
         body::{has_media_type, read_request},
     },
@@ -74,9 +74,10 @@ pub(super) async fn context(
     State(app): State<App>,
     current: CurrentUser,
     PathId(id): PathId,
-) -> Result<Reply<ConversationContext>, Error> {
+) -> Result<(MissingConsents, Reply<ConversationContext>), Error> {
+    let missing = MissingConsents(app.auth.missing_consents(current.user.id).await?);
     let found = app.stores.chats.context(current.user.id, id).await?;
-    found.map(Reply).ok_or_else(|| ErrorCode::NotFound.into())
+    found.map(|context| (missing, Reply(context))).ok_or_else(|| ErrorCode::NotFound.into())
 }
 
 /// A delivery may arrive long after the token that began the turn has expired, or after its session has ended: the token must

@@ -6,6 +6,7 @@
 mod account;
 mod authenticator;
 mod codes;
+mod consents;
 mod conversations;
 mod deliveries;
 mod document;

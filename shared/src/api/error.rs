@@ -67,6 +67,8 @@ error_codes! {
     PlanRequired = 402 "plan_required" "Your plan does not include this";
     /// Known, but not allowed.
     Forbidden = 403 "forbidden" "Not allowed";
+    /// The user is to agree to documents first; `errors` names them.
+    ConsentRequired = 403 "consent_required" "Documents are to be agreed to first";
     /// Absent, or somebody else's: the body is the same.
     NotFound = 404 "not_found" "Not found";
     /// The path exists, the method does not.
@@ -160,7 +162,7 @@ pub struct Problem {
     pub detail: Cow<'static, str>,
     /// The id of the request, as in the `X-Request-ID` header.
     pub request_id: String,
-    /// The wrong fields, on 422 only.
+    /// The wrong fields of a 422, or the missing documents of a `consent_required`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
 }
@@ -200,7 +202,7 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// One sentence for a person; nothing internal.
     pub detail: Cow<'static, str>,
-    /// The wrong fields of a 422.
+    /// The wrong fields of a 422, or the missing documents of a `consent_required`.
     pub errors: Vec<FieldError>,
     /// After how many seconds a retry makes sense.
     pub retry_after_s: Option<u64>,

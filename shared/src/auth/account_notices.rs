@@ -48,6 +48,9 @@ pub struct AccountNotices {
     plan: Option<PlanSince>,
     #[serde(default)]
     is_deleted: bool,
+    /// True when the user had agreed to everything that is required, by the origin's last word.
+    #[serde(default)]
+    pub has_consented: bool,
 }
 
 impl AccountNotices {

@@ -22,6 +22,14 @@ pub struct AcceptedVersion {
     pub accepted_at: Timestamp,
 }
 
+/// Returns the required documents that are not accepted in the version in force, in their order.
+pub fn missing(required: &[RequiredDocument], accepted: &[AcceptedVersion]) -> Vec<RequiredDocument> {
+    let is_accepted = |required: &RequiredDocument| {
+        accepted.iter().any(|known| known.document == required.document && known.version == required.version)
+    };
+    required.iter().filter(|required| !is_accepted(required)).cloned().collect()
+}
+
 /// Returns an item for each document: the required ones in their order, then the others by name. It has the acceptance of the
 /// current version, or else the newest one.
 pub fn list(required: &[RequiredDocument], accepted: &[AcceptedVersion]) -> Vec<Consent> {
@@ -74,6 +82,15 @@ mod tests {
         let version = item.version.as_deref().unwrap_or("-");
         let at = item.accepted_at.map_or(-1, Timestamp::as_millis);
         format!("{} {version} {at} {}", item.document, item.current_version.as_deref().unwrap_or("-"))
+    }
+
+    #[test]
+    fn document_is_missing_until_its_version_in_force_is_accepted() {
+        let required = [required("terms", "2"), required("privacy", "3"), required("age", "1")];
+        let accepted = [accepted("terms", "2", 20), accepted("terms", "3", 30), accepted("privacy", "2", 11)];
+        assert_eq!(missing(&required, &accepted), required[1..]);
+        assert_eq!(missing(&required, &[]), required);
+        assert_eq!(missing(&[], &accepted), []);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! - [`sessions`]: sessions that are active as far as the edge knows
 //! - [`consents`]: the documents that a user is shown
 //! - [`ways_in`]: what a user can sign in with
+//! - [`consents`]: the documents that a user is shown, [`consent_gate`]: those that are missing before a model is called
 //! - [`edge`]: the HMAC between Worker and origin
 //!
 //! Natively also `native`, which signs and verifies, and `cases`, the table of tokens that every verifier is tested
@@ -15,6 +16,7 @@
 
 pub mod account_notices;
 pub mod claims;
+pub mod consent_gate;
 pub mod consents;
 pub mod edge;
 pub mod key_cache;

@@ -11,6 +11,9 @@ pub const SIGNATURE: &str = "X-EdgeChat-Signature";
 pub const SIGNATURE_ERROR: &str = "X-EdgeChat-Signature-Error";
 /// The client's name for a request that may be sent again.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+/// On an answer of the origin's to the user object: the required documents that the user has not agreed to, as
+/// [`consent_gate`](crate::auth::consent_gate) writes them. No client sees it.
+pub const MISSING_CONSENTS: &str = "X-EdgeChat-Missing-Consents";
 /// On an answer of the origin's to the Worker: the events for user objects that its change means, a JSON array of
 /// [`AddressedEvent`](crate::api::internal::user_event::AddressedEvent). No client sees it.
 pub const USER_EVENTS: &str = "X-EdgeChat-User-Events";

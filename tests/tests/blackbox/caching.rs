@@ -27,7 +27,7 @@ use shared::{
         },
     },
     chat::context::CONTEXT_BYTES,
-    http::headers::USER_EVENTS,
+    http::headers::{MISSING_CONSENTS, USER_EVENTS},
     id::Id,
     provider::ContentPart,
 };
@@ -122,6 +122,7 @@ async fn by_hand(
     };
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status.try_into().unwrap();
+    response.headers_mut().insert(MISSING_CONSENTS, "none".try_into().unwrap());
     if let Some(events) = events {
         response.headers_mut().insert(USER_EVENTS, events.try_into().unwrap());
     }

@@ -6,6 +6,7 @@
 //! - `streaming`: text arrives as the provider sends it, however the network splits it
 //! - `idempotency`: the same key returns the same turn
 //! - `turns`: readers connect and disconnect; cancelling ends a turn
+//! - `consents`: documents that are agreed to before a model is called
 //! - `cursors`: readers resume at a cursor
 //! - `branches`: a conversation is a tree
 //! - `concurrency`: concurrent messages
@@ -46,6 +47,8 @@ mod caching;
 mod chaos;
 #[cfg(test)]
 mod concurrency;
+#[cfg(test)]
+mod consents;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! `GET auth/verify`.
 
-use axum::Json;
+use axum::{Json, extract::State};
 use serde::Serialize;
 use shared::{api::account::Plan, id::Id, time::Timestamp};
 
-use crate::http::CurrentUser;
+use crate::{
+    app::App,
+    http::{CurrentUser, Error, MissingConsents},
+};
 
 /// A valid access token.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -34,12 +37,17 @@ pub(in crate::routes) struct ValidToken {
         (status = 200, description = "The token lets its holder in", body = ValidToken),
     ),
 )]
-pub(in crate::routes) async fn verify(CurrentUser { user, claims }: CurrentUser) -> Json<ValidToken> {
-    Json(ValidToken {
+pub(in crate::routes) async fn verify(
+    State(app): State<App>,
+    CurrentUser { user, claims }: CurrentUser,
+) -> Result<(MissingConsents, Json<ValidToken>), Error> {
+    let missing = MissingConsents(app.auth.missing_consents(user.id).await?);
+    let valid = ValidToken {
         valid: true,
         user_id: user.id,
         session_id: claims.sid,
         plan: user.plan,
         expires_at: claims.expires_at(),
-    })
+    };
+    Ok((missing, Json(valid)))
 }

@@ -65,7 +65,7 @@ impl Maker<'_> {
             let signature = URL_SAFE_NO_PAD.encode(self.key.signature(&input));
             format!("{input}.{signature}")
         };
-        let hex: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = signature.map(|byte| format!("{byte:02x}")).concat();
         let valid = self.valid();
         vec![
             invalid(
