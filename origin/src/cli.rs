@@ -1,7 +1,9 @@
 //! The command line: `edgechat serve | migrate | check-config | keys | sessions | users`.
 //!
 //! - `operator`: what an operator does to accounts
+//! - `keys`: the keys of access tokens
 
+mod keys;
 mod operator;
 
 use std::{future::Future, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
@@ -9,13 +11,16 @@ use std::{future::Future, net::SocketAddr, path::PathBuf, process::ExitCode, syn
 use clap::{Parser, Subcommand};
 use tokio::{net::TcpListener, sync::oneshot};
 
-use self::operator::{SessionsCommand, UsersCommand};
+use self::{
+    keys::KeysCommand,
+    operator::{SessionsCommand, UsersCommand},
+};
 use crate::{
     app::App,
     clock::SystemClock,
     config::{Config, Vars},
     logging,
-    random::{Random, SystemRandom},
+    random::SystemRandom,
     routes, server,
     store::{OpenError, Stores},
     telemetry::{self, traces::Traces},
@@ -31,7 +36,7 @@ const OPEN_PAUSE: Duration = Duration::from_secs(2);
 /// EdgeChat's origin: accounts, conversations and usage behind the Worker.
 ///
 /// It is configured by environment variables and a .env file in the current folder; the environment wins. The one that is
-/// always needed is JWT_SECRET, a random text of at least 32 characters: `edgechat keys new` makes one. Without more,
+/// always needed is JWT_SECRET, a random text of at least 32 characters: `edgechat keys make` makes one. Without more,
 /// everything is in SQLite files under .edgechat/. DATABASE_URL, MONGODB_URL and REDIS_URL put accounts into PostgreSQL,
 /// conversations into MongoDB and short-lived state into Redis. EDGECHAT_ENV=production refuses what is only fit for
 /// development.
@@ -47,10 +52,11 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  edgechat keys new >> .env     make the secrets once
+  edgechat keys make >> .env    make the secrets once
   edgechat check-config         what the variables mean, or what is wrong with them
   edgechat migrate              bring the schema up before new replicas start
   edgechat serve                serve; ends on SIGTERM or Ctrl-C after running requests
+  edgechat keys rotate          change the key of access tokens, without a restart
   edgechat sessions end a@b.c   sign somebody out everywhere
 
 It exits with 0 when all went well, 2 when the configuration is wrong, 1 when anything else is.";
@@ -64,7 +70,7 @@ enum Command {
     Migrate,
     /// Check the configuration and say what it means; reaches no store and changes nothing
     CheckConfig,
-    /// Print the public keys that verify access tokens, as a JSON Web Key Set
+    /// Make, list and rotate keys; alone it prints the public keys that verify access tokens, as a JSON Web Key Set
     Keys {
         #[command(subcommand)]
         command: Option<KeysCommand>,
@@ -77,18 +83,12 @@ enum Command {
     Users(UsersCommand),
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
-enum KeysCommand {
-    /// Print new random secrets as lines of a .env file; needs no configuration
-    New,
-}
-
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let command = cli.command.unwrap_or_default();
-    if let Command::Keys { command: Some(KeysCommand::New) } = command {
-        print_line(&mut std::io::stdout(), &new_secrets(&SystemRandom));
+    if let Command::Keys { command: Some(KeysCommand::Make) } = command {
+        print_line(&mut std::io::stdout(), &keys::new_secrets(&SystemRandom));
         return ExitCode::SUCCESS;
     }
     let config = match Vars::from_process(&cli.env_file)
@@ -112,7 +112,7 @@ pub fn run() -> ExitCode {
             operate(config, |app| async move { operator::sessions(&app, command).await })
         }
         Command::Users(command) => operate(config, |app| async move { operator::users(&app, command).await }),
-        Command::Keys { .. } => key_set(&config).map(|keys| print_line(&mut std::io::stdout(), &keys)),
+        Command::Keys { command } => operate(config, |app| async move { keys::run(&app, command).await }),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -147,6 +147,7 @@ async fn serve_requests(config: Config) -> Result<(), String> {
     let listen_addr = config.process.listen_addr;
     let app = App::new(config, stores, Arc::new(SystemClock::start()), Arc::new(SystemRandom))
         .map_err(|error| error.to_string())?;
+    app.auth.tokens.keys.read().await.map_err(|error| format!("the keys of access tokens: {error}"))?;
     let router = routes::router(app.clone()).map_err(|error| error.to_string())?;
     serve_metrics(app.config.telemetry.metrics_addr).await?;
     let (listener, bound) = listen("LISTEN_ADDR", listen_addr).await?;
@@ -161,6 +162,7 @@ async fn serve_requests(config: Config) -> Result<(), String> {
     tokio::select! {
         () = server::serve(listener, router, shutdown) => (),
         () = app.events.run(&app.stores) => (),
+        () = app.auth.tokens.keys.follow() => (),
     }
     jobs.await.map_err(|error| format!("the runner of jobs failed: {error}"))?;
     app.auth.flush().await;
@@ -245,25 +247,6 @@ fn migrate(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-fn key_set(config: &Config) -> Result<String, String> {
-    serde_json::to_string_pretty(&config.signing_keys.jwk_set())
-        .map_err(|error| format!("the keys cannot be written as JSON: {error}"))
-}
-
-fn new_secrets(random: &dyn Random) -> String {
-    ["JWT_SECRET", "EDGE_KEYS"].map(|name| format!("{name}={}", secret(random))).join("\n")
-}
-
-/// Returns 256 random bits as hexadecimal digits.
-fn secret(random: &dyn Random) -> String {
-    let half = || {
-        let mut bytes = [0; 16];
-        random.fill(&mut bytes);
-        u128::from_be_bytes(bytes)
-    };
-    format!("{:032x}{:032x}", half(), half())
-}
-
 fn summary(config: &Config) -> String {
     let stores = &config.stores;
     let edge = if config.edge_keys.is_some() { "set" } else { "not set: only unsigned requests are served" };
@@ -295,8 +278,8 @@ fn summary(config: &Config) -> String {
         format!("mails            {}", config.notify.mail),
         format!("SMS              {}", config.notify.sms),
         format!("links in mails   {}", config.notify.public_url),
-        format!("key of tokens    {}", config.signing_keys.signing().kid()),
-        format!("older keys       {}", config.signing_keys.jwk_set().keys.len().saturating_sub(1)),
+        format!("key of secret    {}", config.signing_keys.signing().kid()),
+        format!("older secrets    {}", config.signing_keys.jwk_set().keys.len().saturating_sub(1)),
         format!("keys of Worker   {edge}"),
         format!("Worker           {}", config.edge_url.as_deref().unwrap_or("EDGE_URL is not set")),
         format!("access tokens    {} minutes", limits.access_token_minutes),

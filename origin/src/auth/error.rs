@@ -1,6 +1,6 @@
 //! Reasons why somebody is not let in.
 
-use shared::api::error::LimitState;
+use shared::{api::error::LimitState, auth::TokenError};
 
 use super::passkeys::PasskeyError;
 use crate::{detached::DetachedError, store::StoreError};
@@ -29,6 +29,9 @@ pub enum AuthError {
     /// The refresh token is none of ours, or has expired.
     #[error("the refresh token is not valid")]
     TokenInvalid,
+    /// The access token is not accepted.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// A one-time code or a token of a link is wrong, was used or has expired.
     #[error("the code is not valid")]
     CodeInvalid,

@@ -14,7 +14,7 @@
 //! - [`audit`]: events for the audit trail
 //! - [`requester`]: who asks
 //! - [`passwords`]: hashes of passwords
-//! - [`tokens`]: access and refresh tokens, made and checked
+//! - [`tokens`]: access and refresh tokens, made and checked; [`token_keys`]: the keys of the first
 //! - [`throttle`]: how often somebody may try
 //! - [`error`]: why somebody is not let in
 
@@ -36,6 +36,7 @@ pub mod sessions;
 pub mod sign_in;
 pub mod sign_up;
 pub mod throttle;
+pub mod token_keys;
 pub mod tokens;
 
 use std::sync::Arc;
@@ -58,6 +59,7 @@ use audit::LateEvents;
 use passkeys::PasskeyParts;
 use passwords::{PasswordError, Passwords};
 use throttle::Throttle;
+use token_keys::TokenKeys;
 use tokens::TokenIssuer;
 
 /// Signs people up and in, and knows their sessions.
@@ -109,7 +111,11 @@ impl Auth {
         one_time_secrets: OneTimeSecrets,
     ) -> Result<Self, SetupError> {
         Ok(Self {
-            tokens: TokenIssuer::new(config).map_err(SetupError::Tokens)?,
+            tokens: TokenIssuer::new(
+                config,
+                TokenKeys::new(config, Arc::clone(&stores.accounts), Arc::clone(&clock)),
+            )
+            .map_err(SetupError::Tokens)?,
             passwords: Passwords::new(&*random)?,
             throttle: Throttle::new(&config.limits),
             required_documents: config.required_documents.clone(),

@@ -1,5 +1,7 @@
 //! Access tokens (JWT) and refresh tokens (opaque), made and checked. Nothing is stored here.
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
@@ -11,24 +13,26 @@ use shared::{
         claims::{AUDIENCE, ISSUER},
         edge::sha256,
         keys::JwkSet,
-        native::{SigningKeys, Verifier},
     },
     id::Id,
     time::{DAY_MS, SECOND_MS, Timestamp},
 };
 
+use super::{AuthError, token_keys::TokenKeys};
 use crate::{config::Config, random::Random, store::accounts::sessions::TokenHash};
 
 const REFRESH_BYTES: usize = 32;
 /// The longest life of a session, in days, unless its refresh tokens live longer.
 const SESSION_DAYS: i64 = 30;
+/// The time that the accounts have to tell of new keys; a verifier that asks for the keys waits no longer.
+const PUBLISHED_KEYS_TIMEOUT: Duration = Duration::from_millis(500);
 /// Separates this key from others derived from the same secret (RFC 5869, section 3.2).
 const REFRESH_KEY_INFO: &[u8] = b"edgechat refresh token successor v1";
 
 /// Makes and checks tokens.
 pub struct TokenIssuer {
-    signing_keys: SigningKeys,
-    verifier: Verifier,
+    /// The keys of access tokens.
+    pub keys: TokenKeys,
     /// One for each secret, the secret in use first.
     successor_keys: Vec<Hmac<Sha256>>,
     access_lifetime_ms: i64,
@@ -62,11 +66,10 @@ impl TokenIssuer {
     /// # Errors
     ///
     /// Fails when the key is longer than HKDF can derive, which a test rules out.
-    pub fn new(config: &Config) -> Result<Self, hkdf::InvalidLength> {
+    pub fn new(config: &Config, keys: TokenKeys) -> Result<Self, hkdf::InvalidLength> {
         let refresh_lifetime_ms = config.limits.refresh_token_days * DAY_MS;
         Ok(Self {
-            verifier: Verifier::new(config.signing_keys.jwk_set().clone()),
-            signing_keys: config.signing_keys.clone(),
+            keys,
             successor_keys: config
                 .jwt_secrets
                 .iter()
@@ -78,9 +81,19 @@ impl TokenIssuer {
         })
     }
 
-    /// The public keys.
-    pub const fn jwk_set(&self) -> &JwkSet {
-        self.signing_keys.jwk_set()
+    /// Returns the public keys, read from the accounts a second ago at most, or as they are known while those do not answer: whoever
+    /// looks up a key that signs finds it, before this process has read it for itself.
+    pub async fn jwk_set(&self, now: Timestamp) -> JwkSet {
+        let read = tokio::time::timeout(PUBLISHED_KEYS_TIMEOUT, self.keys.read_if_older()).await;
+        let ring = match read {
+            Ok(Ok(ring)) => ring,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the published keys are those that are known");
+                self.keys.ring()
+            }
+            Err(_) => self.keys.ring(),
+        };
+        ring.jwk_set(now)
     }
 
     /// Seconds an access token is valid.
@@ -90,17 +103,25 @@ impl TokenIssuer {
 
     /// An access token for a session of this user.
     pub fn access(&self, user: &User, session_id: Id, now: Timestamp, random: &dyn Random) -> String {
-        self.signing_keys.signing().sign(&self.claims(user.id, user.plan, session_id, now, random))
+        self.keys.ring().signing(now).sign(&self.claims(user.id, user.plan, session_id, now, random))
     }
 
-    /// The claims of a token that is valid at `now`.
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
-        self.verifier.verify(token, now)
+    /// Returns the claims of a token that is valid at `at`. A key that is not known is looked up in the accounts first.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`AuthError::Token`], and with the store's error when nobody can tell whether there is such a key.
+    pub async fn verify(&self, token: &str, at: Timestamp) -> Result<Claims, AuthError> {
+        let mut ring = self.keys.ring();
+        if !ring.knows_key_of(token) {
+            ring = self.keys.read_if_older().await?;
+        }
+        Ok(ring.verify(token, at)?)
     }
 
     /// Returns the claims of a token that was valid at some time, to identify its user; they grant no access.
     pub fn verify_origin(&self, token: &str) -> Result<Claims, TokenError> {
-        self.verifier.verify_origin(token)
+        self.keys.ring().verify_origin(token)
     }
 
     /// Makes a token that follows no other.

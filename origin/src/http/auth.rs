@@ -27,7 +27,7 @@ impl FromRequestParts<App> for CurrentUser {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let now = app.clock.now();
-        let claims = app.auth.tokens.verify(&bearer_of(parts)?, now)?;
+        let claims = app.auth.tokens.verify(&bearer_of(parts)?, now).await?;
         let user = app.auth.session_user(&claims, now).await?;
         Ok(Self { user, claims })
     }

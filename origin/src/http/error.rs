@@ -146,6 +146,7 @@ impl From<AuthError> for Error {
                 ApiError::new(ErrorCode::EmailTaken, "Another account has this address").into()
             }
             AuthError::TokenInvalid => ErrorCode::TokenInvalid.into(),
+            AuthError::Token(error) => error.into(),
             AuthError::CodeInvalid => ErrorCode::CodeInvalid.into(),
             AuthError::SessionEnded => ErrorCode::SessionEnded.into(),
             AuthError::UnknownTimezone => {

@@ -40,7 +40,7 @@ pub(super) async fn deliver(
     Bearer(token): Bearer,
     Delivery(delivery): Delivery,
 ) -> Result<(Extension<DeliveryOutcome>, Reply<DeliveryReceipt>), Error> {
-    authorize(&app, &token, &delivery)?;
+    authorize(&app, &token, &delivery).await?;
     let usage = usage_of(&delivery);
     let recording = |chats: Arc<dyn Chats>| async move { chats.record_turn(delivery).await };
     let last_seq = write_and_invalidate(&app, usage.user_id, recording).await?;
@@ -82,8 +82,8 @@ pub(super) async fn context(
 
 /// A delivery may arrive long after the token that began the turn has expired, or after its session has ended: the token must
 /// have been valid when the turn began, and that must not be too long ago.
-fn authorize(app: &App, token: &str, delivery: &TurnDelivery) -> Result<(), Error> {
-    let claims = app.auth.tokens.verify(token, delivery.created_at)?;
+async fn authorize(app: &App, token: &str, delivery: &TurnDelivery) -> Result<(), Error> {
+    let claims = app.auth.tokens.verify(token, delivery.created_at).await?;
     if claims.sub != delivery.user_id {
         return Err(ErrorCode::Forbidden.into());
     }

@@ -27,5 +27,5 @@ use crate::app::App;
     }))),
 )]
 pub(super) async fn jwks(State(app): State<App>) -> ([(HeaderName, &'static str); 1], Json<JwkSet>) {
-    ([(CACHE_CONTROL, "public, max-age=300")], Json(app.auth.tokens.jwk_set().clone()))
+    ([(CACHE_CONTROL, "public, max-age=300")], Json(app.auth.tokens.jwk_set(app.clock.now()).await))
 }

@@ -32,5 +32,6 @@ mod suspensions;
 mod sync;
 mod test_env;
 mod timings;
+mod token_keys;
 mod tokens;
 mod usage;

@@ -15,7 +15,7 @@ const ME: &str = "/api/v1/auth/me";
 async fn token_table_has_expected_verdicts() {
     let env = TestEnv::new().await;
     let member = env.register("ada").await;
-    let claims = env.app.auth.tokens.verify(&member.access, START).unwrap();
+    let claims = env.app.auth.tokens.verify(&member.access, START).await.unwrap();
     let key = env.app.config.signing_keys.signing();
     let [cases, boundaries] = [token_cases(key, &claims, START), boundary_cases(key, &claims, START)];
     for case in cases.into_iter().chain(boundaries) {

@@ -11,7 +11,7 @@
 //! - [`consents`]: the documents that a user is shown, [`consent_gate`]: those that are missing before a model is called
 //! - [`edge`]: the HMAC between Worker and origin
 //!
-//! Natively also `native`, which signs and verifies, and `cases`, the table of tokens that every verifier is tested
+//! Natively also `native`, which signs and verifies, `key_ring`, the keys over time, and `cases`, the table of tokens that every verifier is tested
 //! with. The Worker verifies signatures with the platform's WebCrypto and takes all other rules from [`token`].
 
 pub mod account_notices;
@@ -28,6 +28,8 @@ pub mod ways_in;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cases;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod key_ring;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
 

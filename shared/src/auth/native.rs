@@ -21,6 +21,11 @@ pub const MIN_SECRET_CHARS: usize = 32;
 /// Separates this key from whatever else may be derived from the same secret (RFC 5869, section 3.2).
 const KEY_INFO: &[u8] = b"edgechat access token Ed25519 v1";
 
+/// The same for keys that have a salt in the accounts.
+const ROTATED_KEY_INFO: &[u8] = b"edgechat rotated access token Ed25519 v1";
+/// Bytes of a salt.
+pub const SALT_BYTES: usize = 32;
+
 /// A secret is too short to derive a key from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the secret needs at least {MIN_SECRET_CHARS} characters")]
@@ -109,6 +114,19 @@ impl SigningKey {
         Ok(Self::from_seed(seed))
     }
 
+    /// Derives the key from a secret and a salt (HKDF-SHA256): neither tells anything of it by itself.
+    ///
+    /// Errors: [`WeakSecret`] under [`MIN_SECRET_CHARS`] characters.
+    pub fn from_salted_secret(secret: &str, salt: &[u8; SALT_BYTES]) -> Result<Self, WeakSecret> {
+        if secret.chars().count() < MIN_SECRET_CHARS {
+            return Err(WeakSecret);
+        }
+        let mut seed = [0; 32];
+        let derived = Hkdf::<Sha256>::new(Some(salt), secret.as_bytes());
+        derived.expand(ROTATED_KEY_INFO, &mut seed).map_err(|_| WeakSecret)?;
+        Ok(Self::from_seed(seed))
+    }
+
     /// The key with this seed (RFC 8032, section 5.1.5).
     pub(super) fn from_seed(seed: [u8; 32]) -> Self {
         let key = ed25519_dalek::SigningKey::from_bytes(&seed);
@@ -177,8 +195,13 @@ impl Verifier {
         self.verified(token)?.into_claims_of_any_time()
     }
 
+    /// Returns whether a key of this name is known.
+    pub(super) fn knows(&self, kid: &str) -> bool {
+        self.keys.iter().any(|(known, _)| known == kid)
+    }
+
     /// The token, once its signature is verified.
-    fn verified<'a>(&self, token: &'a str) -> Result<UnverifiedToken<'a>, TokenError> {
+    pub(super) fn verified<'a>(&self, token: &'a str) -> Result<UnverifiedToken<'a>, TokenError> {
         let token = parse(token)?;
         let (_, key) =
             self.keys.iter().find(|(kid, _)| *kid == token.kid).ok_or(TokenError::Invalid("unknown key"))?;

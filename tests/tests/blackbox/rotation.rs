@@ -1,5 +1,11 @@
-//! Tests of replacing the token secret under load: acknowledged turns are delivered, and a key that is not known yet is never
-//! reported as invalid.
+//! Tests of replacing the token secret, and of rotating the keys, under load: acknowledged turns are delivered, a key that is not
+//! known yet is never reported as invalid, and nobody is refused.
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
 
 use edgechat_tests::{
     client::{Client, PASSWORD, Phone, Reply},
@@ -7,10 +13,11 @@ use edgechat_tests::{
     tokens,
     wait::{BOUND, until},
 };
+use futures_util::future::join_all;
 use serde_json::json;
 use shared::{
     api::{ErrorCode, account::Tokens},
-    auth::native::SigningKey,
+    auth::{keys::JwkSet, native::SigningKey, token},
 };
 
 const NEW_SECRET: &str = "c90b3e7f52d8461a9be04c7d13f8a6529d0e4b71f6c2a835";
@@ -130,4 +137,68 @@ async fn delivery_with_dropped_secret_is_retried_until_secret_returns() {
     env.start_origin_with("JWT_SECRET", &both()).await;
     phone.persisted(sent.turn_id).await;
     assert_eq!(phone.messages(conversation).await.len(), 4);
+}
+
+/// Users who send requests all the time.
+const USERS: usize = 6;
+/// The pause of a user between two requests.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The rotations, each of which waits ten seconds: the shortest lead there is.
+const ROTATIONS: usize = 2;
+
+/// The name of the key that signed a token.
+fn kid(access_token: &str) -> String {
+    token::parse(access_token).unwrap().kid
+}
+
+/// Sends requests until they are over: to the origin, to the user object, and refreshes, whose tokens are used from then on. Returns
+/// the names of the keys that signed those, and the number of requests.
+async fn use_all_the_time(mut phone: Phone, is_over: &AtomicBool) -> (BTreeSet<String>, usize) {
+    let turn = phone.send_and_persist(phone.conversation().await, "Hello").await.turn_id;
+    let (mut kids, mut requests) = (BTreeSet::new(), 0);
+    while !is_over.load(Relaxed) {
+        let _ = phone.client.get(ME).send().await.expect_status(200);
+        let _ = phone.turn(turn).await;
+        let body = json!({ "refresh_token": phone.tokens.refresh_token });
+        let refreshed = phone.client.anonymous().post("/api/v1/auth/refresh").json(&body).send().await;
+        phone.tokens = refreshed.expect_status(200).json();
+        phone.client = phone.client.with_token(&phone.tokens.access_token);
+        kids.insert(kid(&phone.tokens.access_token));
+        requests += 3;
+        tokio::time::sleep(PAUSE).await;
+    }
+    (kids, requests)
+}
+
+#[tokio::test]
+async fn rotation_of_keys_under_load_refuses_nobody() {
+    let env = TestEnv::start().await;
+    let first = env.phone().await;
+    let is_over = AtomicBool::new(false);
+    let users = join_all((0..USERS).map(|_| async { use_all_the_time(env.phone().await, &is_over).await }));
+    let rotations = async {
+        for _ in 0..ROTATIONS {
+            let before = kid(&env.phone().await.tokens.access_token);
+            let said = env.edgechat(&["keys", "rotate", "--lead-seconds", "10"]).await;
+            let next = said.split(' ').next().unwrap().to_owned();
+            let set: JwkSet = env.client().get("/.well-known/jwks.json").send().await.json();
+            assert!(set.find(&next).is_some() && set.find(&before).is_some(), "it is published: {set:?}");
+            until(BOUND, "the next key to sign", || async {
+                (kid(&env.phone().await.tokens.access_token) == next).then_some(())
+            })
+            .await;
+        }
+        is_over.store(true, Relaxed);
+    };
+    let (used, ()) = tokio::join!(users, rotations);
+    for (kids, requests) in used {
+        // The key of the secret, and those that followed it.
+        assert_eq!(kids.len(), ROTATIONS + 1, "{kids:?} in {requests} requests");
+    }
+    // The token of before is as good as it was.
+    let _ = first.client.get(ME).send().await.expect_status(200);
+    let listed = env.edgechat(&["keys", "list"]).await;
+    for state in ["signing", "old", "of JWT_SECRET"] {
+        assert!(listed.contains(state), "{listed}");
+    }
 }

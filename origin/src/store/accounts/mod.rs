@@ -1,6 +1,6 @@
 //! The accounts port, one trait an entity: [`users`], [`addresses`], [`credentials`], [`password_resets`], [`passkeys`],
 //! [`sessions`], [`suspensions`], [`audit`], [`consents`], [`usage`],
-//! [`events`], [`jobs`]. The types of a trait stand beside it.
+//! [`events`], [`jobs`], [`token_keys`]. The types of a trait stand beside it.
 //!
 //! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
 //! more. Ids and times come from the caller. No text that is to be stored has the character U+0000: requests with one are
@@ -16,6 +16,7 @@ pub mod passkeys;
 pub mod password_resets;
 pub mod sessions;
 pub mod suspensions;
+pub mod token_keys;
 pub mod usage;
 pub mod users;
 
@@ -25,7 +26,7 @@ use shared::{id::Id, time::Timestamp};
 pub use self::{
     addresses::Addresses, audit::Audit, consents::Consents, credentials::Credentials, events::Events,
     jobs::Jobs, passkeys::Passkeys, password_resets::PasswordResets, sessions::Sessions,
-    suspensions::Suspensions, usage::Usage, users::Users,
+    suspensions::Suspensions, token_keys::TokenKeys, usage::Usage, users::Users,
 };
 use super::error::StoreResult;
 
@@ -44,6 +45,7 @@ pub trait Accounts:
     + Usage
     + Events
     + Jobs
+    + TokenKeys
 {
 }
 
@@ -61,6 +63,7 @@ impl<T> Accounts for T where
         + Usage
         + Events
         + Jobs
+        + TokenKeys
 {
 }
 

@@ -78,7 +78,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The error of a column that cannot be what was written.
-    fn corrupt(&self, column: &'static str) -> StoreError {
+    pub(super) fn corrupt(&self, column: &'static str) -> StoreError {
         let row = self.row.try_get(self.key).map_or_else(|_| "a row".to_owned(), |key: Uuid| key.to_string());
         StoreError::Corrupt { table: self.table, column, row }
     }

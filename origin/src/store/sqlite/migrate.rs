@@ -24,6 +24,7 @@ const ACCOUNTS: &[(&str, &str)] = &[
     ("V7__account_trail", include_str!("../../../../migrations/sqlite/accounts/V7__account_trail.sql")),
     ("V8__suspensions", include_str!("../../../../migrations/sqlite/accounts/V8__suspensions.sql")),
     ("V9__passkeys", include_str!("../../../../migrations/sqlite/accounts/V9__passkeys.sql")),
+    ("V10__token_keys", include_str!("../../../../migrations/sqlite/accounts/V10__token_keys.sql")),
 ];
 const CHATS: &[(&str, &str)] = &[
     ("V1__chats", include_str!("../../../../migrations/sqlite/chats/V1__chats.sql")),

@@ -121,6 +121,10 @@ fn short_secret_is_refused_and_none_is_printed() {
 #[test]
 fn key_of_a_secret_never_changes() {
     assert_eq!(key().kid(), "i0wJFfmYMogjVn7HYIUrBRTdztCOTQZWZIZ5dDvj5kc");
+    let salted = |salt: u8| SigningKey::from_salted_secret(SECRET, &[salt; SALT_BYTES]).unwrap();
+    assert_eq!(salted(7).kid(), "gzeYqgJD5fPDKspuX56DvJny_qPc-2onHZ7dJNWNqdU");
+    assert_ne!(salted(7).kid(), salted(8).kid());
+    assert_eq!(SigningKey::from_salted_secret("short", &[7; SALT_BYTES]).unwrap_err(), WeakSecret);
 }
 
 proptest! {

@@ -12,6 +12,7 @@ pub(super) mod refresh;
 pub(super) mod runners;
 pub(super) mod sessions;
 pub(super) mod suspensions;
+pub(super) mod token_keys;
 pub(super) mod usage;
 pub(super) mod users;
 
@@ -142,6 +143,12 @@ macro_rules! suite {
             owner_that_lost_its_job_changes_nothing
             jobs_claimed_at_once_are_claimed_once
             finished_jobs_are_forgotten_and_no_others
+        }
+        $crate::store::contract::run_suite! { accounts::token_keys on $open;
+            keys_are_read_back_by_number
+            key_takes_a_number_once
+            added_key_ends_the_salts_and_keys_before
+            of_keys_added_at_once_one_takes_the_number
         }
         $crate::store::contract::run_suite! { accounts::usage on $open;
             turn_is_counted_once

@@ -10,6 +10,7 @@ mod passkeys;
 mod password_resets;
 mod sessions;
 mod suspensions;
+mod token_keys;
 mod usage;
 mod users;
 
