@@ -1,5 +1,5 @@
 //! The routes of the Worker. The user's own token is checked here as everywhere, so that a leaked key of the Worker
-//! impersonates nobody.
+//! impersonates nobody. Each answer that shows the session to be active also names the documents that its user is to agree to.
 
 use std::sync::Arc;
 
@@ -63,9 +63,10 @@ pub(super) async fn turn(
     State(app): State<App>,
     current: CurrentUser,
     PathId(id): PathId,
-) -> Result<Reply<StoredTurn>, Error> {
+) -> Result<(MissingConsents, Reply<StoredTurn>), Error> {
+    let missing = MissingConsents(app.auth.missing_consents(current.user.id).await?);
     let found = app.stores.chats.turn(current.user.id, id).await?;
-    found.map(Reply).ok_or_else(|| ErrorCode::NotFound.into())
+    found.map(|turn| (missing, Reply(turn))).ok_or_else(|| ErrorCode::NotFound.into())
 }
 
 /// `GET conversations/{id}/context`: the base of the next turn.
