@@ -5,19 +5,23 @@ use std::{ops::Deref, sync::Arc};
 use tokio::sync::Semaphore;
 
 use crate::{
-    auth::{Auth, SetupError as AuthSetupError},
+    auth::{Auth, Secrets, SetupError as AuthSetupError},
     clock::Clock,
     config::{Config, Secret},
     events::{EventDelivery, edge::EdgeClient},
     jobs::{
         Job, Runner, Waker,
+        apple::{AppleJobs, ExchangeCode, RevokeToken},
         forget::Forget,
+        merge::MergeGuest,
         notify::{Notify, Texts},
         runner::Limits,
     },
     notify::{Channels, Messenger, channels::ChannelError},
+    oidc::IdentityProviders,
     one_time_secrets::OneTimeSecrets,
     random::Random,
+    sealed::{Sealer, SealerError},
     store::{Stores, probe::Probes},
 };
 
@@ -46,6 +50,10 @@ pub struct Parts {
     pub channels: Arc<Channels>,
     /// Derives codes and tokens for them.
     pub one_time_secrets: OneTimeSecrets,
+    /// Seals secrets at rest.
+    pub sealer: Sealer,
+    /// Google and Apple.
+    pub providers: Arc<IdentityProviders>,
     /// Woken when a job was scheduled.
     pub jobs: Waker,
     /// Requests that may run at once.
@@ -60,15 +68,18 @@ pub enum SetupError {
     /// Of sign-ups, sign-ins and sessions.
     #[error(transparent)]
     Auth(#[from] AuthSetupError),
-    /// Of calls to the Worker.
-    #[error("the HTTP client for EDGE_URL cannot be made: {0}")]
-    Edge(#[from] reqwest::Error),
+    /// Of calls to other servers: the Worker, Google, Apple.
+    #[error("an HTTP client cannot be made: {0}")]
+    Client(#[from] reqwest::Error),
     /// Of messages to people.
     #[error(transparent)]
     Channel(#[from] ChannelError),
     /// Of codes and tokens for them.
     #[error("deriving the key of one-time secrets failed: {0}")]
     OneTimeSecrets(hkdf::InvalidLength),
+    /// Of secrets at rest.
+    #[error(transparent)]
+    Sealer(#[from] SealerError),
 }
 
 impl App {
@@ -86,13 +97,16 @@ impl App {
         let jobs = Waker::default();
         let jwt_secret = config.jwt_secrets.first().map_or("", Secret::expose);
         let one_time_secrets = OneTimeSecrets::new(jwt_secret).map_err(SetupError::OneTimeSecrets)?;
+        let sealer = Sealer::new(&config.jwt_secrets, Arc::clone(&random))?;
+        let providers = Arc::new(IdentityProviders::open(&config.oidc)?);
         let auth = Auth::new(
             &config,
             &stores,
             Arc::clone(&clock),
             Arc::clone(&random),
             jobs.clone(),
-            one_time_secrets.clone(),
+            Secrets { one_time: one_time_secrets.clone(), sealer: sealer.clone() },
+            Arc::clone(&providers),
         )?;
         let edge = config.edge_url.as_deref().zip(config.edge_keys.clone());
         let edge = edge.map(|(url, keys)| EdgeClient::new(url, keys)).transpose()?;
@@ -101,6 +115,8 @@ impl App {
             auth: Arc::new(auth),
             channels: Arc::new(Channels::open(&config.notify, &clock, &random)?),
             one_time_secrets,
+            sealer,
+            providers,
             jobs,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
             probes: Probes::default(),
@@ -121,7 +137,20 @@ impl App {
         };
         let messenger = Arc::clone(&self.channels) as Arc<dyn Messenger>;
         let notify = Notify::new(accounts(), messenger, texts, self.one_time_secrets.clone(), clock());
-        let jobs: [Arc<dyn Job>; 2] = [Arc::new(Forget::new(accounts(), clock())), Arc::new(notify)];
+        let apple = AppleJobs {
+            apple: self.providers.apple_tokens.clone(),
+            sealer: self.sealer.clone(),
+            accounts: accounts(),
+            clock: clock(),
+        };
+        let merge = MergeGuest::new(Arc::clone(&self.stores.chats), Arc::clone(&self.stores.ephemeral));
+        let jobs: [Arc<dyn Job>; 5] = [
+            Arc::new(Forget::new(accounts(), clock())),
+            Arc::new(notify),
+            Arc::new(ExchangeCode(apple.clone())),
+            Arc::new(RevokeToken(apple)),
+            Arc::new(merge),
+        ];
         let (random, waker) = (Arc::clone(&self.random), self.jobs.clone());
         Runner::new(accounts(), jobs, clock(), random, Limits::DEFAULT, waker)
     }

@@ -1,4 +1,5 @@
-//! The one way to make HTTP clients: calls of the Worker, of the collector of traces, and of the gateway for SMS.
+//! The one way to make HTTP clients: calls of the Worker, of the collector of traces, of the
+//! gateway for SMS, and of providers of identities.
 
 use std::time::Duration;
 
@@ -27,6 +28,31 @@ pub fn client(timeouts: Timeouts) -> reqwest::Result<Client> {
         .redirect(Policy::none())
         .no_proxy()
         .build()
+}
+
+/// Reads an answer of at most `max_bytes`. `None` when it is longer or breaks off.
+pub async fn read_bounded(mut answer: Response, max_bytes: usize) -> Option<Vec<u8>> {
+    let mut read = Vec::new();
+    while let Some(chunk) = answer.chunk().await.ok()? {
+        if read.len() + chunk.len() > max_bytes {
+            return None;
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Some(read)
+}
+
+/// Returns the reason of a call without an answer, with the causes that the library leaves out and without the address, which may
+/// hold a secret.
+pub fn reason(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut reason = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(error) = source {
+        reason = format!("{reason}: {error}");
+        source = error.source();
+    }
+    reason
 }
 
 /// Reads an answer that matters to nobody to its end, so that its connection can be used again; gives up after `max_bytes`.

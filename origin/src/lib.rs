@@ -8,7 +8,9 @@
 //! - [`routes`]: one file a resource
 //! - [`jobs`]: due work with leases
 //! - [`notify`]: messages to people outside of the app
+//! - [`oidc`]: Google and Apple, which tell who somebody is
 //! - [`one_time_secrets`]: codes and tokens, derived from ids
+//! - [`sealed`]: small secrets at rest
 //! - [`app`]: what every handler has at hand
 //! - [`clock`], [`random`]: time and randomness as arguments
 //! - [`detached`]: work that goes on when whoever waits for it has gone
@@ -28,9 +30,11 @@ pub mod http_client;
 pub mod jobs;
 pub mod logging;
 pub mod notify;
+pub mod oidc;
 pub mod one_time_secrets;
 pub mod random;
 pub mod routes;
+pub mod sealed;
 pub mod server;
 pub mod store;
 pub mod telemetry;

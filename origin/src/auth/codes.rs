@@ -251,6 +251,7 @@ impl Auth {
             timezone: None,
             plan: Plan::Basic,
             created_at: now,
+            guest: false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use shared::{api::error::LimitState, auth::TokenError};
 
 use super::passkeys::PasskeyError;
-use crate::{detached::DetachedError, store::StoreError};
+use crate::{detached::DetachedError, oidc::OidcError, store::StoreError};
 
 /// The failure of a sign-up, a sign-in, a refresh, of the check of a session, or of a change of an account.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,15 @@ pub enum AuthError {
     /// A passkey was not accepted.
     #[error(transparent)]
     Passkey(#[from] PasskeyError),
+    /// An account at a provider is not proven.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
+    /// Another account has the identity.
+    #[error("another account has this identity")]
+    IdentityTaken,
+    /// A token is not that of a guest.
+    #[error("the token is not that of a guest")]
+    GuestTokenInvalid,
     /// Somebody tried too often.
     #[error(transparent)]
     RateLimited(#[from] RateLimited),

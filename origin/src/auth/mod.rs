@@ -8,6 +8,8 @@
 //! - [`codes`]: one-time codes
 //! - [`email_links`]: links that confirm an address
 //! - [`passkeys`]: passkeys, registered and used
+//! - [`identities`]: accounts at Google and Apple
+//! - [`guests`]: accounts without a way to sign in
 //! - [`password_change`]: new passwords
 //! - [`guesses`]: guesses at passwords, codes and tokens, counted
 //! - [`profile`], [`consents`]: what users say about themselves, and agree to
@@ -25,6 +27,8 @@ pub mod consents;
 pub mod email_links;
 pub mod error;
 pub mod guesses;
+pub mod guests;
+pub mod identities;
 pub mod passkeys;
 pub mod password_change;
 pub mod passwords;
@@ -47,9 +51,11 @@ use crate::{
     clock::Clock,
     config::Config,
     jobs::Waker,
+    oidc::IdentityProviders,
     one_time_secrets::OneTimeSecrets,
     random::Random,
-    store::{Accounts, Ephemeral, Stores, accounts::jobs::NewJob},
+    sealed::Sealer,
+    store::{Accounts, Chats, Ephemeral, Stores, accounts::jobs::NewJob},
 };
 
 pub use error::AuthError;
@@ -72,14 +78,25 @@ pub struct Auth {
     late_events: LateEvents,
     accounts: Arc<dyn Accounts>,
     ephemeral: Arc<dyn Ephemeral>,
+    chats: Arc<dyn Chats>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     /// Woken when a job was scheduled.
     jobs: Waker,
     one_time_secrets: OneTimeSecrets,
+    sealer: Sealer,
+    providers: Arc<IdentityProviders>,
     code_lifetime_ms: i64,
     /// `None` where passkeys are off.
     passkeys: Option<PasskeyParts>,
+}
+
+/// What is made of `JWT_SECRET` besides tokens.
+pub struct Secrets {
+    /// Codes and tokens for people.
+    pub one_time: OneTimeSecrets,
+    /// Secrets at rest.
+    pub sealer: Sealer,
 }
 
 /// The cryptography refuses the parameters it is given here. Every test that makes an [`Auth`] rules it out.
@@ -108,7 +125,8 @@ impl Auth {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         jobs: Waker,
-        one_time_secrets: OneTimeSecrets,
+        secrets: Secrets,
+        providers: Arc<IdentityProviders>,
     ) -> Result<Self, SetupError> {
         Ok(Self {
             tokens: TokenIssuer::new(
@@ -122,10 +140,13 @@ impl Auth {
             late_events: LateEvents::new(),
             accounts: Arc::clone(&stores.accounts),
             ephemeral: Arc::clone(&stores.ephemeral),
+            chats: Arc::clone(&stores.chats),
             clock,
             random,
             jobs,
-            one_time_secrets,
+            one_time_secrets: secrets.one_time,
+            sealer: secrets.sealer,
+            providers,
             code_lifetime_ms: config.limits.code_minutes * 60 * SECOND_MS,
             passkeys: PasskeyParts::new(config)?,
         })

@@ -81,6 +81,7 @@ impl Auth {
             timezone: None,
             plan: Plan::Basic,
             created_at: now,
+            guest: false,
         };
         let opening = self.prepare_session(user.id, requester, request.device_name, now);
         let audit = self.opening_event(&opening, AccountEventKind::SignedUp, requester);

@@ -5,6 +5,7 @@
 //! - From one address: twice as many requests for sign-ins by a passkey, which take two each. From one user: as many for new ones.
 //! - From one network (IPv4 /24, IPv6 /48): `SIGN_UP_DAILY_LIMIT` sign-ups a day (20).
 //! - Codes and links, for one address: one a minute, 5 an hour; from one network: 100 a day.
+//! - Guests from one address (IPv6: /64): 10 an hour (`GUEST_SIGN_UPS_PER_HOUR`) and 20 a day (`GUEST_SIGN_UPS_PER_DAY`).
 //!
 //! **Wrong guesses**, each counted before it is checked, whether there is such an account or not. Some are free, each further one
 //! doubles the delay until the next, and they are forgiven one by one:
@@ -62,6 +63,8 @@ pub struct Throttle {
     failures_of_address: FailureDelay,
     by_passkey: FixedWindow,
     sign_ups: Option<FixedWindow>,
+    hourly_guests: Option<FixedWindow>,
+    daily_guests: Option<FixedWindow>,
 }
 
 /// A way in, or what is guessed there. Each is counted by itself.
@@ -161,6 +164,8 @@ impl Throttle {
             failures_of_address: failures_of_address(limits.rate_limit_requests),
             by_passkey: FixedWindow::new(limits.rate_limit_requests.saturating_mul(2), window_ms),
             sign_ups: limits.sign_up_daily_limit.map(|limit| FixedWindow::new(limit, DAY_MS)),
+            hourly_guests: limits.guest_hourly_limit.map(|limit| FixedWindow::new(limit, HOUR_MS)),
+            daily_guests: limits.guest_daily_limit.map(|limit| FixedWindow::new(limit, DAY_MS)),
         }
     }
 
@@ -187,6 +192,25 @@ impl Throttle {
         if let Some(sign_ups) = self.sign_ups {
             tolerate(store.undo_count(&sign_ups_key(ip), sign_ups, now).await);
         }
+    }
+
+    /// Counts a guest who begins at this address.
+    pub async fn guest(&self, store: &dyn Ephemeral, ip: &str, now: Timestamp) -> Result<(), RateLimited> {
+        let address = client_key(ip);
+        count(store, &format!("guest:{address}"), self.by_address, "guest", now).await?;
+        for (limit, policy) in
+            [(self.hourly_guests, "guests_of_an_hour"), (self.daily_guests, "guests_of_a_day")]
+        {
+            if let Some(limit) = limit {
+                count(store, &format!("{policy}:{address}"), limit, policy, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a token of another provider that is shown from this address.
+    pub async fn identity(&self, store: &dyn Ephemeral, ip: &str, now: Timestamp) -> Result<(), RateLimited> {
+        count(store, &format!("identity:{}", client_key(ip)), self.by_address, "identity", now).await
     }
 
     /// Counts a guess as a wrong one, before it is checked. One that comes too early is counted nowhere.

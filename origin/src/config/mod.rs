@@ -2,7 +2,8 @@
 //!
 //! - [`vars`]: the sources of variables
 //! - [`reader`]: parsing of one variable, and its problem when it is wrong
-//! - [`process`], [`secrets`], [`stores`], [`limits`], [`notify`], [`consents`], [`apps`], [`passkeys`], [`telemetry`]: the sections
+//! - [`process`], [`secrets`], [`stores`], [`limits`], [`notify`], [`oidc`], [`consents`], [`apps`], [`passkeys`], [`telemetry`]:
+//!   the sections
 //! - `pem`: files with certificates
 //! - `foreign_vars`: variables of other parts, checked only
 
@@ -11,6 +12,7 @@ pub mod consents;
 mod foreign_vars;
 pub mod limits;
 pub mod notify;
+pub mod oidc;
 pub mod passkeys;
 mod pem;
 pub mod process;
@@ -33,6 +35,7 @@ use shared::{
 pub use apps::AppsConfig;
 pub use limits::LimitsConfig;
 pub use notify::NotifyConfig;
+pub use oidc::OidcConfig;
 pub use passkeys::PasskeysConfig;
 pub use process::{Environment, LogFormat, ProcessConfig};
 pub use reader::Problem;
@@ -67,6 +70,8 @@ pub struct Config {
     pub required_documents: Vec<RequiredDocument>,
     /// The delivery of messages to people.
     pub notify: NotifyConfig,
+    /// Social sign-in.
+    pub oidc: OidcConfig,
     /// The apps that share the server's sign-ins.
     pub apps: AppsConfig,
     /// Passkeys; `None` when they are off.
@@ -104,6 +109,7 @@ impl Config {
         let telemetry = TelemetryConfig::read(&mut reader, process.environment);
         let required_documents = consents::read(&mut reader);
         let notify = NotifyConfig::read(&mut reader, process.environment);
+        let oidc = OidcConfig::read(&mut reader, process.environment);
         let apps = AppsConfig::read(&mut reader);
         let passkeys = PasskeysConfig::read(&mut reader, &apps);
         foreign_vars::check(&mut reader, process.environment);
@@ -119,6 +125,7 @@ impl Config {
                 telemetry,
                 required_documents,
                 notify,
+                oidc,
                 apps,
                 passkeys,
             }),

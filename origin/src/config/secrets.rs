@@ -33,7 +33,7 @@ pub struct Secret(String);
 
 impl Secret {
     /// Wraps a value.
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 

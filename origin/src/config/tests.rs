@@ -41,6 +41,8 @@ fn development_needs_one_secret_only() {
             rate_limit_window_s: 60,
             basic_tier_daily_limit: Some(5),
             sign_up_daily_limit: Some(20),
+            guest_hourly_limit: Some(10),
+            guest_daily_limit: Some(20),
             code_minutes: 5,
             cache_ttl_s: 300,
         }

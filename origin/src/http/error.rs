@@ -22,6 +22,7 @@ use crate::{
         passkeys::PasskeyError,
     },
     detached::DetachedError,
+    oidc::OidcError,
     store::StoreError,
 };
 
@@ -130,6 +131,21 @@ impl From<RateLimited> for Error {
     }
 }
 
+impl From<OidcError> for Error {
+    fn from(error: OidcError) -> Self {
+        let detail = error.to_string();
+        Self::Client(match error {
+            OidcError::NotConfigured(_) => ApiError::new(ErrorCode::NotFound, detail),
+            OidcError::Token(_) | OidcError::Refused(_) => {
+                ApiError::new(ErrorCode::InvalidCredentials, detail)
+            }
+            OidcError::Unavailable { retry_after_s, .. } => {
+                ApiError::new(ErrorCode::ProviderUnavailable, detail).retry_after(retry_after_s)
+            }
+        })
+    }
+}
+
 impl From<AuthError> for Error {
     fn from(error: AuthError) -> Self {
         match error {
@@ -157,6 +173,14 @@ impl From<AuthError> for Error {
                 ApiError::new(ErrorCode::Conflict, detail).into()
             }
             AuthError::Passkey(error) => error.into(),
+            AuthError::Oidc(error) => error.into(),
+            AuthError::IdentityTaken => {
+                let detail = "Another account has this identity or its address; sign in to it instead";
+                ApiError::new(ErrorCode::Conflict, detail).into()
+            }
+            AuthError::GuestTokenInvalid => {
+                ApiError::invalid_field("merge_guest_token", "is not a valid access token of a guest").into()
+            }
             AuthError::RateLimited(limited) => limited.into(),
             AuthError::Overloaded => ErrorCode::Overloaded.into(),
             AuthError::Store(error) => error.into(),

@@ -1,7 +1,9 @@
 //! Due work: code that runs once at some time, or again and again, on whichever origin claims it.
 //!
 //! - [`runner`]: claims, runs and ends jobs
+//! - [`apple`]: exchanges and revokes tokens at Apple
 //! - [`forget`]: forgets what is over for long
+//! - [`merge`]: moves conversations of guests
 //! - [`notify`]: messages to users
 //! - [`waker`]: tells the runner that something is due
 //!
@@ -15,7 +17,9 @@
 //!   that recurs goes on.
 //! - An older version of this program leaves jobs alone whose kind it does not know.
 
+pub mod apple;
 pub mod forget;
+pub mod merge;
 pub mod notify;
 pub mod runner;
 pub mod waker;

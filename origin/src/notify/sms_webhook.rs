@@ -67,9 +67,8 @@ impl Messenger for SmsWebhook {
         if let Some(authorization) = &self.config.authorization {
             request = request.header(AUTHORIZATION, sensitive(authorization.expose())?);
         }
-        // The address may hold a key.
         let answer = request.body(body).send().await;
-        let answer = answer.map_err(|error| SendError::Unavailable(reason(&error.without_url())))?;
+        let answer = answer.map_err(|error| SendError::Unavailable(http_client::reason(error)))?;
         let status = answer.status();
         http_client::discard(answer, MAX_ANSWER_BYTES).await;
         outcome(status)
@@ -102,17 +101,6 @@ fn sensitive(text: &str) -> Result<HeaderValue, SendError> {
     let mut value = HeaderValue::try_from(text).map_err(wrong)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Returns the reason of a call without an answer, with the causes that the library leaves out.
-fn reason(error: &reqwest::Error) -> String {
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        reason = format!("{reason}: {error}");
-        source = error.source();
-    }
-    reason
 }
 
 /// Returns what an answer means. A redirect is not followed: nobody but the gateway gets a code.

@@ -42,8 +42,7 @@ pub(super) async fn deliver(
 ) -> Result<(Extension<DeliveryOutcome>, Reply<DeliveryReceipt>), Error> {
     authorize(&app, &token, &delivery).await?;
     let usage = usage_of(&delivery);
-    let recording = |chats: Arc<dyn Chats>| async move { chats.record_turn(delivery).await };
-    let last_seq = write_and_invalidate(&app, usage.user_id, recording).await?;
+    let last_seq = record(&app, delivery).await?;
     let outcome = match app.stores.accounts.record_usage(usage).await? {
         UsageOutcome::Counted => DeliveryOutcome::Accepted,
         UsageOutcome::Repeated => DeliveryOutcome::Repeated,
@@ -55,6 +54,21 @@ pub(super) async fn deliver(
     let receipt =
         DeliveryReceipt { conversation_exists: last_seq.is_some(), last_seq: last_seq.unwrap_or(0) };
     Ok((Extension(outcome), Reply(receipt)))
+}
+
+/// Records a turn. Where its user was a guest who was merged into somebody else meanwhile, it is that one's; its usage stays the
+/// guest's.
+async fn record(app: &App, delivery: TurnDelivery) -> Result<Option<u64>, Error> {
+    let (user_id, first) = (delivery.user_id, delivery.clone());
+    let recording = |chats: Arc<dyn Chats>| async move { chats.record_turn(first).await };
+    let recorded = write_and_invalidate(app, user_id, recording).await?;
+    if recorded.is_some() {
+        return Ok(recorded);
+    }
+    let Some(user_id) = app.stores.accounts.merged_into(user_id).await? else { return Ok(None) };
+    let delivery = TurnDelivery { user_id, ..delivery };
+    let recording = |chats: Arc<dyn Chats>| async move { chats.record_turn(delivery).await };
+    write_and_invalidate(app, user_id, recording).await
 }
 
 /// `GET turns/{id}`: a turn as it was stored.

@@ -272,6 +272,11 @@ pub trait Chats: Send + Sync + 'static {
         page: MessagesPage,
     ) -> StoreResult<Option<Messages>>;
 
+    /// Gives up to `limit` conversations of a user to another one, with all that is in them, unchanged: they are changes of the
+    /// other one's. Returns how many it found; a repetition goes on with the rest. A turn that is recorded meanwhile is stored, or
+    /// finds no conversation of the first user any more.
+    async fn move_conversations(&self, from: Id, to: Id, limit: u32) -> StoreResult<u64>;
+
     /// Stores a turn and its messages, then raises the conversation's counters and, where the turn sets it, moves its head.
     /// Returns the conversation's highest `seq`; `None`, without storing anything, when the conversation is absent or another
     /// user's.

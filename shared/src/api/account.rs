@@ -7,10 +7,12 @@
 //! - [`event`]: the audit trail of an account
 //! - [`consent`]: documents that users agree to
 //! - [`passkey`]: passkeys, and requests that register or use one
+//! - [`identity`]: accounts at other providers, and guests
 
 pub mod codes;
 pub mod consent;
 pub mod event;
+pub mod identity;
 pub mod passkey;
 pub mod passwords;
 pub mod profile;
@@ -22,12 +24,16 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     consent::{Consent, Consents, GiveConsent},
     event::{AccountEvent, AccountEventKind},
+    identity::{AppleSignInRequest, GoogleSignInRequest, GuestRequest, Provider},
     passkey::{Passkey, PasskeyLogin, PasskeyOptions, Passkeys, RegisterPasskey, RenamePasskey},
     profile::{MAX_AVATAR_URL_BYTES, MAX_LOCALE_CHARS, MAX_TIMEZONE_CHARS, UpdateProfile},
     session::{Platform, Session},
 };
 
-use self::passwords::{new_password_shape, password_length};
+use self::{
+    identity::MAX_ACCESS_TOKEN_CHARS,
+    passwords::{new_password_shape, password_length},
+};
 use super::open::open_names;
 use crate::{id::Id, text::normalize_email, time::Timestamp};
 
@@ -87,6 +93,10 @@ pub struct User {
     pub plan: Plan,
     /// The time at which they registered.
     pub created_at: Timestamp,
+    /// True while nothing but the session says who they are: an account of `auth/guest` to which no e-mail address, phone number or
+    /// other way to sign in was added.
+    #[serde(default)]
+    pub guest: bool,
 }
 
 /// The answer to every sign-in.
@@ -148,6 +158,10 @@ pub struct LoginRequest {
     #[serde(default)]
     #[garde(inner(length(chars, max = MAX_NAME_CHARS), custom(no_controls)))]
     pub device_name: Option<String>,
+    /// An access token of a guest whose conversations are to be moved to this account. The guest's account ends then.
+    #[serde(default)]
+    #[garde(inner(length(chars, min = 1, max = MAX_ACCESS_TOKEN_CHARS)))]
+    pub merge_guest_token: Option<String>,
 }
 
 /// `POST auth/refresh`.
@@ -163,6 +177,11 @@ pub struct RefreshRequest {
 /// arrives, only mail can tell.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "garde calls custom rules like this")]
 fn email_shape(value: &str, _context: &()) -> garde::Result {
+    if is_email(value) { Ok(()) } else { Err(garde::Error::new("is not an e-mail address")) }
+}
+
+/// Returns whether a text has the shape of an address.
+pub fn is_email(value: &str) -> bool {
     let value = normalize_email(value);
     let shaped = value.rsplit_once('@').is_some_and(|(local, domain)| {
         !local.is_empty()
@@ -175,11 +194,7 @@ fn email_shape(value: &str, _context: &()) -> garde::Result {
                     && !label.starts_with('-')
             })
     });
-    if value.len() > MAX_EMAIL_CHARS || value.chars().any(|c| c.is_whitespace() || c.is_control()) || !shaped
-    {
-        return Err(garde::Error::new("is not an e-mail address"));
-    }
-    Ok(())
+    shaped && value.len() <= MAX_EMAIL_CHARS && !value.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
 /// Checks that an address is no longer than any that can be registered, in the form in which it is compared.

@@ -113,7 +113,7 @@ const EVENTS: Body = Body::Json { max_bytes: MAX_BATCH_BYTES };
 const DELIVERY: Body = Body::Json { max_bytes: MAX_INTERNAL_BODY_BYTES };
 
 /// Every route. Where two could match a path, the first one does.
-pub static ROUTES: [Route; 53] = {
+pub static ROUTES: [Route; 56] = {
     use self::{
         Caller::{Anyone, Client, Edge, User},
         Method::{Delete, Get, Patch, Post},
@@ -140,6 +140,9 @@ pub static ROUTES: [Route; 53] = {
         route(Post, "/api/v1/auth/forgot-password", Origin, Client, SMALL),
         route(Post, "/api/v1/auth/otp/send", Origin, Client, SMALL),
         route(Post, "/api/v1/auth/otp/verify", Origin, Client, SMALL),
+        route(Post, "/api/v1/auth/guest", Origin, Client, SMALL),
+        route(Post, "/api/v1/auth/oidc/google", Origin, Client, SMALL),
+        route(Post, "/api/v1/auth/oidc/apple", Origin, Client, SMALL),
         route(Post, "/api/v1/auth/reset-password", Origin, Client, SMALL),
         route(Get, "/api/v1/auth/verify", Origin, User, NOTHING),
         route(Get, "/api/v1/auth/me", Origin, User, NOTHING),

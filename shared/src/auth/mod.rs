@@ -9,6 +9,8 @@
 //! - [`consents`]: the documents that a user is shown
 //! - [`ways_in`]: what a user can sign in with
 //! - [`consents`]: the documents that a user is shown, [`consent_gate`]: those that are missing before a model is called
+//! - [`id_token`]: id tokens of other providers, all rules but the signature itself
+//! - [`provider_keys`]: the policy of a copy of another provider's public keys
 //! - [`edge`]: the HMAC between Worker and origin
 //!
 //! Natively also `native`, which signs and verifies, `key_ring`, the keys over time, and `cases`, the table of tokens that every verifier is tested
@@ -19,8 +21,10 @@ pub mod claims;
 pub mod consent_gate;
 pub mod consents;
 pub mod edge;
+pub mod id_token;
 pub mod key_cache;
 pub mod keys;
+pub mod provider_keys;
 pub mod refresh;
 pub mod sessions;
 pub mod token;

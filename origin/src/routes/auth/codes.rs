@@ -2,7 +2,10 @@
 
 use axum::{Json as Reply, extract::State, http::StatusCode};
 use shared::{
-    api::account::codes::{CodePurpose, SendCodeRequest, SentCode, VerifiedCode, VerifyCodeRequest},
+    api::{
+        ApiError,
+        account::codes::{CodePurpose, SendCodeRequest, SentCode, VerifiedCode, VerifyCodeRequest},
+    },
     auth::TokenError,
 };
 
@@ -42,8 +45,9 @@ pub(in crate::routes) async fn send(
 /// Show a one-time code
 ///
 /// - `login` signs in, and signs up where nobody has the address. Where somebody registered with it and never verified it, the account
-///   loses its password and its other sessions: they may be somebody else's.
-/// - `verify` needs an access token. The address becomes the user's, in place of the one before, which is told by mail. The session
+///   loses its password, its accounts at Google and Apple and its other sessions: they may be somebody else's. With
+///   `merge_guest_token` the conversations of that guest are moved to the account.
+/// - `verify` needs an access token, which may be a guest's. The address becomes the user's, in place of the one before, which is told by mail. The session
 ///   goes on with the returned tokens.
 /// - `reset` returns a `reset_token` for `auth/reset-password`, valid for 30 minutes.
 ///
@@ -73,11 +77,21 @@ pub(in crate::routes) async fn verify(
     Json(request): Json<VerifyCodeRequest>,
 ) -> Result<Reply<VerifiedCode>, Error> {
     let address = request.address()?;
-    let VerifyCodeRequest { code, purpose, device_name, .. } = request;
+    let VerifyCodeRequest { code, purpose, device_name, merge_guest_token, .. } = request;
+    if merge_guest_token.is_some() && purpose != CodePurpose::Login {
+        return Err(
+            ApiError::invalid_field("merge_guest_token", "must be absent unless purpose is login").into()
+        );
+    }
+    let guest = app.auth.guest_of(merge_guest_token.as_deref()).await?;
     let claims = current.as_ref().map(|current| current.claims.clone());
-    let shown = ShownCode { requester, claims, address, purpose, code };
+    let shown = ShownCode { requester: requester.clone(), claims, address, purpose, code };
     let verified = match purpose {
-        CodePurpose::Login => app.auth.sign_in_by_code(shown, device_name, &announcements).await?.into(),
+        CodePurpose::Login => {
+            let tokens = app.auth.sign_in_by_code(shown, device_name, &announcements).await?;
+            app.auth.merge_guest(guest, &tokens, &requester, &announcements).await?;
+            tokens.into()
+        }
         CodePurpose::Verify => {
             let current = current.ok_or(TokenError::Missing)?;
             app.auth.verify_address(shown, current.user, &current.claims).await?.into()

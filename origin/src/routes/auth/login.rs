@@ -16,7 +16,9 @@ use crate::{
 /// e-mail, 10 of all networks for one e-mail, and 30 of one address for all e-mails cost nothing; each further one doubles the time
 /// until the next, from one second up to 3 hours, one hour and one minute, and one is forgiven in each of these times. An e-mail gets
 /// at most 50 guesses a day. A device that signed in before has a count of its own, so that others cannot keep it out: it is known by
-/// its network (IPv4 /24, IPv6 /48), or by an access token of an earlier session in `Authorization`, which may have expired. A user has at most 100 open sessions: when another one begins, the one that was used longest ago ends.
+/// its network (IPv4 /24, IPv6 /48), or by an access token of an earlier session in `Authorization`, which may have expired. A user has
+/// at most 100 open sessions: when another one begins, the one that was used longest ago ends. With
+/// `merge_guest_token` the conversations of that guest are moved to the account.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/login",
@@ -38,7 +40,10 @@ pub(in crate::routes) async fn login(
     announcements: Announcements,
     Json(request): Json<LoginRequest>,
 ) -> Result<Reply<Tokens>, Error> {
-    let LoginRequest { email, password, device_name } = request;
-    let attempt = SignIn { requester, shown_token, email, password, device_name };
-    Ok(Reply(app.auth.sign_in(attempt, &announcements).await?))
+    let LoginRequest { email, password, device_name, merge_guest_token } = request;
+    let guest = app.auth.guest_of(merge_guest_token.as_deref()).await?;
+    let attempt = SignIn { requester: requester.clone(), shown_token, email, password, device_name };
+    let tokens = app.auth.sign_in(attempt, &announcements).await?;
+    app.auth.merge_guest(guest, &tokens, &requester, &announcements).await?;
+    Ok(Reply(tokens))
 }

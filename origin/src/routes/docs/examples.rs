@@ -69,6 +69,7 @@ fn user() -> Value {
         "timezone": null,
         "plan": "basic",
         "created_at": ASKED_AT,
+        "guest": false,
     })
 }
 

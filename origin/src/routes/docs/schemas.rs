@@ -10,6 +10,9 @@ use shared::{
             MAX_TIMEZONE_CHARS,
             codes::MAX_PHONE_CHARS,
             consent::MAX_DOCUMENT_CHARS,
+            identity::{
+                MAX_ACCESS_TOKEN_CHARS, MAX_AUTHORIZATION_CODE_CHARS, MAX_ID_TOKEN_CHARS, MAX_NONCE_CHARS,
+            },
             passwords::{
                 MAX_LINK_TOKEN_CHARS, MAX_PASSWORD_CHARS, MAX_TYPED_PASSWORD_CHARS, MIN_PASSWORD_CHARS,
             },
@@ -95,7 +98,28 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
     let typed_password = json!({"maxLength": MAX_TYPED_PASSWORD_CHARS, "format": "password"});
     let email = json!({"format": "email", "maxLength": MAX_EMAIL_CHARS});
     let phone = json!({"maxLength": MAX_PHONE_CHARS, "pattern": "^ *\\+[ ()./-]*[1-9]([ ()./-]*[0-9]){6,14}[ ()./-]*$"});
+    let id_token = json!({"minLength": 1, "maxLength": MAX_ID_TOKEN_CHARS});
+    let nonce = json!({"minLength": 1, "maxLength": MAX_NONCE_CHARS});
+    let guest_token = json!({"minLength": 1, "maxLength": MAX_ACCESS_TOKEN_CHARS});
     vec![
+        ("GoogleSignInRequest", "id_token", id_token.clone()),
+        ("GoogleSignInRequest", "nonce", nonce.clone()),
+        ("GoogleSignInRequest", "display_name", display_name.clone()),
+        ("GoogleSignInRequest", "device_name", device.clone()),
+        ("GoogleSignInRequest", "merge_guest_token", guest_token.clone()),
+        ("AppleSignInRequest", "id_token", id_token),
+        ("AppleSignInRequest", "nonce", nonce),
+        (
+            "AppleSignInRequest",
+            "authorization_code",
+            json!({"minLength": 1, "maxLength": MAX_AUTHORIZATION_CODE_CHARS, "pattern": NO_CONTROLS}),
+        ),
+        ("AppleSignInRequest", "display_name", display_name.clone()),
+        ("AppleSignInRequest", "device_name", device.clone()),
+        ("AppleSignInRequest", "merge_guest_token", guest_token.clone()),
+        ("GuestRequest", "device_name", device.clone()),
+        ("LoginRequest", "merge_guest_token", guest_token.clone()),
+        ("VerifyCodeRequest", "merge_guest_token", guest_token),
         ("ChangePasswordRequest", "current_password", typed_password.clone()),
         ("ChangePasswordRequest", "new_password", new_password.clone()),
         ("ForgotPasswordRequest", "email", email.clone()),

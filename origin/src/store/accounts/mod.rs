@@ -1,6 +1,6 @@
 //! The accounts port, one trait an entity: [`users`], [`addresses`], [`credentials`], [`password_resets`], [`passkeys`],
-//! [`sessions`], [`suspensions`], [`audit`], [`consents`], [`usage`],
-//! [`events`], [`jobs`], [`token_keys`]. The types of a trait stand beside it.
+//! [`identities`], [`guests`], [`sessions`], [`suspensions`], [`audit`], [`consents`], [`usage`], [`events`], [`jobs`],
+//! [`token_keys`]. The types of a trait stand beside it.
 //!
 //! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
 //! more. Ids and times come from the caller. No text that is to be stored has the character U+0000: requests with one are
@@ -11,6 +11,8 @@ pub mod audit;
 pub mod consents;
 pub mod credentials;
 pub mod events;
+pub mod guests;
+pub mod identities;
 pub mod jobs;
 pub mod passkeys;
 pub mod password_resets;
@@ -25,8 +27,8 @@ use shared::{id::Id, time::Timestamp};
 
 pub use self::{
     addresses::Addresses, audit::Audit, consents::Consents, credentials::Credentials, events::Events,
-    jobs::Jobs, passkeys::Passkeys, password_resets::PasswordResets, sessions::Sessions,
-    suspensions::Suspensions, token_keys::TokenKeys, usage::Usage, users::Users,
+    guests::Guests, identities::Identities, jobs::Jobs, passkeys::Passkeys, password_resets::PasswordResets,
+    sessions::Sessions, suspensions::Suspensions, token_keys::TokenKeys, usage::Usage, users::Users,
 };
 use super::error::StoreResult;
 
@@ -38,6 +40,8 @@ pub trait Accounts:
     + Credentials
     + PasswordResets
     + Passkeys
+    + Identities
+    + Guests
     + Sessions
     + Suspensions
     + Audit
@@ -56,6 +60,8 @@ impl<T> Accounts for T where
         + Credentials
         + PasswordResets
         + Passkeys
+        + Identities
+        + Guests
         + Sessions
         + Suspensions
         + Audit

@@ -51,6 +51,7 @@ pub(in crate::store) fn user(number: u32) -> User {
         timezone: Some("Europe/Zurich".to_owned()),
         plan: Plan::Pro,
         created_at: START,
+        guest: false,
     }
 }
 

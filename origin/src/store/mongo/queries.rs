@@ -97,8 +97,6 @@ queries! {
 
     /// A turn by its id, of any user.
     ANY_TURN: TURNS where ["_id"];
-    /// A turn of this user.
-    TURN: TURNS where ["_id"] and ["user_id"];
     /// A conversation's turns.
     TURNS_OF: TURNS where ["conversation_id"];
 

@@ -44,6 +44,7 @@ const ACCOUNTS: &[(&str, &str)] = &[
     ("V7__suspensions", include_str!("../../../../migrations/postgres/accounts/V7__suspensions.sql")),
     ("V8__passkeys", include_str!("../../../../migrations/postgres/accounts/V8__passkeys.sql")),
     ("V9__token_keys", include_str!("../../../../migrations/postgres/accounts/V9__token_keys.sql")),
+    ("V10__identities", include_str!("../../../../migrations/postgres/accounts/V10__identities.sql")),
 ];
 
 /// The advisory lock of migrations: an arbitrary number that no other program on the same database is likely to use.

@@ -25,6 +25,7 @@ const ACCOUNTS: &[(&str, &str)] = &[
     ("V8__suspensions", include_str!("../../../../migrations/sqlite/accounts/V8__suspensions.sql")),
     ("V9__passkeys", include_str!("../../../../migrations/sqlite/accounts/V9__passkeys.sql")),
     ("V10__token_keys", include_str!("../../../../migrations/sqlite/accounts/V10__token_keys.sql")),
+    ("V11__identities", include_str!("../../../../migrations/sqlite/accounts/V11__identities.sql")),
 ];
 const CHATS: &[(&str, &str)] = &[
     ("V1__chats", include_str!("../../../../migrations/sqlite/chats/V1__chats.sql")),

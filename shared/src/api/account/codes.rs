@@ -3,7 +3,7 @@
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_NAME_CHARS, Tokens, email_shape, no_controls};
+use super::{MAX_NAME_CHARS, Tokens, email_shape, identity::MAX_ACCESS_TOKEN_CHARS, no_controls};
 use crate::{
     address::{Address, normalize_phone},
     api::ApiError,
@@ -92,6 +92,10 @@ pub struct VerifyCodeRequest {
     #[serde(default)]
     #[garde(inner(length(chars, max = MAX_NAME_CHARS), custom(no_controls)))]
     pub device_name: Option<String>,
+    /// For `login`: an access token of a guest whose conversations are to be moved to this account. The guest's account ends then.
+    #[serde(default)]
+    #[garde(inner(length(chars, min = 1, max = MAX_ACCESS_TOKEN_CHARS)))]
+    pub merge_guest_token: Option<String>,
 }
 
 /// The answer to `POST auth/otp/verify`.

@@ -41,6 +41,10 @@ open_names! {
         PasskeyAdded = "passkey_added",
         /// A passkey was removed.
         PasskeyRemoved = "passkey_removed",
+        /// An account at another provider can be used to sign in from now on.
+        IdentityLinked = "identity_linked",
+        /// The conversations of a guest were moved to this account.
+        GuestMerged = "guest_merged",
     }
 }
 

@@ -5,6 +5,8 @@ pub(super) mod audit;
 pub(super) mod consents;
 pub(super) mod credentials;
 pub(super) mod events;
+pub(super) mod guests;
+pub(super) mod identities;
 pub(super) mod jobs;
 pub(super) mod passkeys;
 pub(super) mod password_resets;
@@ -80,6 +82,28 @@ macro_rules! suite {
             permission_for_phone_verifies_phone_if_still_the_users
             of_resets_at_once_one_wins
             expired_permissions_are_forgotten_oldest_first
+        }
+        $crate::store::contract::run_suite! { accounts::identities on $open;
+            sign_in_by_unknown_identity_creates_user_once
+            sign_in_by_known_identity_ignores_the_address
+            identity_is_linked_to_whoever_verified_the_address
+            identity_takes_over_account_that_never_verified_the_address
+            unverified_address_links_nothing
+            sign_ins_at_once_by_unknown_identity_create_one_user
+            sign_ins_at_once_by_identity_and_address_create_one_user
+            code_of_unverified_address_removes_linked_identity
+            reset_of_unverified_address_removes_linked_identity
+            link_keeps_the_session_and_gives_an_address
+            link_of_somebody_elses_identity_is_taken
+            guest_gets_no_address_of_somebody_else
+            token_of_an_identity_is_kept_for_its_user
+        }
+        $crate::store::contract::run_suite! { accounts::guests on $open;
+            guest_is_read_back_and_created_once
+            address_makes_a_guest_a_user
+            merged_guest_ends_once_with_jobs_and_event
+            of_merges_at_once_one_wins
+            user_is_not_merged
         }
         $crate::store::contract::run_suite! { accounts::sessions on $open;
             session_belongs_to_its_user

@@ -69,7 +69,9 @@ pub(in crate::store::contract) async fn suspended_user_gets_no_session_and_no_pe
         expires_at: at(1_000_000),
     };
     assert!(store.create_password_reset(reset(50)).await.unwrap());
+    store.link_identity(super::identities::link(1, "a", None)).await.unwrap();
     suspend(&store, 1_000).await;
+    let by_identity = super::identities::sign_in("a", None, 32, 2_000);
     let sign_in = super::addresses::sign_in(Address::Email(email.clone()), 31, 2_000);
     for is_suspended in [true, false] {
         let known = store.credential(email.clone(), None).await.unwrap().unwrap();
@@ -79,6 +81,8 @@ pub(in crate::store::contract) async fn suspended_user_gets_no_session_and_no_pe
         assert_eq!(store.password_reset_user(hash(50), at(2_000)).await.unwrap().is_some(), may);
         assert_eq!(store.create_password_reset(reset(51)).await.unwrap(), may);
         let signed_in = store.sign_in_by_address(sign_in.clone()).await.unwrap();
+        assert_eq!(signed_in.map(|signed_in| signed_in.user.id), may.then_some(id(1)));
+        let signed_in = store.sign_in_by_identity(by_identity.clone()).await.unwrap();
         assert_eq!(signed_in.map(|signed_in| signed_in.user.id), may.then_some(id(1)));
         resume(&store, 3_000).await;
     }

@@ -3,6 +3,7 @@
 pub(super) mod changes;
 pub(super) mod conversations;
 pub(super) mod heads;
+pub(super) mod moves;
 pub(super) mod pages;
 pub(super) mod trees;
 pub(super) mod turns;
@@ -28,6 +29,9 @@ use crate::store::{
 macro_rules! suite {
     ($open:expr) => {
         $crate::store::contract::chats::suite!(but races: $open);
+        $crate::store::contract::run_suite! { chats::moves on $open;
+            turns_recorded_during_a_move_are_not_lost
+        }
         $crate::store::contract::run_suite! { chats::turns on $open;
             repeated_delivery_is_stored_once
             deliveries_at_once_all_find_a_place
@@ -64,6 +68,11 @@ macro_rules! suite {
             late_delivery_keeps_newer_state
             id_of_other_conversation_is_a_conflict
             context_has_newest_messages_in_order
+        }
+        $crate::store::contract::run_suite! { chats::moves on $open;
+            moved_conversations_are_the_other_users_with_their_turns
+            move_goes_on_where_it_stopped
+            moved_conversations_are_changes_of_the_other_user
         }
         $crate::store::contract::run_suite! { chats::pages on $open;
             page_with_more_has_more

@@ -173,6 +173,21 @@ pub(super) async fn delete(db: &Db, user_id: Id, id: Id, is_repeated: bool) -> A
     Ok(deleted_now || is_repeated)
 }
 
+/// Gives conversations of a user to another one. Their messages name no user, and their turns are found by the conversation. A turn
+/// that is being recorded meets another revision, and finds no conversation of the first user.
+pub(super) async fn give(db: &Db, from: Id, to: Id, limit: u32) -> Attempt<u64> {
+    let found = db.find_fields(queries::LISTED.of([uuid(from), false.into()]), limit, &["_id"]).await?;
+    let ids = found.iter().map(|document| Fields::of(CONVERSATIONS, document).id("_id"));
+    let ids = ids.collect::<Attempt<Vec<_>>>()?;
+    if !ids.is_empty() {
+        let given =
+            queries::CONVERSATION.of([one_of(ids.iter().copied().map(uuid)), uuid(from), false.into()]);
+        let update = doc! { "$set": { "user_id": uuid(to), "unlogged": true }, "$inc": { "rev": 1_i64 } };
+        db.update_all(given, update).await?;
+    }
+    Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
+}
+
 /// Removes the messages and turns of tombstones.
 pub(super) async fn clear_out(db: &Db, ids: &[Id]) -> Attempt<()> {
     if ids.is_empty() {

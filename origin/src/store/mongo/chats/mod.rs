@@ -99,6 +99,10 @@ impl Chats for MongoChats {
         self.0.run(|attempt| conversations::delete(self.0.db(), user_id, id, attempt > 0)).await
     }
 
+    async fn move_conversations(&self, from: Id, to: Id, limit: u32) -> StoreResult<u64> {
+        self.0.run(|_| conversations::give(self.0.db(), from, to, limit)).await
+    }
+
     async fn messages(
         &self,
         user_id: Id,

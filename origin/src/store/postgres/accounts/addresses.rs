@@ -3,9 +3,14 @@
 use async_trait::async_trait;
 use shared::{
     address::Address,
-    api::account::{Platform, User},
+    api::{
+        account::{Platform, User},
+        internal::user_event::AddressedEvent,
+    },
     id::Id,
 };
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use super::{
     PostgresAccounts,
@@ -100,6 +105,8 @@ const SIGN_IN: &str = concat!(
         DELETE FROM credentials WHERE user_id = $1 AND $4 \
     ), removed_passkeys AS ( \
         DELETE FROM passkeys WHERE user_id = $1 AND $4 \
+    ), unlinked AS ( \
+        DELETE FROM identities WHERE user_id = $1 AND $4 \
     ), ended AS ( \
         UPDATE sessions SET ended_at = $5 \
         WHERE user_id = $1 AND ended_at IS NULL AND created_at <= $5 AND id <> $8::uuid AND $4 RETURNING id \
@@ -160,43 +167,108 @@ async fn sign_in_known(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<K
     }
     let is_unverified = !sign_in.is_verified_by(&user);
     let event = sign_in.end_event(user.id);
-    let NewSession {
-        id,
-        device_name,
-        platform,
-        ip,
-        network,
-        expires_at,
-        refresh_hash,
-        refresh_expires_at,
-        ..
-    } = &sign_in.session;
-    c.commit(Some((
-        SIGN_IN,
-        &[
-            &key(user.id),
-            &email,
-            &phone,
-            &is_unverified,
-            &sign_in.at().as_millis(),
-            &key(event.id),
-            &event_json(&event),
-            &key(*id),
-            device_name,
-            network,
-            &expires_at.as_millis(),
-            &refresh_hash.as_slice(),
-            &refresh_expires_at.as_millis(),
-            &platform.as_ref().map(Platform::as_str),
-            ip,
-            &audit_json(&sign_in.signed_in_event(user.id)),
-        ],
-    )))
-    .await?;
+    let opening = Opening {
+        email,
+        phone,
+        is_unverified,
+        event: &event,
+        session: &sign_in.session_of(user.id),
+        audit: &sign_in.signed_in_event(user.id),
+    };
+    opening.commit(c).await?;
     let is_new = user.id == sign_in.new_user.id;
     let event = is_unverified.then_some(event);
     let signed_in = AddressSignedIn { user: sign_in.verified(user), is_new, event };
     Ok(Some(Known::SignedIn(Box::new(signed_in))))
+}
+
+/// The session of a user who is there already, to be opened.
+pub(super) struct Opening<'a> {
+    pub(super) email: Option<&'a str>,
+    pub(super) phone: Option<&'a str>,
+    /// True when the user had not verified the address.
+    pub(super) is_unverified: bool,
+    /// The event that tells of the end of other sessions then.
+    pub(super) event: &'a AddressedEvent,
+    pub(super) session: &'a NewSession,
+    pub(super) audit: &'a AuditEvent,
+}
+
+impl Opening<'_> {
+    /// Opens the session, and ends the transaction.
+    async fn commit(&self, c: &Connection) -> Step<()> {
+        c.commit(Some((SIGN_IN, &self.rows().values()))).await
+    }
+
+    /// Opens the session within the transaction.
+    pub(super) async fn write(&self, c: &Connection) -> Step<()> {
+        c.count(SIGN_IN, &self.rows().values()).await.map(drop)
+    }
+
+    fn rows(&self) -> OpeningValues<'_> {
+        let Self { email, phone, is_unverified, event, session, audit } = self;
+        OpeningValues {
+            user_id: key(session.user_id),
+            email: *email,
+            phone: *phone,
+            is_unverified: *is_unverified,
+            at: session.created_at.as_millis(),
+            event_id: key(event.id),
+            event: event_json(event),
+            session_id: key(session.id),
+            device_name: session.device_name.as_deref(),
+            network: session.network.as_deref(),
+            expires_at: session.expires_at.as_millis(),
+            refresh_hash: session.refresh_hash.as_slice(),
+            refresh_expires_at: session.refresh_expires_at.as_millis(),
+            platform: session.platform.as_ref().map(Platform::as_str),
+            ip: session.ip.as_deref(),
+            audit: audit_json(audit),
+        }
+    }
+}
+
+/// The values of [`SIGN_IN`], in its order.
+struct OpeningValues<'a> {
+    user_id: Uuid,
+    email: Option<&'a str>,
+    phone: Option<&'a str>,
+    is_unverified: bool,
+    at: i64,
+    event_id: Uuid,
+    event: String,
+    session_id: Uuid,
+    device_name: Option<&'a str>,
+    network: Option<&'a str>,
+    expires_at: i64,
+    refresh_hash: &'a [u8],
+    refresh_expires_at: i64,
+    platform: Option<&'a str>,
+    ip: Option<&'a str>,
+    audit: String,
+}
+
+impl OpeningValues<'_> {
+    fn values(&self) -> [&(dyn ToSql + Sync); 16] {
+        [
+            &self.user_id,
+            &self.email,
+            &self.phone,
+            &self.is_unverified,
+            &self.at,
+            &self.event_id,
+            &self.event,
+            &self.session_id,
+            &self.device_name,
+            &self.network,
+            &self.expires_at,
+            &self.refresh_hash,
+            &self.refresh_expires_at,
+            &self.platform,
+            &self.ip,
+            &self.audit,
+        ]
+    }
 }
 
 /// One statement. The row is that of the user.
@@ -210,11 +282,11 @@ const VERIFY: &str = concat!(
 );
 
 /// Takes the session's row, as exchanges of its refresh tokens do.
-const LOCK_SESSION: &str =
+pub(super) const LOCK_SESSION: &str =
     "SELECT FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at IS NULL FOR NO KEY UPDATE";
 
 /// The open session's user.
-const OF_SESSION: &str = concat!(
+pub(super) const OF_SESSION: &str = concat!(
     "SELECT ",
     users::user_columns!(),
     " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL"
@@ -224,7 +296,7 @@ const OF_SESSION: &str = concat!(
 const CHANGE: &str = concat!(
     "WITH changed AS ( \
         UPDATE users SET email = coalesce($3::text, email), email_verified = email_verified OR $3::text IS NOT NULL, \
-            phone = coalesce($4::text, phone), phone_verified = phone_verified OR $4::text IS NOT NULL \
+            phone = coalesce($4::text, phone), phone_verified = phone_verified OR $4::text IS NOT NULL, guest = false \
         WHERE id = $2 AND NOT EXISTS (SELECT FROM users WHERE (email = $3 OR phone = $4) AND id <> $2) RETURNING id \
     ), removed AS ( \
         DELETE FROM refresh_tokens USING changed WHERE session_id = $1 AND hash <> $5 \

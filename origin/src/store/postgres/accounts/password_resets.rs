@@ -89,6 +89,10 @@ const USE: &str = concat!(
         RETURNING user_id, email, phone \
     ), removed AS ( \
         DELETE FROM password_resets r USING used WHERE r.user_id = used.user_id AND r.token_hash <> $1 \
+    ), unlinked AS ( \
+        DELETE FROM identities i USING used, users u WHERE i.user_id = used.user_id AND u.id = used.user_id \
+            AND NOT coalesce(u.email_verified AND u.email = used.email, false) \
+            AND NOT coalesce(u.phone_verified AND u.phone = used.phone, false) \
     ), verified AS ( \
         UPDATE users u SET email_verified = u.email_verified OR coalesce(u.email = used.email, false), \
             phone_verified = u.phone_verified OR coalesce(u.phone = used.phone, false) \

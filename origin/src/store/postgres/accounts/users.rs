@@ -72,7 +72,7 @@ impl Users for PostgresAccounts {
 macro_rules! user_columns {
     () => {
         "u.id, u.email, u.email_verified, u.phone, u.phone_verified, u.display_name, u.avatar_url, u.locale, \
-         u.timezone, u.plan, u.created_at"
+         u.timezone, u.plan, u.created_at, u.guest"
     };
 }
 pub(super) use user_columns;
@@ -81,8 +81,8 @@ pub(super) use user_columns;
 const REGISTER: &str = concat!(
     "WITH new_user AS ( \
         INSERT INTO users (id, email, email_verified, phone, phone_verified, display_name, avatar_url, locale, \
-            timezone, plan, created_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING id \
+            timezone, plan, created_at, guest) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $28) ON CONFLICT DO NOTHING RETURNING id \
     ), new_credential AS ( \
         INSERT INTO credentials (user_id, password_hash, changed_at) \
         SELECT id, $12::text, $11::bigint FROM new_user WHERE $12::text IS NOT NULL \
@@ -110,6 +110,11 @@ const BY_ID: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.i
 
 pub(super) fn found(row: Option<Row>) -> Step<Option<User>> {
     Ok(row.map(|row| read(&mut Columns::of("users", &row))).transpose()?)
+}
+
+/// Returns a user.
+pub(super) async fn by_id(c: &Connection, id: &Uuid) -> Step<Option<User>> {
+    found(c.row(BY_ID, &[id]).await?)
 }
 
 /// One statement: the event is stored where the plan is another one.
@@ -192,6 +197,7 @@ pub(super) async fn insert_row(
                 &job.and_then(|job| job.key.as_deref()),
                 &job.map(|job| job.payload.as_str()),
                 &job.map(|job| job.due_at.as_millis()),
+                &user.guest,
             ],
         )
         .await?;
@@ -262,5 +268,6 @@ pub(super) fn read(columns: &mut Columns<'_>) -> StoreResult<User> {
         timezone: columns.get("timezone")?,
         plan: columns.word("plan", Plan::parse)?,
         created_at: columns.time("created_at")?,
+        guest: columns.get("guest")?,
     })
 }

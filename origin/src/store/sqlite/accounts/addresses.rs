@@ -2,7 +2,11 @@
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use shared::{address::Address, api::account::User, id::Id};
+use shared::{
+    address::Address,
+    api::{account::User, internal::user_event::AddressedEvent},
+    id::Id,
+};
 
 use super::{SqliteAccounts, audit, jobs, passkeys, sessions, suspensions, users};
 use crate::store::{
@@ -91,16 +95,30 @@ fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> StoreResult<Option<A
     let mut event = None;
     if !sign_in.is_verified_by(&user) {
         let end = sign_in.end_event(user.id);
-        verify(c, &user, &sign_in.address)?;
-        c.prepare_cached("DELETE FROM credentials WHERE user_id = ?1")?.execute([user.id.as_bytes()])?;
-        passkeys::remove_all(c, user.id)?;
-        sessions::end_all(c, user.id, Some(sign_in.session.id), &end)?;
+        take_over(c, &user, &sign_in.address, sign_in.session.id, &end)?;
         event = Some(end);
     }
     if sessions::insert(c, &sign_in.session_of(user.id))? {
         audit::append(c, &sign_in.signed_in_event(user.id))?;
     }
     Ok(Some(AddressSignedIn { user: sign_in.verified(user), is_new, event }))
+}
+
+/// Verifies the address of a user who had not, and removes their password, identities, passkeys and other sessions: whoever they
+/// are may be somebody else than whoever has shown that they have the address.
+pub(super) fn take_over(
+    c: &Connection,
+    user: &User,
+    address: &Address,
+    session_id: Id,
+    end: &AddressedEvent,
+) -> StoreResult<()> {
+    verify(c, user, address)?;
+    c.prepare_cached("DELETE FROM credentials WHERE user_id = ?1")?.execute([user.id.as_bytes()])?;
+    c.prepare_cached("DELETE FROM identities WHERE user_id = ?1")?.execute([user.id.as_bytes()])?;
+    passkeys::remove_all(c, user.id)?;
+    sessions::end_all(c, user.id, Some(session_id), end)?;
+    Ok(())
 }
 
 fn verify(c: &Connection, user: &User, address: &Address) -> StoreResult<()> {
@@ -136,8 +154,8 @@ fn change_of_user(c: &Connection, change: &AddressChange) -> StoreResult<Address
         return Ok(AddressChangeOutcome::NoSession);
     }
     let sql = match change.address {
-        Address::Email(_) => "UPDATE users SET email = ?2, email_verified = 1 WHERE id = ?1",
-        Address::Phone(_) => "UPDATE users SET phone = ?2, phone_verified = 1 WHERE id = ?1",
+        Address::Email(_) => "UPDATE users SET email = ?2, email_verified = 1, guest = 0 WHERE id = ?1",
+        Address::Phone(_) => "UPDATE users SET phone = ?2, phone_verified = 1, guest = 0 WHERE id = ?1",
     };
     c.prepare_cached(sql)?.execute((user_id.as_bytes(), change.address.as_str()))?;
     audit::append(c, &change.audit)?;

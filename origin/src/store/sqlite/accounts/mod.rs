@@ -5,6 +5,8 @@ mod audit;
 mod consents;
 mod credentials;
 mod events;
+mod guests;
+mod identities;
 mod jobs;
 mod passkeys;
 mod password_resets;

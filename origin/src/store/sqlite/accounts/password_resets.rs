@@ -72,17 +72,28 @@ fn find_user(c: &Connection, token_hash: &TokenHash, now: Timestamp) -> StoreRes
     users::read(&mut Columns::of("users", row)).map(Some)
 }
 
+/// Deletes what somebody added to the account before the address of the permission was proven: they may be somebody else than whoever
+/// reads messages there.
+macro_rules! of_unproven {
+    ($table:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE user_id = ?2 AND EXISTS ( \
+                 SELECT 1 FROM password_resets r JOIN users u ON u.id = r.user_id \
+                 WHERE r.token_hash = ?1 AND r.user_id = ?2 AND r.expires_at > ?3 \
+                     AND NOT coalesce(u.email_verified AND u.email = r.email, 0) \
+                     AND NOT coalesce(u.phone_verified AND u.phone = r.phone, 0))"
+        )
+    };
+}
+
 /// Uses a permission within a write transaction.
 fn consume(c: &Connection, reset: &PasswordReset) -> StoreResult<bool> {
     let (user_id, now) = (reset.user_id.as_bytes(), reset.event.at.as_millis());
-    c.prepare_cached(
-        "DELETE FROM passkeys WHERE user_id = ?2 AND EXISTS ( \
-             SELECT 1 FROM password_resets r JOIN users u ON u.id = r.user_id \
-             WHERE r.token_hash = ?1 AND r.user_id = ?2 AND r.expires_at > ?3 \
-                 AND NOT coalesce(u.email_verified AND u.email = r.email, 0) \
-                 AND NOT coalesce(u.phone_verified AND u.phone = r.phone, 0))",
-    )?
-    .execute((reset.token_hash, user_id, now))?;
+    for sql in [of_unproven!("passkeys"), of_unproven!("identities")] {
+        c.prepare_cached(sql)?.execute((reset.token_hash, user_id, now))?;
+    }
     let verified = c
         .prepare_cached(
             "UPDATE users SET \

@@ -79,7 +79,7 @@ impl Users for SqliteAccounts {
 macro_rules! user_columns {
     () => {
         "u.id, u.email, u.email_verified, u.phone, u.phone_verified, u.display_name, u.avatar_url, u.locale, \
-         u.timezone, u.plan, u.created_at"
+         u.timezone, u.plan, u.created_at, u.guest"
     };
 }
 pub(super) use user_columns;
@@ -112,8 +112,8 @@ fn insert(c: &Connection, user: &User, password_hash: &str) -> StoreResult<Optio
 pub(super) fn insert_row(c: &Connection, user: &User) -> StoreResult<()> {
     c.prepare_cached(
         "INSERT INTO users (id, email, email_verified, phone, phone_verified, display_name, avatar_url, locale, \
-         timezone, plan, created_at) VALUES (:id, :email, :email_verified, :phone, :phone_verified, :display_name, \
-         :avatar_url, :locale, :timezone, :plan, :created_at)",
+         timezone, plan, created_at, guest) VALUES (:id, :email, :email_verified, :phone, :phone_verified, \
+         :display_name, :avatar_url, :locale, :timezone, :plan, :created_at, :guest)",
     )?
     .execute(named_params! {
         ":id": user.id.as_bytes(),
@@ -127,6 +127,7 @@ pub(super) fn insert_row(c: &Connection, user: &User) -> StoreResult<()> {
         ":timezone": user.timezone,
         ":plan": user.plan.as_str(),
         ":created_at": user.created_at.as_millis(),
+        ":guest": user.guest,
     })?;
     Ok(())
 }
@@ -175,5 +176,6 @@ pub(super) fn read(columns: &mut Columns<'_>) -> StoreResult<User> {
         timezone: columns.get("timezone")?,
         plan: columns.word("plan", Plan::parse)?,
         created_at: columns.time("created_at")?,
+        guest: columns.get("guest")?,
     })
 }

@@ -139,6 +139,14 @@ pub(super) fn delete(c: &Connection, user_id: Id, id: Id) -> StoreResult<bool> {
     Ok(c.prepare_cached(sql)?.execute((id.as_bytes(), user_id.as_bytes()))? == 1)
 }
 
+/// Gives conversations of a user to another one. The schema's trigger makes each a change of the other one's.
+pub(super) fn give(c: &Connection, from: Id, to: Id, limit: u32) -> StoreResult<u64> {
+    let sql = "UPDATE conversations SET user_id = ?2 \
+               WHERE id IN (SELECT id FROM conversations WHERE user_id = ?1 ORDER BY activity_at, id LIMIT ?3)";
+    let given = c.prepare_cached(sql)?.execute((from.as_bytes(), to.as_bytes(), limit))?;
+    Ok(u64::try_from(given).unwrap_or(u64::MAX))
+}
+
 /// Finds the shown branch of a conversation, if it is the user's.
 pub(super) fn shown(c: &Connection, user_id: Id, id: Id) -> StoreResult<Option<Shown>> {
     let sql = "SELECT id, head_id, head_branch_id, head_seq, head_mark, head_turn_id, is_branched, message_count \

@@ -82,6 +82,10 @@ impl Chats for SqliteChats {
         self.0.write(move |c| conversations::delete(c, user_id, id)).await
     }
 
+    async fn move_conversations(&self, from: Id, to: Id, limit: u32) -> StoreResult<u64> {
+        self.0.write(move |c| conversations::give(c, from, to, limit)).await
+    }
+
     async fn messages(
         &self,
         user_id: Id,
