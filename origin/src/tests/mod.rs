@@ -1,5 +1,6 @@
 //! Tests of the routes by requests to the router, each on stores of its own.
 //!
+//! - [`provider`]: a provider of identities
 //! - [`test_env`]: the router with a clock that tests set, and requests to it
 //! - [`authenticator`]: an authenticator for passkeys
 
@@ -12,6 +13,7 @@ mod deliveries;
 mod document;
 mod errors;
 mod guesses;
+mod guests;
 mod health;
 mod idempotency;
 mod jobs;
@@ -22,11 +24,13 @@ mod outages;
 mod pages;
 mod passkeys;
 mod passwords;
+mod provider;
 mod rotation;
 mod serving;
 mod sessions;
 mod sign_in;
 mod sms;
+mod social;
 mod spelling;
 mod suspensions;
 mod sync;
