@@ -328,3 +328,27 @@ async fn signature_must_be_valid_and_is_accepted_once() {
     let public = Call::get("/api/v1/auth/me").token(&ada.access).header(SIGNATURE, "v1;nonsense");
     assert_refused(public, "malformed").await;
 }
+
+#[tokio::test]
+async fn turn_of_a_guest_who_was_merged_is_the_users_and_its_usage_the_guests() {
+    let env = TestEnv::new().await;
+    let guest = Member::of(&env.send(Call::post("/api/v1/auth/guest")).await.json());
+    let conversation = env.open(&guest).await;
+    let [first, late] = [0, 1].map(|number| delivery(&env, &guest, conversation, number));
+    assert_eq!(deliver(&env, &guest, &first).await.status, 200);
+    env.register("ada").await;
+    let body = json!({
+        "email": "ada@example.com",
+        "password": "correct horse",
+        "merge_guest_token": guest.access,
+    });
+    let ada = env.send(Call::post("/api/v1/auth/login").json(&body)).await;
+    assert_eq!(ada.status, 200, "{:?}", ada.body);
+    let ada = Member::of(&ada.json());
+    for turn in [&late, &late, &first] {
+        let receipt = deliver(&env, &guest, turn).await.json();
+        assert_eq!(receipt["conversation_exists"], true, "{receipt}");
+    }
+    assert_eq!(messages(&env, &ada, conversation).await.len(), 4);
+    assert_eq!(usage(&env, &ada).await["totals"]["messages"], 0);
+}

@@ -125,7 +125,8 @@ async fn sign_in_moves_conversations_of_the_guest_once() {
     assert_eq!(env.send(Call::post("/api/v1/auth/refresh").json(&refresh)).await.status, 401);
     assert_eq!(login(&env, &guest.access).await.problem(), problem(422, "validation_failed"));
     let trail = env.send(Call::get("/api/v1/users/me/events").token(&ada.access)).await.json();
-    assert_eq!(trail["items"][0]["kind"], "guest_merged");
+    let kinds: Vec<_> = trail["items"].as_array().unwrap().iter().map(|event| &event["kind"]).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == "guest_merged").count(), 1, "{kinds:?}");
     let other = env.register("eve").await;
     assert!(conversations(&env, &other.access).await.is_empty());
 }

@@ -243,12 +243,14 @@ async fn signed_in_user_links_an_identity_and_goes_on() {
     let (ada, eve) = (env.register("ada").await, env.register("eve").await);
     let token = sign("first", &google_claims(&env, "g-1", Some("ada@work.example")));
     let link = |member: &Member| Call::post(GOOGLE).token(&member.access).json(&json!({ "id_token": token }));
+    env.clock.advance(1_000);
     let linked = env.send(link(&ada)).await;
     assert_eq!(linked.status, 200, "{:?}", linked.body);
     assert_eq!(linked.json()["user"]["email"], "ada@example.com");
     let linked = Member::of(&linked.json());
     assert_eq!((linked.id, linked.session), (ada.id, ada.session));
     assert_eq!(env.send(link(&eve)).await.problem(), problem(409, "conflict"));
+    env.clock.advance(1_000);
     assert_eq!(Member::of(&show(&env, GOOGLE, &token).await.json()).id, ada.id);
     assert_eq!(kinds(&env, &linked).await, ["signed_in", "identity_linked", "signed_up"]);
     let both = json!({ "id_token": token, "merge_guest_token": eve.access });

@@ -212,6 +212,15 @@ def due_refusals(case):
     if operation in ("register_passkey", "login_by_passkey"):
         # A challenge that was never given out, or is used.
         yield 401, "code_invalid", frozenset()
+    if operation in ("sign_in_with_google", "sign_in_with_apple"):
+        # The provider is not configured; a token of a guest is one that was given out.
+        yield 404, "not_found", frozenset()
+        yield 429, "rate_limited", frozenset()
+    if operation in ("login", "verify_code", "sign_in_with_google", "sign_in_with_apple"):
+        yield 422, "validation_failed", frozenset({"merge_guest_token"})
+    if operation == "sign_up_guest":
+        # The address has begun as a guest too often.
+        yield 429, "rate_limited", frozenset()
     if operation in ("logout", "logout_all"):
         # The first request has ended the session of its token.
         yield 401, "session_ended", frozenset()

@@ -31,7 +31,8 @@ pub fn content(text: &str) -> Value {
 }
 
 impl Phone {
-    pub(super) fn new(client: Client, tokens: Tokens) -> Self {
+    /// A user who got these tokens.
+    pub fn new(client: Client, tokens: Tokens) -> Self {
         Self { client, tokens }
     }
 

@@ -17,6 +17,7 @@
 //! - `store_chaos`: private databases of the production stores are killed, suspended and restarted
 //! - `provider_failures`, `model_endings`: provider failures, and finish reasons of the model
 //! - `forged_tokens`: forged and mangled tokens on every route
+//! - `social`: sign-in with Google and Apple, and guests
 //! - `identity`: tokens, and objects of other users
 //! - `requests`, `bodies`, `cors`: request heads and ids, request bodies, CORS
 //! - `limits`: rate limits and daily quotas
@@ -87,6 +88,8 @@ mod requests;
 mod rotation;
 #[cfg(test)]
 mod scripted_provider;
+#[cfg(test)]
+mod social;
 #[cfg(test)]
 mod store_chaos;
 #[cfg(test)]
