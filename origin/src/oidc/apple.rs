@@ -8,7 +8,10 @@ use reqwest::{Client, StatusCode, header::CONTENT_TYPE};
 use ring::rand::SystemRandom;
 use serde::Deserialize;
 use serde_json::json;
-use shared::{auth::id_token::parse, time::Timestamp};
+use shared::{
+    auth::id_token::{UnverifiedIdToken, parse},
+    time::Timestamp,
+};
 
 use crate::{
     config::oidc::AppleTokensConfig,
@@ -85,7 +88,7 @@ impl AppleTokens {
         let answer = self.post(&self.config.token_url, client_id, &fields, now).await?;
         let unreadable = || AppleError::Unavailable("its answer has no tokens".to_owned());
         let answer: TokenAnswer = serde_json::from_slice(&answer).map_err(|_| unreadable())?;
-        let subject = parse(&answer.id_token).and_then(|token| token.into_subject_from_provider());
+        let subject = parse(&answer.id_token).and_then(UnverifiedIdToken::into_subject_from_provider);
         Ok(ExchangedCode { refresh_token: answer.refresh_token, subject: subject.map_err(|_| unreadable())? })
     }
 

@@ -28,7 +28,7 @@ async fn registration_signs_in() {
     let user = json!({
         "id": tokens["user"]["id"], "email": "ada@example.com", "email_verified": false, "phone": null,
         "phone_verified": false, "display_name": "Ada", "avatar_url": null, "locale": null, "timezone": null,
-        "plan": "basic", "created_at": "2026-11-21T09:30:00.007Z",
+        "plan": "basic", "created_at": "2026-11-21T09:30:00.007Z", "guest": false,
     });
     assert_eq!(tokens["user"], user);
     assert_eq!(

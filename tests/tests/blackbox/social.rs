@@ -1,14 +1,12 @@
 //! Sign-in with Google and Apple, and guests who become users or move their conversations, by the Worker.
 
-use std::{
-    convert::Infallible,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::convert::Infallible;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use edgechat_tests::{
     client::{Client, PASSWORD, Phone, Reply},
+    clock::now,
     mock_origin,
     test_env::TestEnv,
 };
@@ -54,7 +52,7 @@ async fn start() -> TestEnv {
 }
 
 fn token(issuer: &str, subject: &str, email: &str, nonce: Option<&str>) -> String {
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now_s = now().as_secs();
     let mut claims = json!({
         "iss": issuer,
         "aud": CLIENT,

@@ -81,10 +81,11 @@ fn for_each_reference(value: &mut Value, act: &mut impl FnMut(&mut String)) {
     }
 }
 
+/// No control characters of Unicode, as `char::is_control` knows them.
+const NO_CONTROLS: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
+
 /// The bounds of the fields of requests.
 fn bounds() -> Vec<(&'static str, &'static str, Value)> {
-    // The control characters of Unicode, as `char::is_control` knows them.
-    const NO_CONTROLS: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
     let names: Vec<_> = models::names().map(|name| name.replace('.', "\\.")).collect();
     let model = json!({"pattern": format!("^({})$", names.join("|"))});
     let title = json!({"maxLength": MAX_TITLE_CHARS});
@@ -98,28 +99,7 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
     let typed_password = json!({"maxLength": MAX_TYPED_PASSWORD_CHARS, "format": "password"});
     let email = json!({"format": "email", "maxLength": MAX_EMAIL_CHARS});
     let phone = json!({"maxLength": MAX_PHONE_CHARS, "pattern": "^ *\\+[ ()./-]*[1-9]([ ()./-]*[0-9]){6,14}[ ()./-]*$"});
-    let id_token = json!({"minLength": 1, "maxLength": MAX_ID_TOKEN_CHARS});
-    let nonce = json!({"minLength": 1, "maxLength": MAX_NONCE_CHARS});
-    let guest_token = json!({"minLength": 1, "maxLength": MAX_ACCESS_TOKEN_CHARS});
-    vec![
-        ("GoogleSignInRequest", "id_token", id_token.clone()),
-        ("GoogleSignInRequest", "nonce", nonce.clone()),
-        ("GoogleSignInRequest", "display_name", display_name.clone()),
-        ("GoogleSignInRequest", "device_name", device.clone()),
-        ("GoogleSignInRequest", "merge_guest_token", guest_token.clone()),
-        ("AppleSignInRequest", "id_token", id_token),
-        ("AppleSignInRequest", "nonce", nonce),
-        (
-            "AppleSignInRequest",
-            "authorization_code",
-            json!({"minLength": 1, "maxLength": MAX_AUTHORIZATION_CODE_CHARS, "pattern": NO_CONTROLS}),
-        ),
-        ("AppleSignInRequest", "display_name", display_name.clone()),
-        ("AppleSignInRequest", "device_name", device.clone()),
-        ("AppleSignInRequest", "merge_guest_token", guest_token.clone()),
-        ("GuestRequest", "device_name", device.clone()),
-        ("LoginRequest", "merge_guest_token", guest_token.clone()),
-        ("VerifyCodeRequest", "merge_guest_token", guest_token),
+    let mut bounds = vec![
         ("ChangePasswordRequest", "current_password", typed_password.clone()),
         ("ChangePasswordRequest", "new_password", new_password.clone()),
         ("ForgotPasswordRequest", "email", email.clone()),
@@ -203,6 +183,38 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
                 "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$",
             }),
         ),
+    ];
+    bounds.extend(identity_bounds());
+    bounds
+}
+
+/// The same of requests that sign in by an identity, begin as a guest, or move one's conversations.
+fn identity_bounds() -> Vec<(&'static str, &'static str, Value)> {
+    let device = json!({"maxLength": MAX_NAME_CHARS, "pattern": NO_CONTROLS, "example": "Ada's phone"});
+    let display_name =
+        json!({"minLength": 1, "maxLength": MAX_NAME_CHARS, "pattern": NO_CONTROLS, "example": "Ada"});
+    let id_token = json!({"minLength": 1, "maxLength": MAX_ID_TOKEN_CHARS});
+    let nonce = json!({"minLength": 1, "maxLength": MAX_NONCE_CHARS});
+    let guest_token = json!({"minLength": 1, "maxLength": MAX_ACCESS_TOKEN_CHARS});
+    vec![
+        ("GoogleSignInRequest", "id_token", id_token.clone()),
+        ("GoogleSignInRequest", "nonce", nonce.clone()),
+        ("GoogleSignInRequest", "display_name", display_name.clone()),
+        ("GoogleSignInRequest", "device_name", device.clone()),
+        ("GoogleSignInRequest", "merge_guest_token", guest_token.clone()),
+        ("AppleSignInRequest", "id_token", id_token),
+        ("AppleSignInRequest", "nonce", nonce),
+        (
+            "AppleSignInRequest",
+            "authorization_code",
+            json!({"minLength": 1, "maxLength": MAX_AUTHORIZATION_CODE_CHARS, "pattern": NO_CONTROLS}),
+        ),
+        ("AppleSignInRequest", "display_name", display_name.clone()),
+        ("AppleSignInRequest", "device_name", device.clone()),
+        ("AppleSignInRequest", "merge_guest_token", guest_token.clone()),
+        ("GuestRequest", "device_name", device),
+        ("LoginRequest", "merge_guest_token", guest_token.clone()),
+        ("VerifyCodeRequest", "merge_guest_token", guest_token),
     ]
 }
 
