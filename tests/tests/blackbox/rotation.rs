@@ -181,8 +181,12 @@ async fn rotation_of_keys_under_load_refuses_nobody() {
             let before = kid(&env.phone().await.tokens.access_token);
             let said = env.edgechat(&["keys", "rotate", "--lead-seconds", "10"]).await;
             let next = said.split(' ').next().unwrap().to_owned();
-            let set: JwkSet = env.client().get("/.well-known/jwks.json").send().await.json();
-            assert!(set.find(&next).is_some() && set.find(&before).is_some(), "it is published: {set:?}");
+            // The accounts are read once a second at most.
+            until(BOUND, "the next key beside the one before", || async {
+                let set: JwkSet = env.client().get("/.well-known/jwks.json").send().await.json();
+                (set.find(&next).is_some() && set.find(&before).is_some()).then_some(())
+            })
+            .await;
             until(BOUND, "the next key to sign", || async {
                 (kid(&env.phone().await.tokens.access_token) == next).then_some(())
             })
