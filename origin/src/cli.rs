@@ -58,6 +58,7 @@ Examples:
   edgechat serve                serve; ends on SIGTERM or Ctrl-C after running requests
   edgechat keys rotate          change the key of access tokens, without a restart
   edgechat sessions end a@b.c   sign somebody out everywhere
+  edgechat users suspend a@b.c  sign somebody out everywhere and let them in no more
 
 It exits with 0 when all went well, 2 when the configuration is wrong, 1 when anything else is.";
 
