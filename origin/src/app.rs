@@ -9,9 +9,17 @@ use crate::{
     clock::Clock,
     config::{Config, Secret},
     events::{EventDelivery, edge::EdgeClient},
+    export::MAX_EXPORTS,
     jobs::{
         Job, Runner, Waker,
         apple::{AppleJobs, ExchangeCode, RevokeToken},
+        delete_user::{
+            DeleteUser,
+            steps::{
+                AccountRows, Conversations, ForgottenConversations, ProviderTokens, ShortLived, Step,
+                UserObject,
+            },
+        },
         forget::Forget,
         merge::MergeGuest,
         notify::{Notify, Texts},
@@ -45,7 +53,7 @@ pub struct Parts {
     /// Signs people up and in, and knows their sessions.
     pub auth: Arc<Auth>,
     /// Delivers events to the Worker.
-    pub events: EventDelivery,
+    pub events: Arc<EventDelivery>,
     /// Delivers messages to people.
     pub channels: Arc<Channels>,
     /// Derives codes and tokens for them.
@@ -58,6 +66,8 @@ pub struct Parts {
     pub jobs: Waker,
     /// Requests that may run at once.
     pub in_flight: Semaphore,
+    /// Exports that may run at once.
+    pub exports: Arc<Semaphore>,
     /// The health checks of the stores.
     pub probes: Probes,
 }
@@ -111,7 +121,7 @@ impl App {
         let edge = config.edge_url.as_deref().zip(config.edge_keys.clone());
         let edge = edge.map(|(url, keys)| EdgeClient::new(url, keys)).transpose()?;
         Ok(Self(Arc::new(Parts {
-            events: EventDelivery::new(edge, Arc::clone(&clock), Arc::clone(&random)),
+            events: Arc::new(EventDelivery::new(edge, Arc::clone(&clock), Arc::clone(&random))),
             auth: Arc::new(auth),
             channels: Arc::new(Channels::open(&config.notify, &clock, &random)?),
             one_time_secrets,
@@ -119,6 +129,7 @@ impl App {
             providers,
             jobs,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
+            exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
             probes: Probes::default(),
             config,
             stores,
@@ -144,15 +155,42 @@ impl App {
             clock: clock(),
         };
         let merge = MergeGuest::new(Arc::clone(&self.stores.chats), Arc::clone(&self.stores.ephemeral));
-        let jobs: [Arc<dyn Job>; 5] = [
+        let jobs: [Arc<dyn Job>; 6] = [
             Arc::new(Forget::new(accounts(), clock())),
             Arc::new(notify),
             Arc::new(ExchangeCode(apple.clone())),
             Arc::new(RevokeToken(apple)),
             Arc::new(merge),
+            Arc::new(self.delete_user()),
         ];
         let (random, waker) = (Arc::clone(&self.random), self.jobs.clone());
         Runner::new(accounts(), jobs, clock(), random, Limits::DEFAULT, waker)
+    }
+}
+
+impl Parts {
+    /// Returns the job that deletes accounts, with its steps in their order.
+    fn delete_user(&self) -> DeleteUser {
+        let (accounts, chats) = (&self.stores.accounts, &self.stores.chats);
+        let short_lived = || Box::new(ShortLived(Arc::clone(&self.stores.ephemeral)));
+        let (events, clock, random) =
+            (Arc::clone(&self.events), Arc::clone(&self.clock), Arc::clone(&self.random));
+        let steps: Vec<Box<dyn Step>> = vec![
+            Box::new(UserObject { events, clock, random }),
+            Box::new(ProviderTokens(Arc::clone(&self.auth))),
+            Box::new(Conversations(Arc::clone(chats))),
+            short_lived(),
+            Box::new(AccountRows(Arc::clone(accounts))),
+        ];
+        let sweeps: Vec<Box<dyn Step>> =
+            vec![Box::new(ForgottenConversations(Arc::clone(chats))), short_lived()];
+        DeleteUser::new(
+            Arc::clone(accounts),
+            steps,
+            sweeps,
+            Arc::clone(&self.clock),
+            Arc::clone(&self.random),
+        )
     }
 }
 

@@ -3,6 +3,7 @@
 //! - [`config`]: variables, parsed once
 //! - [`store`]: ports and adapters
 //! - [`auth`]: passwords, sessions, tokens
+//! - [`export`]: all that is stored of a user, line by line
 //! - [`events`]: what a change means for user objects at the edge
 //! - [`http`]: errors, extractors, middleware
 //! - [`routes`]: one file a resource
@@ -25,6 +26,7 @@ pub mod clock;
 pub mod config;
 pub mod detached;
 pub mod events;
+pub mod export;
 pub mod http;
 pub mod http_client;
 pub mod jobs;

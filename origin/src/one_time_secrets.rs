@@ -173,7 +173,7 @@ mod tests {
             Address::Phone("+491701234567".to_owned()),
             Address::Email("+491701234567".to_owned()),
         ];
-        let purposes = [CodePurpose::Login, CodePurpose::Verify, CodePurpose::Reset];
+        let purposes = [CodePurpose::Login, CodePurpose::Verify, CodePurpose::Reset, CodePurpose::Delete];
         let hashes: BTreeSet<_> = recipients
             .iter()
             .flat_map(|to| purposes.map(|purpose| secrets.code_hash("123456", to, purpose)))

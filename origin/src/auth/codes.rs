@@ -219,7 +219,7 @@ impl Auth {
     }
 
     /// Checks a code, and uses it up when it is right. It is counted as a wrong guess before, whether there is a code or not.
-    async fn check_code(self: &Arc<Self>, shown: &ShownCode) -> Result<(), AuthError> {
+    pub(super) async fn check_code(self: &Arc<Self>, shown: &ShownCode) -> Result<(), AuthError> {
         let now = self.clock.now();
         let ShownCode { requester, claims, address, purpose, code } = shown;
         self.throttle.request(&*self.ephemeral, Way::Code, &requester.ip, now).await?;

@@ -1,6 +1,9 @@
 //! Reasons why somebody is not let in.
 
-use shared::{api::error::LimitState, auth::TokenError};
+use shared::{
+    api::{ApiError, error::LimitState},
+    auth::TokenError,
+};
 
 use super::passkeys::PasskeyError;
 use crate::{detached::DetachedError, oidc::OidcError, store::StoreError};
@@ -56,6 +59,9 @@ pub enum AuthError {
     /// A token is not that of a guest.
     #[error("the token is not that of a guest")]
     GuestTokenInvalid,
+    /// What the account needs is missing in the request.
+    #[error("{}", .0.detail)]
+    Refused(ApiError),
     /// Somebody tried too often.
     #[error(transparent)]
     RateLimited(#[from] RateLimited),

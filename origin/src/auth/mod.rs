@@ -12,6 +12,8 @@
 //! - [`guests`]: accounts without a way to sign in
 //! - [`password_change`]: new passwords
 //! - [`guesses`]: guesses at passwords, codes and tokens, counted
+//! - [`deletion`]: the request to delete an account
+//! - [`export`]: the permission to export all data
 //! - [`profile`], [`consents`]: what users say about themselves, and agree to
 //! - [`audit`]: events for the audit trail
 //! - [`requester`]: who asks
@@ -24,8 +26,10 @@ pub mod account_changes;
 pub mod audit;
 pub mod codes;
 pub mod consents;
+pub mod deletion;
 pub mod email_links;
 pub mod error;
+pub mod export;
 pub mod guesses;
 pub mod guests;
 pub mod identities;
@@ -45,7 +49,10 @@ pub mod tokens;
 
 use std::sync::Arc;
 
-use shared::{auth::consents::RequiredDocument, time::SECOND_MS};
+use shared::{
+    auth::consents::RequiredDocument,
+    time::{DAY_MS, SECOND_MS},
+};
 
 use crate::{
     clock::Clock,
@@ -87,6 +94,7 @@ pub struct Auth {
     sealer: Sealer,
     providers: Arc<IdentityProviders>,
     code_lifetime_ms: i64,
+    deletion_grace_ms: i64,
     /// `None` where passkeys are off.
     passkeys: Option<PasskeyParts>,
 }
@@ -149,6 +157,7 @@ impl Auth {
             providers,
             code_lifetime_ms: config.limits.code_minutes * 60 * SECOND_MS,
             passkeys: PasskeyParts::new(config)?,
+            deletion_grace_ms: config.limits.deletion_grace_days * DAY_MS,
         })
     }
 

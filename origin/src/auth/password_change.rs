@@ -54,12 +54,8 @@ impl Auth {
         request: NewPassword,
         announcements: &Announcements,
     ) -> Result<Tokens, AuthError> {
-        let now = self.clock.now();
         let NewPassword { requester, claims, user, current, new } = request;
-        self.throttle.request(&*self.ephemeral, Way::Password, &requester.ip, now).await?;
-        let guesser = Guesser::with_session(Way::Password, claims.sid);
-        let old_hash = self.guess(guesser, self.clone().check_current_password(user.id, current)).await?;
-        let old_hash = old_hash.ok_or(AuthError::PasswordWrong)?;
+        let old_hash = self.check_typed_password(&requester, &claims, current).await?;
         let new_hash = self.hash_chosen(&user, new).await?;
         let now = self.clock.now();
         let refresh = TokenIssuer::opaque(&*self.random);
@@ -140,6 +136,24 @@ impl Auth {
         };
         let user = self.guess(Guesser::of_token(Way::Link, &requester.ip), check).await?;
         user.ok_or(AuthError::CodeInvalid)
+    }
+
+    /// Returns the stored hash of a signed-in user's password when they know it, within the limits of guesses.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`AuthError::PasswordWrong`], also when they have none, or [`AuthError::RateLimited`].
+    pub(super) async fn check_typed_password(
+        self: &Arc<Self>,
+        requester: &Requester,
+        claims: &Claims,
+        typed: String,
+    ) -> Result<String, AuthError> {
+        let now = self.clock.now();
+        self.throttle.request(&*self.ephemeral, Way::Password, &requester.ip, now).await?;
+        let guesser = Guesser::with_session(Way::Password, claims.sid);
+        let hash = self.guess(guesser, self.clone().check_current_password(claims.sub, typed)).await?;
+        hash.ok_or(AuthError::PasswordWrong)
     }
 
     /// Returns the stored hash of a user's password when they know it.

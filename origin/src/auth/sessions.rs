@@ -66,6 +66,7 @@ impl Auth {
             expires_at: self.tokens.session_expiry(now),
             refresh_hash: refresh.hash(),
             refresh_expires_at: self.tokens.refresh_expiry(now),
+            cancellation_id: self.random.id(now),
         };
         Opening { session, refresh }
     }

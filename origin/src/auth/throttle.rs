@@ -6,6 +6,7 @@
 //! - From one network (IPv4 /24, IPv6 /48): `SIGN_UP_DAILY_LIMIT` sign-ups a day (20).
 //! - Codes and links, for one address: one a minute, 5 an hour; from one network: 100 a day.
 //! - Guests from one address (IPv6: /64): 10 an hour (`GUEST_SIGN_UPS_PER_HOUR`) and 20 a day (`GUEST_SIGN_UPS_PER_DAY`).
+//! - Exports, of one account: one at a time, 5 a day.
 //!
 //! **Wrong guesses**, each counted before it is checked, whether there is such an account or not. Some are free, each further one
 //! doubles the delay until the next, and they are forgiven one by one:
@@ -56,6 +57,11 @@ const RESEND_MS: u32 = MINUTE_MS;
 const HOURLY_MESSAGES: u32 = 5;
 /// Codes that are sent on request of one network in a day.
 const DAILY_MESSAGES: u32 = 100;
+
+/// Exports of an account in a day.
+const DAILY_EXPORTS: u32 = 5;
+/// The time after which an export that did not end counts as ended: longer than one may take.
+const EXPORT_MS: u32 = 20 * MINUTE_MS;
 
 /// The limits of the ways in.
 pub struct Throttle {
@@ -298,6 +304,32 @@ impl Throttle {
         tolerate(store.undo_count(&kind.key("hourly", address), HOURLY, now).await);
     }
 
+    /// Counts an export of a user's data that begins.
+    pub async fn begin_export(
+        &self,
+        store: &dyn Ephemeral,
+        user_id: Id,
+        now: Timestamp,
+    ) -> Result<(), RateLimited> {
+        count(store, &running_export_key(user_id), RUNNING_EXPORTS, "exports", now).await?;
+        let counted = count(store, &exports_key(user_id), EXPORTS_OF_A_DAY, "exports_of_a_day", now).await;
+        if counted.is_err() {
+            self.end_export(store, user_id, now).await;
+        }
+        counted
+    }
+
+    /// Undoes the counts of an export that could not begin.
+    pub async fn export_undecided(&self, store: &dyn Ephemeral, user_id: Id, now: Timestamp) {
+        tolerate(store.undo_count(&exports_key(user_id), EXPORTS_OF_A_DAY, now).await);
+        self.end_export(store, user_id, now).await;
+    }
+
+    /// Lets another export begin.
+    pub async fn end_export(&self, store: &dyn Ephemeral, user_id: Id, now: Timestamp) {
+        tolerate(store.undo_count(&running_export_key(user_id), RUNNING_EXPORTS, now).await);
+    }
+
     /// Returns the seconds from one message to an address to the next.
     pub const fn resend_s() -> u64 {
         (RESEND_MS / SECOND_MS) as u64
@@ -307,6 +339,8 @@ impl Throttle {
 const RESEND: FixedWindow = FixedWindow::new(1, RESEND_MS);
 const HOURLY: FixedWindow = FixedWindow::new(HOURLY_MESSAGES, HOUR_MS);
 const DAILY: FixedWindow = FixedWindow::new(DAILY_MESSAGES, DAY_MS);
+const RUNNING_EXPORTS: FixedWindow = FixedWindow::new(1, EXPORT_MS);
+const EXPORTS_OF_A_DAY: FixedWindow = FixedWindow::new(DAILY_EXPORTS, DAY_MS);
 
 fn failures_of_address(requests: u32) -> FailureDelay {
     let free = requests.saturating_mul(FREE_PERCENT) / 100;
@@ -320,6 +354,14 @@ fn network_key(ip: &str) -> String {
 
 fn sign_ups_key(ip: &str) -> String {
     format!("sign-ups:{}", network_key(ip))
+}
+
+fn exports_key(user_id: Id) -> String {
+    format!("exports:{user_id}")
+}
+
+fn running_export_key(user_id: Id) -> String {
+    format!("running-export:{user_id}")
 }
 
 async fn count(

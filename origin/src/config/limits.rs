@@ -24,6 +24,8 @@ pub struct LimitsConfig {
     pub guest_daily_limit: Option<u32>,
     /// `OTP_EXPIRATION_MINUTES`, default 5: minutes a one-time code is valid.
     pub code_minutes: i64,
+    /// `ACCOUNT_DELETION_GRACE_DAYS`, default 30: days from the request to delete an account to its deletion; signing in undoes it.
+    pub deletion_grace_days: i64,
     /// `CACHE_TTL_SECONDS`, default 300: seconds a list of conversations is cached; 0 turns that off.
     pub cache_ttl_s: i64,
 }
@@ -44,6 +46,7 @@ impl LimitsConfig {
             guest_hourly_limit: (guests_hourly > 0).then_some(guests_hourly),
             guest_daily_limit: (guests_daily > 0).then_some(guests_daily),
             code_minutes: small(reader.number("OTP_EXPIRATION_MINUTES", 5, 1..=60)).into(),
+            deletion_grace_days: small(reader.number("ACCOUNT_DELETION_GRACE_DAYS", 30, 0..=90)).into(),
             cache_ttl_s: small(reader.number("CACHE_TTL_SECONDS", 300, 0..=86_400)).into(),
         }
     }

@@ -44,6 +44,7 @@ fn development_needs_one_secret_only() {
             guest_hourly_limit: Some(10),
             guest_daily_limit: Some(20),
             code_minutes: 5,
+            deletion_grace_days: 30,
             cache_ttl_s: 300,
         }
     );

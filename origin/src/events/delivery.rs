@@ -51,6 +51,11 @@ impl EventDelivery {
         Self { edge, clock, random, due: Notify::new() }
     }
 
+    /// Returns whether there is a Worker to deliver to.
+    pub const fn has_worker(&self) -> bool {
+        self.edge.is_some()
+    }
+
     /// Says that something is due now.
     pub fn wake(&self) {
         self.due.notify_one();

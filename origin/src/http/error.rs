@@ -181,6 +181,7 @@ impl From<AuthError> for Error {
             AuthError::GuestTokenInvalid => {
                 ApiError::invalid_field("merge_guest_token", "is not a valid access token of a guest").into()
             }
+            AuthError::Refused(error) => error.into(),
             AuthError::RateLimited(limited) => limited.into(),
             AuthError::Overloaded => ErrorCode::Overloaded.into(),
             AuthError::Store(error) => error.into(),

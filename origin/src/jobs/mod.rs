@@ -5,6 +5,7 @@
 //! - [`forget`]: forgets what is over for long
 //! - [`merge`]: moves conversations of guests
 //! - [`notify`]: messages to users
+//! - [`delete_user`]: deletes accounts
 //! - [`waker`]: tells the runner that something is due
 //!
 //! A job may assume this:
@@ -13,11 +14,12 @@
 //!   seconds.
 //! - It runs **at least once**: a process that dies after the work and before the end is noted leaves the job to be run again
 //!   when the lease runs out. So a run that finds its work done must be as good as the first.
-//! - A run that fails, panics or takes too long is repeated, later each time. A job that runs once is given up after a day; one
-//!   that recurs goes on.
+//! - A run that fails, panics or takes too long is repeated, later each time. A job that runs once is given up after a day, unless
+//!   it must be done; one that recurs goes on.
 //! - An older version of this program leaves jobs alone whose kind it does not know.
 
 pub mod apple;
+pub mod delete_user;
 pub mod forget;
 pub mod merge;
 pub mod notify;
@@ -54,6 +56,11 @@ pub trait Job: Send + Sync + 'static {
 
     /// Returns the milliseconds from the end of a run to the next one; `None` for a job that runs once.
     fn period_ms(&self) -> Option<i64>;
+
+    /// Returns whether a job that runs once is repeated until it succeeds, however long that takes.
+    fn must_succeed(&self) -> bool {
+        false
+    }
 
     /// Runs a job of this kind. It may have run before.
     ///

@@ -27,7 +27,7 @@ const LEASE_MS: i64 = 60 * SECOND_MS;
 const MAX_RUNNING: usize = 4;
 /// The waits before a failed job runs again.
 const RETRY: Backoff = Backoff { first_ms: 5 * SECOND_MS, longest_ms: 60 * 60 * SECOND_MS };
-/// The most attempts at a job that runs once, about a day of them.
+/// The most attempts at a job that runs once and need not succeed, about a day of them.
 const MAX_ATTEMPTS: u32 = 32;
 /// The most characters of an error that are stored.
 const MAX_ERROR_CHARS: usize = 300;
@@ -151,7 +151,7 @@ impl Runner {
                 self.accounts.complete_job(job.id, owner, next).await
             }
             Err(error) => {
-                let next = self.after_failure(&job, code.period_ms(), now);
+                let next = self.after_failure(&job, &**code, now);
                 tracing::warn!(%error, is_last = matches!(next, NextRun::Finished(_)), "a job failed");
                 self.accounts.fail_job(job.id, owner, to_store(&error), next).await
             }
@@ -163,8 +163,8 @@ impl Runner {
         }
     }
 
-    fn after_failure(&self, job: &ClaimedJob, period_ms: Option<i64>, now: Timestamp) -> NextRun {
-        if period_ms.is_none() && job.attempts >= MAX_ATTEMPTS {
+    fn after_failure(&self, job: &ClaimedJob, code: &dyn Job, now: Timestamp) -> NextRun {
+        if code.period_ms().is_none() && !code.must_succeed() && job.attempts >= MAX_ATTEMPTS {
             return NextRun::Finished(now);
         }
         NextRun::Due(now.plus_millis(RETRY.wait_ms(job.attempts, self.jitter())))

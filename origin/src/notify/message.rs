@@ -40,12 +40,16 @@ pub enum Purpose {
     Verify,
     /// A code or a link lets its user choose a new password.
     Reset,
+    /// A code lets its user delete the account.
+    Delete,
     /// The password was changed.
     PasswordChanged,
     /// The e-mail address was changed.
     EmailChanged,
     /// A session was ended that its user did not end.
     SessionEnded,
+    /// The account is to be deleted.
+    DeletionRequested,
 }
 
 impl Purpose {
@@ -55,9 +59,11 @@ impl Purpose {
             Self::Login => "login",
             Self::Verify => "verify",
             Self::Reset => "reset",
+            Self::Delete => "delete",
             Self::PasswordChanged => "password_changed",
             Self::EmailChanged => "email_changed",
             Self::SessionEnded => "session_ended",
+            Self::DeletionRequested => "deletion_requested",
         }
     }
 }
@@ -68,6 +74,7 @@ impl From<CodePurpose> for Purpose {
             CodePurpose::Login => Self::Login,
             CodePurpose::Verify => Self::Verify,
             CodePurpose::Reset => Self::Reset,
+            CodePurpose::Delete => Self::Delete,
         }
     }
 }

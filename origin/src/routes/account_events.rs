@@ -38,17 +38,5 @@ pub(super) async fn list(
     let limit = cursor::one_more(page.limit());
     let events = app.stores.accounts.audit_events(current.user.id, after, limit).await?;
     let Page { items, next_cursor } = cursor::page(events, page.limit(), LIST, AuditEvent::position);
-    Ok(Reply(Page { items: items.into_iter().map(shown).collect(), next_cursor }))
-}
-
-fn shown(event: AuditEvent) -> AccountEvent {
-    AccountEvent {
-        id: event.id,
-        kind: event.kind,
-        at: event.at,
-        session_id: event.session_id,
-        ip: event.ip,
-        device_name: event.device_name,
-        request_id: event.request_id,
-    }
+    Ok(Reply(Page { items: items.into_iter().map(AccountEvent::from).collect(), next_cursor }))
 }

@@ -3,7 +3,9 @@
 
 mod about;
 mod account;
+mod account_deletion;
 mod account_events;
+mod account_export;
 mod app_links;
 mod auth;
 mod consents;
@@ -126,6 +128,8 @@ fn public() -> OpenApiRouter<App> {
         .routes(routes!(auth::passkeys::list))
         .routes(routes!(auth::passkeys::rename, auth::passkeys::remove))
         .routes(routes!(account::users_me, account::update))
+        .routes(routes!(account::users_me, account::update, account_deletion::delete))
+        .routes(routes!(account_export::export))
         .routes(routes!(account_events::list))
         .routes(routes!(consents::list, consents::give))
         .routes(routes!(conversations::create, conversations::list))

@@ -260,6 +260,15 @@ pub trait Chats: Send + Sync + 'static {
     /// [`Self::changes`]. Returns false when it is absent or another user's; a repetition completes the deletion.
     async fn delete_conversation(&self, user_id: Id, id: Id) -> StoreResult<bool>;
 
+    /// Deletes up to `limit` conversations of a user as [`Self::delete_conversation`] does. Returns how many were there: 0 when none is
+    /// any more.
+    async fn delete_conversations(&self, user_id: Id, limit: u32) -> StoreResult<u64>;
+
+    /// Removes up to `limit` conversations of a user with everything that belongs to them, also what was stored after their
+    /// deletion, and then the user's order of changes. Returns how many conversations, or records of deleted ones, went: 0 when
+    /// nothing of the user is left. For users that are gone: whoever follows their changes begins anew.
+    async fn forget_user(&self, user_id: Id, limit: u32) -> StoreResult<u64>;
+
     /// Returns a page of a conversation's messages by `seq`, as many as [`PageBuilder`] takes: the path to the head, or all of
     /// them. The cost of a page depends neither on its position nor on the path's length; many forks add a bounded number of
     /// look-ups.

@@ -102,7 +102,8 @@ async fn operations_have_descriptions_errors_and_headers() {
 
 #[tokio::test]
 async fn body_examples_are_accepted() {
-    let configured = [("PASSKEY_RP_ID", "example.com"), ("GOOGLE_CLIENT_IDS", "a"), ("APPLE_CLIENT_IDS", "b")];
+    let configured =
+        [("PASSKEY_RP_ID", "example.com"), ("GOOGLE_CLIENT_IDS", "a"), ("APPLE_CLIENT_IDS", "b")];
     let env = TestEnv::with(&configured).await;
     let document = document(&env).await;
     let ada = env.register("grace").await;

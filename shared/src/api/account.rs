@@ -8,10 +8,14 @@
 //! - [`consent`]: documents that users agree to
 //! - [`passkey`]: passkeys, and requests that register or use one
 //! - [`identity`]: accounts at other providers, and guests
+//! - [`deletion`]: the deletion of an account
+//! - [`export`]: all that is stored of a user, line by line
 
 pub mod codes;
 pub mod consent;
+pub mod deletion;
 pub mod event;
+pub mod export;
 pub mod identity;
 pub mod passkey;
 pub mod passwords;

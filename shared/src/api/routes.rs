@@ -113,7 +113,7 @@ const EVENTS: Body = Body::Json { max_bytes: MAX_BATCH_BYTES };
 const DELIVERY: Body = Body::Json { max_bytes: MAX_INTERNAL_BODY_BYTES };
 
 /// Every route. Where two could match a path, the first one does.
-pub static ROUTES: [Route; 56] = {
+pub static ROUTES: [Route; 58] = {
     use self::{
         Caller::{Anyone, Client, Edge, User},
         Method::{Delete, Get, Patch, Post},
@@ -157,6 +157,8 @@ pub static ROUTES: [Route; 56] = {
         route(Delete, "/api/v1/auth/passkeys/{id}", Origin, User, NOTHING),
         route(Get, "/api/v1/users/me", Origin, User, NOTHING),
         route(Patch, "/api/v1/users/me", Origin, User, SMALL),
+        route(Delete, "/api/v1/users/me", Origin, User, SMALL),
+        route(Get, "/api/v1/users/me/export", Origin, User, NOTHING),
         route(Get, "/api/v1/users/me/events", Origin, User, NOTHING),
         route(Get, "/api/v1/users/me/consents", Origin, User, NOTHING),
         route(Post, "/api/v1/users/me/consents", Origin, User, SMALL),

@@ -11,6 +11,7 @@
 //! - [`consents`]: the documents that a user is shown, [`consent_gate`]: those that are missing before a model is called
 //! - [`id_token`]: id tokens of other providers, all rules but the signature itself
 //! - [`provider_keys`]: the policy of a copy of another provider's public keys
+//! - [`deletion`]: the proof that deleting an account needs
 //! - [`edge`]: the HMAC between Worker and origin
 //!
 //! Natively also `native`, which signs and verifies, `key_ring`, the keys over time, and `cases`, the table of tokens that every verifier is tested
@@ -20,6 +21,7 @@ pub mod account_notices;
 pub mod claims;
 pub mod consent_gate;
 pub mod consents;
+pub mod deletion;
 pub mod edge;
 pub mod id_token;
 pub mod key_cache;

@@ -57,6 +57,8 @@ enum Notice {
     PasswordChanged { user_id: Id, at: Timestamp },
     /// The e-mail address is another one; this one was it before.
     EmailChanged { to: Address, at: Timestamp },
+    /// The user asked for the deletion of the account. They have no address any more when it begins, so this one is kept here.
+    DeletionRequested { to: Address, at: Timestamp, deletes_at: Timestamp },
 }
 
 impl Notice {
@@ -66,9 +68,10 @@ impl Notice {
             Self::OneTimeCode { expires_at, .. }
             | Self::PasswordReset { expires_at, .. }
             | Self::EmailVerification { expires_at, .. } => Some(*expires_at),
-            Self::RefreshTokenReused { .. } | Self::PasswordChanged { .. } | Self::EmailChanged { .. } => {
-                None
-            }
+            Self::RefreshTokenReused { .. }
+            | Self::PasswordChanged { .. }
+            | Self::EmailChanged { .. }
+            | Self::DeletionRequested { .. } => None,
         }
     }
 
@@ -78,9 +81,10 @@ impl Notice {
             Self::OneTimeCode { to, purpose, .. } => Some((Channel::of(to), (*purpose).into())),
             Self::PasswordReset { to, .. } => Some((Channel::of(to), Purpose::Reset)),
             Self::EmailVerification { to, .. } => Some((Channel::of(to), Purpose::Verify)),
-            Self::RefreshTokenReused { .. } | Self::PasswordChanged { .. } | Self::EmailChanged { .. } => {
-                None
-            }
+            Self::RefreshTokenReused { .. }
+            | Self::PasswordChanged { .. }
+            | Self::EmailChanged { .. }
+            | Self::DeletionRequested { .. } => None,
         }
     }
 
@@ -129,6 +133,11 @@ pub fn email_changed(id: Id, email: String, at: Timestamp) -> NewJob {
     Notice::EmailChanged { to: Address::Email(email), at }.job(id, None, at)
 }
 
+/// Returns the job that tells a user by mail when their account is deleted.
+pub fn deletion_requested(id: Id, email: String, at: Timestamp, deletes_at: Timestamp) -> NewJob {
+    Notice::DeletionRequested { to: Address::Email(email), at, deletes_at }.job(id, None, at)
+}
+
 /// Returns the job that tells a user by mail that their password was changed.
 pub fn password_changed(id: Id, user_id: Id, at: Timestamp) -> NewJob {
     Notice::PasswordChanged { user_id, at }.job(id, None, at)
@@ -155,10 +164,10 @@ impl Notify {
         Self { accounts, messenger, texts, secrets, clock }
     }
 
-    /// Returns whom a notice is for; nobody when they are gone, have no e-mail address, or have no account to reset.
+    /// Returns whom a notice is for; nobody when they are gone, have no e-mail address, or have no account to reset or delete.
     async fn recipient(&self, notice: &Notice) -> StoreResult<Option<Address>> {
         match notice {
-            Notice::OneTimeCode { to, purpose: CodePurpose::Reset, .. } => {
+            Notice::OneTimeCode { to, purpose: CodePurpose::Reset | CodePurpose::Delete, .. } => {
                 let user = self.accounts.user_by_address(to.clone()).await?;
                 Ok(user.map(|_| to.clone()))
             }
@@ -169,7 +178,9 @@ impl Notify {
                 let user = self.accounts.user(*user_id).await?;
                 Ok(user.and_then(|user| unverified_email(&user)).filter(|email| email == to))
             }
-            Notice::OneTimeCode { to, .. } | Notice::EmailChanged { to, .. } => Ok(Some(to.clone())),
+            Notice::OneTimeCode { to, .. }
+            | Notice::EmailChanged { to, .. }
+            | Notice::DeletionRequested { to, .. } => Ok(Some(to.clone())),
             Notice::RefreshTokenReused { user_id, .. } | Notice::PasswordChanged { user_id, .. } => {
                 let user = self.accounts.user(*user_id).await?;
                 Ok(user.and_then(|user| user.email).map(Address::Email))

@@ -60,6 +60,7 @@ impl Texts {
             Notice::RefreshTokenReused { at, .. } => self.refresh_token_reused(*at),
             Notice::PasswordChanged { at, .. } => self.password_changed(*at),
             Notice::EmailChanged { at, .. } => self.email_changed(*at),
+            Notice::DeletionRequested { at, deletes_at, .. } => self.deletion_requested(*at, *deletes_at),
             Notice::OneTimeCode { code_id, purpose, expires_at, .. } => {
                 let time_left = time_left(*expires_at, now);
                 let words =
@@ -90,6 +91,7 @@ impl Texts {
                 Channel::Sms => "to confirm this number",
             },
             CodePurpose::Reset => "to choose a new password",
+            CodePurpose::Delete => "to delete your account",
         };
         let (subject, text) = match channel {
             Channel::Email => (
@@ -162,6 +164,25 @@ impl Texts {
             format!(
                 "Your {app} account has another e-mail address since {at}, and this one signs nobody in any more.\n\nIf it was \
                  not you, write to those who run {app}.\n"
+            ),
+        )
+    }
+
+    fn deletion_requested(&self, at: Timestamp, deletes_at: Timestamp) -> Words {
+        let app = &self.app_name;
+        let undone = if deletes_at > at {
+            format!(
+                "It is deleted for ever at {deletes_at}, with everything in it. Until then you can keep it: sign in again.\n\nIf it was \
+                 not you, sign in now and choose a new password."
+            )
+        } else {
+            "It is being deleted for ever now, with everything in it.".to_owned()
+        };
+        notice(
+            Purpose::DeletionRequested,
+            format!("{app}: your account will be deleted"),
+            format!(
+                "At {at}, the deletion of your {app} account was asked for, and its sessions were ended. {undone}\n"
             ),
         )
     }
@@ -335,7 +356,7 @@ mod tests {
     proptest! {
         #[test]
         fn sms_is_one_part(app_name in ".{0,60}", minutes in 1i64..1_500) {
-            for purpose in [CodePurpose::Login, CodePurpose::Verify, CodePurpose::Reset] {
+            for purpose in [CodePurpose::Login, CodePurpose::Verify, CodePurpose::Reset, CodePurpose::Delete] {
                 let text = write(&app_name, phone(), &code(&phone(), purpose, minutes)).text;
                 prop_assert!(text.chars().count() <= 160, "{text}");
                 prop_assert!(text.chars().all(|c| c.is_ascii_alphanumeric() || GSM_OTHERS.contains(c)), "{text}");

@@ -4,7 +4,7 @@ use axum::{Json as Reply, extract::State, http::StatusCode};
 use shared::{
     api::{
         ApiError,
-        account::codes::{CodePurpose, SendCodeRequest, SentCode, VerifiedCode, VerifyCodeRequest},
+        account::codes::{SendCodeRequest, SentCode, VerifiedCode, VerifiedPurpose, VerifyCodeRequest},
     },
     auth::TokenError,
 };
@@ -19,7 +19,8 @@ use crate::{
 /// Send a one-time code
 ///
 /// Six digits, to a phone number or an e-mail address, valid for 5 minutes (`OTP_EXPIRATION_MINUTES`) and 5 guesses. It replaces any
-/// that was sent before for the same purpose. The answer does not tell whether there is an account. Limited to one a minute and 5 an
+/// that was sent before for the same purpose. The answer does not tell whether there is an account; codes for `reset` and `delete` are
+/// sent only to an address that an account has. Limited to one a minute and 5 an
 /// hour for an address, to 100 a day from one network (IPv4 /24, IPv6 /48), and to 100 calls a minute from one address
 /// (`RATE_LIMIT_REQUESTS`).
 #[utoipa::path(
@@ -51,6 +52,8 @@ pub(in crate::routes) async fn send(
 ///   goes on with the returned tokens.
 /// - `reset` returns a `reset_token` for `auth/reset-password`, valid for 30 minutes.
 ///
+/// A code for `delete` is shown to `DELETE users/me` itself.
+///
 /// Wrong codes are delayed as wrong passwords are in `auth/login`: an address gets at most 50 guesses a day, whoever guesses, and a
 /// device that signed in to its account before has a count of its own.
 #[utoipa::path(
@@ -78,25 +81,25 @@ pub(in crate::routes) async fn verify(
 ) -> Result<Reply<VerifiedCode>, Error> {
     let address = request.address()?;
     let VerifyCodeRequest { code, purpose, device_name, merge_guest_token, .. } = request;
-    if merge_guest_token.is_some() && purpose != CodePurpose::Login {
+    if merge_guest_token.is_some() && purpose != VerifiedPurpose::Login {
         return Err(
             ApiError::invalid_field("merge_guest_token", "must be absent unless purpose is login").into()
         );
     }
     let guest = app.auth.guest_of(merge_guest_token.as_deref()).await?;
     let claims = current.as_ref().map(|current| current.claims.clone());
-    let shown = ShownCode { requester: requester.clone(), claims, address, purpose, code };
+    let shown = ShownCode { requester: requester.clone(), claims, address, purpose: purpose.into(), code };
     let verified = match purpose {
-        CodePurpose::Login => {
+        VerifiedPurpose::Login => {
             let tokens = app.auth.sign_in_by_code(shown, device_name, &announcements).await?;
             app.auth.merge_guest(guest, &tokens, &requester, &announcements).await?;
             tokens.into()
         }
-        CodePurpose::Verify => {
+        VerifiedPurpose::Verify => {
             let current = current.ok_or(TokenError::Missing)?;
             app.auth.verify_address(shown, current.user, &current.claims).await?.into()
         }
-        CodePurpose::Reset => {
+        VerifiedPurpose::Reset => {
             VerifiedCode::Reset { reset_token: app.auth.permit_reset_by_code(shown).await? }
         }
     };

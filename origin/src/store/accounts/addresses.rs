@@ -137,9 +137,10 @@ pub trait Addresses: Send + Sync + 'static {
     ) -> StoreResult<Option<AddressOwner>>;
 
     /// Signs in whoever gets messages at an address, and creates them where nobody has it; notes either in the audit trail. A user who had not verified it gets
-    /// it verified and loses their password, passkeys and other sessions, with the event that tells of it: whoever registered may have been
-    /// somebody else. `None`, and nothing happens, when whoever has it is suspended. Repeated with the same session id, it changes nothing more. Of any number at once for one address the first
-    /// creates the user.
+    /// it verified and loses their password, passkeys, identities and other sessions, with the event that tells of it: whoever
+    /// registered may have been somebody else. Undoes the deletion of the account if that was asked for. `None`, and nothing happens,
+    /// when whoever has it is suspended. Repeated with the same session id, it changes nothing more. Of any number at once for one
+    /// address the first creates the user.
     async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<Option<AddressSignedIn>>;
 
     /// Verifies the e-mail address of a user, and notes it in the audit trail. A repetition changes nothing more. False, and nothing

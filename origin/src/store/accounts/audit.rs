@@ -1,7 +1,11 @@
 //! The audit trail of accounts: what happened to an account that its user may want to know. It has no secrets.
 
 use async_trait::async_trait;
-use shared::{api::account::AccountEventKind, id::Id, time::Timestamp};
+use shared::{
+    api::account::{AccountEvent, AccountEventKind},
+    id::Id,
+    time::Timestamp,
+};
 
 use super::TimePosition;
 use crate::store::error::StoreResult;
@@ -31,6 +35,14 @@ impl AuditEvent {
     /// Its place in the trail.
     pub fn position(&self) -> TimePosition {
         TimePosition { at: self.at, id: self.id }
+    }
+}
+
+/// The event as its user sees it.
+impl From<AuditEvent> for AccountEvent {
+    fn from(event: AuditEvent) -> Self {
+        let AuditEvent { id, at, kind, session_id, ip, device_name, request_id, user_id: _ } = event;
+        Self { id, kind, at, session_id, ip, device_name, request_id }
     }
 }
 

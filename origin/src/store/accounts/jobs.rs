@@ -81,10 +81,11 @@ pub trait Jobs: Send + Sync + 'static {
     /// claims at once each job is in one. Repeated with the same owner, it returns its jobs again.
     async fn claim_jobs(&self, claim: JobClaim) -> StoreResult<Vec<ClaimedJob>>;
 
-    /// Ends a run that succeeded, and its lease. False, and nothing happens, when the owner has lost the job.
+    /// Ends a run that succeeded, and its lease; a job that is finished loses its payload. False, and nothing happens, when the owner
+    /// has lost the job.
     async fn complete_job(&self, id: Id, owner: Id, next: NextRun) -> StoreResult<bool>;
 
-    /// Ends a run that failed, and its lease, and notes the error. False, and nothing happens, when the owner has lost the job.
+    /// Ends a run that failed, and its lease, and notes the error; likewise.
     async fn fail_job(&self, id: Id, owner: Id, error: String, next: NextRun) -> StoreResult<bool>;
 
     /// Forgets the jobs that finished before this time, the oldest `limit` of them. Returns how many went.

@@ -1,6 +1,6 @@
 //! The accounts port, one trait an entity: [`users`], [`addresses`], [`credentials`], [`password_resets`], [`passkeys`],
-//! [`identities`], [`guests`], [`sessions`], [`suspensions`], [`audit`], [`consents`], [`usage`], [`events`], [`jobs`],
-//! [`token_keys`]. The types of a trait stand beside it.
+//! [`identities`], [`guests`], [`sessions`], [`suspensions`], [`deletions`], [`audit`], [`consents`], [`usage`], [`events`],
+//! [`jobs`], [`token_keys`]. The types of a trait stand beside it.
 //!
 //! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
 //! more. Ids and times come from the caller. No text that is to be stored has the character U+0000: requests with one are
@@ -10,6 +10,7 @@ pub mod addresses;
 pub mod audit;
 pub mod consents;
 pub mod credentials;
+pub mod deletions;
 pub mod events;
 pub mod guests;
 pub mod identities;
@@ -26,9 +27,10 @@ use async_trait::async_trait;
 use shared::{id::Id, time::Timestamp};
 
 pub use self::{
-    addresses::Addresses, audit::Audit, consents::Consents, credentials::Credentials, events::Events,
-    guests::Guests, identities::Identities, jobs::Jobs, passkeys::Passkeys, password_resets::PasswordResets,
-    sessions::Sessions, suspensions::Suspensions, token_keys::TokenKeys, usage::Usage, users::Users,
+    addresses::Addresses, audit::Audit, consents::Consents, credentials::Credentials, deletions::Deletions,
+    events::Events, guests::Guests, identities::Identities, jobs::Jobs, passkeys::Passkeys,
+    password_resets::PasswordResets, sessions::Sessions, suspensions::Suspensions, token_keys::TokenKeys,
+    usage::Usage, users::Users,
 };
 use super::error::StoreResult;
 
@@ -47,6 +49,7 @@ pub trait Accounts:
     + Audit
     + Consents
     + Usage
+    + Deletions
     + Events
     + Jobs
     + TokenKeys
@@ -67,6 +70,7 @@ impl<T> Accounts for T where
         + Audit
         + Consents
         + Usage
+        + Deletions
         + Events
         + Jobs
         + TokenKeys

@@ -40,6 +40,17 @@ pub struct NewSession {
     pub refresh_hash: TokenHash,
     /// The time at which that token expires if it is not used.
     pub refresh_expires_at: Timestamp,
+    /// The id of the event of the audit trail that notes that this sign-in undid the deletion of the account, should it do so.
+    pub cancellation_id: Id,
+}
+
+impl NewSession {
+    /// Returns the event that notes in the audit trail of a user that this sign-in undid the deletion of their account; `opening` is
+    /// the one that notes the sign-in.
+    pub fn cancellation_event(&self, user_id: Id, opening: &AuditEvent) -> AuditEvent {
+        let (id, kind) = (self.cancellation_id, AccountEventKind::DeletionCancelled);
+        AuditEvent { id, user_id, kind, ..opening.clone() }
+    }
 }
 
 /// A session with its user.
@@ -217,9 +228,9 @@ pub const MAX_SURPLUS: u32 = 10;
 /// An event of the audit trail that comes with a write is noted in the same step, where the write changes something.
 #[async_trait]
 pub trait Sessions: Send + Sync + 'static {
-    /// Begins a session. Repeated with the same session id, it changes nothing. Returns up to [`MAX_SURPLUS`] other sessions of the
-    /// user that are open beyond the `most` that were used last, this one counted; `None` when there is no such user, or they
-    /// are suspended.
+    /// Begins a session, and undoes the deletion of the account if that was asked for. Repeated with the same session id, it changes
+    /// nothing. Returns up to [`MAX_SURPLUS`] other sessions of the user that are open beyond the `most` that were used last, this one
+    /// counted; `None` when there is no such user, they are suspended, or their deletion has begun.
     async fn open_session(
         &self,
         session: NewSession,

@@ -68,6 +68,7 @@ pub(in crate::store) fn session(number: u8, user: &User) -> NewSession {
         expires_at: at(1_000_000),
         refresh_hash: hash(number),
         refresh_expires_at: at(500_000),
+        cancellation_id: id(4_000 + u32::from(number)),
     }
 }
 

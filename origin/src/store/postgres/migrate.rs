@@ -45,6 +45,7 @@ const ACCOUNTS: &[(&str, &str)] = &[
     ("V8__passkeys", include_str!("../../../../migrations/postgres/accounts/V8__passkeys.sql")),
     ("V9__token_keys", include_str!("../../../../migrations/postgres/accounts/V9__token_keys.sql")),
     ("V10__identities", include_str!("../../../../migrations/postgres/accounts/V10__identities.sql")),
+    ("V11__deletions", include_str!("../../../../migrations/postgres/accounts/V11__deletions.sql")),
 ];
 
 /// The advisory lock of migrations: an arbitrary number that no other program on the same database is likely to use.

@@ -26,6 +26,7 @@ const ACCOUNTS: &[(&str, &str)] = &[
     ("V9__passkeys", include_str!("../../../../migrations/sqlite/accounts/V9__passkeys.sql")),
     ("V10__token_keys", include_str!("../../../../migrations/sqlite/accounts/V10__token_keys.sql")),
     ("V11__identities", include_str!("../../../../migrations/sqlite/accounts/V11__identities.sql")),
+    ("V12__deletions", include_str!("../../../../migrations/sqlite/accounts/V12__deletions.sql")),
 ];
 const CHATS: &[(&str, &str)] = &[
     ("V1__chats", include_str!("../../../../migrations/sqlite/chats/V1__chats.sql")),

@@ -25,6 +25,8 @@ pub enum CodePurpose {
     Verify,
     /// Permits to set a new password.
     Reset,
+    /// Permits to delete the account that has the address.
+    Delete,
 }
 
 impl CodePurpose {
@@ -34,6 +36,30 @@ impl CodePurpose {
             Self::Login => "login",
             Self::Verify => "verify",
             Self::Reset => "reset",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// The purpose of a code that `auth/otp/verify` takes. One for `delete` is shown to `DELETE users/me` itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum VerifiedPurpose {
+    /// Signs in, and signs up where there is no account with the address.
+    Login,
+    /// Verifies the address, and makes it that of the signed-in user.
+    Verify,
+    /// Permits to set a new password.
+    Reset,
+}
+
+impl From<VerifiedPurpose> for CodePurpose {
+    fn from(purpose: VerifiedPurpose) -> Self {
+        match purpose {
+            VerifiedPurpose::Login => Self::Login,
+            VerifiedPurpose::Verify => Self::Verify,
+            VerifiedPurpose::Reset => Self::Reset,
         }
     }
 }
@@ -87,7 +113,7 @@ pub struct VerifyCodeRequest {
     pub code: String,
     /// The purpose that it was sent for.
     #[garde(skip)]
-    pub purpose: CodePurpose,
+    pub purpose: VerifiedPurpose,
     /// Names the session in the list of sessions: at most 100 characters, no control characters.
     #[serde(default)]
     #[garde(inner(length(chars, max = MAX_NAME_CHARS), custom(no_controls)))]
@@ -162,7 +188,7 @@ fn phone_shape(value: &str, _context: &()) -> garde::Result {
 
 /// Checks that a code is six digits.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "garde calls custom rules like this")]
-fn code_shape(value: &str, _context: &()) -> garde::Result {
+pub(super) fn code_shape(value: &str, _context: &()) -> garde::Result {
     if value.len() == CODE_DIGITS && value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(());
     }

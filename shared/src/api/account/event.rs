@@ -45,6 +45,12 @@ open_names! {
         IdentityLinked = "identity_linked",
         /// The conversations of a guest were moved to this account.
         GuestMerged = "guest_merged",
+        /// The user asked for all their data.
+        Exported = "exported",
+        /// The user asked for the deletion of the account, and all sessions ended.
+        DeletionRequested = "deletion_requested",
+        /// The user signed in before the account was deleted, which undid that.
+        DeletionCancelled = "deletion_cancelled",
     }
 }
 

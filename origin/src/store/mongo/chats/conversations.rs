@@ -159,18 +159,22 @@ fn read_updated(document: &Document) -> Attempt<Updated> {
 /// already may be so because of a first attempt whose response was lost; then it counts as deleted now.
 pub(super) async fn delete(db: &Db, user_id: Id, id: Id, is_repeated: bool) -> Attempt<bool> {
     let filter = queries::CONVERSATION.of([uuid(id), uuid(user_id), false.into()]);
-    let update = doc! {
-        "$set": { "deleted": true, "unlogged": true },
-        "$unset": { "title": "", "model": "", "system": "", "last_message_preview": "", "last_message_at": "",
-            "head_id": "", "head_branch_id": "" },
-        "$inc": { "rev": 1_i64 },
-    };
-    let deleted_now = db.update(filter, update).await?.is_some();
+    let deleted_now = db.update(filter, tombstone()).await?.is_some();
     if !deleted_now && !matches!(presence(db, user_id, id).await?, Presence::Deleted) {
         return Ok(false);
     }
     clear_out(db, &[id]).await?;
     Ok(deleted_now || is_repeated)
+}
+
+/// Returns the update that replaces a conversation by a tombstone.
+pub(super) fn tombstone() -> Document {
+    doc! {
+        "$set": { "deleted": true, "unlogged": true },
+        "$unset": { "title": "", "model": "", "system": "", "last_message_preview": "", "last_message_at": "",
+            "head_id": "", "head_branch_id": "" },
+        "$inc": { "rev": 1_i64 },
+    }
 }
 
 /// Gives conversations of a user to another one. Their messages name no user, and their turns are found by the conversation. A turn
@@ -188,7 +192,7 @@ pub(super) async fn give(db: &Db, from: Id, to: Id, limit: u32) -> Attempt<u64> 
     Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
 }
 
-/// Removes the messages and turns of tombstones.
+/// Removes the messages and turns of conversations that are, or become, tombstones.
 pub(super) async fn clear_out(db: &Db, ids: &[Id]) -> Attempt<()> {
     if ids.is_empty() {
         return Ok(());

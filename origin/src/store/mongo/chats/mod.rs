@@ -1,11 +1,12 @@
-//! The chats port on MongoDB. Operations are in [`conversations`], [`messages`], [`tree`], [`turns`] and
-//! [`changes`].
+//! The chats port on MongoDB. Operations are in [`conversations`], [`messages`], [`tree`], [`turns`],
+//! [`changes`] and [`users`].
 
 mod changes;
 mod conversations;
 mod messages;
 mod tree;
 mod turns;
+mod users;
 
 use async_trait::async_trait;
 use shared::{
@@ -101,6 +102,14 @@ impl Chats for MongoChats {
 
     async fn move_conversations(&self, from: Id, to: Id, limit: u32) -> StoreResult<u64> {
         self.0.run(|_| conversations::give(self.0.db(), from, to, limit)).await
+    }
+
+    async fn delete_conversations(&self, user_id: Id, limit: u32) -> StoreResult<u64> {
+        self.0.run(|_| users::delete_conversations(self.0.db(), user_id, limit)).await
+    }
+
+    async fn forget_user(&self, user_id: Id, limit: u32) -> StoreResult<u64> {
+        self.0.run(|_| users::forget(self.0.db(), user_id, limit)).await
     }
 
     async fn messages(

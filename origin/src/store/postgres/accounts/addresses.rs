@@ -88,19 +88,25 @@ fn read_owner(columns: &mut Columns<'_>) -> StoreResult<AddressOwner> {
 /// Takes the row of whoever has the address, so that sign-ins follow one another.
 const LOCK: &str = "SELECT FROM users WHERE email = $1 OR phone = $2 FOR NO KEY UPDATE";
 
-/// Whoever has the address, and when they were suspended.
-const WITH_SUSPENSION: &str = concat!(
+/// Whoever has the address, and whether they may sign in.
+const KNOWN: &str = concat!(
     "SELECT ",
     users::user_columns!(),
-    ", u.suspended_at FROM users u WHERE u.email = $1 OR u.phone = $2"
+    ", ",
+    users::may_sign_in!(),
+    " FROM users u WHERE u.email = $1 OR u.phone = $2"
 );
 
-/// Opens a session of a user who has the address. Where they had not verified it, it is verified, and whatever was there before is
-/// removed.
+/// Opens a session of a user who is there, and undoes the deletion of their account. Where they had not verified the address, it is
+/// verified, and whatever was there before is removed.
 const SIGN_IN: &str = concat!(
-    "WITH verified AS ( \
-        UPDATE users SET email_verified = email_verified OR coalesce(email = $2::text, false), \
-            phone_verified = phone_verified OR coalesce(phone = $3::text, false) WHERE id = $1 AND $4 \
+    "WITH cancelled AS ( \
+        SELECT id FROM users WHERE id = $1 AND deletes_at IS NOT NULL \
+    ), changed AS ( \
+        UPDATE users SET email_verified = email_verified OR $4 AND coalesce(email = $2::text, false), \
+            phone_verified = phone_verified OR $4 AND coalesce(phone = $3::text, false), \
+            deletion_requested_at = NULL, deletes_at = NULL \
+        WHERE id = $1 AND ($4 OR deletes_at IS NOT NULL) \
     ), removed AS ( \
         DELETE FROM credentials WHERE user_id = $1 AND $4 \
     ), removed_passkeys AS ( \
@@ -120,6 +126,8 @@ const SIGN_IN: &str = concat!(
         ON CONFLICT (id) DO NOTHING RETURNING id \
     ), ",
     audited!("$16", "opened"),
+    ", ",
+    audited!("cancel_audited", "$17", "cancelled"),
     " INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $12::bytea, id, $13::bigint FROM opened"
 );
 
@@ -141,29 +149,30 @@ async fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<Ad
 /// Somebody who has an address.
 enum Known {
     SignedIn(Box<AddressSignedIn>),
-    Suspended,
+    /// They may not sign in.
+    Refused,
 }
 
 impl Known {
     fn signed_in(self) -> Option<AddressSignedIn> {
         match self {
             Self::SignedIn(signed_in) => Some(*signed_in),
-            Self::Suspended => None,
+            Self::Refused => None,
         }
     }
 }
 
 async fn sign_in_known(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<Known>> {
     let (email, phone) = (sign_in.address.as_email(), sign_in.address.as_phone());
-    let Some(row) = c.begin_locked(LOCK, WITH_SUSPENSION, &[&email, &phone]).await? else {
+    let Some(row) = c.begin_locked(LOCK, KNOWN, &[&email, &phone]).await? else {
         c.commit(None).await?;
         return Ok(None);
     };
     let mut columns = Columns::of("users", &row);
     let user = users::read(&mut columns)?;
-    if columns.optional_time("suspended_at")?.is_some() {
+    if !columns.get("may_sign_in")? {
         c.commit(None).await?;
-        return Ok(Some(Known::Suspended));
+        return Ok(Some(Known::Refused));
     }
     let is_unverified = !sign_in.is_verified_by(&user);
     let event = sign_in.end_event(user.id);
@@ -224,6 +233,7 @@ impl Opening<'_> {
             platform: session.platform.as_ref().map(Platform::as_str),
             ip: session.ip.as_deref(),
             audit: audit_json(audit),
+            cancellation: audit_json(&session.cancellation_event(session.user_id, audit)),
         }
     }
 }
@@ -246,10 +256,11 @@ struct OpeningValues<'a> {
     platform: Option<&'a str>,
     ip: Option<&'a str>,
     audit: String,
+    cancellation: String,
 }
 
 impl OpeningValues<'_> {
-    fn values(&self) -> [&(dyn ToSql + Sync); 16] {
+    fn values(&self) -> [&(dyn ToSql + Sync); 17] {
         [
             &self.user_id,
             &self.email,
@@ -267,6 +278,7 @@ impl OpeningValues<'_> {
             &self.platform,
             &self.ip,
             &self.audit,
+            &self.cancellation,
         ]
     }
 }

@@ -41,12 +41,16 @@ impl Audit for PostgresAccounts {
     }
 }
 
-/// The part `audited` of a statement: notes the event of [`audit_json`] in this parameter, if the part that is its cause has a
-/// row.
+/// The part `audited` of a statement, or one of another name: notes the event of [`audit_json`] in this parameter, if the part that is
+/// its cause has a row.
 macro_rules! audited {
     ($event:literal, $cause:literal) => {
+        audited!("audited", $event, $cause)
+    };
+    ($name:literal, $event:literal, $cause:literal) => {
         concat!(
-            "audited AS ( \
+            $name,
+            " AS ( \
                 INSERT INTO audit_events (id, user_id, at, kind, session_id, ip, device_name, request_id) \
                 SELECT e.id, e.user_id, e.at, e.kind, e.session_id, e.ip, coalesce(e.device_name, s.device_name), \
                     e.request_id \

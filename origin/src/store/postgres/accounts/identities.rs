@@ -78,7 +78,9 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1::text || ' 
 const KNOWN: &str = concat!(
     "SELECT ",
     users::user_columns!(),
-    ", i.user_id IS NOT NULL, u.suspended_at FROM users u \
+    ", i.user_id IS NOT NULL, ",
+    users::may_sign_in!(),
+    " FROM users u \
         LEFT JOIN identities i ON i.user_id = u.id AND i.provider = $1 AND i.subject = $2 \
      WHERE u.id = (SELECT user_id FROM identities WHERE provider = $1 AND subject = $2) OR u.email = $3 \
      ORDER BY i.user_id IS NULL LIMIT 1 FOR NO KEY UPDATE OF u"
@@ -108,7 +110,7 @@ async fn sign_in_user(c: &Connection, sign_in: &IdentitySignIn) -> Step<Option<I
             let mut columns = Columns::of("users", &row);
             let user = users::read(&mut columns)?;
             let is_linked: bool = columns.get("is_linked")?;
-            if columns.optional_time("suspended_at")?.is_some() {
+            if !columns.get("may_sign_in")? {
                 c.commit(None).await?;
                 return Ok(None);
             }

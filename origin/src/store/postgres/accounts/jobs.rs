@@ -88,11 +88,12 @@ async fn claim_due(c: &Connection, claim: &JobClaim) -> Step<Vec<ClaimedJob>> {
     Ok(claimed)
 }
 
-/// Without an error the run succeeded.
+/// Without an error the run succeeded. What a finished job was about is forgotten: it may name people.
 const END: &str = "\
     UPDATE jobs SET lease_until = NULL, last_error = $3::text, \
         attempts = CASE WHEN $3::text IS NULL THEN 0 ELSE attempts END, \
-        due_at = coalesce($4::bigint, due_at), finished_at = $5::bigint \
+        due_at = coalesce($4::bigint, due_at), finished_at = $5::bigint, \
+        payload = CASE WHEN $5::bigint IS NULL THEN payload ELSE '' END \
     WHERE id = $1 AND lease_owner = $2";
 
 async fn end(c: &Connection, id: Id, owner: Id, error: Option<&str>, next: NextRun) -> Step<bool> {

@@ -41,7 +41,7 @@ impl Sessions for PostgresAccounts {
         most: u32,
         audit: AuditEvent,
     ) -> StoreResult<Option<Vec<Id>>> {
-        let (session, audit) = (&session, &audit_json(&audit));
+        let (session, audit) = (&session, &audit);
         self.0.run(|c| async move { open(&c, session, most, audit).await }).await
     }
 
@@ -107,10 +107,12 @@ macro_rules! columns {
     };
 }
 
-/// Opens unless the session is there. Returns the others that are too many then.
+/// Opens unless the session is there, and undoes a deletion then. Returns the others that are too many. The user's row is taken, and
+/// read as it is since: a deletion that was asked for while this waited is undone, too.
 const OPEN: &str = concat!(
     "WITH known AS ( \
-        SELECT id FROM users WHERE id = $2 AND suspended_at IS NULL FOR KEY SHARE \
+        SELECT id, deletes_at FROM users WHERE id = $2 AND suspended_at IS NULL AND deletion_began_at IS NULL \
+        FOR NO KEY UPDATE \
     ), opened AS ( \
         INSERT INTO sessions (id, user_id, device_name, platform, ip, network, created_at, last_used_at, expires_at) \
         SELECT $1, id, $3::text, $9::text, $10::text, $4::text, $5::bigint, $5::bigint, $6::bigint FROM known \
@@ -119,6 +121,11 @@ const OPEN: &str = concat!(
         INSERT INTO refresh_tokens (hash, session_id, expires_at) SELECT $7::bytea, id, $8::bigint FROM opened \
     ), ",
     audited!("$11", "opened"),
+    ", cancelled AS ( \
+        UPDATE users u SET deletion_requested_at = NULL, deletes_at = NULL FROM known \
+        WHERE u.id = known.id AND known.deletes_at IS NOT NULL AND EXISTS (SELECT FROM opened) RETURNING u.id \
+    ), ",
+    audited!("cancel_audited", "$14", "cancelled"),
     " SELECT known.id, ARRAY( \
         SELECT s.id FROM sessions s \
         WHERE s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > $5 AND s.id <> $1 \
@@ -126,8 +133,8 @@ const OPEN: &str = concat!(
     ) FROM known"
 );
 
-/// Begins a session with its first refresh token, unless it is there. `None` when there is no such user.
-async fn open(c: &Connection, session: &NewSession, most: u32, audit: &String) -> Step<Option<Vec<Id>>> {
+/// Begins a session with its first refresh token, unless it is there. `None` when there is no such user, or their deletion has begun.
+async fn open(c: &Connection, session: &NewSession, most: u32, audit: &AuditEvent) -> Step<Option<Vec<Id>>> {
     let known = c
         .row(
             OPEN,
@@ -142,9 +149,10 @@ async fn open(c: &Connection, session: &NewSession, most: u32, audit: &String) -
                 &session.refresh_expires_at.as_millis(),
                 &session.platform.as_ref().map(Platform::as_str),
                 &session.ip,
-                audit,
+                &audit_json(audit),
                 &i64::from(MAX_SURPLUS),
                 &i64::from(most.saturating_sub(1)),
+                &audit_json(&session.cancellation_event(session.user_id, audit)),
             ],
         )
         .await?;

@@ -147,6 +147,14 @@ async fn insert(
     }
 }
 
+/// The condition that the user `u` is neither suspended nor being deleted.
+macro_rules! may_sign_in {
+    () => {
+        "u.suspended_at IS NULL AND u.deletion_began_at IS NULL"
+    };
+}
+pub(super) use may_sign_in;
+
 /// What is stored with a new user.
 pub(super) struct FirstSession<'a> {
     /// The hash of their password, if they have one.

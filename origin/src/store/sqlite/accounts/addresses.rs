@@ -8,7 +8,7 @@ use shared::{
     id::Id,
 };
 
-use super::{SqliteAccounts, audit, jobs, passkeys, sessions, suspensions, users};
+use super::{SqliteAccounts, audit, jobs, passkeys, sessions, users};
 use crate::store::{
     accounts::{
         Addresses,
@@ -88,7 +88,7 @@ fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> StoreResult<Option<A
         let user = sign_in.new_user.clone();
         return Ok(Some(AddressSignedIn { user, is_new: true, event: None }));
     };
-    if !suspensions::may_sign_in(c, user.id)? {
+    if !users::may_sign_in(c, user.id)? {
         return Ok(None);
     }
     let is_new = user.id == sign_in.new_user.id;
@@ -98,9 +98,7 @@ fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> StoreResult<Option<A
         take_over(c, &user, &sign_in.address, sign_in.session.id, &end)?;
         event = Some(end);
     }
-    if sessions::insert(c, &sign_in.session_of(user.id))? {
-        audit::append(c, &sign_in.signed_in_event(user.id))?;
-    }
+    sessions::open(c, &sign_in.session_of(user.id), &sign_in.signed_in_event(user.id))?;
     Ok(Some(AddressSignedIn { user: sign_in.verified(user), is_new, event }))
 }
 

@@ -9,7 +9,7 @@ use shared::{
     time::Timestamp,
 };
 
-use super::{SqliteAccounts, addresses, audit, sessions, suspensions, users};
+use super::{SqliteAccounts, addresses, audit, sessions, users};
 use crate::store::{
     accounts::{
         Identities,
@@ -77,7 +77,7 @@ fn sign_in_user(c: &Connection, sign_in: &IdentitySignIn) -> StoreResult<Option<
         audit::append(c, &sign_in.audit)?;
         return Ok(Some(IdentitySignedIn { user: sign_in.new_user.clone(), is_new: true, event: None }));
     };
-    if !suspensions::may_sign_in(c, user.id)? {
+    if !users::may_sign_in(c, user.id)? {
         return Ok(None);
     }
     let is_new = user.id == sign_in.new_user.id;
@@ -91,9 +91,7 @@ fn sign_in_user(c: &Connection, sign_in: &IdentitySignIn) -> StoreResult<Option<
     if !is_linked {
         insert(c, &sign_in.identity, user.id, sign_in.at())?;
     }
-    if sessions::insert(c, &sign_in.session_of(user.id))? {
-        audit::append(c, &sign_in.signed_in_event(user.id))?;
-    }
+    sessions::open(c, &sign_in.session_of(user.id), &sign_in.signed_in_event(user.id))?;
     if !is_linked {
         audit::append(c, &sign_in.linked_event(user.id))?;
     }

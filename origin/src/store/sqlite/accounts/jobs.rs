@@ -92,10 +92,10 @@ fn claim_due(c: &Connection, claim: &JobClaim) -> StoreResult<Vec<ClaimedJob>> {
     Ok(claimed)
 }
 
-/// Without an error the run succeeded.
+/// Without an error the run succeeded. What a finished job was about is forgotten: it may name people.
 const END: &str = "\
     UPDATE jobs SET lease_until = NULL, last_error = ?3, attempts = iif(?3 IS NULL, 0, attempts), \
-        due_at = coalesce(?4, due_at), finished_at = ?5 \
+        due_at = coalesce(?4, due_at), finished_at = ?5, payload = iif(?5 IS NULL, payload, '') \
     WHERE id = ?1 AND lease_owner = ?2";
 
 fn end(c: &Connection, id: Id, owner: Id, error: Option<&str>, next: NextRun) -> StoreResult<bool> {

@@ -4,6 +4,7 @@ mod addresses;
 mod audit;
 mod consents;
 mod credentials;
+mod deletions;
 mod events;
 mod guests;
 mod identities;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, named_params};
 use shared::{api::account::User, time::Timestamp};
 
-use super::{SqliteAccounts, audit, credentials, jobs, sessions, suspensions, users};
+use super::{SqliteAccounts, audit, credentials, jobs, sessions, users};
 use crate::store::{
     accounts::{
         PasswordResets,
@@ -43,7 +43,7 @@ const FORGET: &str = "DELETE FROM password_resets WHERE token_hash IN \
                       (SELECT token_hash FROM password_resets WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)";
 
 fn insert(c: &Connection, reset: &NewPasswordReset) -> StoreResult<bool> {
-    if !suspensions::may_sign_in(c, reset.user_id)? {
+    if !users::may_sign_in(c, reset.user_id)? {
         return Ok(false);
     }
     c.prepare_cached(

@@ -9,7 +9,7 @@ use shared::{
     time::Timestamp,
 };
 
-use super::{SqliteAccounts, audit, events, jobs, suspensions, users};
+use super::{SqliteAccounts, audit, deletions, events, jobs, users};
 use crate::store::{
     accounts::{
         Sessions,
@@ -33,12 +33,10 @@ impl Sessions for SqliteAccounts {
     ) -> StoreResult<Option<Vec<Id>>> {
         self.0
             .write(move |c| {
-                if !suspensions::may_sign_in(c, session.user_id)? {
+                if !users::may_sign_in(c, session.user_id)? {
                     return Ok(None);
                 }
-                if insert(c, &session)? {
-                    audit::append(c, &audit)?;
-                }
+                open(c, &session, &audit)?;
                 surplus(c, &session, most).map(Some)
             })
             .await
@@ -101,6 +99,15 @@ impl Sessions for SqliteAccounts {
             })
             .await
     }
+}
+
+/// Begins a session of somebody who has signed in, unless it is there: notes it, and undoes the deletion of their account.
+pub(super) fn open(c: &Connection, session: &NewSession, audit: &AuditEvent) -> StoreResult<()> {
+    if insert(c, session)? {
+        audit::append(c, audit)?;
+        deletions::cancel(c, session.user_id, &session.cancellation_event(session.user_id, audit))?;
+    }
+    Ok(())
 }
 
 /// Inserts a session with its first refresh token. False, and nothing happens, when the session is there.
@@ -360,6 +367,13 @@ pub(super) fn end_all(
         events::append(c, event)?;
     }
     Ok(ended as u64)
+}
+
+/// Ends all sessions of a user, whenever they began.
+pub(super) fn end_whichever(c: &Connection, user_id: Id, event: &AddressedEvent) -> StoreResult<()> {
+    c.prepare_cached("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL")?
+        .execute((user_id.as_bytes(), event.at.as_millis()))?;
+    events::append(c, event)
 }
 
 #[cfg(test)]

@@ -53,9 +53,3 @@ fn unchanged(c: &Connection, user_id: Id) -> StoreResult<SuspensionOutcome> {
     let is_known = users::exists(c, user_id)?;
     Ok(if is_known { SuspensionOutcome::Unchanged } else { SuspensionOutcome::NoUser })
 }
-
-/// Returns true when there is a user with this id who is not suspended.
-pub(super) fn may_sign_in(c: &Connection, user_id: Id) -> StoreResult<bool> {
-    let sql = "SELECT 1 FROM users WHERE id = ?1 AND suspended_at IS NULL";
-    Ok(c.prepare_cached(sql)?.exists([user_id.as_bytes()])?)
-}

@@ -162,6 +162,12 @@ pub(super) fn exists(c: &Connection, id: Id) -> StoreResult<bool> {
     Ok(c.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.exists([id.as_bytes()])?)
 }
 
+/// Returns true when there is a user with this id who is neither suspended nor being deleted.
+pub(super) fn may_sign_in(c: &Connection, id: Id) -> StoreResult<bool> {
+    let sql = "SELECT 1 FROM users WHERE id = ?1 AND suspended_at IS NULL AND deletion_began_at IS NULL";
+    Ok(c.prepare_cached(sql)?.exists([id.as_bytes()])?)
+}
+
 /// Reads the columns of `user_columns`.
 pub(super) fn read(columns: &mut Columns<'_>) -> StoreResult<User> {
     Ok(User {

@@ -9,6 +9,15 @@ use crate::store::{chats::Change, error::StoreResult, sqlite::row::Columns, valu
 /// The changes after a position, in the order of the unique index of positions.
 pub(super) const AFTER: &str = "SELECT conversation_id, position FROM changes WHERE user_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
 
+pub(super) const FORGET: &str = "DELETE FROM changes WHERE user_id = ?1 AND conversation_id IN \
+                                 (SELECT conversation_id FROM changes WHERE user_id = ?1 LIMIT ?2)";
+
+/// Removes records of a user's changes, who has no conversation.
+pub(super) fn forget(c: &Connection, user_id: Id, limit: u32) -> StoreResult<u64> {
+    let gone = c.prepare_cached(FORGET)?.execute((user_id.as_bytes(), limit))?;
+    Ok(u64::try_from(gone).unwrap_or(u64::MAX))
+}
+
 /// Returns the changes after a position, in order. The conversations are read while the statement is open, so from one snapshot:
 /// none is newer than its position.
 pub(super) fn after(c: &Connection, user_id: Id, position: u64, limit: u32) -> StoreResult<Vec<Change>> {

@@ -147,6 +147,15 @@ pub(super) fn give(c: &Connection, from: Id, to: Id, limit: u32) -> StoreResult<
     Ok(u64::try_from(given).unwrap_or(u64::MAX))
 }
 
+pub(super) const DELETE_MANY: &str =
+    "DELETE FROM conversations WHERE id IN (SELECT id FROM conversations WHERE user_id = ?1 LIMIT ?2)";
+
+/// Deletes conversations of a user with their contents.
+pub(super) fn delete_many(c: &Connection, user_id: Id, limit: u32) -> StoreResult<u64> {
+    let gone = c.prepare_cached(DELETE_MANY)?.execute((user_id.as_bytes(), limit))?;
+    Ok(u64::try_from(gone).unwrap_or(u64::MAX))
+}
+
 /// Finds the shown branch of a conversation, if it is the user's.
 pub(super) fn shown(c: &Connection, user_id: Id, id: Id) -> StoreResult<Option<Shown>> {
     let sql = "SELECT id, head_id, head_branch_id, head_seq, head_mark, head_turn_id, is_branched, message_count \

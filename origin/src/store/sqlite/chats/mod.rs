@@ -86,6 +86,19 @@ impl Chats for SqliteChats {
         self.0.write(move |c| conversations::give(c, from, to, limit)).await
     }
 
+    async fn delete_conversations(&self, user_id: Id, limit: u32) -> StoreResult<u64> {
+        self.0.write(move |c| conversations::delete_many(c, user_id, limit)).await
+    }
+
+    async fn forget_user(&self, user_id: Id, limit: u32) -> StoreResult<u64> {
+        self.0
+            .write(move |c| match conversations::delete_many(c, user_id, limit)? {
+                0 => changes::forget(c, user_id, limit),
+                gone => Ok(gone),
+            })
+            .await
+    }
+
     async fn messages(
         &self,
         user_id: Id,

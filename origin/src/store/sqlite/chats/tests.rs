@@ -136,6 +136,8 @@ async fn pages_are_read_from_index_in_order() {
         (tree::BEFORE, "messages_by_branch", "(conversation_id=? AND branch_id=? AND seq<?)"),
         (tree::FROM, "messages_by_branch", "(conversation_id=? AND branch_id=? AND seq>?)"),
         (tree::CHILD, "messages_by_parent", "(conversation_id=? AND parent_id=?)"),
+        (conversations::DELETE_MANY, "conversations_by_activity", "(user_id=?)"),
+        (changes::FORGET, "changes", "(user_id=?)"),
         (changes::AFTER, "sqlite_autoindex_changes_2", "(user_id=? AND position>?)"),
     ] {
         let plan = plan(&file, sql);
