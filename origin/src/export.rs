@@ -137,6 +137,7 @@ impl Export {
             for event in page {
                 lines.add(&ExportLine::Event(AccountEvent::from(event))).await?;
             }
+            lines.send().await?;
         }
     }
 
@@ -183,6 +184,7 @@ impl Export {
             for message in found.items {
                 lines.add(&ExportLine::Message(Box::new(message))).await?;
             }
+            lines.send().await?;
             if !found.has_more {
                 break;
             }
@@ -200,7 +202,11 @@ impl Lines {
         if self.chunk.len() >= CHUNK_BYTES { self.send().await } else { Ok(()) }
     }
 
+    /// Sends what has gathered. So does the end of each page: whoever waits is not to take a slow store for one that is gone.
     async fn send(&mut self) -> Result<(), ExportError> {
+        if self.chunk.is_empty() {
+            return Ok(());
+        }
         let chunk = Bytes::from(std::mem::take(&mut self.chunk));
         self.out.send(chunk).await.map_err(|_| ExportError::Gone)
     }

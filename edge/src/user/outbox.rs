@@ -197,8 +197,12 @@ impl Outbox {
         }
     }
 
-    /// Tries to deliver an ended turn by `until`, and records the result.
+    /// Tries to deliver an ended turn by `until`, and records the result. One that is no longer pending is not delivered: the account
+    /// may have been deleted.
     async fn deliver_one(&self, turn: &LiveTurn, until: Timestamp, scope: &Scope) -> Delivered {
+        if !self.pending.borrow().contains_key(&turn.id()) {
+            return Delivered::Answered;
+        }
         let delivery = turn.state().filter(|state| !state.record().persisted).and_then(|s| s.delivery());
         let Some(delivery) = delivery else {
             self.pending.borrow_mut().remove(&turn.id());

@@ -33,6 +33,7 @@ const BOUND: Duration = Duration::from_secs(20);
 /// A job whose runs go as the test says, the last way from then on.
 struct Scripted {
     period_ms: Option<i64>,
+    must_succeed: bool,
     ways: Vec<Way>,
     runs: Mutex<Vec<String>>,
 }
@@ -48,7 +49,7 @@ enum Way {
 
 impl Scripted {
     fn new(period_ms: Option<i64>, ways: &[Way]) -> Arc<Self> {
-        Arc::new(Self { period_ms, ways: ways.to_vec(), runs: Mutex::default() })
+        Arc::new(Self { period_ms, must_succeed: false, ways: ways.to_vec(), runs: Mutex::default() })
     }
 
     fn runs(&self) -> usize {
@@ -64,6 +65,10 @@ impl Job for Scripted {
 
     fn period_ms(&self) -> Option<i64> {
         self.period_ms
+    }
+
+    fn must_succeed(&self) -> bool {
+        self.must_succeed
     }
 
     async fn run(&self, job: &ClaimedJob) -> Result<Progress, JobError> {
@@ -187,10 +192,11 @@ async fn failed_run_is_repeated_later_each_time() {
 }
 
 #[tokio::test]
-async fn job_that_always_fails_is_given_up_unless_it_recurs() {
-    for (period_ms, most) in [(None, 32), (Some(60_000), 40)] {
+async fn job_that_always_fails_is_given_up_unless_it_recurs_or_must_succeed() {
+    for (period_ms, must_succeed, most) in [(None, false, 32), (Some(60_000), false, 40), (None, true, 40)] {
         let stage = Stage::new().await;
-        let job = Scripted::new(period_ms, &[Way::Fail]);
+        let runs = Mutex::default();
+        let job = Arc::new(Scripted { period_ms, must_succeed, ways: vec![Way::Fail], runs });
         let runner = stage.runner(Arc::clone(&job) as Arc<dyn Job>);
         if period_ms.is_none() {
             stage.schedule("a").await;

@@ -212,7 +212,7 @@ impl Call {
         self.header(CONTENT_TYPE.as_str(), media_type)
     }
 
-    fn into_request(self) -> Request<Body> {
+    pub(super) fn into_request(self) -> Request<Body> {
         let mut request = Request::builder().method(self.method).uri(self.path);
         for (name, value) in self.headers {
             request = request.header(name, value);

@@ -78,6 +78,10 @@ impl AccountNotices {
             | UserEvent::ConversationDeleted { .. }
             | UserEvent::Unknown => {}
         }
+        if self.is_deleted {
+            // Nothing else counts any more, and nothing else of the user is to stay.
+            *self = Self { is_deleted: true, ..Self::default() };
+        }
         self.forget_outdated(now);
         *self != before
     }
@@ -171,6 +175,13 @@ mod tests {
     fn deleted_account_has_no_session_ever() {
         let notices = noted(&[(UserEvent::UserDeleted, 0)], 10 * 86_400);
         assert!(notices.is_deleted() && notices.is_ended(session(10 * 86_400)));
+    }
+
+    #[rstest]
+    #[case::before(&[(UserEvent::SessionEnded { session_id: session(0) }, 0), (UserEvent::UserDeleted, 1)])]
+    #[case::after(&[(UserEvent::UserDeleted, 1), (UserEvent::PlanChanged { plan: Plan::Pro }, 2)])]
+    fn deleted_account_keeps_no_other_notice(#[case] events: &[(UserEvent, i64)]) {
+        assert_eq!(noted(events, 3), AccountNotices { is_deleted: true, ..AccountNotices::default() });
     }
 
     #[test]

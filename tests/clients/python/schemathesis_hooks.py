@@ -93,6 +93,9 @@ def mend(case):
         # Only an authenticator makes a credential, and only of a challenge that was given out.
         good = passkey_requests[operation]
         case.body = good if is_first(operation) else case.body | {"credential": good["credential"]}
+    if operation == "delete_user":
+        is_right = is_first(operation)
+        case.body = {"password": os.environ["EDGECHAT_PASSWORD"]} if is_right else with_one_proof(case.body)
     if operation == "oauth_token" and case.body.get("grant_type") != "refresh_token":
         case.body = case.body | {"username": os.environ["EDGECHAT_EMAIL"], "password": os.environ["EDGECHAT_PASSWORD"]}
 
@@ -144,6 +147,12 @@ def with_one_address(body):
     if body.get("phone") is not None:
         return {name: value for name, value in body.items() if name != "email"}
     return body | {"email": body.get("email") or "nobody@example.com"}
+
+
+def with_one_proof(body):
+    """This body with a password or a code, which the words of the document ask for."""
+    body = body if isinstance(body, dict) else {}
+    return {"code": body["code"]} if body.get("code") else {"password": body.get("password") or "a wrong password"}
 
 
 def sendable(message, headers):
@@ -224,6 +233,12 @@ def due_refusals(case):
     if operation in ("logout", "logout_all"):
         # The first request has ended the session of its token.
         yield 401, "session_ended", frozenset()
+    if operation == "delete_user":
+        # The first request has ended the session of its token.
+        yield 401, "session_ended", frozenset()
+    if operation == "export_user":
+        # Five a day are allowed.
+        yield 429, "rate_limited", frozenset()
     if operation == "refresh":
         # A token that was never given out, or that an earlier request has used.
         yield 401, "token_invalid", frozenset()

@@ -282,6 +282,12 @@ impl TestEnv {
         workerd::change_objects(self.dir.path(), statement);
     }
 
+    /// Returns the rows of a query of one column, of text, from each of the user objects' databases; the Worker's runtime must
+    /// not run.
+    pub fn query_objects(&self, query: &str) -> Vec<String> {
+        workerd::query_objects(self.dir.path(), query)
+    }
+
     /// Waits until the user objects have stored something that holds this text.
     ///
     /// # Panics

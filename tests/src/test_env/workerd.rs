@@ -62,16 +62,30 @@ pub(super) fn forget_objects(dir: &Path) {
 
 /// Runs a statement in the database of every user object; the runtime must not run.
 pub(super) fn change_objects(dir: &Path, statement: &str) {
-    for path in stored_files(&dir.join(FOLDER))
+    for database in object_databases(dir) {
+        database.execute(statement, ()).unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+}
+
+/// Returns the rows of a query of one column, of text, from the database of every user object; the runtime must not run.
+pub(super) fn query_objects(dir: &Path, query: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for database in object_databases(dir) {
+        let mut statement = database.prepare(query).unwrap_or_else(|error| panic!("{query}: {error}"));
+        let rows = statement.query_map((), |row| row.get(0)).expect("rows");
+        found.extend(rows.map(|row| row.expect("a text")));
+    }
+    found
+}
+
+/// Opens the database of every user object. The runtime keeps its own databases beside them, without these tables.
+fn object_databases(dir: &Path) -> Vec<Connection> {
+    stored_files(&dir.join(FOLDER))
         .iter()
         .filter(|path| path.extension().is_some_and(|end| end == "sqlite"))
-    {
-        let database = Connection::open(path).expect("a database of a user object");
-        // The runtime keeps its own databases beside them, without these tables.
-        if database.prepare("SELECT 1 FROM turns").is_ok() {
-            database.execute(statement, ()).unwrap_or_else(|error| panic!("{statement}: {error}"));
-        }
-    }
+        .map(|path| Connection::open(path).expect("a database of a user object"))
+        .filter(|database| database.prepare("SELECT 1 FROM turns").is_ok())
+        .collect()
 }
 
 /// Returns true when the user objects' storage has this text. Each object has a database file and its journal.

@@ -86,6 +86,12 @@ fn token_of(phone: &Phone, issued: Timestamp) -> String {
     tokens::signing_key().sign(&Claims { iat: from_s, nbf: from_s, exp: from_s + TOKEN_S, ..claims })
 }
 
+/// Delivers a turn to the origin as the Worker does.
+pub(super) async fn deliver(env: &TestEnv, phone: &Phone, delivery: &TurnDelivery) {
+    let origin = env.client_of_origin().with_token(&phone.tokens.access_token);
+    let _ = Signed::delivery(delivery).send(&origin).await.expect_status(200);
+}
+
 /// A user who sends to the origin directly, with a conversation.
 async fn somebody(env: &TestEnv) -> (Phone, Id, Client) {
     let phone = env.phone().await;

@@ -2,6 +2,7 @@
 //! environment per test. `cargo xtask test` builds the parts and runs these tests.
 //!
 //! - `account`: sessions, profile, audit trail and consents of a user
+//! - `deletion`, `export`: the end of an account, and all that is stored of it
 //! - `main_job`: register, open a conversation, send a message, read it back, count it
 //! - `streaming`: text arrives as the provider sends it, however the network splits it
 //! - `idempotency`: the same key returns the same turn
@@ -55,9 +56,12 @@ mod cors;
 #[cfg(test)]
 mod cursors;
 #[cfg(test)]
+mod deletion;
+#[cfg(test)]
 mod deliveries;
 #[cfg(test)]
 mod forged_tokens;
+mod export;
 #[cfg(test)]
 mod idempotency;
 #[cfg(test)]

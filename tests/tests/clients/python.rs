@@ -68,6 +68,7 @@ async fn schemathesis_finds_nothing() {
         .env("EDGECHAT_LOGOUT_TOKEN", &env.phone().await.tokens.access_token)
         .env("EDGECHAT_LOGOUT_ALL_TOKEN", &env.phone().await.tokens.access_token)
         .env("EDGECHAT_CHANGE_PASSWORD_TOKEN", &env.phone().await.tokens.access_token)
+        .env("EDGECHAT_DELETE_TOKEN", &env.phone().await.tokens.access_token)
         .env("EDGECHAT_EMAIL", phone.tokens.user.email.as_deref().expect("the e-mail of a registered user"))
         .env("EDGECHAT_PASSWORD", PASSWORD)
         .env("EDGECHAT_CODE_EMAIL", code_email)

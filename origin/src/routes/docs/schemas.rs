@@ -111,6 +111,8 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
         ("VerifyCodeRequest", "phone", phone),
         ("VerifyCodeRequest", "code", json!({"pattern": "^[0-9]{6}$"})),
         ("VerifyCodeRequest", "device_name", device.clone()),
+        ("DeleteAccountRequest", "password", typed_password.clone()),
+        ("DeleteAccountRequest", "code", json!({"pattern": "^[0-9]{6}$"})),
         ("RegisterRequest", "email", email),
         ("RegisterRequest", "password", new_password),
         ("RegisterRequest", "display_name", display_name.clone()),

@@ -5,6 +5,7 @@
 //!
 //! - `load`: users who register, sign in and chat and record what was acknowledged
 //! - `killed`: `kill -9`, twenty times each
+//! - `deletion`: an account is deleted while a server is away
 //! - `suspended`: servers that accept connections and do not answer
 //! - `started`: two origins on the same new databases
 //! - `lists`: lists read after a write
@@ -13,6 +14,7 @@
 //! - `servers`: the servers themselves
 
 mod caches;
+mod deletion;
 mod health;
 mod killed;
 mod lists;

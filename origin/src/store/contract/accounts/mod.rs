@@ -4,6 +4,7 @@ pub(super) mod addresses;
 pub(super) mod audit;
 pub(super) mod consents;
 pub(super) mod credentials;
+pub(super) mod deletions;
 pub(super) mod events;
 pub(super) mod guests;
 pub(super) mod identities;
@@ -135,6 +136,14 @@ macro_rules! suite {
             first_consent_to_a_version_is_kept
             no_more_versions_are_recorded_than_may_be
             one_consent_sent_many_times_at_once_is_one
+        }
+        $crate::store::contract::run_suite! { accounts::deletions on $open;
+            requested_deletion_ends_every_session_once
+            sign_in_undoes_deletion_and_notes_it_once
+            begun_deletion_frees_address_and_lets_nobody_in
+            of_begin_and_sign_in_at_once_one_happens
+            of_request_and_sign_in_at_once_the_later_one_counts
+            deleted_user_leaves_nothing
         }
         $crate::store::contract::run_suite! { accounts::refresh on $open;
             refresh_token_until_expiry_is_exchanged

@@ -7,6 +7,7 @@ pub(super) mod moves;
 pub(super) mod pages;
 pub(super) mod trees;
 pub(super) mod turns;
+pub(super) mod users;
 
 use std::sync::Arc;
 
@@ -73,6 +74,10 @@ macro_rules! suite {
             moved_conversations_are_the_other_users_with_their_turns
             move_goes_on_where_it_stopped
             moved_conversations_are_changes_of_the_other_user
+        }
+        $crate::store::contract::run_suite! { chats::users on $open;
+            deleted_conversations_of_a_user_are_gone_with_everything
+            forgotten_user_leaves_nothing_and_late_delivery_adds_nothing
         }
         $crate::store::contract::run_suite! { chats::pages on $open;
             page_with_more_has_more

@@ -146,19 +146,19 @@ macro_rules! is_begun {
 
 const DELETE_ROWS: [&str; 3] = [
     concat!(
-        "WITH some AS MATERIALIZED (SELECT id FROM sessions WHERE user_id = $1 AND ",
+        "WITH batch AS MATERIALIZED (SELECT id FROM sessions WHERE user_id = $1 AND ",
         is_begun!(),
-        " LIMIT $2) DELETE FROM sessions USING some WHERE sessions.id = some.id"
+        " LIMIT $2) DELETE FROM sessions USING batch WHERE sessions.id = batch.id"
     ),
     concat!(
-        "WITH some AS MATERIALIZED (SELECT turn_id FROM usage_turns WHERE user_id = $1 AND ",
+        "WITH batch AS MATERIALIZED (SELECT turn_id FROM usage_turns WHERE user_id = $1 AND ",
         is_begun!(),
-        " LIMIT $2) DELETE FROM usage_turns USING some WHERE usage_turns.turn_id = some.turn_id"
+        " LIMIT $2) DELETE FROM usage_turns USING batch WHERE usage_turns.turn_id = batch.turn_id"
     ),
     concat!(
-        "WITH some AS MATERIALIZED (SELECT id FROM audit_events WHERE user_id = $1 AND ",
+        "WITH batch AS MATERIALIZED (SELECT id FROM audit_events WHERE user_id = $1 AND ",
         is_begun!(),
-        " LIMIT $2) DELETE FROM audit_events USING some WHERE audit_events.id = some.id"
+        " LIMIT $2) DELETE FROM audit_events USING batch WHERE audit_events.id = batch.id"
     ),
 ];
 

@@ -112,9 +112,12 @@ const FORGET: &str = "\
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::sqlite::{
-        engine::{connect, plan},
-        migrate,
+    use crate::store::{
+        contract::samples::START,
+        sqlite::{
+            engine::{connect, plan},
+            migrate,
+        },
     };
 
     #[tokio::test]
@@ -126,6 +129,32 @@ mod tests {
         for (sql, index) in [(CLAIM, "jobs_by_due"), (FORGET, "jobs_by_finish")] {
             let plan = plan(&file, sql);
             assert!(plan.contains(index) && !plan.contains("B-TREE"), "{plan}");
+        }
+    }
+
+    #[tokio::test]
+    async fn finished_job_loses_its_payload_and_no_other_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("accounts.db");
+        migrate::accounts(&path).await.unwrap();
+        let file = connect(&path).unwrap();
+        for (number, next) in [(1, NextRun::Due(START)), (2, NextRun::Finished(START))] {
+            let id = Id::from_bytes([number; 16]);
+            let payload = "ada@example.com".to_owned();
+            schedule(&file, &NewJob { id, kind: "tell", key: None, payload, due_at: START }).unwrap();
+            let claim = JobClaim {
+                owner: id,
+                kinds: vec!["tell"],
+                now: START,
+                lease_until: START.plus_millis(1),
+                limit: 1,
+            };
+            assert_eq!(claim_due(&file, &claim).unwrap().len(), 1);
+            assert!(end(&file, id, id, None, next).unwrap());
+            let sql = "SELECT payload FROM jobs WHERE id = ?1";
+            let kept: String = file.query_row(sql, [id.as_bytes()], |row| row.get(0)).unwrap();
+            assert_eq!(kept.is_empty(), number == 2);
+            file.execute("UPDATE jobs SET due_at = due_at + 10", ()).unwrap();
         }
     }
 }

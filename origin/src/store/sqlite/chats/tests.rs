@@ -136,14 +136,24 @@ async fn pages_are_read_from_index_in_order() {
         (tree::BEFORE, "messages_by_branch", "(conversation_id=? AND branch_id=? AND seq<?)"),
         (tree::FROM, "messages_by_branch", "(conversation_id=? AND branch_id=? AND seq>?)"),
         (tree::CHILD, "messages_by_parent", "(conversation_id=? AND parent_id=?)"),
-        (conversations::DELETE_MANY, "conversations_by_activity", "(user_id=?)"),
-        (changes::FORGET, "changes", "(user_id=?)"),
         (changes::AFTER, "sqlite_autoindex_changes_2", "(user_id=? AND position>?)"),
     ] {
         let plan = plan(&file, sql);
         // One search from where the page begins, and no sorting, which would be a second line.
         assert!(plan.starts_with("SEARCH ") && !plan.contains(';'), "{plan}");
         assert!(plan.ends_with(&format!("INDEX {index} {range}")), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_user_has_is_found_by_an_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.db");
+    migrate::chats(&path).await.unwrap();
+    let file = connect(&path).unwrap();
+    for sql in [conversations::DELETE_MANY, changes::FORGET] {
+        let plan = plan(&file, sql);
+        assert!(plan.contains("user_id=?") && !plan.contains("SCAN"), "{plan}");
     }
 }
 
