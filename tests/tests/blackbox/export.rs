@@ -4,13 +4,19 @@ use std::fs;
 
 use edgechat_tests::{
     client::{Phone, Reply},
-    delivery::delivery,
+    delivery::{delivery, message_id},
     provider::call::USAGE,
     test_env::TestEnv,
     wait::bounded,
 };
-use futures_util::future::join_all;
-use shared::api::account::export::ExportLine;
+use shared::{
+    api::{
+        account::export::ExportLine,
+        chat::Message,
+        internal::{MAX_TURN_MESSAGES, TurnDelivery, TurnMessages},
+    },
+    id::Id,
+};
 
 use super::deliveries::deliver;
 
@@ -29,7 +35,8 @@ async fn export_is_whole_and_equals_what_was_said() {
         let conversation = phone.conversation().await;
         for round in 0..2 {
             let sent = phone.send_and_persist(conversation, &format!("{text} {round}")).await;
-            said.extend([sent.user_message.content, sent.assistant_message.content]);
+            let question = sent.user_message.expect("a reply has a question");
+            said.extend([question.content, sent.assistant_message.content]);
         }
     }
     let reply = phone.client.get(EXPORT).send().await.expect_status(200);
@@ -49,16 +56,20 @@ async fn export_is_whole_and_equals_what_was_said() {
     assert!(matches!(&lines[0], ExportLine::Profile(user) if **user == phone.tokens.user));
 }
 
-/// Stores so many turns of a kilobyte each in a conversation.
+/// Builds a turn of as many messages as one may have, each a kilobyte long, which follow the one at `last_seq`.
 #[cfg(target_os = "linux")]
-async fn fill(env: &TestEnv, phone: &Phone, turns: u64) {
-    let conversation = phone.conversation().await;
-    let answer = "All work and no play makes Jack a dull boy. ".repeat(24);
-    for turn in 0..turns {
-        let question = format!("Question {turn}");
-        let delivery = delivery(phone, conversation, 2 * turn, (&question, &answer), USAGE);
-        deliver(env, phone, &delivery).await;
+fn long_turn(phone: &Phone, conversation: Id, last_seq: u64) -> TurnDelivery {
+    let text = "All work and no play makes Jack a dull boy. ".repeat(24);
+    let mut turn = delivery(phone, conversation, last_seq, (&text, &text), USAGE);
+    let mut messages = turn.messages.into_vec();
+    while messages.len() < MAX_TURN_MESSAGES {
+        let before = messages.last().expect("a turn has messages").clone();
+        let (seq, id) = (before.seq + 1, message_id(conversation, before.seq + 1));
+        messages.push(Message { id, seq, parent_id: Some(before.id), siblings: vec![id], ..before });
     }
+    turn.messages = TurnMessages::new(messages).expect("as many messages as a turn may have");
+    turn.head_id = turn.messages.answer().id;
+    turn
 }
 
 /// Returns the most memory that a process has had resident at once, in KiB.
@@ -78,12 +89,14 @@ fn forget_peak(pid: u32) {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn export_of_ten_thousand_messages_takes_little_memory() {
-    const TURNS: u64 = 5_000;
-    const CONVERSATIONS: u64 = 10;
+    const MESSAGES: u64 = 10_000;
     const MAX_GROWTH_KIB: u64 = 32 * 1_024;
     let env = TestEnv::start().await;
     let phone = env.phone().await;
-    join_all((0..CONVERSATIONS).map(|_| fill(&env, &phone, TURNS / CONVERSATIONS))).await;
+    let conversation = phone.conversation().await;
+    for last_seq in (0..MESSAGES).step_by(MAX_TURN_MESSAGES) {
+        deliver(&env, &phone, &long_turn(&phone, conversation, last_seq)).await;
+    }
     let pid = env.origin_pid();
     forget_peak(pid);
     let before = peak_kib(pid);
@@ -91,6 +104,6 @@ async fn export_of_ten_thousand_messages_takes_little_memory() {
     let growth = peak_kib(pid).saturating_sub(before);
     println!("an export of {} bytes took {growth} KiB beyond {before} KiB", reply.text().len());
     let Some(ExportLine::End { counts }) = lines(&reply).pop() else { panic!("it is not whole") };
-    assert_eq!(counts["message"], 2 * TURNS);
+    assert_eq!(counts["message"], MESSAGES);
     assert!(growth < MAX_GROWTH_KIB, "{growth} KiB");
 }
