@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The time limit of an export. One that a client reads more slowly is cut off.
-pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+pub const EXPORT_TIMEOUT: Duration = Duration::from_mins(15);
 /// The most exports of a process at once: the memory of each is bounded, so that of all is.
 pub const MAX_EXPORTS: usize = 4;
 

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The bound on the completion: a failed job waits for some seconds, longer each time.
-const COMPLETED: Duration = Duration::from_secs(120);
+const COMPLETED: Duration = Duration::from_mins(2);
 
 #[tokio::test]
 async fn deletion_with_mongodb_down_completes_once_it_is_back() {

@@ -46,6 +46,6 @@ pub(super) async fn forget(db: &Db, user_id: Id, limit: u32) -> Attempt<u64> {
 async fn some(db: &Db, user_id: Id, is_deleted: bool, limit: u32) -> Attempt<Vec<Id>> {
     let listed = queries::LISTED.of([uuid(user_id), is_deleted.into()]).descending();
     let found = db.find_fields(listed, limit, &["_id"]).await?;
-    let id = |document: &Document| Ok(Fields::of(CONVERSATIONS, document).id("_id")?);
+    let id = |document: &Document| Fields::of(CONVERSATIONS, document).id("_id");
     found.iter().map(id).collect()
 }
