@@ -107,7 +107,7 @@ async fn sixth_export_of_a_day_is_refused() {
 async fn second_export_at_once_is_refused() {
     let env = TestEnv::new().await;
     let ada = env.register("ada").await;
-    let claims = env.app.auth.tokens.verify(&ada.access, super::test_env::START).unwrap();
+    let claims = env.app.auth.tokens.verify(&ada.access, super::test_env::START).await.unwrap();
     let begin = async || env.app.auth.begin_export(&claims, &crate::auth::Requester::operator()).await;
     begin().await.unwrap();
     let error = begin().await.unwrap_err();

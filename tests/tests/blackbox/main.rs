@@ -60,8 +60,9 @@ mod deletion;
 #[cfg(test)]
 mod deliveries;
 #[cfg(test)]
-mod forged_tokens;
 mod export;
+#[cfg(test)]
+mod forged_tokens;
 #[cfg(test)]
 mod idempotency;
 #[cfg(test)]

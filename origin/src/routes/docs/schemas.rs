@@ -86,14 +86,9 @@ const NO_CONTROLS: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
 
 /// The bounds of the fields of requests.
 fn bounds() -> Vec<(&'static str, &'static str, Value)> {
-    let names: Vec<_> = models::names().map(|name| name.replace('.', "\\.")).collect();
-    let model = json!({"pattern": format!("^({})$", names.join("|"))});
-    let title = json!({"maxLength": MAX_TITLE_CHARS});
-    let system = json!({"maxLength": MAX_SYSTEM_CHARS});
     let device = json!({"maxLength": MAX_NAME_CHARS, "pattern": NO_CONTROLS, "example": "Ada's phone"});
     let display_name =
         json!({"minLength": 1, "maxLength": MAX_NAME_CHARS, "pattern": NO_CONTROLS, "example": "Ada"});
-    let images: Vec<_> = IMAGE_TYPES.iter().filter_map(|name| name.strip_prefix("image/")).collect();
     let new_password =
         json!({"minLength": MIN_PASSWORD_CHARS, "maxLength": MAX_PASSWORD_CHARS, "format": "password"});
     let typed_password = json!({"maxLength": MAX_TYPED_PASSWORD_CHARS, "format": "password"});
@@ -159,6 +154,20 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
             "version",
             json!({"pattern": format!("^[A-Za-z0-9.:_+-]{{1,{MAX_DOCUMENT_CHARS}}}$")}),
         ),
+    ];
+    bounds.extend(chat_bounds());
+    bounds.extend(identity_bounds());
+    bounds
+}
+
+/// The same of requests about conversations.
+fn chat_bounds() -> Vec<(&'static str, &'static str, Value)> {
+    let names: Vec<_> = models::names().map(|name| name.replace('.', "\\.")).collect();
+    let model = json!({"pattern": format!("^({})$", names.join("|"))});
+    let title = json!({"maxLength": MAX_TITLE_CHARS});
+    let system = json!({"maxLength": MAX_SYSTEM_CHARS});
+    let images: Vec<_> = IMAGE_TYPES.iter().filter_map(|name| name.strip_prefix("image/")).collect();
+    vec![
         ("CreateConversation", "title", title.clone()),
         ("CreateConversation", "model", model.clone()),
         ("CreateConversation", "system", system.clone()),
@@ -185,9 +194,7 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
                 "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$",
             }),
         ),
-    ];
-    bounds.extend(identity_bounds());
-    bounds
+    ]
 }
 
 /// The same of requests that sign in by an identity, begin as a guest, or move one's conversations.

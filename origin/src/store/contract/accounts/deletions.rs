@@ -146,7 +146,7 @@ pub(in crate::store::contract) async fn sign_in_undoes_deletion_and_notes_it_onc
     assert_eq!(store.request_deletion(again).await.unwrap(), Some(at(1_030)));
     for _ in 0..2 {
         let email = user(1).email.unwrap();
-        let signed_in = store.sign_in_by_address(by_email(3, &email, 40)).await.unwrap();
+        let signed_in = store.sign_in_by_address(by_email(3, &email, 40)).await.unwrap().unwrap();
         assert_eq!((signed_in.user.id, signed_in.is_new), (id(1), false));
     }
     assert!(!begin(&store, 1, 1_030).await && !begin(&store, 1, 1_005).await);
@@ -177,7 +177,7 @@ pub(in crate::store::contract) async fn begun_deletion_frees_address_and_lets_no
     assert!(store.password_hash(id(1)).await.unwrap().is_none());
     assert!(store.password_reset_user(hash(77), at(10)).await.unwrap().is_none());
     assert!(store.user_by_address(Address::Email(email.clone())).await.unwrap().is_none());
-    let signed_in = store.sign_in_by_address(by_email(3, &email, 1_010)).await.unwrap();
+    let signed_in = store.sign_in_by_address(by_email(3, &email, 1_010)).await.unwrap().unwrap();
     assert_eq!((signed_in.user.id, signed_in.is_new), (id(3), true));
     assert!(begin(&store, 1, 1_005).await, "it goes on");
 }
