@@ -12,7 +12,7 @@ use shared::{
     api::{
         account::{
             AccountEvent, User,
-            export::{ExportLine, ExportedAddress, ExportedConsent, ExportedUsage},
+            export::{ExportLine, ExportedAddress, ExportedConsent, ExportedIdentity, ExportedUsage},
         },
         page::Order,
     },
@@ -26,7 +26,7 @@ use crate::{
     auth::{Auth, AuthError},
     store::{
         StoreError, Stores,
-        accounts::{TimePosition, audit::AuditEvent, usage::UsageRow},
+        accounts::{TimePosition, audit::AuditEvent, identities::LinkedIdentity, usage::UsageRow},
         chats::{MessagesPage, Scope},
     },
 };
@@ -112,6 +112,13 @@ impl Export {
             let (document, version) = (accepted.document, accepted.version);
             let accepted_at = accepted.accepted_at;
             lines.add(&ExportLine::Consent(ExportedConsent { document, version, accepted_at })).await?;
+        }
+        for passkey in self.stores.accounts.passkeys(self.user.id).await? {
+            lines.add(&ExportLine::Passkey(passkey.into())).await?;
+        }
+        for identity in self.stores.accounts.identities(self.user.id).await? {
+            let LinkedIdentity { provider, email, linked_at } = identity;
+            lines.add(&ExportLine::Identity(ExportedIdentity { provider, email, linked_at })).await?;
         }
         Ok(())
     }

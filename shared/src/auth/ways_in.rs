@@ -9,6 +9,8 @@ pub struct WaysIn {
     pub has_reachable_email: bool,
     /// A phone number that codes can be sent to.
     pub has_reachable_phone: bool,
+    /// An account at another provider.
+    pub has_identity: bool,
     /// The number of passkeys.
     pub passkeys: u64,
 }
@@ -25,7 +27,11 @@ pub struct CodeChannels {
 impl WaysIn {
     /// Returns whether the user could still sign in with one passkey less.
     pub const fn may_remove_passkey(&self) -> bool {
-        self.has_password || self.has_reachable_email || self.has_reachable_phone || self.passkeys > 1
+        self.has_password
+            || self.has_reachable_email
+            || self.has_reachable_phone
+            || self.has_identity
+            || self.passkeys > 1
     }
 }
 
@@ -36,19 +42,24 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case(false, false, false, 1, false)]
-    #[case(false, false, false, 2, true)]
-    #[case(true, false, false, 1, true)]
-    #[case(false, true, false, 1, true)]
-    #[case(false, false, true, 1, true)]
+    #[case("", 1, false)]
+    #[case("", 2, true)]
+    #[case("password", 1, true)]
+    #[case("email", 1, true)]
+    #[case("phone", 1, true)]
+    #[case("identity", 1, true)]
     fn passkey_goes_while_another_way_in_stays(
-        #[case] has_password: bool,
-        #[case] has_reachable_email: bool,
-        #[case] has_reachable_phone: bool,
+        #[case] other: &str,
         #[case] passkeys: u64,
         #[case] expected: bool,
     ) {
-        let ways = WaysIn { has_password, has_reachable_email, has_reachable_phone, passkeys };
+        let ways = WaysIn {
+            has_password: other == "password",
+            has_reachable_email: other == "email",
+            has_reachable_phone: other == "phone",
+            has_identity: other == "identity",
+            passkeys,
+        };
         assert_eq!(ways.may_remove_passkey(), expected);
     }
 }

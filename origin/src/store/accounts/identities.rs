@@ -125,6 +125,17 @@ pub struct IdentityToken {
     pub sealed: Vec<u8>,
 }
 
+/// An identity as its user may see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkedIdentity {
+    /// The provider's name.
+    pub provider: String,
+    /// The provider's address of the user at the time of the link.
+    pub email: Option<String>,
+    /// The time of the link.
+    pub linked_at: Timestamp,
+}
+
 /// Identities of users.
 #[async_trait]
 pub trait Identities: Send + Sync + 'static {
@@ -147,6 +158,9 @@ pub trait Identities: Send + Sync + 'static {
         subject: String,
         token: IdentityToken,
     ) -> StoreResult<bool>;
+
+    /// Returns the identities of a user, the oldest first.
+    async fn identities(&self, user_id: Id) -> StoreResult<Vec<LinkedIdentity>>;
 
     /// Returns the refresh tokens of a user's identities at a provider.
     async fn identity_tokens(&self, user_id: Id, provider: Provider) -> StoreResult<Vec<IdentityToken>>;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountEvent, Session, User};
+use super::{AccountEvent, Passkey, Session, User};
 use crate::{
     api::{
         chat::{Conversation, Message},
@@ -23,6 +23,10 @@ pub enum ExportLine {
     Address(ExportedAddress),
     /// A version of a document that the user has agreed to.
     Consent(ExportedConsent),
+    /// A passkey.
+    Passkey(Passkey),
+    /// An account at another provider.
+    Identity(ExportedIdentity),
     /// An open session.
     Session(Session),
     /// An event of the account, newest first.
@@ -62,6 +66,17 @@ pub struct ExportedConsent {
     pub accepted_at: Timestamp,
 }
 
+/// An account at another provider, by which the user signs in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportedIdentity {
+    /// The provider.
+    pub provider: String,
+    /// The provider's address of the user at the time of the link.
+    pub email: Option<String>,
+    /// The time of the link.
+    pub linked_at: Timestamp,
+}
+
 /// Usage of one day and model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExportedUsage {
@@ -81,6 +96,8 @@ impl ExportLine {
             Self::Profile(_) => "profile",
             Self::Address(_) => "address",
             Self::Consent(_) => "consent",
+            Self::Passkey(_) => "passkey",
+            Self::Identity(_) => "identity",
             Self::Session(_) => "session",
             Self::Event(_) => "event",
             Self::Usage(_) => "usage",

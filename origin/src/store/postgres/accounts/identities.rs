@@ -15,7 +15,10 @@ use super::{
 use crate::store::{
     accounts::{
         Identities,
-        identities::{IdentityLink, IdentityLinkOutcome, IdentitySignIn, IdentitySignedIn, IdentityToken},
+        identities::{
+            IdentityLink, IdentityLinkOutcome, IdentitySignIn, IdentitySignedIn, IdentityToken,
+            LinkedIdentity,
+        },
     },
     error::{StoreError, StoreResult},
     postgres::{
@@ -50,6 +53,23 @@ impl Identities for PostgresAccounts {
                 let values: Values<'_> =
                     &[&provider.as_str(), subject, &key(user_id), &token.client_id, &token.sealed];
                 Ok(c.count(KEEP_TOKEN, values).await? == 1)
+            })
+            .await
+    }
+
+    async fn identities(&self, user_id: Id) -> StoreResult<Vec<LinkedIdentity>> {
+        self.0
+            .run(|c| async move {
+                let rows = c.rows(LIST, &[&key(user_id)]).await?;
+                let read = |row| {
+                    let mut columns = Columns::of("identities", row);
+                    Ok(LinkedIdentity {
+                        provider: columns.get("provider")?,
+                        email: columns.get("email")?,
+                        linked_at: columns.time("created_at")?,
+                    })
+                };
+                Ok(rows.iter().map(read).collect::<StoreResult<_>>()?)
             })
             .await
     }
@@ -226,6 +246,8 @@ async fn link_to_user(c: &Connection, link: &IdentityLink) -> Step<IdentityLinkO
 
 const KEEP_TOKEN: &str = "UPDATE identities SET client_id = $4, sealed_token = $5 \
                           WHERE provider = $1 AND subject = $2 AND user_id = $3";
+
+const LIST: &str = "SELECT provider, email, created_at FROM identities WHERE user_id = $1 ORDER BY created_at, provider, subject";
 
 const TOKENS: &str = "SELECT client_id, sealed_token FROM identities \
                       WHERE user_id = $1 AND provider = $2 AND sealed_token IS NOT NULL ORDER BY subject";

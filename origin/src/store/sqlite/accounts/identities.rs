@@ -14,7 +14,8 @@ use crate::store::{
     accounts::{
         Identities,
         identities::{
-            IdentityLink, IdentityLinkOutcome, IdentitySignIn, IdentitySignedIn, IdentityToken, NewIdentity,
+            IdentityLink, IdentityLinkOutcome, IdentitySignIn, IdentitySignedIn, IdentityToken,
+            LinkedIdentity, NewIdentity,
         },
     },
     error::StoreResult,
@@ -55,6 +56,10 @@ impl Identities for SqliteAccounts {
                 Ok(kept == 1)
             })
             .await
+    }
+
+    async fn identities(&self, user_id: Id) -> StoreResult<Vec<LinkedIdentity>> {
+        self.0.read(move |c| list(c, user_id)).await
     }
 
     async fn identity_tokens(&self, user_id: Id, provider: Provider) -> StoreResult<Vec<IdentityToken>> {
@@ -154,8 +159,25 @@ fn link_to_user(c: &Connection, link: &IdentityLink) -> StoreResult<IdentityLink
     Ok(user.map_or(IdentityLinkOutcome::NoSession, |user| IdentityLinkOutcome::Linked(Box::new(user))))
 }
 
+const LIST: &str = "SELECT provider, email, created_at FROM identities WHERE user_id = ?1 ORDER BY created_at, provider, subject";
+
 const TOKENS: &str = "SELECT client_id, sealed_token FROM identities \
                       WHERE user_id = ?1 AND provider = ?2 AND sealed_token IS NOT NULL ORDER BY subject";
+
+fn list(c: &Connection, user_id: Id) -> StoreResult<Vec<LinkedIdentity>> {
+    let mut statement = c.prepare_cached(LIST)?;
+    let mut rows = statement.query([user_id.as_bytes()])?;
+    let mut identities = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut columns = Columns::of("identities", row);
+        identities.push(LinkedIdentity {
+            provider: columns.get("provider")?,
+            email: columns.get("email")?,
+            linked_at: columns.time("created_at")?,
+        });
+    }
+    Ok(identities)
+}
 
 fn tokens(c: &Connection, user_id: Id, provider: Provider) -> StoreResult<Vec<IdentityToken>> {
     let mut statement = c.prepare_cached(TOKENS)?;
@@ -180,11 +202,14 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn tokens_of_a_user_are_found_by_an_index() {
+    async fn identities_of_a_user_are_found_by_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("accounts.db");
         migrate::accounts(&path).await.unwrap();
-        let plan = plan(&connect(&path).unwrap(), TOKENS);
-        assert!(plan.contains("identities_by_user"), "{plan}");
+        let file = connect(&path).unwrap();
+        for sql in [TOKENS, LIST] {
+            let plan = plan(&file, sql);
+            assert!(plan.contains("identities_by_user"), "{plan}");
+        }
     }
 }
