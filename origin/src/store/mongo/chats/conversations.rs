@@ -203,7 +203,7 @@ pub(super) async fn clear_out(db: &Db, ids: &[Id]) -> Attempt<()> {
 }
 
 /// Records a turn in its conversation: raises the counters to its last message, never lowers them, and moves the head where
-/// the turn sets it. Returns the highest `seq`; `None` when the conversation was deleted. Each attempt updates the revision
+/// the turn sets it. Returns the highest `seq`; `None` when the conversation was deleted or given to another user. Each attempt updates the revision
 /// that it read; `here` is that of the first one.
 pub(super) async fn advance(
     db: &Db,

@@ -41,8 +41,13 @@ pub(super) async fn record(db: &Db, delivery: &TurnDelivery) -> Attempt<Option<u
         return Err(fault);
     }
     let highest = conversations::advance(db, delivery, &turn, here).await?;
-    if highest.is_none() {
-        // It was deleted meanwhile, perhaps too early to remove what was just stored.
+    let presence = match highest {
+        None => Some(conversations::presence(db, delivery.user_id, conversation_id).await?),
+        Some(_) => None,
+    };
+    if matches!(presence, Some(Presence::Deleted)) {
+        // It was deleted meanwhile, perhaps too early to remove what was just stored. One that is absent was given to another user,
+        // who keeps all of it.
         conversations::clear_out(db, &[conversation_id]).await?;
     }
     Ok(highest)
