@@ -127,7 +127,6 @@ fn public() -> OpenApiRouter<App> {
         .routes(routes!(auth::passkeys::login))
         .routes(routes!(auth::passkeys::list))
         .routes(routes!(auth::passkeys::rename, auth::passkeys::remove))
-        .routes(routes!(account::users_me, account::update))
         .routes(routes!(account::users_me, account::update, account_deletion::delete))
         .routes(routes!(account_export::export))
         .routes(routes!(account_events::list))

@@ -30,7 +30,10 @@ use crate::{
         notify::{MailConfig, SmsConfig},
     },
     events::Announcements,
-    store::accounts::passkeys::{PasskeyAddition, PasskeyRemoval, PasskeyUse, StoredPasskey},
+    store::{
+        Accounts,
+        accounts::passkeys::{PasskeyAddition, PasskeyRemoval, PasskeyUse, StoredPasskey},
+    },
 };
 use ceremony::{Assertion, Begun, Ceremonies, NewCredential, SetupError};
 
@@ -103,7 +106,10 @@ impl Auth {
         };
         let audit =
             self.audit_event(claims.sub, AccountEventKind::PasskeyAdded, Some(claims.sid), requester, now);
-        match self.accounts.add_passkey(passkey.clone(), MAX_PASSKEYS, audit).await? {
+        let added = passkey.clone();
+        let add =
+            async move |accounts: Arc<dyn Accounts>| accounts.add_passkey(added, MAX_PASSKEYS, audit).await;
+        match self.change(claims.sub, add).await? {
             PasskeyAddition::Added => Ok(passkey.into()),
             PasskeyAddition::Taken => Err(PasskeyError::Known.into()),
             PasskeyAddition::TooMany => Err(PasskeyError::TooMany.into()),

@@ -72,8 +72,12 @@ impl AddressSignIn {
         }
     }
 
-    /// Returns a user who has verified the address.
+    /// Returns a user who has verified the address. One who had not verified an e-mail address before loses their phone number: it may
+    /// be somebody else's.
     pub fn verified(&self, mut user: User) -> User {
+        if !self.is_verified_by(&user) && self.address.as_email().is_some() {
+            (user.phone, user.phone_verified) = (None, false);
+        }
         match self.address {
             Address::Email(_) => user.email_verified = true,
             Address::Phone(_) => user.phone_verified = true,
@@ -137,7 +141,7 @@ pub trait Addresses: Send + Sync + 'static {
     ) -> StoreResult<Option<AddressOwner>>;
 
     /// Signs in whoever gets messages at an address, and creates them where nobody has it; notes either in the audit trail. A user who had not verified it gets
-    /// it verified and loses their password, passkeys, identities and other sessions, with the event that tells of it: whoever
+    /// it verified and loses their password, phone number, passkeys, identities and other sessions, with the event that tells of it: whoever
     /// registered may have been somebody else. Undoes the deletion of the account if that was asked for. `None`, and nothing happens,
     /// when whoever has it is suspended. Repeated with the same session id, it changes nothing more. Of any number at once for one
     /// address the first creates the user.

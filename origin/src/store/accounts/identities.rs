@@ -68,6 +68,11 @@ impl IdentitySignIn {
         AuditEvent { id: self.linked_audit_id, user_id, kind, ..self.audit.clone() }
     }
 
+    /// Returns a user whose address is proven for the first time. Their phone number goes: it may be somebody else's.
+    pub fn taken_over(&self, user: User) -> User {
+        User { email_verified: true, phone: None, phone_verified: false, ..user }
+    }
+
     /// Returns the event that tells that the other sessions of this user ended.
     pub fn end_event(&self, user_id: Id) -> AddressedEvent {
         let event = UserEvent::UserSessionsEnded { except: Some(self.session.id) };

@@ -81,7 +81,7 @@ pub enum PasskeyRemoval {
 /// Passkeys of users.
 #[async_trait]
 pub trait Passkeys: Send + Sync + 'static {
-    /// Stores a passkey unless its user has `most` already, and notes it in the audit trail. Of any number at once no more are
+    /// Stores a passkey unless its user has `most` already, and notes it in the audit trail. A guest is none any more. Of any number at once no more are
     /// stored than the user may have. A repetition changes nothing more.
     async fn add_passkey(
         &self,

@@ -25,7 +25,7 @@ fn guest(number: u32) -> User {
     User { email: None, guest: true, ..user(number) }
 }
 
-async fn create(store: &Store, number: u8) {
+pub(super) async fn create(store: &Store, number: u8) {
     let guest = guest(u32::from(number));
     let session = session(number, &guest);
     let audit = opening_event(&session);

@@ -75,7 +75,8 @@ macro_rules! suite {
             passkey_is_named_by_its_user_alone
             removed_passkey_is_gone_and_noted_once
             of_removals_at_once_the_last_way_in_stays
-            proof_of_an_unverified_address_removes_passkeys
+            proof_of_an_unverified_address_removes_passkeys_and_phone
+            passkey_makes_a_guest_a_user
         }
         $crate::store::contract::run_suite! { accounts::password_resets on $open;
             reset_sets_password_and_ends_all_sessions_once

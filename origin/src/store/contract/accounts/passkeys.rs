@@ -10,15 +10,19 @@ use shared::{
 
 use super::{
     Store,
-    addresses::{phone, sign_in},
+    addresses::{change, phone, sign_in},
+    guests,
     password_resets::{permission, reset},
     register,
 };
 use crate::store::{
-    accounts::passkeys::{PasskeyAddition, PasskeyRemoval, PasskeyUse, StoredPasskey},
+    accounts::{
+        addresses::AddressChange,
+        passkeys::{PasskeyAddition, PasskeyRemoval, PasskeyUse, StoredPasskey},
+    },
     contract::{
         at_once,
-        samples::{at, audit_event, id, user},
+        samples::{at, audit_event, hash, id, user},
     },
 };
 
@@ -199,10 +203,25 @@ pub(in crate::store::contract) async fn of_removals_at_once_the_last_way_in_stay
     }
 }
 
-/// Whoever registered with somebody else's address may have added a passkey.
-pub(in crate::store::contract) async fn proof_of_an_unverified_address_removes_passkeys(store: Store) {
+pub(in crate::store::contract) async fn passkey_makes_a_guest_a_user(store: Store) {
+    guests::create(&store, 1).await;
+    assert!(store.user(id(1)).await.unwrap().unwrap().guest);
+    assert_eq!(add(&store, passkey(1, 1), 20).await, PasskeyAddition::Added);
+    assert!(!store.user(id(1)).await.unwrap().unwrap().guest);
+}
+
+/// Whoever registered with somebody else's address may have added a passkey, and a phone number of their own.
+pub(in crate::store::contract) async fn proof_of_an_unverified_address_removes_passkeys_and_phone(
+    store: Store,
+) {
     for number in [1, 2] {
         register(&store, number).await;
+        let own = Address::Phone(format!("+49170123456{number}"));
+        let audit = audit_event(67_000 + number, id(number), AccountEventKind::PhoneChanged, at(500));
+        let refresh_hash = hash(40 + u8::try_from(number).unwrap());
+        let own = AddressChange { refresh_hash, audit, ..change(own, number, false) };
+        store.change_address(own).await.unwrap();
+        assert!(store.user(id(number)).await.unwrap().unwrap().phone_verified);
         add(&store, passkey(number, number), 20).await;
     }
     let email = |number: u32| Address::Email(format!("user{number}@example.com"));

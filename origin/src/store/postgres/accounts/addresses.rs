@@ -104,7 +104,8 @@ const SIGN_IN: &str = concat!(
         SELECT id FROM users WHERE id = $1 AND deletes_at IS NOT NULL \
     ), changed AS ( \
         UPDATE users SET email_verified = email_verified OR $4 AND coalesce(email = $2::text, false), \
-            phone_verified = phone_verified OR $4 AND coalesce(phone = $3::text, false), \
+            phone = CASE WHEN $4 THEN $3::text ELSE phone END, \
+            phone_verified = CASE WHEN $4 THEN $3::text IS NOT NULL ELSE phone_verified END, \
             deletion_requested_at = NULL, deletes_at = NULL \
         WHERE id = $1 AND ($4 OR deletes_at IS NOT NULL) \
     ), removed AS ( \

@@ -181,9 +181,9 @@ async fn sign_in_known(
         c.commit(Some((INSERT_NOTED, values))).await?;
     }
     let is_new = user.id == sign_in.new_user.id;
-    let email_verified = user.email_verified || is_unverified;
+    let user = if is_unverified { sign_in.taken_over(user) } else { user };
     let event = is_unverified.then_some(event);
-    Ok(IdentitySignedIn { user: User { email_verified, ..user }, is_new, event })
+    Ok(IdentitySignedIn { user, is_new, event })
 }
 
 /// The user who has an address, if it is somebody else.

@@ -105,6 +105,8 @@ const ADD: &str = concat!(
         INSERT INTO passkeys (",
     columns!(),
     ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id \
+    ), known AS ( \
+        UPDATE users SET guest = false WHERE id = $2 AND guest \
     ), ",
     audited!("$10", "added"),
     " SELECT id FROM added"

@@ -95,7 +95,9 @@ const USE: &str = concat!(
             AND NOT coalesce(u.phone_verified AND u.phone = used.phone, false) \
     ), verified AS ( \
         UPDATE users u SET email_verified = u.email_verified OR coalesce(u.email = used.email, false), \
-            phone_verified = u.phone_verified OR coalesce(u.phone = used.phone, false) \
+            phone = CASE WHEN u.email = used.email AND NOT u.email_verified THEN NULL ELSE u.phone END, \
+            phone_verified = coalesce(NOT (u.email = used.email AND NOT u.email_verified), true) \
+                AND (u.phone_verified OR coalesce(u.phone = used.phone, false)) \
         FROM used WHERE u.id = used.user_id \
     ), removed_passkeys AS ( \
         DELETE FROM passkeys p USING used, users u WHERE p.user_id = used.user_id AND u.id = used.user_id \

@@ -102,7 +102,7 @@ fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> StoreResult<Option<A
     Ok(Some(AddressSignedIn { user: sign_in.verified(user), is_new, event }))
 }
 
-/// Verifies the address of a user who had not, and removes their password, identities, passkeys and other sessions: whoever they
+/// Verifies the address of a user who had not, and removes their password, phone number, identities, passkeys and other sessions: whoever they
 /// are may be somebody else than whoever has shown that they have the address.
 pub(super) fn take_over(
     c: &Connection,
@@ -121,7 +121,9 @@ pub(super) fn take_over(
 
 fn verify(c: &Connection, user: &User, address: &Address) -> StoreResult<()> {
     let sql = match address {
-        Address::Email(_) => "UPDATE users SET email_verified = 1 WHERE id = ?1",
+        Address::Email(_) => {
+            "UPDATE users SET email_verified = 1, phone = NULL, phone_verified = 0 WHERE id = ?1"
+        }
         Address::Phone(_) => "UPDATE users SET phone_verified = 1 WHERE id = ?1",
     };
     c.prepare_cached(sql)?.execute([user.id.as_bytes()])?;

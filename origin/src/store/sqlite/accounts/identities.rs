@@ -100,8 +100,8 @@ fn sign_in_user(c: &Connection, sign_in: &IdentitySignIn) -> StoreResult<Option<
     if !is_linked {
         audit::append(c, &sign_in.linked_event(user.id))?;
     }
-    let email_verified = user.email_verified || event.is_some();
-    Ok(Some(IdentitySignedIn { user: User { email_verified, ..user }, is_new, event }))
+    let user = if event.is_some() { sign_in.taken_over(user) } else { user };
+    Ok(Some(IdentitySignedIn { user, is_new, event }))
 }
 
 fn owner(c: &Connection, identity: &NewIdentity) -> StoreResult<Option<User>> {

@@ -96,6 +96,8 @@ fn add(
         ":created_at": passkey.created_at.as_millis(),
         ":last_used_at": passkey.last_used_at.map(shared::time::Timestamp::as_millis),
     })?;
+    c.prepare_cached("UPDATE users SET guest = 0 WHERE id = ?1 AND guest = 1")?
+        .execute([passkey.user_id.as_bytes()])?;
     audit::append(c, audit)?;
     Ok(PasskeyAddition::Added)
 }

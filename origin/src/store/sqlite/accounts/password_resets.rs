@@ -98,7 +98,9 @@ fn consume(c: &Connection, reset: &PasswordReset) -> StoreResult<bool> {
         .prepare_cached(
             "UPDATE users SET \
                  email_verified = max(email_verified, users.email IS NOT NULL AND users.email IS r.email), \
-                 phone_verified = max(phone_verified, users.phone IS NOT NULL AND users.phone IS r.phone) \
+                 phone = iif(users.email IS NOT NULL AND users.email IS r.email AND NOT email_verified, NULL, users.phone), \
+                 phone_verified = iif(users.email IS NOT NULL AND users.email IS r.email AND NOT email_verified, 0, \
+                     max(phone_verified, users.phone IS NOT NULL AND users.phone IS r.phone)) \
              FROM password_resets r \
              WHERE users.id = ?2 AND users.suspended_at IS NULL AND r.user_id = ?2 AND r.token_hash = ?1 AND r.expires_at > ?3",
         )?
