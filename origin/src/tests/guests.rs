@@ -30,9 +30,7 @@ async fn conversations(env: &TestEnv, access: &str) -> Vec<Id> {
 async fn code(env: &TestEnv, email: &str, purpose: &str) -> String {
     let body = json!({ "email": email, "purpose": purpose });
     assert_eq!(env.send(Call::post("/api/v1/auth/otp/send").json(&body)).await.status, 202);
-    env.app.job_runner().run_due().await;
-    let mailbox = env.send(Call::get("/dev/mailbox")).await.json();
-    mailbox["items"][0]["code"].as_str().unwrap().to_owned()
+    env.mailbox().await[0]["code"].as_str().unwrap().to_owned()
 }
 
 async fn login(env: &TestEnv, merge_guest_token: &str) -> super::test_env::Answer {

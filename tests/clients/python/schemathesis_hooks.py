@@ -234,8 +234,9 @@ def due_refusals(case):
         # The first request has ended the session of its token.
         yield 401, "session_ended", frozenset()
     if operation == "delete_user":
-        # The first request has ended the session of its token.
-        yield 401, "session_ended", frozenset()
+        # A password that is another one, a code that was never sent; and the right one has ended the session of its token.
+        for code in ("invalid_credentials", "code_invalid", "session_ended"):
+            yield 401, code, frozenset()
     if operation == "export_user":
         # Five a day are allowed.
         yield 429, "rate_limited", frozenset()

@@ -218,7 +218,7 @@ pub(in crate::store::contract) async fn proof_of_an_unverified_address_removes_p
         register(&store, number).await;
         let own = Address::Phone(format!("+49170123456{number}"));
         let audit = audit_event(67_000 + number, id(number), AccountEventKind::PhoneChanged, at(500));
-        let refresh_hash = hash(40 + u8::try_from(number).unwrap());
+        let refresh_hash = hash(140 + u8::try_from(number).unwrap());
         let own = AddressChange { refresh_hash, audit, ..change(own, number, false) };
         store.change_address(own).await.unwrap();
         assert!(store.user(id(number)).await.unwrap().unwrap().phone_verified);

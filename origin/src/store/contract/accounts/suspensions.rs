@@ -80,9 +80,9 @@ pub(in crate::store::contract) async fn suspended_user_gets_no_session_and_no_pe
         assert_eq!(open(&store, session(3, &user(1))).await, may);
         assert_eq!(store.password_reset_user(hash(50), at(2_000)).await.unwrap().is_some(), may);
         assert_eq!(store.create_password_reset(reset(51)).await.unwrap(), may);
-        let signed_in = store.sign_in_by_address(sign_in.clone()).await.unwrap();
-        assert_eq!(signed_in.map(|signed_in| signed_in.user.id), may.then_some(id(1)));
         let signed_in = store.sign_in_by_identity(by_identity.clone()).await.unwrap();
+        assert_eq!(signed_in.map(|signed_in| signed_in.user.id), may.then_some(id(1)));
+        let signed_in = store.sign_in_by_address(sign_in.clone()).await.unwrap();
         assert_eq!(signed_in.map(|signed_in| signed_in.user.id), may.then_some(id(1)));
         resume(&store, 3_000).await;
     }
