@@ -60,7 +60,7 @@ pub(crate) fn worker(workspace: &Workspace, machine: &Machine) -> Result<()> {
 /// once. The headlines count `more` steps that the caller goes on with.
 ///
 /// # Errors
-/// Fails as [`machine`] and [`worker`] do, and when the programs do not compile.
+/// Fails as [`machine`] and [`worker()`] do, and when the programs do not compile.
 pub(crate) fn everything(
     workspace: &Workspace,
     optimization: Optimization,

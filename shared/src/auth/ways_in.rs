@@ -9,8 +9,8 @@ pub struct WaysIn {
     pub has_reachable_email: bool,
     /// A phone number that codes can be sent to.
     pub has_reachable_phone: bool,
-    /// An account at another provider.
-    pub has_identity: bool,
+    /// The number of accounts at other providers.
+    pub identities: u64,
     /// The number of passkeys.
     pub passkeys: u64,
 }
@@ -30,7 +30,7 @@ impl WaysIn {
         self.has_password
             || self.has_reachable_email
             || self.has_reachable_phone
-            || self.has_identity
+            || self.identities > 0
             || self.passkeys > 1
     }
 }
@@ -57,7 +57,7 @@ mod tests {
             has_password: other == "password",
             has_reachable_email: other == "email",
             has_reachable_phone: other == "phone",
-            has_identity: other == "identity",
+            identities: u64::from(other == "identity"),
             passkeys,
         };
         assert_eq!(ways.may_remove_passkey(), expected);

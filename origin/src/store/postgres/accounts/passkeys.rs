@@ -182,7 +182,7 @@ const LOCK_TO_REMOVE: &str = "\
 /// What the user can sign in with, and whether the passkey is there or was removed by this event.
 const WAYS: &str = "\
     SELECT u.id, EXISTS (SELECT FROM credentials WHERE user_id = u.id), u.email IS NOT NULL, u.phone IS NOT NULL, \
-        EXISTS (SELECT FROM identities i WHERE i.user_id = u.id), \
+        (SELECT count(*) FROM identities i WHERE i.user_id = u.id), \
         (SELECT count(*) FROM passkeys p WHERE p.user_id = u.id), \
         EXISTS (SELECT FROM passkeys p WHERE p.user_id = u.id AND p.id = $2), \
         EXISTS (SELECT FROM audit_events e WHERE e.user_id = u.id AND e.id = $3) \
@@ -228,7 +228,7 @@ fn ways_in(row: &Row, codes: CodeChannels) -> StoreResult<(WaysIn, bool, bool)> 
         has_password: columns.get("has_password")?,
         has_reachable_email: columns.get::<bool>("email")? && codes.email,
         has_reachable_phone: columns.get::<bool>("phone")? && codes.phone,
-        has_identity: columns.get("has_identity")?,
+        identities: columns.count("identities")?,
         passkeys: columns.count("passkeys")?,
     };
     Ok((ways, columns.get("is_there")?, columns.get("was_removed")?))

@@ -164,6 +164,11 @@ const LIST: &str = "SELECT provider, email, created_at FROM identities WHERE use
 const TOKENS: &str = "SELECT client_id, sealed_token FROM identities \
                       WHERE user_id = ?1 AND provider = ?2 AND sealed_token IS NOT NULL ORDER BY subject";
 
+/// Returns the number of identities of a user.
+pub(super) fn count(c: &Connection, user_id: Id) -> StoreResult<u64> {
+    Ok(u64::try_from(list(c, user_id)?.len()).unwrap_or(u64::MAX))
+}
+
 fn list(c: &Connection, user_id: Id) -> StoreResult<Vec<LinkedIdentity>> {
     let mut statement = c.prepare_cached(LIST)?;
     let mut rows = statement.query([user_id.as_bytes()])?;

@@ -8,7 +8,7 @@ use shared::{
     id::Id,
 };
 
-use super::{SqliteAccounts, audit, users};
+use super::{SqliteAccounts, audit, identities, users};
 use crate::store::{
     accounts::{
         Passkeys,
@@ -180,14 +180,12 @@ fn remove(
     }
     let has_password =
         c.prepare_cached("SELECT 1 FROM credentials WHERE user_id = ?1")?.exists([user_id.as_bytes()])?;
-    let has_identity =
-        c.prepare_cached("SELECT 1 FROM identities WHERE user_id = ?1")?.exists([user_id.as_bytes()])?;
     let user = users::find(c, "u.id = ?1", &user_id.as_bytes().as_slice())?;
     let ways = WaysIn {
         has_password,
         has_reachable_email: codes.email && user.as_ref().is_some_and(|user| user.email.is_some()),
         has_reachable_phone: codes.phone && user.as_ref().is_some_and(|user| user.phone.is_some()),
-        has_identity,
+        identities: identities::count(c, user_id)?,
         passkeys: count(c, user_id)?,
     };
     if !ways.may_remove_passkey() {
