@@ -12,30 +12,35 @@
 //! doubles the delay until the next, and they are forgiven one by one:
 //! - From one address, for all accounts: 30 % of `RATE_LIMIT_REQUESTS` are free. The delay stays below a minute, because many people may
 //!   share an address.
-//! - From one network, for one account: [`NETWORK`].
-//! - From anywhere, for one account: [`ACCOUNT`], at most 47 in any 24 hours.
+//! - From one network, for one account: [`guesser::NETWORK`].
+//! - From anywhere, for one account: [`guesser::ACCOUNT`], at most 47 in any 24 hours.
 //!
-//! A device that signed in to the account before has an [`ACCOUNT`] of its own in place of the last two, so that strangers cannot keep
+//! A device that signed in to the account before has an [`guesser::ACCOUNT`] of its own in place of the last two, so that strangers cannot keep
 //! its user out. It is known by a token of the account, or by a network in which a session of the account began; with a token it is
 //! exempt from the limit of its address as well.
+
+pub mod guesser;
 
 use shared::{
     address::Address,
     api::error::LimitState,
     id::Id,
     limits::{
-        failures::{FailureDecision, FailureDelay, FailureState},
-        ip::{client_key, network},
+        failures::{FailureDecision, FailureDelay},
+        ip::client_key,
         window::FixedWindow,
     },
     time::Timestamp,
 };
+
+pub use guesser::{CountedGuess, Guesser, Way};
 
 use super::error::{LimitKind, RateLimited};
 use crate::{
     config::LimitsConfig,
     store::{Ephemeral, StoreResult},
 };
+use guesser::network_key;
 
 const SECOND_MS: u32 = 1_000;
 const MINUTE_MS: u32 = 60 * SECOND_MS;
@@ -44,11 +49,6 @@ const DAY_MS: u32 = 24 * HOUR_MS;
 
 /// Of a hundred requests that one address may make, so many may be wrong guesses at no cost.
 const FREE_PERCENT: u32 = 30;
-/// Wrong guesses from one network for one account: fewer than the account forgives, so that no network alone delays others.
-const NETWORK: FailureDelay = FailureDelay::new(5, SECOND_MS, 3 * HOUR_MS, 3 * HOUR_MS);
-/// Wrong guesses for one account.
-const ACCOUNT: FailureDelay = FailureDelay::new(10, SECOND_MS, HOUR_MS, HOUR_MS);
-
 /// Failed sign-ins of an account that are noted in its audit trail in a day.
 const NOTED_FAILURES: u32 = 50;
 /// Codes that are sent to one address: one in this time.
@@ -71,75 +71,6 @@ pub struct Throttle {
     sign_ups: Option<FixedWindow>,
     hourly_guests: Option<FixedWindow>,
     daily_guests: Option<FixedWindow>,
-}
-
-/// A way in, or what is guessed there. Each is counted by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// A new account; the guess is that an address has none.
-    SignUp,
-    /// A password.
-    Password,
-    /// A one-time code.
-    Code,
-    /// The token of a link.
-    Link,
-    /// A refresh token.
-    Refresh,
-}
-
-impl Way {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::SignUp => "sign_up",
-            Self::Password => "sign_in",
-            Self::Code => "codes",
-            Self::Link => "links",
-            Self::Refresh => "refresh",
-        }
-    }
-}
-
-/// The counts that a guess belongs to.
-#[derive(Clone, Debug)]
-pub struct Guesser {
-    client: Option<String>,
-    counts: Vec<(String, FailureDelay)>,
-}
-
-impl Guesser {
-    /// An unknown device, for the account that has this address or none.
-    pub fn stranger(way: Way, ip: &str, address: &str) -> Self {
-        let name = format!("failures:{}:{address}", way.as_str());
-        let counts = vec![(format!("{name}:{}", network_key(ip)), NETWORK), (name, ACCOUNT)];
-        Self { counts, ..Self::of_token(way, ip) }
-    }
-
-    /// A device in a network from which the account was signed in to before.
-    pub fn in_known_network(way: Way, ip: &str, user_id: Id) -> Self {
-        let name = format!("failures-from:{}:{user_id}:{}", way.as_str(), network_key(ip));
-        Self { counts: vec![(name, ACCOUNT)], ..Self::of_token(way, ip) }
-    }
-
-    /// A device with a token of a session of the account.
-    pub fn with_session(way: Way, session_id: Id) -> Self {
-        let name = format!("failures-by:{}:{session_id}", way.as_str());
-        Self { client: None, counts: vec![(name, ACCOUNT)] }
-    }
-
-    /// Whoever shows a token that names its account and cannot be guessed.
-    pub fn of_token(way: Way, ip: &str) -> Self {
-        let client = format!("client-failures:{}:{}", way.as_str(), client_key(ip));
-        Self { client: Some(client), counts: Vec::new() }
-    }
-}
-
-/// A guess that is counted as a wrong one.
-#[must_use]
-pub struct CountedGuess {
-    guesser: Guesser,
-    /// The states of the guesser's counts, as far as the store answered.
-    states: Vec<Option<FailureState>>,
 }
 
 /// The kind of a message that anybody can have sent to an address. Each is counted by itself.
@@ -345,11 +276,6 @@ const EXPORTS_OF_A_DAY: FixedWindow = FixedWindow::new(DAILY_EXPORTS, DAY_MS);
 fn failures_of_address(requests: u32) -> FailureDelay {
     let free = requests.saturating_mul(FREE_PERCENT) / 100;
     FailureDelay::new(free, SECOND_MS, MINUTE_MS, MINUTE_MS)
-}
-
-/// Addresses that cannot be read are one network.
-fn network_key(ip: &str) -> String {
-    network(ip).map_or_else(|| "unknown".to_owned(), |network| network.to_string())
 }
 
 fn sign_ups_key(ip: &str) -> String {

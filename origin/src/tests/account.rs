@@ -1,4 +1,4 @@
-//! Tests of a user's own account: sessions, profile, audit trail, consents.
+//! Tests of a user's own account: sessions, profile, audit trail.
 
 use serde_json::{Value, json};
 use shared::{
@@ -12,10 +12,10 @@ use crate::{clock::Clock as _, store::contract::down};
 const SESSIONS: &str = "/api/v1/auth/sessions";
 const ME: &str = "/api/v1/users/me";
 const EVENTS: &str = "/api/v1/users/me/events";
-const CONSENTS: &str = "/api/v1/users/me/consents";
+pub(super) const CONSENTS: &str = "/api/v1/users/me/consents";
 const IPHONE: &str = "EdgeChat/12 CFNetwork/1494.0.7 Darwin/23.4.0";
 
-async fn get(env: &TestEnv, member: &Member, path: &str) -> Value {
+pub(super) async fn get(env: &TestEnv, member: &Member, path: &str) -> Value {
     let answer = env.send(Call::get(path).token(&member.access)).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     answer.json()
@@ -48,7 +48,7 @@ fn each<'a>(list: &'a Value, field: &str) -> Vec<&'a Value> {
 }
 
 /// The kinds of all events of a user, newest first. A failed sign-in is noted after its answer.
-async fn kinds(env: &TestEnv, member: &Member) -> Vec<String> {
+pub(super) async fn kinds(env: &TestEnv, member: &Member) -> Vec<String> {
     env.app.auth.flush().await;
     let events = get(env, member, &format!("{EVENTS}?limit=100")).await;
     each(&events, "kind").into_iter().map(|kind| kind.as_str().unwrap().to_owned()).collect()
@@ -336,55 +336,6 @@ async fn audit_trail_is_forgotten_after_a_year() {
     env.clock.advance(3_600 * SECOND_MS);
     runner.run_due().await;
     assert_eq!(count().await, 0);
-}
-
-#[tokio::test]
-async fn consents_are_listed_with_what_is_required() {
-    let env = TestEnv::with(&[("CONSENTS_REQUIRED", "terms=2026-10-01,privacy=3")]).await;
-    let ada = env.register("ada").await;
-    let give = async |document: &str, version: &str| {
-        let body = json!({"document": document, "version": version});
-        env.send(Call::post(CONSENTS).token(&ada.access).json(&body)).await
-    };
-    let item = |document: &str, version: Value, accepted_at: Value, current: Value| {
-        json!({
-            "document": document,
-            "version": version,
-            "accepted_at": accepted_at,
-            "required": !current.is_null(),
-            "current_version": current,
-        })
-    };
-    let open = item("privacy", Value::Null, Value::Null, json!("3"));
-    let list = get(&env, &ada, CONSENTS).await;
-    let terms = item("terms", Value::Null, Value::Null, json!("2026-10-01"));
-    assert_eq!(list, json!({"items": [terms, open]}));
-
-    env.clock.advance(SECOND_MS);
-    let first = json!(env.clock.now());
-    let terms = item("terms", json!("2026-10-01"), first.clone(), json!("2026-10-01"));
-    let given = give("terms", "2026-10-01").await;
-    assert_eq!((given.status, given.json()), (201, terms.clone()));
-    env.clock.advance(SECOND_MS);
-    let again = give("terms", "2026-10-01").await;
-    assert_eq!((again.status, again.json()), (200, terms.clone()));
-    let news = give("news", "1").await.json();
-    assert_eq!(news, item("news", json!("1"), json!(env.clock.now()), Value::Null));
-    assert_eq!(get(&env, &ada, CONSENTS).await, json!({"items": [terms, open, news]}));
-    assert_eq!(kinds(&env, &ada).await, ["consent_given", "consent_given", "signed_up"]);
-
-    for (document, version, field) in
-        [("Terms", "1", "document"), ("terms", "", "version"), ("terms", "a b", "version")]
-    {
-        let refused = give(document, version).await;
-        assert_eq!(refused.problem(), problem(422, "validation_failed"));
-        assert_eq!(refused.json()["errors"][0]["field"], field);
-    }
-    for version in 0..98 {
-        assert_eq!(give("news", &format!("2.{version}")).await.status, 201);
-    }
-    assert_eq!(give("news", "3").await.problem(), problem(409, "conflict"));
-    assert_eq!(give("news", "1").await.status, 200);
 }
 
 #[tokio::test]
