@@ -173,24 +173,20 @@ impl Parts {
     fn delete_user(&self) -> DeleteUser {
         let (accounts, chats) = (&self.stores.accounts, &self.stores.chats);
         let short_lived = || Box::new(ShortLived(Arc::clone(&self.stores.ephemeral)));
-        let (events, clock, random) =
-            (Arc::clone(&self.events), Arc::clone(&self.clock), Arc::clone(&self.random));
+        let (clock, random) = (|| Arc::clone(&self.clock), || Arc::clone(&self.random));
+        let user_object = UserObject { events: Arc::clone(&self.events), clock: clock(), random: random() };
+        let provider_tokens =
+            ProviderTokens { accounts: Arc::clone(accounts), clock: clock(), random: random() };
         let steps: Vec<Box<dyn Step>> = vec![
-            Box::new(UserObject { events, clock, random }),
-            Box::new(ProviderTokens(Arc::clone(&self.auth))),
+            Box::new(user_object),
+            Box::new(provider_tokens),
             Box::new(Conversations(Arc::clone(chats))),
             short_lived(),
             Box::new(AccountRows(Arc::clone(accounts))),
         ];
         let sweeps: Vec<Box<dyn Step>> =
             vec![Box::new(ForgottenConversations(Arc::clone(chats))), short_lived()];
-        DeleteUser::new(
-            Arc::clone(accounts),
-            steps,
-            sweeps,
-            Arc::clone(&self.clock),
-            Arc::clone(&self.random),
-        )
+        DeleteUser::new(Arc::clone(accounts), steps, sweeps, clock(), random())
     }
 }
 

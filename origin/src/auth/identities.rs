@@ -13,7 +13,7 @@ use super::{Auth, AuthError, Requester, session_cache, tokens::TokenIssuer};
 use crate::{
     detached::detached,
     events::Announcements,
-    jobs::apple::{CodeExchange, revocation},
+    jobs::apple::CodeExchange,
     oidc::OidcError,
     sealed::Purpose,
     store::{
@@ -125,20 +125,6 @@ impl Auth {
             IdentityLinkOutcome::Taken => Err(AuthError::IdentityTaken),
             IdentityLinkOutcome::NoSession => Err(AuthError::SessionEnded),
         }
-    }
-
-    /// Schedules the revocation of the tokens that providers gave us for a user, whose account is about to be deleted. Repeated, it
-    /// changes nothing more. The jobs need nothing of the account.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the store does.
-    pub async fn schedule_revocations(&self, user_id: Id) -> Result<(), AuthError> {
-        let now = self.clock.now();
-        for token in self.accounts.identity_tokens(user_id, Provider::Apple).await? {
-            self.schedule(revocation(self.random.id(now), user_id, &token, now)).await?;
-        }
-        Ok(())
     }
 
     /// Returns whom a token names, and the time at which it was read.

@@ -12,9 +12,10 @@ use super::{Job, JobError, Progress};
 use crate::{
     clock::Clock,
     oidc::apple::{AppleError, AppleTokens},
+    random::Random,
     sealed::{Purpose, Sealer},
     store::{
-        Accounts,
+        Accounts, StoreResult,
         accounts::{
             identities::IdentityToken,
             jobs::{ClaimedJob, NewJob},
@@ -69,12 +70,30 @@ struct Revocation {
 
 /// Returns the job that revokes a user's refresh token. There is one for a token, however often it is scheduled. It needs nothing of
 /// the user's account, which may be gone when it runs.
-pub fn revocation(id: Id, user_id: Id, token: &IdentityToken, now: Timestamp) -> NewJob {
+fn revocation(id: Id, user_id: Id, token: &IdentityToken, now: Timestamp) -> NewJob {
     let key = URL_SAFE_NO_PAD.encode(sha256(&token.sealed));
     let client_id = token.client_id.clone();
     let revocation = Revocation { user_id, client_id, token: URL_SAFE_NO_PAD.encode(&token.sealed) };
     let payload = serde_json::to_string(&revocation).unwrap_or_default();
     NewJob { id, kind: REVOCATION, key: Some(key), payload, due_at: now }
+}
+
+/// Schedules the revocation of the tokens that Apple gave us for a user, whose account is about to be deleted. Repeated, it changes
+/// nothing more.
+///
+/// # Errors
+///
+/// Fails when the store does.
+pub async fn schedule_revocations(
+    accounts: &dyn Accounts,
+    random: &dyn Random,
+    user_id: Id,
+    now: Timestamp,
+) -> StoreResult<()> {
+    for token in accounts.identity_tokens(user_id, Provider::Apple).await? {
+        accounts.schedule_job(revocation(random.id(now), user_id, &token, now)).await?;
+    }
+    Ok(())
 }
 
 /// What both jobs need.

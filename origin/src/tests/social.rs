@@ -11,7 +11,7 @@ use super::{
     provider::{CLIENT, Provider, google_claims, public_key, sign, sign_as, signing_input},
     test_env::{Answer, Call, Member, TestEnv, problem},
 };
-use crate::clock::Clock as _;
+use crate::{clock::Clock as _, jobs::apple::schedule_revocations};
 
 const GOOGLE: &str = "/api/v1/auth/oidc/google";
 const APPLE: &str = "/api/v1/auth/oidc/apple";
@@ -287,7 +287,7 @@ async fn apple_code_is_exchanged_kept_sealed_and_revoked() {
 
     provider.answer(&[(500, json!({})), (200, json!({}))]);
     for _ in 0..2 {
-        env.app.auth.schedule_revocations(ada.id).await.unwrap();
+        schedule_revocations(&**accounts, &*env.app.random, ada.id, env.clock.now()).await.unwrap();
     }
     for _ in 0..3 {
         runner.run_due().await;

@@ -10,10 +10,9 @@ use shared::{
 };
 
 use crate::{
-    auth::Auth,
     clock::Clock,
     events::EventDelivery,
-    jobs::{JobError, Progress},
+    jobs::{JobError, Progress, apple::schedule_revocations},
     random::Random,
     store::{Accounts, Chats, Ephemeral, ephemeral::CacheGroup},
 };
@@ -65,7 +64,14 @@ impl Step for UserObject {
 }
 
 /// Tokens that providers gave us for the user: each is revoked by a job of its own, which needs nothing of the account.
-pub struct ProviderTokens(pub Arc<Auth>);
+pub struct ProviderTokens {
+    /// The accounts.
+    pub accounts: Arc<dyn Accounts>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The source of ids.
+    pub random: Arc<dyn Random>,
+}
 
 #[async_trait]
 impl Step for ProviderTokens {
@@ -74,7 +80,7 @@ impl Step for ProviderTokens {
     }
 
     async fn run(&self, user_id: Id) -> Result<Progress, JobError> {
-        self.0.schedule_revocations(user_id).await?;
+        schedule_revocations(&*self.accounts, &*self.random, user_id, self.clock.now()).await?;
         Ok(Progress::Done)
     }
 }
