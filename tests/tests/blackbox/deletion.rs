@@ -103,6 +103,6 @@ async fn deleted_account_leaves_nothing_and_its_address_is_free() {
         assert_eq!(rows, ["0"], "{table}");
     }
     let notices: Value = serde_json::from_str(&env.query_objects("SELECT notices FROM account")[0]).unwrap();
-    let deleted = json!({ "ended": [], "ended_before": null, "plan": null, "is_deleted": true });
+    let deleted = json!({ "ended": [], "ended_before": null, "plan": null, "has_consented": false, "is_deleted": true });
     assert_eq!(notices, deleted);
 }
