@@ -21,7 +21,7 @@ use crate::{
     path = "/api/v1/auth/guest",
     operation_id = "sign_up_guest",
     tag = "auth",
-    request_body(content = GuestRequest, example = json!({"device_name": "Ada's phone"})),
+    request_body(content = Option<GuestRequest>, example = json!({"device_name": "Ada's phone"})),
     responses((status = 201, description = "The tokens of the guest's session", body = Tokens)),
 )]
 pub(in crate::routes) async fn begin(
