@@ -110,15 +110,10 @@ impl SessionGate {
             SessionStatus::Active => return Ok(()),
             SessionStatus::Unknown => {}
         }
-        let asked = platform::now();
-        let verified = self.get::<IgnoredAny>(VERIFY_PATH, identity, scope);
-        match platform::timeout(VERIFY_TIMEOUT_MS, verified).await {
-            Some(Err(Error::Client(error))) if error.code.status() == 401 => return Err(error.into()),
-            Some(_) => {}
-            None => {
-                let unanswered = SessionReport::Unanswered;
-                self.known.borrow_mut().record(identity.session_id, unanswered, asked);
-            }
+        if let Some(Err(Error::Client(error))) = self.verify(identity, scope).await
+            && error.code.status() == 401
+        {
+            return Err(error.into());
         }
         // An event may have arrived meanwhile.
         self.reject_revoked(identity)
@@ -141,15 +136,19 @@ impl SessionGate {
             ConsentDecision::Refuse(error) => return Err(error.into()),
             ConsentDecision::Ask => {}
         }
-        let asked = platform::now();
-        let verified = self.get::<IgnoredAny>(VERIFY_PATH, identity, scope);
-        let Some(answer) = platform::timeout(VERIFY_TIMEOUT_MS, verified).await else {
-            let unanswered = SessionReport::Unanswered;
-            self.known.borrow_mut().record(identity.session_id, unanswered, asked);
-            return Err(unavailable().into());
-        };
-        answer?;
+        self.verify(identity, scope).await.ok_or_else(unavailable)??;
         self.reject_missing_consents(since)
+    }
+
+    /// Asks the origin about the session and the consents. `None`, and that is recorded, when it does not answer within the timeout.
+    async fn verify(&self, identity: &Identity, scope: &Scope) -> Option<Result<IgnoredAny, Error>> {
+        let asked = platform::now();
+        let verified = self.get(VERIFY_PATH, identity, scope);
+        let answer = platform::timeout(VERIFY_TIMEOUT_MS, verified).await;
+        if answer.is_none() {
+            self.known.borrow_mut().record(identity.session_id, SessionReport::Unanswered, asked);
+        }
+        answer
     }
 
     /// Refuses a call of the model, asked for at `since`, when the origin has said since then that documents are missing.
