@@ -1,6 +1,6 @@
 //! Tests of the routes by requests to the router, each on stores of its own.
 //!
-//! - [`provider`]: a provider of identities
+//! - [`provider`]: a provider of identities, [`id_tokens`]: the tokens that it signs
 //! - [`test_env`]: the router with a clock that tests set, and requests to it
 //! - [`authenticator`]: an authenticator for passkeys
 
@@ -17,6 +17,7 @@ mod export;
 mod guesses;
 mod guests;
 mod health;
+mod id_tokens;
 mod idempotency;
 mod jobs;
 mod layers;

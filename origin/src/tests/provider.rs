@@ -12,16 +12,10 @@ use axum::{
     response::IntoResponse as _,
     routing::{get, post},
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use ring::{
-    rand::SystemRandom,
-    rsa::{KeyPairComponents, PublicKeyComponents},
-    signature::{RSA_PKCS1_SHA256, RsaKeyPair},
-};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::test_env::TestEnv;
+use super::{id_tokens, test_env::TestEnv};
 use crate::server;
 
 /// The published examples of RFC 7515 (A.2) and RFC 7517 (A.2): nothing is secret about them.
@@ -133,40 +127,14 @@ pub(super) fn sign(kid: &str, claims: &Value) -> String {
 
 /// Signs claims by a key under a header that may name another one.
 pub(super) fn sign_as(kid: &str, header: &Value, claims: &Value) -> String {
-    let signed = signing_input(header, claims);
-    let key = key_pair(kid);
-    let mut signature = vec![0; key.public().modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
-}
-
-pub(super) fn signing_input(header: &Value, claims: &Value) -> String {
-    let encode = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
-    format!("{}.{}", encode(header), encode(claims))
+    id_tokens::sign(private_key(kid), header, claims)
 }
 
 /// The public half of a key, as the provider shows it.
 pub(super) fn public_key(kid: &str) -> Value {
-    let key = private_key(kid);
-    json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": key["n"], "e": key["e"] })
+    id_tokens::public_key(private_key(kid), kid)
 }
 
-fn private_key(kid: &str) -> Value {
-    let (_, key) = KEYS.into_iter().find(|(name, _)| *name == kid).unwrap();
-    serde_json::from_str(key).unwrap()
-}
-
-fn key_pair(kid: &str) -> RsaKeyPair {
-    let key = private_key(kid);
-    let number = |name: &str| URL_SAFE_NO_PAD.decode(key[name].as_str().unwrap()).unwrap();
-    RsaKeyPair::from_components(&KeyPairComponents {
-        public_key: PublicKeyComponents { n: number("n"), e: number("e") },
-        d: number("d"),
-        p: number("p"),
-        q: number("q"),
-        dP: number("dp"),
-        dQ: number("dq"),
-        qInv: number("qi"),
-    })
-    .unwrap()
+fn private_key(kid: &str) -> &'static str {
+    KEYS.into_iter().find(|(name, _)| *name == kid).unwrap().1
 }

@@ -8,7 +8,8 @@ use sha2::Sha256;
 use shared::time::DAY_MS;
 
 use super::{
-    provider::{CLIENT, Provider, google_claims, public_key, sign, sign_as, signing_input},
+    id_tokens::signing_input,
+    provider::{CLIENT, Provider, google_claims, public_key, sign, sign_as},
     test_env::{Answer, Call, Member, TestEnv, problem},
 };
 use crate::{clock::Clock as _, jobs::apple::schedule_revocations};

@@ -18,7 +18,7 @@
 //! - `store_chaos`: private databases of the production stores are killed, suspended and restarted
 //! - `provider_failures`, `model_endings`: provider failures, and finish reasons of the model
 //! - `forged_tokens`: forged and mangled tokens on every route
-//! - `social`: sign-in with Google and Apple, and guests
+//! - `social`: sign-in with Google and Apple, and guests; `id_tokens`: the tokens of both
 //! - `identity`: tokens, and objects of other users
 //! - `requests`, `bodies`, `cors`: request heads and ids, request bodies, CORS
 //! - `limits`: rate limits and daily quotas
@@ -63,6 +63,10 @@ mod deliveries;
 mod export;
 #[cfg(test)]
 mod forged_tokens;
+// The origin's tests have the same ones.
+#[cfg(test)]
+#[path = "../../../origin/src/tests/id_tokens.rs"]
+mod id_tokens;
 #[cfg(test)]
 mod idempotency;
 #[cfg(test)]

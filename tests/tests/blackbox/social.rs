@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use edgechat_tests::{
     client::{Client, PASSWORD, Phone, Reply},
@@ -12,11 +11,6 @@ use edgechat_tests::{
 };
 use http_body_util::Full;
 use hyper::{Response, service::service_fn};
-use ring::{
-    rand::SystemRandom,
-    rsa::{KeyPairComponents, PublicKeyComponents},
-    signature::{RSA_PKCS1_SHA256, RsaKeyPair},
-};
 use serde_json::{Value, json};
 use shared::api::{
     ErrorCode,
@@ -24,6 +18,8 @@ use shared::api::{
     chat::Conversation,
     page::Page,
 };
+
+use crate::id_tokens;
 
 /// The published example of RFC 7515 (A.2): nothing is secret about it.
 const KEY: &str = include_str!("../../keys/rfc7515-a2.json");
@@ -34,8 +30,7 @@ const CLIENT: &str = "com.example.app";
 
 /// Starts an environment whose Google and Apple are one mock with one key.
 async fn start() -> TestEnv {
-    let key: Value = serde_json::from_str(KEY).unwrap();
-    let public = json!({ "kty": "RSA", "kid": "1", "alg": "RS256", "n": key["n"], "e": key["e"] });
+    let public = id_tokens::public_key(KEY, "1");
     let set = Bytes::from(json!({ "keys": [public] }).to_string());
     let keys = mock_origin::serve(service_fn(move |_| {
         let set = set.clone();
@@ -65,27 +60,7 @@ fn token(issuer: &str, subject: &str, email: &str, nonce: Option<&str>) -> Strin
     if let Some(nonce) = nonce {
         claims["nonce"] = json!(nonce);
     }
-    let encode = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
-    let signed = format!("{}.{}", encode(&json!({ "alg": "RS256", "kid": "1" })), encode(&claims));
-    let key = key();
-    let mut signature = vec![0; key.public().modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
-}
-
-fn key() -> RsaKeyPair {
-    let key: Value = serde_json::from_str(KEY).unwrap();
-    let number = |name: &str| URL_SAFE_NO_PAD.decode(key[name].as_str().unwrap()).unwrap();
-    RsaKeyPair::from_components(&KeyPairComponents {
-        public_key: PublicKeyComponents { n: number("n"), e: number("e") },
-        d: number("d"),
-        p: number("p"),
-        q: number("q"),
-        dP: number("dp"),
-        dQ: number("dq"),
-        qInv: number("qi"),
-    })
-    .unwrap()
+    id_tokens::sign(KEY, &json!({ "alg": "RS256", "kid": "1" }), &claims)
 }
 
 fn google_token(subject: &str, email: &str) -> String {
