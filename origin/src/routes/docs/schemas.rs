@@ -84,11 +84,17 @@ fn for_each_reference(value: &mut Value, act: &mut impl FnMut(&mut String)) {
 /// No control characters of Unicode, as `char::is_control` knows them.
 const NO_CONTROLS: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
 
-/// The bounds of the fields of requests.
-fn bounds() -> Vec<(&'static str, &'static str, Value)> {
+/// The bounds of a name of a device, and of a name of a user.
+fn names() -> (Value, Value) {
     let device = json!({"maxLength": MAX_NAME_CHARS, "pattern": NO_CONTROLS, "example": "Ada's phone"});
     let display_name =
         json!({"minLength": 1, "maxLength": MAX_NAME_CHARS, "pattern": NO_CONTROLS, "example": "Ada"});
+    (device, display_name)
+}
+
+/// The bounds of the fields of requests.
+fn bounds() -> Vec<(&'static str, &'static str, Value)> {
+    let (device, display_name) = names();
     let new_password =
         json!({"minLength": MIN_PASSWORD_CHARS, "maxLength": MAX_PASSWORD_CHARS, "format": "password"});
     let typed_password = json!({"maxLength": MAX_TYPED_PASSWORD_CHARS, "format": "password"});
@@ -199,9 +205,7 @@ fn chat_bounds() -> Vec<(&'static str, &'static str, Value)> {
 
 /// The same of requests that sign in by an identity, begin as a guest, or move one's conversations.
 fn identity_bounds() -> Vec<(&'static str, &'static str, Value)> {
-    let device = json!({"maxLength": MAX_NAME_CHARS, "pattern": NO_CONTROLS, "example": "Ada's phone"});
-    let display_name =
-        json!({"minLength": 1, "maxLength": MAX_NAME_CHARS, "pattern": NO_CONTROLS, "example": "Ada"});
+    let (device, display_name) = names();
     let id_token = json!({"minLength": 1, "maxLength": MAX_ID_TOKEN_CHARS});
     let nonce = json!({"minLength": 1, "maxLength": MAX_NONCE_CHARS});
     let guest_token = json!({"minLength": 1, "maxLength": MAX_ACCESS_TOKEN_CHARS});
