@@ -8,7 +8,7 @@ use std::sync::Arc;
 use shared::{
     address::Address,
     api::account::{
-        AccountEventKind, Plan, Tokens, User,
+        AccountEventKind, Tokens, User,
         codes::{CodePurpose, SentCode},
     },
     auth::Claims,
@@ -16,7 +16,7 @@ use shared::{
 };
 
 use super::{
-    Auth, AuthError, Requester, session_cache,
+    Auth, AuthError, Requester,
     throttle::{SentKind, Throttle, Way},
     tokens::{TokenIssuer, seconds},
 };
@@ -27,7 +27,7 @@ use crate::{
     store::{
         Accounts,
         accounts::{
-            addresses::{AddressChange, AddressChangeOutcome, AddressSignIn, AddressSignedIn},
+            addresses::{AddressChange, AddressChangeOutcome, AddressSignIn},
             password_resets::NewPasswordReset,
         },
         ephemeral::{CodeOutcome, OneTimeCode},
@@ -126,28 +126,11 @@ impl Auth {
         let now = self.clock.now();
         let ShownCode { requester, address, .. } = shown;
         let new_user = self.user_of_address(&address, now);
-        let opening = self.prepare_session(new_user.id, &requester, device_name, now);
-        let audit = self.opening_event(&opening, AccountEventKind::SignedUp, &requester);
-        let (session, event_id) = (opening.session.clone(), self.random.id(now));
-        let sign_in = AddressSignIn { address, new_user, session, event_id, audit };
-        let (accounts, ephemeral) = (Arc::clone(&self.accounts), Arc::clone(&self.ephemeral));
-        let signed_in = detached(async move {
-            let signed_in = accounts.sign_in_by_address(sign_in).await;
-            if let Ok(Some(AddressSignedIn { user, .. })) = &signed_in {
-                session_cache::invalidate(&*ephemeral, user.id).await;
-            }
-            signed_in
-        });
+        let (opening, proven) = self.prepare_proven(new_user, &requester, device_name, now);
+        let sign_in = AddressSignIn { address, proven };
+        let write = async move |accounts: Arc<dyn Accounts>| accounts.sign_in_by_address(sign_in).await;
         // A suspended account has no codes.
-        let signed_in = signed_in.await??.ok_or(AuthError::CodeInvalid)?;
-        let AddressSignedIn { user, is_new, event } = signed_in;
-        if let Some(event) = event {
-            announcements.add_stored(event);
-        }
-        if !is_new {
-            self.end_surplus(&user, &opening, &requester, announcements).await;
-        }
-        Ok(self.tokens_of(opening, user))
+        self.open_proven(opening, &requester, announcements, write).await?.ok_or(AuthError::CodeInvalid)
     }
 
     /// Makes an address the signed-in user's, verified, when they show its code. The session goes on with the returned tokens.
@@ -240,18 +223,11 @@ impl Auth {
     fn user_of_address(&self, address: &Address, now: Timestamp) -> User {
         let (email, phone) = (address.as_email(), address.as_phone());
         User {
-            id: self.random.id(now),
             email: email.map(str::to_owned),
             email_verified: email.is_some(),
             phone: phone.map(str::to_owned),
             phone_verified: phone.is_some(),
-            display_name: None,
-            avatar_url: None,
-            locale: None,
-            timezone: None,
-            plan: Plan::Basic,
-            created_at: now,
-            guest: false,
+            ..self.new_user(now)
         }
     }
 }

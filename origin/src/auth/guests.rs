@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shared::{
     api::{
-        account::{AccountEventKind, Plan, Tokens, User},
+        account::{AccountEventKind, Tokens, User},
         internal::user_event::UserEvent,
     },
     auth::Claims,
@@ -36,20 +36,7 @@ impl Auth {
     ) -> Result<Tokens, AuthError> {
         let now = self.clock.now();
         self.throttle.guest(&*self.ephemeral, &requester.ip, now).await?;
-        let user = User {
-            id: self.random.id(now),
-            email: None,
-            email_verified: false,
-            phone: None,
-            phone_verified: false,
-            display_name: None,
-            avatar_url: None,
-            locale: None,
-            timezone: None,
-            plan: Plan::Basic,
-            created_at: now,
-            guest: true,
-        };
+        let user = User { guest: true, ..self.new_user(now) };
         let opening = self.prepare_session(user.id, requester, device_name, now);
         let audit = self.opening_event(&opening, AccountEventKind::SignedUp, requester);
         self.accounts.create_guest(user.clone(), opening.session.clone(), audit).await?;

@@ -3,24 +3,21 @@
 use std::sync::Arc;
 
 use shared::{
-    api::account::{AccountEventKind, Plan, Provider, Tokens, User},
+    api::account::{AccountEventKind, Provider, Tokens, User},
     auth::{Claims, id_token::ProvenIdentity},
     id::Id,
     time::{SECOND_MS, Timestamp},
 };
 
-use super::{Auth, AuthError, Requester, session_cache, tokens::TokenIssuer};
+use super::{Auth, AuthError, Requester, tokens::TokenIssuer};
 use crate::{
-    detached::detached,
     events::Announcements,
     jobs::apple::CodeExchange,
     oidc::OidcError,
     sealed::Purpose,
     store::{
         Accounts,
-        accounts::identities::{
-            IdentityLink, IdentityLinkOutcome, IdentitySignIn, IdentitySignedIn, NewIdentity,
-        },
+        accounts::identities::{IdentityLink, IdentityLinkOutcome, IdentitySignIn, NewIdentity},
     },
 };
 
@@ -60,35 +57,19 @@ impl Auth {
         let (proven, now) = self.prove(&shown).await?;
         let ShownIdentity { requester, provider, authorization_code, display_name, device_name, .. } = shown;
         let new_user = self.user_of_identity(&proven, display_name, now);
-        let opening = self.prepare_session(new_user.id, &requester, device_name, now);
+        let (opening, entry) = self.prepare_proven(new_user, &requester, device_name, now);
         let sign_in = IdentitySignIn {
             identity: identity(provider, &proven),
             verified_email: proven.verified_email().map(str::to_owned),
-            new_user,
-            session: opening.session.clone(),
-            event_id: self.random.id(now),
-            audit: self.opening_event(&opening, AccountEventKind::SignedUp, &requester),
+            proven: entry,
             linked_audit_id: self.random.id(now),
         };
-        let (accounts, ephemeral) = (Arc::clone(&self.accounts), Arc::clone(&self.ephemeral));
-        let signed_in = detached(async move {
-            let signed_in = accounts.sign_in_by_identity(sign_in).await;
-            if let Ok(Some(IdentitySignedIn { user, .. })) = &signed_in {
-                session_cache::invalidate(&*ephemeral, user.id).await;
-            }
-            signed_in
-        });
+        let write = async move |accounts: Arc<dyn Accounts>| accounts.sign_in_by_identity(sign_in).await;
         // A suspended account has no identities.
-        let signed_in = signed_in.await??.ok_or(OidcError::Refused(provider))?;
-        let IdentitySignedIn { user, is_new, event } = signed_in;
-        if let Some(event) = event {
-            announcements.add_stored(event);
-        }
-        if !is_new {
-            self.end_surplus(&user, &opening, &requester, announcements).await;
-        }
-        self.exchange_later(user.id, &proven, authorization_code, now).await;
-        Ok(self.tokens_of(opening, user))
+        let signed_in = self.open_proven(opening, &requester, announcements, write).await?;
+        let tokens = signed_in.ok_or(OidcError::Refused(provider))?;
+        self.exchange_later(tokens.user.id, &proven, authorization_code, now).await;
+        Ok(tokens)
     }
 
     /// Links an identity to the signed-in user, who may be a guest: they can sign in by it from now on. The session goes on with
@@ -166,18 +147,10 @@ impl Auth {
     ) -> User {
         let email = proven.verified_email();
         User {
-            id: self.random.id(now),
             email: email.map(str::to_owned),
             email_verified: email.is_some(),
-            phone: None,
-            phone_verified: false,
             display_name: display_name.or_else(|| proven.name.clone()),
-            avatar_url: None,
-            locale: None,
-            timezone: None,
-            plan: Plan::Basic,
-            created_at: now,
-            guest: false,
+            ..self.new_user(now)
         }
     }
 }

@@ -21,10 +21,11 @@ use crate::{
     events::Announcements,
     jobs::notify::refresh_token_reused,
     store::{
-        Ephemeral,
+        Accounts, Ephemeral, StoreResult,
         accounts::{
             audit::AuditEvent,
             sessions::{NewSession, RefreshExchange, RefreshOutcome, ReuseJob},
+            sign_ins::{ProvenSignIn, SignedIn},
         },
     },
 };
@@ -110,8 +111,51 @@ impl Auth {
         Ok(self.tokens_of(opening, user))
     }
 
+    /// Prepares the sign-in of somebody whose proof may come first: with the session, and this user where nobody is known.
+    pub(super) fn prepare_proven(
+        &self,
+        new_user: User,
+        requester: &Requester,
+        device_name: Option<String>,
+        now: Timestamp,
+    ) -> (Opening, ProvenSignIn) {
+        let opening = self.prepare_session(new_user.id, requester, device_name, now);
+        let audit = self.opening_event(&opening, AccountEventKind::SignedUp, requester);
+        let (session, event_id) = (opening.session.clone(), self.random.id(now));
+        (opening, ProvenSignIn { new_user, session, event_id, audit })
+    }
+
+    /// Signs in by this write, and ends the sessions that are too many then. `None` when the write lets the user not in.
+    pub(super) async fn open_proven<F>(
+        &self,
+        opening: Opening,
+        requester: &Requester,
+        announcements: &Announcements,
+        write: impl FnOnce(Arc<dyn Accounts>) -> F + Send + 'static,
+    ) -> Result<Option<Tokens>, AuthError>
+    where
+        F: Future<Output = StoreResult<Option<SignedIn>>> + Send,
+    {
+        let (accounts, ephemeral) = (Arc::clone(&self.accounts), Arc::clone(&self.ephemeral));
+        let signed_in = detached(async move {
+            let signed_in = write(accounts).await;
+            if let Ok(Some(SignedIn { user, .. })) = &signed_in {
+                session_cache::invalidate(&*ephemeral, user.id).await;
+            }
+            signed_in
+        });
+        let Some(SignedIn { user, is_new, event }) = signed_in.await?? else { return Ok(None) };
+        if let Some(event) = event {
+            announcements.add_stored(event);
+        }
+        if !is_new {
+            self.end_surplus(&user, &opening, requester, announcements).await;
+        }
+        Ok(Some(self.tokens_of(opening, user)))
+    }
+
     /// Ends the sessions of a user that are too many beside one that is stored.
-    pub(super) async fn end_surplus(
+    async fn end_surplus(
         &self,
         user: &User,
         opening: &Opening,

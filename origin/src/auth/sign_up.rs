@@ -69,20 +69,8 @@ impl Auth {
             .hash_new(request.password, own_words, &*self.random)
             .await
             .map_err(|error| error.of_field("password"))?;
-        let user = User {
-            id: self.random.id(now),
-            email: Some(email.clone()),
-            email_verified: false,
-            phone: None,
-            phone_verified: false,
-            display_name: request.display_name,
-            avatar_url: None,
-            locale: None,
-            timezone: None,
-            plan: Plan::Basic,
-            created_at: now,
-            guest: false,
-        };
+        let user =
+            User { email: Some(email.clone()), display_name: request.display_name, ..self.new_user(now) };
         let opening = self.prepare_session(user.id, requester, request.device_name, now);
         let audit = self.opening_event(&opening, AccountEventKind::SignedUp, requester);
         let job = email_verification(self.random.id(now), user.id, email, now);
@@ -93,5 +81,23 @@ impl Auth {
             Registration::Created => Some(self.tokens_of(opening, user)),
             Registration::EmailTaken => None,
         })
+    }
+
+    /// A user who begins now, of whom nothing is known.
+    pub(super) fn new_user(&self, now: Timestamp) -> User {
+        User {
+            id: self.random.id(now),
+            email: None,
+            email_verified: false,
+            phone: None,
+            phone_verified: false,
+            display_name: None,
+            avatar_url: None,
+            locale: None,
+            timezone: None,
+            plan: Plan::Basic,
+            created_at: now,
+            guest: false,
+        }
     }
 }

@@ -1,20 +1,13 @@
 //! Addresses of users: who has one, and what it means that somebody showed that they get messages there.
 
 use async_trait::async_trait;
-use shared::{
-    address::Address,
-    api::{
-        account::{AccountEventKind, User},
-        internal::user_event::{AddressedEvent, UserEvent},
-    },
-    id::Id,
-    time::Timestamp,
-};
+use shared::{address::Address, api::account::User, id::Id, time::Timestamp};
 
 use super::{
     audit::AuditEvent,
     jobs::NewJob,
-    sessions::{NewSession, TokenHash},
+    sessions::TokenHash,
+    sign_ins::{ProvenSignIn, SignedIn},
 };
 use crate::store::error::StoreResult;
 
@@ -32,38 +25,11 @@ pub struct AddressOwner {
 pub struct AddressSignIn {
     /// The address.
     pub address: Address,
-    /// The user to create where nobody has the address; it has it, verified.
-    pub new_user: User,
-    /// The session to open. Its user is the new one; where somebody has the address, they take that one's place.
-    pub session: NewSession,
-    /// The id of the event that tells of the end of sessions of somebody who had never verified the address.
-    pub event_id: Id,
-    /// The event that notes in the audit trail that the new user signed up.
-    pub audit: AuditEvent,
+    /// The user, the session and the events; the new user has the address, verified.
+    pub proven: ProvenSignIn,
 }
 
 impl AddressSignIn {
-    /// Returns the time of the sign-in.
-    pub const fn at(&self) -> Timestamp {
-        self.session.created_at
-    }
-
-    /// Returns the session, as one of the user who has the address.
-    pub fn session_of(&self, user_id: Id) -> NewSession {
-        NewSession { user_id, ..self.session.clone() }
-    }
-
-    /// Returns the event that notes in the audit trail that this user, who had the address, signed in.
-    pub fn signed_in_event(&self, user_id: Id) -> AuditEvent {
-        AuditEvent { user_id, kind: AccountEventKind::SignedIn, ..self.audit.clone() }
-    }
-
-    /// Returns the event that tells that the other sessions of this user ended.
-    pub fn end_event(&self, user_id: Id) -> AddressedEvent {
-        let event = UserEvent::UserSessionsEnded { except: Some(self.session.id) };
-        AddressedEvent { id: self.event_id, user_id, at: self.at(), event }
-    }
-
     /// Returns whether a user has verified the address.
     pub const fn is_verified_by(&self, user: &User) -> bool {
         match self.address {
@@ -84,17 +50,6 @@ impl AddressSignIn {
         }
         user
     }
-}
-
-/// The outcome of a sign-in by an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressSignedIn {
-    /// The user, with the address verified.
-    pub user: User,
-    /// True when they were created.
-    pub is_new: bool,
-    /// The event that tells of the end of other sessions, where that may have happened.
-    pub event: Option<AddressedEvent>,
 }
 
 /// The change of a signed-in user's address to one where they get messages.
@@ -145,7 +100,7 @@ pub trait Addresses: Send + Sync + 'static {
     /// registered may have been somebody else. Undoes the deletion of the account if that was asked for. `None`, and nothing happens,
     /// when whoever has it is suspended. Repeated with the same session id, it changes nothing more. Of any number at once for one
     /// address the first creates the user.
-    async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<Option<AddressSignedIn>>;
+    async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<Option<SignedIn>>;
 
     /// Verifies the e-mail address of a user, and notes it in the audit trail. A repetition changes nothing more. False, and nothing
     /// happens, when this is no user's address who has this id and is not suspended.

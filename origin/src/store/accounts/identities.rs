@@ -2,17 +2,15 @@
 
 use async_trait::async_trait;
 use shared::{
-    api::{
-        account::{AccountEventKind, Provider, User},
-        internal::user_event::{AddressedEvent, UserEvent},
-    },
+    api::account::{AccountEventKind, Provider, User},
     id::Id,
     time::Timestamp,
 };
 
 use super::{
     audit::AuditEvent,
-    sessions::{NewSession, TokenHash},
+    sessions::TokenHash,
+    sign_ins::{ProvenSignIn, SignedIn},
 };
 use crate::store::error::StoreResult;
 
@@ -34,61 +32,23 @@ pub struct IdentitySignIn {
     pub identity: NewIdentity,
     /// Their e-mail address as the provider has verified it: whoever has it is them.
     pub verified_email: Option<String>,
-    /// The user to create where nobody has the identity or the address; it has the address, verified.
-    pub new_user: User,
-    /// The session to open. Its user is the new one; where somebody is known, they take that one's place.
-    pub session: NewSession,
-    /// The id of the event that tells of the end of sessions of somebody who had never verified the address.
-    pub event_id: Id,
-    /// The event that notes in the audit trail that the new user signed up.
-    pub audit: AuditEvent,
+    /// The user, the session and the events; the new user has the address, verified.
+    pub proven: ProvenSignIn,
     /// The id of the event that notes that the identity was linked to a user who was there before.
     pub linked_audit_id: Id,
 }
 
 impl IdentitySignIn {
-    /// Returns the time of the sign-in.
-    pub const fn at(&self) -> Timestamp {
-        self.session.created_at
-    }
-
-    /// Returns the session, as one of this user.
-    pub fn session_of(&self, user_id: Id) -> NewSession {
-        NewSession { user_id, ..self.session.clone() }
-    }
-
-    /// Returns the event that notes in the audit trail that this user signed in.
-    pub fn signed_in_event(&self, user_id: Id) -> AuditEvent {
-        AuditEvent { user_id, kind: AccountEventKind::SignedIn, ..self.audit.clone() }
-    }
-
     /// Returns the event that notes in the audit trail that the identity was linked to this user.
     pub fn linked_event(&self, user_id: Id) -> AuditEvent {
         let kind = AccountEventKind::IdentityLinked;
-        AuditEvent { id: self.linked_audit_id, user_id, kind, ..self.audit.clone() }
+        AuditEvent { id: self.linked_audit_id, user_id, kind, ..self.proven.audit.clone() }
     }
 
     /// Returns a user whose address is proven for the first time. Their phone number goes: it may be somebody else's.
     pub fn taken_over(&self, user: User) -> User {
         User { email_verified: true, phone: None, phone_verified: false, ..user }
     }
-
-    /// Returns the event that tells that the other sessions of this user ended.
-    pub fn end_event(&self, user_id: Id) -> AddressedEvent {
-        let event = UserEvent::UserSessionsEnded { except: Some(self.session.id) };
-        AddressedEvent { id: self.event_id, user_id, at: self.at(), event }
-    }
-}
-
-/// The outcome of a sign-in by an identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdentitySignedIn {
-    /// The user.
-    pub user: User,
-    /// True when they were created.
-    pub is_new: bool,
-    /// The event that tells of the end of other sessions, where that may have happened.
-    pub event: Option<AddressedEvent>,
 }
 
 /// The link of an identity to a signed-in user.
@@ -149,7 +109,7 @@ pub trait Identities: Send + Sync + 'static {
     /// [`super::Addresses::sign_in_by_address`]. Where nobody has the address either, the user is created. Each is noted in the
     /// audit trail. `None`, and nothing happens, when the user is suspended. Repeated with the same session id, it changes nothing more. Of any number at once for one identity the first
     /// creates the user.
-    async fn sign_in_by_identity(&self, sign_in: IdentitySignIn) -> StoreResult<Option<IdentitySignedIn>>;
+    async fn sign_in_by_identity(&self, sign_in: IdentitySignIn) -> StoreResult<Option<SignedIn>>;
 
     /// Links an identity to a signed-in user, and gives them the address if they have none and nobody else has it; replaces all
     /// refresh tokens of the session by the new one, and notes a new link in the audit trail. A repetition changes nothing more.

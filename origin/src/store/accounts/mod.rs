@@ -1,6 +1,6 @@
 //! The accounts port, one trait an entity: [`users`], [`addresses`], [`credentials`], [`password_resets`], [`passkeys`],
 //! [`identities`], [`guests`], [`sessions`], [`suspensions`], [`deletions`], [`audit`], [`consents`], [`usage`], [`events`],
-//! [`jobs`], [`token_keys`]. The types of a trait stand beside it.
+//! [`jobs`], [`token_keys`]. The types of a trait stand beside it, those of several in [`sign_ins`].
 //!
 //! Every method is one atomic promise: all of it happened when it returns `Ok`, and repeating a write changes nothing
 //! more. Ids and times come from the caller. No text that is to be stored has the character U+0000: requests with one are
@@ -18,6 +18,7 @@ pub mod jobs;
 pub mod passkeys;
 pub mod password_resets;
 pub mod sessions;
+pub mod sign_ins;
 pub mod suspensions;
 pub mod token_keys;
 pub mod usage;

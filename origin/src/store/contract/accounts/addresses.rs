@@ -11,10 +11,11 @@ use shared::{
 use super::{Store, exchange, outcome, register, try_register};
 use crate::store::{
     accounts::{
-        addresses::{AddressChange, AddressChangeOutcome, AddressOwner, AddressSignIn, AddressSignedIn},
+        addresses::{AddressChange, AddressChangeOutcome, AddressOwner, AddressSignIn},
         audit::AuditEvent,
         jobs::NewJob,
         sessions::NewSession,
+        sign_ins::{ProvenSignIn, SignedIn},
         users::Registration,
     },
     contract::{
@@ -42,24 +43,28 @@ pub(super) fn sign_in(address: Address, number: u8, millis: i64) -> AddressSignI
     }
     let session = NewSession { created_at: at(millis), ..session(number, &new_user) };
     let audit = AuditEvent { kind: AccountEventKind::SignedUp, ..opening_event(&session) };
-    AddressSignIn { address, new_user, session, event_id: id(66_000 + u32::from(number)), audit }
+    let event_id = id(66_000 + u32::from(number));
+    AddressSignIn { address, proven: ProvenSignIn { new_user, session, event_id, audit } }
 }
 
 pub(in crate::store::contract) async fn sign_in_by_unknown_address_creates_verified_user_once(store: Store) {
     let first = sign_in(phone(), 31, 1_000);
-    let created = AddressSignedIn { user: first.new_user.clone(), is_new: true, event: None };
+    let created = SignedIn { user: first.proven.new_user.clone(), is_new: true, event: None };
     assert_eq!(store.user_by_address(phone()).await.unwrap(), None);
     assert_eq!(store.address_owner(phone(), None).await.unwrap(), None);
     assert_eq!(store.sign_in_by_address(first.clone()).await.unwrap().unwrap(), created);
     assert_eq!(store.sign_in_by_address(first.clone()).await.unwrap().unwrap(), created, "a repetition");
-    assert_eq!(store.user_by_address(phone()).await.unwrap(), Some(first.new_user.clone()));
+    assert_eq!(store.user_by_address(phone()).await.unwrap(), Some(first.proven.new_user.clone()));
     let owner = AddressOwner { user_id: id(31), is_known_network: true };
-    assert_eq!(store.address_owner(phone(), first.session.network.clone()).await.unwrap(), Some(owner));
+    assert_eq!(
+        store.address_owner(phone(), first.proven.session.network.clone()).await.unwrap(),
+        Some(owner)
+    );
     assert_eq!(store.password_hash(id(31)).await.unwrap(), None);
     assert_eq!(outcome_of(&store, 31).await, "exchanged");
 
     let again = store.sign_in_by_address(sign_in(phone(), 32, 2_000)).await.unwrap().unwrap();
-    assert_eq!(again, AddressSignedIn { user: first.new_user, is_new: false, event: None });
+    assert_eq!(again, SignedIn { user: first.proven.new_user, is_new: false, event: None });
     assert_eq!(store.user(id(32)).await.unwrap(), None);
     assert!(store.session(id(31), id(1_032)).await.unwrap().is_some());
 }
@@ -82,7 +87,7 @@ pub(in crate::store::contract) async fn sign_in_by_verified_address_keeps_passwo
     let registered = try_register(&store, verified.clone(), "phc", session(1, &verified)).await.unwrap();
     assert_eq!(registered, Registration::Created);
     let signed_in = store.sign_in_by_address(sign_in(email(1), 31, 1_000)).await.unwrap().unwrap();
-    assert_eq!(signed_in, AddressSignedIn { user: verified, is_new: false, event: None });
+    assert_eq!(signed_in, SignedIn { user: verified, is_new: false, event: None });
     assert_eq!(store.password_hash(id(1)).await.unwrap().as_deref(), Some("phc"));
     for number in [1_001, 1_031] {
         assert_eq!(store.session(id(1), id(number)).await.unwrap().unwrap().ended_at, None);
@@ -98,10 +103,10 @@ pub(in crate::store::contract) async fn sign_in_by_unverified_address_removes_pa
     }
     let by_owner = sign_in(email(1), 31, 1_000);
     let signed_in = store.sign_in_by_address(by_owner.clone()).await.unwrap().unwrap();
-    let event = by_owner.end_event(id(1));
+    let event = by_owner.proven.end_event(id(1));
     assert_eq!(event.event, UserEvent::UserSessionsEnded { except: Some(id(1_031)) });
     let verified = User { email_verified: true, ..user(1) };
-    assert_eq!(signed_in, AddressSignedIn { user: verified.clone(), is_new: false, event: Some(event) });
+    assert_eq!(signed_in, SignedIn { user: verified.clone(), is_new: false, event: Some(event) });
     assert_eq!(store.user(id(1)).await.unwrap(), Some(verified));
     assert_eq!(store.password_hash(id(1)).await.unwrap(), None);
     assert_eq!(store.password_hash(id(2)).await.unwrap().as_deref(), Some("phc"));

@@ -23,6 +23,7 @@ use crate::store::{
         jobs::{JobClaim, NewJob},
         password_resets::NewPasswordReset,
         sessions::{NewSession, SessionsPage},
+        sign_ins::ProvenSignIn,
         usage::{UsageEntry, UsageOutcome},
         users::Registration,
     },
@@ -100,7 +101,8 @@ fn by_email(number: u8, email: &str, millis: i64) -> AddressSignIn {
     let session = later(number, &new_user, millis);
     let audit = AuditEvent { kind: AccountEventKind::SignedUp, ..opening_event(&session) };
     let address = Address::Email(email.to_owned());
-    AddressSignIn { address, new_user, session, event_id: id(30_000 + u32::from(number)), audit }
+    let event_id = id(30_000 + u32::from(number));
+    AddressSignIn { address, proven: ProvenSignIn { new_user, session, event_id, audit } }
 }
 
 pub(in crate::store::contract) async fn requested_deletion_ends_every_session_once(store: Store) {
@@ -269,7 +271,7 @@ pub(in crate::store::contract) async fn deleted_user_leaves_nothing(store: Store
     assert_eq!(store.usage(id(1), "2000-01-01".into(), "2100-01-01".into()).await.unwrap(), []);
     assert_eq!(store.lease_events(at(5_000), at(9_000), 100).await.unwrap(), []);
     assert_eq!(due(&store, 900, at(5_000)).await, ["delete", "sweep", "tell"]);
-    // What comes late writes nothing.
+    // A late delivery writes nothing.
     assert_eq!(store.record_usage(usage(19, 1)).await.unwrap(), UsageOutcome::NoUser);
     let late = audit_event(40, id(1), AccountEventKind::SignInFailed, at(9));
     store.append_audit_event(late).await.unwrap();

@@ -6,11 +6,10 @@ use super::{Store, addresses::sign_in as address_sign_in, register, try_register
 use crate::store::{
     accounts::{
         audit::AuditEvent,
-        identities::{
-            IdentityLink, IdentityLinkOutcome, IdentitySignIn, IdentitySignedIn, IdentityToken, NewIdentity,
-        },
+        identities::{IdentityLink, IdentityLinkOutcome, IdentitySignIn, IdentityToken, NewIdentity},
         password_resets::{NewPasswordReset, PasswordReset},
         sessions::NewSession,
+        sign_ins::{ProvenSignIn, SignedIn},
         users::Registration,
     },
     contract::{
@@ -46,10 +45,7 @@ pub(super) fn sign_in(
     IdentitySignIn {
         identity: identity(subject, verified_email),
         verified_email: verified_email.map(str::to_owned),
-        new_user,
-        session,
-        event_id: id(76_000 + u32::from(number)),
-        audit,
+        proven: ProvenSignIn { new_user, session, event_id: id(76_000 + u32::from(number)), audit },
         linked_audit_id: id(77_000 + u32::from(number)),
     }
 }
@@ -65,14 +61,14 @@ async fn ended_at(store: &Store, user: u32, session: u32) -> Option<shared::time
 
 pub(in crate::store::contract) async fn sign_in_by_unknown_identity_creates_user_once(store: Store) {
     let first = sign_in("a", Some("new@example.com"), 31, 1_000);
-    let created = IdentitySignedIn { user: first.new_user.clone(), is_new: true, event: None };
+    let created = SignedIn { user: first.proven.new_user.clone(), is_new: true, event: None };
     assert_eq!(store.sign_in_by_identity(first.clone()).await.unwrap().unwrap(), created);
     assert_eq!(store.sign_in_by_identity(first.clone()).await.unwrap().unwrap(), created, "a repetition");
-    assert_eq!(store.user(id(31)).await.unwrap(), Some(first.new_user.clone()));
+    assert_eq!(store.user(id(31)).await.unwrap(), Some(first.proven.new_user.clone()));
     assert_eq!(store.password_hash(id(31)).await.unwrap(), None);
     let again =
         store.sign_in_by_identity(sign_in("a", Some("new@example.com"), 32, 2_000)).await.unwrap().unwrap();
-    assert_eq!(again, IdentitySignedIn { user: first.new_user, is_new: false, event: None });
+    assert_eq!(again, SignedIn { user: first.proven.new_user, is_new: false, event: None });
     assert_eq!(store.user(id(32)).await.unwrap(), None);
     assert!(store.session(id(31), id(1_032)).await.unwrap().is_some());
     assert_eq!(kinds(&store, 31).await, ["signed_in", "signed_up"]);
@@ -85,7 +81,7 @@ pub(in crate::store::contract) async fn sign_in_by_known_identity_ignores_the_ad
     let first = sign_in("a", Some("old@example.com"), 31, 1_000);
     store.sign_in_by_identity(first.clone()).await.unwrap().unwrap();
     let again = store.sign_in_by_identity(sign_in("a", Some(EMAIL), 32, 2_000)).await.unwrap().unwrap();
-    assert_eq!(again, IdentitySignedIn { user: first.new_user, is_new: false, event: None });
+    assert_eq!(again, SignedIn { user: first.proven.new_user, is_new: false, event: None });
     assert_eq!(store.user(id(1)).await.unwrap(), Some(user(1)));
     assert_eq!(store.password_hash(id(1)).await.unwrap().as_deref(), Some("phc"));
 }
@@ -95,7 +91,7 @@ pub(in crate::store::contract) async fn identity_is_linked_to_whoever_verified_t
     let registered = try_register(&store, verified.clone(), "phc", session(1, &verified)).await.unwrap();
     assert_eq!(registered, Registration::Created);
     let by_google = sign_in("a", Some(EMAIL), 31, 1_000);
-    let linked = IdentitySignedIn { user: verified, is_new: false, event: None };
+    let linked = SignedIn { user: verified, is_new: false, event: None };
     assert_eq!(store.sign_in_by_identity(by_google.clone()).await.unwrap().unwrap(), linked);
     assert_eq!(store.sign_in_by_identity(by_google).await.unwrap().unwrap(), linked, "a repetition");
     assert_eq!(store.password_hash(id(1)).await.unwrap().as_deref(), Some("phc"));
@@ -115,10 +111,10 @@ pub(in crate::store::contract) async fn identity_takes_over_account_that_never_v
     let linked = store.link_identity(squatter).await.unwrap();
     assert!(matches!(linked, IdentityLinkOutcome::Linked(_)), "{linked:?}");
     let by_owner = sign_in("a", Some(EMAIL), 31, 5_000);
-    let event = by_owner.end_event(id(1));
+    let event = by_owner.proven.end_event(id(1));
     let verified = User { email_verified: true, ..user(1) };
     let taken_over = store.sign_in_by_identity(by_owner.clone()).await.unwrap().unwrap();
-    assert_eq!(taken_over, IdentitySignedIn { user: verified.clone(), is_new: false, event: Some(event) });
+    assert_eq!(taken_over, SignedIn { user: verified.clone(), is_new: false, event: Some(event) });
     assert_eq!(store.user(id(1)).await.unwrap(), Some(verified));
     assert_eq!(store.password_hash(id(1)).await.unwrap(), None);
     assert_eq!([ended_at(&store, 1, 1_001).await, ended_at(&store, 1, 1_031).await], [Some(at(5_000)), None]);

@@ -20,9 +20,10 @@ use super::{
 use crate::store::{
     accounts::{
         Addresses,
-        addresses::{AddressChange, AddressChangeOutcome, AddressOwner, AddressSignIn, AddressSignedIn},
+        addresses::{AddressChange, AddressChangeOutcome, AddressOwner, AddressSignIn},
         audit::AuditEvent,
         sessions::NewSession,
+        sign_ins::SignedIn,
     },
     error::{StoreError, StoreResult},
     postgres::{
@@ -54,7 +55,7 @@ impl Addresses for PostgresAccounts {
             .await
     }
 
-    async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<Option<AddressSignedIn>> {
+    async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<Option<SignedIn>> {
         let sign_in = &sign_in;
         self.0.run(|c| async move { sign_in_user(&c, sign_in).await }).await
     }
@@ -133,63 +134,42 @@ const SIGN_IN: &str = concat!(
 );
 
 /// Signs in as whoever has the address; else as somebody new, unless they are created by somebody else meanwhile.
-async fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<AddressSignedIn>> {
-    if let Some(known) = sign_in_known(c, sign_in).await? {
-        return Ok(known.signed_in());
-    }
-    let audit = &audit_json(&sign_in.audit);
-    let opening = FirstSession { password_hash: None, session: &sign_in.session, job: None };
-    if users::insert_row(c, &sign_in.new_user, &opening, audit).await? {
-        let user = sign_in.new_user.clone();
-        return Ok(Some(AddressSignedIn { user, is_new: true, event: None }));
-    }
-    let known = sign_in_known(c, sign_in).await?;
-    Ok(known.ok_or(StoreError::Conflict("another account has this id"))?.signed_in())
-}
-
-/// Somebody who has an address.
-enum Known {
-    SignedIn(Box<AddressSignedIn>),
-    /// They may not sign in.
-    Refused,
-}
-
-impl Known {
-    fn signed_in(self) -> Option<AddressSignedIn> {
-        match self {
-            Self::SignedIn(signed_in) => Some(*signed_in),
-            Self::Refused => None,
+async fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<SignedIn>> {
+    let (email, phone) = (sign_in.address.as_email(), sign_in.address.as_phone());
+    let proven = &sign_in.proven;
+    for _ in 0..2 {
+        if let Some(row) = c.begin_locked(LOCK, KNOWN, &[&email, &phone]).await? {
+            let mut columns = Columns::of("users", &row);
+            let user = users::read(&mut columns)?;
+            if !columns.get("may_sign_in")? {
+                c.commit(None).await?;
+                return Ok(None);
+            }
+            return sign_in_known(c, sign_in, user).await.map(Some);
+        }
+        c.commit(None).await?;
+        let opening = FirstSession { password_hash: None, session: &proven.session, job: None };
+        if users::insert_row(c, &proven.new_user, &opening, &audit_json(&proven.audit)).await? {
+            return Ok(Some(proven.signed_up()));
         }
     }
+    Err(StoreError::Conflict("another account has this id").into())
 }
 
-async fn sign_in_known(c: &Connection, sign_in: &AddressSignIn) -> Step<Option<Known>> {
-    let (email, phone) = (sign_in.address.as_email(), sign_in.address.as_phone());
-    let Some(row) = c.begin_locked(LOCK, KNOWN, &[&email, &phone]).await? else {
-        c.commit(None).await?;
-        return Ok(None);
-    };
-    let mut columns = Columns::of("users", &row);
-    let user = users::read(&mut columns)?;
-    if !columns.get("may_sign_in")? {
-        c.commit(None).await?;
-        return Ok(Some(Known::Refused));
-    }
+/// Signs in within the transaction that has the user's row, and ends it.
+async fn sign_in_known(c: &Connection, sign_in: &AddressSignIn, user: User) -> Step<SignedIn> {
     let is_unverified = !sign_in.is_verified_by(&user);
-    let event = sign_in.end_event(user.id);
+    let event = sign_in.proven.end_event(user.id);
     let opening = Opening {
-        email,
-        phone,
+        email: sign_in.address.as_email(),
+        phone: sign_in.address.as_phone(),
         is_unverified,
         event: &event,
-        session: &sign_in.session_of(user.id),
-        audit: &sign_in.signed_in_event(user.id),
+        session: &sign_in.proven.session_of(user.id),
+        audit: &sign_in.proven.signed_in_event(user.id),
     };
     opening.commit(c).await?;
-    let is_new = user.id == sign_in.new_user.id;
-    let event = is_unverified.then_some(event);
-    let signed_in = AddressSignedIn { user: sign_in.verified(user), is_new, event };
-    Ok(Some(Known::SignedIn(Box::new(signed_in))))
+    Ok(sign_in.proven.signed_in(sign_in.verified(user), is_unverified.then_some(event)))
 }
 
 /// The session of a user who is there already, to be opened.

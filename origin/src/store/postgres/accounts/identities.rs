@@ -15,10 +15,8 @@ use super::{
 use crate::store::{
     accounts::{
         Identities,
-        identities::{
-            IdentityLink, IdentityLinkOutcome, IdentitySignIn, IdentitySignedIn, IdentityToken,
-            LinkedIdentity,
-        },
+        identities::{IdentityLink, IdentityLinkOutcome, IdentitySignIn, IdentityToken, LinkedIdentity},
+        sign_ins::SignedIn,
     },
     error::{StoreError, StoreResult},
     postgres::{
@@ -30,7 +28,7 @@ use crate::store::{
 
 #[async_trait]
 impl Identities for PostgresAccounts {
-    async fn sign_in_by_identity(&self, sign_in: IdentitySignIn) -> StoreResult<Option<IdentitySignedIn>> {
+    async fn sign_in_by_identity(&self, sign_in: IdentitySignIn) -> StoreResult<Option<SignedIn>> {
         let sign_in = &sign_in;
         self.0.run(|c| async move { sign_in_user(&c, sign_in).await }).await
     }
@@ -121,7 +119,7 @@ const INSERT_NOTED: &str = concat!(
 );
 
 /// Signs in as whoever is known; else as somebody new, unless the address is taken meanwhile.
-async fn sign_in_user(c: &Connection, sign_in: &IdentitySignIn) -> Step<Option<IdentitySignedIn>> {
+async fn sign_in_user(c: &Connection, sign_in: &IdentitySignIn) -> Step<Option<SignedIn>> {
     for _ in 0..2 {
         let identity = &sign_in.identity;
         let (provider, subject) = (identity.provider.as_str(), &identity.subject);
@@ -136,12 +134,12 @@ async fn sign_in_user(c: &Connection, sign_in: &IdentitySignIn) -> Step<Option<I
             }
             return sign_in_known(c, sign_in, user, is_linked).await.map(Some);
         }
-        let (user, at) = (&sign_in.new_user, sign_in.at().as_millis());
-        let opening = FirstSession { password_hash: None, session: &sign_in.session, job: None };
-        if users::insert_row(c, user, &opening, &audit_json(&sign_in.audit)).await? {
+        let (user, at) = (&sign_in.proven.new_user, sign_in.proven.at().as_millis());
+        let opening = FirstSession { password_hash: None, session: &sign_in.proven.session, job: None };
+        if users::insert_row(c, user, &opening, &audit_json(&sign_in.proven.audit)).await? {
             let values: Values<'_> = &[&provider, subject, &key(user.id), &identity.email, &at];
             c.commit(Some((INSERT, values))).await?;
-            return Ok(Some(IdentitySignedIn { user: user.clone(), is_new: true, event: None }));
+            return Ok(Some(sign_in.proven.signed_up()));
         }
         c.commit(None).await?;
     }
@@ -154,16 +152,16 @@ async fn sign_in_known(
     sign_in: &IdentitySignIn,
     user: User,
     is_linked: bool,
-) -> Step<IdentitySignedIn> {
+) -> Step<SignedIn> {
     let is_unverified = !is_linked && !user.email_verified;
-    let event = sign_in.end_event(user.id);
+    let event = sign_in.proven.end_event(user.id);
     let opening = Opening {
         email: sign_in.verified_email.as_deref(),
         phone: None,
         is_unverified,
         event: &event,
-        session: &sign_in.session_of(user.id),
-        audit: &sign_in.signed_in_event(user.id),
+        session: &sign_in.proven.session_of(user.id),
+        audit: &sign_in.proven.signed_in_event(user.id),
     };
     opening.write(c).await?;
     if is_linked {
@@ -175,15 +173,13 @@ async fn sign_in_known(
             &identity.subject,
             &key(user.id),
             &identity.email,
-            &sign_in.at().as_millis(),
+            &sign_in.proven.at().as_millis(),
             &audit_json(&sign_in.linked_event(user.id)),
         ];
         c.commit(Some((INSERT_NOTED, values))).await?;
     }
-    let is_new = user.id == sign_in.new_user.id;
     let user = if is_unverified { sign_in.taken_over(user) } else { user };
-    let event = is_unverified.then_some(event);
-    Ok(IdentitySignedIn { user, is_new, event })
+    Ok(sign_in.proven.signed_in(user, is_unverified.then_some(event)))
 }
 
 /// The user who has an address, if it is somebody else.

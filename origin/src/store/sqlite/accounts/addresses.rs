@@ -12,8 +12,9 @@ use super::{SqliteAccounts, audit, jobs, passkeys, sessions, users};
 use crate::store::{
     accounts::{
         Addresses,
-        addresses::{AddressChange, AddressChangeOutcome, AddressOwner, AddressSignIn, AddressSignedIn},
+        addresses::{AddressChange, AddressChangeOutcome, AddressOwner, AddressSignIn},
         audit::AuditEvent,
+        sign_ins::SignedIn,
     },
     error::StoreResult,
     sqlite::row::Columns,
@@ -33,7 +34,7 @@ impl Addresses for SqliteAccounts {
         self.0.read(move |c| find_owner(c, &address, network.as_deref())).await
     }
 
-    async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<Option<AddressSignedIn>> {
+    async fn sign_in_by_address(&self, sign_in: AddressSignIn) -> StoreResult<Option<SignedIn>> {
         self.0.write(move |c| sign_in_user(c, &sign_in)).await
     }
 
@@ -80,26 +81,24 @@ macro_rules! owner_sql {
 use owner_sql;
 
 /// Signs in within a write transaction.
-fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> StoreResult<Option<AddressSignedIn>> {
+fn sign_in_user(c: &Connection, sign_in: &AddressSignIn) -> StoreResult<Option<SignedIn>> {
     let Some(user) = find(c, &sign_in.address)? else {
-        users::insert_row(c, &sign_in.new_user)?;
-        sessions::insert(c, &sign_in.session)?;
-        audit::append(c, &sign_in.audit)?;
-        let user = sign_in.new_user.clone();
-        return Ok(Some(AddressSignedIn { user, is_new: true, event: None }));
+        users::insert_row(c, &sign_in.proven.new_user)?;
+        sessions::insert(c, &sign_in.proven.session)?;
+        audit::append(c, &sign_in.proven.audit)?;
+        return Ok(Some(sign_in.proven.signed_up()));
     };
     if !users::may_sign_in(c, user.id)? {
         return Ok(None);
     }
-    let is_new = user.id == sign_in.new_user.id;
     let mut event = None;
     if !sign_in.is_verified_by(&user) {
-        let end = sign_in.end_event(user.id);
-        take_over(c, &user, &sign_in.address, sign_in.session.id, &end)?;
+        let end = sign_in.proven.end_event(user.id);
+        take_over(c, &user, &sign_in.address, sign_in.proven.session.id, &end)?;
         event = Some(end);
     }
-    sessions::open(c, &sign_in.session_of(user.id), &sign_in.signed_in_event(user.id))?;
-    Ok(Some(AddressSignedIn { user: sign_in.verified(user), is_new, event }))
+    sessions::open(c, &sign_in.proven.session_of(user.id), &sign_in.proven.signed_in_event(user.id))?;
+    Ok(Some(sign_in.proven.signed_in(sign_in.verified(user), event)))
 }
 
 /// Verifies the address of a user who had not, and removes their password, phone number, identities, passkeys and other sessions: whoever they

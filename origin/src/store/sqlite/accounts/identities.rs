@@ -14,9 +14,9 @@ use crate::store::{
     accounts::{
         Identities,
         identities::{
-            IdentityLink, IdentityLinkOutcome, IdentitySignIn, IdentitySignedIn, IdentityToken,
-            LinkedIdentity, NewIdentity,
+            IdentityLink, IdentityLinkOutcome, IdentitySignIn, IdentityToken, LinkedIdentity, NewIdentity,
         },
+        sign_ins::SignedIn,
     },
     error::StoreResult,
     sqlite::row::Columns,
@@ -24,7 +24,7 @@ use crate::store::{
 
 #[async_trait]
 impl Identities for SqliteAccounts {
-    async fn sign_in_by_identity(&self, sign_in: IdentitySignIn) -> StoreResult<Option<IdentitySignedIn>> {
+    async fn sign_in_by_identity(&self, sign_in: IdentitySignIn) -> StoreResult<Option<SignedIn>> {
         self.0.write(move |c| sign_in_user(c, &sign_in)).await
     }
 
@@ -68,7 +68,7 @@ impl Identities for SqliteAccounts {
 }
 
 /// Signs in within a write transaction.
-fn sign_in_user(c: &Connection, sign_in: &IdentitySignIn) -> StoreResult<Option<IdentitySignedIn>> {
+fn sign_in_user(c: &Connection, sign_in: &IdentitySignIn) -> StoreResult<Option<SignedIn>> {
     let linked = owner(c, &sign_in.identity)?;
     let is_linked = linked.is_some();
     let by_email = match &sign_in.verified_email {
@@ -76,32 +76,31 @@ fn sign_in_user(c: &Connection, sign_in: &IdentitySignIn) -> StoreResult<Option<
         _ => None,
     };
     let Some(user) = linked.or(by_email) else {
-        users::insert_row(c, &sign_in.new_user)?;
-        insert(c, &sign_in.identity, sign_in.new_user.id, sign_in.at())?;
-        sessions::insert(c, &sign_in.session)?;
-        audit::append(c, &sign_in.audit)?;
-        return Ok(Some(IdentitySignedIn { user: sign_in.new_user.clone(), is_new: true, event: None }));
+        users::insert_row(c, &sign_in.proven.new_user)?;
+        insert(c, &sign_in.identity, sign_in.proven.new_user.id, sign_in.proven.at())?;
+        sessions::insert(c, &sign_in.proven.session)?;
+        audit::append(c, &sign_in.proven.audit)?;
+        return Ok(Some(sign_in.proven.signed_up()));
     };
     if !users::may_sign_in(c, user.id)? {
         return Ok(None);
     }
-    let is_new = user.id == sign_in.new_user.id;
     let mut event = None;
     if !is_linked && !user.email_verified {
-        let end = sign_in.end_event(user.id);
+        let end = sign_in.proven.end_event(user.id);
         let email = sign_in.verified_email.clone().unwrap_or_default();
-        addresses::take_over(c, &user, &Address::Email(email), sign_in.session.id, &end)?;
+        addresses::take_over(c, &user, &Address::Email(email), sign_in.proven.session.id, &end)?;
         event = Some(end);
     }
     if !is_linked {
-        insert(c, &sign_in.identity, user.id, sign_in.at())?;
+        insert(c, &sign_in.identity, user.id, sign_in.proven.at())?;
     }
-    sessions::open(c, &sign_in.session_of(user.id), &sign_in.signed_in_event(user.id))?;
+    sessions::open(c, &sign_in.proven.session_of(user.id), &sign_in.proven.signed_in_event(user.id))?;
     if !is_linked {
         audit::append(c, &sign_in.linked_event(user.id))?;
     }
     let user = if event.is_some() { sign_in.taken_over(user) } else { user };
-    Ok(Some(IdentitySignedIn { user, is_new, event }))
+    Ok(Some(sign_in.proven.signed_in(user, event)))
 }
 
 fn owner(c: &Connection, identity: &NewIdentity) -> StoreResult<Option<User>> {
@@ -163,11 +162,6 @@ const LIST: &str = "SELECT provider, email, created_at FROM identities WHERE use
 
 const TOKENS: &str = "SELECT client_id, sealed_token FROM identities \
                       WHERE user_id = ?1 AND provider = ?2 AND sealed_token IS NOT NULL ORDER BY subject";
-
-/// Returns the number of identities of a user.
-pub(super) fn count(c: &Connection, user_id: Id) -> StoreResult<u64> {
-    Ok(u64::try_from(list(c, user_id)?.len()).unwrap_or(u64::MAX))
-}
 
 fn list(c: &Connection, user_id: Id) -> StoreResult<Vec<LinkedIdentity>> {
     let mut statement = c.prepare_cached(LIST)?;
