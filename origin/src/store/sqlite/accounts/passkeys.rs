@@ -8,7 +8,7 @@ use shared::{
     id::Id,
 };
 
-use super::{SqliteAccounts, audit, identities, users};
+use super::{SqliteAccounts, audit, users};
 use crate::store::{
     accounts::{
         Passkeys,
@@ -77,7 +77,7 @@ fn add(
         let is_repetition = known.id == passkey.id;
         return Ok(if is_repetition { PasskeyAddition::Added } else { PasskeyAddition::Taken });
     }
-    if count(c, passkey.user_id)? >= u64::from(most) {
+    if count(c, PASSKEYS, passkey.user_id)? >= u64::from(most) {
         return Ok(PasskeyAddition::TooMany);
     }
     c.prepare_cached(
@@ -102,9 +102,12 @@ fn add(
     Ok(PasskeyAddition::Added)
 }
 
-fn count(c: &Connection, user_id: Id) -> StoreResult<u64> {
-    let mut statement = c.prepare_cached("SELECT ?1, count(*) FROM passkeys WHERE user_id = ?1")?;
-    statement.query_row([user_id.as_bytes()], |row| Ok(counted(row)))?
+const PASSKEYS: &str = "SELECT ?1, count(*) FROM passkeys WHERE user_id = ?1";
+const IDENTITIES: &str = "SELECT ?1, count(*) FROM identities WHERE user_id = ?1";
+
+/// Returns the number that this statement counts for a user.
+fn count(c: &Connection, sql: &str, user_id: Id) -> StoreResult<u64> {
+    c.prepare_cached(sql)?.query_row([user_id.as_bytes()], |row| Ok(counted(row)))?
 }
 
 fn counted(row: &Row<'_>) -> StoreResult<u64> {
@@ -185,8 +188,8 @@ fn remove(
         has_password,
         has_reachable_email: codes.email && user.as_ref().is_some_and(|user| user.email.is_some()),
         has_reachable_phone: codes.phone && user.as_ref().is_some_and(|user| user.phone.is_some()),
-        identities: identities::count(c, user_id)?,
-        passkeys: count(c, user_id)?,
+        identities: count(c, IDENTITIES, user_id)?,
+        passkeys: count(c, PASSKEYS, user_id)?,
     };
     if !ways.may_remove_passkey() {
         return Ok(PasskeyRemoval::LastWayIn);
