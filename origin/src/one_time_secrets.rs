@@ -22,7 +22,7 @@ const CODES: u32 = 1_000_000;
 /// The bytes of a link's token: the user's id, the time, and 256 bits derived from both and from the address.
 const EMAIL_LINK_BYTES: usize = 16 + 8 + 32;
 
-/// What the token of a link to confirm an e-mail address claims. It is true when [`OneTimeSecrets::is_email_link`] says so.
+/// The claim of the token of a link to confirm an e-mail address. It is true when [`OneTimeSecrets::is_email_link`] says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmailLink {
     /// The user whose address it is.

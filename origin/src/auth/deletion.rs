@@ -38,7 +38,7 @@ pub struct AccountDeletion {
     pub claims: Claims,
     /// The user.
     pub user: User,
-    /// What they show to prove that it is them.
+    /// The proof that it is them.
     pub shown: DeleteAccountRequest,
 }
 

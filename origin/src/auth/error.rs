@@ -59,7 +59,7 @@ pub enum AuthError {
     /// A token is not that of a guest.
     #[error("the token is not that of a guest")]
     GuestTokenInvalid,
-    /// What the account needs is missing in the request.
+    /// The request lacks the proof that the account needs.
     #[error("{}", .0.detail)]
     Refused(ApiError),
     /// Somebody tried too often.
@@ -79,7 +79,7 @@ pub enum AuthError {
     Internal(String),
 }
 
-/// What uses up a limit.
+/// The thing that uses up a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitKind {
     /// Requests of any outcome.
@@ -94,7 +94,7 @@ pub enum LimitKind {
 pub struct RateLimited {
     /// Seconds until it is not.
     pub retry_after_s: u64,
-    /// What used it up.
+    /// The kind of limit.
     pub kind: LimitKind,
     /// The limit.
     pub limit: LimitState,

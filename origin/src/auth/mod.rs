@@ -99,7 +99,7 @@ pub struct Auth {
     passkeys: Option<PasskeyParts>,
 }
 
-/// What is made of `JWT_SECRET` besides tokens.
+/// Keys that are made of `JWT_SECRET` besides those of tokens.
 pub struct Secrets {
     /// Codes and tokens for people.
     pub one_time: OneTimeSecrets,

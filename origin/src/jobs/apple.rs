@@ -96,7 +96,7 @@ pub async fn schedule_revocations(
     Ok(())
 }
 
-/// What both jobs need.
+/// The parts of both jobs.
 #[derive(Clone)]
 pub struct AppleJobs {
     /// Apple; `None` while it is not configured.

@@ -8,7 +8,7 @@ use prometheus_client::{
 
 use super::metrics::metrics;
 
-/// What became of an attempt to send a message.
+/// The outcome of an attempt to send a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageOutcome {
     /// The server has it.

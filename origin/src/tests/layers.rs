@@ -4,7 +4,7 @@ use shared::api::routes::{Caller, ROUTES, Server};
 
 use super::test_env::{Call, START, TestEnv, problem};
 
-/// What is off unless it is configured, so that every route is served.
+/// Everything that is off unless it is configured, so that every route is served.
 const EVERYTHING: [(&str, &str); 5] = [
     ("APPLE_APP_IDS", "A1B2C3D4E5.com.example.chat"),
     (

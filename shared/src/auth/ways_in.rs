@@ -1,6 +1,6 @@
 //! The ways into an account: what its user can sign in with.
 
-/// What a user can sign in with.
+/// The ways in that a user has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaysIn {
     /// A password.

@@ -99,7 +99,7 @@ async fn newly_required_version_is_demanded_from_the_next_look_up_on() {
     env.start_workerd().await;
     assert_eq!(missing(&send(&phone, conversation).await), ["terms"]);
     assert_eq!(phone.messages(conversation).await.len(), 2);
-    // What was said is shown, and sent again.
+    // The words are shown, and sent again.
     let again = phone.message(conversation, &content("Hello")).key(KEY).send().await.expect_status(201);
     assert_eq!(again.json::<SentMessage>().turn_id, first.turn_id);
     let _ = phone.client.get(&turn_path(first.turn_id)).send().await.expect_status(200);

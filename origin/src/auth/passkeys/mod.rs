@@ -3,7 +3,7 @@
 //! - [`ceremony`]: WebAuthn, without stores
 //! - [`error`]: why one is not accepted
 //!
-//! What a ceremony needs until its end is in the ephemeral store under the challenge's id, for one answer within five minutes; where
+//! The state of a ceremony is in the ephemeral store under the challenge's id, for one answer within five minutes; where
 //! that store does not answer, nobody registers or signs in by a passkey.
 
 pub mod ceremony;
@@ -40,7 +40,7 @@ use ceremony::{Assertion, Begun, Ceremonies, NewCredential, SetupError};
 /// The life of a challenge.
 const CHALLENGE_LIFETIME_MS: i64 = 5 * 60 * SECOND_MS;
 
-/// What passkeys need beside the stores.
+/// The parts of passkeys beside the stores.
 pub(super) struct PasskeyParts {
     ceremonies: Ceremonies,
     codes: CodeChannels,

@@ -34,7 +34,7 @@ const RUN_MS: i64 = 15 * SECOND_MS;
 /// The time from a deletion to the second look: longer than any request, any cached session, and any token of before.
 const SWEEP_AFTER_MS: i64 = 2 * DAY_MS;
 
-/// What a job is to do, as its payload holds it.
+/// The stage of a deletion that a job is to do, as its payload holds it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "snake_case")]
 enum Stage {

@@ -12,7 +12,7 @@ pub struct TokenKey {
     pub number: u32,
     /// Its public half.
     pub public_key: [u8; 32],
-    /// What its private half is derived from, together with a secret; `None` when it has signed its last token.
+    /// The salt from which its private half is derived, together with a secret; `None` when it has signed its last token.
     pub salt: Option<[u8; SALT_BYTES]>,
     /// The time since which it is here.
     pub published_at: Timestamp,

@@ -94,7 +94,7 @@ macro_rules! columns {
 /// Takes the user's row, so that additions and removals follow one another. The other value is that of [`KNOWN`].
 const LOCK_TO_ADD: &str = "SELECT FROM users WHERE id = $1 AND $2::bytea IS NOT NULL FOR NO KEY UPDATE";
 
-/// Who has the credential, and how many passkeys the user has.
+/// The passkey with the credential, and the number of passkeys of the user.
 const KNOWN: &str = "\
     SELECT u.id, (SELECT p.id FROM passkeys p WHERE p.credential_id = $2), \
         (SELECT count(*) FROM passkeys p WHERE p.user_id = u.id) \
@@ -179,7 +179,7 @@ const RENAME: &str =
 const LOCK_TO_REMOVE: &str = "\
     SELECT FROM users WHERE id = $1 AND $2::uuid IS NOT NULL AND $3::uuid IS NOT NULL FOR NO KEY UPDATE";
 
-/// What the user can sign in with, and whether the passkey is there or was removed by this event.
+/// The user's ways in; then true when the passkey is there, and true when this event removed it.
 const WAYS: &str = "\
     SELECT u.id, EXISTS (SELECT FROM credentials WHERE user_id = u.id), u.email IS NOT NULL, u.phone IS NOT NULL, \
         (SELECT count(*) FROM identities i WHERE i.user_id = u.id), \

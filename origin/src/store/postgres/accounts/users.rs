@@ -155,7 +155,7 @@ macro_rules! may_sign_in {
 }
 pub(super) use may_sign_in;
 
-/// What is stored with a new user.
+/// The rows that are stored with a new user.
 pub(super) struct FirstSession<'a> {
     /// The hash of their password, if they have one.
     pub(super) password_hash: Option<&'a str>,
