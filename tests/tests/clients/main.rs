@@ -3,6 +3,7 @@
 //! and runs these tests.
 //!
 //! - `browser`, `curl`, `go`, `java`, `node`, `python`: tests that need that program; these names select what a machine skips
+//! - `python_identity`: Google and Apple, played by a program in Python
 //! - `python_mail`: e-mail, received by a server in Python
 //! - `generated`: clients generated from the API's description
 //! - `authenticator`: an authenticator for passkeys; `tools`: paths of the programs
@@ -27,6 +28,8 @@ mod java;
 mod node;
 #[cfg(test)]
 mod python;
+#[cfg(test)]
+mod python_identity;
 #[cfg(test)]
 mod python_mail;
 #[cfg(test)]
