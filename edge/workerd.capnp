@@ -63,9 +63,13 @@ const bindings :List(Workerd.Worker.Binding) = [
   (name = "OTEL_EXPORTER_OTLP_HEADERS", fromEnvironment = "OTEL_EXPORTER_OTLP_HEADERS"),
   (name = "OTEL_SERVICE_NAME", fromEnvironment = "OTEL_SERVICE_NAME"),
   (name = "OTEL_TRACES_SAMPLER_ARG", fromEnvironment = "OTEL_TRACES_SAMPLER_ARG"),
+  (name = "OUTBOX_MAX_TURNS", fromEnvironment = "OUTBOX_MAX_TURNS"),
+  (name = "PROVIDER_FIRST_BYTE_MS", fromEnvironment = "PROVIDER_FIRST_BYTE_MS"),
+  (name = "PROVIDER_STALL_MS", fromEnvironment = "PROVIDER_STALL_MS"),
   (name = "PROVIDER_TRACEPARENT", fromEnvironment = "PROVIDER_TRACEPARENT"),
   (name = "RATE_LIMIT_REQUESTS", fromEnvironment = "RATE_LIMIT_REQUESTS"),
   (name = "RATE_LIMIT_WINDOW_SECONDS", fromEnvironment = "RATE_LIMIT_WINDOW_SECONDS"),
   (name = "STREAM_FLUSH_MS", fromEnvironment = "STREAM_FLUSH_MS"),
   (name = "STREAM_PING_MS", fromEnvironment = "STREAM_PING_MS"),
+  (name = "STREAM_STALL_MS", fromEnvironment = "STREAM_STALL_MS"),
 ];

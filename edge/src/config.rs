@@ -8,7 +8,7 @@ use shared::{
         base_url,
         cors::{self, CorsPolicy},
     },
-    provider::gemini,
+    provider::{TimeoutBounds, gemini},
     telemetry::{
         Sampler, otlp,
         settings::{self, HEADERS_FORM, SAMPLER_FORM},
@@ -30,6 +30,12 @@ const STREAM_PING_MS: u32 = 8_000;
 
 /// Milliseconds between two deltas, when `STREAM_FLUSH_MS` is unset: too short to be seen, and it spares the phone's radio.
 const STREAM_FLUSH_MS: u32 = 33;
+
+/// Milliseconds for which a reader may take nothing of what waits for it, when `STREAM_STALL_MS` is unset.
+const STREAM_STALL_MS: i64 = 45_000;
+
+/// Turns of a user that may wait for the origin, when `OUTBOX_MAX_TURNS` is unset.
+const OUTBOX_MAX_TURNS: u32 = 500;
 
 /// The Worker's configuration.
 pub struct Config {
@@ -57,6 +63,13 @@ pub struct Config {
     pub stream_ping_ms: i64,
     /// `STREAM_FLUSH_MS` (33): the least milliseconds between two deltas of one answer; 0 to 1,000, 0 sends each chunk at once.
     pub stream_flush_ms: i64,
+    /// `STREAM_STALL_MS` (45,000): milliseconds for which a reader may take nothing before its connection is closed; 1,000 to 600,000.
+    pub stream_stall_ms: i64,
+    /// `PROVIDER_FIRST_BYTE_MS` (30,000) and `PROVIDER_STALL_MS` (20,000): the most milliseconds to the first byte of a streamed answer,
+    /// and from byte to byte; 1,000 to 600,000.
+    pub provider_timeouts: TimeoutBounds,
+    /// `OUTBOX_MAX_TURNS` (500): turns of a user that may wait for the origin; 1 to 10,000.
+    pub outbox_max_turns: usize,
     /// The destination of spans; `None` while `OTEL_EXPORTER_OTLP_ENDPOINT` is unset.
     pub traces: Option<TracesConfig>,
     /// `PROVIDER_TRACEPARENT=on`: true when calls of providers carry `traceparent`. Off, a trace's id leaves the system with nobody's
@@ -118,6 +131,11 @@ impl Config {
                 "DEFAULT_MODEL is {default_model:?}; it should be a model of ai/models, such as fast"
             ));
         }
+        let timeout_ms = |name: &str, default_ms: i64| match variable(name) {
+            None => Ok(default_ms),
+            Some(_) => number(name, 0).map(|ms| i64::from(ms).clamp(1_000, 600_000)),
+        };
+        let provider_timeouts = TimeoutBounds::default();
         let daily = number("BASIC_TIER_DAILY_LIMIT", BASIC_TIER_DAILY_LIMIT)?;
         Ok(Self {
             origin_url: url("ORIGIN_URL", None)?,
@@ -140,6 +158,13 @@ impl Config {
             basic_tier_daily_limit: (daily > 0).then_some(daily.into()),
             stream_ping_ms: number("STREAM_PING_MS", STREAM_PING_MS)?.clamp(1_000, 60_000).into(),
             stream_flush_ms: number("STREAM_FLUSH_MS", STREAM_FLUSH_MS)?.min(1_000).into(),
+            stream_stall_ms: timeout_ms("STREAM_STALL_MS", STREAM_STALL_MS)?,
+            provider_timeouts: TimeoutBounds {
+                first_byte_ms: timeout_ms("PROVIDER_FIRST_BYTE_MS", provider_timeouts.first_byte_ms)?,
+                stall_ms: timeout_ms("PROVIDER_STALL_MS", provider_timeouts.stall_ms)?,
+            },
+            outbox_max_turns: usize::try_from(number("OUTBOX_MAX_TURNS", OUTBOX_MAX_TURNS)?.clamp(1, 10_000))
+                .unwrap_or(usize::MAX),
             traces: TracesConfig::read(&variable, production)?,
             provider_traceparent: variable("PROVIDER_TRACEPARENT").is_some_and(|value| value == "on"),
             fault_injection: !production && variable("FAULT_INJECTION").is_some_and(|value| value == "on"),

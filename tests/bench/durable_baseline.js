@@ -218,7 +218,7 @@ function usageOf(metadata) {
   return {
     input_tokens: metadata.promptTokenCount, output_tokens: metadata.candidatesTokenCount,
     cached_tokens: metadata.cachedContentTokenCount ?? 0, reasoning_tokens: metadata.thoughtsTokenCount ?? 0,
-    total_tokens: metadata.totalTokenCount,
+    total_tokens: metadata.totalTokenCount, estimated: false,
   };
 }
 

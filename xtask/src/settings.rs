@@ -32,11 +32,15 @@ const WORKER_VARIABLES: [&str; 23] = [
     "OTEL_EXPORTER_OTLP_HEADERS",
     "OTEL_SERVICE_NAME",
     "OTEL_TRACES_SAMPLER_ARG",
+    "OUTBOX_MAX_TURNS",
+    "PROVIDER_FIRST_BYTE_MS",
+    "PROVIDER_STALL_MS",
     "PROVIDER_TRACEPARENT",
     "RATE_LIMIT_REQUESTS",
     "RATE_LIMIT_WINDOW_SECONDS",
     "STREAM_FLUSH_MS",
     "STREAM_PING_MS",
+    "STREAM_STALL_MS",
 ];
 
 /// All variables by name. A variable that is set to nothing is not set.

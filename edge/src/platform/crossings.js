@@ -83,6 +83,12 @@ export class Outlet {
     this.#wake = null;
     this.#controller.close();
   }
+
+  // Breaks the connection off, and drops what the reader did not take.
+  breakOff() {
+    this.#wake = null;
+    this.#controller.error(new Error("the reader takes nothing"));
+  }
 }
 
 // A request's method, its address and these headers, one a line.

@@ -69,7 +69,7 @@ impl CompletionStream {
         let span = gemini::span(config, model, scope);
         let trace = handed_on(&span, scope).filter(|_| config.provider_traceparent);
         let call = gemini::begin(config, model, request, is_streamed, trace)?;
-        let completion = Completion::new(platform::now(), is_streamed);
+        let completion = Completion::new(platform::now(), is_streamed, config.provider_timeouts);
         Ok(Self { phase: Phase::Called(call), is_streamed, completion, span })
     }
 
@@ -105,7 +105,7 @@ impl CompletionStream {
         let now = platform::now();
         let outcome = match event {
             Some(event) => self.take(event, now, out),
-            None => self.completion.check(now, out),
+            None => self.check(now, out),
         };
         let next = match outcome {
             // The call is dropped with its phase: a peer may keep its connection open after the end.
@@ -120,6 +120,16 @@ impl CompletionStream {
         (next, now)
     }
 
+    /// Looks at the time; returns the outcome of an answer that is over, or that takes too long. The head of an error says what it is,
+    /// though its body does not come.
+    fn check(&mut self, now: Timestamp, out: &mut Vec<ModelEvent>) -> Option<Outcome> {
+        let outcome = self.completion.check(now, out)?;
+        Some(match &self.phase {
+            Phase::Refused(_, head, body) => Err(gemini::failure(head, body)),
+            _ => outcome,
+        })
+    }
+
     /// Applies an event of the call; returns the outcome at the end.
     fn take(&mut self, event: CallEvent, now: Timestamp, out: &mut Vec<ModelEvent>) -> Option<Outcome> {
         if let CallEvent::Head(head) = &event {
@@ -129,6 +139,7 @@ impl CompletionStream {
         let ended = Phase::Ended(Err(ProviderFailure::Disconnected));
         let (phase, outcome) = match (std::mem::replace(&mut self.phase, ended), event) {
             (Phase::Called(call), CallEvent::Head(head)) if head.status != 200 => {
+                self.completion.record_bytes(now);
                 (Phase::Refused(call, head, Vec::new()), None)
             }
             (Phase::Called(call), CallEvent::Head(_)) if self.is_streamed => (Phase::Streaming(call), None),
@@ -141,6 +152,7 @@ impl CompletionStream {
                 (phase, Some(self.completion.close(is_broken, out)))
             }
             (Phase::Whole(call, mut body), CallEvent::Chunk(bytes)) => {
+                self.completion.record_bytes(now);
                 body.extend_from_slice(&bytes);
                 let outcome = (body.len() > MAX_RESPONSE_BYTES).then(|| Completion::whole(&body, out));
                 (Phase::Whole(call, body), outcome)

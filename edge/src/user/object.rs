@@ -192,7 +192,10 @@ impl User {
         let alarm = Rc::new(Alarm::new(Rc::clone(state)));
         let turns = Rc::new(LiveTurns::new(Rc::clone(&store)));
         let contexts = Rc::new(Contexts::new(Rc::clone(&store), Rc::clone(&sessions)));
-        let outbox = Rc::new(Outbox::open(Rc::clone(&store), Rc::clone(&turns), origin, Rc::clone(&alarm))?);
+        let max_turns = config.outbox_max_turns;
+        let outbox =
+            Outbox::open(Rc::clone(&store), Rc::clone(&turns), origin, Rc::clone(&alarm), max_turns)?;
+        let outbox = Rc::new(outbox);
         let runner = Runner {
             limits: Limits::new(Rc::clone(&config), Rc::clone(&store)),
             config,

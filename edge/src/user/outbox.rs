@@ -6,8 +6,14 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use shared::{
-    api::internal::{DeliveryReceipt, MAX_DELIVERY_AGE_MS, TurnDelivery},
-    chat::{delivery, turn::TurnState},
+    api::{
+        ApiError, ErrorCode,
+        internal::{DeliveryReceipt, MAX_DELIVERY_AGE_MS, TurnDelivery},
+    },
+    chat::{
+        delivery::{self, Backlog},
+        turn::TurnState,
+    },
     id::Id,
     telemetry::OutboxReport,
     time::{SECOND_MS, Timestamp},
@@ -46,6 +52,8 @@ pub enum Delivered {
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     conversation_id: Id,
+    /// Its bytes in storage, about.
+    bytes: usize,
     /// Failed deliveries so far.
     attempts: u32,
     due: Timestamp,
@@ -61,6 +69,8 @@ pub struct Outbox {
     pending: RefCell<BTreeMap<Id, Pending>>,
     /// Conversations of which the origin knows more than is cached here.
     outdated: RefCell<Vec<Id>>,
+    /// The number of turns that may wait.
+    max_turns: usize,
 }
 
 impl Outbox {
@@ -73,19 +83,37 @@ impl Outbox {
         turns: Rc<LiveTurns>,
         origin: OriginClient,
         alarm: Rc<Alarm>,
+        max_turns: usize,
     ) -> Result<Self> {
-        let now = platform::now();
+        let due = platform::now();
         let waiting = |turn: Undelivered| {
-            (turn.id, Pending { conversation_id: turn.conversation_id, attempts: 0, due: now })
+            let Undelivered { id, conversation_id, bytes } = turn;
+            (id, Pending { conversation_id, bytes, attempts: 0, due })
         };
-        let pending = store.undelivered()?.into_iter().map(waiting).collect();
-        Ok(Self { store, turns, origin, alarm, pending: RefCell::new(pending), outdated: RefCell::default() })
+        let pending = RefCell::new(store.undelivered()?.into_iter().map(waiting).collect());
+        Ok(Self { store, turns, origin, alarm, pending, outdated: RefCell::default(), max_turns })
+    }
+
+    /// Refuses one more turn while as many wait as may: the origin has been away for long.
+    ///
+    /// # Errors
+    /// Fails with [`ErrorCode::OriginUnavailable`].
+    pub fn reject_when_full(&self) -> std::result::Result<(), ApiError> {
+        let mut backlog = Backlog::default();
+        self.pending.borrow().values().for_each(|pending| backlog.add(pending.bytes));
+        if backlog.is_full(self.max_turns) {
+            let detail = "Too many answers wait to be stored";
+            let error = ApiError::new(ErrorCode::OriginUnavailable, detail);
+            return Err(error.retry_after(delivery::UNDELIVERED_RETRY_S));
+        }
+        Ok(())
     }
 
     /// Adds a turn whose end is stored. Its first delivery starts at once; the alarm retries it should that fail.
     pub fn add(&self, turn: &LiveTurn, now: Timestamp) {
         let due = delivery::heartbeat(now);
-        let pending = Pending { conversation_id: turn.conversation_id(), attempts: 0, due };
+        let bytes = turn.held_bytes();
+        let pending = Pending { conversation_id: turn.conversation_id(), bytes, attempts: 0, due };
         self.pending.borrow_mut().insert(turn.id(), pending);
     }
 

@@ -18,7 +18,7 @@ use shared::{
     },
     id::Id,
     limits::memory,
-    provider::{ModelRequest, Outcome, ProviderFailure},
+    provider::{ModelRequest, Outcome, ProviderFailure, estimate},
     telemetry::TraceContext,
     time::Timestamp,
 };
@@ -108,6 +108,9 @@ impl Runner {
         if known.is_none() && !memory::has_room_for_turn(held_bytes()) {
             let error = ApiError::from(ErrorCode::Overloaded);
             return Err(error.retry_after(OVERLOADED_RETRY_S).into());
+        }
+        if known.is_none() {
+            self.outbox.reject_when_full()?;
         }
         let open = self.turns.open(request.conversation);
         let check = self.limits.check(request.identity.plan, open.starting, request.now)?;
@@ -271,7 +274,8 @@ impl Runner {
             model: name,
             created_at: request.identity.verified_at,
         })
-        .with_trace(caller);
+        .with_trace(caller)
+        .with_prompt_tokens(estimate::prompt_tokens(&prompt));
         let charge = self.limits.next_charge(request.now)?;
         let origin = turn.origin();
         self.store.begin_turn(&NewTurnRow {

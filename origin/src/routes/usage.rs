@@ -167,6 +167,7 @@ fn add(sum: &mut UsageTotals, more: &UsageTotals) {
     sum.cached_tokens += more.cached_tokens;
     sum.cost_usd += more.cost_usd;
     sum.errors += more.errors;
+    sum.estimated += more.estimated;
 }
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ pub(super) fn delivery(env: &TestEnv, member: &Member, conversation_id: Id, numb
         cached_tokens: 3,
         reasoning_tokens: 4,
         total_tokens: 37,
+        estimated: true,
     };
     let answer = format!("answer {number}");
     let assistant_message = Message {
@@ -133,7 +134,7 @@ async fn ten_concurrent_deliveries_count_once() {
     assert_eq!(json!(stored), serde_json::to_value(&turn.messages).unwrap());
     let totals = json!({
         "requests": 1, "messages": 1, "input_tokens": 11, "output_tokens": 22, "cached_tokens": 3, "cost_usd": 0.0,
-        "errors": 0,
+        "errors": 0, "estimated": 1,
     });
     let report = usage(&env, &ada).await;
     assert_eq!(report["totals"], totals);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
 
-/// Tokens of one answer, as the provider counts them.
+/// Tokens of one answer, as the provider counts them, or as they are estimated where it did not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -19,6 +19,8 @@ pub struct Usage {
     pub reasoning_tokens: u64,
     /// All of it, as the provider bills it.
     pub total_tokens: u64,
+    /// True when tokens of it are estimated: the answer ended before the provider had counted them.
+    pub estimated: bool,
 }
 
 /// Sums over a span.
@@ -39,6 +41,8 @@ pub struct UsageTotals {
     pub cost_usd: f64,
     /// Model calls that failed.
     pub errors: u64,
+    /// Model calls of which tokens are estimated.
+    pub estimated: u64,
 }
 
 /// Sums of one day.

@@ -164,20 +164,21 @@ pub fn from_row(json: &str) -> Option<ConversationContext> {
     Some(ConversationContext { conversation_id: id, model, system, last_seq, head, children, messages })
 }
 
-/// Returns the messages that were answered or wait for their answer: a question that the provider refused, or that got no
-/// text, is left out with its empty answer. It would be refused again with every later message, and a user who repeats it
-/// would have it in the prompt twice.
+/// Returns the messages that were answered or wait for their answer: a question that the provider refused, that got no text, or
+/// whose answer the provider's filter stopped, is left out with that answer. It would be refused again with every later message,
+/// and a user who repeats it would have it in the prompt twice.
 fn answered(messages: &[Message]) -> impl DoubleEndedIterator<Item = &Message> {
     let unanswered: Vec<Id> =
         messages.iter().filter(|message| is_no_answer(message)).map(|m| m.turn_id).collect();
     messages.iter().filter(move |message| !unanswered.contains(&message.turn_id))
 }
 
-/// Returns true for the answer of a turn that ended without text. A question that its user cancelled, or whose answer a
+/// Returns true for an answer that the provider blocked, and for that of a turn that ended without text. A question that its user cancelled, or whose answer a
 /// restart interrupted, stays in the prompt.
 fn is_no_answer(message: &Message) -> bool {
     let ended = matches!(message.status, TurnStatus::Failed | TurnStatus::Incomplete);
-    message.role == Role::Assistant && ended && message.content.is_empty() && message.tool_calls.is_empty()
+    let is_empty = message.content.is_empty() && message.tool_calls.is_empty();
+    message.role == Role::Assistant && ended && (is_empty || message.is_blocked())
 }
 
 /// Returns the messages of a prompt: the newest of the history that fit `budget_tokens` with the new message, then the new

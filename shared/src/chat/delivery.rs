@@ -16,6 +16,34 @@ pub const HEARTBEAT_MS: i64 = 30 * SECOND_MS;
 /// The time for which delivered turns and idempotency keys are kept.
 pub const RETENTION_MS: i64 = 2 * DAY_MS;
 
+/// Bytes of turns of one user that may wait for the origin.
+pub const MAX_UNDELIVERED_BYTES: usize = 64 * 1024 * 1024;
+/// The seconds after which a message may be sent again that was refused because too many turns wait.
+pub const UNDELIVERED_RETRY_S: u64 = 30;
+
+/// The turns of one user that wait for the origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Their number.
+    pub turns: usize,
+    /// Their bytes in storage.
+    pub bytes: usize,
+}
+
+impl Backlog {
+    /// Adds a turn of this size.
+    pub const fn add(&mut self, bytes: usize) {
+        self.turns = self.turns.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Returns whether no more turns may be taken on: `max_turns` wait, or [`MAX_UNDELIVERED_BYTES`] of them. Those that run are
+    /// delivered after these, and are few.
+    pub const fn is_full(self, max_turns: usize) -> bool {
+        self.turns >= max_turns || self.bytes >= MAX_UNDELIVERED_BYTES
+    }
+}
+
 /// The work that an alarm is needed for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AlarmSchedule {
@@ -95,6 +123,19 @@ mod tests {
         assert_eq!(running.next(NOW), Some(heartbeat(NOW)));
         let due = NOW.plus_millis(2 * SECOND_MS);
         assert_eq!(AlarmSchedule { delivery: Some(due), ..running }.next(NOW), Some(due));
+    }
+
+    #[test]
+    fn backlog_is_full_by_number_or_by_bytes() {
+        let mut backlog = Backlog::default();
+        assert!(!backlog.is_full(1));
+        backlog.add(7);
+        assert!(backlog.is_full(1) && !backlog.is_full(2));
+        backlog.add(MAX_UNDELIVERED_BYTES - 8);
+        assert!(!backlog.is_full(3));
+        backlog.add(1);
+        assert!(backlog.is_full(usize::MAX));
+        assert_eq!(backlog, Backlog { turns: 3, bytes: MAX_UNDELIVERED_BYTES });
     }
 
     #[test]

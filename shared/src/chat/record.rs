@@ -38,6 +38,9 @@ pub struct TurnRecord {
     pub model: String,
     /// The tokens used so far.
     pub usage: Usage,
+    /// About the tokens of the prompt. 0 in turns of earlier versions.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub prompt_tokens: u64,
     /// The reason why it did not complete.
     pub error: Option<TurnError>,
     /// True when the origin has stored it.
@@ -77,6 +80,10 @@ impl TurnRecord {
             answer.content = text;
         }
     }
+}
+
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Returns the longest start of a text that fits in `room` bytes of JSON, and the bytes that are left.
@@ -199,6 +206,7 @@ mod tests {
             messages: TurnMessages::new(vec![message(asked), message(answered)]).unwrap(),
             model: "fast".to_owned(),
             usage: Usage::default(),
+            prompt_tokens: 0,
             error: None,
             persisted: false,
             created_at: NOW,

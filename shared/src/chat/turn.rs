@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     api::chat::{Message, Part, TurnStatus},
-    provider::{ModelEvent, ProviderFailure, StreamEnd, completion::MAX_ANSWER_BYTES},
+    provider::{ModelEvent, ProviderFailure, StreamEnd, completion::MAX_ANSWER_BYTES, estimate},
     telemetry::TraceContext,
     time::Timestamp,
 };
@@ -47,6 +47,9 @@ pub struct TurnState {
     too_long: bool,
     /// The provider's failure, for whoever waits for the answer. Not stored.
     failure: Option<ProviderFailure>,
+    /// Bytes of the answer's text at the provider's last count of tokens; `None` before the first. Not stored: after a restart the
+    /// tokens are estimated.
+    counted: Option<usize>,
 }
 
 impl TurnState {
@@ -63,6 +66,7 @@ impl TurnState {
             room: MAX_ANSWER_BYTES,
             too_long: false,
             failure: None,
+            counted: None,
         }
     }
 
@@ -70,6 +74,13 @@ impl TurnState {
     #[must_use]
     pub fn with_trace(mut self, trace: Option<TraceContext>) -> Self {
         self.record.trace = trace;
+        self
+    }
+
+    /// Returns the same with about the tokens of its prompt, for the case that the provider does not count them.
+    #[must_use]
+    pub const fn with_prompt_tokens(mut self, prompt_tokens: u64) -> Self {
+        self.record.prompt_tokens = prompt_tokens;
         self
     }
 
@@ -89,7 +100,8 @@ impl TurnState {
         // Not the status: a newer version may have named one that this one does not know.
         let running = record.finished_at.is_none();
         let flushed = if running { text.len() } else { record.messages.answer().content.len() };
-        let mut turn = Self { record, log, closed, flushed, room: 0, too_long: false, failure: None };
+        let mut turn =
+            Self { record, log, closed, flushed, room: 0, too_long: false, failure: None, counted: None };
         if running {
             turn.record.messages.answer_mut().content.clone_from(&text);
             turn.record.reset_id = Some(turn.log.reserved_end() + 1);
@@ -176,7 +188,10 @@ impl TurnState {
                 self.too_long |= fits.len() < text.len();
                 self.record.messages.answer_mut().content.push_str(fits);
             }
-            ModelEvent::Usage(usage) => self.record.usage = usage,
+            ModelEvent::Usage(usage) => {
+                self.record.usage = usage;
+                self.counted = Some(self.record.messages.answer().content.len());
+            }
             ModelEvent::Finish(reason) => self.record.messages.answer_mut().finish_reason = Some(reason),
             // No tools are offered to the model, so it has none to call; why a prompt was blocked shows in the outcome.
             ModelEvent::ToolCall { .. } | ModelEvent::Refused(_) => {}
@@ -218,13 +233,11 @@ impl TurnState {
         if let TurnOutcome::Failed(failure) = outcome {
             self.failure = Some(failure);
         }
+        self.complete_usage(outcome, status);
         let message = self.record.messages.answer_mut();
         message.status = status;
-        // Where the model did not say why it stopped, or an answer has none that holds, there is no reason.
-        let stopped = matches!(outcome, TurnOutcome::Answered(StreamEnd::Completed(_)));
-        if !stopped || status == TurnStatus::Failed {
-            message.finish_reason = None;
-        }
+        // A turn without an answer has no reason why its answer stopped.
+        message.finish_reason = outcome.finish_reason().filter(|_| status != TurnStatus::Failed);
         if !message.content.is_empty() {
             message.parts = vec![Part::Text { text: message.content.clone() }];
         }
@@ -235,6 +248,19 @@ impl TurnState {
         if status == TurnStatus::Completed {
             self.log.push(&Event::Message(self.record.messages.answer()));
         }
+    }
+
+    /// Estimates the tokens that the provider did not count. What a call that failed cost is only what the provider said: one that it
+    /// refuses costs nothing. The last count of an answer that it finished is whole, wherever it stands.
+    fn complete_usage(&mut self, outcome: TurnOutcome, status: TurnStatus) {
+        let is_finished = matches!(outcome, TurnOutcome::Answered(StreamEnd::Completed(_)));
+        if status == TurnStatus::Failed || (is_finished && self.counted.is_some()) {
+            return;
+        }
+        let said = self.counted.map(|_| self.record.usage);
+        let content = &self.record.messages.answer().content;
+        let uncounted = content.get(self.counted.unwrap_or(0)..).unwrap_or_default();
+        self.record.usage = estimate::complete(said, self.record.prompt_tokens, uncounted);
     }
 
     /// Notes that the origin has it.

@@ -2,7 +2,7 @@
 //! no turn, and does no I/O: whoever calls the provider hands it bytes and the time.
 
 use super::{
-    ModelEvent, ProviderFailure, ProviderTimeouts, StreamEnd,
+    ModelEvent, ProviderFailure, ProviderTimeouts, StreamEnd, TimeoutBounds,
     gemini::{StreamDecoder, decode_response},
 };
 use crate::time::Timestamp;
@@ -25,8 +25,13 @@ pub struct Completion {
 
 impl Completion {
     /// Starts with a call that goes out now, and whose answer comes in pieces when it is `streamed`.
-    pub fn new(now: Timestamp, streamed: bool) -> Self {
-        Self { decoder: StreamDecoder::default(), timeouts: ProviderTimeouts::new(now, streamed) }
+    pub fn new(now: Timestamp, streamed: bool, bounds: TimeoutBounds) -> Self {
+        Self { decoder: StreamDecoder::default(), timeouts: ProviderTimeouts::new(now, streamed, bounds) }
+    }
+
+    /// Notes bytes of an answer that is read once it is whole.
+    pub const fn record_bytes(&mut self, now: Timestamp) {
+        self.timeouts.record_bytes(now);
     }
 
     /// Takes bytes of a streamed answer, and appends what they say to `out`. Returns the outcome when they end it.
@@ -106,7 +111,7 @@ mod tests {
     }
 
     fn completion_of(pieces: &[Vec<u8>]) -> (Completion, Vec<ModelEvent>) {
-        let (mut completion, mut out) = (Completion::new(BEGAN, true), Vec::new());
+        let (mut completion, mut out) = (Completion::new(BEGAN, true, TimeoutBounds::default()), Vec::new());
         for piece in pieces {
             assert_eq!(completion.push(piece, after(1), &mut out), None);
         }
@@ -147,13 +152,37 @@ mod tests {
     #[test]
     fn silent_answer_times_out() {
         let (mut completion, mut out) = completion_of(&[words()]);
-        assert_eq!(completion.check(after(61), &mut out), None);
-        assert_eq!(completion.check(after(62), &mut out), Some(Err(ProviderFailure::Timeout)));
+        assert_eq!(completion.check(after(21), &mut out), None);
+        assert_eq!(completion.check(after(22), &mut out), Some(Err(ProviderFailure::Timeout)));
+    }
+
+    #[rstest]
+    #[case::thoughts(
+        b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hm\",\"thought\":true}]}}]}\n\n"
+    )]
+    #[case::comments(b": thinking\n\n")]
+    fn model_that_thinks_aloud_does_not_time_out(#[case] thought: &[u8]) {
+        let (mut completion, mut out) = completion_of(&[]);
+        for seconds in (15..=300).step_by(15) {
+            assert_eq!(completion.check(after(seconds), &mut out), None, "after {seconds} s");
+            assert_eq!(completion.push(thought, after(seconds), &mut out), None);
+        }
+        assert_eq!(out, []);
+        assert_eq!(completion.check(after(321), &mut out), Some(Err(ProviderFailure::Timeout)));
+    }
+
+    #[test]
+    fn whole_answer_stalls_only_once_it_has_begun() {
+        let (mut completion, mut out) = (Completion::new(BEGAN, false, TimeoutBounds::default()), Vec::new());
+        assert_eq!(completion.check(after(500), &mut out), None);
+        completion.record_bytes(after(500));
+        assert_eq!(completion.check(after(520), &mut out), None);
+        assert_eq!(completion.check(after(521), &mut out), Some(Err(ProviderFailure::Timeout)));
     }
 
     #[test]
     fn page_of_html_ends_it_at_once() {
-        let (mut completion, mut out) = (Completion::new(BEGAN, true), Vec::new());
+        let (mut completion, mut out) = (Completion::new(BEGAN, true, TimeoutBounds::default()), Vec::new());
         let ended = completion.push(b"<html>", after(1), &mut out);
         assert_eq!(ended, Some(Err(ProviderFailure::Malformed)));
     }

@@ -1,6 +1,9 @@
 //! The failures of model calls and their error codes for clients. No part of a provider's body gets into either.
 
-use crate::api::error::{ApiError, ErrorCode};
+use crate::api::{
+    chat::TurnCode,
+    error::{ApiError, ErrorCode},
+};
 
 /// The failure of a model call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +55,16 @@ impl ProviderFailure {
                 ErrorCode::ProviderUnavailable
             }
             Self::Timeout => ErrorCode::ProviderTimeout,
+        }
+    }
+
+    /// Returns the code of a turn that ends with it. A connection that could not be made and one that broke before the first word are
+    /// one failure: until the model has `spoken`, the provider is not available.
+    pub const fn turn_code(self, spoken: bool) -> TurnCode {
+        match self {
+            Self::Malformed => TurnCode::ProviderMalformed,
+            Self::Disconnected if spoken => TurnCode::ProviderDisconnected,
+            failure => TurnCode::Error(failure.code()),
         }
     }
 

@@ -3,16 +3,18 @@
 //!
 //! No HTTP happens here. A provider's module turns a [`ModelRequest`] into the bytes to send and the bytes that come
 //! back into [`ModelEvent`]s; [`completion`] follows one answer from its first byte to its outcome; [`failure`] says what a
-//! failed call means for a client; [`timeouts`] bounds the time an answer may take.
+//! failed call means for a client; [`timeouts`] bounds the time an answer may take; [`estimate`] counts the tokens that a provider
+//! did not.
 
 pub mod completion;
+pub mod estimate;
 pub mod failure;
 pub mod gemini;
 pub mod timeouts;
 
 pub use completion::{Completion, Outcome};
 pub use failure::ProviderFailure;
-pub use timeouts::ProviderTimeouts;
+pub use timeouts::{ProviderTimeouts, TimeoutBounds};
 
 pub use crate::api::chat::{FinishReason, ResponseFormat};
 use crate::api::models::Model;

@@ -138,6 +138,7 @@ fn chunks(texts: Vec<String>) -> Vec<Vec<u8>> {
         cached_tokens: 0,
         reasoning_tokens: 0,
         total_tokens: 26,
+        estimated: false,
     };
     let identity = Identity { model_version: "gemini-2.5-flash", response_id: "bWVhc3VyZWQgYW5zd2Vy" };
     let last = texts.len().saturating_sub(1);

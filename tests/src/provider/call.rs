@@ -22,8 +22,14 @@ const EVENTS: &str = "text/event-stream";
 const RESPONSE_ID: &str = "scripted-response";
 
 /// The usage of a script that does not set its own.
-pub const USAGE: Usage =
-    Usage { input_tokens: 11, output_tokens: 7, cached_tokens: 3, reasoning_tokens: 2, total_tokens: 20 };
+pub const USAGE: Usage = Usage {
+    input_tokens: 11,
+    output_tokens: 7,
+    cached_tokens: 3,
+    reasoning_tokens: 2,
+    total_tokens: 20,
+    estimated: false,
+};
 
 /// A call as it was received.
 #[derive(Clone, Debug)]

@@ -35,11 +35,15 @@ const VARIABLES: [&str; 19] = [
     "OTEL_EXPORTER_OTLP_HEADERS",
     "OTEL_SERVICE_NAME",
     "OTEL_TRACES_SAMPLER_ARG",
+    "OUTBOX_MAX_TURNS",
+    "PROVIDER_FIRST_BYTE_MS",
+    "PROVIDER_STALL_MS",
     "PROVIDER_TRACEPARENT",
     "RATE_LIMIT_REQUESTS",
     "RATE_LIMIT_WINDOW_SECONDS",
     "STREAM_FLUSH_MS",
     "STREAM_PING_MS",
+    "STREAM_STALL_MS",
 ];
 
 pub(super) fn part(dir: &Path, port: Port, vars: &Vars, measured: Option<&Measured>) -> Part {

@@ -343,14 +343,17 @@ async fn objects_have_all_contract_fields() {
     has_fields(&sent, "turn_id status user_message assistant_message usage persisted");
     has_fields(&sent["user_message"], MESSAGE);
     has_fields(&sent["assistant_message"], MESSAGE);
-    has_fields(&sent["usage"], "input_tokens output_tokens cached_tokens reasoning_tokens total_tokens");
+    has_fields(
+        &sent["usage"],
+        "input_tokens output_tokens cached_tokens reasoning_tokens total_tokens estimated",
+    );
     let turn = phone.client.get(&turn_path(serde_json::from_value(sent["turn_id"].clone()).unwrap()));
     has_fields(&turn.send().await.expect_status(200).value(), TURN);
     let usage = phone.client.get("/api/v1/usage/me").send().await.expect_status(200).value();
     has_fields(&usage, "from to totals today by_day by_model");
     has_fields(
         &usage["totals"],
-        "requests messages input_tokens output_tokens cached_tokens cost_usd errors",
+        "requests messages input_tokens output_tokens cached_tokens cost_usd errors estimated",
     );
     has_fields(&usage["today"], "messages messages_limit resets_at");
 }

@@ -70,7 +70,7 @@ pub async fn send(
         return Ok(accepted(&turn)?);
     }
     if is_streamed && let Some(reader) = Reader::attach(&turn, 0, &user.sessions, session)? {
-        return Ok(turns::stream(reader, turn.id())?);
+        return Ok(turns::stream(user, reader, turn.id())?);
     }
     user.sessions.while_active(session, turn.wait_finished()).await?;
     let answer = turn.state().map(|state| state.answer()).ok_or(ErrorCode::Internal)?;

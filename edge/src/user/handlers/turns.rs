@@ -1,5 +1,7 @@
 //! `chat/turns/{id}`, its events, and Stop.
 
+use std::rc::Rc;
+
 use shared::{
     api::{
         ErrorCode,
@@ -44,7 +46,7 @@ pub async fn events(
         let session = identity.session_id;
         user.sessions.while_active(session, live.wait_started()).await??;
         return match Reader::attach(&live, cursor, &user.sessions, session)? {
-            Some(reader) => Ok(stream(reader, turn)?),
+            Some(reader) => Ok(stream(user, reader, turn)?),
             None => Ok(no_content()),
         };
     }
@@ -76,11 +78,11 @@ async fn stored(user: &User, turn: Id, identity: &Identity, scope: &Scope) -> Re
     user.sessions.get(&turn_path(turn), identity, scope).await
 }
 
-/// Returns a turn's events from a reader on.
-pub fn stream(reader: Reader, turn: Id) -> worker::Result<Response> {
+/// Returns a turn's events from a reader on. One that stalls is dropped, and resumes by the id of its last event.
+pub fn stream(user: &User, reader: Reader, turn: Id) -> worker::Result<Response> {
     let outlet = Outlet::new();
     let response = reply::events(&[("Location", &location(turn))])?.stream(outlet.stream());
-    spawn_local(outlet.pour(reader));
+    spawn_local(outlet.pour(reader, Rc::clone(&user.runner.ticker), user.runner.config.stream_stall_ms));
     Ok(response)
 }
 

@@ -5,7 +5,7 @@ use worker::{Result, SqlStorageValue as Value};
 
 use super::{
     DONE, ENDED, Store,
-    values::{from_json, id_of, text},
+    values::{from_json, id_of, text, unsigned},
 };
 
 /// A turn that the origin does not have.
@@ -15,6 +15,8 @@ pub struct Undelivered {
     pub id: Id,
     /// Its conversation.
     pub conversation_id: Id,
+    /// The bytes of its row.
+    pub bytes: usize,
 }
 
 impl Store {
@@ -52,11 +54,14 @@ impl Store {
 
     /// Returns the ended turns whose delivery is pending, oldest first.
     pub fn undelivered(&self) -> Result<Vec<Undelivered>> {
-        let query = "SELECT id, conversation_id FROM turns WHERE state = ? ORDER BY id";
+        let query = "SELECT id, conversation_id, length(CAST(record AS BLOB)) + coalesce(length(CAST(tail AS BLOB)), 0) \
+                     FROM turns WHERE state = ? ORDER BY id";
         let rows = self.rows(query, vec![Value::Integer(ENDED)])?;
         let turn = |row: Vec<Value>| {
             let mut row = row.into_iter();
-            Ok(Undelivered { id: id_of(row.next())?, conversation_id: id_of(row.next())? })
+            let (id, conversation_id) = (id_of(row.next())?, id_of(row.next())?);
+            let bytes = usize::try_from(unsigned(row.next())?).unwrap_or(usize::MAX);
+            Ok(Undelivered { id, conversation_id, bytes })
         };
         rows.into_iter().map(turn).collect()
     }

@@ -210,6 +210,7 @@ fn used() -> Value {
         "cached_tokens": 0,
         "reasoning_tokens": 0,
         "total_tokens": 19,
+        "estimated": false,
     })
 }
 
@@ -251,6 +252,7 @@ fn report() -> Value {
         "cached_tokens": 0,
         "cost_usd": 0.0,
         "errors": 0,
+        "estimated": 0,
     });
     let of = |name: &str, value: &str| {
         let mut row = totals.clone();

@@ -168,6 +168,7 @@ pub(in crate::store) fn delivery_after(
         cached_tokens: 3,
         reasoning_tokens: 4,
         total_tokens: 37,
+        estimated: true,
     };
     let answer = format!("answer {number}");
     let assistant_message = Message {

@@ -46,6 +46,10 @@ const ACCOUNTS: &[(&str, &str)] = &[
     ("V9__token_keys", include_str!("../../../../migrations/postgres/accounts/V9__token_keys.sql")),
     ("V10__identities", include_str!("../../../../migrations/postgres/accounts/V10__identities.sql")),
     ("V11__deletions", include_str!("../../../../migrations/postgres/accounts/V11__deletions.sql")),
+    (
+        "V12__estimated_usage",
+        include_str!("../../../../migrations/postgres/accounts/V12__estimated_usage.sql"),
+    ),
 ];
 
 /// The advisory lock of migrations: an arbitrary number that no other program on the same database is likely to use.

@@ -27,11 +27,13 @@ const ACCOUNTS: &[(&str, &str)] = &[
     ("V10__token_keys", include_str!("../../../../migrations/sqlite/accounts/V10__token_keys.sql")),
     ("V11__identities", include_str!("../../../../migrations/sqlite/accounts/V11__identities.sql")),
     ("V12__deletions", include_str!("../../../../migrations/sqlite/accounts/V12__deletions.sql")),
+    ("V13__estimated_usage", include_str!("../../../../migrations/sqlite/accounts/V13__estimated_usage.sql")),
 ];
 const CHATS: &[(&str, &str)] = &[
     ("V1__chats", include_str!("../../../../migrations/sqlite/chats/V1__chats.sql")),
     ("V2__changes", include_str!("../../../../migrations/sqlite/chats/V2__changes.sql")),
     ("V3__tree", include_str!("../../../../migrations/sqlite/chats/V3__tree.sql")),
+    ("V4__estimated_usage", include_str!("../../../../migrations/sqlite/chats/V4__estimated_usage.sql")),
 ];
 
 /// The pause between attempts to get a lock that another process has.

@@ -113,6 +113,32 @@ impl Message {
         }
     }
 
+    /// Returns whether it is an answer that the model can continue: one with text that broke off, and not because of what it says or
+    /// of how the model says it.
+    pub const fn can_continue(&self) -> bool {
+        let broke_off =
+            matches!(self.status, TurnStatus::Incomplete | TurnStatus::Cancelled | TurnStatus::Interrupted);
+        let is_allowed = match self.finish_reason {
+            None | Some(FinishReason::Length | FinishReason::Other) => true,
+            Some(
+                FinishReason::Stop
+                | FinishReason::ContentFilter
+                | FinishReason::Recitation
+                | FinishReason::ToolCalls
+                | FinishReason::InvalidOutput
+                | FinishReason::InvalidToolCall
+                | FinishReason::Language
+                | FinishReason::Unknown(_),
+            ) => false,
+        };
+        matches!(self.role, Role::Assistant) && broke_off && is_allowed && !self.content.is_empty()
+    }
+
+    /// Returns whether the provider's filter stopped it.
+    pub const fn is_blocked(&self) -> bool {
+        matches!(self.finish_reason, Some(FinishReason::ContentFilter))
+    }
+
     /// Returns whether its one part is its text, so that whoever keeps the text need not keep the parts.
     pub fn is_plain(&self) -> bool {
         matches!(self.parts.as_slice(), [Part::Text { text }] if *text == self.content)

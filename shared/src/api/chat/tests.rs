@@ -3,7 +3,11 @@
 use rstest::rstest;
 
 use super::*;
-use crate::api::{ErrorCode, FieldError, body::parse};
+use crate::{
+    api::{ErrorCode, FieldError, body::parse},
+    id::Id,
+    time::Timestamp,
+};
 
 #[rstest]
 #[case(r#"{"content":"hi"}"#)]
@@ -89,4 +93,46 @@ fn update_distinguishes_null_from_absent() {
 fn update_in_a_list_is_refused() {
     let error = parse::<UpdateConversation>(br#"["new", null]"#).unwrap_err();
     assert_eq!(error.detail, "body: must be an object");
+}
+
+#[rstest]
+#[case::length(TurnStatus::Incomplete, Some(FinishReason::Length), "Once", true)]
+#[case::broken_connection(TurnStatus::Incomplete, None, "Once", true)]
+#[case::reason_of_its_own(TurnStatus::Incomplete, Some(FinishReason::Other), "Once", true)]
+#[case::cancelled(TurnStatus::Cancelled, None, "Once", true)]
+#[case::interrupted(TurnStatus::Interrupted, None, "Once", true)]
+#[case::blocked(TurnStatus::Incomplete, Some(FinishReason::ContentFilter), "Once", false)]
+#[case::recited(TurnStatus::Incomplete, Some(FinishReason::Recitation), "Once", false)]
+#[case::malformed_call(TurnStatus::Incomplete, Some(FinishReason::InvalidToolCall), "Once", false)]
+#[case::without_text(TurnStatus::Incomplete, Some(FinishReason::Length), "", false)]
+#[case::failed(TurnStatus::Failed, None, "", false)]
+#[case::complete(TurnStatus::Completed, Some(FinishReason::Stop), "Once", false)]
+#[case::running(TurnStatus::Running, None, "Once", false)]
+fn answer_that_broke_off_can_be_continued(
+    #[case] status: TurnStatus,
+    #[case] finish_reason: Option<FinishReason>,
+    #[case] content: &str,
+    #[case] can_continue: bool,
+) {
+    let id = Id::new(Timestamp::default(), [0; 10]);
+    let answer = Message {
+        id,
+        conversation_id: id,
+        turn_id: id,
+        parent_id: None,
+        siblings: vec![id],
+        seq: 2,
+        role: Role::Assistant,
+        content: content.to_owned(),
+        parts: vec![],
+        status,
+        finish_reason,
+        model: None,
+        usage: None,
+        tool_calls: vec![],
+        created_at: Timestamp::default(),
+        updated_at: Timestamp::default(),
+    };
+    assert_eq!(answer.can_continue(), can_continue);
+    assert!(!Message { role: Role::User, ..answer }.can_continue());
 }

@@ -70,84 +70,93 @@ open_names! {
         ToolCalls = "tool_calls",
         /// Its output has no valid form.
         InvalidOutput = "invalid_output",
+        /// It called tools in a way that is not valid.
+        InvalidToolCall = "invalid_tool_call",
+        /// It does not speak this language.
+        Language = "language",
         /// Something else the provider names.
         Other = "other",
     }
 }
 
-/// The reason for which a turn did not complete: an error's code, or why an answer that has begun is not whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TurnCode {
-    /// An error, as a request would be answered with it.
-    Error(ErrorCode),
-    /// The answer reached `max_output_tokens`.
-    Length,
-    /// The provider's safety rules stopped the answer.
-    Safety,
-    /// The answer repeated somebody's text too closely.
-    Recitation,
-    /// The model's output has no valid form.
-    InvalidOutput,
-    /// The connection to the provider broke in the middle of the answer.
-    ProviderDisconnected,
-    /// One of a newer version.
-    Unknown(Name),
+macro_rules! turn_codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal $error:ident $detail:literal;)+) => {
+        /// The reason for which a turn did not complete: an error's code, or why there is no whole answer.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum TurnCode {
+            /// An error, as a request would be answered with it.
+            Error(ErrorCode),
+            $($(#[doc = $doc])+ $variant,)+
+            /// One of a newer version.
+            Unknown(Name),
+        }
+
+        impl TurnCode {
+            /// The names of those that are no error's.
+            pub const NAMES: &'static [&'static str] = &[$($name),+];
+
+            /// The code as it stands in a body and a table.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    Self::Error(code) => code.as_str(),
+                    $(Self::$variant => $name,)+
+                    Self::Unknown(name) => name.as_str(),
+                }
+            }
+
+            /// Reads what [`Self::as_str`] wrote, this version's or a newer one's; `None` when it is no name at all.
+            pub fn parse(text: &str) -> Option<Self> {
+                Some(match text {
+                    $($name => Self::$variant,)+
+                    _ => match ErrorCode::parse(text) {
+                        Some(code) => Self::Error(code),
+                        None => Self::Unknown(Name::new(text)?),
+                    },
+                })
+            }
+
+            /// The sentence a client gets when nothing more precise is known.
+            pub const fn default_detail(self) -> &'static str {
+                match self {
+                    Self::Error(code) => code.default_detail(),
+                    $(Self::$variant => $detail,)+
+                    Self::Unknown(_) => "The answer did not complete",
+                }
+            }
+
+            /// The error that a request is answered with when its turn failed for this reason.
+            pub const fn as_error(self) -> ErrorCode {
+                match self {
+                    Self::Error(code) => code,
+                    $(Self::$variant => ErrorCode::$error,)+
+                    Self::Unknown(_) => ErrorCode::ProviderError,
+                }
+            }
+        }
+    };
 }
 
-impl TurnCode {
-    /// The names of those that are no error's.
-    pub const NAMES: &'static [&'static str] =
-        &["length", "safety", "recitation", "invalid_output", "provider_disconnected"];
-
-    /// The code as it stands in a body and a table.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Error(code) => code.as_str(),
-            Self::Length => "length",
-            Self::Safety => "safety",
-            Self::Recitation => "recitation",
-            Self::InvalidOutput => "invalid_output",
-            Self::ProviderDisconnected => "provider_disconnected",
-            Self::Unknown(name) => name.as_str(),
-        }
-    }
-
-    /// Reads what [`Self::as_str`] wrote, this version's or a newer one's; `None` when it is no name at all.
-    pub fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "length" => Self::Length,
-            "safety" => Self::Safety,
-            "recitation" => Self::Recitation,
-            "invalid_output" => Self::InvalidOutput,
-            "provider_disconnected" => Self::ProviderDisconnected,
-            _ => match ErrorCode::parse(text) {
-                Some(code) => Self::Error(code),
-                None => Self::Unknown(Name::new(text)?),
-            },
-        })
-    }
-
-    /// The sentence a client gets when nothing more precise is known.
-    pub const fn default_detail(self) -> &'static str {
-        match self {
-            Self::Error(code) => code.default_detail(),
-            Self::Length => "The answer reached its token limit",
-            Self::Safety => "The model provider's safety rules stopped the answer",
-            Self::Recitation => "The model provider stopped the answer because it repeats a known text",
-            Self::InvalidOutput => "The model's answer has no valid form",
-            Self::ProviderDisconnected => "The connection to the model provider broke",
-            Self::Unknown(_) => "The answer did not complete",
-        }
-    }
-
-    /// The error that a request is answered with when its turn failed for this reason.
-    pub const fn as_error(self) -> ErrorCode {
-        match self {
-            Self::Error(code) => code,
-            Self::ProviderDisconnected => ErrorCode::ProviderUnavailable,
-            _ => ErrorCode::ProviderError,
-        }
-    }
+turn_codes! {
+    /// The answer reached `max_output_tokens`.
+    Length = "length" ProviderError "The answer reached its token limit";
+    /// The provider's safety rules blocked the prompt or stopped the answer.
+    Safety = "safety" ProviderRefused "The model provider's safety rules stopped the answer";
+    /// The answer repeated somebody's text too closely.
+    Recitation = "recitation" ProviderRefused "The model provider stopped the answer because it repeats a known text";
+    /// The model's output has no valid form.
+    InvalidOutput = "invalid_output" ProviderError "The model's answer has no valid form";
+    /// The model called tools in a way that is not valid.
+    InvalidToolCall = "invalid_tool_call" ProviderError "The model's call of a tool has no valid form";
+    /// The model does not speak a language of the conversation.
+    Language = "language" ProviderError "The model does not speak this language";
+    /// The model finished without a word.
+    EmptyAnswer = "empty_answer" ProviderError "The model gave no answer";
+    /// The answer ended without a finish reason.
+    NoFinishReason = "no_finish_reason" ProviderError "The answer ended before the model had finished it";
+    /// The connection to the provider broke in the middle of the answer.
+    ProviderDisconnected = "provider_disconnected" ProviderUnavailable "The connection to the model provider broke";
+    /// What the provider sent cannot be read.
+    ProviderMalformed = "provider_malformed" ProviderError "The model provider's answer cannot be read";
 }
 
 impl From<ErrorCode> for TurnCode {
@@ -158,7 +167,7 @@ impl From<ErrorCode> for TurnCode {
 
 serde_as_name!(
     TurnCode,
-    "Why a turn did not complete: the code of an error, or why an answer that has begun is not whole.",
+    "Why a turn did not complete: the code of an error, or why there is no whole answer.",
     TurnCode::NAMES.iter().copied().chain(ErrorCode::ALL.iter().map(|code| code.as_str()))
 );
 

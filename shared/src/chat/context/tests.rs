@@ -5,7 +5,12 @@ use rstest::rstest;
 
 use super::*;
 use crate::{
-    api::{chat::TurnKind, internal::TurnMessages, usage::Usage},
+    api::{
+        chat::{FinishReason, TurnKind},
+        internal::TurnMessages,
+        usage::Usage,
+    },
+    provider::gemini,
     time::Timestamp,
 };
 
@@ -89,6 +94,72 @@ fn question_without_answer_is_left_out(
     }
     expected.push("tell me");
     assert_eq!(sent, expected);
+}
+
+#[test]
+fn blocked_message_is_left_out_with_its_answer() {
+    let history = newest(vec![
+        message(1, Role::User, "one"),
+        message(2, Role::Assistant, "two"),
+        message(3, Role::User, "forbidden"),
+        Message {
+            status: TurnStatus::Incomplete,
+            finish_reason: Some(FinishReason::ContentFilter),
+            ..message(4, Role::Assistant, "Half of")
+        },
+    ]);
+    assert_eq!(history.len(), 4, "all are shown");
+    let new = [Part::Text { text: "new".to_owned() }];
+    assert_eq!(texts(&prompt(&history, &new, 1_000)), ["one", "two", "new"]);
+}
+
+/// Any answer to a question, and its turn.
+fn exchange() -> impl Strategy<Value = (TurnStatus, Option<FinishReason>, String)> {
+    let status = prop::sample::select(vec![
+        TurnStatus::Completed,
+        TurnStatus::Incomplete,
+        TurnStatus::Cancelled,
+        TurnStatus::Failed,
+        TurnStatus::Interrupted,
+    ]);
+    let reason = prop::option::of(prop::sample::select(vec![
+        FinishReason::Stop,
+        FinishReason::Length,
+        FinishReason::ContentFilter,
+    ]));
+    (status, reason, "[a-z]{0,3}")
+}
+
+proptest! {
+    /// The prompt is what the provider takes, and has no turn that it blocked or that failed without an answer.
+    #[test]
+    fn prompt_alternates_once_written_and_has_no_blocked_turn(
+        exchanges in prop::collection::vec(exchange(), 0..12), budget_tokens in 0usize..40,
+    ) {
+        let turns = exchanges.into_iter().zip(0u64..).map(|((status, finish_reason, answer), n)| {
+            let answer = message(2 * n + 2, Role::Assistant, &answer);
+            [message(2 * n + 1, Role::User, &format!("q{n}")), Message { status, finish_reason, ..answer }]
+        });
+        let history: Vec<Message> = turns.flatten().collect();
+        let request = provider::ModelRequest {
+            messages: prompt(&history, &[Part::Text { text: "new".to_owned() }], budget_tokens),
+            ..provider::ModelRequest::default()
+        };
+        let sent = gemini::parse_request(&gemini::request(&request)).unwrap().messages;
+        let roles: Vec<_> = sent.iter().map(|message| message.role).collect();
+        prop_assert!(roles.iter().step_by(2).all(|role| *role == provider::Role::User), "{roles:?}");
+        prop_assert!(roles.iter().skip(1).step_by(2).all(|role| *role == provider::Role::Model), "{roles:?}");
+        prop_assert_eq!(roles.len() % 2, 1, "the last one is the user's");
+        let sent = texts(&sent);
+        prop_assert_eq!(sent.last().map(String::as_str), Some("new"));
+        for answer in history.iter().filter(|message| message.role == Role::Assistant) {
+            let is_blocked = answer.is_blocked() && answer.status == TurnStatus::Incomplete;
+            if is_blocked || (answer.status == TurnStatus::Failed && answer.content.is_empty()) {
+                let question = format!("q{}", answer.seq / 2 - 1);
+                prop_assert!(!sent.contains(&question), "{question} is in {sent:?}");
+            }
+        }
+    }
 }
 
 fn with_picture(mut message: Message, bytes: usize) -> Message {
@@ -203,6 +274,7 @@ fn turn_after(n: u8, parent_id: Option<Id>) -> TurnRecord {
         messages: TurnMessages::new(messages).unwrap(),
         model: "fast".to_owned(),
         usage: Usage::default(),
+        prompt_tokens: 0,
         error: None,
         persisted: false,
         created_at: Timestamp::from_millis(i64::from(n)),

@@ -23,32 +23,53 @@ pub enum TurnOutcome {
 
 impl TurnOutcome {
     /// Returns the status of a turn with this outcome, and its error; `spoke` when words came. A turn that failed has no answer;
-    /// one that is incomplete has the words that came.
+    /// one that is incomplete has the words that came. One that ran into its token limit was answered, and is counted, even when
+    /// all its tokens were thoughts.
     pub(super) fn status(self, spoke: bool) -> (TurnStatus, Option<TurnError>) {
-        let error = |status, code| (status, Some(TurnError::new(code, None)));
-        let failed = |code: ErrorCode| error(TurnStatus::Failed, code.into());
-        let incomplete = |code| error(TurnStatus::Incomplete, code);
-        match self {
-            Self::Answered(StreamEnd::Completed(reason)) => match reason {
-                FinishReason::ToolCalls => (TurnStatus::Completed, None),
-                FinishReason::Stop if spoke => (TurnStatus::Completed, None),
-                FinishReason::Length => incomplete(TurnCode::Length),
-                FinishReason::ContentFilter if spoke => incomplete(TurnCode::Safety),
-                FinishReason::Recitation if spoke => incomplete(TurnCode::Recitation),
-                FinishReason::InvalidOutput if spoke => incomplete(TurnCode::InvalidOutput),
-                FinishReason::ContentFilter | FinishReason::Recitation => failed(ErrorCode::ProviderRefused),
-                _ if spoke => incomplete(ErrorCode::ProviderError.into()),
-                _ => failed(ErrorCode::ProviderError),
-            },
-            Self::Answered(StreamEnd::Refused) => failed(ErrorCode::ProviderRefused),
-            Self::Answered(StreamEnd::Incomplete) | Self::Failed(ProviderFailure::Disconnected) if spoke => {
-                incomplete(TurnCode::ProviderDisconnected)
+        let code = match self {
+            Self::Cancelled => return (TurnStatus::Cancelled, None),
+            Self::Interrupted => return (TurnStatus::Interrupted, None),
+            Self::Answered(StreamEnd::Completed(FinishReason::ToolCalls)) => {
+                return (TurnStatus::Completed, None);
             }
-            Self::Answered(StreamEnd::Incomplete) => failed(ErrorCode::ProviderError),
-            Self::Failed(failure) if spoke => incomplete(failure.code().into()),
-            Self::Failed(failure) => failed(failure.code()),
-            Self::Cancelled => (TurnStatus::Cancelled, None),
-            Self::Interrupted => (TurnStatus::Interrupted, None),
+            Self::Answered(StreamEnd::Completed(FinishReason::Stop)) if spoke => {
+                return (TurnStatus::Completed, None);
+            }
+            Self::Answered(end) => code_of(end),
+            Self::Failed(failure) => failure.turn_code(spoke),
+        };
+        let has_answer = spoke || code == TurnCode::Length;
+        let status = if has_answer { TurnStatus::Incomplete } else { TurnStatus::Failed };
+        (status, Some(TurnError::new(code, None)))
+    }
+
+    /// Returns the reason why the model stopped, where it gave one; a prompt that is blocked while the answer is under way stops it
+    /// as the filter does.
+    pub(super) const fn finish_reason(self) -> Option<FinishReason> {
+        match self {
+            Self::Answered(StreamEnd::Completed(reason)) => Some(reason),
+            Self::Answered(StreamEnd::Refused) => Some(FinishReason::ContentFilter),
+            _ => None,
         }
+    }
+}
+
+/// Returns the code of an answer that ended otherwise than complete.
+const fn code_of(end: StreamEnd) -> TurnCode {
+    match end {
+        StreamEnd::Refused => TurnCode::Safety,
+        StreamEnd::Incomplete => TurnCode::NoFinishReason,
+        StreamEnd::Completed(reason) => match reason {
+            FinishReason::Stop => TurnCode::EmptyAnswer,
+            FinishReason::Length => TurnCode::Length,
+            FinishReason::ContentFilter => TurnCode::Safety,
+            FinishReason::Recitation => TurnCode::Recitation,
+            FinishReason::InvalidOutput => TurnCode::InvalidOutput,
+            FinishReason::InvalidToolCall => TurnCode::InvalidToolCall,
+            FinishReason::Language => TurnCode::Language,
+            FinishReason::ToolCalls | FinishReason::Other | FinishReason::Unknown(_) => {
+                TurnCode::Error(ErrorCode::ProviderError)
+            }
+        },
     }
 }

@@ -66,6 +66,7 @@ impl TurnSpec {
             created_at: self.created_at,
             messages: self.into_messages(),
             usage: Usage::default(),
+            prompt_tokens: 0,
             error: None,
             persisted: false,
             finished_at: None,

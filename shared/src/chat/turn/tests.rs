@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     api::{
         ErrorCode,
-        chat::{FinishReason, Role, ToolCall, TurnKind},
+        chat::{FinishReason, Role, ToolCall, TurnCode, TurnKind},
         usage::Usage,
     },
     chat::replay::Resume,
@@ -118,26 +118,33 @@ fn completed_turn_has_events_in_order() {
 }
 
 #[rstest]
-#[case(true, TurnOutcome::Answered(StreamEnd::Incomplete), "turn.incomplete", "provider_disconnected")]
+#[case(true, TurnOutcome::Answered(StreamEnd::Incomplete), "turn.incomplete", "no_finish_reason")]
+#[case(true, TurnOutcome::Answered(StreamEnd::Refused), "turn.incomplete", "safety")]
 #[case(true, TurnOutcome::Failed(ProviderFailure::Disconnected), "turn.incomplete", "provider_disconnected")]
 #[case(true, TurnOutcome::Failed(ProviderFailure::Timeout), "turn.incomplete", "provider_timeout")]
-#[case(true, TurnOutcome::Failed(ProviderFailure::Malformed), "turn.incomplete", "provider_error")]
+#[case(true, TurnOutcome::Failed(ProviderFailure::Malformed), "turn.incomplete", "provider_malformed")]
+#[case(true, TurnOutcome::Failed(ProviderFailure::TooLarge), "turn.incomplete", "provider_error")]
 #[case(true, stopped(FinishReason::Length), "turn.incomplete", "length")]
 #[case(true, stopped(FinishReason::ContentFilter), "turn.incomplete", "safety")]
 #[case(true, stopped(FinishReason::Recitation), "turn.incomplete", "recitation")]
 #[case(true, stopped(FinishReason::InvalidOutput), "turn.incomplete", "invalid_output")]
+#[case(true, stopped(FinishReason::InvalidToolCall), "turn.incomplete", "invalid_tool_call")]
+#[case(true, stopped(FinishReason::Language), "turn.incomplete", "language")]
 #[case(true, stopped(FinishReason::Other), "turn.incomplete", "provider_error")]
 #[case(true, TurnOutcome::Cancelled, "turn.cancelled", "")]
 #[case(true, TurnOutcome::Interrupted, "turn.interrupted", "")]
-#[case(false, TurnOutcome::Answered(StreamEnd::Incomplete), "turn.failed", "provider_error")]
-#[case(false, TurnOutcome::Answered(StreamEnd::Refused), "turn.failed", "provider_refused")]
+#[case(false, TurnOutcome::Answered(StreamEnd::Incomplete), "turn.failed", "no_finish_reason")]
+#[case(false, TurnOutcome::Answered(StreamEnd::Refused), "turn.failed", "safety")]
 #[case(false, TurnOutcome::Failed(ProviderFailure::Timeout), "turn.failed", "provider_timeout")]
 #[case(false, TurnOutcome::Failed(ProviderFailure::Disconnected), "turn.failed", "provider_unavailable")]
-#[case(false, stopped(FinishReason::Stop), "turn.failed", "provider_error")]
-#[case(false, stopped(FinishReason::InvalidOutput), "turn.failed", "provider_error")]
+#[case(false, TurnOutcome::Failed(ProviderFailure::Malformed), "turn.failed", "provider_malformed")]
+#[case(false, stopped(FinishReason::Stop), "turn.failed", "empty_answer")]
+#[case(false, stopped(FinishReason::InvalidOutput), "turn.failed", "invalid_output")]
+#[case(false, stopped(FinishReason::InvalidToolCall), "turn.failed", "invalid_tool_call")]
+#[case(false, stopped(FinishReason::Language), "turn.failed", "language")]
 #[case(false, stopped(FinishReason::Other), "turn.failed", "provider_error")]
-#[case(false, stopped(FinishReason::ContentFilter), "turn.failed", "provider_refused")]
-#[case(false, stopped(FinishReason::Recitation), "turn.failed", "provider_refused")]
+#[case(false, stopped(FinishReason::ContentFilter), "turn.failed", "safety")]
+#[case(false, stopped(FinishReason::Recitation), "turn.failed", "recitation")]
 #[case(false, stopped(FinishReason::Length), "turn.incomplete", "length")]
 #[case(false, TurnOutcome::Cancelled, "turn.cancelled", "")]
 fn other_outcomes_have_their_event_and_code(
@@ -148,12 +155,13 @@ fn other_outcomes_have_their_event_and_code(
 ) {
     let mut turn = if spoke { spoken() } else { started_turn() };
     let reason = match outcome {
-        TurnOutcome::Answered(StreamEnd::Completed(reason)) => Some(reason),
+        TurnOutcome::Answered(StreamEnd::Completed(reason)) => {
+            turn.apply(ModelEvent::Finish(reason));
+            Some(reason)
+        }
+        TurnOutcome::Answered(StreamEnd::Refused) => Some(FinishReason::ContentFilter),
         _ => None,
     };
-    if let Some(reason) = reason {
-        turn.apply(ModelEvent::Finish(reason));
-    }
     turn.end(outcome, NOW);
     turn.apply(ModelEvent::TextDelta("too late".to_owned()));
     turn.end(TurnOutcome::Answered(StreamEnd::Completed(FinishReason::Stop)), NOW);
@@ -169,8 +177,54 @@ fn other_outcomes_have_their_event_and_code(
             assert_eq!(answer.assistant_message.content, text);
             assert_eq!(answer.assistant_message.finish_reason, reason);
         }
-        Err(error) => assert_eq!((error.code.as_str(), name), (code, "turn.failed")),
+        Err(error) => {
+            let code = TurnCode::parse(code).unwrap();
+            assert_eq!((error.code, name), (code.as_error(), "turn.failed"));
+            assert_eq!(error.detail, code.default_detail());
+        }
     }
+}
+
+#[rstest]
+#[case::cancelled(TurnOutcome::Cancelled)]
+#[case::disconnected(TurnOutcome::Failed(ProviderFailure::Disconnected))]
+#[case::without_finish_reason(TurnOutcome::Answered(StreamEnd::Incomplete))]
+#[case::finished_without_a_count(stopped(FinishReason::Length))]
+fn tokens_that_nobody_counted_are_estimated(#[case] outcome: TurnOutcome) {
+    let mut turn = started_turn().with_prompt_tokens(40);
+    turn.apply(ModelEvent::TextDelta("12 bytes of.".to_owned()));
+    turn.end(outcome, NOW);
+    let expected =
+        Usage { input_tokens: 40, output_tokens: 3, total_tokens: 43, estimated: true, ..Usage::default() };
+    assert_eq!((turn.record().usage, turn.view().usage), (expected, Some(expected)));
+    assert_eq!(turn.delivery().unwrap().usage, expected);
+    turn.close();
+    assert!(String::from_utf8_lossy(all(&turn)).contains("\"estimated\":true"));
+}
+
+#[test]
+fn tokens_after_the_last_count_are_estimated_until_the_answer_is_finished() {
+    let said = spoken().record().usage;
+    let mut turn = spoken();
+    turn.end(TurnOutcome::Cancelled, NOW);
+    assert_eq!(turn.record().usage, said, "all of it was counted");
+    let mut turn = spoken();
+    turn.apply(ModelEvent::TextDelta(" there".to_owned()));
+    turn.end(TurnOutcome::Cancelled, NOW);
+    let more = Usage { output_tokens: 4, total_tokens: 7, estimated: true, ..said };
+    assert_eq!(turn.record().usage, more);
+    let mut turn = spoken();
+    turn.apply(ModelEvent::TextDelta(" there".to_owned()));
+    turn.apply(ModelEvent::Finish(FinishReason::Stop));
+    turn.end(stopped(FinishReason::Stop), NOW);
+    assert_eq!(turn.record().usage, said, "the provider counted what it finished");
+}
+
+#[test]
+fn failed_call_costs_what_the_provider_said() {
+    let mut turn = started_turn().with_prompt_tokens(40);
+    turn.end(TurnOutcome::Failed(ProviderFailure::Refused), NOW);
+    assert_eq!(turn.record().usage, Usage::default());
 }
 
 #[test]

@@ -34,10 +34,10 @@ impl TurnState {
     pub fn answer(&self) -> Result<SentMessage, ApiError> {
         let record = &self.record;
         match (&record.error, record.messages.answer().status) {
-            (Some(error), TurnStatus::Failed) => Err(match self.failure {
-                Some(failure) => failure.into(),
-                None => ApiError::new(error.code.as_error(), error.detail.clone()),
-            }),
+            (Some(error), TurnStatus::Failed) => {
+                let answered = self.failure.map_or_else(|| error.code.as_error().into(), ApiError::from);
+                Err(ApiError { detail: error.detail.clone().into(), ..answered })
+            }
             (_, status) => Ok(SentMessage {
                 turn_id: record.turn_id,
                 status,

@@ -155,6 +155,7 @@ impl From<UsageMetadata> for Usage {
             cached_tokens: usage.cached_content_token_count,
             reasoning_tokens: usage.thoughts_token_count,
             total_tokens: usage.total_token_count,
+            estimated: false,
         }
     }
 }
@@ -176,9 +177,12 @@ impl<'de> Deserialize<'de> for FinishWord {
                 | "SPII"
                 | "IMAGE_SAFETY"
                 | "IMAGE_PROHIBITED_CONTENT" => FinishReason::ContentFilter,
-                "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" | "MALFORMED_RESPONSE" => {
-                    FinishReason::InvalidOutput
-                }
+                "MALFORMED_RESPONSE" => FinishReason::InvalidOutput,
+                "MALFORMED_FUNCTION_CALL"
+                | "UNEXPECTED_TOOL_CALL"
+                | "TOO_MANY_TOOL_CALLS"
+                | "MISSING_THOUGHT_SIGNATURE" => FinishReason::InvalidToolCall,
+                "LANGUAGE" => FinishReason::Language,
                 _ => FinishReason::Other,
             }))
         })

@@ -154,7 +154,9 @@ const fn finish_word(reason: FinishReason) -> &'static str {
         FinishReason::Length => "MAX_TOKENS",
         FinishReason::ContentFilter => "SAFETY",
         FinishReason::Recitation => "RECITATION",
-        FinishReason::InvalidOutput => "MALFORMED_FUNCTION_CALL",
+        FinishReason::InvalidOutput => "MALFORMED_RESPONSE",
+        FinishReason::InvalidToolCall => "MALFORMED_FUNCTION_CALL",
+        FinishReason::Language => "LANGUAGE",
         FinishReason::Other | FinishReason::Unknown(_) => "OTHER",
     }
 }

@@ -64,6 +64,7 @@ fn answer_in_any_pieces_is_read() {
             cached_tokens,
             reasoning_tokens,
             total_tokens,
+            estimated: false,
         })
     };
     let (events, end) = decode_everyhow(ANSWER.as_bytes());
@@ -98,7 +99,16 @@ fn truncated_answer_is_never_complete() {
 #[case("PROHIBITED_CONTENT", FinishReason::ContentFilter)]
 #[case("SPII", FinishReason::ContentFilter)]
 #[case("IMAGE_SAFETY", FinishReason::ContentFilter)]
-#[case("MALFORMED_FUNCTION_CALL", FinishReason::InvalidOutput)]
+#[case("IMAGE_PROHIBITED_CONTENT", FinishReason::ContentFilter)]
+#[case("IMAGE_RECITATION", FinishReason::Recitation)]
+#[case("LANGUAGE", FinishReason::Language)]
+#[case("MALFORMED_RESPONSE", FinishReason::InvalidOutput)]
+#[case("MALFORMED_FUNCTION_CALL", FinishReason::InvalidToolCall)]
+#[case("UNEXPECTED_TOOL_CALL", FinishReason::InvalidToolCall)]
+#[case("TOO_MANY_TOOL_CALLS", FinishReason::InvalidToolCall)]
+#[case("MISSING_THOUGHT_SIGNATURE", FinishReason::InvalidToolCall)]
+#[case("NO_IMAGE", FinishReason::Other)]
+#[case("IMAGE_OTHER", FinishReason::Other)]
 #[case("OTHER", FinishReason::Other)]
 #[case("A_REASON_OF_TOMORROW", FinishReason::Other)]
 fn finish_reason_is_mapped(#[case] word: &str, #[case] reason: FinishReason) {
@@ -290,8 +300,7 @@ fn unknown_and_absent_fields_are_no_matter() {
 
 #[test]
 fn chunks_are_written_in_geminis_shape() {
-    let usage =
-        Usage { input_tokens: 4, output_tokens: 2, total_tokens: 6, cached_tokens: 0, reasoning_tokens: 0 };
+    let usage = Usage { input_tokens: 4, output_tokens: 2, total_tokens: 6, ..Usage::default() };
     let events = [text("Hi"), ModelEvent::Usage(usage), ModelEvent::Finish(FinishReason::Stop)];
     let body = encode_response(IDENTITY, &events);
     assert_eq!(

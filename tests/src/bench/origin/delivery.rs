@@ -26,8 +26,14 @@ const QUESTION: &str =
     "What is the weather like on the other side of the lake, and will it stay so until Sunday?";
 /// The length of an answer to it.
 const ANSWER_WORDS: usize = 120;
-const USAGE: Usage =
-    Usage { input_tokens: 24, output_tokens: 160, cached_tokens: 0, reasoning_tokens: 0, total_tokens: 184 };
+const USAGE: Usage = Usage {
+    input_tokens: 24,
+    output_tokens: 160,
+    cached_tokens: 0,
+    reasoning_tokens: 0,
+    total_tokens: 184,
+    estimated: false,
+};
 
 /// Turns of one conversation, one after the other.
 #[derive(Clone, Debug)]

@@ -25,6 +25,7 @@ pub(super) fn usage(turn: u32, user: u32, day: i64, model: &str) -> UsageEntry {
             cached_tokens: 3,
             reasoning_tokens: 4,
             total_tokens: 34,
+            estimated: turn.is_multiple_of(4),
         },
         failed: turn.is_multiple_of(2),
     }
@@ -69,6 +70,7 @@ pub(in crate::store::contract) async fn usage_is_summed_by_day_and_model(store: 
                 row.totals.requests,
                 row.totals.output_tokens,
                 row.totals.errors,
+                row.totals.estimated,
             )
         })
         .collect();
@@ -76,9 +78,9 @@ pub(in crate::store::contract) async fn usage_is_summed_by_day_and_model(store: 
     assert_eq!(
         found,
         [
-            (first.as_str(), "fast", 2, 40, 1),
-            (first.as_str(), "lite", 1, 20, 0),
-            (second.as_str(), "fast", 1, 20, 1),
+            (first.as_str(), "fast", 2, 40, 1, 0),
+            (first.as_str(), "lite", 1, 20, 0, 0),
+            (second.as_str(), "fast", 1, 20, 1, 1),
         ]
     );
 }

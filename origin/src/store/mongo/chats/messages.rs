@@ -181,13 +181,15 @@ pub(super) fn document(message: &Message, at: Position, fork: Option<&Fork>) -> 
 }
 
 pub(super) fn usage_document(usage: &Usage) -> Document {
-    doc! {
+    let mut document = doc! {
         "input_tokens": count(usage.input_tokens),
         "output_tokens": count(usage.output_tokens),
         "cached_tokens": count(usage.cached_tokens),
         "reasoning_tokens": count(usage.reasoning_tokens),
         "total_tokens": count(usage.total_tokens),
-    }
+    };
+    set(&mut document, "estimated", usage.estimated.then_some(true));
+    document
 }
 
 fn part_document(part: &Part) -> Document {
@@ -257,6 +259,7 @@ pub(super) fn read_usage(fields: &Fields<'_>) -> Attempt<Usage> {
         cached_tokens: fields.count("cached_tokens")?,
         reasoning_tokens: fields.count("reasoning_tokens")?,
         total_tokens: fields.count("total_tokens")?,
+        estimated: fields.optional_flag("estimated")?.unwrap_or_default(),
     })
 }
 

@@ -38,23 +38,24 @@ const RECORD: &str = "\
         SELECT id FROM users WHERE id = $2 FOR KEY SHARE \
     ), turn AS ( \
         INSERT INTO usage_turns (turn_id, user_id, at, model, input_tokens, output_tokens, cached_tokens, \
-            reasoning_tokens, total_tokens, failed) \
+            reasoning_tokens, total_tokens, failed, estimated) \
         SELECT $1::uuid, id, $3::bigint, $4::text, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::bigint, \
-            $10::boolean FROM known \
+            $10::boolean, $12::boolean FROM known \
         ON CONFLICT (turn_id) DO NOTHING \
-        RETURNING user_id, model, input_tokens, output_tokens, cached_tokens, reasoning_tokens, failed::int AS failed \
+        RETURNING user_id, model, input_tokens, output_tokens, cached_tokens, reasoning_tokens, failed::int AS failed, \
+            estimated::int AS estimated \
     ), day AS ( \
         INSERT INTO usage_days AS d (user_id, day, model, requests, messages, input_tokens, output_tokens, \
-            cached_tokens, reasoning_tokens, errors) \
-        SELECT user_id, $11::text, model, 1, 1, input_tokens, output_tokens, cached_tokens, reasoning_tokens, failed \
-        FROM turn \
+            cached_tokens, reasoning_tokens, errors, estimated) \
+        SELECT user_id, $11::text, model, 1, 1, input_tokens, output_tokens, cached_tokens, reasoning_tokens, failed, \
+            estimated FROM turn \
         ON CONFLICT (user_id, day, model) DO UPDATE SET \
             requests = d.requests + 1, messages = d.messages + 1, \
             input_tokens = d.input_tokens + excluded.input_tokens, \
             output_tokens = d.output_tokens + excluded.output_tokens, \
             cached_tokens = d.cached_tokens + excluded.cached_tokens, \
             reasoning_tokens = d.reasoning_tokens + excluded.reasoning_tokens, \
-            errors = d.errors + excluded.errors \
+            errors = d.errors + excluded.errors, estimated = d.estimated + excluded.estimated \
     ) SELECT id, EXISTS (SELECT FROM turn) FROM known";
 
 /// Counts a turn, unless it has been counted.
@@ -74,6 +75,7 @@ async fn record(c: &Connection, entry: &UsageEntry) -> Step<UsageOutcome> {
                 &signed(entry.usage.total_tokens),
                 &entry.failed,
                 &entry.at.day(),
+                &entry.usage.estimated,
             ],
         )
         .await?;
@@ -105,8 +107,8 @@ async fn by_day_and_model(
     first_day: &str,
     last_day: &str,
 ) -> Step<Vec<UsageRow>> {
-    let sql = "SELECT user_id, day, model, requests, messages, input_tokens, output_tokens, cached_tokens, errors \
-               FROM usage_days WHERE user_id = $1 AND day BETWEEN $2 AND $3 ORDER BY day, model";
+    let sql = "SELECT user_id, day, model, requests, messages, input_tokens, output_tokens, cached_tokens, errors, \
+               estimated FROM usage_days WHERE user_id = $1 AND day BETWEEN $2 AND $3 ORDER BY day, model";
     let rows = c.rows(sql, &[&key(user_id), &first_day, &last_day]).await?;
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -123,6 +125,7 @@ async fn by_day_and_model(
                 cached_tokens: columns.count("cached_tokens")?,
                 cost_usd: 0.0,
                 errors: columns.count("errors")?,
+                estimated: columns.count("estimated")?,
             },
         });
     }

@@ -38,8 +38,8 @@ fn record(c: &Connection, entry: &UsageEntry) -> StoreResult<UsageOutcome> {
     let inserted = c
         .prepare_cached(
             "INSERT INTO usage_turns (turn_id, user_id, at, model, input_tokens, output_tokens, cached_tokens, \
-             reasoning_tokens, total_tokens, failed) VALUES (:turn_id, :user_id, :at, :model, :input, :output, \
-             :cached, :reasoning, :total, :failed) ON CONFLICT (turn_id) DO NOTHING",
+             reasoning_tokens, total_tokens, failed, estimated) VALUES (:turn_id, :user_id, :at, :model, :input, :output, \
+             :cached, :reasoning, :total, :failed, :estimated) ON CONFLICT (turn_id) DO NOTHING",
         )?
         .execute(named_params! {
             ":turn_id": entry.turn_id.as_bytes(),
@@ -52,6 +52,7 @@ fn record(c: &Connection, entry: &UsageEntry) -> StoreResult<UsageOutcome> {
             ":reasoning": signed(entry.usage.reasoning_tokens),
             ":total": signed(entry.usage.total_tokens),
             ":failed": entry.failed,
+            ":estimated": entry.usage.estimated,
         })?;
     if inserted == 0 {
         same_user(c, entry)?;
@@ -64,11 +65,13 @@ fn record(c: &Connection, entry: &UsageEntry) -> StoreResult<UsageOutcome> {
 fn add_to_day(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
     c.prepare_cached(
         "INSERT INTO usage_days (user_id, day, model, requests, messages, input_tokens, output_tokens, cached_tokens, \
-         reasoning_tokens, errors) VALUES (:user_id, :day, :model, 1, 1, :input, :output, :cached, :reasoning, :failed) \
+         reasoning_tokens, errors, estimated) VALUES (:user_id, :day, :model, 1, 1, :input, :output, :cached, :reasoning, \
+         :failed, :estimated) \
          ON CONFLICT (user_id, day, model) DO UPDATE SET requests = requests + 1, messages = messages + 1, \
          input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens, \
          cached_tokens = cached_tokens + excluded.cached_tokens, \
-         reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, errors = errors + excluded.errors",
+         reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, errors = errors + excluded.errors, \
+         estimated = estimated + excluded.estimated",
     )?
     .execute(named_params! {
         ":user_id": entry.user_id.as_bytes(),
@@ -79,6 +82,7 @@ fn add_to_day(c: &Connection, entry: &UsageEntry) -> StoreResult<()> {
         ":cached": signed(entry.usage.cached_tokens),
         ":reasoning": signed(entry.usage.reasoning_tokens),
         ":failed": entry.failed,
+        ":estimated": entry.usage.estimated,
     })?;
     Ok(())
 }
@@ -99,8 +103,8 @@ fn by_day_and_model(
     last_day: &str,
 ) -> StoreResult<Vec<UsageRow>> {
     let mut statement = c.prepare_cached(
-        "SELECT user_id, day, model, requests, messages, input_tokens, output_tokens, cached_tokens, errors \
-         FROM usage_days WHERE user_id = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day, model",
+        "SELECT user_id, day, model, requests, messages, input_tokens, output_tokens, cached_tokens, errors, \
+         estimated FROM usage_days WHERE user_id = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day, model",
     )?;
     let mut rows = statement.query((user_id.as_bytes(), first_day, last_day))?;
     let mut found = Vec::new();
@@ -118,6 +122,7 @@ fn by_day_and_model(
                 cached_tokens: columns.count("cached_tokens")?,
                 cost_usd: 0.0,
                 errors: columns.count("errors")?,
+                estimated: columns.count("estimated")?,
             },
         });
     }

@@ -25,7 +25,8 @@ use crate::store::{
 macro_rules! columns {
     () => {
         "id, conversation_id, turn_id, parent_id, seq, role, content, parts, status, finish_reason, model, \
-         input_tokens, output_tokens, cached_tokens, reasoning_tokens, total_tokens, tool_calls, created_at, updated_at"
+         input_tokens, output_tokens, cached_tokens, reasoning_tokens, total_tokens, usage_estimated, \
+         tool_calls, created_at, updated_at"
     };
 }
 
@@ -158,9 +159,9 @@ pub(super) fn insert(c: &Connection, message: &Message, at: Position) -> StoreRe
     let tokens = |count: fn(&Usage) -> u64| message.usage.as_ref().map(count).map(signed);
     c.prepare_cached(
         "INSERT INTO messages (id, conversation_id, turn_id, parent_id, branch_id, seq, role, content, parts, status, \
-         finish_reason, model, input_tokens, output_tokens, cached_tokens, reasoning_tokens, total_tokens, tool_calls, \
-         created_at, updated_at) VALUES (:id, :conversation_id, :turn_id, :parent_id, :branch_id, :seq, :role, :content, :parts, \
-         :status, :finish_reason, :model, :input, :output, :cached, :reasoning, :total, :tool_calls, :created_at, \
+         finish_reason, model, input_tokens, output_tokens, cached_tokens, reasoning_tokens, total_tokens, usage_estimated, \
+         tool_calls, created_at, updated_at) VALUES (:id, :conversation_id, :turn_id, :parent_id, :branch_id, :seq, :role, :content, :parts, \
+         :status, :finish_reason, :model, :input, :output, :cached, :reasoning, :total, :estimated, :tool_calls, :created_at, \
          :updated_at)",
     )?
     .execute(named_params! {
@@ -181,6 +182,7 @@ pub(super) fn insert(c: &Connection, message: &Message, at: Position) -> StoreRe
         ":cached": tokens(|usage| usage.cached_tokens),
         ":reasoning": tokens(|usage| usage.reasoning_tokens),
         ":total": tokens(|usage| usage.total_tokens),
+        ":estimated": message.usage.is_some_and(|usage| usage.estimated),
         ":tool_calls": tool_calls,
         ":created_at": Timestamp::as_millis(message.created_at),
         ":updated_at": Timestamp::as_millis(message.updated_at),
@@ -226,6 +228,7 @@ pub(super) fn read_usage(columns: &mut Columns<'_>) -> StoreResult<Option<Usage>
     let cached = columns.optional_count("cached_tokens")?;
     let reasoning = columns.optional_count("reasoning_tokens")?;
     let total = columns.optional_count("total_tokens")?;
+    let estimated = columns.get("usage_estimated")?;
     match (input, output, cached, reasoning, total) {
         (None, None, None, None, None) => Ok(None),
         (
@@ -234,7 +237,14 @@ pub(super) fn read_usage(columns: &mut Columns<'_>) -> StoreResult<Option<Usage>
             Some(cached_tokens),
             Some(reasoning_tokens),
             Some(total_tokens),
-        ) => Ok(Some(Usage { input_tokens, output_tokens, cached_tokens, reasoning_tokens, total_tokens })),
+        ) => Ok(Some(Usage {
+            input_tokens,
+            output_tokens,
+            cached_tokens,
+            reasoning_tokens,
+            total_tokens,
+            estimated,
+        })),
         _ => Err(columns.corrupt("input_tokens")),
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn find(c: &Connection, user_id: Id, turn_id: Id) -> StoreResult<Opti
         .prepare_cached(
             "SELECT t.id, t.kind, t.message_ids, t.user_message_id, t.assistant_message_id, t.last_event_id, t.error_code, \
              t.error_detail, t.created_at, t.finished_at, t.input_tokens, t.output_tokens, t.cached_tokens, \
-             t.reasoning_tokens, t.total_tokens, c.is_branched \
+             t.reasoning_tokens, t.total_tokens, t.usage_estimated, c.is_branched \
              FROM turns t JOIN conversations c ON c.id = t.conversation_id WHERE t.id = ?1 AND c.user_id = ?2",
         )?
         .query_row((turn_id.as_bytes(), user_id.as_bytes()), |row| Ok(read(row)))
@@ -95,9 +95,9 @@ fn insert(c: &Connection, delivery: &TurnDelivery) -> StoreResult<()> {
     c.prepare_cached(
         "INSERT INTO turns (id, conversation_id, kind, message_ids, user_message_id, assistant_message_id, last_event_id, \
          error_code, error_detail, created_at, finished_at, input_tokens, output_tokens, cached_tokens, reasoning_tokens, \
-         total_tokens) VALUES (:id, :conversation_id, :kind, :message_ids, :user_message_id, :assistant_message_id, \
+         total_tokens, usage_estimated) VALUES (:id, :conversation_id, :kind, :message_ids, :user_message_id, :assistant_message_id, \
          :last_event_id, :error_code, :error_detail, :created_at, :finished_at, :input, :output, :cached, :reasoning, \
-         :total)",
+         :total, :estimated)",
     )?
     .execute(named_params! {
         ":id": delivery.turn_id.as_bytes(),
@@ -116,6 +116,7 @@ fn insert(c: &Connection, delivery: &TurnDelivery) -> StoreResult<()> {
         ":cached": signed(usage.cached_tokens),
         ":reasoning": signed(usage.reasoning_tokens),
         ":total": signed(usage.total_tokens),
+        ":estimated": usage.estimated,
     })?;
     Ok(())
 }

@@ -5,7 +5,10 @@ use serde_json::json;
 
 use super::{NOW, all, ids, names, resumed, spoken};
 use crate::{
-    api::chat::{FinishReason, TurnStatus},
+    api::{
+        chat::{FinishReason, TurnStatus},
+        usage::Usage,
+    },
     chat::{
         record::TurnRecord,
         turn::{TurnOutcome, TurnState},
@@ -32,6 +35,23 @@ fn restart_ends_running_turn_at_checkpoint() {
     // Nor does anybody else take the end for the lost word: its id is another one.
     assert_eq!(names(&resumed(&back, 3)), ["reset", "turn.interrupted"]);
     assert_eq!(names(&resumed(&back, back.log().last_id() - 1)), ["turn.interrupted"]);
+}
+
+#[test]
+fn tokens_of_interrupted_turn_are_estimated_from_its_prompt_and_checkpoint() {
+    let mut turn = spoken();
+    let mut record = turn.record().clone();
+    record.messages.answer_mut().content.clear();
+    record.usage = Usage::default();
+    record.prompt_tokens = 40;
+    let checkpoint = turn.log().unsaved().unwrap();
+    turn.apply(ModelEvent::TextDelta(" lost".to_owned()));
+    let back = TurnState::restore(record, [(checkpoint.first_id, checkpoint.frames.as_str())], NOW);
+    let expected =
+        Usage { input_tokens: 40, output_tokens: 2, total_tokens: 42, estimated: true, ..Usage::default() };
+    assert_eq!(back.record().usage, expected);
+    let again = TurnState::restore(back.record().clone(), [(1, checkpoint.frames.as_str())], NOW);
+    assert_eq!(again.record().usage, expected);
 }
 
 #[test]

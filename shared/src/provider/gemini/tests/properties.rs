@@ -46,7 +46,14 @@ fn chunks() -> impl Strategy<Value = Vec<Vec<ModelEvent>>> {
     let usage = prop::option::of(any::<[u32; 5]>().prop_map(|counts| {
         let [input_tokens, output_tokens, cached_tokens, reasoning_tokens, total_tokens] =
             counts.map(u64::from);
-        let usage = Usage { input_tokens, output_tokens, cached_tokens, reasoning_tokens, total_tokens };
+        let usage = Usage {
+            input_tokens,
+            output_tokens,
+            cached_tokens,
+            reasoning_tokens,
+            total_tokens,
+            estimated: false,
+        };
         ModelEvent::Usage(usage)
     }));
     let finish = prop::option::weighted(
@@ -57,6 +64,8 @@ fn chunks() -> impl Strategy<Value = Vec<Vec<ModelEvent>>> {
             FinishReason::ContentFilter,
             FinishReason::Recitation,
             FinishReason::InvalidOutput,
+            FinishReason::InvalidToolCall,
+            FinishReason::Language,
             FinishReason::Other,
         ])
         .prop_map(ModelEvent::Finish),
