@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 
 /// The variables that reach the Workers, and no others: the secret that tokens are signed with, for one, does not.
-const WORKER_VARIABLES: [&str; 23] = [
+const WORKER_VARIABLES: [&str; 27] = [
     "APP_NAME",
     "BASIC_TIER_DAILY_LIMIT",
     "CORS_ALLOWED_HEADERS",

@@ -20,7 +20,7 @@ use super::{
 const FOLDER: &str = "edge";
 const MODULES: [&str; 2] = ["index.js", "index_bg.wasm"];
 /// The variables that are passed to the Worker, without the secret that tokens are signed with.
-const VARIABLES: [&str; 19] = [
+const VARIABLES: [&str; 23] = [
     "BASIC_TIER_DAILY_LIMIT",
     "CORS_ALLOWED_HEADERS",
     "CORS_ORIGINS",

@@ -16,6 +16,7 @@
 //! - `worker_crashes`: the Worker crashes or restarts during a turn
 //! - `kill_drills`: workerd is killed at each step of a turn
 //! - `store_chaos`: private databases of the production stores are killed, suspended and restarted
+//! - `endings`: every way in which an answer can end, in a table
 //! - `provider_failures`, `model_endings`: provider failures, and finish reasons of the model
 //! - `forged_tokens`: forged and mangled tokens on every route
 //! - `social`: sign-in with Google and Apple, and guests; `id_tokens`: the tokens of both
@@ -59,6 +60,8 @@ mod cursors;
 mod deletion;
 #[cfg(test)]
 mod deliveries;
+#[cfg(test)]
+mod endings;
 #[cfg(test)]
 mod export;
 #[cfg(test)]

@@ -16,7 +16,7 @@ use rstest::rstest;
 use shared::{
     api::{
         ErrorCode,
-        chat::{FinishReason, SentMessage, TurnStatus},
+        chat::{FinishReason, TurnCode, TurnStatus},
     },
     id::Id,
     provider::{ContentPart, RefusalReason},
@@ -32,56 +32,17 @@ async fn status_and_reason(phone: &Phone, conversation: Id) -> (TurnStatus, Opti
 }
 
 #[rstest]
-#[case::length(FinishReason::Length, "length")]
-#[case::safety(FinishReason::ContentFilter, "safety")]
-#[case::recitation(FinishReason::Recitation, "recitation")]
-#[case::malformed(FinishReason::InvalidOutput, "invalid_output")]
-#[case::other(FinishReason::Other, "provider_error")]
+#[case::stop(FinishReason::Stop, TurnCode::EmptyAnswer)]
+#[case::malformed(FinishReason::InvalidToolCall, TurnCode::InvalidToolCall)]
+#[case::safety(FinishReason::ContentFilter, TurnCode::Safety)]
 #[tokio::test]
-async fn answer_stopped_early_is_incomplete(#[case] reason: FinishReason, #[case] code: &str) {
-    let env = TestEnv::start().await;
-    let phone = env.phone().await;
-    let (by_stream, by_json) = (phone.conversation().await, phone.conversation().await);
-    let script = Script::Steps(vec![says("Half of it"), Step::Finish(reason, USAGE)]);
-    env.provider.will(script.clone());
-    let events = phone.stream(by_stream, "Hello").await.rest().await;
-    let turn = events[0].turn_id();
-    let end = events.last().unwrap();
-    assert_eq!((end.kind.as_str(), &end.data["code"]), ("turn.incomplete", &code.into()));
-    assert_eq!(end.data["text"], "Half of it");
-    assert!(events.iter().all(|event| event.kind != "message.completed"));
-    let stored = phone.persisted(turn).await;
-    let error = stored.error.unwrap();
-    assert_eq!((stored.status, error.code.as_str()), (TurnStatus::Incomplete, code));
-    assert_eq!((stored.text.as_str(), stored.usage), ("Half of it", Some(USAGE)));
-    let incomplete = (TurnStatus::Incomplete, Some(reason));
-    assert_eq!(status_and_reason(&phone, by_stream).await, incomplete);
-
-    env.provider.will(script);
-    let reply = phone.message(by_json, &content("Hello")).send().await;
-    let sent: SentMessage = reply.expect_status(201).json();
-    assert_eq!(
-        (sent.status, sent.assistant_message.content.as_str()),
-        (TurnStatus::Incomplete, "Half of it")
-    );
-    phone.persisted(sent.turn_id).await;
-    assert_eq!(status_and_reason(&phone, by_json).await, incomplete);
-    let usage = phone.usage().await;
-    assert_eq!((usage.today.messages, usage.totals.errors), (2, 0));
-}
-
-#[rstest]
-#[case::stop(FinishReason::Stop, ErrorCode::ProviderError)]
-#[case::malformed(FinishReason::InvalidOutput, ErrorCode::ProviderError)]
-#[case::safety(FinishReason::ContentFilter, ErrorCode::ProviderRefused)]
-#[tokio::test]
-async fn finish_without_text_fails_and_is_not_counted(#[case] reason: FinishReason, #[case] code: ErrorCode) {
+async fn finish_without_text_fails_and_is_not_counted(#[case] reason: FinishReason, #[case] code: TurnCode) {
     let env = TestEnv::setup().var("BASIC_TIER_DAILY_LIMIT", "1").start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let script = Script::Steps(vec![Step::Finish(reason, USAGE)]);
     env.provider.will(script.clone());
-    phone.message(conversation, &content("Hello")).send().await.problem(code);
+    phone.message(conversation, &content("Hello")).send().await.problem(code.as_error());
     env.provider.will(script);
     let events = phone.stream(conversation, "Hello").await.rest().await;
     let end = events.last().unwrap();
