@@ -160,7 +160,7 @@ impl Call {
     /// # Errors
     /// Fails with [`Gone`] when the caller has disconnected.
     pub async fn end(mut self) -> Result<(), Gone> {
-        if self.received.stream {
+        if self.received.stream || self.is_raw() {
             return self.begin();
         }
         let events = std::mem::take(&mut self.held);
@@ -173,7 +173,7 @@ impl Call {
     /// # Errors
     /// Fails with [`Gone`] when the caller has disconnected.
     pub async fn cut(mut self) -> Result<(), Gone> {
-        if !self.received.stream {
+        if !self.received.stream && !self.is_raw() {
             let events = std::mem::take(&mut self.held);
             let mut body = gemini::encode_response(self.identity(), &events);
             body.truncate(body.len() / 2);
@@ -213,6 +213,11 @@ impl Call {
 
     fn identity(&self) -> gemini::Identity<'_> {
         gemini::Identity { model_version: &self.received.model, response_id: RESPONSE_ID }
+    }
+
+    /// Returns whether the whole answer was sent as bytes.
+    fn is_raw(&self) -> bool {
+        self.held.is_empty() && matches!(self.state, State::Speaking(_))
     }
 
     /// Sends the head unless it was sent.

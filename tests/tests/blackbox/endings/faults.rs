@@ -155,7 +155,7 @@ fn connections() -> Vec<Fault> {
         ),
         differing(
             "closed within a chunk",
-            Script::Steps(vec![text(), bytes(half_chunk())]),
+            Script::Steps(vec![text(), bytes([b"data: ", &half_chunk()[..]].concat())]),
             incomplete("no_finish_reason"),
             Script::Steps(vec![bytes(half_chunk())]),
             failed("provider_malformed", Tokens::None),
