@@ -12,6 +12,7 @@
 //! - `branches`: a conversation is a tree
 //! - `concurrency`: concurrent messages
 //! - `chaos`: processes are killed at each kind of moment
+//! - `back_pressure`: bounds on what waits for readers and for the origin
 //! - `outages`: the origin fails during a turn and recovers
 //! - `worker_crashes`: the Worker crashes or restarts during a turn
 //! - `kill_drills`: workerd is killed at each step of a turn
@@ -38,6 +39,8 @@
 
 #[cfg(test)]
 mod account;
+#[cfg(test)]
+mod back_pressure;
 #[cfg(test)]
 mod baseline;
 #[cfg(test)]

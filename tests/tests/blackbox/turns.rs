@@ -14,6 +14,7 @@ use shared::{
         ErrorCode,
         body::MAX_BODY_BYTES,
         chat::{SentMessage, Turn, TurnStatus},
+        usage::Usage,
     },
     id::Id,
     provider::completion::MAX_ANSWER_BYTES,
@@ -190,6 +191,12 @@ async fn cancel_ends_running_turn() {
 
     let state = phone.persisted(turn).await;
     assert_eq!((state.status, state.text.as_str()), (TurnStatus::Cancelled, "Once upon "));
+    // The provider said nothing of its tokens: "Hello", and two words.
+    let usage =
+        Usage { input_tokens: 2, output_tokens: 3, total_tokens: 5, estimated: true, ..Usage::default() };
+    assert_eq!((state.usage, &end.data["usage"]), (Some(usage), &json!(usage)));
+    let totals = phone.usage().await.totals;
+    assert_eq!((totals.requests, totals.estimated, totals.errors, totals.output_tokens), (1, 1, 0, 3));
     let messages = phone.messages(conversation).await;
     assert_eq!((messages[1].status, messages[1].content.as_str()), (TurnStatus::Cancelled, "Once upon "));
 
@@ -210,6 +217,34 @@ async fn cancel_after_end_changes_nothing() {
     let state: Turn = phone.cancel(turn).send().await.expect_status(202).json();
     assert_eq!(state.status, TurnStatus::Completed);
     assert_eq!(phone.events(turn).stream().await.rest().await, events);
+}
+
+#[tokio::test]
+async fn cancel_at_the_moment_of_the_end_gives_one_end() {
+    const ROUNDS: usize = 12;
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
+    let conversation = phone.conversation().await;
+    for _ in 0..ROUNDS {
+        let upcoming = env.provider.hand_over();
+        let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "Hello"), upcoming.arrives());
+        let turn = stream.expect("turn.started").await.turn_id();
+        call.send_text("All of it").await.unwrap();
+        stream.delta().await;
+        let cancels = || phone.cancel(turn).send();
+        // The provider's call may be gone already.
+        let (one, other, _) = tokio::join!(cancels(), cancels(), call.stop());
+        let ends = [one, other].map(|reply| reply.expect_status(202).json::<Turn>().status);
+        let events = stream.rest().await;
+        let end = events.last().unwrap();
+        assert_eq!(events.iter().filter(|event| event.is_terminal()).count(), 1, "{events:?}");
+        let state = phone.persisted(turn).await;
+        assert_eq!(ends, [state.status; 2]);
+        assert_eq!(end.kind, format!("turn.{}", state.status.as_str()));
+        let answer = phone.messages(conversation).await.pop().unwrap();
+        assert_eq!((answer.status, answer.content.as_str()), (state.status, "All of it"));
+        assert_eq!(answer.usage, state.usage);
+    }
 }
 
 #[tokio::test]
