@@ -16,15 +16,19 @@ use shared::{
         chat::{SentMessage, TurnStatus},
     },
     id::Id,
-    provider::completion::MAX_ANSWER_BYTES,
+    provider::{ModelEvent, gemini},
     sse::Decoder,
 };
 use tokio::net::TcpSocket;
 
 /// Readers that may follow one turn.
 const MAX_READERS: usize = 16;
-/// Bytes of a piece of the answer.
-const PIECE_BYTES: usize = 1_024;
+/// Bytes of an event at most.
+const MAX_EVENT_BYTES: usize = 1_024 * 1_024;
+/// Words of a long answer, each an event: together more bytes than the system keeps for a connection, which may be 4 MiB.
+const WORDS: usize = 110_000;
+/// Words that the provider sends at once.
+const WORDS_AT_ONCE: usize = 1_000;
 
 /// Opens a stream of a turn's events on a connection that takes next to nothing until it is read.
 async fn unread_stream(phone: &Phone, turn: Id) -> Response<Incoming> {
@@ -44,7 +48,7 @@ async fn unread_stream(phone: &Phone, turn: Id) -> Response<Incoming> {
 
 /// Reads what arrives of a stream until it ends or breaks: its text, its last id, and whether it broke.
 async fn read_rest(mut stream: Response<Incoming>) -> (String, u64, bool) {
-    let (mut decoder, mut text, mut last_id) = (Decoder::new(MAX_ANSWER_BYTES), String::new(), 0);
+    let (mut decoder, mut text, mut last_id) = (Decoder::new(MAX_EVENT_BYTES), String::new(), 0);
     while let Some(frame) = bounded("the rest of a stream", stream.body_mut().frame()).await {
         let Ok(frame) = frame else { return (text, last_id, true) };
         let bytes: Bytes = frame.into_data().unwrap_or_default();
@@ -60,9 +64,19 @@ async fn read_rest(mut stream: Response<Incoming>) -> (String, u64, bool) {
     (text, last_id, false)
 }
 
+/// Chunks of one letter each.
+fn words() -> Bytes {
+    let identity = gemini::Identity { model_version: "m", response_id: "r" };
+    let mut chunks = Vec::new();
+    for _ in 0..WORDS_AT_ONCE {
+        gemini::encode_chunk(&mut chunks, identity, &[ModelEvent::TextDelta("x".to_owned())]);
+    }
+    chunks.into()
+}
+
 #[tokio::test]
 async fn stalled_reader_is_dropped_and_resumes() {
-    let env = TestEnv::setup().var("STREAM_STALL_MS", "1000").start().await;
+    let env = TestEnv::setup().var("STREAM_STALL_MS", "2000").var("STREAM_FLUSH_MS", "0").start().await;
     let phone = env.phone().await;
     let conversation = phone.conversation().await;
     let upcoming = env.provider.hand_over();
@@ -71,12 +85,11 @@ async fn stalled_reader_is_dropped_and_resumes() {
     // The first reader reads all the time.
     let reader = tokio::spawn(stream.rest());
     let stalled = unread_stream(&phone, turn).await;
-    for _ in 0..MAX_ANSWER_BYTES / PIECE_BYTES - 1 {
-        call.send_text(&"x".repeat(PIECE_BYTES)).await.unwrap();
+    for _ in 0..WORDS / WORDS_AT_ONCE {
+        call.raw(words()).await.unwrap();
     }
     // All other places are taken by readers for whom nothing is left, and the one of the stalled reader becomes free.
-    let last =
-        phone.turn_when(turn, "all words", |turn| turn.text.len() > MAX_ANSWER_BYTES - 2 * PIECE_BYTES);
+    let last = phone.turn_when(turn, "all words", |turn| turn.text.len() == WORDS);
     let last = last.await.last_event_id;
     let mut others: Vec<EventStream> = Vec::new();
     while others.len() < MAX_READERS - 1 {
