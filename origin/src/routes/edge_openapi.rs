@@ -90,7 +90,8 @@ fn send_message() -> OperationBuilder {
 const SEND_MESSAGE: &str = "\
 With `Accept: text/event-stream` or `stream: true` the answer is a stream of server-sent events: `turn.started`,
 `message.delta`, `message.completed` and one of `turn.completed`, `turn.incomplete`, `turn.cancelled`, `turn.failed`,
-`turn.interrupted`; their ids count from 1. With `Prefer: respond-async` it is a 202 with the turn's `Location`. The same
+`turn.interrupted`; their ids count from 1. The `code` of the last one says why an answer is not whole; one that broke off keeps its
+words. With `Prefer: respond-async` it is a 202 with the turn's `Location`. The same
 `Idempotency-Key` (or `client_message_id`) is the same turn, however often it is sent. A body has at most 1 MiB: shrink a
 picture before it is sent, for example to 1536 pixels on its longest side as JPEG of quality 80.";
 
@@ -115,10 +116,11 @@ fn turn_events() -> OperationBuilder {
 
 const TURN_EVENTS: &str = "\
 First those that came already, after the given one; then those to come, until the turn ends. A reader that has the last
-event of a turn that ended gets a 204, which stops a browser's `EventSource`.";
+event of a turn that ended gets a 204, which stops a browser's `EventSource`. A reader that takes nothing for 45 s is disconnected, and
+resumes so.";
 
 fn cancel_turn() -> OperationBuilder {
-    operation("cancel_turn", "Stop a turn", "The words so far stay. A turn that has ended stays as it ended.")
+    operation("cancel_turn", "Stop a turn", "The words so far stay, and so do the tokens, estimated where the provider did not count them. A turn that has ended stays as it ended.")
         .parameter(id("The turn"))
         .response("202", response("The turn, which ends now").content(JSON, of::<Turn>()))
 }

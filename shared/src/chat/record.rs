@@ -39,7 +39,7 @@ pub struct TurnRecord {
     /// The tokens used so far.
     pub usage: Usage,
     /// About the tokens of the prompt. 0 in turns of earlier versions.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub prompt_tokens: u64,
     /// The reason why it did not complete.
     pub error: Option<TurnError>,
@@ -80,10 +80,6 @@ impl TurnRecord {
             answer.content = text;
         }
     }
-}
-
-const fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 /// Returns the longest start of a text that fits in `room` bytes of JSON, and the bytes that are left.
