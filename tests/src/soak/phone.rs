@@ -174,7 +174,9 @@ impl Record {
         let TurnPlan { said, expected, cancel_after_ms, usage, .. } = &turn.plan;
         let whole = self.text == *said;
         let fits = match (self.status.as_str(), expected) {
-            ("completed", Expected::Completed) | ("incomplete", Expected::Stopped) => whole,
+            ("completed", Expected::Completed) | ("incomplete", Expected::Stopped | Expected::Blocked) => {
+                whole
+            }
             ("incomplete", Expected::Cut) => !self.text.is_empty(),
             ("failed", Expected::Cut | Expected::Failed) => self.text.is_empty(),
             ("cancelled", _) => {

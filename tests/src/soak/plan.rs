@@ -36,6 +36,8 @@ pub(super) enum Expected {
     Completed,
     /// Ends with the whole text of the script, truncated by the model.
     Stopped,
+    /// The same, by the provider's filter: it is not sent again with later messages.
+    Blocked,
     /// Ends with a part of the script's text; without text it has failed.
     Cut,
     /// Fails without text.
@@ -122,7 +124,7 @@ impl TurnPlan {
             prompt: format!("{PROMPT}{number}: {}", sentence(&mut rng)),
             script,
             said,
-            usage: if matches!(expected, Expected::Completed | Expected::Stopped) {
+            usage: if matches!(expected, Expected::Completed | Expected::Stopped | Expected::Blocked) {
                 usage
             } else {
                 Usage::default()
@@ -169,7 +171,7 @@ fn answer(kind: Kind, number: u32, usage: Usage, rng: &mut Rng) -> Answer {
         Kind::Large => (rng.between(3, 8), 20, 5_000, Some(finish(FinishReason::Stop)), Expected::Completed),
         Kind::Length => (rng.between(1, 20), 30, 0, Some(finish(FinishReason::Length)), Expected::Stopped),
         Kind::Filter => {
-            (rng.between(1, 20), 30, 0, Some(finish(FinishReason::ContentFilter)), Expected::Stopped)
+            (rng.between(1, 20), 30, 0, Some(finish(FinishReason::ContentFilter)), Expected::Blocked)
         }
         Kind::NoFinish => (rng.between(1, 20), 30, 0, None, Expected::Cut),
         Kind::Break => (rng.between(1, 20), 30, 0, Some(Step::Cut), Expected::Cut),
