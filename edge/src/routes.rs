@@ -2,15 +2,16 @@
 //! belongs to the origin, which says itself what it has.
 
 use shared::{
-    api::routes::{self, Found, Methods, Server, UserOperation},
+    api::routes::{self, Found, Methods, PathIds, Server, UserOperation},
+    chat::place::Target,
     id::Id,
 };
 
 /// A request that the user object serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserRoute {
-    /// Sends a message to a conversation.
-    SendMessage(Id),
+    /// Begins a turn of a conversation: a message, or a turn about one.
+    Send(Id, Target),
     /// Shows a turn.
     Turn(Id),
     /// Follows the events of a turn.
@@ -22,9 +23,12 @@ pub enum UserRoute {
 }
 
 impl UserRoute {
-    fn of(operation: UserOperation, id: Option<Id>) -> Option<Self> {
+    fn of(operation: UserOperation, PathIds { id, mid }: PathIds) -> Option<Self> {
         Some(match operation {
-            UserOperation::SendMessage => Self::SendMessage(id?),
+            UserOperation::SendMessage => Self::Send(id?, Target::Reply),
+            UserOperation::Regenerate => Self::Send(id?, Target::Regenerate(mid?)),
+            UserOperation::EditMessage => Self::Send(id?, Target::Edit(mid?)),
+            UserOperation::Continue => Self::Send(id?, Target::Continue(mid?)),
             UserOperation::Turn => Self::Turn(id?),
             UserOperation::TurnEvents => Self::TurnEvents(id?),
             UserOperation::CancelTurn => Self::CancelTurn(id?),
@@ -56,10 +60,10 @@ pub fn front(method: &str, path: &str) -> Route {
         return Route::Absent;
     }
     match found {
-        Found::Route(route, id) => match route.server {
+        Found::Route(route, ids) => match route.server {
             Server::Front => Route::Events,
             // A segment that is no id names nothing.
-            Server::UserObject(operation) => UserRoute::of(operation, id).map_or(Route::Absent, Route::User),
+            Server::UserObject(operation) => UserRoute::of(operation, ids).map_or(Route::Absent, Route::User),
             Server::Origin => Route::Origin(Some(route)),
         },
         Found::OtherMethods { allowed, is_at_edge: true } => Route::MethodNotAllowed(allowed),

@@ -59,7 +59,7 @@ pub(super) async fn to_user(
     route: UserRoute,
 ) -> Result<web_sys::Response, Error> {
     // No other route has a body there; an unexpected one is not validated.
-    let has_body = matches!(route, UserRoute::SendMessage(_) | UserRoute::Reset) && body::is_present(request);
+    let has_body = matches!(route, UserRoute::Send(..) | UserRoute::Reset) && body::is_present(request);
     if has_body {
         body::check_head(request, MAX_BODY_BYTES)?;
         if !is_json(request.header("Content-Type")) {
@@ -67,7 +67,7 @@ pub(super) async fn to_user(
         }
     }
     let timeout_ms = match route {
-        UserRoute::SendMessage(_) => ANSWER_TIMEOUT_MS,
+        UserRoute::Send(..) => ANSWER_TIMEOUT_MS,
         _ => USER_TIMEOUT_MS,
     };
     // The head of a response to HEAD is that to GET.

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, cell::RefCell};
 
-use shared::telemetry::{SpanId, SpanKind, TRACEPARENT, TraceContext, TraceId};
+use shared::{
+    chat::place::Target,
+    telemetry::{SpanId, SpanKind, TRACEPARENT, TraceContext, TraceId},
+};
 
 use super::OpenSpan;
 use crate::{
@@ -65,7 +68,14 @@ fn method_label(method: &str) -> &'static str {
 /// Returns the path of a route without its ids.
 const fn template(route: UserRoute) -> Option<&'static str> {
     match route {
-        UserRoute::SendMessage(_) => Some("/api/v1/chat/conversations/{id}/messages"),
+        UserRoute::Send(_, Target::Reply) => Some("/api/v1/chat/conversations/{id}/messages"),
+        UserRoute::Send(_, Target::Edit(_)) => Some("/api/v1/chat/conversations/{id}/messages/{mid}"),
+        UserRoute::Send(_, Target::Regenerate(_)) => {
+            Some("/api/v1/chat/conversations/{id}/messages/{mid}/regenerate")
+        }
+        UserRoute::Send(_, Target::Continue(_)) => {
+            Some("/api/v1/chat/conversations/{id}/messages/{mid}/continue")
+        }
         UserRoute::Turn(_) => Some("/api/v1/chat/turns/{id}"),
         UserRoute::TurnEvents(_) => Some("/api/v1/chat/turns/{id}/events"),
         UserRoute::CancelTurn(_) => Some("/api/v1/chat/turns/{id}/cancel"),

@@ -48,7 +48,7 @@ impl Limits {
         Self { config, store, rate: Cell::new(None), day: Cell::new(None) }
     }
 
-    /// Checks one more message beside those that were admitted and have not begun.
+    /// Checks one more message beside those that were admitted and have not begun, those that wait among them.
     ///
     /// # Errors
     /// Fails with the errors of SQLite.
@@ -79,8 +79,17 @@ impl Limits {
     /// # Errors
     /// Fails with the errors of SQLite.
     pub fn next_charge(&self, now: Timestamp) -> Result<Charge> {
+        let current = self.current(now)?;
+        Ok(Charge { day: current.day.with(1), ..current })
+    }
+
+    /// Returns the state without another turn.
+    ///
+    /// # Errors
+    /// Fails with the errors of SQLite.
+    pub fn current(&self, now: Timestamp) -> Result<Charge> {
         let rate = self.rate()?.unwrap_or(Tat::from_micros(0));
-        Ok(Charge { day: self.day(now)?.with(1), rate })
+        Ok(Charge { day: self.day(now)?, rate })
     }
 
     /// Counts a turn that began.

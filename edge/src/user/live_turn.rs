@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::Stream;
 use shared::{
-    api::{ApiError, ErrorCode},
+    api::{ApiError, ErrorCode, chat::Turn},
     chat::{admission::KnownKey, replay::Resume, turn::TurnState},
     id::Id,
     sse,
@@ -28,6 +28,8 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The phase of a turn in this process.
 enum Phase {
+    /// Admitted; it waits for the turns before it.
+    Queued,
     /// Admitted; its context is being looked up.
     Starting,
     /// It has a state.
@@ -41,6 +43,8 @@ enum Phase {
 pub struct TurnOrigin {
     /// Its conversation.
     pub conversation_id: Id,
+    /// The session whose token started it; none after a restart, which ends it.
+    pub session_id: Option<Id>,
     /// The client's key.
     pub key: Option<String>,
     /// The fingerprint of the request that made it.
@@ -49,10 +53,20 @@ pub struct TurnOrigin {
     pub token: String,
 }
 
+/// What is known of a turn that waits.
+struct Waiting {
+    outline: Turn,
+    /// The bytes of its request in storage.
+    bytes: usize,
+}
+
 /// A turn in memory.
 pub struct LiveTurn {
     id: Id,
     origin: TurnOrigin,
+    /// None for a turn that never waited.
+    waiting: Option<Waiting>,
+    is_stopped: Cell<bool>,
     phase: RefCell<Phase>,
     call: RefCell<Option<CallHandle>>,
     wakers: RefCell<Vec<Waker>>,
@@ -67,10 +81,21 @@ pub struct LiveTurn {
 impl LiveTurn {
     /// Makes a turn that was just admitted.
     pub fn starting(id: Id, origin: TurnOrigin) -> Rc<Self> {
-        Rc::new(Self {
+        Rc::new(Self::new(id, origin, Phase::Starting, None))
+    }
+
+    /// Makes a turn that waits for those before it, with what is shown of it and the bytes of its request.
+    pub fn queued(outline: Turn, bytes: usize, origin: TurnOrigin) -> Rc<Self> {
+        Rc::new(Self::new(outline.id, origin, Phase::Queued, Some(Waiting { outline, bytes })))
+    }
+
+    fn new(id: Id, origin: TurnOrigin, phase: Phase, waiting: Option<Waiting>) -> Self {
+        Self {
             id,
             origin,
-            phase: RefCell::new(Phase::Starting),
+            waiting,
+            is_stopped: Cell::default(),
+            phase: RefCell::new(phase),
             call: RefCell::default(),
             wakers: RefCell::default(),
             pings: Cell::default(),
@@ -78,7 +103,7 @@ impl LiveTurn {
             held: RefCell::default(),
             is_end_stored: Cell::default(),
             is_of_before: Cell::default(),
-        })
+        }
     }
 
     /// Makes a turn from storage. `is_end_stored` is true when storage has its end.
@@ -129,7 +154,7 @@ impl LiveTurn {
     pub fn state(&self) -> Option<Ref<'_, TurnState>> {
         Ref::filter_map(self.phase.borrow(), |phase| match phase {
             Phase::Started(state) => Some(&**state),
-            Phase::Starting | Phase::Rejected(_) => None,
+            Phase::Queued | Phase::Starting | Phase::Rejected(_) => None,
         })
         .ok()
     }
@@ -143,7 +168,7 @@ impl LiveTurn {
                 self.held.borrow_mut().set(state.memory_bytes());
                 (Some(result), before != (state.log().last_id(), state.is_closed()))
             }
-            Phase::Starting | Phase::Rejected(_) => (None, false),
+            Phase::Queued | Phase::Starting | Phase::Rejected(_) => (None, false),
         };
         if is_news {
             self.wake();
@@ -163,7 +188,7 @@ impl LiveTurn {
 
     fn is_closed(&self) -> bool {
         match &*self.phase.borrow() {
-            Phase::Starting => false,
+            Phase::Queued | Phase::Starting => false,
             Phase::Started(state) => state.is_closed(),
             Phase::Rejected(_) => true,
         }
@@ -172,6 +197,45 @@ impl LiveTurn {
     /// Returns whether it was admitted and has not started.
     pub fn is_starting(&self) -> bool {
         matches!(&*self.phase.borrow(), Phase::Starting)
+    }
+
+    /// Returns whether it waits for the turns before it.
+    pub fn is_queued(&self) -> bool {
+        matches!(&*self.phase.borrow(), Phase::Queued)
+    }
+
+    /// Returns whether it had to wait before it started.
+    pub const fn has_waited(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Returns the bytes of its request while it waits.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting.as_ref().filter(|_| self.is_queued()).map_or(0, |waiting| waiting.bytes)
+    }
+
+    /// Lets a turn that waited start.
+    pub fn leave_queue(&self) {
+        self.phase.replace(Phase::Starting);
+    }
+
+    /// Returns the turn as clients see it, once it has started or while it waits.
+    pub fn view(&self) -> Option<Turn> {
+        match &*self.phase.borrow() {
+            Phase::Queued => self.waiting.as_ref().map(|waiting| waiting.outline.clone()),
+            Phase::Started(state) => Some(state.view()),
+            Phase::Starting | Phase::Rejected(_) => None,
+        }
+    }
+
+    /// Lets a turn that is starting not begin.
+    pub fn stop_starting(&self) {
+        self.is_stopped.set(true);
+    }
+
+    /// Returns whether it is not to begin.
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped.get()
     }
 
     /// Returns true while the model may still send output.
@@ -203,7 +267,7 @@ impl LiveTurn {
     /// Fails with the reason why it could not.
     pub async fn wait_started(&self) -> Result<(), ApiError> {
         poll_fn(|context| match &*self.phase.borrow() {
-            Phase::Starting => self.wait(context),
+            Phase::Queued | Phase::Starting => self.wait(context),
             Phase::Started(_) => Poll::Ready(Ok(())),
             Phase::Rejected(error) => Poll::Ready(Err(error.clone())),
         })
@@ -237,25 +301,40 @@ pub struct Reader {
     sessions: Rc<SessionGate>,
     session: Id,
     first: Vec<u8>,
-    offset: usize,
+    next: NextEvents,
     pings: u64,
 }
 
+/// The events that a reader gets next.
+#[derive(Clone, Copy)]
+enum NextEvents {
+    /// Those after this cursor, once the turn starts.
+    After(u64),
+    /// Those from this offset in the log on.
+    From(usize),
+}
+
 impl Reader {
-    /// Attaches a reader that holds every event up to `cursor`; none when it holds everything and nothing follows.
+    /// Attaches a reader that holds every event up to `cursor`; none when it holds everything and nothing follows. One of a turn
+    /// that waits gets pings until it starts.
     ///
     /// # Errors
-    /// Fails with [`ErrorCode::RateLimited`] when too many follow the turn already; with [`ErrorCode::NotFound`] when it has not
-    /// started.
+    /// Fails with [`ErrorCode::RateLimited`] when too many follow the turn already; with [`ErrorCode::NotFound`] when it is
+    /// starting, or never started.
     pub fn attach(
         turn: &Rc<LiveTurn>,
         cursor: u64,
         sessions: &Rc<SessionGate>,
         session: Id,
     ) -> Result<Option<Self>, Error> {
-        let state = turn.state().ok_or(ErrorCode::NotFound)?;
-        let Resume::From(rest, cursor) = state.resume(cursor) else {
-            return Ok(None);
+        let mut first = sse::opening();
+        let next = match turn.state() {
+            None if turn.is_queued() => NextEvents::After(cursor),
+            None => return Err(ErrorCode::NotFound.into()),
+            Some(state) => match resume(&state, cursor, &mut first) {
+                Some(offset) => NextEvents::From(offset),
+                None => return Ok(None),
+            },
         };
         if turn.readers.get() >= MAX_READERS {
             let detail = format!("More than {MAX_READERS} connections follow this answer already");
@@ -263,13 +342,25 @@ impl Reader {
             return Err(error.retry_after(READERS_RETRY_S).into());
         }
         turn.readers.set(turn.readers.get() + 1);
-        let mut first = sse::opening();
-        first.extend_from_slice(&rest);
-        let offset = state.log().offset_after(cursor);
-        drop(state);
         let (turn, sessions, pings) = (Rc::clone(turn), Rc::clone(sessions), turn.pings.get());
-        Ok(Some(Self { turn, sessions, session, first, offset, pings }))
+        Ok(Some(Self { turn, sessions, session, first, next, pings }))
     }
+
+    fn ping_or_wait(&mut self, turn: &LiveTurn, context: &Context<'_>) -> Poll<Option<Vec<u8>>> {
+        if self.pings < turn.pings.get() {
+            self.pings = turn.pings.get();
+            return Poll::Ready(Some(sse::PING.to_vec()));
+        }
+        turn.wait(context)
+    }
+}
+
+/// Finds the offset at which a reader with every event up to `cursor` resumes, and writes what it gets before that; none when it has
+/// everything.
+fn resume(state: &TurnState, cursor: u64, first: &mut Vec<u8>) -> Option<usize> {
+    let Resume::From(rest, cursor) = state.resume(cursor) else { return None };
+    first.extend_from_slice(&rest);
+    Some(state.log().offset_after(cursor))
 }
 
 impl Drop for Reader {
@@ -284,28 +375,41 @@ impl Stream for Reader {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let turn = Rc::clone(&self.turn);
         // Its client gets no further event; a new request gets the reason.
-        let Some(state) = turn.state().filter(|_| !self.sessions.is_ended(self.session)) else {
+        if self.sessions.is_ended(self.session) {
             return Poll::Ready(None);
-        };
+        }
         let mut bytes = std::mem::take(&mut self.first);
+        let Some(state) = turn.state() else {
+            return match bytes.is_empty() {
+                false => Poll::Ready(Some(bytes)),
+                true if turn.is_closed() => Poll::Ready(None),
+                true => self.ping_or_wait(&turn, context),
+            };
+        };
+        let offset = match self.next {
+            NextEvents::From(offset) => offset,
+            NextEvents::After(cursor) => match resume(&state, cursor, &mut bytes) {
+                Some(offset) => offset,
+                None => return Poll::Ready(None),
+            },
+        };
         if bytes.len() > CHUNK_BYTES {
             self.first = bytes.split_off(CHUNK_BYTES);
         }
-        let events = state.log().read(self.offset, CHUNK_BYTES - bytes.len());
+        let events = state.log().read(offset, CHUNK_BYTES - bytes.len());
+        let mut read = 0;
         if self.first.is_empty() && !events.is_empty() {
             bytes.extend_from_slice(events);
-            self.offset += events.len();
+            read = events.len();
         }
+        self.next = NextEvents::From(offset + read);
         if !bytes.is_empty() {
             return Poll::Ready(Some(bytes));
         }
         if state.is_closed() {
             return Poll::Ready(None);
         }
-        if self.pings < turn.pings.get() {
-            self.pings = turn.pings.get();
-            return Poll::Ready(Some(sse::PING.to_vec()));
-        }
-        turn.wait(context)
+        drop(state);
+        self.ping_or_wait(&turn, context)
     }
 }

@@ -28,12 +28,18 @@ pub struct LiveTurns {
 /// Counts of open turns.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenTurns {
-    /// The number of open turns.
+    /// The number of open turns, without those that wait.
     pub open: usize,
-    /// The number of those that have not started.
+    /// The number of those that have not started, with those that wait.
     pub starting: u64,
+    /// The number of those that wait in the given conversation.
+    pub waiting: usize,
+    /// The bytes of all that wait.
+    pub waiting_bytes: usize,
     /// True when one is of the given conversation.
     pub is_conversation_busy: bool,
+    /// The last one of the given conversation.
+    pub newest: Option<Id>,
 }
 
 impl LiveTurns {
@@ -69,11 +75,50 @@ impl LiveTurns {
     pub fn open(&self, conversation: Id) -> OpenTurns {
         let mut counts = OpenTurns::default();
         for turn in self.turns.borrow().values().filter(|turn| turn.is_open()) {
-            counts.open += 1;
-            counts.starting += u64::from(turn.is_starting());
-            counts.is_conversation_busy |= turn.conversation_id() == conversation;
+            let (is_here, is_queued) = (turn.conversation_id() == conversation, turn.is_queued());
+            counts.open += usize::from(!is_queued);
+            counts.starting += u64::from(is_queued || turn.is_starting());
+            counts.waiting += usize::from(is_queued && is_here);
+            counts.waiting_bytes += turn.waiting_bytes();
+            counts.is_conversation_busy |= is_here;
+            counts.newest = counts.newest.max(Some(turn.id()).filter(|_| is_here));
         }
         counts
+    }
+
+    /// Returns the turns that wait, in order.
+    pub fn queued(&self) -> Vec<Rc<LiveTurn>> {
+        let mut queued = self.all(LiveTurn::is_queued);
+        queued.sort_unstable_by_key(|turn| turn.id());
+        queued
+    }
+
+    /// Returns the turn of a conversation that is to start: the first that waits, when no other one is open.
+    pub fn next_queued(&self, conversation: Id) -> Option<Rc<LiveTurn>> {
+        let open = self.all(|turn| turn.is_open() && turn.conversation_id() == conversation);
+        if open.iter().any(|turn| !turn.is_queued()) {
+            return None;
+        }
+        open.into_iter().min_by_key(|turn| turn.id())
+    }
+
+    /// Keeps the connections open of a turn's readers, and of those that wait behind it.
+    pub fn ping(&self, turn: &LiveTurn) {
+        turn.ping();
+        for waiting in
+            self.all(|other| other.is_queued() && other.conversation_id() == turn.conversation_id())
+        {
+            waiting.ping();
+        }
+    }
+
+    /// Returns the open turns.
+    pub fn all_open(&self) -> Vec<Rc<LiveTurn>> {
+        self.all(LiveTurn::is_open)
+    }
+
+    fn all(&self, is_wanted: impl Fn(&LiveTurn) -> bool) -> Vec<Rc<LiveTurn>> {
+        self.turns.borrow().values().filter(|turn| is_wanted(turn)).cloned().collect()
     }
 
     /// Returns whether any turn is open.
@@ -123,11 +168,9 @@ impl LiveTurns {
         self.turns.take().into_values().filter(|turn| turn.is_open()).collect()
     }
 
-    /// Removes the ended turns of a conversation, and returns the others.
-    pub fn forget_conversation(&self, conversation: Id) -> Vec<Rc<LiveTurn>> {
-        let mut turns = self.turns.borrow_mut();
-        turns.retain(|_, turn| turn.conversation_id() != conversation || turn.is_open());
-        turns.values().filter(|turn| turn.conversation_id() == conversation).cloned().collect()
+    /// Removes the ended turns of a conversation.
+    pub fn forget_ended(&self, conversation: Id) {
+        self.turns.borrow_mut().retain(|_, turn| turn.conversation_id() != conversation || turn.is_open());
     }
 }
 
@@ -137,6 +180,7 @@ pub fn restore(row: StoredTurnRow) -> Rc<LiveTurn> {
     let is_end_stored = row.record.messages.answer().status.is_terminal();
     let origin = TurnOrigin {
         conversation_id: row.record.conversation_id,
+        session_id: None,
         key: row.key,
         fingerprint: row.fingerprint,
         token: row.token,

@@ -5,7 +5,8 @@
 //!
 //! - [`object`]: the Durable Object, which wires the components
 //! - [`handlers`]: requests of clients and the front, one file a resource
-//! - [`runner`]: a turn from its admission to its end
+//! - [`admission`], [`queue`]: requests for a turn, and those that wait
+//! - [`runner`], [`begin`]: a turn from its begin to its end
 //! - [`contexts`], [`sessions`], [`limits`]: the inputs of a turn
 //! - [`live_turn`], [`live_turns`]: turns in memory and their readers
 //! - [`journal`]: storage of the events of a running turn
@@ -14,7 +15,9 @@
 //! - [`alarm`]: the object's one alarm
 //! - [`memory`]: bytes that the objects of an isolate hold
 
+mod admission;
 mod alarm;
+mod begin;
 mod contexts;
 mod handlers;
 mod journal;
@@ -24,6 +27,7 @@ mod live_turns;
 mod memory;
 mod object;
 mod outbox;
+mod queue;
 mod runner;
 mod sessions;
 mod store;

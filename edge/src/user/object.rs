@@ -18,6 +18,7 @@ use worker::{Env, Response, Result, State, worker_sys};
 
 use super::{
     HANDOVER, Handover, Identity,
+    admission::TurnRequest,
     alarm::Alarm,
     contexts::Contexts,
     handlers::{events, messages, turns},
@@ -26,7 +27,7 @@ use super::{
     live_turn::LiveTurn,
     live_turns::LiveTurns,
     outbox::Outbox,
-    runner::{Runner, TurnRequest},
+    runner::Runner,
     sessions::SessionGate,
     store::Store,
 };
@@ -144,8 +145,8 @@ impl UserObject {
         user.sessions.reject_revoked(&identity)?;
         identity.plan = user.sessions.plan(&identity);
         match route {
-            UserRoute::SendMessage(conversation) => {
-                messages::send(user, request, conversation, identity, scope).await
+            UserRoute::Send(conversation, target) => {
+                messages::send(user, request, conversation, target, identity, scope).await
             }
             UserRoute::Turn(turn) => Ok(reply::json(200, &turns::show(user, turn, &identity, scope).await?)?),
             UserRoute::TurnEvents(turn) => {
@@ -237,11 +238,12 @@ impl User {
         self.runner.forget_outdated(scope);
     }
 
-    /// Runs a turn beyond the request that asked for it.
+    /// Runs a turn beyond the request that asked for it, and then the next one that waits for it.
     pub(super) fn spawn_turn(self: &Rc<Self>, turn: &Rc<LiveTurn>, request: TurnRequest, scope: &Scope) {
         let (user, turn, scope) = (Rc::clone(self), Rc::clone(turn), scope.clone());
         self.state.wait_until(async move {
             user.runner.run(&turn, request, &scope).await;
+            user.start_next(turn.conversation_id());
             user.flush_spans();
         });
     }
@@ -251,19 +253,23 @@ impl User {
         telemetry::flush(&self.runner.config, "user", |post| self.state.wait_until(post));
     }
 
-    /// Recovers after a start: ends interrupted turns, and delivers pending ones to the origin.
+    /// Recovers after a start: ends interrupted turns, delivers pending ones to the origin, and starts those that wait.
     fn recover(self: &Rc<Self>, scope: &Scope) -> Result<()> {
         if self.is_recovered.get() {
             return Ok(());
         }
-        for turn in self.runner.recover(scope)? {
+        let cut_off = self.runner.recover(scope)?;
+        self.runner.restore_queue(scope)?;
+        for turn in cut_off {
             // No client's request: the turn's id is its request id at the origin.
             let (user, scope) = (Rc::clone(self), Scope::new(&turn.id().to_string()).with_turn(turn.id()));
             self.state.wait_until(async move {
                 user.runner.finish_cut_off(&turn, &scope).await;
+                user.start_next(turn.conversation_id());
                 user.flush_spans();
             });
         }
+        self.advance_queues();
         if let Some(at) = self.outbox.next_due() {
             let (user, scope) = (Rc::clone(self), scope.clone());
             self.state.wait_until(async move { user.alarm.schedule(at, &scope).await });
@@ -272,13 +278,14 @@ impl User {
         Ok(())
     }
 
-    /// Recovers, retries and records deliveries, purges old rows, and sets the alarm again while there is work, or when that is
+    /// Recovers, retries and records deliveries, looks after the queues, purges old rows, and sets the alarm again while there is work, or when that is
     /// unknown.
     async fn on_alarm(self: &Rc<Self>, scope: &Scope) {
         self.alarm.clear();
         scope.logged("recovering", self.recover(scope));
         self.outbox.deliver_due(scope).await;
         self.runner.forget_outdated(scope);
+        self.advance_queues();
         let now = platform::now();
         scope.logged("noting deliveries", self.store.write_deliveries());
         scope.logged("purging", self.store.purge(now.plus_millis(-RETENTION_MS)));

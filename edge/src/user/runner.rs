@@ -1,76 +1,44 @@
-//! A turn from its admission to its end: its inputs, the provider's call, its events, and the hand-over to the outbox.
+//! A turn from its begin to its end: the provider's call, its events, and the hand-over to the outbox.
+//!
+//! Other parts of the [`Runner`] have files of their own: [`super::admission`], [`super::begin`], [`super::queue`].
 
 use std::{pin::pin, rc::Rc};
 
 use futures_util::{FutureExt, future::select};
 use shared::{
-    api::{
-        ApiError, ErrorCode,
-        chat::{Part, Role, SendMessage, TurnKind},
-        internal::ConversationContext,
-        models::{self, Model},
-    },
+    api::ApiError,
     chat::{
-        admission::{self, Admission, AdmissionRequest},
-        context, delivery,
+        delivery,
         pace::Pace,
-        turn::{Input, TurnOutcome, TurnSpec, TurnState},
+        turn::{TurnOutcome, TurnState},
     },
-    id::Id,
-    limits::memory,
-    provider::{ModelRequest, Outcome, ProviderFailure, estimate},
-    telemetry::TraceContext,
+    provider::{Outcome, ProviderFailure},
     time::Timestamp,
 };
 use worker::Result;
 
 use super::{
-    Identity,
+    admission::TurnRequest,
     alarm::Alarm,
     contexts::Contexts,
     journal::Journal,
     limits::Limits,
-    live_turn::{LiveTurn, TurnOrigin},
+    live_turn::LiveTurn,
     live_turns::{LiveTurns, restore},
-    memory::held_bytes,
     outbox::Outbox,
     sessions::SessionGate,
-    store::{NewTurnRow, Store},
+    store::Store,
 };
 use crate::{
     config::Config,
     log::Scope,
     platform::{self, Ticker, Timer},
     provider::{CompletionStream, Next},
-    reply::Error,
     telemetry::TurnSpan,
 };
 
-/// Tokens kept free for the answer when the request does not bound it.
-const ANSWER_TOKENS: u32 = 8_192;
-/// The most tokens of history in a prompt, for latency and cost.
-const HISTORY_TOKENS: usize = 100_000;
-/// Seconds after which a message may be sent again for which this isolate has no memory now.
-const OVERLOADED_RETRY_S: u64 = 2;
-
-/// A message that asks for a turn.
-pub struct TurnRequest {
-    /// The caller.
-    pub identity: Identity,
-    /// The conversation.
-    pub conversation: Id,
-    /// The message.
-    pub message: SendMessage,
-    /// The idempotency key.
-    pub key: Option<String>,
-    /// True when the words are shown as they arrive.
-    pub is_streamed: bool,
-    /// The time of its arrival.
-    pub now: Timestamp,
-}
-
 /// The provider's call in progress, or the error of making it.
-type PendingCall = std::result::Result<CompletionStream, ProviderFailure>;
+pub(super) type PendingCall = std::result::Result<CompletionStream, ProviderFailure>;
 
 /// Runs the turns of this user.
 pub struct Runner {
@@ -86,63 +54,7 @@ pub struct Runner {
     pub(super) ticker: Rc<Ticker>,
 }
 
-/// The turn of a request that was admitted.
-pub enum Admitted {
-    /// A new turn; [`Runner::run`] runs it.
-    New(Rc<LiveTurn>),
-    /// A turn that was requested before.
-    Known(Rc<LiveTurn>),
-}
-
 impl Runner {
-    /// Admits a request, before anything is awaited: equal requests at once are one turn.
-    ///
-    /// # Errors
-    /// Fails with the errors of [`admission::admit`]; with [`ErrorCode::Overloaded`] without memory for one more.
-    pub fn admit(&self, request: &TurnRequest) -> std::result::Result<Admitted, Error> {
-        let fingerprint = admission::fingerprint(request.conversation, &request.message);
-        let known = match &request.key {
-            None => None,
-            Some(key) => self.turns.find_key(key)?,
-        };
-        if known.is_none() && !memory::has_room_for_turn(held_bytes()) {
-            let error = ApiError::from(ErrorCode::Overloaded);
-            return Err(error.retry_after(OVERLOADED_RETRY_S).into());
-        }
-        if known.is_none() {
-            self.outbox.reject_when_full()?;
-        }
-        let open = self.turns.open(request.conversation);
-        let check = self.limits.check(request.identity.plan, open.starting, request.now)?;
-        let admission = admission::admit(AdmissionRequest {
-            known,
-            fingerprint,
-            conversation_busy: open.is_conversation_busy,
-            running: open.open,
-            rate: check.rate,
-            daily: check.daily,
-        });
-        match admission {
-            Admission::Refuse(error) => Err(error.into()),
-            // Found before anything is awaited: should the turn be rejected meanwhile, this request gets the same answer.
-            Admission::Attach(turn) => {
-                Ok(Admitted::Known(self.turns.find(turn)?.ok_or(ErrorCode::NotFound)?))
-            }
-            Admission::Run => {
-                self.limits.admit(check.tat);
-                let origin = TurnOrigin {
-                    conversation_id: request.conversation,
-                    key: request.key.clone(),
-                    fingerprint,
-                    token: request.identity.token.clone(),
-                };
-                let turn = LiveTurn::starting(platform::new_id(request.now), origin);
-                self.turns.track(&turn);
-                Ok(Admitted::New(turn))
-            }
-        }
-    }
-
     /// Runs a turn to its end, with or without readers.
     pub async fn run(&self, turn: &Rc<LiveTurn>, request: TurnRequest, scope: &Scope) {
         let caller = scope.trace();
@@ -157,12 +69,18 @@ impl Runner {
                 };
                 self.finish(turn, outcome, &scope).await;
             }
-            Err(error) => {
-                self.turns.remove(turn.id());
-                turn.reject(error.for_client("the turn could not begin", &scope));
-            }
+            Err(error) => self.reject(turn, error.for_client("the turn could not begin", &scope), &scope),
         }
         span.end(turn.id(), turn.state().as_ref().map(|state| state.record()));
+    }
+
+    /// Ends a turn that could not begin. One that waited for its turn is shown as failed: its client has its id.
+    fn reject(&self, turn: &LiveTurn, error: ApiError, scope: &Scope) {
+        if turn.has_waited() {
+            return self.drop_queued(turn, TurnOutcome::NotStarted(error.code.into()), scope);
+        }
+        self.turns.remove(turn.id());
+        turn.reject(error);
     }
 
     /// Ends a turn that a restart cut off, and with it the span that another process began.
@@ -216,81 +134,23 @@ impl Runner {
         }
     }
 
+    /// Stops a turn: one that runs ends with its text so far, one that waits leaves the queue, one that is starting does not begin.
+    pub fn stop(&self, turn: &LiveTurn, scope: &Scope) {
+        if turn.is_queued() {
+            self.drop_queued(turn, TurnOutcome::Cancelled, scope);
+        } else if turn.is_starting() {
+            turn.stop_starting();
+        } else if turn.is_running() {
+            self.end(turn, TurnOutcome::Cancelled, scope);
+            turn.cut_off();
+        }
+    }
+
     /// Forgets the contexts of which the origin knows more.
     pub fn forget_outdated(&self, scope: &Scope) {
         for conversation in self.outbox.take_outdated() {
             scope.logged("forgetting a context", self.contexts.forget(conversation));
         }
-    }
-
-    /// Sends the provider's call, then stores that the turn runs. In this order, because the response waits for storage anyway
-    /// and the model takes time. Meanwhile the session is checked, too: until it is known to be active, nothing is shown. Nothing
-    /// goes to the provider before the user is known to have agreed to the documents that the origin requires.
-    async fn begin(
-        &self,
-        turn: &LiveTurn,
-        request: &TurnRequest,
-        caller: Option<TraceContext>,
-        scope: &Scope,
-    ) -> std::result::Result<PendingCall, Error> {
-        let conversation = request.conversation;
-        let fetched = self.contexts.load(conversation, &request.identity, scope).await?;
-        let parts = request.message.to_parts();
-        let prepared = self.contexts.read(conversation, |context| {
-            let name = request.message.model.as_deref().or(context.model.as_deref());
-            let name = name.unwrap_or(&self.config.default_model);
-            let model = models::resolve(name).ok_or_else(|| unknown_model(name))?;
-            let prompt = prompt(&request.message, context, &parts, model);
-            let before = (context.head.message_id, context.children.clone(), context.last_seq);
-            Ok::<_, ApiError>((model, name.to_owned(), prompt, before))
-        });
-        let (model, name, prompt, (head, siblings, last_seq)) = prepared.ok_or(ErrorCode::NotFound)??;
-
-        self.sessions.require_consents(&request.identity, request.now, scope).await?;
-        let call = CompletionStream::begin(&self.config, model, &prompt, request.is_streamed, scope);
-        let call = call.map_err(|error| {
-            scope.error("the provider's call", &error);
-            ProviderFailure::Disconnected
-        });
-        self.sessions.check(&request.identity, scope).await?;
-        // The check may have brought another word than the one that was known before the call.
-        self.sessions.reject_missing_consents(request.now)?;
-        let state = TurnState::begin(TurnSpec {
-            turn_id: turn.id(),
-            user_id: request.identity.user_id,
-            conversation_id: conversation,
-            kind: TurnKind::Reply,
-            head_before: head,
-            parent_id: head,
-            siblings,
-            last_seq,
-            input: vec![Input {
-                id: platform::new_id(request.now),
-                role: Role::User,
-                parts,
-                tool_calls: Vec::new(),
-            }],
-            answer_id: platform::new_id(request.now),
-            model: name,
-            created_at: request.identity.verified_at,
-        })
-        .with_trace(caller)
-        .with_prompt_tokens(estimate::prompt_tokens(&prompt));
-        let charge = self.limits.next_charge(request.now)?;
-        let origin = turn.origin();
-        self.store.begin_turn(&NewTurnRow {
-            record: state.record(),
-            key: origin.key.as_deref(),
-            fingerprint: origin.fingerprint,
-            token: &origin.token,
-            day: charge.day,
-            rate: charge.rate,
-            context: self.contexts.current(fetched).as_ref(),
-        })?;
-        self.limits.charge(charge);
-        turn.start(state, call.as_ref().ok().and_then(CompletionStream::handle));
-        self.alarm.schedule(delivery::heartbeat(request.now), scope).await;
-        Ok(call)
     }
 
     /// Reads the model's output to its end, and runs the due actions of the turn: at each piece of the answer, when words have
@@ -350,7 +210,7 @@ impl Runner {
             scope.logged("a checkpoint", self.journal.checkpoint(turn));
         }
         if due.ping {
-            turn.ping();
+            self.turns.ping(turn);
         }
     }
 
@@ -372,28 +232,4 @@ const fn turn_outcome(outcome: Outcome) -> TurnOutcome {
         Ok(end) => TurnOutcome::Answered(end),
         Err(failure) => TurnOutcome::Failed(failure),
     }
-}
-
-/// Makes the request to the model.
-fn prompt(
-    message: &SendMessage,
-    context: &ConversationContext,
-    parts: &[Part],
-    model: &Model,
-) -> ModelRequest {
-    let answer = message.max_output_tokens.unwrap_or(ANSWER_TOKENS);
-    let room = usize::try_from(model.context_window.saturating_sub(answer)).unwrap_or(usize::MAX);
-    let mut request = ModelRequest {
-        system: context.system.clone(),
-        messages: context::prompt(&context.messages, parts, room.min(HISTORY_TOKENS)),
-        temperature: message.temperature,
-        max_output_tokens: message.max_output_tokens,
-        response_format: message.response_format.clone().map(Into::into),
-    };
-    request.fit_to(model);
-    request
-}
-
-fn unknown_model(name: &str) -> ApiError {
-    ApiError::invalid_field("model", format!("{name} is not a model of this server; ai/models lists them"))
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use shared::{
     api::{
         Problem,
-        chat::{SendMessage, SentMessage, Turn},
+        chat::{AnswerRequest, SendMessage, SentMessage, Turn},
         routes::{Method, ROUTES, Server, UserOperation},
     },
     id::Id,
@@ -15,7 +15,7 @@ use utoipa::{
         Components, Content, ContentBuilder, HttpMethod, OpenApi, OpenApiBuilder, PathItem, PathsBuilder,
         Ref, RefOr, Required, ResponseBuilder, Schema,
         path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
-        request_body::RequestBodyBuilder,
+        request_body::{RequestBody, RequestBodyBuilder},
         security::SecurityRequirement,
     },
 };
@@ -37,6 +37,7 @@ const fn method(method: Method) -> HttpMethod {
     match method {
         Method::Get => HttpMethod::Get,
         Method::Post => HttpMethod::Post,
+        Method::Put => HttpMethod::Put,
         Method::Patch => HttpMethod::Patch,
         Method::Delete => HttpMethod::Delete,
     }
@@ -45,6 +46,9 @@ const fn method(method: Method) -> HttpMethod {
 fn describe(operation: UserOperation) -> Operation {
     let operation = match operation {
         UserOperation::SendMessage => send_message(),
+        UserOperation::Regenerate => regenerate(),
+        UserOperation::EditMessage => edit_message(),
+        UserOperation::Continue => continue_answer(),
         UserOperation::Turn => turn(),
         UserOperation::TurnEvents => turn_events(),
         UserOperation::CancelTurn => cancel_turn(),
@@ -53,15 +57,49 @@ fn describe(operation: UserOperation) -> Operation {
 }
 
 fn send_message() -> OperationBuilder {
+    begin_turn("send_message", "Send a message", SEND_MESSAGE).request_body(Some(message()))
+}
+
+fn edit_message() -> OperationBuilder {
+    about_message("edit_message", "Edit a message", EDIT_MESSAGE).request_body(Some(message()))
+}
+
+fn regenerate() -> OperationBuilder {
+    about_message("regenerate", "Answer again", REGENERATE).request_body(Some(wishes()))
+}
+
+fn continue_answer() -> OperationBuilder {
+    about_message("continue_answer", "Continue an answer", CONTINUE).request_body(Some(wishes()))
+}
+
+/// The body of a message.
+fn message() -> RequestBody {
     let body = ContentBuilder::new()
         .schema(Some(reference::<SendMessage>()))
         .example(Some(json!({"content": "Hello", "stream": false})))
         .build();
-    let request = RequestBodyBuilder::new().required(Some(Required::True)).content(JSON, body).build();
+    RequestBodyBuilder::new().required(Some(Required::True)).content(JSON, body).build()
+}
+
+/// The body of a request that adds no message of the user's.
+fn wishes() -> RequestBody {
+    let body = ContentBuilder::new()
+        .schema(Some(reference::<AnswerRequest>()))
+        .example(Some(json!({"model": "fast", "stream": false})))
+        .build();
+    RequestBodyBuilder::new().required(Some(Required::False)).content(JSON, body).build()
+}
+
+fn about_message(id: &str, summary: &str, description: &str) -> OperationBuilder {
+    let mid = parameter(ParameterIn::Path, "mid", "A message of it", reference::<Id>());
+    begin_turn(id, summary, description).parameter(mid.required(Required::True).build())
+}
+
+fn begin_turn(name: &str, summary: &str, description: &str) -> OperationBuilder {
     let answer = |description| {
         response(description).content(JSON, of::<SentMessage>()).content(EVENTS, of::<TurnEvent>())
     };
-    operation("send_message", "Send a message", SEND_MESSAGE)
+    operation(name, summary, description)
         .parameter(id("The conversation"))
         .parameter(optional::<String>(
             ParameterIn::Header,
@@ -71,18 +109,26 @@ fn send_message() -> OperationBuilder {
         .parameter(optional::<String>(
             ParameterIn::Header,
             "Prefer",
-            "`respond-async`: answer with the turn as soon as it runs",
+            "`respond-async`: answer with the turn as soon as it runs or waits",
         ))
-        .request_body(Some(request))
         .response("200", answer("The answer as a stream of events"))
         .response("201", answer("The answer, whole, after the model has come to its end"))
-        .response("202", response("The turn runs on; `Location` names it").content(JSON, of::<Turn>()))
+        .response(
+            "202",
+            response("The turn runs on, or waits; `Location` names it").content(JSON, of::<Turn>()),
+        )
         .response(
             "403",
             response("`consent_required`: `errors` names the documents that the user is to agree to first"),
         )
         .response("406", response("`not_acceptable`: neither JSON nor a stream of events is accepted"))
-        .response("409", response("`turn_running`: another answer is still running in this conversation"))
+        .response(
+            "409",
+            response(
+                "`turn_running`: another answer is still running in this conversation; `conflict`: the message is none \
+                 that this can be asked about",
+            ),
+        )
         .response("502", response("`provider_error` or `provider_refused`"))
         .response("504", response("`provider_timeout`"))
 }
@@ -93,7 +139,28 @@ With `Accept: text/event-stream` or `stream: true` the answer is a stream of ser
 `turn.interrupted`; their ids count from 1. The `code` of the last one says why an answer is not whole; one that broke off keeps its
 words. With `Prefer: respond-async` it is a 202 with the turn's `Location`. The same
 `Idempotency-Key` (or `client_message_id`) is the same turn, however often it is sent. A body has at most 1 MiB: shrink a
-picture before it is sent, for example to 1536 pixels on its longest side as JPEG of quality 80.";
+picture before it is sent, for example to 1536 pixels on its longest side as JPEG of quality 80.
+
+While another answer runs in the conversation the message is refused with 409. With `when_running: \"queue\"` it waits: its turn has
+the status `queued`, readers of its events get pings, `POST chat/turns/{id}/cancel` takes it back, and it begins when the turns before
+it have ended, in the order in which they came. Eight messages may wait in a conversation, for an hour; one that waited longer ends
+as `failed` with `queue_timeout`. What ends in the queue is no part of the conversation, and no message of the day.";
+
+const EDIT_MESSAGE: &str = "\
+Puts a new message beside one of the user's, with its own answer: the beginning of a branch, which is shown from then on. The other
+branch stays; `PATCH chat/conversations/{id}` with a `head_id` shows it again. It is sent and answered as a message, and counts as one.
+A message that is no user's is 409 `conflict`.";
+
+const REGENERATE: &str = "\
+Answers a message of the user's once more, beside the earlier answers, whose ids are the `siblings` of the new one. `mid` is the
+message or any part of an answer to it: an answer that was continued is answered anew as a whole. The new answer is shown from then on;
+`user_message` is `null`, as nothing was said. The body may be absent. It counts as a message.";
+
+const CONTINUE: &str = "\
+Goes on with an answer that is `incomplete`, `cancelled` or `interrupted` and has words. The rest is a message of its own, whose
+`parent_id` is the answer: a client shows the `content` of an answer and of the assistant's message after it as one text, with nothing
+between them. The rest may be continued, too. An answer that has come to its end, has no words, or was stopped by the provider's rules
+(`content_filter`, `recitation`) is 409 `conflict`. The body may be absent. It counts as a message.";
 
 fn turn() -> OperationBuilder {
     operation(
@@ -170,6 +237,7 @@ fn components() -> Components {
     let mut schemas = Vec::new();
     add::<Problem>(&mut schemas);
     add::<SendMessage>(&mut schemas);
+    add::<AnswerRequest>(&mut schemas);
     add::<SentMessage>(&mut schemas);
     add::<Turn>(&mut schemas);
     add::<TurnEvent>(&mut schemas);

@@ -11,7 +11,9 @@ use shared::{
     api::{
         ApiError, ErrorCode,
         chat::TurnStatus,
-        internal::{ConversationContext, DeliveryReceipt, MAX_DELIVERY_AGE_MS, StoredTurn, TurnDelivery},
+        internal::{
+            ContextQuery, ConversationContext, DeliveryReceipt, MAX_DELIVERY_AGE_MS, StoredTurn, TurnDelivery,
+        },
     },
     auth::claims::LEEWAY_S,
     time::SECOND_MS,
@@ -21,7 +23,7 @@ use super::list_cache::write_and_invalidate;
 use crate::{
     app::App,
     http::{
-        CurrentUser, Error, MissingConsents, PathId,
+        CurrentUser, Error, MissingConsents, PathId, Query,
         auth::Bearer,
         body::{has_media_type, read_request},
     },
@@ -83,15 +85,16 @@ pub(super) async fn turn(
     found.map(|turn| (missing, Reply(turn))).ok_or_else(|| ErrorCode::NotFound.into())
 }
 
-/// `GET conversations/{id}/context`: the base of the next turn.
+/// `GET conversations/{id}/context`: the base of the next turn, at the head or at a message.
 #[utoipa::path(get, path = "/internal/v1/conversations/{id}/context")]
 pub(super) async fn context(
     State(app): State<App>,
     current: CurrentUser,
     PathId(id): PathId,
+    Query(ContextQuery { at }): Query<ContextQuery>,
 ) -> Result<(MissingConsents, Reply<ConversationContext>), Error> {
     let missing = MissingConsents(app.auth.missing_consents(current.user.id).await?);
-    let found = app.stores.chats.context(current.user.id, id).await?;
+    let found = app.stores.chats.context(current.user.id, id, at).await?;
     found.map(|context| (missing, Reply(context))).ok_or_else(|| ErrorCode::NotFound.into())
 }
 

@@ -115,6 +115,11 @@ impl PageBuilder {
         Self { budget: Budget::CONTEXT, context: Some(CONTEXT_READ_BYTES), at_least: 0, ..Self::of(page) }
     }
 
+    /// The newest messages of the path to a message, which is taken with all its pictures.
+    pub fn of_context_at_message() -> Self {
+        Self { at_least: 1, ..Self::of_context() }
+    }
+
     /// The most messages to read: one more than the limit shows that others follow.
     pub fn most(&self) -> u32 {
         self.page.limit.saturating_add(1)
@@ -122,22 +127,31 @@ impl PageBuilder {
 
     /// Takes the next message. Returns false when it does not fit: then no other one is needed.
     pub fn take(&mut self, mut message: Message) -> bool {
+        let is_needed = self.found.items.len() < self.at_least;
         let fits = match &mut self.context {
             None => self.budget.take(&message),
             Some(unread) => match unread.checked_sub(message.content_bytes()) {
                 None => false,
                 Some(rest) => {
                     *unread = rest;
-                    self.budget.take_in_context(&mut message)
+                    if is_needed {
+                        self.budget.take(&message)
+                    } else {
+                        self.budget.take_in_context(&mut message)
+                    }
                 }
             },
         };
         if !fits {
-            if self.found.items.len() >= self.at_least {
+            if !is_needed {
                 self.found.has_more = true;
                 return false;
             }
-            self.budget.bytes = 0;
+            self.budget = match self.context {
+                None => Budget { bytes: 0, ..self.budget },
+                // The other messages of a context have the room that they have without it.
+                Some(_) => Budget { messages: self.budget.messages.saturating_sub(1), ..self.budget },
+            };
         }
         self.found.items.push(message);
         true
@@ -153,7 +167,7 @@ impl PageBuilder {
         self.found
     }
 
-    /// Returns the context of this conversation; likewise.
+    /// Returns the context of this conversation, with the children of its last message; likewise.
     pub fn into_context(
         self,
         conversation: Conversation,
@@ -309,9 +323,15 @@ pub trait Chats: Send + Sync + 'static {
     /// Returns a turn of this user; `None` when it is absent or another user's.
     async fn turn(&self, user_id: Id, turn_id: Id) -> StoreResult<Option<StoredTurn>>;
 
-    /// Returns the base of the next turn of a conversation, with the newest messages of the path to its head that fit a context.
-    /// `None` when the conversation is absent or another user's.
-    async fn context(&self, user_id: Id, conversation_id: Id) -> StoreResult<Option<ConversationContext>>;
+    /// Returns the base of the next turn of a conversation, with the newest messages of the path to its head, or to the message
+    /// `at`, that fit a context; the message `at` is in it, however large. The cost does not depend on the place. `None` when the
+    /// conversation is absent or another user's, or the message is none of it.
+    async fn context(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        at: Option<Id>,
+    ) -> StoreResult<Option<ConversationContext>>;
 
     /// Returns the user's changes after a position in the order of changes (0: from the beginning), at most `limit` of them, in
     /// order. A client that follows the order misses nothing that was acknowledged before the call: no change ever appears at a

@@ -1,16 +1,19 @@
 //! Conversations, messages and turns.
 //!
+//! - [`answer`]: requests for an answer without new words
 //! - [`conversation`]: conversations, and what opens and changes them
 //! - [`message`]: messages, and what sends one
 //! - [`part`]: the pieces of a message
 //! - [`turn`]: turns, their kinds and ends
 
+pub mod answer;
 pub mod conversation;
 pub mod message;
 pub mod part;
 pub mod turn;
 
 pub use self::{
+    answer::{AnswerRequest, WhenRunning},
     conversation::{
         Conversation, CreateConversation, MAX_SYSTEM_CHARS, MAX_TITLE_CHARS, PREVIEW_CHARS,
         UpdateConversation, preview,

@@ -32,6 +32,19 @@ pub fn context_path(conversation: Id) -> String {
     format!("/internal/v1/conversations/{conversation}/context")
 }
 
+/// The path of the context of a turn at this message of a conversation.
+pub fn context_path_at(conversation: Id, message: Id) -> String {
+    format!("{}?at={message}", context_path(conversation))
+}
+
+/// The query of [`context_path_at`].
+#[derive(Clone, Copy, Debug, Default, Deserialize, garde::Validate)]
+pub struct ContextQuery {
+    /// The message; the head when absent.
+    #[garde(skip)]
+    pub at: Option<Id>,
+}
+
 /// The path of a stored turn.
 pub fn turn_path(turn: Id) -> String {
     format!("{TURNS_PATH}/{turn}")
@@ -145,7 +158,8 @@ pub struct Head {
     pub turn_id: Option<Id>,
 }
 
-/// `GET conversations/{id}/context`: what the next turn of a conversation builds on.
+/// `GET conversations/{id}/context`: what the next turn of a conversation builds on, at the end of the branch that is shown or at
+/// another message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConversationContext {
     /// The conversation.
@@ -158,10 +172,11 @@ pub struct ConversationContext {
     pub last_seq: u64,
     /// The end of the branch that is shown.
     pub head: Head,
-    /// The messages that follow the head already, [`MAX_SIBLINGS`] of them at most: those of another branch, once the user has
-    /// gone back to a message in the middle.
+    /// The messages that follow the last one already, [`MAX_SIBLINGS`] of them at most: those of another branch, once the user
+    /// has gone back to a message in the middle.
     pub children: Vec<Id>,
-    /// The newest messages of the branch that fit a context (`chat::context`), oldest first.
+    /// The newest messages of the path to the head, or to the other message, that fit a context (`chat::context`), oldest first.
+    /// The other message has all its pictures, also where they alone are more than fits.
     pub messages: Vec<Message>,
 }
 

@@ -24,7 +24,7 @@ pub const MAX_INTERNAL_BODY_BYTES: usize = 8 * MAX_BODY_BYTES;
 pub struct Route {
     /// The method. `GET` stands for `HEAD` as well.
     pub method: Method,
-    /// The path, as OpenAPI writes it: `{id}` stands for one segment.
+    /// The path, as OpenAPI writes it: `{id}` stands for one segment, and so does `{mid}` after it.
     pub path: &'static str,
     /// The part that serves it.
     pub server: Server,
@@ -43,6 +43,8 @@ pub enum Method {
     Get,
     /// `POST`
     Post,
+    /// `PUT`
+    Put,
     /// `PATCH`
     Patch,
     /// `DELETE`
@@ -65,6 +67,12 @@ pub enum Server {
 pub enum UserOperation {
     /// Sends a message to the conversation of the path.
     SendMessage,
+    /// Asks for another answer beside the message of the path.
+    Regenerate,
+    /// Puts a message beside the one of the path, and answers it.
+    EditMessage,
+    /// Goes on with the answer of the path.
+    Continue,
     /// Shows the turn of the path.
     Turn,
     /// Follows the events of the turn of the path.
@@ -113,12 +121,12 @@ const EVENTS: Body = Body::Json { max_bytes: MAX_BATCH_BYTES };
 const DELIVERY: Body = Body::Json { max_bytes: MAX_INTERNAL_BODY_BYTES };
 
 /// Every route. Where two could match a path, the first one does.
-pub static ROUTES: [Route; 58] = {
+pub static ROUTES: [Route; 61] = {
     use self::{
         Caller::{Anyone, Client, Edge, User},
-        Method::{Delete, Get, Patch, Post},
+        Method::{Delete, Get, Patch, Post, Put},
         Server::{Front, Origin, UserObject},
-        UserOperation::{CancelTurn, SendMessage, Turn, TurnEvents},
+        UserOperation::{CancelTurn, Continue, EditMessage, Regenerate, SendMessage, Turn, TurnEvents},
     };
     [
         route(Get, "/", Origin, Anyone, NOTHING),
@@ -169,6 +177,21 @@ pub static ROUTES: [Route; 58] = {
         route(Delete, "/api/v1/chat/conversations/{id}", Origin, User, NOTHING),
         route(Post, "/api/v1/chat/conversations/{id}/messages", UserObject(SendMessage), User, JSON),
         route(Get, "/api/v1/chat/conversations/{id}/messages", Origin, User, NOTHING),
+        route(Put, "/api/v1/chat/conversations/{id}/messages/{mid}", UserObject(EditMessage), User, JSON),
+        route(
+            Post,
+            "/api/v1/chat/conversations/{id}/messages/{mid}/regenerate",
+            UserObject(Regenerate),
+            User,
+            JSON,
+        ),
+        route(
+            Post,
+            "/api/v1/chat/conversations/{id}/messages/{mid}/continue",
+            UserObject(Continue),
+            User,
+            JSON,
+        ),
         route(Get, "/api/v1/chat/turns/{id}", UserObject(Turn), User, NOTHING),
         route(Get, "/api/v1/chat/turns/{id}/events", UserObject(TurnEvents), User, NOTHING),
         route(Post, "/api/v1/chat/turns/{id}/cancel", UserObject(CancelTurn), User, NOTHING),
@@ -196,11 +219,20 @@ const fn route(method: Method, path: &'static str, server: Server, caller: Calle
 /// First segments of paths that are absent for clients, whatever stands below them.
 const PRIVATE: [&str; 2] = ["internal", "metrics"];
 
+/// The ids in a path; none where the route has no such segment, or what stands there is no id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathIds {
+    /// The one at `{id}`.
+    pub id: Option<Id>,
+    /// The one at `{mid}`: a message of the conversation that comes before it.
+    pub mid: Option<Id>,
+}
+
 /// The route of a request, as the table has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// The route, and the id in its path, unless the path has none or what stands there is no id.
-    Route(&'static Route, Option<Id>),
+    /// The route, and the ids in its path.
+    Route(&'static Route, PathIds),
     /// The path is there with other methods.
     OtherMethods {
         /// All of them.
@@ -216,9 +248,9 @@ pub enum Found {
 pub fn find(method: &str, path: &str) -> Found {
     let (mut allowed, mut is_at_edge) = (Methods::default(), false);
     for route in &ROUTES {
-        let Some(segment) = route.match_path(path) else { continue };
+        let Some([id, mid]) = route.match_path(path) else { continue };
         if route.method.serves(method) {
-            return Found::Route(route, Id::parse(segment));
+            return Found::Route(route, PathIds { id: Id::parse(id), mid: Id::parse(mid) });
         }
         allowed.insert(route.method);
         is_at_edge |= route.server != Server::Origin;
@@ -258,26 +290,37 @@ impl Caller {
 }
 
 impl Route {
-    /// Matches a path. Returns the segment that stands for `{id}`, which is empty where the route has none.
-    fn match_path<'path>(&self, path: &'path str) -> Option<&'path str> {
+    /// Matches a path. Returns the segments that stand for `{id}` and `{mid}`, each empty where the route has none.
+    fn match_path<'path>(&self, path: &'path str) -> Option<[&'path str; 2]> {
         let (literal, pattern) = self.path.split_at_checked(self.literal_bytes)?;
         let rest = path.strip_prefix(literal)?;
         let Some(after) = pattern.strip_prefix("{id}") else {
-            return Some(rest).filter(|rest| rest.is_empty());
+            return rest.is_empty().then_some(["", ""]);
         };
-        let segment = rest.strip_suffix(after)?;
-        (!segment.is_empty() && !segment.contains('/')).then_some(segment)
+        let (id, rest) = first_segment(rest)?;
+        let Some((between, after)) = after.split_once("{mid}") else {
+            return (rest == after).then_some([id, ""]);
+        };
+        let (mid, rest) = first_segment(rest.strip_prefix(between)?)?;
+        (rest == after).then_some([id, mid])
     }
 }
 
+/// Splits a path after its first segment, which is not empty.
+fn first_segment(path: &str) -> Option<(&str, &str)> {
+    let end = path.find('/').unwrap_or(path.len());
+    path.split_at_checked(end).filter(|(segment, _)| !segment.is_empty())
+}
+
 impl Method {
-    const ALL: [Self; 4] = [Self::Get, Self::Post, Self::Patch, Self::Delete];
+    const ALL: [Self; 5] = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete];
 
     /// Returns its name in HTTP.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Put => "PUT",
             Self::Patch => "PATCH",
             Self::Delete => "DELETE",
         }

@@ -2,16 +2,24 @@
 
 use serde::Serialize;
 
+use super::place::Target;
 use crate::{
     api::{
         chat::{FormatRequest, FormatType, Part, SendMessage},
         error::{ApiError, ErrorCode, LimitState},
     },
     id::Id,
+    time::SECOND_MS,
 };
 
 /// The number of turns that one user may run at once.
 pub const MAX_RUNNING_TURNS: usize = 8;
+/// The number of turns of one conversation that may wait.
+pub const MAX_QUEUED_TURNS: usize = 8;
+/// The bytes that the waiting requests of one user may have.
+pub const MAX_QUEUED_BYTES: usize = 4 * 1024 * 1024;
+/// The longest time that a turn waits: whoever sent it has given it up.
+pub const MAX_QUEUE_WAIT_MS: i64 = 3_600 * SECOND_MS;
 /// The seconds after which a client that was refused because of a running turn may retry.
 const RUNNING_RETRY_S: u64 = 1;
 
@@ -31,8 +39,10 @@ pub struct AdmissionRequest {
     pub known: Option<KnownKey>,
     /// The fingerprint of this request.
     pub fingerprint: u64,
-    /// True when a turn of the same conversation is running.
+    /// True when a turn of the same conversation runs or waits.
     pub conversation_busy: bool,
+    /// The queue that the request may join while the conversation is busy; none when it is to be refused then.
+    pub queue: Option<QueueState>,
     /// The number of the user's running turns.
     pub running: usize,
     /// `Ok` when the user's rate limit allows one more now, else the limit that is exceeded.
@@ -41,11 +51,22 @@ pub struct AdmissionRequest {
     pub daily: Result<(), LimitState>,
 }
 
+/// The queue that a request would join.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QueueState {
+    /// The number of turns that wait in the conversation.
+    pub turns: usize,
+    /// The bytes of all waiting requests of the user, with this one.
+    pub bytes: usize,
+}
+
 /// The decision about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// The message starts a new turn.
     Run,
+    /// The message waits for the turns before it.
+    Queue,
     /// The message is a repetition of this turn's.
     Attach(Id),
     /// The message is refused.
@@ -59,36 +80,59 @@ pub fn admit(request: AdmissionRequest) -> Admission {
         Some(_) => return Admission::Refuse(ErrorCode::IdempotencyKeyReused.into()),
         None => {}
     }
-    if request.conversation_busy {
-        return Admission::Refuse(ApiError::from(ErrorCode::TurnRunning).retry_after(RUNNING_RETRY_S));
-    }
-    if request.running >= MAX_RUNNING_TURNS {
-        return Admission::Refuse(
-            ApiError::new(
-                ErrorCode::TooManyTurns,
-                format!("{MAX_RUNNING_TURNS} answers are running; no more run at once"),
-            )
-            .retry_after(RUNNING_RETRY_S),
-        );
-    }
+    let room = match (request.conversation_busy, request.queue) {
+        (true, Some(queue)) => admit_to_queue(queue),
+        (true, None) => Err(ApiError::from(ErrorCode::TurnRunning).retry_after(RUNNING_RETRY_S)),
+        (false, _) => admit_to_run(request.running),
+    };
+    let admitted = match room {
+        Ok(admitted) => admitted,
+        Err(error) => return Admission::Refuse(error),
+    };
     let limited = |code: ErrorCode, limit: LimitState| {
         Admission::Refuse(ApiError::from(code).retry_after(limit.reset_s.max(1)).limited_by(limit))
     };
     match (request.rate, request.daily) {
         (Err(limit), _) => limited(ErrorCode::RateLimited, limit),
         (_, Err(limit)) => limited(ErrorCode::DailyLimitReached, limit),
-        (Ok(()), Ok(())) => Admission::Run,
+        (Ok(()), Ok(())) => admitted,
     }
 }
 
-/// Returns the fingerprint of a message to this conversation, 64 bits of SHA-256 over its meaning: two requests are the same
-/// when they give the same prompt, however their JSON is formatted and whatever response format each asks for.
-pub fn fingerprint(conversation: Id, message: &SendMessage) -> u64 {
+fn admit_to_run(running: usize) -> Result<Admission, ApiError> {
+    if running < MAX_RUNNING_TURNS {
+        return Ok(Admission::Run);
+    }
+    Err(too_many(format!("{MAX_RUNNING_TURNS} answers are running; no more run at once")))
+}
+
+fn admit_to_queue(queue: QueueState) -> Result<Admission, ApiError> {
+    if queue.turns >= MAX_QUEUED_TURNS {
+        return Err(too_many(format!("{MAX_QUEUED_TURNS} messages wait in this conversation; no more can")));
+    }
+    if queue.bytes > MAX_QUEUED_BYTES {
+        let mib = MAX_QUEUED_BYTES / (1024 * 1024);
+        return Err(too_many(format!("The messages that wait would have more than {mib} MiB together")));
+    }
+    Ok(Admission::Queue)
+}
+
+fn too_many(detail: String) -> ApiError {
+    ApiError::new(ErrorCode::TooManyTurns, detail).retry_after(RUNNING_RETRY_S)
+}
+
+/// Returns the fingerprint of a request in this conversation, 64 bits of SHA-256 over its meaning: two requests are the same when
+/// they are about the same message and give the same prompt, however their JSON is formatted, whatever response format each asks
+/// for, and whether or not each would wait.
+pub fn fingerprint(conversation: Id, target: Target, message: &SendMessage) -> u64 {
     use sha2::{Digest, Sha256};
 
     #[derive(Serialize)]
     struct Meaning<'a> {
         conversation: Id,
+        // Absent for a new message, as it was before there were other kinds.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        target: Option<Target>,
         parts: Vec<Part>,
         model: Option<&'a str>,
         temperature: Option<f64>,
@@ -97,6 +141,7 @@ pub fn fingerprint(conversation: Id, message: &SendMessage) -> u64 {
     }
     let meaning = Meaning {
         conversation,
+        target: Some(target).filter(|target| *target != Target::Reply),
         parts: message.to_parts(),
         model: message.model.as_deref(),
         temperature: message.temperature,
@@ -111,6 +156,8 @@ pub fn fingerprint(conversation: Id, message: &SendMessage) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use rstest::rstest;
 
     use super::*;
@@ -121,6 +168,7 @@ mod tests {
             known: None,
             fingerprint: 7,
             conversation_busy: false,
+            queue: None,
             running: 0,
             rate: Ok(()),
             daily: Ok(()),
@@ -167,9 +215,47 @@ mod tests {
         }
     }
 
+    #[test]
+    fn request_that_may_wait_joins_a_queue_within_its_bounds() {
+        let queue = QueueState { turns: MAX_QUEUED_TURNS - 1, bytes: MAX_QUEUED_BYTES };
+        let busy = AdmissionRequest { conversation_busy: true, queue: Some(queue), running: 99, ..fresh() };
+        assert_eq!(admit(busy), Admission::Queue);
+        assert_eq!(admit(AdmissionRequest { conversation_busy: false, running: 0, ..busy }), Admission::Run);
+        for full in [
+            QueueState { turns: MAX_QUEUED_TURNS, ..queue },
+            QueueState { bytes: MAX_QUEUED_BYTES + 1, ..queue },
+        ] {
+            let refused = refused(AdmissionRequest { queue: Some(full), ..busy });
+            assert_eq!(refused, ErrorCode::TooManyTurns);
+        }
+        let limit = LimitState { policy: "daily", limit: 5, window_s: 86_400, remaining: 0, reset_s: 60 };
+        assert_eq!(refused(AdmissionRequest { daily: Err(limit), ..busy }), ErrorCode::DailyLimitReached);
+        assert_eq!(refused(AdmissionRequest { rate: Err(limit), ..busy }), ErrorCode::RateLimited);
+    }
+
     fn fingerprint_of(conversation: u8, body: &str) -> u64 {
         let message = body::parse(body.as_bytes()).unwrap();
-        fingerprint(Id::new(Timestamp::from_millis(1), [conversation; 10]), &message)
+        fingerprint(id(conversation), Target::Reply, &message)
+    }
+
+    fn id(n: u8) -> Id {
+        Id::new(Timestamp::from_millis(1), [n; 10])
+    }
+
+    #[test]
+    fn fingerprint_depends_on_kind_and_message() {
+        let message = body::parse(br#"{"content":"Hi","model":"fast"}"#).unwrap();
+        let targets = [
+            Target::Reply,
+            Target::Edit(id(5)),
+            Target::Edit(id(6)),
+            Target::Regenerate(id(5)),
+            Target::Continue(id(5)),
+        ];
+        let all: BTreeSet<_> = targets.iter().map(|target| fingerprint(id(1), *target, &message)).collect();
+        assert_eq!(all.len(), targets.len());
+        // That of a new message is in the storage of earlier versions.
+        assert_eq!(fingerprint(id(1), Target::Reply, &message), 17_555_453_215_669_189_380);
     }
 
     #[rstest]
@@ -178,6 +264,7 @@ mod tests {
     #[case::null_is_absent(r#"{"content":"Hi","model":"fast","temperature":null,"tools":[]}"#, true)]
     #[case::the_default_format(r#"{"content":"Hi","model":"fast","response_format":{"type":"text"}}"#, true)]
     #[case::another_way_to_be_answered(r#"{"content":"Hi","model":"fast","stream":true}"#, true)]
+    #[case::waits(r#"{"content":"Hi","model":"fast","when_running":"queue"}"#, true)]
     #[case::escapes(r#"{"content":"\u0048i","model":"fast"}"#, true)]
     #[case::unknown_field(r#"{"content":"Hi","model":"fast","later":1}"#, true)]
     #[case::other_words(r#"{"content":"Hi!","model":"fast"}"#, false)]

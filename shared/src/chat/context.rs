@@ -92,6 +92,20 @@ pub fn merge(context: &mut ConversationContext, turn: &TurnRecord) -> bool {
     true
 }
 
+/// Returns the message that a turn follows which makes the branch of that message the shown one, when the context does not show
+/// it: the turn is merged once the path to that message is known ([`super::place::show_path`]).
+pub fn missing_parent(context: &ConversationContext, turn: &TurnRecord) -> Option<Id> {
+    let parent_id = turn.messages.parent_id()?;
+    let is_known = context.messages.iter().any(|message| {
+        message.turn_id == turn.turn_id
+            || message.id == parent_id
+            || message.parent_id == Some(turn.messages.answer().id)
+    });
+    let is_aside = turn.head_before != Some(parent_id) && context.head.message_id != Some(parent_id);
+    let is_head = context.head.follows(turn.turn_id, turn.head_before);
+    (is_head && is_aside && !is_known).then_some(parent_id)
+}
+
 /// The place of a turn in a context.
 enum Place {
     /// Before the message at this index.
@@ -127,9 +141,10 @@ fn place(context: &ConversationContext, turn: &TurnRecord, is_head: bool) -> Opt
         }
         return is_head.then_some(Place::End(at));
     }
-    // Its parent is absent: it belongs to a turn that could not be read, or to one that is older than this context.
+    // Its parent is absent: it belongs to a turn that could not be read, or to one that is older than this context; or it is of
+    // another branch, where the turn was asked for.
     if is_head {
-        return Some(Place::End(messages.len()));
+        return (turn.head_before == parent_id).then_some(Place::End(messages.len()));
     }
     let at = messages.iter().position(|message| message.seq > first.seq)?;
     is_loose(at).then_some(Place::Between(at))
@@ -170,7 +185,14 @@ pub fn from_row(json: &str) -> Option<ConversationContext> {
 fn answered(messages: &[Message]) -> impl DoubleEndedIterator<Item = &Message> {
     let unanswered: Vec<Id> =
         messages.iter().filter(|message| is_no_answer(message)).map(|m| m.turn_id).collect();
-    messages.iter().filter(move |message| !unanswered.contains(&message.turn_id))
+    let is_answered = |message: &Message| !unanswered.contains(&message.turn_id);
+    let next = messages.iter().skip(1).map(Some).chain([None]);
+    let kept = messages.iter().zip(next).filter(|(message, next)| {
+        // A turn that answers a message again has the answer alone.
+        let is_repeated = message.role == Role::User && next.is_some_and(|next| !is_answered(next));
+        is_answered(message) && !is_repeated
+    });
+    kept.map(|(message, _)| message).collect::<Vec<_>>().into_iter()
 }
 
 /// Returns true for an answer that the provider blocked, and for that of a turn that ended without text. A question that its user cancelled, or whose answer a

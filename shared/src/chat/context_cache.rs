@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{context, record::TurnRecord};
+use super::{context, place, record::TurnRecord};
 use crate::{
     api::{chat::Message, internal::ConversationContext},
     id::Id,
@@ -86,9 +86,14 @@ impl ContextCache {
         self.insert(Entry { fetched, bytes: bytes_of(&context), context }, max_bytes);
     }
 
-    /// Inserts a context from storage.
-    pub fn insert_stored(&mut self, context: ConversationContext, fetched: Timestamp, max_bytes: usize) {
-        self.insert(Entry { fetched: Some(fetched), bytes: bytes_of(&context), context }, max_bytes);
+    /// Inserts a context from storage; `fetched` is none for one that lacks something, and is used only without the origin.
+    pub fn insert_stored(
+        &mut self,
+        context: ConversationContext,
+        fetched: Option<Timestamp>,
+        max_bytes: usize,
+    ) {
+        self.insert(Entry { fetched, bytes: bytes_of(&context), context }, max_bytes);
     }
 
     /// Inserts an entry and evicts the oldest others while there are too many or they are too large. The new one stays, however
@@ -104,6 +109,19 @@ impl ContextCache {
         for (_, id, _) in others.iter().skip(kept) {
             self.entries.remove(id);
         }
+    }
+
+    /// Lets a conversation's context show this path, which the next turn follows. Returns the context with its time, unless it is
+    /// used once.
+    pub fn show_path(
+        &mut self,
+        conversation: Id,
+        path: Vec<Message>,
+    ) -> Option<(Timestamp, &ConversationContext)> {
+        let entry = self.entries.get_mut(&conversation)?;
+        place::show_path(&mut entry.context, path);
+        entry.bytes = bytes_of(&entry.context);
+        entry.fetched.map(|at| (at, &entry.context))
     }
 
     /// Appends an ended turn to the context of its conversation, if that is cached. One that shows another branch by now is
@@ -182,20 +200,20 @@ mod tests {
     fn oldest_contexts_are_evicted() {
         let mut cache = ContextCache::default();
         for n in 0..20 {
-            cache.insert_stored(context(n), NOW.plus_millis(n.into()), MAX_BYTES);
+            cache.insert_stored(context(n), Some(NOW.plus_millis(n.into())), MAX_BYTES);
         }
         let kept: Vec<_> = (0..20).filter(|n| cache.get(id(*n)).is_some()).collect();
         assert_eq!(kept, (12..20).collect::<Vec<_>>());
         // An older one that is inserted evicts the oldest of the others, not itself.
-        cache.insert_stored(context(0), NOW, MAX_BYTES);
+        cache.insert_stored(context(0), Some(NOW), MAX_BYTES);
         assert!(cache.get(id(0)).is_some() && cache.get(id(12)).is_none());
     }
 
     #[test]
     fn bytes_are_those_of_kept_contexts() {
         let mut cache = ContextCache::default();
-        cache.insert_stored(context(1), NOW, 0);
-        cache.insert_stored(context(2), NOW, 0);
+        cache.insert_stored(context(1), Some(NOW), 0);
+        cache.insert_stored(context(2), Some(NOW), 0);
         // With a limit of no bytes, empty contexts still fit.
         assert_eq!((cache.entries.len(), cache.bytes()), (2, 0));
         cache.forget(id(1));

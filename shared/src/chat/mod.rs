@@ -3,6 +3,7 @@
 //! - [`admission`]: the decision whether a message starts a turn, repeats one or is refused
 //! - [`context`]: the messages of a conversation that are sent to the model
 //! - [`context_cache`]: freshness and eviction of contexts in memory
+//! - [`place`]: the message that a turn is about, and its place in the conversation
 //! - [`tree`]: the place of a message in its conversation, and the branch that is shown
 //! - [`turn`]: the state machine of a turn
 //! - [`record`]: the stored form of a turn
@@ -19,6 +20,7 @@ pub mod delivery;
 pub mod event;
 pub mod log;
 pub mod pace;
+pub mod place;
 pub mod record;
 pub mod replay;
 pub mod tree;

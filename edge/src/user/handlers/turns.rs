@@ -8,7 +8,7 @@ use shared::{
         chat::Turn,
         internal::{StoredTurn, turn_path},
     },
-    chat::{replay, turn::TurnOutcome},
+    chat::replay,
     http::accept,
     id::Id,
     sse,
@@ -20,15 +20,19 @@ use crate::{
     log::Scope,
     platform::{Incoming, Outlet},
     reply::{self, Error},
-    user::{Identity, live_turn::Reader, object::User},
+    user::{
+        Identity,
+        live_turn::{LiveTurn, Reader},
+        object::User,
+    },
 };
 
 /// `GET chat/turns/{id}`.
 pub async fn show(user: &User, turn: Id, identity: &Identity, scope: &Scope) -> Result<Turn, Error> {
     if let Some(turn) = user.find_turn(turn, scope).await? {
         user.sessions.check(identity, scope).await?;
-        user.sessions.while_active(identity.session_id, turn.wait_started()).await??;
-        return turn.state().map(|state| state.view()).ok_or(ErrorCode::NotFound.into());
+        started_or_queued(user, &turn, identity.session_id).await?;
+        return turn.view().ok_or(ErrorCode::NotFound.into());
     }
     Ok(replay::stored_view(stored(user, turn, identity, scope).await?))
 }
@@ -44,7 +48,7 @@ pub async fn events(
     if let Some(live) = user.find_turn(turn, scope).await? {
         user.sessions.check(identity, scope).await?;
         let session = identity.session_id;
-        user.sessions.while_active(session, live.wait_started()).await??;
+        started_or_queued(user, &live, session).await?;
         return match Reader::attach(&live, cursor, &user.sessions, session)? {
             Some(reader) => Ok(stream(user, reader, turn)?),
             None => Ok(no_content()),
@@ -59,18 +63,23 @@ pub async fn events(
     Ok(reply::events(&[("Location", &location(turn))])?.fixed(body))
 }
 
-/// `POST chat/turns/{id}/cancel`: ends the turn at once; its text so far stays. The response waits until the end is stored,
-/// so that a restart cannot give it another outcome.
+/// `POST chat/turns/{id}/cancel`: ends the turn at once; its text so far stays. One that waits leaves the queue. The response waits
+/// until the end is stored, so that a restart cannot give it another outcome.
 pub async fn cancel(user: &User, turn: Id, identity: &Identity, scope: &Scope) -> Result<Turn, Error> {
     if let Some(turn) = user.turns.find(turn)? {
         user.sessions.check(identity, scope).await?;
-        user.sessions.while_active(identity.session_id, turn.wait_started()).await??;
-        if turn.is_running() {
-            user.runner.end(&turn, TurnOutcome::Cancelled, &scope.with_turn(turn.id()));
-            turn.cut_off();
-        }
+        started_or_queued(user, &turn, identity.session_id).await?;
+        user.runner.stop(&turn, &scope.with_turn(turn.id()));
     }
     show(user, turn, identity, scope).await
+}
+
+/// Waits until a turn has started, unless it waits for others.
+async fn started_or_queued(user: &User, turn: &LiveTurn, session: Id) -> Result<(), Error> {
+    if !turn.is_queued() {
+        user.sessions.while_active(session, turn.wait_started()).await??;
+    }
+    Ok(())
 }
 
 /// Gets a turn that is no longer here, as the origin stored it.

@@ -21,10 +21,10 @@ impl Store {
         self.run(query, vec![json(notices)?])
     }
 
-    /// Erases every turn and context. The notices stay.
+    /// Erases every turn, request and context. The notices stay.
     pub fn erase(&self) -> Result<()> {
         self.unwritten.borrow_mut().clear();
-        for table in ["checkpoints", "contexts", "turns"] {
+        for table in ["checkpoints", "contexts", "queue", "turns"] {
             self.run(&format!("DELETE FROM {table}"), vec![])?;
         }
         self.keys.take();

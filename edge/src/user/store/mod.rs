@@ -9,12 +9,14 @@
 //! - [`account`]: the origin's notices of the account
 //! - [`contexts`]: contexts of conversations
 //! - [`deliveries`]: turns that the origin does not have
+//! - [`queue`]: requests that wait for their turn
 //! - [`schema`]: the tables and their migrations
 //! - [`values`]: values of columns
 
 mod account;
 mod contexts;
 mod deliveries;
+mod queue;
 mod schema;
 mod values;
 
@@ -45,6 +47,8 @@ const ENDED: i64 = 1;
 const DONE: i64 = 2;
 /// The conversation was deleted: nothing is left of the turn but the day's count.
 const ERASED: i64 = 3;
+/// The turn ended in the queue: nothing of it is delivered.
+const DROPPED: i64 = 4;
 
 /// A turn as storage has it.
 pub struct StoredTurnRow {
@@ -100,6 +104,10 @@ impl Store {
 
     /// Stores a turn that begins, and the context that was fetched for it. Its events so far come with the first checkpoint.
     pub fn begin_turn(&self, turn: &NewTurnRow<'_>) -> Result<()> {
+        self.insert_turn(turn, RUNNING)
+    }
+
+    fn insert_turn(&self, turn: &NewTurnRow<'_>, state: i64) -> Result<()> {
         self.write_deliveries()?;
         let (context_ms, context) = self.put_context(turn)?;
         let record = turn.record;
@@ -109,7 +117,7 @@ impl Store {
             vec![
                 text(record.turn_id),
                 text(record.conversation_id),
-                Value::Integer(RUNNING),
+                Value::Integer(state),
                 Value::Integer(record.created_at.as_millis()),
                 Value::Integer(turn.day.day.as_millis()),
                 number(turn.day.used),
@@ -247,15 +255,16 @@ impl Store {
         Ok(self.number(query, vec![Value::Integer(DONE)])?.map(Timestamp::from_millis))
     }
 
-    /// Erases the delivered turns of a deleted conversation. Their rows stay, as they carry the day's count.
+    /// Erases the turns of a deleted conversation that are delivered, or never will be. Their rows stay, as they carry the day's
+    /// count.
     pub fn erase_turns(&self, conversation: Id) -> Result<()> {
         self.write_deliveries()?;
-        let bindings = || vec![text(conversation), Value::Integer(DONE)];
-        let erased = "SELECT id FROM turns WHERE conversation_id = ? AND state = ?";
+        let bindings = || vec![text(conversation), Value::Integer(DONE), Value::Integer(DROPPED)];
+        let erased = "SELECT id FROM turns WHERE conversation_id = ? AND state IN (?, ?)";
         self.run(&format!("DELETE FROM checkpoints WHERE turn_id IN ({erased})"), bindings())?;
         self.run(
-            "UPDATE turns SET state = ?3, record = '', tail_first_id = NULL, tail = NULL, idempotency_key = NULL, token = '' \
-             WHERE conversation_id = ?1 AND state = ?2",
+            "UPDATE turns SET state = ?4, record = '', tail_first_id = NULL, tail = NULL, idempotency_key = NULL, token = '' \
+             WHERE conversation_id = ?1 AND state IN (?2, ?3)",
             [bindings(), vec![Value::Integer(ERASED)]].concat(),
         )?;
         self.keys.take();
@@ -269,6 +278,7 @@ impl Store {
         self.run(&format!("DELETE FROM checkpoints WHERE turn_id IN ({old})"), bindings())?;
         self.run("DELETE FROM turns WHERE created_ms < ? AND state >= ?", bindings())?;
         self.keys.take();
+        self.run("DELETE FROM queue WHERE arrived_ms < ?", vec![Value::Integer(before.as_millis())])?;
         self.run("DELETE FROM contexts WHERE fetched_ms < ?", vec![Value::Integer(before.as_millis())])
     }
 

@@ -5,7 +5,7 @@ use worker::{Error, Result, SqlStorage, SqlStorageValue as Value};
 use super::values::unsigned;
 
 /// The steps, in order. One that was released is never changed: another is added.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE turns (
         id TEXT PRIMARY KEY,
@@ -38,6 +38,12 @@ const STEPS: [&str; 2] = [
     ) WITHOUT ROWID;
 ",
     "CREATE TABLE account (id INTEGER PRIMARY KEY CHECK (id = 1), notices TEXT NOT NULL);",
+    "CREATE TABLE queue (
+        turn_id TEXT PRIMARY KEY,
+        conversation_id TEXT NOT NULL,
+        arrived_ms INTEGER NOT NULL,
+        request TEXT NOT NULL
+    ) WITHOUT ROWID;",
 ];
 
 /// Applies the steps that these tables lack, in one transaction.

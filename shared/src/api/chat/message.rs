@@ -5,6 +5,7 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    answer::WhenRunning,
     conversation::known_model,
     part::{Content, Part, PartRequest, needed_by, validate_parts},
     turn::{FinishReason, TurnStatus},
@@ -190,6 +191,10 @@ pub struct SendMessage {
     #[serde(default)]
     #[garde(inner(length(chars, min = 1, max = 255)))]
     pub client_message_id: Option<String>,
+    /// While another answer runs in the conversation: `reject` (the default) for a 409, `queue` to wait for its turn.
+    #[serde(default)]
+    #[garde(skip)]
+    pub when_running: Option<WhenRunning>,
 }
 
 impl SendMessage {

@@ -57,6 +57,7 @@ fn valid_message_is_accepted(#[case] body: &str) {
 #[case(r#"{"content":"hi","max_output_tokens":1.5}"#, "max_output_tokens", "must be an integer")]
 #[case(r#"{"content":"hi","client_message_id":""}"#, "client_message_id", "must have at least 1 characters")]
 #[case(r#"{"content":"hi","tools":[{}]}"#, "tools", "this server offers no tools")]
+#[case(r#"{"content":"hi","when_running":"wait"}"#, "when_running", "must be one of reject, queue")]
 #[case(r#"{"content":"hi","response_format":["json"]}"#, "response_format", "must be an object")]
 #[case(r#"{"content":"hi","response_format":{}}"#, "response_format.type", "is required")]
 #[case(
@@ -135,4 +136,31 @@ fn answer_that_broke_off_can_be_continued(
     };
     assert_eq!(answer.can_continue(), can_continue);
     assert!(!Message { role: Role::User, ..answer }.can_continue());
+}
+
+#[test]
+fn request_for_an_answer_has_the_rules_of_a_message() {
+    let request: AnswerRequest = parse(br#"{"temperature":1,"when_running":"queue","content":7}"#).unwrap();
+    let message = SendMessage::from(request);
+    assert_eq!((message.temperature, message.when_running), (Some(1.0), Some(WhenRunning::Queue)));
+    assert!(message.to_parts().is_empty());
+    for (body, field) in
+        [(r#"{"model":"none"}"#, "model"), (r#"{"max_output_tokens":0}"#, "max_output_tokens")]
+    {
+        assert_eq!(parse::<AnswerRequest>(body.as_bytes()).unwrap_err().errors[0].field, field);
+    }
+}
+
+#[test]
+fn message_reads_back_from_storage() {
+    let bodies = [
+        r#"{"content":"hi","model":"fast","temperature":0.5,"when_running":"queue"}"#,
+        r#"{"parts":[{"type":"image","mime_type":"image/png","data":"AAAA"}],"response_format":{"type":"json"}}"#,
+        r#"{"content":[{"type":"text","text":"hi"}],"client_message_id":"key"}"#,
+    ];
+    for body in bodies {
+        let message: SendMessage = parse(body.as_bytes()).unwrap();
+        let stored = serde_json::to_string(&message).unwrap();
+        assert_eq!(serde_json::from_str::<SendMessage>(&stored).unwrap(), message);
+    }
 }

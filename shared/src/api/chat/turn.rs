@@ -31,7 +31,7 @@ open_names! {
 open_names! {
     /// The status of a turn, or of the answer it makes.
     pub enum TurnStatus {
-        /// Taken on, not yet sent to the model. Only a turn has it, never a message.
+        /// It waits for the turns before it. Only a turn has it, never a message.
         Queued = "queued",
         /// The model is speaking.
         Running = "running",
@@ -157,6 +157,8 @@ turn_codes! {
     ProviderDisconnected = "provider_disconnected" ProviderUnavailable "The connection to the model provider broke";
     /// What the provider sent cannot be read.
     ProviderMalformed = "provider_malformed" ProviderError "The model provider's answer cannot be read";
+    /// The request waited too long for its turn.
+    QueueTimeout = "queue_timeout" Overloaded "The message waited too long for its turn";
 }
 
 impl From<ErrorCode> for TurnCode {

@@ -9,12 +9,15 @@ use super::*;
 use crate::api::internal::{TURNS_PATH, context_path, turn_path};
 
 const ID: &str = "019aa5d2-8c00-7000-8000-3f6d2b1c9e77";
+/// An id for `{mid}`.
+const MID: &str = "019aa5d2-8c00-7000-8000-3f6d2b1c9e78";
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get"];
 
 /// The routes of a path, by its segments.
 fn routes_of(path: &str) -> impl Iterator<Item = &'static Route> {
-    let is_same =
-        |(pattern, segment): (&str, &str)| pattern == segment || (pattern == "{id}" && !segment.is_empty());
+    let is_same = |(pattern, segment): (&str, &str)| {
+        pattern == segment || (pattern.starts_with('{') && !segment.is_empty())
+    };
     ROUTES.iter().filter(move |route| {
         route.path.split('/').count() == path.split('/').count()
             && route.path.split('/').zip(path.split('/')).all(is_same)
@@ -51,10 +54,11 @@ fn check(method: &str, path: &str) {
 
 #[test]
 fn route_is_found_by_its_own_pattern() {
-    let id = Id::parse(ID);
+    let in_path = |name: &str, id: &str, path: &str| Id::parse(id).filter(|_| path.contains(name));
     for route in &ROUTES {
-        let path = route.path.replace("{id}", ID);
-        let expected = Found::Route(route, id.filter(|_| route.path.contains('{')));
+        let path = route.path.replace("{id}", ID).replace("{mid}", MID);
+        let ids = PathIds { id: in_path("{id}", ID, route.path), mid: in_path("{mid}", MID, route.path) };
+        let expected = Found::Route(route, ids);
         assert_eq!(find(route.method.as_str(), &path), expected);
         let head = find("HEAD", &path);
         assert_eq!(head == expected, route.method == Method::Get, "{path}");
@@ -70,7 +74,7 @@ fn route_is_found_by_its_own_pattern() {
 #[case("{id}")]
 fn segment_that_is_no_id_gives_none(#[case] segment: &str) {
     let path = format!("/api/v1/chat/turns/{segment}");
-    assert!(matches!(find("GET", &path), Found::Route(_, None)));
+    assert!(matches!(find("GET", &path), Found::Route(_, PathIds { id: None, mid: None })));
     assert!(matches!(find("DELETE", &path), Found::OtherMethods { is_at_edge: true, .. }));
 }
 
@@ -84,6 +88,8 @@ fn segment_that_is_no_id_gives_none(#[case] segment: &str) {
 #[case("/api/v1/chat/turns//events")]
 #[case("/api/v1/chat/turns/a/b/events")]
 #[case("/api/v1/chat/conversations/messages/")]
+#[case("/api/v1/chat/conversations/a/messages//regenerate")]
+#[case("/api/v1/chat/conversations/a/messages/b/regenerate/c")]
 #[case("/openapi.json")]
 #[case("/docs/swagger-ui.css")]
 fn path_of_no_route_is_nothing(#[case] path: &str) {
@@ -125,7 +131,7 @@ fn body_comes_with_methods_that_have_one() {
     for route in &ROUTES {
         // The proof that deletes an account has no better place: an address stands in logs.
         let is_proof = (route.method, route.path) == (Method::Delete, "/api/v1/users/me");
-        let may_have_one = matches!(route.method, Method::Post | Method::Patch) || is_proof;
+        let may_have_one = matches!(route.method, Method::Post | Method::Put | Method::Patch) || is_proof;
         assert!(may_have_one || route.body == Body::Nothing, "{} {}", route.method.as_str(), route.path);
     }
 }
@@ -179,13 +185,13 @@ fn method_is_served_by_some_route_or_none(#[case] method: &str, #[case] expected
 /// A path of the table's own segments, ids and others, in any order.
 fn paths() -> impl Strategy<Value = String> {
     let mut segments: BTreeSet<&str> = ROUTES.iter().flat_map(|route| route.path.split('/')).collect();
-    segments.extend([ID, "no-id", "%2F"]);
+    segments.extend([ID, MID, "no-id", "%2F"]);
     let segments: Vec<_> = segments.into_iter().collect();
     let any =
         prop::collection::vec(prop::sample::select(segments.clone()), 1..8).prop_map(|all| all.join("/"));
     let near = (prop::sample::select(&ROUTES[..]), 0..8usize, prop::sample::select(segments)).prop_map(
         |(route, at, other)| {
-            let path = route.path.replace("{id}", ID);
+            let path = route.path.replace("{id}", ID).replace("{mid}", MID);
             let changed = path.split('/').enumerate().map(|(here, own)| if here == at { other } else { own });
             changed.collect::<Vec<_>>().join("/")
         },

@@ -19,6 +19,8 @@ pub enum TurnOutcome {
     Cancelled,
     /// Our side was restarted.
     Interrupted,
+    /// It waited in the queue and could not begin.
+    NotStarted(TurnCode),
 }
 
 impl TurnOutcome {
@@ -32,6 +34,7 @@ impl TurnOutcome {
             Self::Answered(StreamEnd::Completed(FinishReason::ToolCalls)) => {
                 return (TurnStatus::Completed, None);
             }
+            Self::NotStarted(code) => return (TurnStatus::Failed, Some(TurnError::new(code, None))),
             Self::Answered(StreamEnd::Completed(FinishReason::Stop)) if spoke => {
                 return (TurnStatus::Completed, None);
             }

@@ -40,7 +40,7 @@ pub(in crate::store::contract) async fn somebody_elses_is_absent(store: Store) {
         assert_eq!(outcome, Updated::Absent);
         let page = MessagesPage { scope: Scope::Shown, order: Order::Asc, after: None, limit: 10 };
         assert!(store.messages(user, conversation, page).await.unwrap().is_none());
-        assert!(store.context(user, conversation).await.unwrap().is_none());
+        assert!(store.context(user, conversation, None).await.unwrap().is_none());
         assert!(store.record_turn(delivery(user, conversation, 2, 3)).await.unwrap().is_none());
         assert!(!store.delete_conversation(user, conversation).await.unwrap());
     }

@@ -33,13 +33,13 @@ pub(in crate::store::contract) async fn head_chosen_by_user_is_kept(store: Store
         let now = updated(choose(&store, message, at(500)).await).unwrap();
         assert_eq!((now.head_id, now.message_count, now.updated_at), (Some(message), 7, at(4_500)));
         assert_eq!(words(&shown(&store).await), expected);
-        let context = store.context(id(OWNER), id(HERE)).await.unwrap().unwrap();
+        let context = store.context(id(OWNER), id(HERE), None).await.unwrap().unwrap();
         assert_eq!(words(&context.messages), expected);
         assert_eq!((context.head.message_id, context.last_seq), (Some(message), 7));
     }
     // The update's result includes what follows the head already.
     let _ = updated(choose(&store, question(2), at(600)).await).unwrap();
-    let context = store.context(id(OWNER), id(HERE)).await.unwrap().unwrap();
+    let context = store.context(id(OWNER), id(HERE), None).await.unwrap().unwrap();
     assert_eq!(context.children, [answer(2), answer(4)]);
     assert_eq!(
         context.head,
@@ -132,7 +132,7 @@ pub(in crate::store::contract) async fn turns_and_choices_at_once_end_with_the_n
     })
     .await;
     assert_eq!(head(&store).await, Some(question(1)));
-    let context = store.context(id(OWNER), id(HERE)).await.unwrap().unwrap();
+    let context = store.context(id(OWNER), id(HERE), None).await.unwrap().unwrap();
     assert_eq!(context.head.mark, Some(user_mark(last_choice)));
     let arrived = page(&store, Scope::Arrived, Order::Asc, None, ALL).await.items;
     assert_eq!(arrived.len(), 2 + 2 * usize::try_from(TURNS).unwrap());

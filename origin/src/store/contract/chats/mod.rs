@@ -1,6 +1,7 @@
 //! The suite of the chats port.
 
 pub(super) mod changes;
+pub(super) mod contexts;
 pub(super) mod conversations;
 pub(super) mod heads;
 pub(super) mod moves;
@@ -69,6 +70,11 @@ macro_rules! suite {
             late_delivery_keeps_newer_state
             id_of_other_conversation_is_a_conflict
             context_has_newest_messages_in_order
+        }
+        $crate::store::contract::run_suite! { chats::contexts on $open;
+            context_at_message_has_its_path_and_children
+            context_at_message_of_another_conversation_is_absent
+            context_at_message_has_its_picture_and_what_fits_before_it
         }
         $crate::store::contract::run_suite! { chats::moves on $open;
             moved_conversations_are_the_other_users_with_their_turns

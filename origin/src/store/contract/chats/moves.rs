@@ -32,7 +32,7 @@ pub(in crate::store::contract) async fn moved_conversations_are_the_other_users_
     assert_eq!(store.turn(id(OWNER), id(100_001)).await.unwrap(), None);
     let turn = store.turn(id(OTHER), id(100_001)).await.unwrap().unwrap();
     assert_eq!(turn.messages.iter().cloned().collect::<Vec<_>>(), messages);
-    assert!(store.context(id(OTHER), conversation.id).await.unwrap().is_some());
+    assert!(store.context(id(OTHER), conversation.id, None).await.unwrap().is_some());
 
     let late = delivery(id(OWNER), conversation.id, 2, 3);
     assert_eq!(store.record_turn(late.clone()).await.unwrap(), None);

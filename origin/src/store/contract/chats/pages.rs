@@ -87,12 +87,12 @@ pub(in crate::store::contract) async fn oversized_message_is_a_page_of_its_own(s
 
 pub(in crate::store::contract) async fn context_has_newest_pictures_that_fit(store: Store) {
     let conversation = pictures(&store, 3, CONTEXT_BYTES + 1).await;
-    let context = store.context(id(OWNER), conversation).await.unwrap().unwrap();
+    let context = store.context(id(OWNER), conversation, None).await.unwrap().unwrap();
     // Pictures that are too large are left out, and what was said with them stays.
     assert_eq!((context.last_seq, seqs(&context.messages)), (6, (1..=6).collect()));
     assert!(context.messages.iter().all(|message| !message.content.is_empty() && !has_pictures(message)));
     add(&store, conversation, 4..=8, CONTEXT_BYTES / 7).await;
-    let context = store.context(id(OWNER), conversation).await.unwrap().unwrap();
+    let context = store.context(id(OWNER), conversation, None).await.unwrap().unwrap();
     assert_eq!((context.last_seq, seqs(&context.messages)), (16, (1..=16).collect()));
     let with_pictures = context.messages.iter().filter(|message| has_pictures(message));
     assert_eq!(with_pictures.map(|message| message.seq).collect::<Vec<_>>(), (11..=16).collect::<Vec<_>>());
@@ -103,11 +103,11 @@ pub(in crate::store::contract) async fn context_of_large_messages_is_read_up_to_
     const LARGE_ENOUGH: u32 = 4;
     let bytes = CONTEXT_READ_BYTES / 5;
     let conversation = pictures(&store, LARGE_ENOUGH, bytes).await;
-    let context = store.context(id(OWNER), conversation).await.unwrap().unwrap();
+    let context = store.context(id(OWNER), conversation, None).await.unwrap().unwrap();
     // Where the next message stands is known nevertheless.
     assert_eq!((context.last_seq, seqs(&context.messages)), (8, (5..=8).collect()));
     add(&store, conversation, 5..=5, CONTEXT_READ_BYTES + 1).await;
-    let context = store.context(id(OWNER), conversation).await.unwrap().unwrap();
+    let context = store.context(id(OWNER), conversation, None).await.unwrap().unwrap();
     assert_eq!((context.last_seq, context.messages.len()), (10, 0));
 }
 

@@ -246,7 +246,7 @@ pub(in crate::store::contract) async fn late_parent_is_listed_before_child(store
     record(&store, &turn(4, Some(answer(3)), 7)).await;
     let without = ["question 1", "answer 1", "question 3", "answer 3", "question 4", "answer 4"];
     assert_eq!(words(&shown(&store).await), without);
-    let context = store.context(id(OWNER), id(HERE)).await.unwrap().unwrap();
+    let context = store.context(id(OWNER), id(HERE), None).await.unwrap().unwrap();
     assert_eq!((words(&context.messages), context.last_seq), (without.to_vec(), 8));
     for _ in 0..2 {
         assert_eq!(store.record_turn(turn(2, Some(answer(1)), 3)).await.unwrap(), Some(8));
@@ -390,7 +390,7 @@ pub(in crate::store::contract) async fn path_of_many_forks_is_read_by_pages(stor
         (parent, seq) = (answer(number + 1), seq + 3);
     }
     assert_eq!(words(&shown(&store).await), expected);
-    let context = store.context(id(OWNER), id(HERE)).await.unwrap().unwrap();
+    let context = store.context(id(OWNER), id(HERE), None).await.unwrap().unwrap();
     assert_eq!(words(&context.messages), expected[expected.len() - context.messages.len()..]);
     assert!(context.messages.iter().filter(|message| message.siblings.len() == 2).count() >= 20);
 }

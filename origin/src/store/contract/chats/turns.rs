@@ -169,7 +169,7 @@ pub(in crate::store::contract) async fn id_of_other_conversation_is_a_conflict(s
 
 pub(in crate::store::contract) async fn context_has_newest_messages_in_order(store: Store) {
     let conversation = open(&store, 10).await;
-    let empty = store.context(id(OWNER), conversation.id).await.unwrap().unwrap();
+    let empty = store.context(id(OWNER), conversation.id, None).await.unwrap().unwrap();
     assert_eq!((empty.last_seq, empty.messages.len()), (0, 0));
     assert_eq!((empty.model, empty.system), (conversation.model.clone(), conversation.system.clone()));
     let turns = u32::try_from(CONTEXT_MESSAGES).unwrap() / 2 + 1;
@@ -179,7 +179,7 @@ pub(in crate::store::contract) async fn context_has_newest_messages_in_order(sto
             .await
             .unwrap();
     }
-    let context = store.context(id(OWNER), conversation.id).await.unwrap().unwrap();
+    let context = store.context(id(OWNER), conversation.id, None).await.unwrap().unwrap();
     assert_eq!(context.messages, all(&store, conversation.id).await[2..]);
     assert_eq!((context.conversation_id, context.last_seq), (conversation.id, u64::from(2 * turns)));
 }

@@ -44,7 +44,7 @@ async fn assert_nothing_is_visible(store: &Store) {
     for number in 10..13 {
         assert!(store.conversation(id(OWNER), id(number)).await.unwrap().is_none());
         assert!(store.turn(id(OWNER), id(100_000 + number)).await.unwrap().is_none());
-        assert!(store.context(id(OWNER), id(number)).await.unwrap().is_none());
+        assert!(store.context(id(OWNER), id(number), None).await.unwrap().is_none());
     }
     assert!(store.turn(id(OTHER), id(100_020)).await.unwrap().is_some());
 }

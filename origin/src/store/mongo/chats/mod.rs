@@ -141,18 +141,23 @@ impl Chats for MongoChats {
         self.0.run(|_| turns::find(self.0.db(), user_id, turn_id)).await
     }
 
-    async fn context(&self, user_id: Id, conversation_id: Id) -> StoreResult<Option<ConversationContext>> {
+    async fn context(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        at: Option<Id>,
+    ) -> StoreResult<Option<ConversationContext>> {
         self.0
             .run(|_| async move {
                 let (db, fill) = (self.0.db(), PageBuilder::of_context);
-                let Some((filled, conversation, shown)) = page_of(db, user_id, conversation_id, fill).await?
-                else {
-                    return Ok(None);
+                let filled = match at {
+                    None => page_of(db, user_id, conversation_id, fill).await?,
+                    Some(id) => path_to(db, user_id, conversation_id, id).await?,
                 };
-                let children = if shown.is_plain() {
-                    Vec::new()
-                } else {
-                    messages::children(db, conversation_id, shown.head.message_id).await?
+                let Some((filled, conversation, shown)) = filled else { return Ok(None) };
+                let children = match at {
+                    None if shown.is_plain() => Vec::new(),
+                    at => messages::children(db, conversation_id, at.or(shown.head.message_id)).await?,
                 };
                 let mut context = filled.into_context(conversation, &shown, children);
                 messages::find_siblings(db, shown.is_branched, &mut context.messages).await?;
@@ -187,4 +192,18 @@ async fn page_of(
     messages::fill_path(db, conversation_id, shown.position, &mut builder).await?;
     let is_there = conversations::find(db, user_id, conversation_id).await?.is_some();
     Ok(is_there.then_some((builder, conversation, shown)))
+}
+
+/// Fills a context with the path to a message, and finds its conversation: last, as [`page_of`] does.
+async fn path_to(
+    db: &Db,
+    user_id: Id,
+    conversation_id: Id,
+    message: Id,
+) -> Attempt<Option<(PageBuilder, Conversation, Shown)>> {
+    let Some(end) = tree::position(db, conversation_id, message).await? else { return Ok(None) };
+    let mut builder = PageBuilder::of_context_at_message();
+    messages::fill_path(db, conversation_id, end, &mut builder).await?;
+    let found = conversations::find_shown(db, user_id, conversation_id).await?;
+    Ok(found.map(|(conversation, shown)| (builder, conversation, shown)))
 }

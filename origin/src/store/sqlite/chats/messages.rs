@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, named_params};
 use shared::{
     api::{
         chat::{FinishReason, Message, Part, Role, ToolCall, TurnStatus},
-        internal::MAX_SIBLINGS,
+        internal::{ConversationContext, MAX_SIBLINGS},
         page::Order,
         usage::Usage,
     },
@@ -13,7 +13,7 @@ use shared::{
     time::Timestamp,
 };
 
-use super::tree;
+use super::{conversations, tree};
 use crate::store::{
     chats::{MessagesPage, PageBuilder, with_itself},
     error::{StoreError, StoreResult},
@@ -108,6 +108,30 @@ pub(super) fn fill_path(
         let Some(next) = spans.next_after else { return Ok(()) };
         after = Some(next);
     }
+}
+
+/// Returns the context of a conversation, at its head or at a message of it.
+pub(super) fn context(
+    c: &Connection,
+    user_id: Id,
+    conversation_id: Id,
+    at: Option<Id>,
+) -> StoreResult<Option<ConversationContext>> {
+    let Some(conversation) = conversations::find(c, user_id, conversation_id)? else { return Ok(None) };
+    let Some(shown) = conversations::shown(c, user_id, conversation_id)? else { return Ok(None) };
+    let (mut builder, end) = match at {
+        None => (PageBuilder::of_context(), Some(shown.position)),
+        Some(id) => (PageBuilder::of_context_at_message(), tree::position(c, conversation_id, id)?),
+    };
+    let Some(end) = end else { return Ok(None) };
+    fill_path(c, conversation_id, end, &mut builder)?;
+    let children = match at {
+        None if shown.is_plain() => Vec::new(),
+        at => children(c, conversation_id, at.or(shown.head.message_id))?,
+    };
+    let mut context = builder.into_context(conversation, &shown, children);
+    find_siblings(c, shown.is_branched, &mut context.messages)?;
+    Ok(Some(context))
 }
 
 /// Offers what a statement finds to a page. False when that takes no more.

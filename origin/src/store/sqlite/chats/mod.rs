@@ -134,24 +134,16 @@ impl Chats for SqliteChats {
             .await
     }
 
-    async fn context(&self, user_id: Id, conversation_id: Id) -> StoreResult<Option<ConversationContext>> {
+    async fn context(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        at: Option<Id>,
+    ) -> StoreResult<Option<ConversationContext>> {
         self.0
             .read(move |c| {
                 let _snapshot = c.unchecked_transaction()?;
-                let Some(conversation) = conversations::find(c, user_id, conversation_id)? else {
-                    return Ok(None);
-                };
-                let Some(shown) = conversations::shown(c, user_id, conversation_id)? else { return Ok(None) };
-                let mut builder = PageBuilder::of_context();
-                messages::fill_path(c, conversation_id, shown.position, &mut builder)?;
-                let children = if shown.is_plain() {
-                    Vec::new()
-                } else {
-                    messages::children(c, conversation_id, shown.head.message_id)?
-                };
-                let mut context = builder.into_context(conversation, &shown, children);
-                messages::find_siblings(c, shown.is_branched, &mut context.messages)?;
-                Ok(Some(context))
+                messages::context(c, user_id, conversation_id, at)
             })
             .await
     }
