@@ -10,9 +10,10 @@ use serde_json::json;
 use shared::{
     api::{
         ErrorCode,
-        chat::{Conversation, Message, TurnStatus},
+        chat::{Conversation, Message, SentMessage, TurnStatus},
         page::Page,
     },
+    chat::place::CONTINUE,
     id::Id,
     provider::ContentPart,
 };
@@ -187,4 +188,128 @@ async fn head_outside_conversation_is_refused() {
         others.client.ask(Method::PATCH, &path(other)).json(&json!({ "head_id": sent.assistant_message.id }));
     choice.send().await.problem(ErrorCode::NotFound);
     assert_eq!(conversation_of(&phone, here).await.head_id, None);
+}
+
+fn message_path(conversation: Id, message: Id) -> String {
+    format!("{}/{message}", messages_path(conversation))
+}
+
+async fn regenerate(phone: &Phone, conversation: Id, message: Id) -> SentMessage {
+    let path = format!("{}/regenerate", message_path(conversation, message));
+    phone.client.post(&path).send().await.expect_status(201).json()
+}
+
+async fn edit(phone: &Phone, conversation: Id, message: Id, text: &str) -> SentMessage {
+    let edit = phone.client.ask(Method::PUT, &message_path(conversation, message)).json(&content(text));
+    edit.send().await.expect_status(201).json()
+}
+
+#[tokio::test]
+async fn regenerated_and_edited_messages_are_branches() {
+    let mut env = TestEnv::start().await;
+    let phone = env.phone().await;
+    let conversation = phone.conversation().await;
+    env.provider.will(Script::pieces(["First."]));
+    let first = phone.send_and_persist(conversation, "One").await;
+    env.provider.will(Script::pieces(["Second."]));
+    let second = phone.send_and_persist(conversation, "Two").await;
+
+    env.provider.will(Script::pieces(["Other."]));
+    let again = regenerate(&phone, conversation, second.assistant_message.id).await;
+    assert_eq!(last_prompt(&env), ["One", "First.", "Two"]);
+    let answers = vec![second.assistant_message.id, again.assistant_message.id];
+    assert_eq!((again.user_message, again.assistant_message.siblings), (None, answers.clone()));
+    phone.persisted(again.turn_id).await;
+    let shown = phone.messages(conversation).await;
+    assert_eq!(words(&shown), ["One", "First.", "Two", "Other."]);
+    assert_eq!(shown[3].siblings, answers);
+    env.provider.will(Script::pieces(["Third."]));
+    phone.send_and_persist(conversation, "Three").await;
+    assert_eq!(last_prompt(&env), ["One", "First.", "Two", "Other.", "Three"]);
+
+    let question = first.user_message.unwrap();
+    env.provider.will(Script::pieces(["New."]));
+    let edited = edit(&phone, conversation, question.id, "Uno").await;
+    assert_eq!(last_prompt(&env), ["Uno"]);
+    phone.persisted(edited.turn_id).await;
+    let shown = phone.messages(conversation).await;
+    assert_eq!((words(&shown), shown[0].siblings.len()), (vec!["Uno", "New."], 2));
+
+    // A message of a branch that is hidden, with the origin's path to it; then the cached context is right.
+    env.provider.will(Script::pieces(["Thrice."]));
+    let hidden = regenerate(&phone, conversation, second.assistant_message.id).await;
+    assert_eq!(last_prompt(&env), ["One", "First.", "Two"]);
+    phone.persisted(hidden.turn_id).await;
+    env.kill_origin().await;
+    env.provider.will(Script::pieces(["Fourth."]));
+    let last = phone.send_message(conversation, "Four").await;
+    assert_eq!(last_prompt(&env), ["One", "First.", "Two", "Thrice.", "Four"]);
+    // The answer that was just given, which the origin does not have.
+    env.provider.will(Script::pieces(["Fifth."]));
+    let again = regenerate(&phone, conversation, last.assistant_message.id).await;
+    assert_eq!(last_prompt(&env), ["One", "First.", "Two", "Thrice.", "Four"]);
+    env.kill_workerd().await;
+    env.start_origin().await;
+    env.start_workerd().await;
+    phone.persisted(again.turn_id).await;
+    let shown = phone.messages(conversation).await;
+    assert_eq!(words(&shown), ["One", "First.", "Two", "Thrice.", "Four", "Fifth."]);
+    env.provider.will(Script::pieces(["Sixth."]));
+    phone.send_and_persist(conversation, "Five").await;
+    assert_eq!(last_prompt(&env), ["One", "First.", "Two", "Thrice.", "Four", "Fifth.", "Five"]);
+}
+
+#[tokio::test]
+async fn stopped_answer_is_continued() {
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
+    let conversation = phone.conversation().await;
+    let upcoming = env.provider.hand_over();
+    let (mut stream, mut call) = tokio::join!(phone.stream(conversation, "One"), upcoming.arrives());
+    call.send_text("Once upon ").await.unwrap();
+    let started = stream.expect("turn.started").await;
+    assert_eq!(stream.delta().await, "Once upon ");
+    let _ = phone.cancel(started.turn_id()).send().await.expect_status(202);
+    let turn = phone.persisted(started.turn_id()).await;
+    let path = format!("{}/continue", message_path(conversation, turn.assistant_message_id));
+    env.provider.will(Script::pieces(["a time."]));
+    let rest: SentMessage = phone.client.post(&path).key("rest").send().await.expect_status(201).json();
+    assert_eq!(rest.assistant_message.parent_id, Some(turn.assistant_message_id));
+    assert_eq!(last_prompt(&env), ["One", "Once upon ", CONTINUE]);
+    let same: SentMessage = phone.client.post(&path).key("rest").send().await.expect_status(201).json();
+    assert_eq!(same.turn_id, rest.turn_id);
+    phone.persisted(rest.turn_id).await;
+    assert_eq!(words(&phone.messages(conversation).await), ["One", "Once upon ", "a time."]);
+    // It is whole now, and answered anew as a whole.
+    let ended = format!("{}/continue", message_path(conversation, rest.assistant_message.id));
+    phone.client.post(&ended).send().await.problem(ErrorCode::Conflict);
+    env.provider.will(Script::pieces(["Whole."]));
+    let whole = regenerate(&phone, conversation, rest.assistant_message.id).await;
+    assert_eq!(last_prompt(&env), ["One"]);
+    phone.persisted(whole.turn_id).await;
+    assert_eq!(words(&phone.messages(conversation).await), ["One", "Whole."]);
+}
+
+#[tokio::test]
+async fn message_of_another_conversation_is_not_found() {
+    let env = TestEnv::start().await;
+    let phone = env.phone().await;
+    let (here, there) = (phone.conversation().await, phone.conversation().await);
+    let sent = phone.send_and_persist(there, "Hello").await;
+    phone.send_and_persist(here, "Hello").await;
+    for wrong in [sent.assistant_message.id, there] {
+        let path = message_path(here, wrong);
+        phone.client.post(&format!("{path}/regenerate")).send().await.problem(ErrorCode::NotFound);
+        phone.client.post(&format!("{path}/continue")).send().await.problem(ErrorCode::NotFound);
+        phone.client.ask(Method::PUT, &path).json(&content("Hi")).send().await.problem(ErrorCode::NotFound);
+    }
+    let answer = message_path(there, sent.assistant_message.id);
+    phone.client.ask(Method::PUT, &answer).json(&content("Hi")).send().await.problem(ErrorCode::Conflict);
+    phone
+        .client
+        .post(&format!("{answer}/regenerate"))
+        .json(&json!({ "model": "none" }))
+        .send()
+        .await
+        .problem(ErrorCode::ValidationFailed);
 }

@@ -98,6 +98,8 @@ mod provider_failures;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod queue;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod rotation;

@@ -48,7 +48,8 @@ impl Listening {
         env.kill_origin().await;
         let refused = self.phone.client.get(&turn_path(self.turn)).send().await;
         refused.problem(ErrorCode::SessionEnded);
-        self.call.send_text("upon").await.expect("the turn itself goes on");
+        // The turn is stopped with the session that began it.
+        self.call.gone().await;
     }
 }
 

@@ -36,7 +36,7 @@ pub(in crate::store::contract) async fn context_at_message_of_another_conversati
     for (user, conversation) in [(OWNER, HERE + 1), (OTHER, HERE), (OTHER, HERE + 2)] {
         assert_eq!(store.context(id(user), id(conversation), Some(answer(1))).await.unwrap(), None);
     }
-    assert_eq!(store.context(id(OWNER), id(HERE), Some(id(HERE))).await.unwrap(), None);
+    assert_eq!(store.context(id(OWNER), id(HERE), Some(id(999_999))).await.unwrap(), None);
 }
 
 pub(in crate::store::contract) async fn context_at_message_has_its_picture_and_what_fits_before_it(
