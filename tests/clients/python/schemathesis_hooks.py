@@ -70,12 +70,16 @@ def mend(case):
     # What a path names is there: a made-up id is not found, and nothing behind that would be tested.
     if case.path_parameters and not case.meta.is_negative_at(ParameterLocation.PATH):
         case.path_parameters["id"] = existing(operation, case.path)
+        if "mid" in case.path_parameters:
+            case.path_parameters["mid"] = os.environ["EDGECHAT_MESSAGE"]
     if case.meta.generation.mode.is_negative:
         return
     if case.headers and "Idempotency-Key" in case.headers:
         case.headers["Idempotency-Key"] = new(case.headers["Idempotency-Key"])
-    if operation == "send_message":
+    if operation in ("send_message", "edit_message"):
         case.body = sendable(case.body, case.headers)
+    if operation in ("regenerate", "continue_answer") and isinstance(case.body, dict):
+        case.body = answerable(case.body, case.headers)
     if operation == "update_user":
         case.body = profile(case.body)
     if operation == "register":
@@ -170,6 +174,12 @@ def sendable(message, headers):
             message["parts"][0]["text"] = "Hello"
     elif message.get("content") is None:
         message["content"] = "Hello"
+    return answerable(message, headers)
+
+
+def answerable(message, headers):
+    """This message with one idempotency key, and in a format the fields of its type."""
+    message = dict(message)
     form = message.get("response_format")
     if form is not None:
         form = {name: value for name, value in form.items() if name != "schema"}
@@ -199,6 +209,9 @@ def due_refusals(case):
     """The refusals that this request may get though its schema allows it."""
     query, body = case.query or {}, case.body if isinstance(case.body, dict) else {}
     operation = operation_id(case)
+    if operation == "continue_answer":
+        # The answer has come to its end.
+        yield 409, "conflict", frozenset()
     if operation == "login":
         # Credentials that nobody has, or that were tried too often.
         yield 401, "invalid_credentials", frozenset()

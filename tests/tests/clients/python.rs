@@ -81,6 +81,10 @@ async fn schemathesis_finds_nothing() {
         .env("EDGECHAT_DOOMED_PASSKEY", removed)
         .env("EDGECHAT_PASSKEY_REQUESTS", passkey_requests.to_string())
         .env("EDGECHAT_TURN", sent.turn_id.to_string())
+        .env(
+            "EDGECHAT_MESSAGE",
+            sent.user_message.as_ref().expect("the message that was sent").id.to_string(),
+        )
         // The requests are the same in every run.
         .env("PYTHONHASHSEED", "0")
         .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
+use crate::api::chat::FinishReason;
 use crate::{
     api::{
         chat::joined_text,
