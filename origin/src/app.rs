@@ -23,6 +23,7 @@ use crate::{
         forget::Forget,
         merge::MergeGuest,
         notify::{Notify, Texts},
+        purge::Purge,
         runner::Limits,
     },
     notify::{Channels, Messenger, channels::ChannelError},
@@ -155,8 +156,9 @@ impl App {
             clock: clock(),
         };
         let merge = MergeGuest::new(Arc::clone(&self.stores.chats), Arc::clone(&self.stores.ephemeral));
-        let jobs: [Arc<dyn Job>; 6] = [
+        let jobs: [Arc<dyn Job>; 7] = [
             Arc::new(Forget::new(accounts(), clock())),
+            Arc::new(Purge::new(Arc::clone(&self.stores.chats), clock())),
             Arc::new(notify),
             Arc::new(ExchangeCode(apple.clone())),
             Arc::new(RevokeToken(apple)),

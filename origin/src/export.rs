@@ -14,6 +14,7 @@ use shared::{
             AccountEvent, User,
             export::{ExportLine, ExportedAddress, ExportedConsent, ExportedIdentity, ExportedUsage},
         },
+        chat::Conversation,
         page::Order,
     },
     auth::Claims,
@@ -27,7 +28,7 @@ use crate::{
     store::{
         StoreError, Stores,
         accounts::{TimePosition, audit::AuditEvent, identities::LinkedIdentity, usage::UsageRow},
-        chats::{MessagesPage, Scope},
+        chats::{DeletedPage, DeletionPosition, MessagesPage, Scope},
     },
 };
 
@@ -44,6 +45,8 @@ const PAGE_ITEMS: u32 = 100;
 const PAGE_CONVERSATIONS: u32 = 20;
 /// The days of usage that are read at once.
 const USAGE_DAYS: i64 = 100;
+/// Before any deletion.
+const BEGINNING: Timestamp = Timestamp::from_millis(0);
 /// A day before any usage.
 const FIRST_DAY: &str = "0001-01-01";
 
@@ -97,7 +100,11 @@ impl Export {
         self.write_sessions(&mut lines).await?;
         self.write_events(&mut lines).await?;
         self.write_usage(&mut lines).await?;
-        self.write_conversations(&mut lines).await?;
+        let mut written = HashSet::new();
+        let position = self.write_conversations(0, &mut written, &mut lines).await?;
+        self.write_deleted_conversations(&mut written, &mut lines).await?;
+        // Those that were brought back before they were read as deleted ones.
+        self.write_conversations(position, &mut written, &mut lines).await?;
         let counts = std::mem::take(&mut lines.counts);
         lines.add(&ExportLine::End { counts }).await?;
         lines.send().await
@@ -163,29 +170,59 @@ impl Export {
         }
     }
 
-    /// Writes the conversations in the order of their changes, in which a conversation that changes meanwhile moves to the end and not
-    /// past the reader. Each is written once.
-    async fn write_conversations(&self, lines: &mut Lines) -> Result<(), ExportError> {
-        let (mut position, mut written) = (0, HashSet::new());
+    /// Writes the conversations that changed after a position in the order of changes, in which a conversation that changes meanwhile
+    /// moves to the end and not past the reader. Each is written once. Returns the position of the last one.
+    async fn write_conversations(
+        &self,
+        mut position: u64,
+        written: &mut HashSet<Id>,
+        lines: &mut Lines,
+    ) -> Result<u64, ExportError> {
         loop {
             let page =
                 self.stores.chats.changes(self.user.id, position, PAGE_CONVERSATIONS, self.now).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { return Ok(position) };
             position = last.position;
             for conversation in page.into_iter().filter_map(|change| change.conversation) {
-                let id = conversation.id;
-                if written.insert(id) {
-                    lines.add(&ExportLine::Conversation(Box::new(conversation))).await?;
-                    self.write_messages(id, lines).await?;
-                }
+                self.write_conversation(conversation, written, lines).await?;
             }
         }
     }
 
+    /// Writes the deleted conversations that are not yet purged.
+    async fn write_deleted_conversations(
+        &self,
+        written: &mut HashSet<Id>,
+        lines: &mut Lines,
+    ) -> Result<(), ExportError> {
+        let mut page = DeletedPage { since: BEGINNING, after: None, limit: PAGE_CONVERSATIONS };
+        loop {
+            let found = self.stores.chats.deleted_conversations(self.user.id, page).await?;
+            let Some(last) = found.last() else { return Ok(()) };
+            page.after = Some(DeletionPosition::of(last));
+            for conversation in found {
+                self.write_conversation(conversation, written, lines).await?;
+            }
+        }
+    }
+
+    async fn write_conversation(
+        &self,
+        conversation: Conversation,
+        written: &mut HashSet<Id>,
+        lines: &mut Lines,
+    ) -> Result<(), ExportError> {
+        let id = conversation.id;
+        if written.insert(id) {
+            lines.add(&ExportLine::Conversation(Box::new(conversation))).await?;
+            self.write_messages(id, lines).await?;
+        }
+        Ok(())
+    }
+
     async fn write_messages(&self, conversation_id: Id, lines: &mut Lines) -> Result<(), ExportError> {
-        let mut page =
-            MessagesPage { scope: Scope::Arrived, order: Order::Asc, after: None, limit: PAGE_ITEMS };
-        // A conversation that was deleted meanwhile has no more.
+        let mut page = MessagesPage { scope: Scope::Kept, order: Order::Asc, after: None, limit: PAGE_ITEMS };
+        // A conversation that was purged meanwhile has no more.
         while let Some(found) = self.stores.chats.messages(self.user.id, conversation_id, page).await? {
             page.after = found.items.last().map(|message| message.seq).or(page.after);
             for message in found.items {

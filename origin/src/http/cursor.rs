@@ -10,7 +10,10 @@ use shared::{
     time::Timestamp,
 };
 
-use crate::store::{accounts::TimePosition, chats::ActivityPosition};
+use crate::store::{
+    accounts::TimePosition,
+    chats::{ActivityPosition, DeletionPosition},
+};
 
 /// A place in a list as text, and back.
 pub trait Place: Sized {
@@ -38,6 +41,17 @@ impl Place for ActivityPosition {
     fn read(text: &str) -> Option<Self> {
         let TimePosition { at, id } = TimePosition::read(text)?;
         Some(Self { activity_at: at, id })
+    }
+}
+
+impl Place for DeletionPosition {
+    fn write(&self) -> String {
+        TimePosition { at: self.deleted_at, id: self.id }.write()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let TimePosition { at, id } = TimePosition::read(text)?;
+        Some(Self { deleted_at: at, id })
     }
 }
 

@@ -32,6 +32,6 @@ pub use encoded::Encoded;
 pub use error::Error;
 pub use idempotency::IdempotencyKey;
 pub use missing_consents::MissingConsents;
-pub use path::PathId;
+pub use path::{PathId, PathIds};
 pub use query::Query;
 pub use signature::ClientIp;

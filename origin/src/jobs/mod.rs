@@ -6,6 +6,7 @@
 //! - [`merge`]: moves conversations of guests
 //! - [`notify`]: messages to users
 //! - [`delete_user`]: deletes accounts
+//! - [`purge`]: removes deleted conversations for good
 //! - [`waker`]: tells the runner that something is due
 //!
 //! A job may assume this:
@@ -23,6 +24,7 @@ pub mod delete_user;
 pub mod forget;
 pub mod merge;
 pub mod notify;
+pub mod purge;
 pub mod runner;
 pub mod waker;
 

@@ -8,12 +8,12 @@ use serde::Deserialize;
 use shared::{
     api::{
         ApiError, ErrorCode,
-        chat::{Conversation, CreateConversation, UpdateConversation},
+        chat::{Conversation, CreateConversation, UNDELETE_DAYS, UpdateConversation},
         internal::user_event::{AddressedEvent, UserEvent},
         page::{Page, PageQuery},
     },
     id::Id,
-    time::Timestamp,
+    time::{DAY_MS, Timestamp},
 };
 
 use super::{
@@ -26,7 +26,7 @@ use crate::{
     http::{CurrentUser, Encoded, Error, IdempotencyKey, Json, OptionalJson, PathId, Query, cursor},
     store::{
         Chats,
-        chats::{ActivityPosition, ConversationsPage, Updated},
+        chats::{ActivityPosition, ConversationsPage, DeletedPage, DeletionPosition, Updated},
     },
 };
 
@@ -93,6 +93,8 @@ fn new_conversation(id: Id, request: CreateConversation, now: Timestamp) -> Conv
         last_message_at: None,
         created_at: now,
         updated_at: now,
+        messages_deleted_at: None,
+        deleted_at: None,
     }
 }
 
@@ -102,24 +104,55 @@ fn new_conversation(id: Id, request: CreateConversation, now: Timestamp) -> Conv
 pub(super) struct ConversationsFilter {
     /// `true`: only archived ones; `false`: only others; absent: all.
     #[serde(default)]
-    #[garde(skip)]
+    #[garde(custom(not_beside_deleted(self.deleted)))]
     archived: Option<bool>,
+    /// `true`: only pinned ones; `false`: only others; absent: all.
+    #[serde(default)]
+    #[garde(custom(not_beside_deleted(self.deleted)))]
+    pinned: Option<bool>,
+    /// `true`: only deleted ones that can be brought back, last deletion first; `false` or absent: only others. Not together with
+    /// another filter.
+    #[serde(default)]
+    #[garde(skip)]
+    deleted: Option<bool>,
 }
 
 impl ConversationsFilter {
+    const fn is_of_deleted(&self) -> bool {
+        matches!(self.deleted, Some(true))
+    }
+
     /// The list's name, which its cursors are bound to.
-    const fn list(&self) -> &'static str {
-        match self.archived {
-            None => "conversations",
-            Some(true) => "conversations.archived",
-            Some(false) => "conversations.active",
+    fn list(&self) -> String {
+        if self.is_of_deleted() {
+            return "conversations.deleted".to_owned();
         }
+        let archived = match self.archived {
+            None => "",
+            Some(true) => ".archived",
+            Some(false) => ".active",
+        };
+        let pinned = match self.pinned {
+            None => "",
+            Some(true) => ".pinned",
+            Some(false) => ".unpinned",
+        };
+        format!("conversations{archived}{pinned}")
+    }
+}
+
+/// The rule of other filters beside `deleted`.
+fn not_beside_deleted(deleted: Option<bool>) -> impl FnOnce(&Option<bool>, &()) -> garde::Result {
+    move |filter, ()| match (filter, deleted) {
+        (Some(_), Some(true)) => Err(garde::Error::new("must not stand beside deleted=true")),
+        _ => Ok(()),
     }
 }
 
 /// List conversations
 ///
-/// Newest activity first: a conversation moves to the top when a message comes.
+/// Newest activity first: a conversation moves to the top when a message comes. Pinned ones have no other place: a client that
+/// shows them on top reads two lists, with `pinned=true` and `pinned=false`.
 #[utoipa::path(
     get,
     path = "/api/v1/chat/conversations",
@@ -137,12 +170,20 @@ pub(super) async fn list(
     Query(page): Query<PageQuery>,
     Query(filter): Query<ConversationsFilter>,
 ) -> Result<Encoded, Error> {
-    let after = cursor::decode(filter.list(), page.cursor.as_deref())?;
-    let read = read_page(&app, current.user.id, &filter, page.limit(), after);
+    let (list, limit) = (filter.list(), page.limit());
+    if filter.is_of_deleted() {
+        let after = cursor::decode(&list, page.cursor.as_deref())?;
+        let since = undelete_since(app.clock.now());
+        let wanted = DeletedPage { since, after, limit: cursor::one_more(limit) };
+        let found = app.stores.chats.deleted_conversations(current.user.id, wanted).await?;
+        return Encoded::of(&cursor::page(found, limit, &list, DeletionPosition::of));
+    }
+    let after = cursor::decode(&list, page.cursor.as_deref())?;
+    let read = read_page(&app, current.user.id, &filter, limit, after);
     if after.is_some() {
         return read.await;
     }
-    let entry = format!("{}.{}", filter.list(), page.limit());
+    let entry = format!("{list}.{limit}");
     first_page(&app, current.user.id, &entry, app.clock.now(), read).await
 }
 
@@ -154,9 +195,10 @@ async fn read_page(
     limit: u32,
     after: Option<ActivityPosition>,
 ) -> Result<Encoded, Error> {
-    let wanted = ConversationsPage { archived: filter.archived, after, limit: cursor::one_more(limit) };
+    let ConversationsFilter { archived, pinned, .. } = *filter;
+    let wanted = ConversationsPage { archived, pinned, after, limit: cursor::one_more(limit) };
     let found = app.stores.chats.conversations(user_id, wanted).await?;
-    Encoded::of(&cursor::page(found, limit, filter.list(), ActivityPosition::of))
+    Encoded::of(&cursor::page(found, limit, &filter.list(), ActivityPosition::of))
 }
 
 /// Show a conversation
@@ -216,8 +258,7 @@ pub(super) async fn update(
     match write_and_invalidate(&app, user_id, update).await? {
         Updated::Now(conversation) => {
             if changes_context {
-                let event = UserEvent::ConversationChanged { conversation_id: id };
-                announcements.add(AddressedEvent { id: app.random.id(now), user_id, at: now, event });
+                announce_change(&app, &announcements, user_id, id, now);
             }
             Ok(Reply(*conversation))
         }
@@ -230,7 +271,8 @@ pub(super) async fn update(
 
 /// Delete a conversation
 ///
-/// Its messages are deleted with it. Its usage stays counted.
+/// It is nowhere any more but in the list with `deleted=true`, from which it can be brought back for 30 days, with all its messages.
+/// Then they are removed for good. Its usage stays counted.
 #[utoipa::path(
     delete,
     path = "/api/v1/chat/conversations/{id}",
@@ -239,7 +281,7 @@ pub(super) async fn update(
     security(("bearer" = [])),
     params(("id" = Id, Path, description = "The conversation")),
     responses(
-        (status = 204, description = "It is gone"),
+        (status = 204, description = "It is deleted"),
     ),
 )]
 pub(super) async fn delete(
@@ -249,7 +291,7 @@ pub(super) async fn delete(
     PathId(id): PathId,
 ) -> Result<StatusCode, Error> {
     let (user_id, now) = (current.user.id, app.clock.now());
-    let deletion = |chats: Arc<dyn Chats>| async move { chats.delete_conversation(user_id, id).await };
+    let deletion = |chats: Arc<dyn Chats>| async move { chats.delete_conversation(user_id, id, now).await };
     let deleted = write_and_invalidate(&app, user_id, deletion).await?;
     if !deleted {
         return Err(ErrorCode::NotFound.into());
@@ -257,4 +299,51 @@ pub(super) async fn delete(
     let event = UserEvent::ConversationDeleted { conversation_id: id };
     announcements.add(AddressedEvent { id: app.random.id(now), user_id, at: now, event });
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Bring back a deleted conversation
+///
+/// With all that was in it, also answers that came since. 404 when it was deleted more than 30 days ago; one that is not deleted is
+/// answered as it is.
+#[utoipa::path(
+    post,
+    path = "/api/v1/chat/conversations/{id}/undelete",
+    operation_id = "undelete_conversation",
+    tag = "chat",
+    security(("bearer" = [])),
+    params(("id" = Id, Path, description = "The conversation")),
+    responses(
+        (status = 200, description = "The conversation", body = Conversation),
+    ),
+)]
+pub(super) async fn undelete(
+    State(app): State<App>,
+    current: CurrentUser,
+    announcements: Announcements,
+    PathId(id): PathId,
+) -> Result<Reply<Conversation>, Error> {
+    let (user_id, now) = (current.user.id, app.clock.now());
+    let since = undelete_since(now);
+    let undeletion =
+        |chats: Arc<dyn Chats>| async move { chats.undelete_conversation(user_id, id, since, now).await };
+    let undeleted = write_and_invalidate(&app, user_id, undeletion).await?.ok_or(ErrorCode::NotFound)?;
+    announce_change(&app, &announcements, user_id, id, now);
+    Ok(Reply(undeleted))
+}
+
+/// Announces that what the Worker has cached of a conversation is wrong.
+pub(super) fn announce_change(
+    app: &App,
+    announcements: &Announcements,
+    user_id: Id,
+    conversation_id: Id,
+    now: Timestamp,
+) {
+    let event = UserEvent::ConversationChanged { conversation_id };
+    announcements.add(AddressedEvent { id: app.random.id(now), user_id, at: now, event });
+}
+
+/// The time after which a conversation must have been deleted to be brought back.
+const fn undelete_since(now: Timestamp) -> Timestamp {
+    now.plus_millis(-UNDELETE_DAYS * DAY_MS)
 }

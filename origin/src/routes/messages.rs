@@ -1,6 +1,8 @@
-//! The messages of a conversation, as they are stored. The Worker serves sending one.
+//! The messages of a conversation, as they are stored, and the deletion of one. The Worker serves sending one.
 
-use axum::{Json as Reply, extract::State};
+use std::sync::Arc;
+
+use axum::{Json as Reply, extract::State, http::StatusCode};
 use garde::Validate;
 use serde::Deserialize;
 use shared::{
@@ -12,10 +14,15 @@ use shared::{
     id::Id,
 };
 
+use super::{conversations::announce_change, list_cache::write_and_invalidate};
 use crate::{
     app::App,
-    http::{CurrentUser, Error, PathId, Query, cursor},
-    store::chats::{Messages, MessagesPage, Scope},
+    events::Announcements,
+    http::{CurrentUser, Error, PathId, PathIds, Query, cursor},
+    store::{
+        Chats,
+        chats::{Messages, MessagesPage, Scope},
+    },
 };
 
 /// The filter and the order of a list of messages.
@@ -44,7 +51,7 @@ impl List {
     fn of(scope: Scope, conversation_id: Id, order: Order) -> Self {
         let what = match scope {
             Scope::Shown => "messages",
-            Scope::Arrived => "arrived",
+            Scope::Arrived | Scope::Kept => "arrived",
         };
         let order = match order {
             Order::Asc => "asc",
@@ -106,4 +113,39 @@ pub(super) async fn list(
     let Messages { items, has_more } = found.ok_or(ErrorCode::NotFound)?;
     let next_cursor = items.last().filter(|_| has_more).map(|last| cursor::encode(&list.name, &last.seq));
     Ok(Reply(Page { items, next_cursor }))
+}
+
+/// Delete a message
+///
+/// With every message below it, of all branches: gone from lists, from what models read, and from counts. Where the shown branch
+/// ended there, it then ends with the branch of the newest other message that follows the same one, or else with the message before.
+/// What is being answered below it is lost: stop the turn first. The conversation's `messages_deleted_at` is another one then.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/chat/conversations/{id}/messages/{mid}",
+    operation_id = "delete_message",
+    tag = "chat",
+    security(("bearer" = [])),
+    params(
+        ("id" = Id, Path, description = "The conversation"),
+        ("mid" = Id, Path, description = "The message"),
+    ),
+    responses(
+        (status = 204, description = "It is gone"),
+    ),
+)]
+pub(super) async fn delete(
+    State(app): State<App>,
+    current: CurrentUser,
+    announcements: Announcements,
+    PathIds(id, message_id): PathIds,
+) -> Result<StatusCode, Error> {
+    let (user_id, now) = (current.user.id, app.clock.now());
+    let deletion =
+        |chats: Arc<dyn Chats>| async move { chats.delete_message(user_id, id, message_id, now).await };
+    if !write_and_invalidate(&app, user_id, deletion).await? {
+        return Err(ErrorCode::NotFound.into());
+    }
+    announce_change(&app, &announcements, user_id, id, now);
+    Ok(StatusCode::NO_CONTENT)
 }

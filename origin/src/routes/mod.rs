@@ -21,6 +21,7 @@ mod mailbox;
 mod messages;
 mod models;
 mod pages;
+mod stats;
 mod sync;
 mod usage;
 
@@ -133,7 +134,10 @@ fn public() -> OpenApiRouter<App> {
         .routes(routes!(consents::list, consents::give))
         .routes(routes!(conversations::create, conversations::list))
         .routes(routes!(conversations::show, conversations::update, conversations::delete))
+        .routes(routes!(conversations::undelete))
         .routes(routes!(messages::list))
+        .routes(routes!(messages::delete))
+        .routes(routes!(stats::show))
         .routes(routes!(sync::follow))
         .routes(routes!(models::list))
         .routes(routes!(usage::show))

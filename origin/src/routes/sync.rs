@@ -17,14 +17,15 @@ const LIST: &str = "sync";
 
 /// Follow changes
 ///
-/// The changed conversations, in the order of their changes: opened, renamed, deleted, or with new messages. Without a
-/// cursor from the beginning, deleted ones included. To keep a copy up to date:
+/// The changed conversations, in the order of their changes: opened, renamed, deleted, brought back, or with new or deleted messages.
+/// Without a cursor from the beginning, deleted ones included. To keep a copy up to date:
 ///
-/// 1. Apply each item: replace the conversation, or remove it where `deleted`.
+/// 1. Apply each item: replace the conversation, or remove it with its messages where `deleted`. Where its `messages_deleted_at` is
+///    not that of your copy, remove its messages, too: some of them are gone.
 /// 2. Where its `message_count` is above the highest `seq` you have, get the rest from `…/messages?after_seq=` that `seq`:
 ///    messages of all branches. The shown branch is the path to its `head_id`.
-///    A `seq` that is missing between two others is a message that has not arrived yet: request from before the gap again
-///    when the conversation appears next.
+///    A `seq` that is missing between two others is a message that has not arrived yet, or that was deleted: request from before
+///    the gap again when the conversation appears next.
 /// 3. Keep `next_cursor` for the next request: at once while `has_more`, else whenever you want to update the copy.
 ///
 /// A conversation may appear again without a difference. A write acknowledged before the request is never missed.

@@ -4,10 +4,12 @@
 //! needs a transaction over several documents: those that touch several name the order, and a repetition completes what a
 //! crash left incomplete.
 
+pub mod deletions;
+
 use async_trait::async_trait;
 use shared::{
     api::{
-        chat::{Conversation, Message, UpdateConversation},
+        chat::{ChatStats, Conversation, Message, UpdateConversation},
         internal::{CONTEXT_MESSAGES, ConversationContext, Head, StoredTurn, TurnDelivery},
         page::Order,
     },
@@ -16,6 +18,7 @@ use shared::{
     time::Timestamp,
 };
 
+pub use self::deletions::{DeletedPage, DeletionPosition};
 use super::error::StoreResult;
 
 /// The most bytes of content of a page's messages together; a page has at least one message, however large. With images a
@@ -48,6 +51,8 @@ impl ActivityPosition {
 pub struct ConversationsPage {
     /// Only those that are archived, or only those that are not; all when `None`.
     pub archived: Option<bool>,
+    /// Only those that are pinned, or only those that are not; all when `None`.
+    pub pinned: Option<bool>,
     /// Only conversations after this position.
     pub after: Option<ActivityPosition>,
     /// The most items.
@@ -61,6 +66,8 @@ pub enum Scope {
     Shown,
     /// All messages, of all branches.
     Arrived,
+    /// The same, also of a conversation that is deleted and not yet purged.
+    Kept,
 }
 
 /// A page of a conversation's messages.
@@ -270,12 +277,48 @@ pub trait Chats: Send + Sync + 'static {
         now: Timestamp,
     ) -> StoreResult<Updated>;
 
-    /// Deletes a conversation, then its messages and turns; from the first step on none of it is visible, except in
-    /// [`Self::changes`]. Returns false when it is absent or another user's; a repetition completes the deletion.
-    async fn delete_conversation(&self, user_id: Id, id: Id) -> StoreResult<bool>;
+    /// Deletes a conversation, in one step. From then on only [`Self::deleted_conversations`] has it, [`Scope::Kept`] its messages,
+    /// and [`Self::changes`] the deletion. Returns false when it is absent, another user's or deleted.
+    async fn delete_conversation(&self, user_id: Id, id: Id, now: Timestamp) -> StoreResult<bool>;
 
-    /// Deletes up to `limit` conversations of a user as [`Self::delete_conversation`] does. Returns how many were there: 0 when none is
-    /// any more.
+    /// Brings back a conversation that was deleted after `since`, in one step, with all that was in it and what was recorded since.
+    /// Returns it; one that is not deleted unchanged. `None` when it is absent, another user's, or was deleted earlier.
+    async fn undelete_conversation(
+        &self,
+        user_id: Id,
+        id: Id,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Option<Conversation>>;
+
+    /// Returns a page of the user's deleted conversations that are not yet purged: last deletion first, then id descending.
+    async fn deleted_conversations(&self, user_id: Id, page: DeletedPage) -> StoreResult<Vec<Conversation>>;
+
+    /// Removes what is in conversations of any user that were deleted at `before` or earlier, those deleted first at first: up to
+    /// `limit` of what belongs to one of them, at last itself. Returns how much went: 0 when nothing is left. A crash leaves what
+    /// the next call goes on with.
+    async fn purge_conversations(&self, before: Timestamp, limit: u32) -> StoreResult<u64>;
+
+    /// Deletes a message and every message below it, those of all branches that go on from it, with the turns that made them. The
+    /// shown branch, when it ends there, then ends with the branch of the newest message that follows the same one, or with the
+    /// message before it, as if the user had chosen that. [`Conversation::messages_deleted_at`] gets another value. Returns false
+    /// when the message or its conversation is absent, another user's or deleted.
+    ///
+    /// The first step makes it so, and whoever comes next completes it. Ids of deleted messages stay known until the conversation is
+    /// purged, so that no delivery brings one back.
+    async fn delete_message(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        message_id: Id,
+        now: Timestamp,
+    ) -> StoreResult<bool>;
+
+    /// Returns counts over the user's conversations that are not deleted.
+    async fn stats(&self, user_id: Id) -> StoreResult<ChatStats>;
+
+    /// Removes up to `limit` conversations of a user with everything that belongs to them, deleted ones at last; only
+    /// [`Self::changes`] has them, as deleted. Returns how many were there: 0 when none is any more.
     async fn delete_conversations(&self, user_id: Id, limit: u32) -> StoreResult<u64>;
 
     /// Removes up to `limit` conversations of a user with everything that belongs to them, also what was stored after their
@@ -295,14 +338,18 @@ pub trait Chats: Send + Sync + 'static {
         page: MessagesPage,
     ) -> StoreResult<Option<Messages>>;
 
-    /// Gives up to `limit` conversations of a user to another one, with all that is in them, unchanged: they are changes of the
-    /// other one's. Returns how many it found; a repetition goes on with the rest. A turn that is recorded meanwhile is stored, or
+    /// Gives up to `limit` conversations of a user to another one, deleted ones at last, with all that is in them, unchanged: they are
+    /// changes of the other one's. Returns how many it found; a repetition goes on with the rest. A turn that is recorded meanwhile is stored, or
     /// finds no conversation of the first user any more.
     async fn move_conversations(&self, from: Id, to: Id, limit: u32) -> StoreResult<u64>;
 
     /// Stores a turn and its messages, then raises the conversation's counters and, where the turn sets it, moves its head.
     /// Returns the conversation's highest `seq`; `None`, without storing anything, when the conversation is absent or another
     /// user's.
+    ///
+    /// In a conversation that is deleted and not yet purged it does the same, which is no change and visible nowhere, and returns
+    /// `None`: an acknowledged answer is there when the conversation comes back. Of a turn that follows a deleted message, or that has
+    /// one, nothing is stored or brought back but that its own messages are deleted, too; it also returns `None`.
     ///
     /// A message is unique by its id and by conversation and `seq`. When its `seq` is another message's, it gets the first one
     /// after all: nothing that was acknowledged is lost or replaced, and a message is always after its parent. `message_count` is
@@ -320,7 +367,7 @@ pub trait Chats: Send + Sync + 'static {
     /// where that is the shown one.
     async fn record_turn(&self, delivery: TurnDelivery) -> StoreResult<Option<u64>>;
 
-    /// Returns a turn of this user; `None` when it is absent or another user's.
+    /// Returns a turn of this user; `None` when it is absent or another user's, or when a message of it was deleted.
     async fn turn(&self, user_id: Id, turn_id: Id) -> StoreResult<Option<StoredTurn>>;
 
     /// Returns the base of the next turn of a conversation, with the newest messages of the path to its head, or to the message

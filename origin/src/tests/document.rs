@@ -131,8 +131,9 @@ async fn body_examples_are_accepted() {
             assert!(is_accepted, "{method} {path}");
             continue;
         }
-        let call =
-            Call::new(route.method.as_str(), path.replace("{id}", &id)).token(&ada.access).json(example);
+        let call = Call::new(route.method.as_str(), path.replace("{id}", &id).replace("{mid}", &id))
+            .token(&ada.access)
+            .json(example);
         let answer = env.send(call).await;
         // No user has the example's password or refresh token before `register` was called.
         assert!([200, 201, 202, 401].contains(&answer.status), "{method} {path}: {:?}", answer.body);

@@ -154,6 +154,8 @@ async fn conversation_opened_during_the_merge_is_moved_by_the_second_job() {
         last_message_at: None,
         created_at: env.clock.now(),
         updated_at: env.clock.now(),
+        messages_deleted_at: None,
+        deleted_at: None,
     };
     env.app.stores.chats.create_conversation(guest.id, late.clone()).await.unwrap();
     env.app.job_runner().run_due().await;

@@ -22,7 +22,7 @@ async fn route_is_served_behind_the_layer_of_its_caller() {
     let production = TestEnv::with(&[&EVERYTHING[..], &[("EDGECHAT_ENV", "production")]].concat()).await;
     let id = production.app.random.id(START).to_string();
     for route in ROUTES.iter().filter(|route| route.server == Server::Origin) {
-        let call = Call::new(route.method.as_str(), route.path.replace("{id}", &id));
+        let call = Call::new(route.method.as_str(), route.path.replace("{id}", &id).replace("{mid}", &id));
         let place = format!("{} {}", route.method.as_str(), route.path);
 
         let unsigned = production.send(call.clone()).await;

@@ -147,9 +147,9 @@ async fn timed_out_write_that_succeeded_is_listed() {
     let ada = env.register("ada").await;
     let conversation = env.open(&ada).await;
     list(&env, &ada, "").await;
-    let id = ada.id;
+    let (id, now) = (ada.id, env.clock.now());
     let outcome = write_and_invalidate(&env.app, id, |chats| async move {
-        assert!(chats.delete_conversation(id, conversation).await.unwrap());
+        assert!(chats.delete_conversation(id, conversation, now).await.unwrap());
         StoreResult::<()>::Err(StoreError::Timeout)
     });
     assert!(outcome.await.is_err());
@@ -162,13 +162,13 @@ async fn write_of_disconnected_client_clears_list() {
     let ada = env.register("ada").await;
     let conversation = env.open(&ada).await;
     let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (id, app) = (ada.id, env.app.clone());
+    let (id, app, now) = (ada.id, env.app.clone(), env.clock.now());
     let (reaching, going_on) = (Arc::clone(&reached), Arc::clone(&go_on));
     let request = tokio::spawn(async move {
         write_and_invalidate(&app, id, |chats| async move {
             reaching.notify_one();
             going_on.notified().await;
-            chats.delete_conversation(id, conversation).await
+            chats.delete_conversation(id, conversation, now).await
         })
         .await
     });

@@ -5,17 +5,19 @@
 //! - [`message`]: messages, and what sends one
 //! - [`part`]: the pieces of a message
 //! - [`turn`]: turns, their kinds and ends
+//! - [`stats`]: counts over all of a user's conversations
 
 pub mod answer;
 pub mod conversation;
 pub mod message;
 pub mod part;
+pub mod stats;
 pub mod turn;
 
 pub use self::{
     answer::{AnswerRequest, WhenRunning},
     conversation::{
-        Conversation, CreateConversation, MAX_SYSTEM_CHARS, MAX_TITLE_CHARS, PREVIEW_CHARS,
+        Conversation, CreateConversation, MAX_SYSTEM_CHARS, MAX_TITLE_CHARS, PREVIEW_CHARS, UNDELETE_DAYS,
         UpdateConversation, preview,
     },
     message::{
@@ -23,6 +25,7 @@ pub use self::{
         SendMessage, SentMessage, ToolCall,
     },
     part::{Content, IMAGE_TYPES, MAX_PARTS, MAX_TEXT_CHARS, Part, PartRequest, PartType, joined_text},
+    stats::ChatStats,
     turn::{FinishReason, Turn, TurnCode, TurnError, TurnKind, TurnStatus},
 };
 

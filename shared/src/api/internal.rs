@@ -141,7 +141,8 @@ impl TurnDelivery {
 /// The origin's answer to a delivery: the turn is stored, now or before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryReceipt {
-    /// False when the conversation was deleted meanwhile: its messages were dropped, the usage was counted.
+    /// False when the conversation was deleted meanwhile, or the message that the turn follows: nothing of it is visible, the usage
+    /// was counted. Its messages are kept only where the conversation can be brought back.
     pub conversation_exists: bool,
     /// The highest `seq` of the conversation after the delivery.
     pub last_seq: u64,

@@ -121,7 +121,7 @@ const EVENTS: Body = Body::Json { max_bytes: MAX_BATCH_BYTES };
 const DELIVERY: Body = Body::Json { max_bytes: MAX_INTERNAL_BODY_BYTES };
 
 /// Every route. Where two could match a path, the first one does.
-pub static ROUTES: [Route; 61] = {
+pub static ROUTES: [Route; 64] = {
     use self::{
         Caller::{Anyone, Client, Edge, User},
         Method::{Delete, Get, Patch, Post, Put},
@@ -192,6 +192,9 @@ pub static ROUTES: [Route; 61] = {
             User,
             JSON,
         ),
+        route(Post, "/api/v1/chat/conversations/{id}/undelete", Origin, User, NOTHING),
+        route(Delete, "/api/v1/chat/conversations/{id}/messages/{mid}", Origin, User, NOTHING),
+        route(Get, "/api/v1/chat/stats", Origin, User, NOTHING),
         route(Get, "/api/v1/chat/turns/{id}", UserObject(Turn), User, NOTHING),
         route(Get, "/api/v1/chat/turns/{id}/events", UserObject(TurnEvents), User, NOTHING),
         route(Post, "/api/v1/chat/turns/{id}/cancel", UserObject(CancelTurn), User, NOTHING),

@@ -11,7 +11,7 @@ use crate::id::Id;
 pub struct SyncItem {
     /// The conversation's id.
     pub id: Id,
-    /// True when it was deleted, with all its messages.
+    /// True when it was deleted, with all its messages. Brought back, it comes again as a conversation.
     pub deleted: bool,
     /// The conversation as it is now; `null` when it was deleted.
     pub conversation: Option<Conversation>,
@@ -38,6 +38,8 @@ pub struct SyncItem {
                 "last_message_at": "2026-11-21T09:30:02.500Z",
                 "created_at": "2026-11-21T09:30:00.007Z",
                 "updated_at": "2026-11-21T09:30:02.500Z",
+                "messages_deleted_at": null,
+                "deleted_at": null,
             },
         },
         {"id": "019aa5d2-9000-7000-8000-0c1d2e3f4a5b", "deleted": true, "conversation": null},

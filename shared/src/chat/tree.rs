@@ -121,6 +121,15 @@ pub fn spans(head: Position, order: Order, after: Option<u64>, forks: &Forks) ->
     }
 }
 
+/// Returns whether the path to `head` passes this place of a message.
+///
+/// # Errors
+/// Fails with a branch whose fork is needed and is not among `forks`.
+pub fn passes(head: Position, place: Position, forks: &Forks) -> Result<bool, Id> {
+    let at = descend(head, forks, |first_seq, _| first_seq > place.seq)?;
+    Ok(at.branch == place.branch && at.seq >= place.seq)
+}
+
 /// The spans of messages before this `seq`, the highest first.
 fn spans_down(head: Position, before: u64, forks: &Forks) -> Result<Spans, Id> {
     let mut at = descend(head, forks, |first_seq, _| first_seq >= before)?;
@@ -273,7 +282,13 @@ impl Head {
     /// Returns the head that the user chooses now.
     #[must_use]
     pub fn moved_by_user(self, now: Timestamp, message_id: Id) -> Self {
-        Self { message_id: Some(message_id), mark: self.mark.max(Some(user_mark(now))), ..self }
+        self.moved_by_deletion(now, Some(message_id))
+    }
+
+    /// Returns the head that is left when the user deletes the one before now: a choice of theirs.
+    #[must_use]
+    pub fn moved_by_deletion(self, now: Timestamp, message_id: Option<Id>) -> Self {
+        Self { message_id, mark: self.mark.max(Some(user_mark(now))), ..self }
     }
 }
 

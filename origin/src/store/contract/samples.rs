@@ -124,6 +124,8 @@ pub(in crate::store) fn conversation(number: u32, created_at: Timestamp) -> Conv
         last_message_at: None,
         created_at,
         updated_at: created_at,
+        messages_deleted_at: None,
+        deleted_at: None,
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{
     fault::{Attempt, Fault, is_missing_collection},
-    queries::{CHANGES, CONVERSATIONS, MESSAGES, TURNS},
+    queries::{CHANGES, CONVERSATIONS, DELETED_MESSAGES, MESSAGES, TURNS},
 };
 use crate::store::error::{StoreError, StoreResult};
 
@@ -42,6 +42,43 @@ pub(super) const ALL: &[Index] = &[
         collection: CONVERSATIONS,
         name: "by_archived",
         fields: &[("user_id", 1), ("deleted", 1), ("archived", 1), ("activity_at", -1), ("_id", -1)],
+        is_unique: false,
+    },
+    Index {
+        collection: CONVERSATIONS,
+        name: "by_pinned",
+        fields: &[("user_id", 1), ("deleted", 1), ("pinned", 1), ("activity_at", -1), ("_id", -1)],
+        is_unique: false,
+    },
+    Index {
+        collection: CONVERSATIONS,
+        name: "by_both",
+        fields: &[
+            ("user_id", 1),
+            ("deleted", 1),
+            ("archived", 1),
+            ("pinned", 1),
+            ("activity_at", -1),
+            ("_id", -1),
+        ],
+        is_unique: false,
+    },
+    Index {
+        collection: CONVERSATIONS,
+        name: "by_deletion",
+        fields: &[("user_id", 1), ("deleted", 1), ("deleted_at", -1), ("_id", -1)],
+        is_unique: false,
+    },
+    Index {
+        collection: CONVERSATIONS,
+        name: "to_purge",
+        fields: &[("deleted", 1), ("deleted_at", 1)],
+        is_unique: false,
+    },
+    Index {
+        collection: DELETED_MESSAGES,
+        name: "by_conversation",
+        fields: &[("conversation_id", 1)],
         is_unique: false,
     },
     Index {
@@ -91,7 +128,7 @@ pub(super) async fn create(database: &Database) -> StoreResult<Vec<String>> {
 
 async fn create_missing(database: &Database) -> Attempt<Vec<String>> {
     let mut created = Vec::new();
-    for collection in [CONVERSATIONS, MESSAGES, TURNS, CHANGES] {
+    for collection in [CONVERSATIONS, MESSAGES, TURNS, CHANGES, DELETED_MESSAGES] {
         let there = names(database, collection).await?;
         let missing: Vec<_> = ALL
             .iter()

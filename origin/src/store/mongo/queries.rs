@@ -7,6 +7,7 @@ pub(super) const CONVERSATIONS: &str = "conversations";
 pub(super) const MESSAGES: &str = "messages";
 pub(super) const TURNS: &str = "turns";
 pub(super) const CHANGES: &str = "changes";
+pub(super) const DELETED_MESSAGES: &str = "deleted_messages";
 
 /// The shape of a query, for which an index is needed.
 #[derive(Debug)]
@@ -76,6 +77,20 @@ queries! {
     LISTED: CONVERSATIONS where ["user_id", "deleted"] sorted by ["activity_at", "_id"];
     /// Those that are archived, or those that are not.
     LISTED_BY_ARCHIVED: CONVERSATIONS where ["user_id", "deleted", "archived"] sorted by ["activity_at", "_id"];
+    /// Those that are pinned, or those that are not.
+    LISTED_BY_PINNED: CONVERSATIONS where ["user_id", "deleted", "pinned"] sorted by ["activity_at", "_id"];
+    /// By both.
+    LISTED_BY_BOTH: CONVERSATIONS where ["user_id", "deleted", "archived", "pinned"] sorted by ["activity_at", "_id"];
+    /// A user's deleted conversations by the deletion; tombstones, which have none, are before all others.
+    DELETED: CONVERSATIONS where ["user_id", "deleted"] sorted by ["deleted_at", "_id"];
+    /// A conversation of this user that was deleted at some time.
+    DELETED_CONVERSATION: CONVERSATIONS where ["_id"] and ["user_id", "deleted", "deleted_at"];
+    /// Deleted conversations of all users by the deletion.
+    TO_PURGE: CONVERSATIONS where ["deleted"] sorted by ["deleted_at"];
+    /// A conversation of any user that was deleted before some time.
+    DELETED_BEFORE: CONVERSATIONS where ["_id"] and ["deleted", "deleted_at"];
+    /// A conversation where the deletion of this message has begun.
+    CUT: CONVERSATIONS where ["_id"] and ["cutting"];
     /// A user's conversations that changed since they were logged.
     UNLOGGED: CONVERSATIONS where ["user_id", "unlogged"] sorted by ["updated_at", "_id"];
     /// A conversation that did not change since this revision.
@@ -99,6 +114,11 @@ queries! {
     ANY_TURN: TURNS where ["_id"];
     /// A conversation's turns.
     TURNS_OF: TURNS where ["conversation_id"];
+
+    /// A deleted message by its id; or several, by a list of ids.
+    DELETED_MESSAGE: DELETED_MESSAGES where ["_id"];
+    /// A conversation's deleted messages.
+    DELETED_MESSAGES_OF: DELETED_MESSAGES where ["conversation_id"];
 
     /// A user's changes in order.
     CHANGES_OF: CHANGES where ["user_id"] sorted by ["position"];
@@ -194,6 +214,11 @@ pub(super) fn one_of(values: impl IntoIterator<Item = Bson>) -> Bson {
 /// Builds the condition of being less than this.
 pub(super) fn less_than(value: impl Into<Bson>) -> Bson {
     Bson::Document(doc! { "$lt": value.into() })
+}
+
+/// Builds the condition of being more than this.
+pub(super) fn more_than(value: impl Into<Bson>) -> Bson {
+    Bson::Document(doc! { "$gt": value.into() })
 }
 
 /// Returns every form of a query of this shape: with and without a start value, in both orders, and for several values at

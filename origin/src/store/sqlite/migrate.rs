@@ -34,6 +34,7 @@ const CHATS: &[(&str, &str)] = &[
     ("V2__changes", include_str!("../../../../migrations/sqlite/chats/V2__changes.sql")),
     ("V3__tree", include_str!("../../../../migrations/sqlite/chats/V3__tree.sql")),
     ("V4__estimated_usage", include_str!("../../../../migrations/sqlite/chats/V4__estimated_usage.sql")),
+    ("V5__lifecycle", include_str!("../../../../migrations/sqlite/chats/V5__lifecycle.sql")),
 ];
 
 /// The pause between attempts to get a lock that another process has.

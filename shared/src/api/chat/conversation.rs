@@ -13,6 +13,8 @@ use crate::{
 pub const MAX_SYSTEM_CHARS: usize = 20_000;
 /// The most characters of a conversation's name.
 pub const MAX_TITLE_CHARS: usize = 200;
+/// The days in which a deleted conversation can be brought back.
+pub const UNDELETE_DAYS: i64 = 30;
 /// Characters of a conversation's preview of its last message.
 pub const PREVIEW_CHARS: usize = 120;
 
@@ -34,16 +36,21 @@ pub struct Conversation {
     pub archived: bool,
     /// The last message of the branch that is shown; `null` while it has none.
     pub head_id: Option<Id>,
-    /// The highest `seq` of its messages, those of all branches; 0 while it has none.
+    /// The highest `seq` of its messages so far, those of all branches and deleted ones; 0 while it has none.
     pub message_count: u64,
-    /// The first characters of the last message.
+    /// The first characters of the last message; after a deletion of messages, of the last one of the branch that is shown.
     pub last_message_preview: Option<String>,
-    /// The time at which the last message came.
+    /// The time at which the last message came, also when that was deleted since.
     pub last_message_at: Option<Timestamp>,
     /// The time at which it was opened.
     pub created_at: Timestamp,
     /// The time of its last change.
     pub updated_at: Timestamp,
+    /// The time at which messages of it were last deleted; `null` when none was. Each deletion makes it another one, so that
+    /// whoever keeps a copy of the messages knows that some of them are gone.
+    pub messages_deleted_at: Option<Timestamp>,
+    /// The time at which it was deleted; `null` while it is not. It can be brought back for 30 days.
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// The first characters of a text, for lists.

@@ -87,6 +87,8 @@ fn segment_that_is_no_id_gives_none(#[case] segment: &str) {
 #[case("/api/v1/chat/turns/")]
 #[case("/api/v1/chat/turns//events")]
 #[case("/api/v1/chat/turns/a/b/events")]
+#[case("/api/v1/chat/conversations/a/b/messages/c")]
+#[case("/api/v1/chat/conversations/a/messages/b/c")]
 #[case("/api/v1/chat/conversations/messages/")]
 #[case("/api/v1/chat/conversations/a/messages//regenerate")]
 #[case("/api/v1/chat/conversations/a/messages/b/regenerate/c")]

@@ -200,6 +200,20 @@ proptest! {
         }
     }
 
+    #[test]
+    fn path_passes_its_messages_and_no_others(steps in steps(60)) {
+        let (mut model, _) = grown(&steps);
+        let nodes: Vec<_> = model.by_seq.values().cloned().collect();
+        let at = |node: &Node| Position { branch: node.branch, seq: node.seq };
+        for head in &nodes {
+            let path = model.ancestors(head.id);
+            for node in &nodes {
+                let is_passed = model.with_forks(|forks| passes(at(head), at(node), forks));
+                prop_assert_eq!(is_passed, path.contains(&node.id));
+            }
+        }
+    }
+
     /// The turns of a conversation without forks, in any order of arrival.
     #[test]
     fn late_parents_stand_before_their_children(order in Just((0..12u64).collect::<Vec<_>>()).prop_shuffle()) {

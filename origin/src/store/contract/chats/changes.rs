@@ -120,13 +120,13 @@ pub(in crate::store::contract) async fn deletions_are_listed(store: Store) {
     let second = open(&store, 11).await;
     store.record_turn(delivery(id(OWNER), first.id, 1, 1)).await.unwrap().unwrap();
     let before = end(&changes(&store, 0, ALL).await);
-    assert!(store.delete_conversation(id(OWNER), first.id).await.unwrap());
+    assert!(store.delete_conversation(id(OWNER), first.id, at(500)).await.unwrap());
     let listed = changes(&store, before, ALL).await;
     assert_eq!(ids(&listed), [first.id]);
     assert_eq!(listed[0].conversation, None);
     // One that is created and deleted between two reads appears, too.
     let third = open(&store, 12).await;
-    assert!(store.delete_conversation(id(OWNER), third.id).await.unwrap());
+    assert!(store.delete_conversation(id(OWNER), third.id, at(500)).await.unwrap());
     let listed = changes(&store, end(&listed), ALL).await;
     assert_eq!(ids(&listed), [third.id]);
     assert_eq!(listed[0].conversation, None);
@@ -142,7 +142,7 @@ pub(in crate::store::contract) async fn changes_of_other_users_are_not_listed(st
         store.create_conversation(id(OTHER), conversation(number, at(1))).await.unwrap();
     }
     store.record_turn(delivery(id(OTHER), id(20), 1, 1)).await.unwrap().unwrap();
-    assert!(store.delete_conversation(id(OTHER), id(21)).await.unwrap());
+    assert!(store.delete_conversation(id(OTHER), id(21), at(500)).await.unwrap());
     assert_eq!(ids(&changes(&store, 0, ALL).await), [own.id]);
     let listed = store.changes(id(OTHER), 0, ALL, at(0)).await.unwrap();
     let mut theirs = ids(&listed);
@@ -182,9 +182,9 @@ pub(in crate::store::contract) async fn repeated_deletion_adds_no_change(store: 
     let first = open(&store, 10).await;
     let turn = delivery(id(OWNER), first.id, 1, 1);
     store.record_turn(turn.clone()).await.unwrap().unwrap();
-    assert!(store.delete_conversation(id(OWNER), first.id).await.unwrap());
+    assert!(store.delete_conversation(id(OWNER), first.id, at(500)).await.unwrap());
     let after = end(&changes(&store, 0, ALL).await);
-    assert!(!store.delete_conversation(id(OWNER), first.id).await.unwrap());
+    assert!(!store.delete_conversation(id(OWNER), first.id, at(500)).await.unwrap());
     assert_eq!(store.record_turn(turn).await.unwrap(), None);
     rename_of_absent(&store, first.id).await;
     assert!(changes(&store, after, ALL).await.is_empty());
@@ -236,7 +236,7 @@ pub(in crate::store::contract) async fn follower_of_many_writers_sees_all_change
                 }
             }
             if writer % 4 == 3 {
-                assert!(store.delete_conversation(id(OWNER), own.id).await.unwrap());
+                assert!(store.delete_conversation(id(OWNER), own.id, at(500)).await.unwrap());
             }
         }
     })

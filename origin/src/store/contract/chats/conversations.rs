@@ -42,11 +42,11 @@ pub(in crate::store::contract) async fn somebody_elses_is_absent(store: Store) {
         assert!(store.messages(user, conversation, page).await.unwrap().is_none());
         assert!(store.context(user, conversation, None).await.unwrap().is_none());
         assert!(store.record_turn(delivery(user, conversation, 2, 3)).await.unwrap().is_none());
-        assert!(!store.delete_conversation(user, conversation).await.unwrap());
+        assert!(!store.delete_conversation(user, conversation, at(500)).await.unwrap());
     }
     assert!(store.turn(id(OTHER), turn.turn_id).await.unwrap().is_none());
     assert!(store.turn(id(OWNER), id(999)).await.unwrap().is_none());
-    let page = ConversationsPage { archived: None, after: None, limit: 10 };
+    let page = ConversationsPage { archived: None, pinned: None, after: None, limit: 10 };
     assert!(store.conversations(id(OTHER), page).await.unwrap().is_empty());
     assert_eq!(all(&store, theirs.id).await.len(), 2);
 }
@@ -130,8 +130,8 @@ pub(in crate::store::contract) async fn deleting_takes_everything(store: Store) 
     let turn = delivery(id(OWNER), first.id, 1, 1);
     store.record_turn(turn.clone()).await.unwrap();
     store.record_turn(delivery(id(OWNER), other.id, 2, 1)).await.unwrap();
-    assert!(store.delete_conversation(id(OWNER), first.id).await.unwrap());
-    assert!(!store.delete_conversation(id(OWNER), first.id).await.unwrap());
+    assert!(store.delete_conversation(id(OWNER), first.id, at(500)).await.unwrap());
+    assert!(!store.delete_conversation(id(OWNER), first.id, at(500)).await.unwrap());
     assert!(store.conversation(id(OWNER), first.id).await.unwrap().is_none());
     assert!(store.turn(id(OWNER), turn.turn_id).await.unwrap().is_none());
     assert_eq!(store.record_turn(turn).await.unwrap(), None);

@@ -3,9 +3,13 @@
 pub(super) mod changes;
 pub(super) mod contexts;
 pub(super) mod conversations;
+pub(super) mod copies;
+pub(super) mod cuts;
 pub(super) mod heads;
+pub(super) mod lifecycle;
 pub(super) mod moves;
 pub(super) mod pages;
+pub(super) mod stats;
 pub(super) mod trees;
 pub(super) mod turns;
 pub(super) mod users;
@@ -40,6 +44,9 @@ macro_rules! suite {
         }
         $crate::store::contract::run_suite! { chats::heads on $open;
             turns_and_choices_at_once_end_with_the_newest
+        }
+        $crate::store::contract::run_suite! { chats::cuts on $open;
+            deletions_and_deliveries_at_once_leave_no_message_below_a_deleted_one
         }
         $crate::store::contract::run_suite! { chats::trees on $open;
             children_recorded_concurrently_leave_one_in_branch
@@ -106,6 +113,31 @@ macro_rules! suite {
             late_delivery_after_choice_keeps_head
             delivery_to_chosen_head_moves_head
         }
+        $crate::store::contract::run_suite! { chats::lifecycle on $open;
+            deleted_conversation_is_listed_and_comes_back_with_everything
+            conversation_deleted_too_long_ago_stays_deleted
+            deleted_conversations_come_by_deletion
+            turn_recorded_in_deleted_conversation_is_there_when_it_comes_back
+            purge_removes_what_was_deleted_by_then_in_steps
+            deleted_conversation_goes_with_its_user
+            conversations_can_be_filtered_by_pins
+        }
+        $crate::store::contract::run_suite! { chats::cuts on $open;
+            deleted_message_goes_with_everything_below
+            deleted_answer_leaves_the_newest_other_one
+            deletion_in_another_branch_keeps_the_head
+            first_message_leaves_an_empty_conversation
+            late_delivery_below_deleted_message_stores_nothing
+            repeated_delivery_brings_no_deleted_message_back
+            message_of_nobody_is_not_deleted
+        }
+        $crate::store::contract::run_suite! { chats::stats on $open;
+            counts_are_those_of_what_is_there
+            counts_of_nothing_are_zero
+        }
+        $crate::store::contract::run_suite! { chats::copies on $open;
+            copy_of_a_client_that_was_away_is_right_after_anything
+        }
         $crate::store::contract::run_suite! { chats::changes on $open;
             change_of_any_kind_takes_later_position
             conversation_changed_twice_is_listed_in_its_last_state
@@ -135,7 +167,7 @@ async fn listed(
     after: Option<ActivityPosition>,
     limit: u32,
 ) -> Vec<Conversation> {
-    store.conversations(id(OWNER), ConversationsPage { archived, after, limit }).await.unwrap()
+    store.conversations(id(OWNER), ConversationsPage { archived, pinned: None, after, limit }).await.unwrap()
 }
 
 fn ids(conversations: &[Conversation]) -> Vec<Id> {

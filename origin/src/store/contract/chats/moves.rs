@@ -2,7 +2,7 @@
 
 use shared::api::internal::TurnDelivery;
 
-use super::{OTHER, OWNER, Store, all, open};
+use super::{OTHER, OWNER, Store, all, lifecycle::undelete, open};
 use crate::store::{
     chats::ConversationsPage,
     contract::{
@@ -12,7 +12,7 @@ use crate::store::{
 };
 
 async fn count(store: &Store, user: u32) -> usize {
-    let page = ConversationsPage { archived: None, after: None, limit: 100 };
+    let page = ConversationsPage { archived: None, pinned: None, after: None, limit: 100 };
     store.conversations(id(user), page).await.unwrap().len()
 }
 
@@ -45,12 +45,20 @@ pub(in crate::store::contract) async fn move_goes_on_where_it_stopped(store: Sto
         open(&store, number).await;
     }
     let gone = open(&store, 55).await;
-    assert!(store.delete_conversation(id(OWNER), gone.id).await.unwrap());
-    for (moved, left) in [(2, 3), (2, 1), (1, 0), (0, 0)] {
-        assert_eq!(store.move_conversations(id(OWNER), id(OTHER), 2).await.unwrap(), moved);
-        assert_eq!(count(&store, OWNER).await, left);
+    assert!(store.delete_conversation(id(OWNER), gone.id, at(500)).await.unwrap());
+    let mut left = 6;
+    while left > 0 {
+        let moved = store.move_conversations(id(OWNER), id(OTHER), 2).await.unwrap();
+        assert!((1..=2).contains(&moved), "{moved}");
+        left -= moved;
+        // Deleted ones, of which there is one, are the last.
+        assert_eq!(count(&store, OWNER).await as u64, left.saturating_sub(1));
     }
+    assert_eq!(store.move_conversations(id(OWNER), id(OTHER), 2).await.unwrap(), 0);
     assert_eq!(count(&store, OTHER).await, 5);
+    // A deleted one can be brought back by the other user, and by nobody else.
+    assert_eq!(undelete(&store, OWNER, gone.id).await, None);
+    assert_eq!(undelete(&store, OTHER, gone.id).await.map(|found| found.title), Some(gone.title));
 }
 
 pub(in crate::store::contract) async fn moved_conversations_are_changes_of_the_other_user(store: Store) {

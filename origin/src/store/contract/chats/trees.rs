@@ -12,7 +12,7 @@ use shared::{
     time::Timestamp,
 };
 
-use super::{OWNER, Store};
+use super::{OWNER, Store, lifecycle::purge};
 use crate::store::{
     chats::{Messages, MessagesPage, Scope, Updated},
     contract::{
@@ -278,11 +278,12 @@ pub(in crate::store::contract) async fn children_of_a_parent_that_is_not_there_a
 pub(in crate::store::contract) async fn deleting_takes_every_branch(store: Store) {
     talk(&store, 2).await;
     record(&store, &regenerated(3, 2, answer(2), 5)).await;
-    assert!(store.delete_conversation(id(OWNER), id(HERE)).await.unwrap());
+    assert!(store.delete_conversation(id(OWNER), id(HERE), at(500)).await.unwrap());
     assert_eq!(choose(&store, answer(2), at(60_000)).await, Updated::Absent);
     let wanted = MessagesPage { scope: Scope::Arrived, order: Order::Asc, after: None, limit: ALL };
     assert_eq!(store.messages(id(OWNER), id(HERE), wanted).await.unwrap(), None);
-    // Its messages' ids are free again.
+    // Its messages' ids are free again, once nothing brings them back.
+    purge(store.as_ref(), at(500)).await;
     store.create_conversation(id(OWNER), conversation(11, START)).await.unwrap();
     let other_delivery = delivery_after(None, id(OWNER), id(11), 3, 1);
     assert_eq!(store.record_turn(other_delivery).await.unwrap(), Some(2));

@@ -8,7 +8,7 @@ use shared::{
     time::{DAY_MS, Timestamp},
 };
 
-use super::conversations;
+use super::{conversations, cuts, deletions};
 use crate::store::{
     chats::Change,
     error::StoreError,
@@ -33,7 +33,10 @@ const RETENTION_MS: i64 = DAY_MS;
 struct Unlogged {
     id: Id,
     rev: u64,
-    is_deleted: bool,
+    /// True for a tombstone.
+    is_purged: bool,
+    /// A message whose deletion has begun.
+    cutting: Option<Id>,
 }
 
 /// Returns the changes after a position, in order.
@@ -64,7 +67,8 @@ async fn log(db: &Db, user_id: Id, enough: u32, now: Timestamp) -> Attempt<()> {
     let (at_once, mut appended) = (enough.clamp(1, LOGGED_AT_ONCE), HashSet::new());
     loop {
         let unlogged = queries::UNLOGGED.of([uuid(user_id), true.into()]);
-        let unlogged = db.find_fields(unlogged, at_once, &["rev", "deleted"]).await?;
+        let unlogged =
+            db.find_fields(unlogged, at_once, &["rev", "deleted", "deleted_at", "cutting"]).await?;
         let unlogged = unlogged.iter().map(read_unlogged).collect::<Attempt<Vec<_>>>()?;
         if !unlogged.is_empty() {
             appended.extend(log_these(db, user_id, &unlogged, now).await?);
@@ -78,9 +82,14 @@ async fn log(db: &Db, user_id: Id, enough: u32, now: Timestamp) -> Attempt<()> {
 
 /// Logs these conversations, and returns those that another reader had not logged before.
 async fn log_these(db: &Db, user_id: Id, unlogged: &[Unlogged], now: Timestamp) -> Attempt<Vec<Id>> {
-    let tombstones = unlogged.iter().filter(|conversation| conversation.is_deleted);
+    let tombstones = unlogged.iter().filter(|conversation| conversation.is_purged);
     let tombstones: Vec<_> = tombstones.map(|conversation| conversation.id).collect();
-    conversations::clear_out(db, &tombstones).await?;
+    deletions::clear_out(db, &tombstones).await?;
+    for conversation in unlogged {
+        if let Some(root) = conversation.cutting {
+            cuts::complete(db, conversation.id, root).await?;
+        }
+    }
     let appended = append(db, user_id, unlogged, now).await?;
     // A conversation that changed meanwhile has another revision and stays unlogged.
     let same = unlogged.iter().map(|conversation| [uuid(conversation.id), count(conversation.rev)]);
@@ -180,5 +189,10 @@ fn entry(user_id: Id, (conversation_id, rev): (Id, u64), position: u64, now: Tim
 
 fn read_unlogged(document: &Document) -> Attempt<Unlogged> {
     let fields = Fields::of(CONVERSATIONS, document);
-    Ok(Unlogged { id: fields.id("_id")?, rev: fields.count("rev")?, is_deleted: fields.flag("deleted")? })
+    Ok(Unlogged {
+        id: fields.id("_id")?,
+        rev: fields.count("rev")?,
+        is_purged: fields.flag("deleted")? && fields.optional_time("deleted_at")?.is_none(),
+        cutting: fields.optional_id("cutting")?,
+    })
 }

@@ -1,4 +1,4 @@
-//! Conversations. A deleted one stays as a tombstone, which no method returns.
+//! Conversations. What is read of one for its messages is so after a deletion of a message that had begun.
 
 use mongodb::bson::{Bson, Document, doc};
 use shared::{
@@ -11,7 +11,10 @@ use shared::{
     time::Timestamp,
 };
 
-use super::tree::{self, Joined};
+use super::{
+    cuts,
+    tree::{self, Joined},
+};
 use crate::store::{
     chats::{ActivityPosition, ConversationsPage, Shown, Updated},
     error::StoreError,
@@ -19,13 +22,16 @@ use crate::store::{
         document::{Fields, count, date, set, uuid},
         engine::Db,
         fault::Attempt,
-        queries::{self, CONVERSATIONS, one_of},
+        queries::{self, CONVERSATIONS, Filter, one_of},
     },
 };
 
 /// The fields that [`read_presence`] reads.
 const PRESENCE: &[&str] = &[
     "deleted",
+    "deleted_at",
+    "messages_deleted_at",
+    "cutting",
     "rev",
     "head_id",
     "head_branch_id",
@@ -37,19 +43,32 @@ const PRESENCE: &[&str] = &[
 ];
 
 /// The most attempts of a write that depends on a revision. Each failure means that another write came first.
-const ATTEMPTS: u32 = 100;
+pub(super) const ATTEMPTS: u32 = 100;
 
 /// The presence of a user's conversation.
 pub(super) enum Presence {
     Absent,
     Here(Here),
-    Deleted,
+    Deleted(Here),
+    Purged,
 }
 
-/// A present conversation, as of a revision.
+/// A conversation with its contents, as of a revision.
 pub(super) struct Here {
     pub(super) rev: u64,
     pub(super) shown: Shown,
+    /// The last deletion of messages.
+    pub(super) messages_deleted_at: Option<Timestamp>,
+    /// A message whose deletion has begun.
+    cutting: Option<Id>,
+}
+
+/// A conversation for whoever reads its messages.
+pub(super) struct Found {
+    pub(super) conversation: Conversation,
+    pub(super) shown: Shown,
+    /// A message whose deletion has begun.
+    pub(super) cutting: Option<Id>,
 }
 
 /// Inserts a conversation; changes nothing when it is the user's and exists or was deleted.
@@ -68,7 +87,8 @@ pub(super) async fn insert(db: &Db, user_id: Id, conversation: &Conversation) ->
 /// Returns the presence of a user's conversation.
 pub(super) async fn presence(db: &Db, user_id: Id, id: Id) -> Attempt<Presence> {
     let own = queries::OWN_CONVERSATION.of([uuid(id), uuid(user_id)]);
-    read_presence(db.find_fields(own, 1, PRESENCE).await?.pop())
+    let found = read_presence(db.find_fields(own, 1, PRESENCE).await?.pop())?;
+    complete_cut(db, id, found).await
 }
 
 /// Does the same for a caller that does not retry: no acknowledged conversation is reported as absent.
@@ -76,10 +96,21 @@ pub(super) async fn certain_presence(db: &Db, user_id: Id, id: Id) -> Attempt<Pr
     match presence(db, user_id, id).await? {
         Presence::Absent => {
             let own = queries::OWN_CONVERSATION.of([uuid(id), uuid(user_id)]);
-            read_presence(db.find_missing(own, PRESENCE).await?)
+            let found = read_presence(db.find_missing(own, PRESENCE).await?)?;
+            complete_cut(db, id, found).await
         }
         found => Ok(found),
     }
+}
+
+/// Completes the deletion of a message that has begun.
+async fn complete_cut(db: &Db, id: Id, presence: Presence) -> Attempt<Presence> {
+    if let Presence::Here(here) | Presence::Deleted(here) = &presence
+        && let Some(root) = here.cutting
+    {
+        cuts::complete(db, id, root).await?;
+    }
+    Ok(presence)
 }
 
 /// Returns a conversation, if it is the user's.
@@ -96,11 +127,16 @@ pub(super) async fn find_all(db: &Db, user_id: Id, ids: &[Id]) -> Attempt<Vec<Co
     db.find(filter, limit).await?.iter().map(read).collect()
 }
 
-/// Returns a page, newest activity first. Both forms are served by an index in the order of the list.
+/// Returns a page, newest activity first. Each form is served by an index in the order of the list.
 pub(super) async fn page(db: &Db, user_id: Id, page: ConversationsPage) -> Attempt<Vec<Conversation>> {
-    let list = match page.archived {
-        None => queries::LISTED.of([uuid(user_id), false.into()]),
-        Some(archived) => queries::LISTED_BY_ARCHIVED.of([uuid(user_id), false.into(), archived.into()]),
+    let (user_id, deleted) = (uuid(user_id), false.into());
+    let list = match (page.archived, page.pinned) {
+        (None, None) => queries::LISTED.of([user_id, deleted]),
+        (Some(archived), None) => queries::LISTED_BY_ARCHIVED.of([user_id, deleted, archived.into()]),
+        (None, Some(pinned)) => queries::LISTED_BY_PINNED.of([user_id, deleted, pinned.into()]),
+        (Some(archived), Some(pinned)) => {
+            queries::LISTED_BY_BOTH.of([user_id, deleted, archived.into(), pinned.into()])
+        }
     };
     let mut list = list.descending();
     if let Some(place) = page.after {
@@ -132,8 +168,7 @@ pub(super) async fn update(
         if let Ok(set) = changes.get_document_mut("$set") {
             set.extend(head_fields(head, position));
         }
-        let unchanged = queries::CONVERSATION_AT.of([uuid(id), count(here.rev)]);
-        if let Some(changed) = db.update(unchanged, changes).await? {
+        if let Some(changed) = db.update(at_revision(id, &here), changes).await? {
             return read_updated(&changed);
         }
     }
@@ -155,68 +190,25 @@ fn read_updated(document: &Document) -> Attempt<Updated> {
     Ok(Updated::Now(Box::new(read(document)?)))
 }
 
-/// Replaces a conversation by a tombstone, if it is the user's, and removes its messages and turns. One that is a tombstone
-/// already may be so because of a first attempt whose response was lost; then it counts as deleted now.
-pub(super) async fn delete(db: &Db, user_id: Id, id: Id, is_repeated: bool) -> Attempt<bool> {
-    let filter = queries::CONVERSATION.of([uuid(id), uuid(user_id), false.into()]);
-    let deleted_now = db.update(filter, tombstone()).await?.is_some();
-    if !deleted_now && !matches!(presence(db, user_id, id).await?, Presence::Deleted) {
-        return Ok(false);
-    }
-    clear_out(db, &[id]).await?;
-    Ok(deleted_now || is_repeated)
-}
-
-/// Returns the update that replaces a conversation by a tombstone.
-pub(super) fn tombstone() -> Document {
-    doc! {
-        "$set": { "deleted": true, "unlogged": true },
-        "$unset": { "title": "", "model": "", "system": "", "last_message_preview": "", "last_message_at": "",
-            "head_id": "", "head_branch_id": "" },
-        "$inc": { "rev": 1_i64 },
-    }
-}
-
-/// Gives conversations of a user to another one. Their messages name no user, and their turns are found by the conversation. A turn
-/// that is being recorded meets another revision, and finds no conversation of the first user.
-pub(super) async fn give(db: &Db, from: Id, to: Id, limit: u32) -> Attempt<u64> {
-    let found = db.find_fields(queries::LISTED.of([uuid(from), false.into()]), limit, &["_id"]).await?;
-    let ids = found.iter().map(|document| Fields::of(CONVERSATIONS, document).id("_id"));
-    let ids = ids.collect::<Attempt<Vec<_>>>()?;
-    if !ids.is_empty() {
-        let given =
-            queries::CONVERSATION.of([one_of(ids.iter().copied().map(uuid)), uuid(from), false.into()]);
-        let update = doc! { "$set": { "user_id": uuid(to), "unlogged": true }, "$inc": { "rev": 1_i64 } };
-        db.update_all(given, update).await?;
-    }
-    Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
-}
-
-/// Removes the messages and turns of conversations that are, or become, tombstones.
-pub(super) async fn clear_out(db: &Db, ids: &[Id]) -> Attempt<()> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let any = || one_of(ids.iter().copied().map(uuid));
-    db.delete_all(queries::MESSAGES_OF.of([any()])).await?;
-    db.delete_all(queries::TURNS_OF.of([any()])).await
-}
-
 /// Records a turn in its conversation: raises the counters to its last message, never lowers them, and moves the head where
-/// the turn sets it. Returns the highest `seq`; `None` when the conversation was deleted or given to another user. Each attempt updates the revision
-/// that it read; `here` is that of the first one.
+/// the turn sets it. Returns the highest `seq`; `None` when the conversation is deleted, was given to another user, or lost the
+/// message that the turn follows. Each attempt updates the revision that it read; `here` is that of the first one, and whether the
+/// conversation was deleted.
 pub(super) async fn advance(
     db: &Db,
     delivery: &TurnDelivery,
     turn: &Joined,
-    here: Here,
+    here: (Here, bool),
 ) -> Attempt<Option<u64>> {
     let (user_id, id) = (delivery.user_id, delivery.conversation_id);
-    let mut here = here;
+    let (mut here, mut is_deleted) = here;
     for _ in 0..ATTEMPTS {
         let Shown { head, last_seq, is_branched, .. } = here.shown;
         let moved = head.after(delivery);
-        let mut changed = doc! { "unlogged": true };
+        let mut changed = doc! { "is_branched": is_branched || turn.is_aside };
+        if !is_deleted {
+            changed.insert("unlogged", true);
+        }
         if last_seq < turn.last.seq {
             changed.insert("message_count", count(turn.last.seq));
             changed.insert("last_message_preview", preview(delivery.last_text()));
@@ -224,25 +216,33 @@ pub(super) async fn advance(
         if moved != head {
             changed.extend(head_fields(moved, turn.last));
         }
-        if turn.is_aside && !is_branched {
-            changed.insert("is_branched", true);
-        }
         let at = date(delivery.messages.answer().created_at);
         let latest = doc! { "last_message_at": at.clone(), "activity_at": at, "updated_at": date(delivery.finished_at) };
-        let unchanged = queries::CONVERSATION_AT.of([uuid(id), count(here.rev)]);
         let update = doc! { "$set": changed, "$max": latest, "$inc": { "rev": 1_i64 } };
-        if let Some(document) = db.update(unchanged, update).await? {
-            return Fields::of(CONVERSATIONS, &document).count("message_count").map(Some);
+        if let Some(document) = db.update(at_revision(id, &here), update).await? {
+            let highest = Fields::of(CONVERSATIONS, &document).count("message_count")?;
+            return Ok(Some(highest).filter(|_| !is_deleted));
         }
-        match presence(db, user_id, id).await? {
-            Presence::Here(found) => here = found,
-            Presence::Absent | Presence::Deleted => return Ok(None),
+        let messages_deleted_at = here.messages_deleted_at;
+        (here, is_deleted) = match presence(db, user_id, id).await? {
+            Presence::Here(found) => (found, false),
+            Presence::Deleted(found) => (found, true),
+            Presence::Absent | Presence::Purged => return Ok(None),
+        };
+        if here.messages_deleted_at != messages_deleted_at && cuts::drop_turn(db, delivery).await? {
+            return Ok(None);
         }
     }
     Err(too_many_writers().into())
 }
 
-fn head_fields(head: Head, position: Position) -> Document {
+/// Builds the condition that a conversation has not changed.
+pub(super) fn at_revision(id: Id, here: &Here) -> Filter {
+    queries::CONVERSATION_AT.of([uuid(id), count(here.rev)])
+}
+
+/// Encodes a head and its position.
+pub(super) fn head_fields(head: Head, position: Position) -> Document {
     let or_null = |id: Option<Id>| id.map_or(Bson::Null, uuid);
     doc! {
         "head_id": or_null(head.message_id),
@@ -253,17 +253,25 @@ fn head_fields(head: Head, position: Position) -> Document {
     }
 }
 
-fn too_many_writers() -> StoreError {
+/// Returns the error after too many attempts.
+pub(super) fn too_many_writers() -> StoreError {
     StoreError::Unavailable("a conversation has too many writers at once".to_owned())
 }
 
 fn read_presence(found: Option<Document>) -> Attempt<Presence> {
     let Some(document) = found else { return Ok(Presence::Absent) };
     let fields = Fields::of(CONVERSATIONS, &document);
-    if fields.flag("deleted")? {
-        return Ok(Presence::Deleted);
+    let (is_deleted, deleted_at) = (fields.flag("deleted")?, fields.optional_time("deleted_at")?);
+    if is_deleted && deleted_at.is_none() {
+        return Ok(Presence::Purged);
     }
-    Ok(Presence::Here(Here { rev: fields.count("rev")?, shown: read_shown(&fields)? }))
+    let here = Here {
+        rev: fields.count("rev")?,
+        shown: read_shown(&fields)?,
+        messages_deleted_at: fields.optional_time("messages_deleted_at")?,
+        cutting: fields.optional_id("cutting")?,
+    };
+    Ok(if is_deleted { Presence::Deleted(here) } else { Presence::Here(here) })
 }
 
 fn read_shown(fields: &Fields<'_>) -> Attempt<Shown> {
@@ -282,11 +290,16 @@ fn read_shown(fields: &Fields<'_>) -> Attempt<Shown> {
     })
 }
 
-/// Returns a conversation, if it is the user's, and its shown branch.
-pub(super) async fn find_shown(db: &Db, user_id: Id, id: Id) -> Attempt<Option<(Conversation, Shown)>> {
-    let filter = queries::CONVERSATION.of([uuid(id), uuid(user_id), false.into()]);
-    let Some(document) = db.find_one(filter).await? else { return Ok(None) };
-    Ok(Some((read(&document)?, read_shown(&Fields::of(CONVERSATIONS, &document))?)))
+/// Returns a conversation, if it is the user's, and its shown branch; a deleted one only when that is wanted.
+pub(super) async fn find_shown(db: &Db, user_id: Id, id: Id, with_deleted: bool) -> Attempt<Option<Found>> {
+    let own = queries::OWN_CONVERSATION.of([uuid(id), uuid(user_id)]);
+    let Some(document) = db.find_one(own).await? else { return Ok(None) };
+    let fields = Fields::of(CONVERSATIONS, &document);
+    if fields.flag("deleted")? && !(with_deleted && fields.optional_time("deleted_at")?.is_some()) {
+        return Ok(None);
+    }
+    let (conversation, shown) = (read(&document)?, read_shown(&fields)?);
+    Ok(Some(Found { conversation, shown, cutting: fields.optional_id("cutting")? }))
 }
 
 fn or_null(text: Option<String>) -> Bson {
@@ -315,7 +328,8 @@ fn document(user_id: Id, conversation: &Conversation) -> Document {
     document
 }
 
-fn read(document: &Document) -> Attempt<Conversation> {
+/// Decodes a conversation.
+pub(super) fn read(document: &Document) -> Attempt<Conversation> {
     let fields = Fields::of(CONVERSATIONS, document);
     Ok(Conversation {
         id: fields.id("_id")?,
@@ -330,5 +344,7 @@ fn read(document: &Document) -> Attempt<Conversation> {
         last_message_at: fields.optional_time("last_message_at")?,
         created_at: fields.time("created_at")?,
         updated_at: fields.time("updated_at")?,
+        messages_deleted_at: fields.optional_time("messages_deleted_at")?,
+        deleted_at: fields.optional_time("deleted_at")?,
     })
 }

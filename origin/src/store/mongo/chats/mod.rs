@@ -1,9 +1,13 @@
-//! The chats port on MongoDB. Operations are in [`conversations`], [`messages`], [`tree`], [`turns`],
-//! [`changes`] and [`users`].
+//! The chats port on MongoDB. Operations are in [`conversations`], [`deletions`], [`messages`], [`tree`], [`cuts`],
+//! [`message_deletions`], [`turns`], [`stats`], [`changes`] and [`users`].
 
 mod changes;
 mod conversations;
+mod cuts;
+mod deletions;
+mod message_deletions;
 mod messages;
+mod stats;
 mod tree;
 mod turns;
 mod users;
@@ -11,13 +15,14 @@ mod users;
 use async_trait::async_trait;
 use shared::{
     api::{
-        chat::{Conversation, UpdateConversation},
+        chat::{ChatStats, Conversation, UpdateConversation},
         internal::{ConversationContext, StoredTurn, TurnDelivery},
     },
     id::Id,
     time::Timestamp,
 };
 
+use self::conversations::Found;
 use super::{
     engine::{Db, Engine},
     fault::Attempt,
@@ -27,7 +32,8 @@ use crate::{
     config::stores::MongoConfig,
     store::{
         chats::{
-            Change, Chats, ConversationsPage, Messages, MessagesPage, PageBuilder, Scope, Shown, Updated,
+            Change, Chats, ConversationsPage, DeletedPage, Messages, MessagesPage, PageBuilder, Scope,
+            Updated,
         },
         error::StoreResult,
     },
@@ -96,16 +102,52 @@ impl Chats for MongoChats {
         self.0.run(|_| conversations::update(self.0.db(), user_id, id, update, now)).await
     }
 
-    async fn delete_conversation(&self, user_id: Id, id: Id) -> StoreResult<bool> {
-        self.0.run(|attempt| conversations::delete(self.0.db(), user_id, id, attempt > 0)).await
+    async fn delete_conversation(&self, user_id: Id, id: Id, now: Timestamp) -> StoreResult<bool> {
+        self.0.run(|attempt| deletions::delete(self.0.db(), user_id, id, now, attempt > 0)).await
+    }
+
+    async fn undelete_conversation(
+        &self,
+        user_id: Id,
+        id: Id,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Option<Conversation>> {
+        self.0.run(|_| deletions::undelete(self.0.db(), user_id, id, since, now)).await
+    }
+
+    async fn deleted_conversations(&self, user_id: Id, page: DeletedPage) -> StoreResult<Vec<Conversation>> {
+        self.0.run(|_| deletions::page(self.0.db(), user_id, page)).await
+    }
+
+    async fn purge_conversations(&self, before: Timestamp, limit: u32) -> StoreResult<u64> {
+        self.0.run(|_| deletions::purge(self.0.db(), before, limit)).await
+    }
+
+    async fn delete_message(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        message_id: Id,
+        now: Timestamp,
+    ) -> StoreResult<bool> {
+        let delete = |attempt| {
+            let is_repeated = attempt > 0;
+            message_deletions::delete(self.0.db(), user_id, conversation_id, message_id, now, is_repeated)
+        };
+        self.0.run(delete).await
+    }
+
+    async fn stats(&self, user_id: Id) -> StoreResult<ChatStats> {
+        self.0.run(|_| stats::of(self.0.db(), user_id)).await
     }
 
     async fn move_conversations(&self, from: Id, to: Id, limit: u32) -> StoreResult<u64> {
-        self.0.run(|_| conversations::give(self.0.db(), from, to, limit)).await
+        self.0.run(|_| deletions::give(self.0.db(), from, to, limit)).await
     }
 
     async fn delete_conversations(&self, user_id: Id, limit: u32) -> StoreResult<u64> {
-        self.0.run(|_| users::delete_conversations(self.0.db(), user_id, limit)).await
+        self.0.run(|_| deletions::delete_many(self.0.db(), user_id, limit)).await
     }
 
     async fn forget_user(&self, user_id: Id, limit: u32) -> StoreResult<u64> {
@@ -121,12 +163,12 @@ impl Chats for MongoChats {
         self.0
             .run(|_| async move {
                 let fill = || PageBuilder::of(page);
-                let Some((filled, _, shown)) = page_of(self.0.db(), user_id, conversation_id, fill).await?
+                let Some((filled, of_it)) = page_of(self.0.db(), user_id, conversation_id, fill).await?
                 else {
                     return Ok(None);
                 };
                 let mut found = filled.into_messages();
-                messages::find_siblings(self.0.db(), shown.is_branched, &mut found.items).await?;
+                messages::find_siblings(self.0.db(), of_it.shown.is_branched, &mut found.items).await?;
                 Ok(Some(found))
             })
             .await
@@ -154,7 +196,8 @@ impl Chats for MongoChats {
                     None => page_of(db, user_id, conversation_id, fill).await?,
                     Some(id) => path_to(db, user_id, conversation_id, id).await?,
                 };
-                let Some((filled, conversation, shown)) = filled else { return Ok(None) };
+                let Some((filled, of_it)) = filled else { return Ok(None) };
+                let Found { conversation, shown, .. } = of_it;
                 let children = match at {
                     None if shown.is_plain() => Vec::new(),
                     at => messages::children(db, conversation_id, at.or(shown.head.message_id)).await?,
@@ -179,19 +222,25 @@ async fn page_of(
     user_id: Id,
     conversation_id: Id,
     fill: impl Fn() -> PageBuilder,
-) -> Attempt<Option<(PageBuilder, Conversation, Shown)>> {
+) -> Attempt<Option<(PageBuilder, Found)>> {
     let mut builder = fill();
+    let is_kept = builder.page.scope == Scope::Kept;
     messages::fill_arrived(db, conversation_id, &mut builder).await?;
-    let Some((conversation, shown)) = conversations::find_shown(db, user_id, conversation_id).await? else {
-        return Ok(None);
-    };
-    if builder.page.scope == Scope::Arrived || (shown.is_plain() && builder.is_up_to(shown.last_seq)) {
-        return Ok(Some((builder, conversation, shown)));
+    let found = conversations::find_shown(db, user_id, conversation_id, is_kept).await?;
+    let Some(found) = found else { return Ok(None) };
+    if let Some(root) = found.cutting {
+        cuts::complete(db, conversation_id, root).await?;
+        builder = fill();
+        messages::fill_arrived(db, conversation_id, &mut builder).await?;
+    }
+    let shown = &found.shown;
+    if builder.page.scope != Scope::Shown || (shown.is_plain() && builder.is_up_to(shown.last_seq)) {
+        return Ok(Some((builder, found)));
     }
     builder = fill();
     messages::fill_path(db, conversation_id, shown.position, &mut builder).await?;
     let is_there = conversations::find(db, user_id, conversation_id).await?.is_some();
-    Ok(is_there.then_some((builder, conversation, shown)))
+    Ok(is_there.then_some((builder, found)))
 }
 
 /// Fills a context with the path to a message, and finds its conversation: last, as [`page_of`] does.
@@ -200,10 +249,21 @@ async fn path_to(
     user_id: Id,
     conversation_id: Id,
     message: Id,
-) -> Attempt<Option<(PageBuilder, Conversation, Shown)>> {
+) -> Attempt<Option<(PageBuilder, Found)>> {
+    let Some(mut builder) = fill_path_to(db, conversation_id, message).await? else { return Ok(None) };
+    let found = conversations::find_shown(db, user_id, conversation_id, false).await?;
+    let Some(found) = found else { return Ok(None) };
+    if let Some(root) = found.cutting {
+        cuts::complete(db, conversation_id, root).await?;
+        let Some(rest) = fill_path_to(db, conversation_id, message).await? else { return Ok(None) };
+        builder = rest;
+    }
+    Ok(Some((builder, found)))
+}
+
+async fn fill_path_to(db: &Db, conversation_id: Id, message: Id) -> Attempt<Option<PageBuilder>> {
     let Some(end) = tree::position(db, conversation_id, message).await? else { return Ok(None) };
     let mut builder = PageBuilder::of_context_at_message();
     messages::fill_path(db, conversation_id, end, &mut builder).await?;
-    let found = conversations::find_shown(db, user_id, conversation_id).await?;
-    Ok(found.map(|(conversation, shown)| (builder, conversation, shown)))
+    Ok(Some(builder))
 }

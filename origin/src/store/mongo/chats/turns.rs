@@ -13,7 +13,7 @@ use shared::{
 
 use super::{
     conversations::{self, Presence},
-    messages, tree,
+    cuts, deletions, messages, tree,
 };
 use crate::store::{
     error::StoreError,
@@ -29,26 +29,31 @@ use crate::store::{
 pub(super) async fn record(db: &Db, delivery: &TurnDelivery) -> Attempt<Option<u64>> {
     let conversation_id = delivery.conversation_id;
     // A caller that gets "absent" drops the turn.
-    let here = match conversations::certain_presence(db, delivery.user_id, conversation_id).await? {
-        Presence::Here(here) => here,
-        Presence::Absent => return Ok(None),
-        // An earlier attempt may have stored something after the deletion and then ended.
-        Presence::Deleted => return conversations::clear_out(db, &[conversation_id]).await.map(|()| None),
-    };
+    let (here, is_deleted) =
+        match conversations::certain_presence(db, delivery.user_id, conversation_id).await? {
+            Presence::Here(here) => (here, false),
+            Presence::Deleted(here) => (here, true),
+            Presence::Absent => return Ok(None),
+            // An earlier attempt may have stored something after the purge and then ended.
+            Presence::Purged => return deletions::clear_out(db, &[conversation_id]).await.map(|()| None),
+        };
+    if here.messages_deleted_at.is_some() && cuts::drop_turn(db, delivery).await? {
+        return Ok(None);
+    }
     let turn = tree::insert(db, delivery, &here.shown).await?;
     if let Err(fault) = insert(db, delivery).await {
         messages::take_back_on_conflict(db, &fault, &turn.inserted).await?;
         return Err(fault);
     }
-    let highest = conversations::advance(db, delivery, &turn, here).await?;
+    let highest = conversations::advance(db, delivery, &turn, (here, is_deleted)).await?;
     let presence = match highest {
         None => Some(conversations::presence(db, delivery.user_id, conversation_id).await?),
         Some(_) => None,
     };
-    if matches!(presence, Some(Presence::Deleted)) {
-        // It was deleted meanwhile, perhaps too early to remove what was just stored. One that is absent was given to another user,
+    if matches!(presence, Some(Presence::Purged)) {
+        // It was purged meanwhile, perhaps too early to remove what was just stored. One that is absent was given to another user,
         // who keeps all of it.
-        conversations::clear_out(db, &[conversation_id]).await?;
+        deletions::clear_out(db, &[conversation_id]).await?;
     }
     Ok(highest)
 }
@@ -63,12 +68,20 @@ pub(super) async fn find(db: &Db, user_id: Id, turn_id: Id) -> Attempt<Option<St
     let mut found: HashMap<_, _> =
         messages::find_all(db, &ids).await?.into_iter().map(|message| (message.id, message)).collect();
     let conversation_id = fields.id("conversation_id")?;
-    let Some((_, shown)) = conversations::find_shown(db, user_id, conversation_id).await? else {
+    let Some(of_it) = conversations::find_shown(db, user_id, conversation_id, false).await? else {
         return Ok(None);
     };
+    if let Some(root) = of_it.cutting {
+        cuts::complete(db, conversation_id, root).await?;
+    }
     let messages: Option<Vec<_>> = ids.iter().map(|id| found.remove(id)).collect();
+    let is_unsure = messages.is_none() || of_it.cutting.is_some();
+    // A deletion of messages takes the turn first.
+    if is_unsure && db.find_one(queries::ANY_TURN.of([uuid(turn_id)])).await?.is_none() {
+        return Ok(None);
+    }
     let mut messages = messages.ok_or_else(|| fields.corrupt("message_ids"))?;
-    messages::find_siblings(db, shown.is_branched, &mut messages).await?;
+    messages::find_siblings(db, of_it.shown.is_branched, &mut messages).await?;
     let usage = fields.optional_part("usage")?.ok_or_else(|| fields.corrupt("usage"))?;
     Ok(Some(StoredTurn {
         kind: fields.word("kind", TurnKind::parse)?,

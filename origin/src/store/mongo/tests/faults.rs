@@ -111,9 +111,9 @@ async fn broken_connection_is_retried() {
         let turn = delivery(id(USER), opened.id, 1 + round, 1);
         assert_eq!(store.record_turn(turn).await.unwrap(), Some(2));
         proxy.set(flow, 0);
-        assert!(store.delete_conversation(id(USER), opened.id).await.unwrap(), "{flow:?}");
+        assert!(store.delete_conversation(id(USER), opened.id, at(500)).await.unwrap(), "{flow:?}");
         proxy.set(flow, 0);
-        assert!(!store.delete_conversation(id(USER), id(99)).await.unwrap(), "{flow:?}");
+        assert!(!store.delete_conversation(id(USER), id(99), at(500)).await.unwrap(), "{flow:?}");
     }
 }
 
@@ -126,7 +126,7 @@ async fn turn_of_conversation_missed_by_one_read_is_stored() {
     proxy.set(Flow::FindNone, 0);
     let turn = delivery(id(USER), opened.id, 1, 1);
     assert_eq!(store.record_turn(turn).await.unwrap(), Some(2));
-    assert!(store.delete_conversation(id(USER), opened.id).await.unwrap());
+    assert!(store.delete_conversation(id(USER), opened.id, at(500)).await.unwrap());
     proxy.set(Flow::FindNone, 0);
     assert_eq!(store.record_turn(delivery(id(USER), opened.id, 2, 3)).await.unwrap(), None);
     assert_eq!(store.record_turn(delivery(id(USER), id(99), 3, 1)).await.unwrap(), None);

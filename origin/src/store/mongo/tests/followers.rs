@@ -27,7 +27,7 @@ async fn operations_after(deletions: u32) -> u32 {
     let ids: Vec<_> = (10..10 + deletions).map(id).collect();
     for (number, deleted) in (10..).zip(&ids) {
         env.beside.create_conversation(id(USER), conversation(number, at(0))).await.unwrap();
-        assert!(env.beside.delete_conversation(id(USER), *deleted).await.unwrap());
+        assert!(env.beside.delete_conversation(id(USER), *deleted, at(500)).await.unwrap());
         for collection in [MESSAGES, TURNS] {
             let left = doc! { "conversation_id": uuid(*deleted), "seq": 1 };
             env.beside.database().collection::<Document>(collection).insert_one(left).await.unwrap();

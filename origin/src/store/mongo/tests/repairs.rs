@@ -83,9 +83,10 @@ async fn interrupted_deletion_is_completed_by_repetition() {
     after_each_step(3, |steps| async move {
         let env = TestEnv::new().await;
         let conversation = env.open(10).await;
-        let is_done = env.broken_off(steps, env.store.delete_conversation(id(USER), conversation)).await;
+        let is_done =
+            env.broken_off(steps, env.store.delete_conversation(id(USER), conversation, at(500))).await;
         env.is_whole_or_gone(conversation).await;
-        eventually(|| env.store.delete_conversation(id(USER), conversation)).await;
+        eventually(|| env.store.delete_conversation(id(USER), conversation, at(500))).await;
         assert_eq!(env.stored(conversation).await, 0);
         is_done
     })
@@ -98,7 +99,8 @@ async fn interrupted_deletion_is_completed_by_read_of_changes() {
         let env = TestEnv::new().await;
         let conversation = env.open(10).await;
         let before = env.beside.changes(id(USER), 0, 10, at(0)).await.unwrap();
-        let is_done = env.broken_off(steps, env.store.delete_conversation(id(USER), conversation)).await;
+        let is_done =
+            env.broken_off(steps, env.store.delete_conversation(id(USER), conversation, at(500))).await;
         env.is_whole_or_gone(conversation).await;
         let listed = eventually(|| env.store.changes(id(USER), before[0].position, 10, at(0))).await;
         if listed.is_empty() {
@@ -122,7 +124,7 @@ async fn interrupted_read_of_changes_loses_none() {
         assert_eq!((before.len(), before[0].conversation_id), (1, first));
         let kept = env.open(11).await;
         let deleted = env.open(12).await;
-        assert!(env.beside.delete_conversation(id(USER), deleted).await.unwrap());
+        assert!(env.beside.delete_conversation(id(USER), deleted, at(500)).await.unwrap());
         let look = || env.store.changes(id(USER), before[0].position, 10, at(0));
         let is_done = env.broken_off(steps, look()).await;
         let listed = eventually(look).await;
@@ -151,7 +153,7 @@ async fn turn_of_conversation_deleted_meanwhile_leaves_nothing() {
             async move { store.record_turn(turn).await }
         });
         let is_done = env.is_held_or_done(&recording).await;
-        assert!(env.beside.delete_conversation(id(USER), conversation).await.unwrap());
+        assert!(env.beside.delete_conversation(id(USER), conversation, at(500)).await.unwrap());
         env.proxy.set(Flow::Open, 0);
         let recorded = bounded(recording).await.unwrap().unwrap();
         // Its last step may have been sent already.

@@ -13,7 +13,7 @@ use shared::{
 
 use super::tree;
 use crate::store::{
-    chats::{ActivityPosition, ConversationsPage, Shown, Updated},
+    chats::{ActivityPosition, ConversationsPage, DeletedPage, Shown, Updated},
     error::{StoreError, StoreResult},
     sqlite::row::{Columns, bytes},
     values::signed,
@@ -23,23 +23,48 @@ use crate::store::{
 macro_rules! columns {
     () => {
         "id, title, model, system, pinned, archived, head_id, message_count, last_message_preview, last_message_at, \
-         created_at, updated_at"
+         created_at, updated_at, messages_deleted_at, deleted_at"
     };
 }
 
-/// A page of all, in the order of an index.
-pub(super) const PAGE: &str = concat!(
+/// A page by last activity of those that also meet a condition, in the order of an index.
+macro_rules! page {
+    ($also:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL",
+            $also,
+            " AND (activity_at, id) < (?2, ?3) ORDER BY activity_at DESC, id DESC LIMIT ?4"
+        )
+    };
+}
+
+/// A page of all.
+pub(super) const PAGE: &str = page!("");
+/// A page of the archived ones, or of the others.
+pub(super) const PAGE_BY_ARCHIVED: &str = page!(" AND archived = ?5");
+/// A page of the pinned ones, or of the others.
+pub(super) const PAGE_BY_PINNED: &str = page!(" AND pinned = ?5");
+/// A page by both.
+pub(super) const PAGE_BY_BOTH: &str = page!(" AND archived = ?5 AND pinned = ?6");
+/// A page of deleted ones.
+pub(super) const DELETED_PAGE: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM conversations WHERE user_id = ?1 AND (activity_at, id) < (?2, ?3) ORDER BY activity_at DESC, id DESC LIMIT ?4"
+    " FROM conversations WHERE user_id = ?1 AND deleted_at IS NOT NULL AND deleted_at > ?2 \
+     AND (deleted_at, id) < (?3, ?4) ORDER BY deleted_at DESC, id DESC LIMIT ?5"
 );
-/// A page of the archived ones, or of the others, in the order of an index.
-pub(super) const PAGE_BY_ARCHIVED: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM conversations WHERE user_id = ?1 AND archived = ?5 AND (activity_at, id) < (?2, ?3) \
-     ORDER BY activity_at DESC, id DESC LIMIT ?4"
-);
+
+/// A conversation that is not purged.
+pub(super) struct Kept {
+    /// Its shown branch.
+    pub(super) shown: Shown,
+    /// True when it is deleted.
+    pub(super) is_deleted: bool,
+    /// The last deletion of messages.
+    pub(super) messages_deleted_at: Option<Timestamp>,
+}
 
 /// Inserts a conversation; changes nothing when it is the user's and exists or was deleted.
 pub(super) fn insert(c: &Connection, user_id: Id, conversation: &Conversation) -> StoreResult<()> {
@@ -72,9 +97,13 @@ pub(super) fn insert(c: &Connection, user_id: Id, conversation: &Conversation) -
     if inserted == 1 { Ok(()) } else { Err(StoreError::Conflict("the conversation's id is somebody else's")) }
 }
 
-/// Returns a conversation, if it is the user's.
+/// Returns a conversation, if it is the user's and not deleted.
 pub(super) fn find(c: &Connection, user_id: Id, id: Id) -> StoreResult<Option<Conversation>> {
-    let sql = concat!("SELECT ", columns!(), " FROM conversations WHERE id = ?1 AND user_id = ?2");
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM conversations WHERE id = ?1 AND user_id = ?2 AND deleted_at IS NULL"
+    );
     one(c, sql, (id.as_bytes(), user_id.as_bytes()))
 }
 
@@ -83,11 +112,43 @@ pub(super) fn page(c: &Connection, user_id: Id, page: ConversationsPage) -> Stor
     let (activity_at, id) = page
         .after
         .map_or((i64::MAX, [0xff; 16]), |after| (after.activity_at.as_millis(), *after.id.as_bytes()));
-    match page.archived {
-        None => many(c, PAGE, (user_id.as_bytes(), activity_at, id, page.limit)),
-        Some(archived) => {
-            many(c, PAGE_BY_ARCHIVED, (user_id.as_bytes(), activity_at, id, page.limit, archived))
+    let (user_id, limit) = (user_id.as_bytes(), page.limit);
+    match (page.archived, page.pinned) {
+        (None, None) => many(c, PAGE, (user_id, activity_at, id, limit)),
+        (Some(archived), None) => many(c, PAGE_BY_ARCHIVED, (user_id, activity_at, id, limit, archived)),
+        (None, Some(pinned)) => many(c, PAGE_BY_PINNED, (user_id, activity_at, id, limit, pinned)),
+        (Some(archived), Some(pinned)) => {
+            many(c, PAGE_BY_BOTH, (user_id, activity_at, id, limit, archived, pinned))
         }
+    }
+}
+
+/// Returns a page of deleted ones, last deletion first.
+pub(super) fn deleted_page(c: &Connection, user_id: Id, page: DeletedPage) -> StoreResult<Vec<Conversation>> {
+    let (deleted_at, id) = page
+        .after
+        .map_or((i64::MAX, [0xff; 16]), |after| (after.deleted_at.as_millis(), *after.id.as_bytes()));
+    let since = page.since.as_millis();
+    many(c, DELETED_PAGE, (user_id.as_bytes(), since, deleted_at, id, page.limit))
+}
+
+/// Brings back a conversation that was deleted after `since`, if it is the user's.
+pub(super) fn undelete(
+    c: &Connection,
+    user_id: Id,
+    id: Id,
+    since: Timestamp,
+    now: Timestamp,
+) -> StoreResult<Option<Conversation>> {
+    let sql = concat!(
+        "UPDATE conversations SET deleted_at = NULL, updated_at = max(updated_at, ?4) \
+         WHERE id = ?1 AND user_id = ?2 AND deleted_at > ?3 RETURNING ",
+        columns!()
+    );
+    let keys = (id.as_bytes(), user_id.as_bytes(), since.as_millis(), now.as_millis());
+    match one(c, sql, keys)? {
+        None => find(c, user_id, id),
+        undeleted => Ok(undeleted),
     }
 }
 
@@ -133,33 +194,15 @@ pub(super) fn update(
     Ok(one(c, sql, params)?.map_or(Updated::Absent, |found| Updated::Now(Box::new(found))))
 }
 
-/// Deletes a conversation, if it is the user's, with its contents.
-pub(super) fn delete(c: &Connection, user_id: Id, id: Id) -> StoreResult<bool> {
-    let sql = "DELETE FROM conversations WHERE id = ?1 AND user_id = ?2";
-    Ok(c.prepare_cached(sql)?.execute((id.as_bytes(), user_id.as_bytes()))? == 1)
-}
-
-/// Gives conversations of a user to another one. The schema's trigger makes each a change of the other one's.
-pub(super) fn give(c: &Connection, from: Id, to: Id, limit: u32) -> StoreResult<u64> {
-    let sql = "UPDATE conversations SET user_id = ?2 \
-               WHERE id IN (SELECT id FROM conversations WHERE user_id = ?1 ORDER BY activity_at, id LIMIT ?3)";
-    let given = c.prepare_cached(sql)?.execute((from.as_bytes(), to.as_bytes(), limit))?;
-    Ok(u64::try_from(given).unwrap_or(u64::MAX))
-}
-
-pub(super) const DELETE_MANY: &str =
-    "DELETE FROM conversations WHERE id IN (SELECT id FROM conversations WHERE user_id = ?1 LIMIT ?2)";
-
-/// Deletes conversations of a user with their contents.
-pub(super) fn delete_many(c: &Connection, user_id: Id, limit: u32) -> StoreResult<u64> {
-    let gone = c.prepare_cached(DELETE_MANY)?.execute((user_id.as_bytes(), limit))?;
-    Ok(u64::try_from(gone).unwrap_or(u64::MAX))
-}
-
-/// Finds the shown branch of a conversation, if it is the user's.
+/// Finds the shown branch of a conversation, if it is the user's and not deleted.
 pub(super) fn shown(c: &Connection, user_id: Id, id: Id) -> StoreResult<Option<Shown>> {
-    let sql = "SELECT id, head_id, head_branch_id, head_seq, head_mark, head_turn_id, is_branched, message_count \
-               FROM conversations WHERE id = ?1 AND user_id = ?2";
+    Ok(kept(c, user_id, id)?.filter(|kept| !kept.is_deleted).map(|kept| kept.shown))
+}
+
+/// Finds a conversation, if it is the user's and not purged.
+pub(super) fn kept(c: &Connection, user_id: Id, id: Id) -> StoreResult<Option<Kept>> {
+    let sql = "SELECT id, head_id, head_branch_id, head_seq, head_mark, head_turn_id, is_branched, message_count, \
+               messages_deleted_at, deleted_at FROM conversations WHERE id = ?1 AND user_id = ?2";
     let row = |row: &Row<'_>| {
         let mut columns = Columns::of("conversations", row);
         columns.id("id")?;
@@ -168,12 +211,14 @@ pub(super) fn shown(c: &Connection, user_id: Id, id: Id) -> StoreResult<Option<S
         let seq = columns.count("head_seq")?;
         let mark = columns.optional_id("head_mark")?;
         let turn_id = columns.optional_id("head_turn_id")?;
-        Ok(Shown {
+        let shown = Shown {
             head: Head { message_id, mark, turn_id },
             position: Position { branch, seq },
             is_branched: columns.get("is_branched")?,
             last_seq: columns.count("message_count")?,
-        })
+        };
+        let messages_deleted_at = columns.optional_time("messages_deleted_at")?;
+        Ok(Kept { shown, is_deleted: columns.optional_time("deleted_at")?.is_some(), messages_deleted_at })
     };
     let mut statement = c.prepare_cached(sql)?;
     let found = statement.query_row((id.as_bytes(), user_id.as_bytes()), |found| Ok(row(found)));
@@ -245,5 +290,7 @@ fn read(row: &Row<'_>) -> StoreResult<Conversation> {
         last_message_at: columns.optional_time("last_message_at")?,
         created_at: columns.time("created_at")?,
         updated_at: columns.time("updated_at")?,
+        messages_deleted_at: columns.optional_time("messages_deleted_at")?,
+        deleted_at: columns.optional_time("deleted_at")?,
     })
 }

@@ -1,8 +1,12 @@
-//! The chats port on SQLite. Statements are in [`conversations`], [`messages`], [`tree`], [`turns`] and [`changes`].
+//! The chats port on SQLite. Statements are in [`conversations`], [`deletions`], [`messages`], [`tree`], [`cuts`], [`turns`],
+//! [`stats`] and [`changes`].
 
 mod changes;
 mod conversations;
+mod cuts;
+mod deletions;
 mod messages;
+mod stats;
 mod tree;
 mod turns;
 
@@ -14,7 +18,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use shared::{
     api::{
-        chat::{Conversation, UpdateConversation},
+        chat::{ChatStats, Conversation, UpdateConversation},
         internal::{ConversationContext, StoredTurn, TurnDelivery},
     },
     id::Id,
@@ -23,7 +27,9 @@ use shared::{
 
 use super::{engine::Engine, migrate};
 use crate::store::{
-    chats::{Change, Chats, ConversationsPage, Messages, MessagesPage, PageBuilder, Scope, Updated},
+    chats::{
+        Change, Chats, ConversationsPage, DeletedPage, Messages, MessagesPage, PageBuilder, Scope, Updated,
+    },
     error::StoreResult,
 };
 
@@ -78,21 +84,58 @@ impl Chats for SqliteChats {
         self.0.write(move |c| conversations::update(c, user_id, id, &update, now)).await
     }
 
-    async fn delete_conversation(&self, user_id: Id, id: Id) -> StoreResult<bool> {
-        self.0.write(move |c| conversations::delete(c, user_id, id)).await
+    async fn delete_conversation(&self, user_id: Id, id: Id, now: Timestamp) -> StoreResult<bool> {
+        self.0.write(move |c| deletions::delete(c, user_id, id, now)).await
+    }
+
+    async fn undelete_conversation(
+        &self,
+        user_id: Id,
+        id: Id,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Option<Conversation>> {
+        self.0.write(move |c| conversations::undelete(c, user_id, id, since, now)).await
+    }
+
+    async fn deleted_conversations(&self, user_id: Id, page: DeletedPage) -> StoreResult<Vec<Conversation>> {
+        self.0.read(move |c| conversations::deleted_page(c, user_id, page)).await
+    }
+
+    async fn purge_conversations(&self, before: Timestamp, limit: u32) -> StoreResult<u64> {
+        self.0.write(move |c| deletions::purge(c, before, limit)).await
+    }
+
+    async fn delete_message(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        message_id: Id,
+        now: Timestamp,
+    ) -> StoreResult<bool> {
+        self.0.write(move |c| cuts::delete(c, user_id, conversation_id, message_id, now)).await
+    }
+
+    async fn stats(&self, user_id: Id) -> StoreResult<ChatStats> {
+        self.0
+            .read(move |c| {
+                let _snapshot = c.unchecked_transaction()?;
+                stats::of(c, user_id)
+            })
+            .await
     }
 
     async fn move_conversations(&self, from: Id, to: Id, limit: u32) -> StoreResult<u64> {
-        self.0.write(move |c| conversations::give(c, from, to, limit)).await
+        self.0.write(move |c| deletions::give(c, from, to, limit)).await
     }
 
     async fn delete_conversations(&self, user_id: Id, limit: u32) -> StoreResult<u64> {
-        self.0.write(move |c| conversations::delete_many(c, user_id, limit)).await
+        self.0.write(move |c| deletions::delete_many(c, user_id, limit)).await
     }
 
     async fn forget_user(&self, user_id: Id, limit: u32) -> StoreResult<u64> {
         self.0
-            .write(move |c| match conversations::delete_many(c, user_id, limit)? {
+            .write(move |c| match deletions::delete_many(c, user_id, limit)? {
                 0 => changes::forget(c, user_id, limit),
                 gone => Ok(gone),
             })
@@ -108,11 +151,16 @@ impl Chats for SqliteChats {
         self.0
             .read(move |c| {
                 let _snapshot = c.unchecked_transaction()?;
-                let Some(shown) = conversations::shown(c, user_id, conversation_id)? else { return Ok(None) };
-                let mut builder = PageBuilder::of(page);
+                let kept = conversations::kept(c, user_id, conversation_id)?;
+                let Some(kept) = kept.filter(|kept| page.scope == Scope::Kept || !kept.is_deleted) else {
+                    return Ok(None);
+                };
+                let (shown, mut builder) = (kept.shown, PageBuilder::of(page));
                 match page.scope {
                     Scope::Shown => messages::fill_path(c, conversation_id, shown.position, &mut builder)?,
-                    Scope::Arrived => messages::fill_arrived(c, conversation_id, &mut builder)?,
+                    Scope::Arrived | Scope::Kept => {
+                        messages::fill_arrived(c, conversation_id, &mut builder)?;
+                    }
                 }
                 let mut found = builder.into_messages();
                 messages::find_siblings(c, shown.is_branched, &mut found.items)?;

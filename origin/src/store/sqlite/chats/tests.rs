@@ -7,7 +7,7 @@ use shared::{
 };
 use tempfile::TempDir;
 
-use super::{SqliteChats, changes, conversations, messages, migrate, tree};
+use super::{SqliteChats, changes, conversations, cuts, deletions, messages, migrate, stats, tree};
 use crate::{
     clock::{Clock as _, SystemClock},
     store::{
@@ -50,7 +50,7 @@ async fn writes_take_consecutive_positions() {
     store.record_turn(delivery(id(ADA), second.id, 1, 1)).await.unwrap().unwrap();
     assert_eq!(changes_of(&store, ADA, 2).await, [(3, first.id, true), (4, second.id, true)]);
     // The newest one is deleted; its position is not reused.
-    assert!(store.delete_conversation(id(ADA), second.id).await.unwrap());
+    assert!(store.delete_conversation(id(ADA), second.id, at(500)).await.unwrap());
     assert_eq!(changes_of(&store, ADA, 3).await, [(5, second.id, false)]);
     store.create_conversation(id(ADA), conversation(13, START)).await.unwrap();
     assert_eq!(changes_of(&store, ADA, 4).await, [(5, second.id, false), (6, id(13), true)]);
@@ -71,9 +71,12 @@ async fn repeated_write_is_no_change() {
     assert_eq!(store.record_turn(turn.clone()).await.unwrap(), Some(2));
     assert_eq!(changes_of(&store, ADA, 0).await, before);
 
-    assert!(store.delete_conversation(id(ADA), opened.id).await.unwrap());
+    assert!(store.delete_conversation(id(ADA), opened.id, at(500)).await.unwrap());
     store.create_conversation(id(ADA), opened.clone()).await.unwrap();
     assert_eq!(store.record_turn(turn).await.unwrap(), None);
+    assert_eq!(changes_of(&store, ADA, 0).await, [(3, opened.id, false)]);
+    while store.purge_conversations(at(500), 10).await.unwrap() > 0 {}
+    store.create_conversation(id(ADA), opened.clone()).await.unwrap();
     assert_eq!(changes_of(&store, ADA, 0).await, [(3, opened.id, false)]);
     // Even if another user took the id, the user who deleted it would not see theirs.
     store.create_conversation(id(2), opened.clone()).await.unwrap();
@@ -124,6 +127,22 @@ async fn pages_are_read_from_index_in_order() {
             "conversations_by_archived",
             "(user_id=? AND archived=? AND (activity_at,id)<(?,?))",
         ),
+        (
+            conversations::PAGE_BY_PINNED,
+            "conversations_by_pinned",
+            "(user_id=? AND pinned=? AND (activity_at,id)<(?,?))",
+        ),
+        (
+            conversations::PAGE_BY_BOTH,
+            "conversations_by_both",
+            "(user_id=? AND archived=? AND pinned=? AND (activity_at,id)<(?,?))",
+        ),
+        (
+            conversations::DELETED_PAGE,
+            "conversations_deleted",
+            "(user_id=? AND deleted_at>? AND (deleted_at,id)<(?,?))",
+        ),
+        (deletions::TO_PURGE, "conversations_to_purge", "(deleted_at>? AND deleted_at<?)"),
         (messages::ARRIVED_UP, "sqlite_autoindex_messages_2", "(conversation_id=? AND seq>?)"),
         (messages::ARRIVED_DOWN, "sqlite_autoindex_messages_2", "(conversation_id=? AND seq<?)"),
         (messages::SPAN_UP, "messages_by_branch", "(conversation_id=? AND branch_id=? AND seq>? AND seq<?)"),
@@ -151,9 +170,25 @@ async fn what_a_user_has_is_found_by_an_index() {
     let path = folder.path().join("chats.db");
     migrate::chats(&path).await.unwrap();
     let file = connect(&path).unwrap();
-    for sql in [conversations::DELETE_MANY, changes::FORGET] {
+    for sql in [deletions::DELETE_MANY, deletions::GIVE, changes::FORGET] {
         let plan = plan(&file, sql);
         assert!(plan.contains("user_id=?") && !plan.contains("SCAN"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn counts_and_deletions_of_messages_are_served_by_indexes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.db");
+    migrate::chats(&path).await.unwrap();
+    let file = connect(&path).unwrap();
+    let counts = plan(&file, stats::COUNTS);
+    assert!(counts.contains("COVERING INDEX messages_to_count (conversation_id=?)"), "{counts}");
+    for sql in deletions::PURGES.into_iter().chain([stats::COUNTS, stats::TOOL_CALLS, cuts::NOTE_BELOW]) {
+        let plan = plan(&file, sql);
+        let scans: Vec<_> =
+            plan.split(';').filter(|step| step.contains("SCAN") && !step.contains("SCAN below")).collect();
+        assert!(scans.is_empty(), "{plan}");
     }
 }
 

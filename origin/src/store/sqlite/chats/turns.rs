@@ -11,7 +11,7 @@ use shared::{
     time::Timestamp,
 };
 
-use super::{conversations, messages, tree};
+use super::{conversations, cuts, messages, tree};
 use crate::store::{
     chats::Shown,
     error::{StoreError, StoreResult},
@@ -21,12 +21,17 @@ use crate::store::{
 
 /// The rules of [`crate::store::chats::Chats::record_turn`]; the caller holds the write transaction.
 pub(super) fn record(c: &Connection, delivery: &TurnDelivery) -> StoreResult<Option<u64>> {
-    let Some(mut shown) = conversations::shown(c, delivery.user_id, delivery.conversation_id)? else {
+    let Some(kept) = conversations::kept(c, delivery.user_id, delivery.conversation_id)? else {
         return Ok(None);
     };
+    let visible = |seq| Some(seq).filter(|_| !kept.is_deleted);
+    let mut shown = kept.shown;
     if is_recorded(c, delivery)? {
         // All of it was stored by one commit, and storing it again would change nothing.
-        return Ok(Some(shown.last_seq));
+        return Ok(visible(shown.last_seq));
+    }
+    if kept.messages_deleted_at.is_some() && cuts::drop_turn(c, delivery)? {
+        return Ok(None);
     }
     let mut last = None;
     for message in delivery.messages.iter() {
@@ -40,7 +45,7 @@ pub(super) fn record(c: &Connection, delivery: &TurnDelivery) -> StoreResult<Opt
     if head != shown.head {
         shown.position = position;
     }
-    conversations::advance(c, delivery, position.seq, Shown { head, ..shown }).map(Some)
+    conversations::advance(c, delivery, position.seq, Shown { head, ..shown }).map(visible)
 }
 
 /// Returns true when this turn was recorded before.
@@ -64,7 +69,8 @@ pub(super) fn find(c: &Connection, user_id: Id, turn_id: Id) -> StoreResult<Opti
             "SELECT t.id, t.kind, t.message_ids, t.user_message_id, t.assistant_message_id, t.last_event_id, t.error_code, \
              t.error_detail, t.created_at, t.finished_at, t.input_tokens, t.output_tokens, t.cached_tokens, \
              t.reasoning_tokens, t.total_tokens, t.usage_estimated, c.is_branched \
-             FROM turns t JOIN conversations c ON c.id = t.conversation_id WHERE t.id = ?1 AND c.user_id = ?2",
+             FROM turns t JOIN conversations c ON c.id = t.conversation_id WHERE t.id = ?1 AND c.user_id = ?2 \
+              AND c.deleted_at IS NULL",
         )?
         .query_row((turn_id.as_bytes(), user_id.as_bytes()), |row| Ok(read(row)))
         .optional()?
