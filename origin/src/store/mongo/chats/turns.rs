@@ -12,7 +12,7 @@ use shared::{
 };
 
 use super::{
-    conversations::{self, Presence},
+    conversations::{self, ATTEMPTS, Presence},
     cuts, deletions, messages, tree,
 };
 use crate::store::{
@@ -95,16 +95,20 @@ pub(super) async fn find(db: &Db, user_id: Id, turn_id: Id) -> Attempt<Option<St
 }
 
 async fn insert(db: &Db, delivery: &TurnDelivery) -> Attempt<()> {
-    if db.insert(TURNS, &[document(delivery)]).await? == 1 {
-        return Ok(());
+    for _ in 0..ATTEMPTS {
+        if db.insert(TURNS, &[document(delivery)]).await? == 1 {
+            return Ok(());
+        }
+        let there =
+            db.find_fields(queries::ANY_TURN.of([uuid(delivery.turn_id)]), 1, &["conversation_id"]).await?;
+        // One that is gone by now was deleted with its messages.
+        let Some(document) = there.first() else { continue };
+        if Fields::of(TURNS, document).id("conversation_id")? == delivery.conversation_id {
+            return Ok(());
+        }
+        return Err(StoreError::Conflict("the turn's id is one of another conversation").into());
     }
-    let there = db.find_one(queries::ANY_TURN.of([uuid(delivery.turn_id)])).await?;
-    let conversation_id =
-        there.map(|document| Fields::of(TURNS, &document).id("conversation_id")).transpose()?;
-    if conversation_id == Some(delivery.conversation_id) {
-        return Ok(());
-    }
-    Err(StoreError::Conflict("the turn's id is one of another conversation").into())
+    Err(conversations::too_many_writers().into())
 }
 
 fn document(delivery: &TurnDelivery) -> Document {

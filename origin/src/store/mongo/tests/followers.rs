@@ -25,9 +25,11 @@ const MANY: u32 = 10_000;
 async fn operations_after(deletions: u32) -> u32 {
     let env = TestEnv::new().await;
     let ids: Vec<_> = (10..10 + deletions).map(id).collect();
-    for (number, deleted) in (10..).zip(&ids) {
+    for number in 10..10 + deletions {
         env.beside.create_conversation(id(USER), conversation(number, at(0))).await.unwrap();
-        assert!(env.beside.delete_conversation(id(USER), *deleted, at(500)).await.unwrap());
+    }
+    assert_eq!(env.beside.delete_conversations(id(USER), deletions).await.unwrap(), u64::from(deletions));
+    for deleted in &ids {
         for collection in [MESSAGES, TURNS] {
             let left = doc! { "conversation_id": uuid(*deleted), "seq": 1 };
             env.beside.database().collection::<Document>(collection).insert_one(left).await.unwrap();
