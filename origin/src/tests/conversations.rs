@@ -29,6 +29,7 @@ async fn conversation_is_created_read_changed_and_deleted() {
         "id": created.json()["id"], "title": "Rust", "model": "smart", "system": "Be brief.", "pinned": false,
         "archived": false, "head_id": null, "message_count": 0, "last_message_preview": null, "last_message_at": null,
         "created_at": "2026-11-21T09:30:00.007Z", "updated_at": "2026-11-21T09:30:00.007Z",
+        "messages_deleted_at": null, "deleted_at": null,
     });
     assert_eq!(created.json(), expected);
     let one = path(expected["id"].as_str().unwrap());

@@ -21,6 +21,7 @@ mod id_tokens;
 mod idempotency;
 mod jobs;
 mod layers;
+mod lifecycle;
 mod list_cache;
 mod notices;
 mod outages;

@@ -158,6 +158,8 @@ fn conversation() -> Value {
         "last_message_at": ANSWERED_AT,
         "created_at": ASKED_AT,
         "updated_at": ANSWERED_AT,
+        "messages_deleted_at": null,
+        "deleted_at": null,
     })
 }
 
