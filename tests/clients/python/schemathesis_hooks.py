@@ -72,6 +72,7 @@ def mend(case):
         case.path_parameters["id"] = existing(operation, case.path)
         if "mid" in case.path_parameters:
             case.path_parameters["mid"] = os.environ["EDGECHAT_MESSAGE"]
+            case.path_parameters["mid"] = os.environ["EDGECHAT_DOOMED_MESSAGE"]
     if case.meta.generation.mode.is_negative:
         return
     if case.headers and "Idempotency-Key" in case.headers:
@@ -120,6 +121,8 @@ def existing(operation, path):
     """The id of something that belongs to the person who asks."""
     if operation == "delete_conversation":
         return os.environ["EDGECHAT_DOOMED"]
+    if operation == "delete_message":
+        return os.environ["EDGECHAT_CUT"]
     if operation == "end_session":
         return os.environ["EDGECHAT_SESSION"]
     if operation.endswith("_passkey"):
@@ -262,12 +265,15 @@ def due_refusals(case):
         yield 401, "session_ended", frozenset()
     if operation == "oauth_token" and body.get("grant_type") == "refresh_token":
         yield 400, "invalid_grant" if "refresh_token" in body else "invalid_request", frozenset()
-    if operation in ("delete_conversation", "end_session", "remove_passkey"):
+    if operation in ("delete_conversation", "delete_message", "end_session", "remove_passkey"):
         # It was deleted, or has ended, by an earlier request.
         yield 404, "not_found", frozenset()
     if operation == "update_conversation" and body.get("head_id") is not None:
         # A head is a message of the conversation.
         yield 422, "validation_failed", frozenset({"head_id"})
+    if operation == "list_conversations" and str(query.get("deleted")).lower() == "true":
+        # Deleted ones are not filtered further.
+        yield 422, "validation_failed", frozenset({"archived", "pinned"} & query.keys())
     if "cursor" in query:
         # A cursor is one that the list gave out.
         yield 422, "validation_failed", frozenset({"cursor"})

@@ -10,6 +10,7 @@
 //! - `consents`: documents that are agreed to before a model is called
 //! - `cursors`: readers resume at a cursor
 //! - `branches`: a conversation is a tree
+//! - `lifecycle`: conversations and messages are deleted and come back
 //! - `concurrency`: concurrent messages
 //! - `chaos`: processes are killed at each kind of moment
 //! - `back_pressure`: bounds on what waits for readers and for the origin
@@ -79,6 +80,8 @@ mod idempotency;
 mod identity;
 #[cfg(test)]
 mod kill_drills;
+#[cfg(test)]
+mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

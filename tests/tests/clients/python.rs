@@ -38,6 +38,8 @@ async fn schemathesis_finds_nothing() {
     let phone = env.phone().await;
     let (conversation, doomed) = (phone.conversation().await, phone.conversation().await);
     let sent = phone.send_and_persist(conversation, "Hello").await;
+    let cut = phone.conversation().await;
+    let doomed_message = phone.send_and_persist(cut, "Hello").await.assistant_message.id;
     let code_email = "code@example.com";
     let to_reset = env.phone().await;
     for (path, body) in [
@@ -76,6 +78,8 @@ async fn schemathesis_finds_nothing() {
         .env("EDGECHAT_RESET_TOKEN", reset_token)
         .env("EDGECHAT_CONVERSATION", conversation.to_string())
         .env("EDGECHAT_DOOMED", doomed.to_string())
+        .env("EDGECHAT_CUT", cut.to_string())
+        .env("EDGECHAT_DOOMED_MESSAGE", doomed_message.to_string())
         .env("EDGECHAT_SESSION", phone.sign_in_again().await.tokens.session_id.to_string())
         .env("EDGECHAT_PASSKEY", renamed)
         .env("EDGECHAT_DOOMED_PASSKEY", removed)
