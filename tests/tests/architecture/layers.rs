@@ -8,8 +8,8 @@ use super::source::{first_segments, root, sources, through_store, words};
 const DATABASES: [&str; 6] =
     ["deadpool_postgres", "mongodb", "redis", "refinery", "rusqlite", "tokio_postgres"];
 
-/// Folders of the origin's store that are no adapters: a port, and the contract suites.
-const NO_ADAPTERS: [&str; 2] = ["accounts", "contract"];
+/// Folders of the origin's store that are no adapters: ports, and the contract suites.
+const NO_ADAPTERS: [&str; 3] = ["accounts", "chats", "contract"];
 
 /// Folders of the origin that hold domain code: they know no HTTP.
 const DOMAIN: [&str; 4] = ["auth", "events", "jobs", "notify"];

@@ -54,7 +54,9 @@ impl Copy {
         if conversation.messages_deleted_at != copied {
             known.clear();
         }
-        let after = (1..).take_while(|seq| known.contains_key(seq)).last();
+        // From before the first gap on.
+        let after =
+            known.keys().zip(1..).take_while(|(seq, place)| *seq == place).last().map(|(seq, _)| *seq);
         let page = MessagesPage { scope: Scope::Arrived, order: Order::Asc, after, limit: 1_000 };
         // Deleted since: a later change has the deletion.
         if let Some(found) = store.messages(id(OWNER), conversation.id, page).await.unwrap() {
@@ -132,8 +134,8 @@ async fn any_change(store: &Store, step: u32, numbers: &mut Numbers, held: &mut 
         0 => {
             UpdateConversation { title: Some(Some(format!("Title {step}"))), ..UpdateConversation::default() }
         }
-        1 => UpdateConversation { pinned: Some(step % 2 == 0), ..UpdateConversation::default() },
-        2 => UpdateConversation { archived: Some(step % 2 == 0), ..UpdateConversation::default() },
+        1 => UpdateConversation { pinned: Some(step.is_multiple_of(2)), ..UpdateConversation::default() },
+        2 => UpdateConversation { archived: Some(step.is_multiple_of(2)), ..UpdateConversation::default() },
         3 => {
             let head_id = any_message(store, conversation, numbers).await;
             UpdateConversation { head_id, ..UpdateConversation::default() }

@@ -77,7 +77,7 @@ pub(super) fn delete(
         c.prepare_cached(sql)?.execute([conversation_id.as_bytes()])?;
     }
     let deleted_at = deletion_mark(now, messages_deleted_at);
-    update(c, conversation_id, head, position, preview_of(&newest), deleted_at)?;
+    update(c, conversation_id, head, position, preview_of(&newest).as_deref(), deleted_at)?;
     Ok(true)
 }
 
@@ -134,7 +134,7 @@ fn update(
     conversation_id: Id,
     head: Head,
     position: Position,
-    preview: Option<String>,
+    preview: Option<&str>,
     deleted_at: Timestamp,
 ) -> StoreResult<()> {
     c.prepare_cached(
