@@ -76,13 +76,13 @@ pub(in crate::store::contract) async fn deleted_message_goes_with_everything_bel
         ..before
     };
     assert_eq!(here(&store).await, expected);
-    let context = store.context(id(OWNER), id(HERE)).await.unwrap().unwrap();
+    let context = store.context(id(OWNER), id(HERE), None).await.unwrap().unwrap();
     assert_eq!((words(&context.messages), context.last_seq), (words(&path), 10));
 
     // What remains ends with the message before it, and goes on from there.
     delete(&store, question(6), 30_000).await;
     assert_eq!(words(&shown(&store).await), ["question 1", "answer 1"]);
-    let context = store.context(id(OWNER), id(HERE)).await.unwrap().unwrap();
+    let context = store.context(id(OWNER), id(HERE), None).await.unwrap().unwrap();
     assert_eq!((context.head.message_id, context.children.len()), (Some(answer(1)), 0));
     let now = here(&store).await;
     assert_eq!((now.message_count, now.last_message_preview.as_deref()), (10, Some("answer 1")));
@@ -144,7 +144,7 @@ pub(in crate::store::contract) async fn first_message_leaves_an_empty_conversati
     assert_eq!((words(&shown(&store).await).len(), arrived(&store).await.len()), (0, 0));
     let now = here(&store).await;
     assert_eq!((now.head_id, now.message_count, now.last_message_preview), (None, 4, None));
-    let context = store.context(id(OWNER), id(HERE)).await.unwrap().unwrap();
+    let context = store.context(id(OWNER), id(HERE), None).await.unwrap().unwrap();
     assert_eq!((context.head.message_id, context.last_seq, context.messages.len()), (None, 4, 0));
     let mut anew = turn(40, None, 5);
     anew.head_before = None;

@@ -66,7 +66,7 @@ pub(in crate::store::contract) async fn deleted_conversation_is_listed_and_comes
         let page = MessagesPage { scope, order: Order::Asc, after: None, limit: 10 };
         assert_eq!(store.messages(id(OWNER), first.id, page).await.unwrap(), None);
     }
-    assert!(store.context(id(OWNER), first.id).await.unwrap().is_none());
+    assert!(store.context(id(OWNER), first.id, None).await.unwrap().is_none());
     assert!(store.turn(id(OWNER), turn.turn_id).await.unwrap().is_none());
 
     for user in [OTHER, 3] {
