@@ -100,7 +100,7 @@ fn operations(document: &Value) -> Vec<Operation> {
             listed.insert(format!("{method} {path}"));
             operations.push(Operation {
                 method: method.parse().unwrap(),
-                path: path.replace("{id}", &fresh_id().to_string()),
+                path: path.replace("{id}", &fresh_id().to_string()).replace("{mid}", &fresh_id().to_string()),
                 body,
                 server: route.server,
             });

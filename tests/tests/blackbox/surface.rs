@@ -145,6 +145,9 @@ async fn openapi_document_is_complete() {
     assert_eq!(calls, expected.collect());
 }
 
+/// An id that nothing has.
+const EXAMPLE_ID: &str = "019aa5d2-8c00-7000-8000-3f6d2b1c9e77";
+
 /// The routes that clients know.
 fn routes() -> impl Iterator<Item = &'static Route> {
     ROUTES.iter().filter(|route| !route.caller.is_internal())
@@ -152,7 +155,7 @@ fn routes() -> impl Iterator<Item = &'static Route> {
 
 /// A request to a route, about nothing that is there: all that is looked at here is refused before that.
 fn ask(client: &Client, method: &str, route: &Route) -> Ask {
-    let path = route.path.replace("{id}", "019aa5d2-8c00-7000-8000-3f6d2b1c9e77");
+    let path = route.path.replace("{id}", EXAMPLE_ID).replace("{mid}", EXAMPLE_ID);
     client.ask(method.parse().unwrap(), &path)
 }
 
