@@ -71,8 +71,8 @@ def mend(case):
     if case.path_parameters and not case.meta.is_negative_at(ParameterLocation.PATH):
         case.path_parameters["id"] = existing(operation, case.path)
         if "mid" in case.path_parameters:
-            case.path_parameters["mid"] = os.environ["EDGECHAT_MESSAGE"]
-            case.path_parameters["mid"] = os.environ["EDGECHAT_DOOMED_MESSAGE"]
+            of_it = "EDGECHAT_DOOMED_MESSAGE" if operation == "delete_message" else "EDGECHAT_MESSAGE"
+            case.path_parameters["mid"] = os.environ[of_it]
     if case.meta.generation.mode.is_negative:
         return
     if case.headers and "Idempotency-Key" in case.headers:
